@@ -1,0 +1,156 @@
+"""The board of a twin: chips, clock, power, USB, touch, and the firmware that runs while it has power.
+
+Time is virtual and single-threaded. The device has a clock of its own that runs ahead while it works; packets
+carry the instant at which they are on the wire, and the host reads them in that order. A packet later than a
+cut does not exist.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from harness.clock import VirtualClock
+from harness.errors import HarnessFault
+from harness.seeds import Stream, child
+from harness.twin.flash import Flash, Part
+from harness.twin.power import Panic, PowerLost, PowerRail
+from harness.twin.state import BoardState
+
+FRAME_US = 1000
+"""A full-speed USB frame."""
+ENUMERATION_US = 400_000
+"""From power to a usable device on Linux: 0.3-0.4 s (debounce 100 ms, reset 50-60 ms, descriptors)."""
+
+
+class Firmware(Protocol):
+    """What runs from power-on to power-off. Its methods may raise PowerLost and Panic."""
+
+    def receive(self, endpoint: str, packet: bytes) -> None:
+        """Take a packet from the host and work until there is nothing to do but wait."""
+
+    def next_event_us(self) -> int | None:
+        """The next instant at which the firmware would do something by itself, if any."""
+
+    def advance(self) -> None:
+        """Do what is due at `next_event_us`; the clock stands there."""
+
+
+class Packet(NamedTuple):
+    """One packet to the host and the instant at which it is on the wire."""
+
+    at_us: int
+    endpoint: str
+    data: bytes
+
+
+class Board:
+    """One simulated key. Without power it is nothing but its flash.
+
+    :param parts: chip name -> part.
+    :param start: boots the firmware: called at every power-on, returns when it is ready for the bus.
+    :param seed: root of the board's random numbers and of how its flash tears.
+    :ivar ready_us: when the last boot was on the bus.
+    :ivar retained: a register that outlives a reset, but not the loss of power.
+    :ivar on_boot: called before every boot, whatever leads to it.
+    """
+
+    def __init__(self, parts: dict[str, Part], start: Callable[[Board], Firmware], seed: bytes):
+        self.clock = VirtualClock()
+        self.rail = PowerRail(self.clock, child(seed, "tear"))
+        self.rail.dead = True
+        self.flash = {name: Flash(name, part, self.rail) for name, part in parts.items()}
+        self.firmware: Firmware | None = None
+        self.panicked = False
+        self.boots = 0
+        self.booted_us = 0
+        self.ready_us = 0
+        self.to_host: deque[Packet] = deque()
+        self.touch_delay_us: int | None = None
+        self.retained = 0
+        self.on_boot: Callable[[], None] | None = None
+        self._start = start
+        self._seed = seed
+
+    def random(self, purpose: str) -> Stream:
+        """The board's random numbers for one purpose during this boot."""
+        return Stream(self._seed, "random", self.boots, purpose)
+
+    def state(self) -> BoardState:
+        return BoardState({name: flash.image() for name, flash in self.flash.items()}, self.boots)
+
+    def load(self, state: BoardState) -> None:
+        """Put a state in; takes the power away first."""
+        self.power_off()
+        for name, image in state.chips.items():
+            self.flash[name].load(image)
+        self.boots = state.boots
+
+    def power_on(self) -> None:
+        """Boot. Afterwards `firmware` is None if it panicked or lost its power again."""
+        if self.on_boot is not None:
+            self.on_boot()
+        if self.rail.dead:
+            self.retained = 0
+        self.rail.restore_for_boot()
+        self.firmware = None
+        self.panicked = False
+        self.to_host.clear()
+        self.boots += 1
+        self.booted_us = self.clock.now_us
+        try:
+            self.firmware = self._start(self)
+            self.clock.reach_us(self.booted_us + ENUMERATION_US)
+            self.ready_us = self.clock.now_us
+        except Panic:
+            self.panicked = True
+        except PowerLost:
+            pass
+
+    def power_off(self) -> None:
+        self.rail.dead = True
+        self.retained = 0
+        self.firmware = None
+        self.to_host.clear()
+
+    @property
+    def uptime_us(self) -> int:
+        return self.clock.now_us - self.booted_us
+
+    def send(self, endpoint: str, data: bytes) -> None:
+        """Put a packet on the wire: it takes a frame."""
+        self.clock.wait_us(FRAME_US)
+        self.to_host.append(Packet(self.clock.now_us, endpoint, data))
+
+    def deliver(self, endpoint: str, packet: bytes, at_us: int) -> None:
+        """A packet from the host arrives; the firmware works on it until it has to wait.
+
+        A cut or a panic on the way leaves what was sent before it in `to_host`.
+        """
+        self.clock.reach_us(at_us)
+        self._run(lambda firmware: firmware.receive(endpoint, packet))
+
+    def advance(self, limit_us: int | None = None) -> bool:
+        """Let the firmware do the next thing that it does by itself.
+
+        :returns: False if there is none, or none before `limit_us`.
+        """
+        due = self.firmware.next_event_us() if self.firmware else None
+        if due is None or (limit_us is not None and due > limit_us):
+            return False
+        self.clock.reach_us(due)
+        self._run(lambda firmware: firmware.advance())
+        return True
+
+    def _run(self, step: Callable[[Firmware], None]) -> None:
+        if self.firmware is None:
+            raise HarnessFault("a packet for a board that is not running")
+        try:
+            self.rail.check()
+            step(self.firmware)
+        except PowerLost:
+            self.firmware = None
+        except Panic:
+            self.panicked = True
+            self.firmware = None

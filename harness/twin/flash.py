@@ -1,0 +1,211 @@
+"""Flash that tears as real flash does.
+
+A flash operation is one page erase or one program call as issued. When the power fails in it, it stands
+before, after, or torn at some fraction phi of its duration. Everything is a keyed hash of (seed, operation,
+cell), so a cut can be computed again at any time and in any order.
+
+Model and figures: facts in docs/flash.md (nRF52840 product specification, NVMC; measurements cited there).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from harness.errors import HarnessFault
+from harness.seeds import child, unit
+from harness.twin.state import FlashImage
+
+if TYPE_CHECKING:
+    from harness.twin.power import PowerRail
+
+Kind = Literal["erase", "program"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A flash chip or an on-chip flash: sizes in bytes, times in microseconds, endurance in cycles."""
+
+    name: str
+    page_size: int
+    pages: int
+    word_size: int
+    word_us: int
+    erase_us: int
+    endurance: int
+
+    @property
+    def size(self) -> int:
+        return self.page_size * self.pages
+
+
+NRF52840_IFS = Part("nrf52840 internal", 4096, 20, 4, 41, 85_000, 10_000)
+"""The file system region of the Nitrokey 3 Mini, 0xD8000..0xEC000 (nRF52840 PS v1.1, 4.3.6: 41 us, 85 ms)."""
+GD25Q16 = Part("gd25q16 external", 4096, 480, 256, 500, 45_000, 100_000)
+"""2 MiB QSPI NOR less the 128 KiB that the firmware leaves alone (GD25Q16C data sheet: typical times)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlashOp:
+    """One erase or program as issued. `data` is empty for an erase. Times on the board's clock."""
+
+    chip: str
+    kind: Kind
+    page: int
+    offset: int
+    data: bytes
+    start_us: int
+    end_us: int
+
+
+class Flash:
+    """One chip on a board: read, program and erase, until the rail is dead.
+
+    `program` and `erase` return False when the power failed in them and ever after, because they are called
+    from inside a C library that no exception may cross.
+    """
+
+    def __init__(self, name: str, part: Part, rail: PowerRail, blank: FlashImage | None = None):
+        self.name = name
+        self.part = part
+        self._rail = rail
+        erased = b"\xff" * part.page_size
+        self._erased = erased
+        self.pages: list[bytes] = list(blank.pages) if blank else [erased] * part.pages
+        self.erases: list[int] = list(blank.erases) if blank else [0] * part.pages
+
+    def image(self) -> FlashImage:
+        return FlashImage(tuple(self.pages), tuple(self.erases))
+
+    def load(self, image: FlashImage) -> None:
+        self.pages = list(image.pages)
+        self.erases = list(image.erases)
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes at `address`; may cross pages."""
+        page, offset = divmod(address, self.part.page_size)
+        if offset + size <= self.part.page_size:
+            return self.pages[page][offset : offset + size]
+        got = self.pages[page][offset:]
+        while len(got) < size:
+            page += 1
+            got += self.pages[page][: size - len(got)]
+        return got
+
+    def program(self, address: int, data: bytes) -> bool:
+        """Clear the bits that are 0 in `data`; within one page. No bit is ever set."""
+        if self._rail.dead:
+            return False
+        page, offset = divmod(address, self.part.page_size)
+        if offset + len(data) > self.part.page_size or not data:
+            raise HarnessFault(
+                f"{self.name}: a program call of {len(data)} bytes at {address:#x} leaves its page"
+            )
+        words = -(-len(data) // self.part.word_size)
+        before = self.pages[page]
+        cut = self._rail.meets(
+            FlashOp(self.name, "program", page, offset, data, *self._span(words * self.part.word_us))
+        )
+        if cut is None:
+            self._store(page, programmed(before, offset, data))
+            return True
+        index, phi = cut
+        self.pages[page] = torn_program(
+            before, offset, data, phi, self._rail.seed, index, self.part.word_size
+        )
+        return False
+
+    def erase(self, page: int) -> bool:
+        """Set every bit of a page."""
+        if self._rail.dead:
+            return False
+        cut = self._rail.meets(FlashOp(self.name, "erase", page, 0, b"", *self._span(self.part.erase_us)))
+        self.erases[page] += 1
+        if cut is None:
+            self._store(page, self._erased)
+            return True
+        index, phi = cut
+        self.pages[page] = torn_erase(self.pages[page], phi, self._rail.seed, index)
+        return False
+
+    def _store(self, page: int, content: bytes) -> None:
+        self.pages[page] = content
+        if self._rail.on_stored is not None:
+            self._rail.on_stored(self.name, page, content)
+
+    def _span(self, duration_us: int) -> tuple[int, int]:
+        start = self._rail.clock.now_us
+        return start, start + duration_us
+
+
+def programmed(page: bytes, offset: int, data: bytes) -> bytes:
+    """A page after `data` was programmed at `offset`."""
+    end = offset + len(data)
+    there = page[offset:end]
+    if there.count(0xFF) != len(there):
+        merged = int.from_bytes(there, "big") & int.from_bytes(data, "big")
+        data = merged.to_bytes(len(data), "big")
+    return page[:offset] + data + page[end:]
+
+
+def torn_program(
+    page: bytes, offset: int, data: bytes, phi: float, seed: bytes, index: int, word_size: int
+) -> bytes:
+    """A page after a program call that got as far as `phi` of its time.
+
+    Words go in order; in the torn word a bit due to be cleared is cleared iff its hash is below the fraction
+    of the word's own time. phi 0 is before, 1 is after.
+    """
+    if phi >= 1:
+        return programmed(page, offset, data)
+    words = -(-len(data) // word_size)
+    whole, part = divmod(phi * words, 1)
+    done = min(int(whole) * word_size, len(data))
+    result = programmed(page, offset, data[:done]) if done else page
+    torn = data[done : done + word_size]
+    if torn and part > 0:
+        keep = _mask(seed, index, done, len(torn), part)
+        weakened = bytes(byte | ~mask & 0xFF for byte, mask in zip(torn, keep))
+        result = programmed(result, offset + done, weakened)
+    return result
+
+
+def torn_erase(page: bytes, phi: float, seed: bytes, index: int) -> bytes:
+    """A page after an erase that got as far as `phi` of its time.
+
+    Cells are set one by one, each when its hash falls below F(phi); F rises early, evenly or late, as the
+    seed says for this erase, and one cell in a hundred holds out to the very end.
+    """
+    if phi <= 0:
+        return page
+    if phi >= 1:
+        return b"\xff" * len(page)
+    pace = (0.25, 1.0, 4.0)[int(unit(seed, "erase pace", index) * 3)]
+    done = min(phi**pace, 0.99)
+    mask = int.from_bytes(_mask(seed, index, -1, len(page), done), "big")
+    return (int.from_bytes(page, "big") | mask).to_bytes(len(page), "big")
+
+
+_PLANES = 10
+
+
+def _mask(seed: bytes, index: int, place: int, size: int, share: float) -> bytes:
+    """`size` bytes in which a bit is 1 iff its own 10-bit hash is below `share`; monotone in `share`.
+
+    The hash is compared plane by plane, most significant bit first, on whole integers: 32,768 cells at once.
+    """
+    limit = round(share * (1 << _PLANES))
+    if limit >= 1 << _PLANES:
+        return b"\xff" * size
+    material = hashlib.shake_128(child(seed, "tear", index, place)).digest(size * _PLANES)
+    ones = (1 << (8 * size)) - 1
+    below, equal = 0, ones
+    for plane in range(_PLANES):
+        bits = int.from_bytes(material[plane * size : (plane + 1) * size], "big")
+        if limit >> (_PLANES - 1 - plane) & 1:
+            below |= equal & ~bits
+            equal &= bits
+        else:
+            equal &= ~bits
+    return (below & ones).to_bytes(size, "big")

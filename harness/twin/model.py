@@ -1,0 +1,73 @@
+"""How a plugin offers a simulated key: a model, its personalities and the defects that can be put into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.twin.board import Board
+
+
+class Tracer(Protocol):
+    """Turns packets into lines for a person; keeps what it needs to know of earlier ones."""
+
+    def packet(self, endpoint: str, to_host: bool, data: bytes) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class TwinOptions:
+    """What a bench says of a twin."""
+
+    personality: str = "reference"
+    layer: str | None = None
+    """A flash layer's name; None is the personality's own."""
+    profile: str = "nor-torn"
+    defects: tuple[str, ...] = ()
+    version: str | None = None
+    """The firmware version to start from; None is the personality's own."""
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A real bug that can be seeded into a twin.
+
+    :param source: the public report or source it comes from.
+    :param layer: the flash layer it needs, where it needs one.
+    :param application: the application that it is in; None if it is below them.
+    :param personality: the personality that it shows on; None is the sound one that others are shown on.
+    """
+
+    name: str
+    title: str
+    source: str
+    layer: str | None = None
+    application: str | None = None
+    personality: str | None = None
+
+
+class TwinModel(Protocol):
+    """A simulated key."""
+
+    @property
+    def personalities(self) -> Mapping[str, str]:
+        """Name -> firmware version string, e.g. {"reference": "v1.8.3"}."""
+
+    @property
+    def defects(self) -> Mapping[str, Defect]: ...
+
+    @property
+    def atr(self) -> bytes | None:
+        """The answer to reset of the key's card side; None if it has none."""
+
+    def tracer(self) -> Tracer:
+        """Decodes the key's messages for `keyharness twin --trace`."""
+
+    def layer(self, options: TwinOptions) -> str:
+        """The flash layer that these options lead to."""
+
+    def build(self, options: TwinOptions, seed: bytes) -> Board:
+        """A board as it leaves the factory: formatted, provisioned, without power.
+
+        :raises CallerError: a personality, layer or defect that does not exist.
+        """

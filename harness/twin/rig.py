@@ -1,0 +1,291 @@
+"""A rig with a twin in it: the host's end of the virtual bus, the switch, the finger, and the glass box."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from fido2.hid import CtapHidDevice
+from fido2.hid.base import CtapHidConnection, HidDescriptor
+
+from harness.clock import VirtualClock
+from harness.errors import CallerError, HarnessFault, one_of
+from harness.key import Face, Key
+from harness.rig import GlassBox, KeyGone, PowerSwitch, Rig, RigInfo, Touch, Transports
+from harness.seeds import Stream, child
+from harness.serialtap import TappedSerial
+from harness.tap import Tap, TappedHid
+from harness.twin.board import ENUMERATION_US, FRAME_US, Board
+from harness.twin.client_random import client_random
+from harness.twin.flash import FlashOp
+from harness.twin.model import TwinOptions
+from harness.twin.power import PowerLost
+from harness.twin.record import Trace
+from harness.twin.serial import TwinSerial
+from harness.twin.state import BoardState
+
+OFF_US = 1_000_000
+"""How long a twin stays off in a power cycle."""
+PROFILES = ("nor-torn", "nor-atomic")
+TORN_PHASES = 4
+"""Torn states looked at in each flash operation, besides before and after."""
+
+
+class HostClock(VirtualClock):
+    """The host's time; a board that is on does meanwhile what it would do by itself."""
+
+    board: Board
+
+    def wait_us(self, duration_us: int) -> None:
+        super().wait_us(duration_us)
+        while self.board.firmware is not None and self.board.advance(self.now_us):
+            pass
+        self.board.clock.reach_us(self.now_us)
+
+
+class TwinHid(CtapHidConnection):
+    """The host's end of a twin's CTAPHID interface, for as long as this boot lasts."""
+
+    def __init__(self, board: Board, clock: HostClock):
+        self._board = board
+        self._clock = clock
+        self._boot = board.boots
+
+    def _gone(self) -> OSError:
+        failed = self._board.rail.failed_us
+        if failed is not None:
+            self._clock.reach_us(failed)
+        if self._board.panicked:
+            return OSError(errno.ETIMEDOUT, "the key halted and does not answer")
+        return OSError(errno.ENODEV, "the key is gone from the bus")
+
+    def write_packet(self, data: bytes) -> None:
+        self._clock.reach_us(self._clock.now_us + FRAME_US)
+        fails_us = self._board.rail.fails_us
+        if fails_us is not None and fails_us <= self._clock.now_us and not self._board.rail.dead:
+            self._board.rail.fail(fails_us)
+        if self._board.firmware is None or self._board.boots != self._boot or self._board.rail.dead:
+            raise self._gone()
+        self._board.deliver("ctaphid", data, self._clock.now_us)
+
+    def read_packet(self) -> bytes:
+        board = self._board
+        while not board.to_host:
+            if board.boots != self._boot or board.firmware is None or board.rail.dead:
+                raise self._gone()
+            if not board.advance():
+                raise HarnessFault("a client waits for a packet that the twin will never send")
+        packet = board.to_host[0]
+        fails_us = board.rail.fails_us
+        if board.boots != self._boot or (fails_us is not None and packet.at_us > fails_us):
+            if not board.rail.dead and fails_us is not None:
+                board.rail.fail(fails_us)
+                board.firmware = None
+            board.to_host.clear()
+            raise self._gone()
+        board.to_host.popleft()
+        self._clock.reach_us(packet.at_us)
+        return packet.data
+
+    def close(self) -> None:
+        """A twin keeps nothing for a connection."""
+
+
+class _Switch(PowerSwitch):
+    def __init__(self, rig: TwinRig):
+        self._rig = rig
+
+    @property
+    def is_on(self) -> bool:
+        return not self._rig.board.rail.dead
+
+    def on(self) -> None:
+        if self.is_on:
+            return
+        board = self._rig.board
+        board.clock.reach_us(self._rig.clock.now_us)
+        board.power_on()
+        self._rig.clock.reach_us(max(board.clock.now_us, board.booted_us + ENUMERATION_US))
+
+    def off(self) -> None:
+        self._rig.board.power_off()
+        self._rig.clock.reach_us(self._rig.clock.now_us + OFF_US)
+        self._rig.board.clock.reach_us(self._rig.clock.now_us)
+
+
+class _Finger(Touch):
+    def __init__(self, board: Board):
+        self._board = board
+
+    @contextmanager
+    def pressing(self, *, delay_us: int = 200_000) -> Iterator[None]:
+        before, self._board.touch_delay_us = self._board.touch_delay_us, delay_us
+        try:
+            yield
+        finally:
+            self._board.touch_delay_us = before
+
+
+class _TwinTransports(Transports):
+    def __init__(self, rig: TwinRig, face: Face):
+        self._rig = rig
+        self._descriptor = HidDescriptor(
+            f"twin:{rig.name}", face.vendor_id, face.product_id, 64, 64, face.product, None
+        )
+
+    def ctaphid(self) -> CtapHidDevice:
+        connection = self.ctaphid_packets()
+        try:
+            return CtapHidDevice(self._descriptor, connection)
+        except OSError as error:
+            raise KeyGone(f'rig "{self._rig.name}": {error.strerror}') from error
+
+    def ctaphid_packets(self) -> CtapHidConnection:
+        rig = self._rig
+        if rig.board.firmware is None or rig.face != "application":
+            where = "not on the bus" if rig.board.firmware is None else f"in its {rig.face}"
+            raise KeyGone(f'rig "{rig.name}": the key is {where}')
+        return TappedHid(TwinHid(rig.board, rig.clock), rig.tap)
+
+    def serial(self) -> TappedSerial:
+        rig = self._rig
+        if rig.board.firmware is None or rig.face == "application":
+            where = "not on the bus" if rig.board.firmware is None else "in its application"
+            raise KeyGone(f'rig "{rig.name}": the key has no serial port, it is {where}')
+        return TappedSerial(TwinSerial(rig.board, rig.clock, f"twin:{rig.name}:serial"), rig.tap)
+
+
+class TwinRig(Rig, GlassBox):
+    """One simulated key on a virtual port."""
+
+    evidence_kind = "twin"
+    clock: HostClock
+
+    def __init__(self, name: str, key: Key, options: TwinOptions, seed: int, expendable: bool):
+        if key.twin is None:
+            raise CallerError(
+                f'rig "{name}" · driver',
+                found=f'virtual, for the key "{key.name}"',
+                expected="a key that has a twin",
+                mend="name another key or another driver",
+            )
+        if options.profile not in PROFILES:
+            raise CallerError(
+                f'rig "{name}" · twin.profile',
+                found=options.profile,
+                expected=one_of(options.profile, list(PROFILES)),
+                mend="name one of these",
+            )
+        self.name, self.key, self.options, self.seed = name, key, options, seed
+        self.expendable = expendable
+        self.model = key.twin
+        self._board_seed = child(seed, "twin", key.name)
+        self.board = self.model.build(options, self._board_seed)
+        self.clock = HostClock()
+        self.clock.board = self.board
+        self.tap = Tap(self.clock)
+        self.power = _Switch(self)
+        self.touch = _Finger(self.board)
+        self.transports = _TwinTransports(self, key.faces[0])
+
+    @property
+    def glass(self) -> GlassBox:
+        return self
+
+    @property
+    def firmware(self) -> str:
+        if self.options.version is not None:
+            return f"v{self.options.version}"
+        return self.model.personalities.get(self.options.personality, f"v{self.options.personality}")
+
+    def info(self) -> RigInfo:
+        personality = self.options.personality
+        if self.options.defects:
+            personality += " with " + ", ".join(self.options.defects)
+        transport = f"twin, {self.board.flash['ifs'].part.name} flash, layer {self.model.layer(self.options)}"
+        return RigInfo(
+            self.name, self.key.name, self.key.title, self.firmware, personality, transport, self.expendable
+        )
+
+    def fingerprint(self) -> str:
+        parts = (
+            self.key.name,
+            self.firmware,
+            self.options.personality,
+            ",".join(sorted(self.options.defects)),
+            self.model.layer(self.options),
+            self.options.profile,
+            *([hashlib.sha256(self.firmware_file.read_bytes()).hexdigest()] if self.firmware_file else ()),
+        )
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    @property
+    def torn_phases(self) -> int:
+        return 0 if self.options.profile == "nor-atomic" else TORN_PHASES
+
+    @property
+    def face(self) -> str:
+        return getattr(self.board.firmware, "face", "application")
+
+    def wait_until_up(self) -> None:
+        if self.board.firmware is None:
+            why = "halted in its boot" if self.board.panicked else "has no power"
+            raise KeyGone(f'rig "{self.name}": the key {why}')
+        self.clock.reach_us(self.board.ready_us)
+
+    def snapshot(self) -> BoardState:
+        return self.board.state()
+
+    def restore(self, state: BoardState) -> None:
+        """Put a state in. Time starts again at zero, so that what follows depends on the state alone."""
+        self.board.load(state)
+        self.board.rail.disarm()
+        self.board.rail.failed_us = None
+        self.board.clock.rewind()
+        self.clock.rewind()
+        self.tap.clear()
+
+    def seeded(self, *purpose: object) -> Stream:
+        """A stream for the client's randomness, by purpose."""
+        return Stream(self.seed, "client", self.name, *purpose)
+
+    def record(self, act: Callable[[], None]) -> Trace:
+        base = self.board.state()
+        log: list[FlashOp] = []
+        self.tap.clear()
+        boots: list[int] = []
+        self.board.rail.watch(log)
+        self.board.on_boot = lambda: boots.append(len(log))
+        start_us = max(self.clock.now_us, self.board.clock.now_us)
+        self.clock.reach_us(start_us)
+        try:
+            with client_random(self.seeded("record")):
+                act()
+        finally:
+            self.board.on_boot = None
+            self.board.rail.watch(None)
+        end_us = max(self.clock.now_us, self.board.clock.now_us)
+        return Trace(
+            base=base,
+            ops=tuple(log),
+            marks=tuple(self.tap.marks),
+            boots=tuple(boots),
+            start_us=start_us,
+            end_us=end_us,
+            final=self.board.state(),
+            parts={name: flash.part for name, flash in self.board.flash.items()},
+            tear_seed=self.board.rail.seed,
+        )
+
+    def cut_live(self, act: Callable[[], None], flash_op: int, phi: float) -> bool:
+        """See GlassBox. To be called in a process that is thrown away afterwards."""
+        self.tap.clear()
+        self.board.rail.arm_op(flash_op, phi)
+        try:
+            with client_random(self.seeded("record")):
+                act()
+        except (OSError, KeyGone, PowerLost):
+            pass
+        return self.board.rail.failed_us is not None
