@@ -1,0 +1,5 @@
+"""`python -m harness` is `keyharness`."""
+
+from harness.cli import main
+
+main()

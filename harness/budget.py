@@ -1,0 +1,176 @@
+"""What may be spent of a key for ever, and what has been: reserved in the ledger before it is done.
+
+A reservation that was never settled (the process was killed) counts as spent. The key's own counters are
+believed before the ledger. Twins and emulators are not limited: their flash does not wear.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.errors import CallerError
+from harness.key import Cost
+from harness.ledger import Ledger, now
+
+Count = Annotated[int, Field(ge=0)]
+
+BLOCK = 32
+"""Of what is spent all the time (a relay's operations, the erases of a boot) so much is reserved at once."""
+
+
+class Grants(BaseModel):
+    """The `[rig.budget]` table of a bench: what may be spent of this key, all runs together.
+
+    The defaults are half of what the parts are rated for (facts/power.md, facts/keys.md 0.6), and nothing of
+    what cannot be undone.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    pin_tries: Count = 1000
+    """Wrong tries of a user PIN. A right one after each gives them back to the key, not to this budget."""
+    so_pin_tries: Count = 0
+    """Wrong tries of a PIN whose counter nothing ever resets."""
+    forced_updates: Count = 0
+    """Updates that destroy the keys, of which some devices allow five."""
+    erases: Count = 5000
+    """Erases of the hottest flash page, of 10,000 specified cycles."""
+    erases_per_boot: Count = 1
+    """So many of them each boot costs."""
+    erases_per_operation: Count = 1
+    """So many each operation costs that does not say so itself."""
+    relay_operations: Count = 50_000
+    """Releases of the relay, of 100,000 rated operations."""
+    one_way_settings: Count = 0
+    """Settings that no reset takes back."""
+    pin_tries_kept: Annotated[int, Field(ge=1)] = 3
+    """The key's own counter is never brought below this."""
+
+
+SPENDABLE = ("pin_tries", "so_pin_tries", "forced_updates", "erases", "relay_operations", "one_way_settings")
+
+
+class BudgetExhausted(CallerError):
+    """What was granted is spent: grant more, or take another key."""
+
+
+class Budget:
+    """What one key may spend on one rig.
+
+    :param key: the key's identity in the ledger.
+    """
+
+    def __init__(self, ledger: Ledger, key: str, kind: str, rig: str, grants: Grants):
+        self._ledger, self.key, self._kind, self._rig, self.grants = ledger, key, kind, rig, grants
+        self._prepaid: Counter[str] = Counter()
+
+    def spent(self, what: str) -> int:
+        """So much is gone, all runs together, reservations among it."""
+        from sqlalchemy import func, select
+
+        spent = self._ledger.tables.spent
+        statement = select(func.coalesce(func.sum(spent.c.amount), 0).label("sum")).where(
+            spent.c.key == self.key, spent.c.what == what
+        )
+        return int(self._ledger.rows(statement)[0]["sum"])
+
+    def left(self, what: str) -> int:
+        """So much may still be spent."""
+        return max(0, self._granted(what) - self.spent(what)) + self._prepaid[what]
+
+    def reserve(self, amounts: Mapping[str, int], why: str) -> None:
+        """Reserve before spending: durable when it returns, all of it or nothing.
+
+        :raises BudgetExhausted: one of them is not granted; nothing is reserved then.
+        :raises RigError: it could not be written down.
+        """
+        from sqlalchemy import func, select
+
+        wanted = {what: amount for what, amount in amounts.items() if amount > 0}
+        if not wanted:
+            return
+        table = self._ledger.tables.spent
+        with self._ledger.writing() as at:
+            for what, amount in wanted.items():
+                spent = at.execute(
+                    select(func.coalesce(func.sum(table.c.amount), 0)).where(
+                        table.c.key == self.key, table.c.what == what
+                    )
+                ).scalar_one()
+                if self._kind == "hardware" and spent + amount > self._granted(what):
+                    raise self._exhausted(what, amount, int(spent), why)
+            at.execute(table.insert(), [self._row(what, amount, why) for what, amount in wanted.items()])
+
+    def draw(self, what: str, amount: int, why: str) -> None:
+        """Spend of what is spent all the time; reserved a block at a time.
+
+        :raises BudgetExhausted: it is not granted.
+        """
+        short = amount - self._prepaid[what]
+        if short > 0:
+            block = max(short, min(BLOCK, self._granted(what) - self.spent(what)))
+            self.reserve({what: block}, why)
+            self._prepaid[what] += block
+        self._prepaid[what] -= amount
+
+    def believe(self, what: str, at_least: int, why: str) -> None:
+        """The key's own counter says that at least so much is gone: the ledger follows it."""
+        missing = at_least - self.spent(what)
+        if missing > 0:
+            with self._ledger.writing() as at:
+                at.execute(self._ledger.tables.spent.insert(), [self._row(what, missing, why)])
+
+    def pin_tries_of_key(self, left: int, full: int) -> None:
+        """Before a PIN is tried: what the key says of its counter decides.
+
+        :raises BudgetExhausted: it has hardly any left.
+        """
+        self.believe("pin_tries", full - left, "the key's own counter says so")
+        if left <= self.grants.pin_tries_kept and self._kind == "hardware":
+            raise BudgetExhausted(
+                f'rig "{self._rig}" · budget.pin_tries_kept',
+                found=f"the key has {left} PIN tries left",
+                expected=f"more than {self.grants.pin_tries_kept} before one is spent",
+                mend="enter the right PIN once, which gives the key all its tries back",
+            )
+
+    def of(self, cost: Cost) -> dict[str, int]:
+        """What running an operation once spends; the boots around it are counted where power is switched."""
+        erases = cost.erases or self.grants.erases_per_operation
+        return {"pin_tries": cost.pin_tries, "erases": erases, **cost.irreversible}
+
+    def close(self) -> None:
+        """Give back what was reserved and not spent."""
+        rows = [self._row(what, -rest, "not spent") for what, rest in self._prepaid.items() if rest > 0]
+        self._prepaid.clear()
+        if rows:
+            with self._ledger.writing() as at:
+                at.execute(self._ledger.tables.spent.insert(), rows)
+
+    def _granted(self, what: str) -> int:
+        granted: int = getattr(self.grants, what)
+        return granted
+
+    def _row(self, what: str, amount: int, why: str) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "kind": self._kind,
+            "rig": self._rig,
+            "what": what,
+            "amount": amount,
+            "why": why,
+            "at": now(),
+            "settled": True,
+        }
+
+    def _exhausted(self, what: str, amount: int, spent: int, why: str) -> BudgetExhausted:
+        return BudgetExhausted(
+            f'rig "{self._rig}" · budget.{what}',
+            found=f"{spent:,} of {self._granted(what):,} spent on {self.key}; {amount:,} more for: {why}",
+            expected="no more than was granted",
+            mend=f"grant more under [rig.budget] {what} if this key may be used up further, or take another",
+        )

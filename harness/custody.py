@@ -1,0 +1,201 @@
+"""Custody of a rig: what is done once before a command touches it, and undone when it has finished.
+
+In this order: is it in quarantine, is somebody else at it (lock), was its power left switched (power log), is
+it the named key, is it retired, does it hold anything of somebody else's, what may be spent of it. A rig that
+is private to this process (a twin, an emulator in a directory of its own) has no port and skips most of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness import quarantine
+from harness.errors import CallerError, RigError
+from harness.guard import bring_up, prove_identity, refuse_foreign
+from harness.key import Key, Memory, Operation
+from harness.locks import InUse, Lock
+from harness.powerlog import LoggedSwitch, PowerLog
+from harness.rig import PowerSwitch, Rig
+
+if TYPE_CHECKING:
+    from harness.bench import LoadedBench
+    from harness.budget import Budget
+    from harness.ledger import Ledger
+
+QUARANTINED = "quarantined"
+
+
+class RigQuarantined(RigError):
+    """The rig is not to be used until somebody has looked at it."""
+
+
+def port_of(rig: Rig) -> str | None:
+    """What only one process may use at a time; None for a rig that is private to this one."""
+    if rig.shared is None and rig.evidence_kind == "hardware":
+        return f"rig {rig.name}"
+    return rig.shared
+
+
+class Custody:
+    """The rigs that this process has taken.
+
+    :param purpose: what for, as others who want the rig are told.
+    """
+
+    def __init__(self, bench: LoadedBench, purpose: str):
+        self._bench, self.purpose = bench, purpose
+        self._taken: dict[str, _Taken] = {}
+        self._ledger: Ledger | None = None
+
+    def take(self, rig: Rig, *, write: bool = True) -> None:
+        """Take a rig, once.
+
+        :param write: False if nothing will be written to the key: then it need not be expendable.
+        :raises RigError: it is in use or in quarantine.
+        :raises CallerError: another key is in it, it is retired, or it holds what is not ours.
+        """
+        if rig.name in self._taken or rig.evidence_kind == "twin":
+            return
+        taken = _Taken(rig)
+        self._taken[rig.name] = taken
+        try:
+            self._take(taken, write)
+        except BaseException:
+            self._let_go(taken)
+            del self._taken[rig.name]
+            raise
+
+    def _take(self, taken: _Taken, write: bool) -> None:
+        rig, port = taken.rig, port_of(taken.rig)
+        if port is not None:
+            if write:
+                refuse_quarantined(port)
+            lock = Lock(port)
+            lock.take(f"{self.purpose}, rig {rig.name}")
+            taken.lock = lock
+            if rig.evidence_kind == "hardware":
+                log = PowerLog(port)
+                log.take(rig)
+                taken.log = log
+        if not write:
+            return
+        was_on = rig.power.is_on
+        if why := bring_up(rig):
+            raise RigError(
+                f'rig "{rig.name}": no key',
+                found=why,
+                expected="a key that comes up",
+                mend=f"`keyharness recover {rig.name}`",
+            )
+        settings = self._bench.settings(rig.name)
+        rig.identity = prove_identity(rig, settings.identity)
+        if rig.expendable:
+            refuse_foreign(rig)
+        if not was_on:
+            rig.power.off()
+        if taken.log is None:
+            return
+        ledger = self._open_ledger()
+        if why := ledger.retired(rig.identity):
+            raise CallerError(
+                f'rig "{rig.name}": its key is retired', found=why, expected="another key in this rig"
+            )
+        from harness.budget import Budget
+
+        with ledger.writing() as at:
+            ledger.note_key(at, rig.identity, rig.evidence_kind, rig.key.name)
+        budget = Budget(ledger, rig.identity, rig.evidence_kind, rig.name, settings.budget)
+        taken.budget = budget
+        taken.power = rig.power
+        rig.power = LoggedSwitch(rig.power, taken.log, lambda: self._switching(budget))
+        taken.key, rig.key = rig.key, spending(rig.key, budget)
+
+    def _switching(self, budget: Budget) -> None:
+        budget.draw("relay_operations", 1, "power off")
+        budget.draw("erases", budget.grants.erases_per_boot, "the boot that follows")
+
+    def _open_ledger(self) -> Ledger:
+        if self._ledger is None:
+            from harness.ledger import Ledger
+
+            self._ledger = Ledger()
+        return self._ledger
+
+    def fault(self, rig: Rig, error: BaseException) -> None:
+        """A rig failed while it was used: if it outlives the run, nobody uses it until somebody has seen to it.
+
+        Being in use by somebody else, or in quarantine already, is no fault.
+        """
+        port = port_of(rig)
+        if port is not None and isinstance(error, RigError) and not isinstance(error, InUse | RigQuarantined):
+            quarantine.put(port, str(error))
+
+    def refuse_quarantined(self, rig: Rig) -> None:
+        """:raises RigQuarantined: it was put there, perhaps a moment ago."""
+        if (port := port_of(rig)) is not None:
+            refuse_quarantined(port)
+
+    def budget(self, rig: str) -> Budget | None:
+        """What may be spent of the key on a rig; None where nothing is limited."""
+        taken = self._taken.get(rig)
+        return taken.budget if taken else None
+
+    def release(self) -> None:
+        """Give everything back as it was found."""
+        for taken in list(self._taken.values()):
+            self._let_go(taken)
+        self._taken.clear()
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    def _let_go(self, taken: _Taken) -> None:
+        try:
+            if taken.log is not None:
+                taken.log.give_back(taken.rig)
+            if taken.budget is not None:
+                taken.budget.close()
+        finally:
+            if taken.key is not None and taken.power is not None:
+                taken.rig.key, taken.rig.power = taken.key, taken.power
+            if taken.lock is not None:
+                taken.lock.release()
+
+
+class _Taken:
+    def __init__(self, rig: Rig):
+        self.rig = rig
+        self.lock: Lock | None = None
+        self.log: PowerLog | None = None
+        self.budget: Budget | None = None
+        self.power: PowerSwitch | None = None
+        self.key: Key | None = None
+
+
+def refuse_quarantined(port: str) -> None:
+    """:raises RigQuarantined: with since when and why."""
+    if held := quarantine.quarantined(port):
+        raise RigQuarantined(
+            f"{port} is {QUARANTINED}",
+            found=held.why,
+            expected="a rig that works",
+            mend="see to it, then `keyharness quarantine RIG --clear --reason TEXT`",
+        )
+
+
+def spending(key: Key, budget: Budget) -> Key:
+    """The same key, whose operations reserve what they spend before they spend it."""
+    applications = tuple(
+        replace(app, operations=tuple(_spending(one, budget) for one in app.operations))
+        for app in key.applications
+    )
+    return replace(key, applications=applications)
+
+
+def _spending(operation: Operation, budget: Budget) -> Operation:
+    def act(rig: Rig, memory: Memory) -> None:
+        budget.reserve(budget.of(operation.cost), operation.name)
+        operation.act(rig, memory)
+
+    return replace(operation, act=act)

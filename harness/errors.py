@@ -1,0 +1,89 @@
+"""Errors, and whose fault they are.
+
+Every error a user can meet names a place, what was found there, what was expected and how to mend it. The
+family says who has to act: the caller, the person who looks after the rig, or the maker of the key. Only
+faults of the key count against the key.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Blame(StrEnum):
+    """Whose fault something is."""
+
+    CALLER = "caller"
+    RIG = "rig"
+    KEY = "key"
+    HARNESS = "harness"
+
+
+class KeyharnessError(Exception):
+    """The root of the families.
+
+    :param what: one line that says what is wrong and where.
+    :param found: what was there.
+    :param expected: what should have been there.
+    :param mend: what the reader can do about it.
+    """
+
+    blame = Blame.HARNESS
+
+    def __init__(self, what: str, *, found: object = None, expected: object = None, mend: str | None = None):
+        super().__init__(what)
+        self.what = what
+        self.found = found
+        self.expected = expected
+        self.mend = mend
+
+    def __str__(self) -> str:
+        rows = [("found", self.found), ("expected", self.expected), ("mend", self.mend)]
+        lines = [self.what]
+        for label, value in rows:
+            if value is not None:
+                lines.append(f"  {label:<9} {str(value).replace(chr(10), chr(10) + ' ' * 12)}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders (the campaign's pool, xdist): keep the keyword arguments.
+        return (_rebuild, (type(self), self.what, self.found, self.expected, self.mend))
+
+
+def _rebuild(
+    cls: type[KeyharnessError], what: str, found: object, expected: object, mend: str | None
+) -> KeyharnessError:
+    return cls(what, found=found, expected=expected, mend=mend)
+
+
+class CallerError(KeyharnessError):
+    """A bench file, an option or an input file is wrong: exit code 4."""
+
+    blame = Blame.CALLER
+
+
+class RigError(KeyharnessError):
+    """A hub, a relay, a port or a daemon did not do what it was asked: the key is not to blame."""
+
+    blame = Blame.RIG
+
+
+class KeyFault(KeyharnessError):
+    """The key did something it must not do."""
+
+    blame = Blame.KEY
+
+
+class HarnessFault(KeyharnessError):
+    """Keyharness or one of its simulated keys is wrong: please report it."""
+
+    blame = Blame.HARNESS
+
+
+def one_of(found: str, names: list[str]) -> str:
+    """Say which names exist, the nearest to `found` first."""
+    import difflib
+
+    near = difflib.get_close_matches(found, names, n=3)
+    rest = [name for name in sorted(names) if name not in near]
+    return ", ".join(near + rest) if names else "nothing: none is known"

@@ -1,0 +1,87 @@
+"""No key is harmed by accident: what has to be true before anything is written to a key on a rig."""
+
+from __future__ import annotations
+
+from harness.errors import CallerError
+from harness.rig import KeyGone, Rig
+
+
+def identity(rig: Rig) -> str:
+    """Which key this is, by what it says of itself; costs nothing. "model:..." if it says nothing.
+
+    The key must be on.
+    """
+    if rig.evidence_kind == "twin":
+        return f"twin:{rig.key.name}/{rig.name}"
+    said = rig.key.identify(rig)
+    for name in ("uuid", "serial"):
+        if said.get(name):
+            return f"{name}:{said[name]}"
+    for application in rig.key.applications:
+        if application.marker is not None and (found := application.marker(rig)):
+            return f"marker:{found}"
+    # An emulator is nobody's property: its files are it.
+    return f"{'emulator' if rig.evidence_kind == 'emulator' else 'model'}:{rig.key.name}/{rig.name}"
+
+
+def prove_identity(rig: Rig, expected: str | None) -> str:
+    """See that the key on a rig is the named one.
+
+    :param expected: the identity in the bench; a hardware rig must have one.
+    :raises CallerError: it is another key, or none is named.
+    """
+    found = identity(rig)
+    if expected is None and rig.evidence_kind == "hardware":
+        raise CallerError(
+            f'rig "{rig.name}" · identity',
+            found="not set",
+            expected=f"the key that this rig is for; {found} is there now",
+            mend="`keyharness enroll` writes it, after you have said which key may be written to",
+        )
+    if expected is not None and found != expected:
+        raise CallerError(
+            f'rig "{rig.name}": another key is in it',
+            found=found,
+            expected=expected,
+            mend="put the right key in, or enroll this one: nothing was written to it",
+        )
+    return found
+
+
+def refuse_foreign(rig: Rig) -> None:
+    """See that a key holds nothing that somebody else put there.
+
+    The key must be on, and is afterwards.
+
+    :raises CallerError: it does, whether it is called expendable or not; says what.
+    """
+    reasons = foreign(rig)
+    if reasons:
+        raise CallerError(
+            f'rig "{rig.name}": the key holds what is not ours: {"; ".join(reasons)}',
+            expected="an empty key, or one with nothing but what Keyharness made",
+            mend="take another key; or, if its content is worth nothing, reset it yourself and try again",
+        )
+
+
+def foreign(rig: Rig) -> list[str]:
+    """What a key holds that is not ours, in words; empty if nothing is found."""
+    if rig.evidence_kind == "twin":
+        return []
+    return [
+        f"{application.title}: {reason}"
+        for application in rig.key.applications
+        if application.foreign is not None
+        for reason in application.foreign(rig)
+    ]
+
+
+def bring_up(rig: Rig) -> str | None:
+    """Switch the key on and wait for it; why it is not there, None if it is."""
+    try:
+        if not rig.power.is_on:
+            rig.power.on()
+        rig.wait_until_up()
+    except KeyGone as gone:
+        return gone.what
+    return None

@@ -1,0 +1,177 @@
+"""Start a run: check what was asked, then hand it to pytest in a child process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import TextIO
+
+from harness.campaign import Campaign
+from harness.errors import CallerError, one_of
+from harness.hooks import Suite
+from harness.live import DEFAULT_CUTS
+from harness.rundir import new_run_name
+from harness.session import Session, Wanted
+
+
+class Launch:
+    """A run that has been asked for.
+
+    :raises CallerError: a suite, a bench, a rig or an operation that does not exist.
+    """
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        suites: list[str],
+        reports: Path,
+        pytest_args: list[str],
+        resume: str | None = None,
+    ):
+        self.session = Session(wanted)
+        self._wanted, self._reports, self._pytest_args = wanted, reports, pytest_args
+        self._resume = resume
+        self.suites: list[Suite] = (
+            [self.session.plugins.suite(name) for name in dict.fromkeys(suites)]
+            if suites
+            else list(self.session.plugins.suites.values())
+        )
+        for name in self.session.rig_names:
+            self.session.rig(name)
+
+    @classmethod
+    def resumed(cls, name: str, reports: Path) -> Launch:
+        """The rest of a run that was killed or interrupted.
+
+        :raises CallerError: no such run, it came to its end, or its bench has changed.
+        :raises RigError: it is still going on.
+        """
+        from harness.locks import Lock
+        from harness.resume import read_asked
+
+        path = find_run(name, reports)
+        with Lock(f"run {path.absolute()}") as lock:
+            lock.take("look whether the run has ended")
+        asked = read_asked(path)
+        return cls(asked.wanted, list(asked.suites), reports, list(asked.pytest_args), path.name)
+
+    def run(self) -> int:
+        """Run pytest in a child; returns its exit code, which is the verdict's."""
+        name = self._resume or new_run_name()
+        path = self._reports.absolute() / name
+        command = [sys.executable, "-m", "pytest", *self._arguments(name, path)]
+        # Ctrl-C reaches the child too, which ends cleanly; it must not end the parent before that. A handler,
+        # unlike SIG_IGN, is not inherited across exec.
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            child = subprocess.Popen(command, env={**os.environ, "KEYHARNESS_PARENT": str(os.getpid())})
+            code = child.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if code < 0:
+            sys.stderr.write(f"the run ended by {signal.Signals(-code).name}; what was done is in {path}\n")
+            return 3
+        if code == 5 and not (path / "run.json").exists():
+            sys.stderr.write("nothing was tested: no test matches what was asked for\n")
+        return code
+
+    def _arguments(self, name: str, path: Path) -> list[str]:
+        wanted = self._wanted
+        arguments = ["-c", str(files("harness") / "data" / "pytest.ini")]
+        arguments += ["--rootdir", str(self.suites[0].path.parent), "--kh-display"]
+        arguments += ["--kh-run", name, "--kh-reports", str(self._reports.absolute())]
+        asked = {"suites": [suite.name for suite in self.suites], "pytest_args": self._pytest_args}
+        arguments += ["--kh-asked", json.dumps(asked)]
+        if self._resume:
+            arguments += ["--kh-resume"]
+        arguments += ["--kh-seed", str(self.session.seed)]
+        arguments += ["--alluredir", str(path / "allure-results"), "--junitxml", str(path / "junit.xml")]
+        if wanted.bench:
+            arguments += ["--kh-bench", str(wanted.bench)]
+        for rig in wanted.rigs:
+            arguments += ["--kh-rig", rig]
+        for operation in wanted.operations:
+            arguments += ["--kh-operation", operation]
+        if wanted.cuts is not None:
+            arguments += ["--kh-cuts", str(wanted.cuts)]
+        return [*arguments, *(str(suite.path) for suite in self.suites), *self._pytest_args]
+
+    def show_plan(self, out: TextIO) -> None:
+        """What would be written, and what it would cost, without doing it."""
+        session = self.session
+        out.write(f"bench {session.bench.shown} · seed {session.seed}\n")
+        out.write(f"suites {', '.join(suite.name for suite in self.suites)}\n")
+        if not any(suite.name == "endurance" for suite in self.suites):
+            out.write("no campaigns in these suites\n")
+            return
+        total_cuts = total_touches = 0
+        for rig_name in session.rig_names:
+            rig = session.rig(rig_name)
+            info = rig.info()
+            out.write(f"\n  {rig_name}   {info.title} · {info.transport}, personality {info.personality}\n")
+            if not rig.expendable:
+                out.write("    not called expendable: nothing will be written to it, nothing will be cut\n")
+                continue
+            out.write(f"    {'operation':<34} {'cuts':>6} {'touches':>8} {'erases, hottest page':>21}\n")
+            for name in [operation for at, operation in session.pairs if at == rig_name]:
+                # Asking a real key means laying down its home first, and a plan touches nothing.
+                real = rig.evidence_kind == "hardware"
+                if not real and (missing := session.missing(rig_name, name)):
+                    out.write(f"    {name:<34} not offered: {missing}\n")
+                    continue
+                cuts, touches, erases = self._cost(rig_name, name)
+                total_cuts, total_touches = total_cuts + cuts, total_touches + touches
+                out.write(f"    {name:<34} {cuts:>6} {touches:>8} {erases:>21}\n")
+        seconds = total_cuts / 3000 * 60 / session.processes()
+        out.write(
+            f"\n  {total_cuts} cuts, about {max(0.1, seconds / 60):.1f} minutes on {session.processes()} "
+        )
+        out.write(f"processes; {total_touches} touches, all simulated\n")
+        out.write(f"  a run writes below {self._reports}/ and into the ledger, and nowhere else\n")
+
+    def _cost(self, rig_name: str, name: str) -> tuple[int, int, int]:
+        session = self.session
+        rig = session.rig(rig_name)
+        operation = rig.key.operations[name]
+        if rig.glass is None:
+            planned = session.cuts_for(rig_name, name)
+            planned = DEFAULT_CUTS if planned is None else planned
+            return planned, operation.cost.touches * planned, operation.cost.erases * planned
+        campaign = Campaign(rig, operation, session.home(rig_name), cuts=session.cuts_for(rig_name, name))
+        campaign.prepare()
+        cuts = len(campaign.plan()[0])
+        wear = campaign.estimated_wear(cuts)
+        return cuts, operation.cost.touches * cuts, max((row["used"] for row in wear), default=0)
+
+
+def find_run(name: str | None, reports: Path) -> Path:
+    """The folder of a run.
+
+    :raises CallerError: there is none of that name, or none at all.
+    """
+    runs = sorted(path.name for path in reports.glob("*") if (path / "run.json").exists())
+    if not runs:
+        raise CallerError(f"{reports}", found="no run", expected="a run", mend="`keyharness run` makes one")
+    chosen = name or runs[-1]
+    if chosen not in runs:
+        raise CallerError(
+            f'run "{chosen}"', found=chosen, expected=one_of(chosen, runs), mend=f"name one of {reports}"
+        )
+    return reports / chosen
+
+
+def make_report_of(name: str | None, reports: Path, out: TextIO) -> None:
+    """Derive a run's summary and report again, and show the verdict."""
+    from harness.report.verdict_text import verdict_block
+    from harness.run import make_report
+
+    path = find_run(name, reports)
+    summary, _ = make_report(path)
+    bench = summary.get("bench")
+    block = verdict_block(summary, bench, str(path / "index.html"), width=120)
+    out.write("\n".join(block) + "\n")

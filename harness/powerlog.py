@@ -1,0 +1,106 @@
+"""Power states that outlive the harness: what was switched off and by whom, written before it is done.
+
+A killed process leaves its port off, and the next one finds no key there. So a rig that outlives the run is
+noted as taken before anything is switched, every switch is written ahead, and whoever touches the rig next
+puts the power back as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+from harness.durable import read_json, write_durably
+from harness.ledger import now, state_dir
+from harness.rig import PowerSwitch, Rig
+
+
+class PowerLog:
+    """The power state of one port, on disk.
+
+    :param port: see `harness.rig.Rig.port`.
+    """
+
+    def __init__(self, port: str):
+        self.port = port
+        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", port)[-60:].strip("-.")
+        self.path: Path = state_dir() / "power" / f"{readable}.{sha256(port.encode()).hexdigest()[:8]}.json"
+
+    @property
+    def left_behind(self) -> bool:
+        """Did somebody take the port and not give it back? True while it is in use, too: see its lock."""
+        noted = read_json(self.path)
+        return noted is not None and not noted["given_back"]
+
+    def take(self, rig: Rig) -> bool:
+        """Note that the port's power is in our hands; put it back first if somebody has left it.
+
+        To be called under the port's lock. Returns whether somebody had.
+        """
+        noted = read_json(self.path)
+        restored = noted is not None and not noted["given_back"]
+        if restored and noted is not None and noted["before"]:
+            rig.power.on()
+        self._before = bool(noted["before"]) if restored and noted else rig.power.is_on
+        self._write(rig.power.is_on, given_back=False)
+        return restored
+
+    def switching(self, on: bool) -> None:
+        """Write ahead that the power is about to be switched."""
+        self._write(on, given_back=False)
+
+    def give_back(self, rig: Rig) -> None:
+        """Put the power back as it was found."""
+        if self._before:
+            rig.power.on()
+        else:
+            rig.power.off()
+        self._write(self._before, given_back=True)
+
+    def _write(self, on: bool, *, given_back: bool) -> None:
+        write_durably(
+            self.path,
+            {
+                "port": self.port,
+                "on": on,
+                "before": self._before,
+                "given_back": given_back,
+                "at": now(),
+                "pid": os.getpid(),
+            },
+        )
+
+
+class LoggedSwitch(PowerSwitch):
+    """A switch whose every switching is written ahead.
+
+    :param before_off: called before the power is taken away: spends a relay's operations, for one.
+    """
+
+    def __init__(self, switch: PowerSwitch, log: PowerLog, before_off: Callable[[], None]):
+        self._switch, self._log, self._before_off = switch, log, before_off
+
+    @property
+    def is_on(self) -> bool:
+        return self._switch.is_on
+
+    def on(self) -> None:
+        if not self._switch.is_on:
+            self._log.switching(True)
+        self._switch.on()
+
+    def off(self) -> None:
+        if self._switch.is_on:
+            self._before_off()
+            self._log.switching(False)
+        self._switch.off()
+
+    def cycle(self) -> None:
+        self._before_off()
+        self._log.switching(False)
+        # The driver's own cycle knows how long this rig needs to lose its charge.
+        self._switch.cycle()
+        self._log.switching(True)

@@ -1,0 +1,84 @@
+"""What Allure remembers of earlier runs: one line a run, beside the runs' folders.
+
+Allure reads and rewrites its history file as it goes. It is given a copy, so that a kill, two runs that end
+at once, a line that is damaged, or a report that is made again, leave the file as it should be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from harness.report import files
+from harness.report.files import Row
+
+RUNS_MAX = 50
+SHOWN_MAX = 20
+
+
+def entry_name(run: str) -> str:
+    """Under which name a run is in the history, and the title of its page."""
+    return f"Keyharness {run}"
+
+
+def lay_out(runs_dir: Path, run: str, started: str | None, copy: Path) -> None:
+    """Write the history before a run to `copy`, for Allure to read and to add to."""
+    before = started_ms(started)
+    entries = [entry for entry in _entries(runs_dir / files.HISTORY) if entry["name"] != entry_name(run)]
+    if before is not None:
+        entries = [entry for entry in entries if entry["timestamp"] < before]
+    copy.write_text("".join(_line(entry) for entry in entries[-SHOWN_MAX:]), encoding="utf-8")
+
+
+def take_in(runs_dir: Path, run: str, started: str | None, copy: Path) -> None:
+    """Add what Allure appended to `copy` to the history of the runs in `runs_dir`."""
+    added = [entry for entry in _entries(copy) if entry["name"] == entry_name(run)]
+    if not added:
+        return
+    ours = added[-1]
+    ours["timestamp"] = started_ms(started) or ours["timestamp"]
+    with _locked(runs_dir):
+        path = runs_dir / files.HISTORY
+        others = [entry for entry in _entries(path) if entry["name"] != ours["name"]]
+        entries = sorted([*others, ours], key=lambda entry: float(entry["timestamp"]))
+        files.write_text(path, "".join(_line(entry) for entry in entries[-RUNS_MAX:]))
+
+
+def started_ms(started: str | None) -> int | None:
+    """An ISO 8601 instant in milliseconds since 1970."""
+    try:
+        return round(datetime.fromisoformat(started or "").timestamp() * 1000)
+    except ValueError:
+        return None
+
+
+def _entries(path: Path) -> list[Row]:
+    """The whole lines of a history. A damaged one would stop Allure, so it is left out."""
+    unread = files.Damage()
+    return list(files.read_rows(path, unread, _check))
+
+
+def _check(entry: Row) -> str | None:
+    whole = isinstance(entry.get("name"), str) and isinstance(entry.get("timestamp"), (int, float))
+    return None if whole and isinstance(entry.get("testResults"), dict) else "it is no entry of a history"
+
+
+def _line(entry: Row) -> str:
+    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder itself: a lock file would stay behind."""
+    import fcntl  # not on Windows, where the rest of this file works
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

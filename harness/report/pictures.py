@@ -1,0 +1,56 @@
+"""The pictures of a campaign: what is drawn, for whom, and where it is kept.
+
+    cut_map       when in the operation the power went, and what came of it
+    flash_raster  the same by flash operation and page, which shows the write that decides
+
+An `out` that ends in .svg or .png says which is drawn. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.report import files
+from harness.report.cut_map import cut_map
+from harness.report.files import Damage, Row, read_object, read_rows
+from harness.report.flash_raster import commit_point, flash_raster
+from harness.report.run import check_evidence, check_operation
+
+__all__ = ["commit_point", "cut_map", "draw", "draw_run", "flash_raster"]
+
+
+def draw(run_dir: Path, operation: Row, rows: list[Row], trace: Row | None) -> list[Path]:
+    """Draw an operation's pictures into a run's folder.
+
+    :param operation: its line in operations.jsonl.
+    :param rows: its evidence.
+    :param trace: its flash operations and marks, where they are known.
+    """
+    names = operation["rig"], operation["operation"]
+    drawn = [cut_map(operation, rows, files.picture_path(run_dir, *names, files.CUT_MAP), trace)]
+    if trace and trace.get("ops"):
+        raster = files.picture_path(run_dir, *names, files.FLASH_RASTER)
+        drawn.append(flash_raster(operation, rows, raster, trace))
+    return drawn
+
+
+def draw_run(run_dir: Path) -> list[Path]:
+    """Draw the pictures of every finished campaign of a run again, from its files."""
+    unread = Damage()
+    operations = list(read_rows(run_dir / files.OPERATIONS, unread, check_operation))
+    rows = _by_operation(read_rows(run_dir / files.EVIDENCE, unread, check_evidence))
+    drawn = []
+    for operation in operations:
+        names = operation["rig"], operation["operation"]
+        trace = read_object(files.trace_path(run_dir, *names), unread)
+        if rows.get(names):
+            drawn += draw(run_dir, operation, rows[names], trace)
+    return drawn
+
+
+def _by_operation(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["rig"], row["operation"]), []).append(row)
+    return found

@@ -1,0 +1,183 @@
+"""The shapes that other tools rely on, as models: summary.json and a line of evidence.jsonl.
+
+`Summary.model_json_schema()` is the JSON Schema. Unknown fields are refused: a contract that grows silently
+is none. Imported by tests and by who reads reports, never on the way of a run.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from harness.errors import Blame
+from harness.key import Outcome, Severity
+
+Count = Annotated[int, Field(ge=0)]
+Phase = Annotated[str, StringConstraints(pattern=r"^(before|torn[1-9][0-9]*|after|end)$")]
+Marker = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+ReplayId = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^kh1:[^/:]+/[^:]+:-?[0-9]+:"
+        r"(end|op[1-9][0-9]*\.(before|torn[1-9][0-9]*|after)(\+boot[1-9][0-9]*\.[a-z0-9.]+)?|[a-z0-9-]+[+-][0-9]+us)"
+        r":[0-9a-f]{6}$"
+    ),
+]
+"""kh1:<rig>/<operation>:<seed>:<cut>:<check>; cut: op17.torn2[+boot1.op3.torn1], end, request-sent+1234us."""
+
+
+class Shape(BaseModel):
+    """No field more and none less."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class RigShape(Shape):
+    name: str
+    key: str | None
+    firmware: str | None
+    personality: str | None
+    transport: str | None
+    expendable: bool | None
+
+
+class SuiteShape(Shape):
+    passed: Count
+    failed: Count
+    skipped: Count
+    not_offered: Count
+    error: Count
+
+
+class BoundShape(Shape):
+    """With this confidence, less than this fraction of the operation's instants violates."""
+
+    confidence: float = Field(gt=0, lt=1)
+    below: float = Field(gt=0, le=1)
+
+
+class OperationShape(Shape):
+    rig: str
+    operation: str
+    cuts: Count
+    covering_cuts: Count | None
+    distinct_states: Count | None
+    exhaustive: bool
+    outcomes: dict[Outcome, Count]
+    violations: Count
+    missed: dict[str, tuple[Count, Count]] | None
+    bound: BoundShape | None
+    window_ms: float | None
+    duration_s: float | None
+
+
+class ViolationShape(Shape):
+    severity: Severity
+    blame: Blame
+    rig: str
+    operation: str
+    item: str | None
+    law: str | None
+    count: Count
+    covering_count: Count | None
+    of: Count | None
+    first: ReplayId | None
+    text: str
+
+
+class WearShape(Shape):
+    rig: str
+    what: str
+    used: Count
+    limit: Count | None
+    estimated: bool
+
+
+class Summary(Shape):
+    """summary.json. A field whose maker is not there yet is null."""
+
+    schema_: int = Field(alias="schema")
+    run: str
+    version: str | None
+    seed: int | None
+    bench: str | None
+    started: str | None
+    duration_s: float | None
+    complete: bool
+    verdict: Literal["pass", "fail", "interrupted", "inconclusive", "nothing-tested"]
+    evidence_kind: list[Literal["twin", "emulator", "hardware"]]
+    reasons: list[str]
+    rigs: list[RigShape]
+    suites: dict[str, SuiteShape]
+    cuts: Count
+    distinct_states: Count
+    missed_cuts: Count
+    rig_faults: Count
+    cuts_per_s: float | None
+    distinct_states_per_s: float | None
+    operations: list[OperationShape]
+    violations: list[ViolationShape]
+    wear: list[WearShape]
+
+
+class NestedCut(Shape):
+    """A second cut, in a boot that follows the first."""
+
+    boot: int = Field(ge=1)
+    flash_op: int = Field(ge=1)
+    phase: Phase
+
+
+class PlannedOp(Shape):
+    """A cut on a twin: a flash operation, from 1, and how far it got."""
+
+    flash_op: int = Field(ge=1)
+    phase: Phase
+    nested: NestedCut | None = None
+
+
+class PlannedOffset(Shape):
+    """A cut in time: so long after a marker."""
+
+    marker: Marker
+    offset_us: int
+    nested: NestedCut | None = None
+
+
+class EvidenceLine(Shape):
+    """One cut: a line of evidence.jsonl."""
+
+    id: ReplayId
+    rig: str
+    operation: str
+    firmware: str
+    stream: Literal["cover", "refine", "halo", "exhaustive", "nested", "replay"]
+    planned: PlannedOp | PlannedOffset
+    fired_us: int | None
+    lost_us: int | None
+    acknowledged: bool | None
+    landed: bool | None
+    boots: Count
+    outcome: Outcome
+    world: str | None
+    changed: dict[str, tuple[Any, Any]]
+    death: str | None
+    blame: Blame | None
+    seed: int
+
+
+def check_summary(text: str | bytes) -> Summary:
+    """The summary in a file.
+
+    :raises pydantic.ValidationError: it is not as the contract says; the error names each field.
+    """
+    return Summary.model_validate_json(text)
+
+
+def check_evidence(text: str | bytes) -> EvidenceLine:
+    """One line of evidence.
+
+    :raises pydantic.ValidationError: as `check_summary`.
+    """
+    return EvidenceLine.model_validate_json(text)

@@ -1,0 +1,237 @@
+"""summary.json: what a run came to, derived from the files of its folder and from nothing else.
+
+evidence.jsonl is the only truth about cuts: totals are counted there, and a campaign that never finished is
+summed up from it. The fields are a contract (UX: "reports/<run>/"; `harness.report.schema` checks them).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.errors import Blame
+from harness.key import Outcome
+from harness.report import files
+from harness.report.files import Row
+from harness.report.run import CASE_OUTCOMES, Run, Tally, read_run
+from harness.report.verdict import Ruling, verdict
+from harness.report.words import counted, is_violation
+
+SCHEMA = 1
+
+_RIG_FIELDS = ("name", "key", "firmware", "personality", "transport", "expendable")
+_OPERATION_FIELDS = (
+    *("rig", "operation", "cuts", "covering_cuts", "distinct_states", "exhaustive", "outcomes", "violations"),
+    *("missed", "bound", "window_ms", "duration_s"),
+)
+
+QUARANTINED = "quarantined"
+"""A skip whose reason begins so: the rig was not to be used."""
+_NEVER_NULL: dict[str, object] = {"cuts": 0, "violations": 0, "outcomes": {}, "exhaustive": False}
+
+
+def conclude(run_dir: Path, *, usage: tuple[str, ...] = ()) -> tuple[Row, int]:
+    """Write summary.json; return the summary and the exit code.
+
+    :param usage: what the caller got wrong, in sentences: makes the exit code 4.
+    """
+    summary, ruling = _summed_up(read_run(run_dir), run_dir.name, usage)
+    files.write_json(run_dir / files.SUMMARY, summary)
+    return summary, ruling.exit_code
+
+
+def build_summary(run_dir: Path) -> Row:
+    """The summary of a run's folder, finished or not."""
+    return _summed_up(read_run(run_dir), run_dir.name, ())[0]
+
+
+def _summed_up(run: Run, name: str, usage: tuple[str, ...]) -> tuple[Row, Ruling]:
+    head, finish = run.head, run.finish or {}
+    operations = _operations(run)
+    violations = _violations(run)
+    judged = sum(tally.judged for tally in run.tallies.values())
+    cut_short = _cut_short(run)
+    ruling = verdict(
+        violations=violations,
+        cases=run.cases,
+        operations=run.operations,
+        judged_cuts=judged,
+        cut_short=cut_short,
+        usage=usage,
+        faults=[*run.damage.sentences, *_evidence_faults(run), *_quarantined(run)],
+    )
+    campaign_s = sum(row.get("duration_s") or 0 for row in run.operations)
+    observe_s = sum(row.get("observe_s") or 0 for row in run.operations) or campaign_s
+    distinct = sum(op["distinct_states"] or 0 for op in operations)
+    kinds = head.get("evidence_kind")
+    summary = {
+        "schema": SCHEMA,
+        "run": head.get("run") or name,
+        **{key: head.get(key) for key in ("version", "seed", "bench", "started")},
+        "duration_s": finish.get("duration_s"),
+        "complete": cut_short is None,
+        "verdict": ruling.verdict,
+        "evidence_kind": [kinds] if isinstance(kinds, str) else sorted(kinds or []),
+        "reasons": list(ruling.reasons),
+        "rigs": [{key: rig.get(key) for key in _RIG_FIELDS} for rig in head.get("rigs") or []],
+        "suites": _suites(run.cases),
+        "cuts": judged,
+        "distinct_states": distinct,
+        "missed_cuts": sum(tally.outcomes[Outcome.MISSED] for tally in run.tallies.values()),
+        "rig_faults": _rig_faults(run),
+        "cuts_per_s": _rate(judged, campaign_s),
+        "distinct_states_per_s": _rate(distinct, observe_s),
+        "operations": operations,
+        "violations": violations,
+        "wear": _wear(run.operations),
+    }
+    return summary, ruling
+
+
+def _rate(count: int, seconds: float) -> float | None:
+    return round(count / seconds, 1) if seconds else None
+
+
+def _cut_short(run: Run) -> str | None:
+    if run.finish is None:
+        return "the run ended without a word: it was killed, or its machine was"
+    if run.finish.get("interrupted"):
+        said = run.finish["interrupted"]
+        return f"the run was interrupted: {said}" if isinstance(said, str) else "the run was interrupted"
+    return None if run.finish.get("complete", True) else "the run stopped before everything selected was run"
+
+
+def _suites(cases: list[Row]) -> dict[str, dict[str, int]]:
+    suites: dict[str, dict[str, int]] = {}
+    for case in sorted(cases, key=lambda case: str(case.get("suite"))):
+        tally = suites.setdefault(str(case.get("suite") or "other"), dict.fromkeys(CASE_OUTCOMES, 0))
+        tally[case["outcome"]] += 1
+    return suites
+
+
+def _operations(run: Run) -> list[Row]:
+    finished = {(row["rig"], row["operation"]): row for row in run.operations}
+    summed = []
+    for rig, operation in sorted({*finished, *run.tallies}):
+        row = finished.get((rig, operation)) or _unfinished(rig, operation, run.tallies[rig, operation])
+        known = {key: row.get(key) for key in _OPERATION_FIELDS}
+        summed.append({**known, **{key: row.get(key) or empty for key, empty in _NEVER_NULL.items()}})
+    return summed
+
+
+def _unfinished(rig: str, operation: str, tally: Tally) -> Row:
+    """What is known of a campaign that never wrote its line; the rest is null."""
+    return {
+        "rig": rig,
+        "operation": operation,
+        "cuts": tally.judged,
+        "covering_cuts": tally.covering,
+        "exhaustive": False,
+        "outcomes": dict(sorted(tally.outcomes.items())),
+        "violations": sum(count for name, count in tally.outcomes.items() if is_violation(name)),
+    }
+
+
+def _violations(run: Run) -> list[Row]:
+    found, named = [], set()
+    for row in run.operations:
+        found += violations_of(row)
+        named |= {
+            (row["rig"], row["operation"], finding.get("outcome")) for finding in row.get("findings") or []
+        }
+    for (rig, operation), tally in run.tallies.items():
+        unnamed = [bad for bad in tally.first_bad if (rig, operation, bad) not in named]
+        found += [_unfound(rig, operation, tally, bad) for bad in unnamed]
+    order = ("severity", "rig", "operation", "item", "first")
+    return sorted(found, key=lambda violation: [str(violation[key]) for key in order])
+
+
+def violations_of(row: Row) -> list[Row]:
+    """The findings of one campaign's line, as they are in a summary."""
+    return [_finding(row, finding) for finding in row.get("findings") or []]
+
+
+def _finding(row: Row, finding: Row) -> Row:
+    narrowest = (finding.get("narrowest") or {}).get("text")
+    where = finding.get("where")
+    text = [
+        f'item "{finding.get("item")}" {str(finding.get("outcome")).replace("-", " ")}',
+        f"narrowest: {narrowest}" if narrowest else f"first: {where}" if where else "",
+        str(finding.get("text") or ""),
+    ]
+    return {
+        "severity": finding.get("severity") or "S1",
+        "blame": finding.get("blame") or Blame.KEY.value,
+        "rig": row["rig"],
+        "operation": row["operation"],
+        **{key: finding.get(key) for key in ("item", "law", "count", "covering_count", "of", "first")},
+        "text": "\n".join(line for line in text if line),
+    }
+
+
+def _unfound(rig: str, operation: str, tally: Tally, outcome: str) -> Row:
+    """Violating cuts that no campaign got to sum up: never lost, and severe until somebody says otherwise."""
+    row = tally.first_bad[outcome]
+    return {
+        "severity": "S1",
+        "blame": row.get("blame") or Blame.KEY.value,
+        "rig": rig,
+        "operation": operation,
+        "item": None,
+        "law": None,
+        "count": tally.outcomes[outcome],
+        "covering_count": tally.covering_bad[outcome],
+        "of": tally.covering,
+        "first": row.get("id"),
+        "text": f"{outcome.replace('-', ' ')}, and no campaign was left to say which item: replay the cut",
+    }
+
+
+def _evidence_faults(run: Run) -> list[str]:
+    said = []
+    for (rig, operation), tally in sorted(run.tallies.items()):
+        for blame, count in sorted(tally.faults.items()):
+            said.append(f"{operation} on {rig}: {counted(count, 'cut')} wasted, blamed on the {blame}")
+    for row in run.operations:
+        held = run.tallies.get((row["rig"], row["operation"]), Tally()).judged
+        if held < (row.get("cuts") or 0):
+            said.append(
+                f"{files.EVIDENCE}: holds {held:,} of the {row['cuts']:,} judged cuts of "
+                f"{row['operation']} on {row['rig']}"
+            )
+    return said
+
+
+def _quarantined(run: Run) -> list[str]:
+    """What a run did not do because a rig was not to be used."""
+    kept: dict[tuple[str, str], int] = {}
+    for case in run.cases:
+        reason = str(case.get("reason") or "")
+        if case["outcome"] == "skipped" and reason.startswith(QUARANTINED):
+            at = (str(case.get("rig")), reason)
+            kept[at] = kept.get(at, 0) + 1
+    return [
+        f"rig {rig} is in quarantine, {counted(count, 'case')} not run: "
+        f"{reason.removeprefix(QUARANTINED).strip(': ')}"
+        for (rig, reason), count in sorted(kept.items())
+    ]
+
+
+def _rig_faults(run: Run) -> int:
+    of_cases = sum(
+        1 for case in run.cases if case["outcome"] in ("failed", "error") and case.get("blame") == Blame.RIG
+    )
+    return of_cases + sum(tally.faults[Blame.RIG] for tally in run.tallies.values())
+
+
+def _wear(operations: list[Row]) -> list[Row]:
+    worn: dict[tuple[str, str], Row] = {}
+    for row in operations:
+        for part in row.get("wear") or []:
+            of = worn.setdefault(
+                (row["rig"], part["what"]),
+                {"rig": row["rig"], "what": part["what"], "used": 0, "limit": None, "estimated": False},
+            )
+            of["used"] += part["used"]
+            of["limit"] = part.get("limit")
+            of["estimated"] = of["estimated"] or bool(part.get("estimated"))
+    return [worn[key] for key in sorted(worn)]

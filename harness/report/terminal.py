@@ -1,0 +1,275 @@
+"""The run as it happens: bars where there is a terminal, plain lines where there is none.
+
+The words are those of `harness.report.text`; here is only when they are written. A terminal that goes away
+never ends a run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from harness.report.run import CASE_OUTCOMES
+from harness.report.text import (
+    CAMPAIGN_SUITE,
+    Row,
+    active_line,
+    ansi,
+    duration,
+    headline,
+    operation_lines,
+    operation_name,
+    plain,
+    rig_lines,
+    suite_lines,
+)
+from harness.report.verdict import blame_of
+from harness.report.verdict_text import verdict_block
+from harness.report.words import number
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from harness.clock import Clock
+
+PLAIN_WIDTH = 140
+"""Of a log, whose reader's width nobody knows."""
+PLAIN_EVERY_US = 10_000_000
+LIVE_EVERY_US = 100_000
+_ASCII = str.maketrans({"·": "-", "█": "#", "▌": "+", "…": "~", "—": "-", "“": '"', "”": '"'})
+_WORDS = {"not_offered": "not offered", "skipped": "not run", "error": "broken"}
+
+
+class RunDisplay:
+    """Shows a run on a stream.
+
+    :param clock: says when the next line of a campaign is due.
+    :param bench: path of the bench file as it is to be typed after --bench.
+    :param report: path of the report's page, shown at the end.
+    :param live: whether to draw bars; by default where the stream is a terminal that can.
+    :param width: columns; by default the terminal's.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        clock: Clock,
+        bench: str | None = None,
+        report: str | None = None,
+        live: bool | None = None,
+        width: int | None = None,
+        environ: Mapping[str, str] = os.environ,
+        campaign_suite: str = CAMPAIGN_SUITE,
+    ):
+        self._stream, self._clock = stream, clock
+        self.bench, self.report = bench, report
+        self._is_live = _can_draw(stream, environ) if live is None else live
+        self._width = width
+        self._paint = ansi if self._is_live and not environ.get("NO_COLOR") else plain
+        self._campaign_suite = campaign_suite
+        self._live: Live | None = None
+        self._drawn_us: int | None = None
+        self._gone = False
+        self._lines_said = False
+        self._head: Row = {"rigs": []}
+        self._suites: dict[str, dict[str, int]] = {}
+        self._groups: dict[str, dict[str, int]] = {}
+        self._operations: list[Row] = []
+        self._active: dict[tuple[str, str], tuple[int, int, float | None, float | None]] = {}
+        self._said_us: dict[tuple[str, str], int] = {}
+
+    @property
+    def width(self) -> int:
+        """Columns, asked anew each time: terminals change."""
+        if self._width:
+            return self._width
+        return shutil.get_terminal_size((PLAIN_WIDTH, 40)).columns if self._is_live else PLAIN_WIDTH
+
+    def started(self, head: Row) -> None:
+        """Say what is run: `head` has the fields of a summary that are known at the start."""
+        self._head = head
+        self._say([headline(head, self._paint), "", *rig_lines(head), ""])
+        self._draw(now=True)
+
+    def case(self, result: Row) -> None:
+        """A test case is finished: a row of results.jsonl."""
+        suite = str(result.get("suite") or "other")
+        tally = self._suites.setdefault(suite, dict.fromkeys(CASE_OUTCOMES, 0))
+        tally[result["outcome"]] += 1
+        if result["outcome"] not in ("not_offered", "skipped"):
+            groups = self._groups.setdefault(suite, {})
+            group = _group(result["nodeid"])
+            groups[group] = groups.get(group, 0) + 1
+        bad = result["outcome"] in ("failed", "error")
+        if bad or not self._is_live:
+            line = self._case_line(result)
+            self._say([self._paint(line, "bad") if bad else line])
+            self._lines_said = True
+        self._draw()
+
+    def campaign(
+        self, rig: str, operation: str, done: int, total: int, rate: float | None, eta: float | None
+    ) -> None:
+        """A campaign got further: cuts done and planned, cuts per second, seconds left."""
+        key = (rig, operation)
+        self._active[key] = (done, total, rate, eta)
+        now = self._clock.now_us
+        if self._is_live:
+            self._draw()
+        elif now - self._said_us.setdefault(key, now) >= PLAIN_EVERY_US:
+            self._said_us[key] = now
+            name = operation_name(rig, operation, self._several_rigs)
+            parts = [f"campaign     {name}", f"{number(done)}/{number(total)}"]
+            parts += [f"{number(round(rate))} cuts/s"] if rate is not None else []
+            parts += [f"{duration(eta)} left"] if eta is not None else []
+            self._say(["   ".join(parts)])
+            self._lines_said = True
+
+    def operation(self, row: Row) -> None:
+        """A campaign is finished: a row of operations.jsonl."""
+        self._active.pop((row["rig"], row["operation"]), None)
+        self._operations.append(row)
+        if not self._is_live:
+            (line,) = operation_lines([row], several_rigs=self._several_rigs, width=10_000)
+            self._say([f"campaign     {' '.join(line.replace('█', '').split(' ')).strip()}"])
+            self._lines_said = True
+        self._draw(now=True)
+
+    def finished(self, summary: Row) -> None:
+        """Say how all of it ended."""
+        self.close()
+        width = self.width
+        suites = suite_lines(
+            summary, self._groups, campaign_suite=self._campaign_suite, width=width, paint=self._paint
+        )
+        block = verdict_block(summary, self.bench, self.report, width=width, paint=self._paint)
+        self._say([*([""] if self._lines_said else []), *suites, "", *block])
+
+    def close(self) -> None:
+        """Give the terminal back as it was. Harmless when called twice."""
+        live, self._live = self._live, None
+        if live is not None:
+            self._guarded(live.stop)
+
+    def __enter__(self) -> RunDisplay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _several_rigs(self) -> bool:
+        return len(self._head.get("rigs") or []) > 1
+
+    def _case_line(self, result: Row) -> str:
+        outcome = str(result["outcome"])
+        parts = [f"{_WORDS.get(outcome, outcome):<11}  {result['nodeid']}"]
+        if result.get("duration_s") is not None and outcome not in ("not_offered", "skipped"):
+            parts.append(duration(result["duration_s"]))
+        why = " ".join(str(result.get("reason") or "").split())
+        if outcome in ("failed", "error"):
+            why = f"{blame_of(result)}: {why}" if why else blame_of(result)
+        return "   ".join([*parts, why] if why else parts)
+
+    def _region(self) -> list[str]:
+        """What changes while the run goes on; as much of its end as fits the terminal."""
+        names = {key: operation_name(*key, self._several_rigs) for key in self._active}
+        known = [operation_name(op["rig"], op["operation"], self._several_rigs) for op in self._operations]
+        widest = max((len(name) for name in [*names.values(), *known]), default=0)
+        active = [active_line(names[key], *self._active[key], widest) for key in self._active]
+        so_far = {
+            "suites": self._suites,
+            "operations": self._operations,
+            "rigs": self._head.get("rigs") or [],
+        }
+        lines = suite_lines(
+            so_far,
+            self._groups,
+            campaign_suite=self._campaign_suite,
+            active=active,
+            width=self.width,
+            paint=self._paint,
+        )
+        room = max(4, shutil.get_terminal_size((PLAIN_WIDTH, 40)).lines - 2)
+        return (
+            lines if len(lines) <= room else [f"  … {len(lines) - room + 1} lines more", *lines[1 - room :]]
+        )
+
+    def _draw(self, *, now: bool = False) -> None:
+        at = self._clock.now_us
+        due = self._drawn_us is None or at - self._drawn_us >= LIVE_EVERY_US
+        if not self._is_live or self._gone or not (now or due):
+            return
+        self._drawn_us = at
+        from rich.text import Text
+
+        shown = Text.from_ansi(self._fitting("\n".join(self._region())), no_wrap=True, overflow="ellipsis")
+        if self._live is None:
+            self._live = self._opened()
+        live = self._live
+        self._guarded(lambda: live.update(shown, refresh=True))
+
+    def _opened(self) -> Live:
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(
+            file=self._stream,
+            force_terminal=True,
+            no_color=self._paint is plain,
+            width=self._width,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+        # No thread that refreshes: what is drawn is drawn here, and nothing draws into a closed stream.
+        live = Live(
+            console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+        self._guarded(live.start)
+        return live
+
+    def _say(self, lines: list[str]) -> None:
+        text = self._fitting("\n".join(lines))
+        if self._live is not None:
+            from rich.text import Text
+
+            live, shown = self._live, Text.from_ansi(text)
+            self._guarded(lambda: live.console.print(shown, soft_wrap=True))
+        else:
+            self._guarded(lambda: self._write(text + "\n"))
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+    def _fitting(self, text: str) -> str:
+        """The text in letters that the stream can take."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        try:
+            text.encode(encoding)
+            return text
+        except UnicodeEncodeError:
+            return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+
+    def _guarded(self, write: Any) -> None:
+        """Write, unless nobody listens any more."""
+        if self._gone:
+            return
+        try:
+            write()
+        except (BrokenPipeError, ConnectionResetError):
+            self._gone = True
+
+
+def _can_draw(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    return stream.isatty() and environ.get("TERM") not in ("dumb", "unknown")
+
+
+def _group(nodeid: str) -> str:
+    """conformance/test_ctaphid.py::test_ping[nk3] -> ctaphid"""
+    name = nodeid.partition("::")[0].rpartition("/")[2]
+    return name.removesuffix(".py").removeprefix("test_")

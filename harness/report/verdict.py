@@ -1,0 +1,157 @@
+"""The one verdict of a run, with its reasons and its exit code (UX: "Verdicts and exit codes").
+
+Precedence: usage, fail, interrupted, inconclusive, nothing tested, pass. `usage` is an exit code only: a
+summary says what else is known, so that an option that was wrong never hides a violation that was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import Blame
+from harness.report.words import counted, fraction, number
+
+PASS, FAIL, INTERRUPTED = "pass", "fail", "interrupted"
+INCONCLUSIVE, NOTHING_TESTED = "inconclusive", "nothing-tested"
+EXIT_CODES = {PASS: 0, FAIL: 1, INTERRUPTED: 2, INCONCLUSIVE: 3, NOTHING_TESTED: 5}
+USAGE_EXIT_CODE = 4
+
+MISSED_MAX = 0.02
+"""More missed cuts than this in one section of an operation, and nothing is concluded from it."""
+NAMED_MAX = 10
+"""So many cases or operations are named in the reasons; the rest are counted."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A verdict, why, and what the process exits with."""
+
+    verdict: str
+    exit_code: int
+    reasons: tuple[str, ...]
+
+
+def verdict(
+    *,
+    violations: Sequence[Row] = (),
+    cases: Sequence[Row] = (),
+    operations: Sequence[Row] = (),
+    judged_cuts: int = 0,
+    cut_short: str | None = None,
+    usage: Sequence[str] = (),
+    faults: Sequence[str] = (),
+) -> Ruling:
+    """Rule on a run.
+
+    :param violations: findings, with severity, blame, rig, operation, count.
+    :param cases: finished test cases, as in results.jsonl.
+    :param operations: finished campaigns, as in operations.jsonl.
+    :param cut_short: why the run did not come to its end; None if it did.
+    :param usage: what is wrong with the bench, the options or the input files, in sentences.
+    :param faults: faults of rigs and of the harness outside of cases (damaged files, lost evidence).
+    """
+    bad_usage = [*usage, *_cases(cases, Blame.CALLER)]
+    failures = [*_violations(violations), *_cases(cases, Blame.KEY)]
+    doubts = [
+        *faults,
+        *_blamed_elsewhere(violations),
+        *_cases(cases, Blame.RIG),
+        *_cases(cases, Blame.HARNESS),
+        *_named([why for op in operations for why in _unproven(op, cut_short)], "more operations"),
+    ]
+    reasons = [f"usage: {sentence}" for sentence in bad_usage]
+    if failures:
+        name = FAIL
+        reasons += failures
+        reasons += [f"the run was also cut short: {cut_short}"] if cut_short else []
+    elif cut_short:
+        name = INTERRUPTED
+        reasons.append(cut_short)
+    elif doubts or bad_usage:
+        name = INCONCLUSIVE
+    elif not judged_cuts and not any(case["outcome"] in ("passed", "failed", "error") for case in cases):
+        name = NOTHING_TESTED
+        reasons.append(_nothing(cases))
+    else:
+        name = PASS
+    reasons += doubts
+    return Ruling(name, USAGE_EXIT_CODE if bad_usage else EXIT_CODES[name], tuple(reasons))
+
+
+def blame_of(case: Row) -> str:
+    """Who is to blame for a case that did not pass: a failed claim is about the key, an error is ours."""
+    fallback = Blame.KEY if case["outcome"] == "failed" else Blame.HARNESS
+    return str(case.get("blame") or fallback.value)
+
+
+def _violations(violations: Sequence[Row]) -> list[str]:
+    """One sentence for what fails the run; severity S3 is reported and does not."""
+    failing = [v for v in violations if v.get("severity") != "S3" and v.get("blame") == Blame.KEY]
+    if not failing:
+        return []
+    worst = min(str(v.get("severity")) for v in failing)
+    where = list(dict.fromkeys(str(v["operation"]) for v in failing))
+    named = ", ".join(_named(where, "more"))
+    return [f"{counted(len(failing), 'finding')} against the key, the worst of severity {worst}: {named}"]
+
+
+def _blamed_elsewhere(violations: Sequence[Row]) -> list[str]:
+    return [
+        f"{v['operation']} on {v['rig']}: violations in {counted(v.get('count') or 1, 'cut')}, "
+        f"blamed on the {v.get('blame')} and not on the key"
+        for v in violations
+        if v.get("blame") != Blame.KEY and v.get("severity") != "S3"
+    ]
+
+
+def _cases(cases: Sequence[Row], blame: Blame) -> list[str]:
+    wanted = [case for case in cases if case["outcome"] in ("failed", "error") and blame_of(case) == blame]
+    # A campaign that failed is told of by its findings.
+    wanted = [case for case in wanted if not case.get("campaign")]
+    said = []
+    for case in wanted:
+        fault = "failed" if blame is Blame.KEY else f"{blame} fault"
+        why = " ".join(str(case.get("reason") or "").split())
+        said.append(f"{fault}: {case['nodeid']}" + (f": {why}" if why else ""))
+    return _named(said, "more cases blamed on the " + blame)
+
+
+def _unproven(op: Row, cut_short: str | None) -> Iterable[str]:
+    """Why nothing follows from an operation's cuts."""
+    name = f"{op['operation']} on {op['rig']}"
+    for section, (missed, of) in sorted((op.get("missed") or {}).items()):
+        if of and missed / of > MISSED_MAX:
+            yield (
+                f"{name}: {number(missed)} of {number(of)} cuts missed in section {section} "
+                f"({fraction(missed / of)}, and at most {fraction(MISSED_MAX)} may)"
+            )
+    if not op.get("complete", True) and not cut_short:
+        yield f"{name}: the campaign did not come to its end"
+    goal, bound = op.get("goal"), op.get("bound") or {}
+    reached = bound.get("below", 1) <= (goal or {}).get("below", 1)
+    confident = bound.get("confidence", 0) >= (goal or {}).get("confidence", 0)
+    if goal and not op.get("exhaustive") and not (reached and confident) and not op.get("violations"):
+        yield (
+            f"{name}: the goal of below {fraction(goal['below'])} ({fraction(goal['confidence'])}) was not "
+            f"reached in {number(op.get('covering_cuts') or 0)} evenly spread cuts"
+        )
+
+
+def _named(sentences: list[str], rest: str) -> list[str]:
+    if len(sentences) <= NAMED_MAX:
+        return sentences
+    return [*sentences[:NAMED_MAX], f"{len(sentences) - NAMED_MAX} {rest}"]
+
+
+def _nothing(cases: Sequence[Row]) -> str:
+    if not cases:
+        return "no test case was selected and no power was cut"
+    not_offered = sum(1 for case in cases if case["outcome"] == "not_offered")
+    return (
+        f"nothing was tested: of {counted(len(cases), 'case')} {number(not_offered)} are not offered by this "
+        f"key and {number(len(cases) - not_offered)} were skipped"
+    )

@@ -1,0 +1,168 @@
+"""How a run ended, in words: the verdict, what it is of, what was found, and how to see it again."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+
+from harness.report import words
+from harness.report.summary import violations_of
+from harness.report.text import Paint, Row, operation_name, plain, several_rigs
+from harness.report.verdict import FAIL, INCONCLUSIVE, INTERRUPTED, NOTHING_TESTED, PASS
+from harness.report.words import counted, number
+
+LABELS = {
+    PASS: ("PASS", "good"),
+    FAIL: ("FAIL", "bad"),
+    INTERRUPTED: ("INTERRUPTED", "warn"),
+    INCONCLUSIVE: ("INCONCLUSIVE", "warn"),
+    NOTHING_TESTED: ("NOTHING TESTED", "warn"),
+}
+
+
+def verdict_block(
+    summary: Row,
+    bench: str | None = None,
+    report: str | None = None,
+    *,
+    width: int = 120,
+    paint: Paint = plain,
+) -> list[str]:
+    """The verdict, what it is of, why, and what to do next.
+
+    :param bench: path of the bench file as it is to be typed; the one in the summary if None.
+    :param report: path of the report's page, shown last.
+    """
+    label, tone = LABELS[summary["verdict"]]
+    keys = len({rig["name"] for rig in summary["rigs"]})
+    title = words.evidence_sentence(summary["evidence_kind"], keys)
+    if summary["verdict"] == FAIL and not summary["complete"]:
+        title += " · cut short"
+    indent = " " * (6 + len(label) + 3)
+    lines = _wrapped(title, f"      {label}   ", indent, width)
+    lines[0] = lines[0].replace(label, paint(label, tone), 1)
+    proved = [line for said in proofs(summary) for line in _wrapped(said, indent, indent, width)]
+    reasons = [line for why in summary["reasons"] for line in _wrapped(why, indent, indent + "  ", width)]
+    findings = _finding_block(summary, bench or summary["bench"], width, paint)
+    # What is wrong comes first, where something is.
+    lines += [*findings, *reasons, *proved] if summary["verdict"] == FAIL else [*proved, *reasons, *findings]
+    if report:
+        lines.append(f"      report {report}")
+    return lines
+
+
+def replay_command(replay_id: str, bench: str | None) -> str:
+    """What to paste to see one cut again."""
+    return f"keyharness replay {replay_id}" + (f" --bench {shlex.quote(bench)}" if bench else "")
+
+
+def failure_text(operation: Row, bench: str | None) -> str:
+    """What a campaign's test case fails with.
+
+    :param operation: its line in operations.jsonl, findings included.
+    """
+    about = {"operations": [operation], "rigs": [], "violations": violations_of(dict(operation))}
+    block = _finding_block(about, bench, 100)
+    return "\n".join([f"{operation['operation']} on {operation['rig']}:", *block])
+
+
+def finding_lines(violation: Row, operation: Row | None, *, several: bool = False) -> list[str]:
+    """A violation without its replay command: what, how often, and what was seen.
+
+    :param several: whether the run has several rigs, so that this one is named.
+    """
+    first, *rest = str(violation["text"]).split("\n")
+    name = operation_name(violation["rig"], violation["operation"], several)
+    return [f"{name}: {first}", _how_often(violation, operation or {}), *rest]
+
+
+def _how_often(violation: Row, operation: Row) -> str:
+    count, covering, of = violation["count"] or 0, violation["covering_count"], violation["of"]
+    if covering is None or not of:
+        return counted(count, "cut")
+    among = f"in the walk of {words.EVERY_OPERATION}" if operation.get("exhaustive") else "evenly spread ones"
+    rest = "followed a cut in the boot after it" if operation.get("exhaustive") else "were aimed at the fault"
+    text = f"{counted(count, 'cut')}, {number(covering)} of {number(of)} {among}"
+    return f"{text}; the rest {rest}" if count > covering else text
+
+
+def _finding_block(summary: Row, bench: str | None, width: int, paint: Paint = plain) -> list[str]:
+    operations = {(op["rig"], op["operation"]): op for op in summary["operations"]}
+    ordered = sorted(summary["violations"], key=lambda v: (v["severity"], v["rig"], v["operation"]))
+    column = 8 + max((len(f"{v['severity']} {v['blame']}") for v in ordered), default=0) + 3
+    lines: list[str] = []
+    for found in ordered:
+        start = f"        {found['severity']} {found['blame']}".ljust(column)
+        operation = operations.get((found["rig"], found["operation"]))
+        first, *rest = finding_lines(found, operation, several=several_rigs(summary))
+        opening, *more = _wrapped(first, start, " " * (column + 2), width)
+        tone = "warn" if found["severity"] == "S3" else "bad"
+        lines += [opening.replace(start, paint(start, tone), 1), *more]
+        for sentence in rest:
+            lines += _wrapped(sentence, " " * column, " " * (column + 2), width)
+        if found["first"]:
+            # Never wrapped: it is there to be copied.
+            lines.append(" " * column + replay_command(found["first"], bench))
+    return lines
+
+
+def _wrapped(text: str, start: str, then: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(width, len(then) + 30),
+        initial_indent=start,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [start.rstrip()]
+
+
+def proofs(summary: Row) -> list[str]:
+    """What the cuts prove and what they cost, a sentence each."""
+    return [*_proved(summary), *_spent(summary)]
+
+
+def _proved(summary: Row) -> list[str]:
+    """What the cuts prove: the exhaustive walks together, else the weakest operation by itself."""
+    operations = summary["operations"]
+    if not operations:
+        passed = sum(suite["passed"] for suite in summary["suites"].values())
+        return [f"{counted(passed, 'case')} passed; no power was cut"] if passed else []
+    bad = sum(op["violations"] for op in operations)
+    distinct = summary["distinct_states"]
+    said = [
+        f"{counted(bad, 'violation')} in {counted(summary['cuts'], 'judged cut')}"
+        + (f", {counted(distinct, 'distinct state')}" if distinct else "")
+    ]
+    walked = sum(1 for op in operations if op["exhaustive"])
+    if walked == len(operations):
+        said.append(f"{'all ' if walked > 1 else ''}{counted(walked, 'operation')}: {words.EVERY_PHASE}")
+    elif walked:
+        said.append(f"{walked} of {counted(len(operations), 'operation')}: {words.EVERY_PHASE}")
+    least = words.weakest(op for op in operations if not op["violations"])
+    if least:
+        proved = (
+            words.bound_sentence(least)
+            or f"a sample of {counted(least['cuts'], 'cut')}, which bounds nothing"
+        )
+        said.append(f"{least['operation']}: {proved}")
+    return said
+
+
+def _spent(summary: Row) -> list[str]:
+    if not summary["operations"]:
+        return []
+    planned = summary["cuts"] + summary["missed_cuts"]
+    parts = [
+        f"missed cuts {number(summary['missed_cuts'])} of {number(planned)}",
+        f"rig faults {number(summary['rig_faults'])}",
+    ]
+    hot = words.hottest(summary["wear"])
+    if hot and hot["limit"]:
+        spent = f"{number(hot['used'])} of {number(hot['limit'])} erases on its hottest page"
+        parts.append(
+            f"a real key would have spent {spent} (estimated)"
+            if hot["estimated"]
+            else f"the key spent {spent}"
+        )
+    return [" · ".join(parts)]

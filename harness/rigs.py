@@ -1,0 +1,67 @@
+"""The rigs of a bench as they are at this moment: health, holder, quarantine."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+from harness import quarantine
+from harness.custody import port_of
+from harness.locks import Lock
+from harness.powerlog import PowerLog
+from harness.rig import Rig
+from harness.session import Session
+
+
+def state_of(session: Session, name: str) -> dict[str, Any]:
+    """One rig. Power that a killed process left switched is put back, if nobody else is at the rig."""
+    rig = session.rig(name)
+    entry = session.bench.settings(name)
+    port = port_of(rig)
+    held = quarantine.quarantined(port) if port else None
+    holder = Lock(port).holder() if port else None
+    restored = _restored(rig, port) if port and holder is None else False
+    if held:
+        health = "quarantined"
+    elif holder:
+        health = "in use"
+    else:
+        health = "power put back" if restored else "free"
+    return {
+        "rig": name,
+        "key": entry.key,
+        "driver": entry.driver,
+        "evidence_kind": rig.evidence_kind,
+        "expendable": entry.expendable,
+        "identity": entry.identity,
+        "port": port,
+        "health": health,
+        "holder": {"pid": holder.pid, "since": holder.since, "purpose": holder.purpose} if holder else None,
+        "quarantine": {"since": held.since, "why": held.why} if held else None,
+    }
+
+
+def _restored(rig: Rig, port: str) -> bool:
+    log = PowerLog(port)
+    if rig.evidence_kind != "hardware" or not log.left_behind:
+        return False
+    with Lock(port) as lock:
+        lock.take("put the power back")
+        log.take(rig)
+        log.give_back(rig)
+    return True
+
+
+def show(bench: str, rows: list[dict[str, Any]], out: TextIO) -> None:
+    """For people."""
+    out.write(f"bench {bench}\n")
+    for row in rows:
+        may = "expendable" if row["expendable"] else "not expendable"
+        out.write(f"  {row['rig']:<20} {row['health']:<14} {row['key']} · {row['driver']} · {may}\n")
+        if row["identity"]:
+            out.write(f"    key         {row['identity']}\n")
+        if row["holder"]:
+            who = row["holder"]
+            out.write(f"    holder      process {who['pid']} since {who['since']}: {who['purpose']}\n")
+        if row["quarantine"]:
+            why = row["quarantine"]["why"].replace("\n", "\n                ")
+            out.write(f"    quarantine  since {row['quarantine']['since']}: {why}\n")

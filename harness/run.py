@@ -1,0 +1,145 @@
+"""A run: its campaigns, its pictures and labels while it goes on, and its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.errors import RigError
+from harness.key import Severity
+from harness.record import note_identity, record
+from harness.report.verdict_text import failure_text
+from harness.resume import asked_of, compare, working_s
+from harness.rundir import RunDir
+from harness.session import Session, campaign_row, trace_row
+
+if TYPE_CHECKING:
+    from harness.rig import Rig
+    from harness.verdicts import Result
+
+
+class Display(Protocol):
+    """Whoever shows the run to a person."""
+
+    def started(self, head: dict[str, Any]) -> None: ...
+
+    def campaign(self, rig: str, operation: str, done: int, total: int) -> None: ...
+
+    def campaign_done(self, row: dict[str, Any]) -> None: ...
+
+    def finished(self, summary: dict[str, Any], run: Path) -> None: ...
+
+
+class Run:
+    """The run of this process."""
+
+    def __init__(self, session: Session, path: Path, display: Display | None):
+        self.session, self.dir, self._display = session, RunDir(path), display
+
+    def start(self, asked: Mapping[str, Any], *, resumed: bool = False) -> None:
+        """Write what is known before anything was done; the first process of a run does that.
+
+        :param asked: what only the launcher knows of what was asked for.
+        :raises CallerError: a run is taken up that would go on as another one.
+        """
+        session = self.session
+        head = {**session.head(), "asked": asked_of(session.wanted, session.bench.file, asked)}
+        if resumed:
+            compare(self.dir.path, head, self.dir.head())
+        elif self.dir.start(head):
+            announce(self.dir.path, self._display)
+
+    def note_key(self, rig: Rig) -> None:
+        """Keep which key was on a rig, for the ledger."""
+        if rig.identity is not None:
+            note_identity(self.dir, rig.name, rig.identity, rig.evidence_kind, rig.key.name)
+
+    def label(self, rig: Rig, node: Any) -> None:
+        """Put a test where it belongs in Allure: suite, application and operation, with what it ran on."""
+        from harness.report import labels
+
+        name = node.callspec.params.get("operation")
+        operation = rig.key.operations[name] if name else None
+        labels.label_case(
+            suite=node.path.parent.name,
+            application=operation.application if operation else node.path.stem.removeprefix("test_"),
+            operation=name,
+            title=operation.title if operation else None,
+            rig=rig.name,
+            firmware=rig.info().firmware,
+            seed=self.session.seed,
+            case=node.callspec.id,
+        )
+
+    def campaign(self, rig: str, operation: str) -> tuple[Result, str | None]:
+        """Run one campaign; the second value is why it failed, None if it did not."""
+        show = self._display.campaign if self._display else None
+        result = self.session.campaign(rig, operation, self.dir, show)
+        row = campaign_row(result)
+        if self._display:
+            self._display.campaign_done(row)
+        self._illustrate(result, row)
+        return result, self._failure(row)
+
+    def _illustrate(self, result: Result, row: dict[str, Any]) -> None:
+        """Draw the campaign, and attach what a reader of the report wants to see."""
+        from harness.report import labels, pictures
+
+        if result.trace is not None:
+            for picture in pictures.draw(self.dir.path, row, result.rows, trace_row(result)):
+                labels.attach_picture(picture, picture.stem.rpartition(".")[2])
+        labels.attach_evidence(result.rows)
+        for finding in row["findings"]:
+            labels.attach_replay(finding["first"], self._bench)
+        if row["findings"]:
+            labels.label_failure("key", [finding["outcome"] for finding in row["findings"]])
+
+    @property
+    def _bench(self) -> str | None:
+        """The bench as it is to be typed; None for the default one."""
+        return self.session.bench.shown if self.session.wanted.bench else None
+
+    def _failure(self, row: dict[str, Any]) -> str | None:
+        if not any(finding["severity"] != Severity.S3 for finding in row["findings"]):
+            return None
+        return failure_text(row, self._bench)
+
+
+def announce(path: Path, display: Display | None) -> None:
+    """Say what the run is: in Allure's results and on the display."""
+    from harness.report import allure
+
+    head = RunDir(path).head()
+    allure.write_results_about(path, head)
+    if display:
+        display.started(head)
+
+
+def finish(path: Path, *, complete: bool, interrupted: bool, display: Display | None) -> int:
+    """End a run: merge its journals, derive the summary, make the report. Returns the exit code."""
+    run = RunDir(path)
+    run.finish(complete=complete, interrupted=interrupted, duration_s=working_s(path))
+    summary, code = make_report(path)
+    if display is not None:
+        display.finished(summary, path)
+    try:
+        record(path, summary["verdict"])
+    except RigError as error:
+        sys.stderr.write(f"not entered into the ledger: {error}\n")
+        # What was done to a real key must not be forgotten silently; a twin has nothing to remember.
+        if code == 0 and summary["evidence_kind"] != ["twin"]:
+            return 3
+    return code
+
+
+def make_report(path: Path) -> tuple[dict[str, Any], int]:
+    """Derive summary.json and index.html from a run's files; returns the summary and the exit code."""
+    from harness.report import allure
+    from harness.report.summary import conclude
+
+    RunDir(path).merge_again()
+    summary, code = conclude(path)
+    allure.generate(path, path.parent)
+    return summary, code

@@ -1,0 +1,201 @@
+"""Verdicts: one cut judged, written down as a row of evidence, and counted with its equals.
+
+The same for every rig: what a campaign on a twin computes and what one on an emulator or on hardware lives
+through is judged here, by `harness.judge` and by the laws that relate two operations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from harness.evidence import Row, replay_id
+from harness.judge import Breach, Judgement, judge, stuck
+from harness.key import Item, Law, Memory, Observation, Operation, Outcome, Severity, World
+from harness.observe import Seen
+from harness.rig import Rig
+
+if TYPE_CHECKING:
+    from harness.twin.record import Trace
+
+PLAN_VERSION = 1
+"""Part of a replay id's check: raise it when the meaning of a cut's label changes."""
+COVERING = ("exhaustive", "cover")
+"""The streams whose cuts say something of all instants; the others were aimed."""
+
+
+def fingerprint(rig: Rig) -> str:
+    """The check of a replay id."""
+    from hashlib import sha256
+
+    return sha256(f"{rig.fingerprint()}:{PLAN_VERSION}".encode()).hexdigest()
+
+
+@dataclass
+class Finding:
+    """Equal violations of one campaign, counted."""
+
+    severity: Severity
+    item: str
+    law: str
+    outcome: Outcome
+    text: str
+    first: str
+    where: str
+    count: int = 0
+    covering: int = 0
+
+
+@dataclass
+class Result:
+    """What a campaign found; `rows` are its evidence, in plan order.
+
+    :ivar missed: section of the operation -> [cuts that missed it, cuts planned in it]; empty on twins.
+    :ivar bound: {"confidence", "below"}: with it, fewer than so many of all instants violate; None if that
+        cannot be said.
+    :ivar window_ms: the narrowest window that would have been hit with 95 %, wherever it lay.
+    :ivar timing: how long things took, by name, as {"p50", ...}; empty on twins.
+    """
+
+    operation: Operation
+    rig: Rig
+    rows: list[Row] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    planned: int = 0
+    distinct_states: int = 0
+    exhaustive: bool = False
+    live_checked: int = 0
+    duration_s: float = 0.0
+    observe_s: float = 0.0
+    complete: bool = False
+    wear: list[dict[str, Any]] = field(default_factory=list)
+    trace: Trace | None = None
+    missed: dict[str, list[int]] = field(default_factory=dict)
+    bound: dict[str, float] | None = None
+    window_ms: float | None = None
+    timing: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        return dict(sorted(Counter(row["outcome"] for row in self.rows).items()))
+
+    @property
+    def violations(self) -> int:
+        return sum(1 for row in self.rows if Outcome(row["outcome"]).is_violation)
+
+    def count(self, breaches: Sequence[Breach], row: Row, where: str, *, covering: bool) -> None:
+        """Count what a row violated; `where` is its place in words."""
+        for breach in breaches:
+            for finding in self.findings:
+                if (finding.item, finding.outcome) == (breach.item, breach.outcome):
+                    break
+            else:
+                finding = Finding(
+                    breach.severity, breach.item, breach.law, breach.outcome, breach.text, row["id"], where
+                )
+                self.findings.append(finding)
+            finding.count += 1
+            finding.covering += covering
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a cut is judged by: the operation, what was seen before it, and what the host knew.
+
+    :ivar memory: what the host knew before the operation.
+    :ivar promise: what it knows of it after an acknowledgement.
+    :ivar rival_us: how long after its request the rival operation is acknowledged (facts: P1).
+    """
+
+    operation: Operation
+    items: tuple[Item, ...]
+    before: Observation
+    memory: Memory
+    promise: Memory
+    rival_us: int | None = None
+
+    @property
+    def worlds(self) -> list[World]:
+        return list(self.operation.worlds(self.memory, self.promise))
+
+    def _floors(self, known: Memory) -> dict[str, int]:
+        return {item.name: item.floor(known) for item in self.items if item.floor and item.law is Law.RISING}
+
+    def verdict(
+        self, seen: Seen, completed: Seen | None, *, acknowledged: bool, since_request_us: int | None
+    ) -> Judgement:
+        """Judge one look.
+
+        :param completed: the look after the world's completing act, where it has one.
+        :param since_request_us: how long after the last request the power went; None if it was not sent.
+        """
+        if seen.stuck:
+            return stuck(seen.stuck)
+        verdict = judge(
+            items=self.items,
+            worlds=self.worlds,
+            before=self.before,
+            seen=seen.values,
+            acknowledged=acknowledged,
+            acknowledged_old=self.operation.acknowledged_old,
+            floors=self._floors(self.promise if acknowledged else self.memory),
+        )
+        if (breach := self._unpaid(since_request_us, seen.values)) is not None:
+            return replace(verdict, outcome=breach.outcome, breaches=(breach, *verdict.breaches))
+        if completed is None or verdict.breaches:
+            return verdict
+        return self._completed(completed, verdict)
+
+    def _unpaid(self, since_us: int | None, seen: Mapping[str, Any]) -> Breach | None:
+        """The relational law: when the right guess would have been told the wrong one must have been paid."""
+        pays = self.operation.pays
+        if self.rival_us is None or pays is None or since_us is None or since_us < self.rival_us:
+            return None
+        if seen.get(pays) != self.before.get(pays):
+            return None
+        item = next(item for item in self.items if item.name == pays)
+        text = (
+            f"{since_us / 1000:.1f} ms after the request {item.title or pays} is still {seen.get(pays)}, "
+            f"although {self.operation.rival} is acknowledged after "
+            f"{self.rival_us / 1000:.1f} ms: a cut in between makes a guess free"
+        )
+        return Breach(pays, item.law.value, Outcome.LOOSENED, item.severity, text)
+
+    def _completed(self, seen: Seen, verdict: Judgement) -> Judgement:
+        """A named intermediate world whose completing act must have led to the new one, with nothing lost."""
+        if seen.stuck:
+            return stuck(f"completing the {verdict.world} world: {seen.stuck}")
+        after = judge(
+            items=self.items,
+            worlds=[world for world in self.worlds if world.outcome is Outcome.NEW],
+            before=self.before,
+            seen=seen.values,
+            acknowledged=True,
+            floors=self._floors(self.promise),
+        )
+        if not after.breaches:
+            return verdict
+        breaches = tuple(
+            replace(breach, text=f"{breach.text}, after the {verdict.world} world was completed")
+            for breach in after.breaches
+        )
+        return replace(verdict, outcome=after.outcome, breaches=breaches, changed=after.changed)
+
+
+def evidence(rig: Rig, operation: Operation, label: str, check: str, verdict: Judgement, **more: Any) -> Row:
+    """A row of evidence.jsonl; `more` are the fields that only the campaign knows."""
+    return {
+        "id": replay_id(rig.name, operation.name, rig.seed, label, check),
+        "rig": rig.name,
+        "operation": operation.name,
+        "firmware": rig.info().firmware,
+        "outcome": verdict.outcome.value,
+        "world": verdict.world,
+        "changed": {name: list(pair) for name, pair in verdict.changed.items()},
+        "death": None,
+        "blame": "key" if verdict.breaches else None,
+        "seed": rig.seed,
+        **more,
+    }
