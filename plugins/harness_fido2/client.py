@@ -1,0 +1,208 @@
+"""The host's side of FIDO2: python-fido2 on whatever transport the rig has, and what the host remembers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from fido2.attestation import PackedAttestation
+from fido2.attestation.base import InvalidAttestation
+from fido2.cose import CoseKey
+from fido2.ctap import CtapError
+from fido2.ctap2 import AttestationResponse, CredentialManagement, Ctap2
+from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
+
+from harness import pins
+from harness.key import Look, Memory
+from harness.rig import Rig
+
+CANARY_RP = "canary.keyharness.example"
+ES256 = [{"type": "public-key", "alg": -7}]
+
+
+@dataclass
+class Credential:
+    """A credential that we made: what a relying party keeps of it."""
+
+    rp: str
+    user: bytes
+    id: bytes
+    public_key: dict[int, Any]
+
+
+@dataclass
+class FidoMemory:
+    """What the host knows of the FIDO2 application.
+
+    :ivar pin: the PIN in force, None if none is set.
+    :ivar resident: canaries by name, made as discoverable credentials of CANARY_RP.
+    :ivar non_resident: the canary that only its id and the key's master secret hold.
+    :ivar new: the credential that the operation under test made.
+    :ivar counter: the highest signature counter seen.
+    """
+
+    pin: str | None = None
+    resident: dict[str, Credential] = field(default_factory=dict)
+    non_resident: Credential | None = None
+    new: Credential | None = None
+    counter: int = 0
+    handle: bytes = b""
+    handle_key: bytes = b""
+    """The U2F canary: its key handle and public key."""
+    user_name: str = ""
+    """The name that the operation gave to the user of `new`."""
+    blobs: tuple[bytes, ...] = ()
+    tries: int = 8
+    """What the PIN retry counter starts at: 8 at most (CTAP 2.1, section 6.5.2.2)."""
+    min_pin: int = 4
+
+
+def fido_memory(memory: Memory) -> FidoMemory:
+    return memory.part("fido2", FidoMemory)
+
+
+def pin_for(rig: Rig, which: str) -> str:
+    """A PIN for a test key, see `harness.pins`: on twins eight digits from the run's seed."""
+    return pins.pin_for(rig, which)
+
+
+def challenge(*names: object) -> bytes:
+    """A client data hash: a function of what it is for, since nobody is to be fooled here."""
+    return hashlib.sha256("/".join(map(str, names)).encode()).digest()
+
+
+def refusal(error: CtapError) -> str:
+    """A refusal as an item's value."""
+    name = getattr(error.code, "name", "UNKNOWN")
+    return f"refused: {name} ({int(error.code):#04x})"
+
+
+class Fido:
+    """An open channel to the FIDO2 application of the key on a rig; touch is given when it is asked for.
+
+    :param pin: used where the key insists on user verification (alwaysUv); without it nothing is authorised.
+    """
+
+    def __init__(self, rig: Rig, pin: str | None = None):
+        self.rig = rig
+        self.device = rig.transports.ctaphid()
+        self.ctap = Ctap2(self.device)
+        self._pin = pin
+
+    @property
+    def info(self) -> Any:
+        return self.ctap.info
+
+    def pin(self, protocol: int | None = None) -> ClientPin:
+        """The client PIN commands, with protocol 1 or 2 or the best both sides have."""
+        chosen: PinProtocol | None = {None: None, 1: PinProtocolV1(), 2: PinProtocolV2()}[protocol]
+        return ClientPin(self.ctap, chosen)
+
+    def tries(self) -> int:
+        """PIN tries left; free."""
+        return int(self.pin().get_pin_retries()[0])
+
+    def make_credential(
+        self, rp: str, user: bytes, *, resident: bool, pin: str | None = None
+    ) -> tuple[Credential, AttestationResponse]:
+        """Register a credential; with a PIN the request is authorised by a token for it."""
+        request_hash = challenge("make", rp, user.hex())
+        used = pin if pin is not None else self._pin_if_always
+        auth = self._auth(used, request_hash, ClientPin.PERMISSION.MAKE_CREDENTIAL, rp) if used else {}
+        with self.rig.touch.pressing():
+            response = self.ctap.make_credential(
+                request_hash,
+                {"id": rp, "name": rp},
+                {"id": user, "name": user.decode(), "displayName": user.decode()},
+                ES256,
+                options={"rk": True} if resident else None,
+                **auth,
+            )
+        data = response.auth_data.credential_data
+        assert data is not None
+        return Credential(rp, user, data.credential_id, dict(data.public_key)), response
+
+    @property
+    def _pin_if_always(self) -> str | None:
+        return self._pin if self.info.options.get("alwaysUv") else None
+
+    def token(
+        self, pin: str, permission: ClientPin.PERMISSION, rp: str | None = None
+    ) -> tuple[PinProtocol, bytes]:
+        """A pinUvAuthToken and the protocol it belongs to."""
+        client = self.pin()
+        return client.protocol, client.get_pin_token(pin, permission, rp)
+
+    def _auth(
+        self, pin: str, request_hash: bytes, permission: ClientPin.PERMISSION, rp: str
+    ) -> dict[str, Any]:
+        protocol, token = self.token(pin, permission, rp)
+        return {
+            "pin_uv_param": protocol.authenticate(token, request_hash),
+            "pin_uv_protocol": protocol.VERSION,
+        }
+
+    def management(self, pin: str) -> CredentialManagement:
+        """The credential management commands, authorised."""
+        return CredentialManagement(self.ctap, *self.token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT))
+
+    def silent(self, rp: str) -> bool:
+        """Is there a discoverable credential of a relying party? Costs neither a touch nor a count."""
+        try:
+            self.ctap.get_assertion(rp, challenge("get", rp), options={"up": False})
+        except CtapError as error:
+            if error.code == CtapError.ERR.NO_CREDENTIALS:
+                return False
+            raise
+        return True
+
+    def assertions(self, rp: str, allow: list[bytes] | None = None) -> list[Any]:
+        """All assertions that the key offers for a relying party."""
+        listed = [{"type": "public-key", "id": one} for one in allow] if allow is not None else None
+        pin = self._pin_if_always
+        auth = self._auth(pin, challenge("get", rp), ClientPin.PERMISSION.GET_ASSERTION, rp) if pin else {}
+        with self.rig.touch.pressing():
+            return list(self.ctap.get_assertions(rp, challenge("get", rp), allow_list=listed, **auth))
+
+    def verified(self, rp: str, assertion: Any, public_key: dict[int, Any]) -> bool:
+        """Does an assertion verify under the public key that we kept?"""
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            assertion.verify(challenge("get", rp), CoseKey.parse(public_key))
+        except InvalidSignature:
+            return False
+        return bool(assertion.auth_data.rp_id_hash == hashlib.sha256(rp.encode()).digest())
+
+    def attested(self, rp: str, user: bytes, response: AttestationResponse) -> str:
+        """What an attestation is, in words, with the digest of its certificate."""
+        if response.fmt != "packed":
+            return f"format {response.fmt}"
+        x5c = response.att_stmt.get("x5c")
+        if not x5c:
+            return "packed without x5c (self-attestation)"
+        try:
+            PackedAttestation().verify(
+                response.att_stmt, response.auth_data, challenge("make", rp, user.hex())
+            )
+        except InvalidAttestation as error:
+            return f"packed with x5c, invalid: {type(error).__name__}"
+        return f"packed, x5c {hashlib.sha256(x5c[0]).hexdigest()[:12]}, valid"
+
+
+def lacks(rig: Rig, *options: str) -> str | None:
+    """Which of these options getInfo does not list, in words; None if it lists all of them.
+
+    clientPin is offered as long as it is listed, whether or not a PIN is set; the others have to be true.
+    """
+    offered = Fido(rig).info.options
+    for name in options:
+        if not (name in offered if name == "clientPin" else offered.get(name)):
+            return f"getInfo does not list the option {name}"
+    return None
+
+
+def fido(look: Look) -> Fido:
+    """The look's channel, opened once a boot."""
+    return look.once("fido2", lambda: Fido(look.rig, fido_memory(look.memory).pin))

@@ -1,0 +1,162 @@
+"""What writes to resident credentials that are there: delete, rename, enrol over; and what shows it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from fido2.ctap import CtapError
+from fido2.ctap2 import CredentialManagement
+
+from harness.key import Cost, Item, Law, Look, Memory, Operation, Outcome, Value, new, old
+from harness.rig import Rig
+from harness_fido2.client import Fido, fido, fido_memory, lacks, refusal
+from harness_fido2.items import ASSERTS, NEW_RESIDENT, refusals
+
+NEW_RP = "new.keyharness.example"
+USER = b"somebody"
+RENAMED = {"id": USER, "name": "renamed", "displayName": "Renamed"}
+FIELD = CredentialManagement.RESULT
+
+
+@refusals
+def _count(look: Look) -> Value:
+    """How many resident credentials the key says it holds; it has to agree with what enumerating finds."""
+    pin = fido_memory(look.memory).pin
+    assert pin is not None
+    manager = fido(look).management(pin)
+    said = manager.get_metadata()[FIELD.EXISTING_CRED_COUNT]
+    found = sum(len(_credentials(manager, rp[FIELD.RP_ID_HASH])) for rp in manager.enumerate_rps())
+    return said if said == found else f"{said}, but {found} are enumerated"
+
+
+def _credentials(manager: CredentialManagement, rp_id_hash: bytes) -> list[Any]:
+    return list(manager.enumerate_creds(rp_id_hash))
+
+
+@refusals
+def _user_name(look: Look) -> Value:
+    """The name under which the key lists the user of the new credential."""
+    pin = fido_memory(look.memory).pin
+    assert pin is not None
+    listed = _credentials(fido(look).management(pin), hashlib.sha256(NEW_RP.encode()).digest())
+    return ", ".join(sorted(str(one[FIELD.USER].get("name")) for one in listed)) or "not listed"
+
+
+@refusals
+def _enrolment(look: Look) -> Value:
+    """Which of two enrolments for one user asserts: the first, the second, both or neither."""
+    first, second = fido_memory(look.memory).new, fido_memory(look.promise).new
+    assert first is not None
+    assert second is not None
+    client = fido(look)
+    try:
+        got = client.assertions(NEW_RP)
+    except CtapError as error:
+        return "neither" if error.code == CtapError.ERR.NO_CREDENTIALS else refusal(error)
+    found = []
+    for assertion in got:
+        look.kept.setdefault("counters", []).append(assertion.auth_data.counter)
+        for name, one in (("first", first), ("second", second)):
+            if assertion.credential["id"] == one.id:
+                good = client.verified(NEW_RP, assertion, one.public_key)
+                found.append(name if good else f"{name} with a wrong signature")
+    if not look.exact and len(found) + 1 == len(got):
+        # Nobody was told the second one's id: the power went before the answer.
+        found.append("second")
+    return " and ".join(found) if len(found) == len(got) else "an unknown credential"
+
+
+COUNT = Item(
+    "fido2.credential_count",
+    Law.ATOMIC,
+    _count,
+    "the number of resident credentials",
+    spends=frozenset({"pin try"}),
+    after_replug=True,
+)
+_SPENDS = frozenset({"counter"})
+_NAME = Item(
+    "fido2.user_name",
+    Law.ATOMIC,
+    _user_name,
+    "the user's name",
+    spends=frozenset({"pin try"}),
+    after_replug=True,
+)
+_ENROLMENT = Item("fido2.enrolment", Law.ATOMIC, _enrolment, "the enrolment of a user", spends=_SPENDS)
+
+
+def _missing(rig: Rig) -> str | None:
+    return lacks(rig, "rk", "clientPin", "credMgmt")
+
+
+def _enrol(rig: Rig, memory: Memory) -> None:
+    mine = fido_memory(memory)
+    mine.new, response = Fido(rig).make_credential(NEW_RP, USER, resident=True, pin=mine.pin)
+    mine.counter = max(mine.counter, response.auth_data.counter)
+
+
+def _manager(rig: Rig, memory: Memory) -> CredentialManagement:
+    pin = fido_memory(memory).pin
+    assert pin is not None
+    return Fido(rig).management(pin)
+
+
+def _descriptor(memory: Memory) -> dict[str, Any]:
+    credential = fido_memory(memory).new
+    assert credential is not None
+    return {"type": "public-key", "id": credential.id}
+
+
+def _delete(rig: Rig, memory: Memory) -> None:
+    _manager(rig, memory).delete_cred(_descriptor(memory))  # type: ignore[arg-type]
+
+
+def _rename(rig: Rig, memory: Memory) -> None:
+    _manager(rig, memory).update_user_info(_descriptor(memory), RENAMED)  # type: ignore[arg-type]
+
+
+def _resident(memory: Memory) -> int:
+    return len(fido_memory(memory).resident)
+
+
+OPERATIONS = (
+    Operation(
+        name="fido2.make_credential.over",
+        title="enrol a user anew over the first resident credential",
+        arrange=_enrol,
+        act=_enrol,
+        worlds=lambda before, after: [old({"fido2.enrolment": "first"}), new({"fido2.enrolment": "second"})],
+        items=(_ENROLMENT,),
+        cost=Cost(touches=1, pin_tries=1),
+        missing=lambda rig: lacks(rig, "rk"),
+    ),
+    Operation(
+        name="fido2.credential_management.delete",
+        title="delete a resident credential",
+        arrange=_enrol,
+        act=_delete,
+        worlds=lambda before, after: [
+            old({"fido2.new_credential": ASSERTS, "fido2.credential_count": _resident(before) + 1}),
+            new({"fido2.new_credential": "absent", "fido2.credential_count": _resident(before)}),
+        ],
+        items=(NEW_RESIDENT, COUNT),
+        acknowledged_old=Outcome.ROLLED_BACK,
+        cost=Cost(pin_tries=1),
+        missing=_missing,
+    ),
+    Operation(
+        name="fido2.credential_management.update_user",
+        title="rename the user of a resident credential",
+        arrange=_enrol,
+        act=_rename,
+        worlds=lambda before, after: [
+            old({"fido2.user_name": USER.decode(), "fido2.new_credential": ASSERTS}),
+            new({"fido2.user_name": "renamed", "fido2.new_credential": ASSERTS}),
+        ],
+        items=(NEW_RESIDENT, _NAME),
+        cost=Cost(pin_tries=1),
+        missing=_missing,
+    ),
+)

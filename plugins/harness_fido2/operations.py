@@ -1,0 +1,290 @@
+"""What writes in a FIDO2 key, and the worlds that each operation may leave."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from fido2.ctap import CtapError
+
+from harness.errors import CallerError
+from harness.key import ANY, Application, Cost, Memory, Operation, Outcome, World, new, old
+from harness.rig import Rig
+from harness_fido2 import management, ownership, settings, u2f
+from harness_fido2.client import CANARY_RP, Fido, fido_memory, lacks, pin_for
+from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
+
+NEW_RP = "new.keyharness.example"
+
+Worlds = list[World]
+
+
+def _canaries(rig: Rig, memory: Memory) -> None:
+    """Two discoverable credentials, where the key has such, and one that is not, used so that the counter is
+    known."""
+    mine = fido_memory(memory)
+    client = Fido(rig)
+    for name in ("canary-1", "canary-2") if client.info.options.get("rk") else ():
+        credential, response = client.make_credential(CANARY_RP, name.encode(), resident=True, pin=mine.pin)
+        mine.resident[name] = credential
+        mine.counter = max(mine.counter, response.auth_data.counter)
+    credential, response = client.make_credential(
+        "other.keyharness.example", b"canary-3", resident=False, pin=mine.pin
+    )
+    mine.non_resident = credential
+    (assertion,) = client.assertions(credential.rp, [credential.id])
+    mine.counter = max(mine.counter, response.auth_data.counter, assertion.auth_data.counter)
+    u2f.prepare(client, memory)
+
+
+def prepare(rig: Rig, memory: Memory) -> None:
+    """A key as its owner has it: a PIN, credentials of both kinds; what it does not offer is left out.
+
+    :raises CallerError: there is something on it that we did not make.
+    """
+    mine = fido_memory(memory)
+    if rig.glass is None:
+        _make_room(rig, memory)
+    client = Fido(rig)
+    mine.min_pin = client.info.min_pin_length
+    if "clientPin" in client.info.options:
+        mine.pin = pin_for(rig, "first")
+        client.pin().set_pin(mine.pin)
+        if rig.glass is None:
+            mine.tries = client.tries()
+    _canaries(rig, memory)
+
+
+def blank(rig: Rig) -> bool:
+    """Neither a PIN nor a canary, as far as it can be seen without cost."""
+    client = Fido(rig)
+    return not client.info.options.get("clientPin") and not client.silent(CANARY_RP)
+
+
+def _make_room(rig: Rig, memory: Memory) -> None:
+    """Remove what an earlier home left, and nothing else.
+
+    :raises CallerError: there is something on it that we did not make.
+    """
+    mine = fido_memory(memory)
+    if mine.non_resident is not None:
+        rig.power.cycle()
+        rig.wait_until_up()
+        reset_key(rig, memory)
+        mine.resident.clear()
+    elif not blank(rig):
+        raise CallerError(
+            f'rig "{rig.name}": the key is not empty',
+            found="a PIN or a credential that this run did not make",
+            expected="an empty key: what somebody else put on a key is never removed",
+            mend="reset its FIDO2 application yourself if nobody needs what is on it",
+        )
+
+
+def _nothing(rig: Rig, memory: Memory) -> None:
+    """The home state will do."""
+
+
+def _lacks_rk(rig: Rig) -> str | None:
+    return lacks(rig, "rk")
+
+
+def _lacks_pin(rig: Rig) -> str | None:
+    return lacks(rig, "clientPin")
+
+
+def _make(resident: bool) -> Operation:
+    def act(rig: Rig, memory: Memory) -> None:
+        mine = fido_memory(memory)
+        mine.new, response = Fido(rig).make_credential(NEW_RP, b"somebody", resident=resident, pin=mine.pin)
+        mine.counter = max(mine.counter, response.auth_data.counter)
+
+    def worlds(before: Memory, after: Memory) -> Worlds:
+        # A non-resident credential is not stored: once the master key exists its id may assert at any time.
+        absent = "absent" if resident else ANY
+        return [old({"fido2.new_credential": absent}), new({"fido2.new_credential": ASSERTS})]
+
+    kind = "resident" if resident else "non_resident"
+    return Operation(
+        name=f"fido2.make_credential.{kind}",
+        title=f"register a {kind.replace('_', '-')} credential",
+        arrange=_nothing,
+        act=act,
+        worlds=worlds,
+        items=(NEW_RESIDENT if resident else NEW_NON_RESIDENT,),
+        cost=Cost(touches=1),
+        missing=_lacks_rk if resident else None,
+    )
+
+
+def _assert(resident: bool) -> Operation:
+    def act(rig: Rig, memory: Memory) -> None:
+        mine = fido_memory(memory)
+        assert mine.non_resident is not None
+        client = Fido(rig)
+        if resident:
+            got = client.assertions(CANARY_RP)
+        else:
+            got = client.assertions(mine.non_resident.rp, [mine.non_resident.id])
+        mine.counter = max(mine.counter, *(one.auth_data.counter for one in got))
+
+    return Operation(
+        name="fido2.get_assertion.resident" if resident else "fido2.get_assertion",
+        title="log in with a resident credential" if resident else "log in with a non-resident credential",
+        arrange=_nothing,
+        act=act,
+        # Nothing but the counter changes, and that has a law of its own.
+        worlds=lambda before, after: [old({}), new({})],
+        cost=Cost(touches=1),
+        missing=_lacks_rk if resident else None,
+    )
+
+
+def reset_key(rig: Rig, memory: Memory) -> None:
+    """authenticatorReset within ten seconds of power-up (CTAP 2.1, section 6.6); everything is forgotten."""
+    with rig.touch.pressing():
+        Fido(rig).ctap.reset()
+    mine = fido_memory(memory)
+    mine.pin, mine.counter, mine.handle = None, 0, b""
+
+
+def _reset_worlds(before: Memory, after: Memory) -> Worlds:
+    mine = fido_memory(before)
+    return [
+        old(
+            {
+                "fido2.pin_set": True if mine.pin else None,
+                "fido2.pin": "current" if mine.pin else "none",
+                "fido2.resident_credentials": tuple(sorted(mine.resident)),
+                "fido2.non_resident_credential": ASSERTS,
+                "fido2.u2f_handle": "authenticates" if mine.handle else "not offered",
+            }
+        ),
+        new(
+            {
+                "fido2.pin_set": False if mine.pin else None,
+                "fido2.pin": "none",
+                "fido2.resident_credentials": (),
+                "fido2.non_resident_credential": "absent",
+                # 6A80, wrong data: the handle is not one of this key's any more (U2F raw messages, 3.3).
+                "fido2.u2f_handle": "refused: 6A80" if mine.handle else "not offered",
+                "fido2.pin_retries": mine.tries if mine.pin else "not offered",
+                # All credentials are gone, and with them every value that a relying party could compare.
+                "fido2.sign_count": ANY,
+            }
+        ),
+    ]
+
+
+def _arrange_no_pin(rig: Rig, memory: Memory) -> None:
+    """A key without a PIN, with canaries made after the reset."""
+    rig.power.cycle()
+    reset_key(rig, memory)
+    fido_memory(memory).resident.clear()
+    _canaries(rig, memory)
+
+
+def _set_pin(rig: Rig, memory: Memory) -> None:
+    pin = pin_for(rig, "set")
+    Fido(rig).pin().set_pin(pin)
+    fido_memory(memory).pin = pin
+
+
+def _change_pin(rig: Rig, memory: Memory) -> None:
+    mine = fido_memory(memory)
+    assert mine.pin is not None
+    pin = pin_for(rig, "changed")
+    Fido(rig).pin().change_pin(mine.pin, pin)
+    mine.pin = pin
+
+
+def _wrong_guess(rig: Rig, memory: Memory) -> None:
+    client = Fido(rig)
+    with suppress(CtapError):
+        client.pin().get_pin_token(pin_for(rig, "wrong"))
+
+
+def _right_pin(rig: Rig, memory: Memory) -> None:
+    pin = fido_memory(memory).pin
+    assert pin is not None
+    Fido(rig).pin().get_pin_token(pin)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    _make(resident=True),
+    _make(resident=False),
+    _assert(resident=False),
+    _assert(resident=True),
+    Operation(
+        name="fido2.client_pin.set",
+        title="set the first PIN",
+        arrange=_arrange_no_pin,
+        act=_set_pin,
+        worlds=lambda before, after: [
+            old({"fido2.pin_set": False, "fido2.pin": "none"}),
+            new({"fido2.pin_set": True, "fido2.pin": "new"}),
+        ],
+        acknowledged_old=Outcome.LOOSENED,
+        missing=_lacks_pin,
+    ),
+    Operation(
+        name="fido2.client_pin.change",
+        title="change the PIN",
+        arrange=_nothing,
+        act=_change_pin,
+        worlds=lambda before, after: [old({"fido2.pin": "current"}), new({"fido2.pin": "new"})],
+        acknowledged_old=Outcome.ROLLED_BACK,
+        cost=Cost(pin_tries=1),
+        missing=_lacks_pin,
+    ),
+    Operation(
+        name="fido2.client_pin.wrong",
+        title="enter a wrong PIN",
+        arrange=_nothing,
+        act=_wrong_guess,
+        worlds=lambda before, after: [
+            old({"fido2.pin_retries": fido_memory(before).tries}),
+            new({"fido2.pin_retries": fido_memory(before).tries - 1}),
+        ],
+        acknowledged_old=Outcome.LOOSENED,
+        cost=Cost(pin_tries=1),
+        missing=_lacks_pin,
+        rival="fido2.client_pin.verify",
+        pays="fido2.pin_retries",
+    ),
+    Operation(
+        name="fido2.client_pin.verify",
+        title="enter the right PIN",
+        # One wrong guess before, so that old, counted and new are three different numbers.
+        arrange=_wrong_guess,
+        act=_right_pin,
+        worlds=lambda before, after: [
+            old({"fido2.pin_retries": fido_memory(before).tries - 1}),
+            World("counted", Outcome.RECOVERED, {"fido2.pin_retries": fido_memory(before).tries - 2}),
+            new({"fido2.pin_retries": fido_memory(before).tries}),
+        ],
+        cost=Cost(pin_tries=1),
+        missing=_lacks_pin,
+    ),
+    Operation(
+        name="fido2.reset",
+        title="reset the FIDO2 application",
+        arrange=_nothing,
+        act=reset_key,
+        worlds=_reset_worlds,
+        acknowledged_old=Outcome.ROLLED_BACK,
+        cost=Cost(touches=1),
+    ),
+)
+
+FIDO2 = Application(
+    name="fido2",
+    title="FIDO2",
+    prepare=prepare,
+    operations=(*OPERATIONS, *management.OPERATIONS, *u2f.OPERATIONS, *settings.OPERATIONS),
+    # Flags of getInfo are free; the U2F handle goes before what is looked at after a replug.
+    items=(settings.ALWAYS_UV, settings.MIN_PIN_LENGTH, u2f.U2F_CANARY, *ITEMS),
+    blank=blank,
+    foreign=ownership.foreign,
+    marker=ownership.marker,
+    mark=ownership.mark,
+)

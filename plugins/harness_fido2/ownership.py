@@ -1,0 +1,88 @@
+"""Whose key is it? What a FIDO2 application holds that is not ours, and the mark on a key without a serial."""
+
+from __future__ import annotations
+
+import secrets
+
+from fido2.ctap import CtapError
+from fido2.ctap2 import CredentialManagement
+
+from harness.pins import candidates
+from harness.rig import Rig
+from harness_fido2.client import ES256, Fido, challenge
+
+OURS = ".keyharness.example"
+"""Every relying party that Keyharness makes credentials for ends so; nobody can own a name in .example."""
+MARKER_RP = f"marker{OURS}"
+TRIES_KEPT = 4
+"""With fewer PIN tries left none is spent on finding out whose key it is."""
+FIELD = CredentialManagement.RESULT
+
+
+def foreign(rig: Rig) -> list[str]:
+    """What the application holds that we did not make, in words. Counts only: names are nobody's business.
+
+    Spends a PIN try for each PIN that may be ours, and gets it back with the right one.
+    """
+    client = Fido(rig)
+    options = client.info.options
+    if not options.get("clientPin"):
+        # Without a PIN nothing lists what is on it; what is known by our own name is looked for by others.
+        return []
+    left = client.tries()
+    if left < TRIES_KEPT:
+        return [f"a PIN is set, and only {left} tries are left to find out whether it is ours"]
+    pin = _ours(client, candidates(rig)[: left - TRIES_KEPT + 1])
+    if pin is None:
+        return ["a PIN is set that is none of ours"]
+    if not options.get("credMgmt"):
+        return []
+    manager = client.management(pin)
+    if not manager.get_metadata()[FIELD.EXISTING_CRED_COUNT]:
+        return []
+    others = [rp for rp in manager.enumerate_rps() if not str(rp[FIELD.RP].get("id", "")).endswith(OURS)]
+    return [f"credentials of {len(others)} relying parties that are not ours"] if others else []
+
+
+def _ours(client: Fido, pins: list[str]) -> str | None:
+    for pin in pins:
+        try:
+            client.pin().get_pin_token(pin)
+        except CtapError as error:
+            if error.code != CtapError.ERR.PIN_INVALID:
+                return None
+        else:
+            return pin
+    return None
+
+
+def marker(rig: Rig) -> str | None:
+    """What the key was marked with at its enrolment: the user handle of a credential that only we ask for.
+
+    Costs neither a touch nor a count.
+    """
+    client = Fido(rig)
+    try:
+        found = client.ctap.get_assertion(MARKER_RP, challenge("get", MARKER_RP), options={"up": False})
+    except CtapError:
+        return None
+    user = found.user or {}
+    return bytes(user["id"]).hex() if user.get("id") else None
+
+
+def mark(rig: Rig, value: str | None = None) -> str:
+    """Mark an empty key, so that it can be told from others of its model. Returns the mark.
+
+    :param value: an earlier mark, to be put on again after a reset.
+    """
+    made = value or secrets.token_hex(16)
+    client = Fido(rig)
+    with rig.touch.pressing():
+        client.ctap.make_credential(
+            challenge("mark", made),
+            {"id": MARKER_RP, "name": MARKER_RP},
+            {"id": bytes.fromhex(made), "name": "keyharness", "displayName": "Keyharness test key"},
+            ES256,
+            options={"rk": True},
+        )
+    return made

@@ -1,0 +1,36 @@
+"""What this package offers to Keyharness: any device that speaks CTAP 2, known only by what it says of itself.
+
+Keys with a plugin of their own put the same application together with what else they have.
+"""
+
+from __future__ import annotations
+
+from harness.hooks import hookimpl
+from harness.key import Face, Key
+from harness.rig import Rig
+
+
+def identify(rig: Rig) -> dict[str, str]:
+    """Firmware version and AAGUID from getInfo; the version of the CTAPHID interface where it tells no other."""
+    from harness_fido2.client import Fido
+
+    client = Fido(rig)
+    info = client.info
+    hid = "v" + ".".join(map(str, client.device.device_version))
+    told = str(info.firmware_version) if info.firmware_version else hid
+    return {"firmware": told, "aaguid": info.aaguid.hex()}
+
+
+@hookimpl
+def keyharness_keys() -> list[Key]:
+    from harness_fido2.operations import FIDO2
+
+    return [
+        Key(
+            name="fido2",
+            title="CTAP 2 authenticator",
+            faces=(Face("application", 0, 0, "CTAP 2 authenticator"),),
+            applications=(FIDO2,),
+            identify=identify,
+        )
+    ]

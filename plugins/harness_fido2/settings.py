@@ -1,0 +1,131 @@
+"""What writes to settings and to the large-blob array: authenticatorConfig and authenticatorLargeBlobs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from fido2.ctap2 import Config, LargeBlobs
+from fido2.ctap2.pin import ClientPin
+
+from harness.key import ANY, Cost, Item, Law, Look, Memory, Operation, Outcome, Value, new, old
+from harness.rig import Rig
+from harness_fido2.client import Fido, fido, fido_memory, lacks
+from harness_fido2.items import refusals
+
+MIN_PIN = 6
+BLOBS = [{1: b"\x5a" * 80, 2: b"\xa5" * 12, 3: 64}]
+"""One entry of the shape that CTAP 2.1, section 6.10.3, gives to the array."""
+
+
+@refusals
+def _always_uv(look: Look) -> Value:
+    return fido(look).info.options.get("alwaysUv")
+
+
+@refusals
+def _min_pin(look: Look) -> Value:
+    return fido(look).info.min_pin_length
+
+
+@refusals
+def _blobs(look: Look) -> Value:
+    """The array's entries, which the client accepts only under a right checksum; digested."""
+    blobs = LargeBlobs(fido(look).ctap).read_blob_array()
+    return hashlib.sha256(repr(blobs).encode()).hexdigest()[:12] if blobs else "empty"
+
+
+# F5: what protects a key never gets weaker without a reset.
+ALWAYS_UV = Item("fido2.always_uv", Law.KEPT, _always_uv, "alwaysUv", breach=Outcome.LOOSENED)
+MIN_PIN_LENGTH = Item("fido2.min_pin", Law.KEPT, _min_pin, "the minimum PIN length", breach=Outcome.LOOSENED)
+_LARGE_BLOBS = Item("fido2.large_blobs", Law.ATOMIC, _blobs, "the large-blob array")
+
+
+def _config(rig: Rig, memory: Memory) -> Config:
+    pin = fido_memory(memory).pin
+    assert pin is not None
+    client = Fido(rig)
+    return Config(client.ctap, *client.token(pin, ClientPin.PERMISSION.AUTHENTICATOR_CFG))
+
+
+def _toggle(rig: Rig, memory: Memory) -> None:
+    _config(rig, memory).toggle_always_uv()
+
+
+def _raise_minimum(rig: Rig, memory: Memory) -> None:
+    _config(rig, memory).set_min_pin_length(MIN_PIN)
+
+
+def _write_blobs(rig: Rig, memory: Memory) -> None:
+    pin = fido_memory(memory).pin
+    assert pin is not None
+    client = Fido(rig)
+    blobs = LargeBlobs(client.ctap, *client.token(pin, ClientPin.PERMISSION.LARGE_BLOB_WRITE))
+    blobs.write_blob_array(BLOBS)
+
+
+def _digest() -> str:
+    return hashlib.sha256(repr(BLOBS).encode()).hexdigest()[:12]
+
+
+def _lacks_config(option: str) -> Callable[[Rig], str | None]:
+    def missing(rig: Rig) -> str | None:
+        info = Fido(rig).info
+        absent = [name for name in ("clientPin", "authnrCfg", option) if name not in info.options]
+        if absent:
+            return f"getInfo does not list the option {absent[0]}"
+        if option == "alwaysUv" and info.options[option]:
+            return "alwaysUv is on from the beginning"
+        if option == "setMinPINLength" and info.min_pin_length >= MIN_PIN:
+            return f"PINs have {info.min_pin_length} characters at least from the beginning"
+        return None
+
+    return missing
+
+
+def _lacks_blobs(rig: Rig) -> str | None:
+    return lacks(rig, "clientPin", "largeBlobs")
+
+
+OPERATIONS = (
+    Operation(
+        name="fido2.config.always_uv",
+        title="turn alwaysUv on",
+        arrange=lambda rig, memory: None,
+        act=_toggle,
+        worlds=lambda before, after: [
+            old({"fido2.always_uv": False}),
+            # U2F cannot verify users and is off while alwaysUv is on (CTAP 2.1, section 7.2).
+            new({"fido2.always_uv": True, "fido2.u2f_handle": ANY}),
+        ],
+        acknowledged_old=Outcome.LOOSENED,
+        cost=Cost(pin_tries=1),
+        missing=_lacks_config("alwaysUv"),
+    ),
+    Operation(
+        name="fido2.config.min_pin",
+        title="raise the minimum PIN length",
+        arrange=lambda rig, memory: None,
+        act=_raise_minimum,
+        worlds=lambda before, after: [
+            old({"fido2.min_pin": fido_memory(before).min_pin}),
+            new({"fido2.min_pin": MIN_PIN}),
+        ],
+        acknowledged_old=Outcome.LOOSENED,
+        cost=Cost(pin_tries=1),
+        missing=_lacks_config("setMinPINLength"),
+    ),
+    Operation(
+        name="fido2.large_blobs.write",
+        title="write the large-blob array",
+        arrange=lambda rig, memory: None,
+        act=_write_blobs,
+        worlds=lambda before, after: [
+            old({"fido2.large_blobs": "empty"}),
+            new({"fido2.large_blobs": _digest()}),
+        ],
+        items=(_LARGE_BLOBS,),
+        cost=Cost(pin_tries=1),
+        missing=_lacks_blobs,
+    ),
+)

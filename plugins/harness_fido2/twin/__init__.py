@@ -1,0 +1,1 @@
+"""The device side of FIDO2: CTAPHID, CTAP1 and CTAP2 on simulated flash."""

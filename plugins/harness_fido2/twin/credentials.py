@@ -1,0 +1,274 @@
+"""Credentials: what their ids hold, and the resident ones on flash.
+
+A non-resident credential is its id: its private key, encrypted under the key-encryption key and bound to the
+RP. A resident one is one file, fido/rk/<rp8hex>.<cred8hex>, written in one littlefs commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from harness.twin.store import StoreDamaged, StoreFull
+from harness_fido2.twin import cbor, crypto, records
+from harness_fido2.twin.features import ID_MAX
+from harness_fido2.twin.records import Damaged
+from harness_fido2.twin.status import Refused, Status
+
+if TYPE_CHECKING:
+    from harness_fido2.twin.platform import Platform
+    from harness_fido2.twin.vault import Vault
+
+DIRECTORY = "fido/rk"
+SPARE_BLOCKS = 24
+"""Blocks that resident credentials leave free, so that state, config and a reset can always be written."""
+RESIDENT_ID_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A key pair and what it may be used for.
+
+    :ivar order: rises with each credential that is made.
+    :ivar user: id, and of a resident one the names.
+    """
+
+    id: bytes
+    algorithm: int
+    key: bytes
+    protect: int = 1
+    hmac_secret: bool = False
+    payment: bool = False
+    resident: bool = False
+    rp_id: str = ""
+    user: dict[str, Any] = field(default_factory=dict)
+    order: int = 0
+    large_blob_key: bytes | None = None
+    blob: bytes = b""
+
+    @property
+    def descriptor(self) -> dict[str, Any]:
+        return {"id": self.id, "type": "public-key"}
+
+
+def seal_id(platform: Platform, kek: bytes, rp_hash: bytes, credential: Credential) -> bytes:
+    """The id of a non-resident credential: 12 bytes of nonce, its content encrypted, 16 bytes of tag."""
+    content = {
+        1: credential.algorithm,
+        2: credential.key,
+        3: credential.protect,
+        4: credential.hmac_secret,
+        5: credential.payment,
+    }
+    return crypto.wrap(kek, platform.random("credential nonce", 12), cbor.encode(content), rp_hash)
+
+
+def open_id(kek: bytes, rp_hash: bytes, identity: bytes) -> Credential | None:
+    """The credential that an id holds; None if it is not ours or of another RP."""
+    if len(identity) > ID_MAX:
+        return None
+    text = crypto.unwrap(kek, identity, rp_hash)
+    if text is None:
+        return None
+    content = cbor.decode(text)
+    return Credential(identity, content[1], content[2], content[3], content[4], content[5])
+
+
+def _encode(epoch: bytes, credential: Credential) -> bytes:
+    members = {
+        1: epoch,
+        2: credential.id,
+        3: credential.rp_id,
+        4: credential.user,
+        5: credential.algorithm,
+        6: credential.key,
+        7: credential.protect,
+        8: credential.hmac_secret,
+        9: credential.order,
+        10: credential.large_blob_key,
+        11: credential.blob,
+        12: credential.payment,
+    }
+    return records.seal(members)
+
+
+@lru_cache(maxsize=2048)
+def _parse(data: bytes) -> tuple[bytes, Credential]:
+    """The epoch and the credential of a file's content.
+
+    :raises Damaged: it is none.
+    """
+    content = records.unseal(data)
+    try:
+        return content[1], Credential(
+            content[2],
+            content[5],
+            content[6],
+            content[7],
+            content[8],
+            content[12],
+            True,
+            content[3],
+            content[4],
+            content[9],
+            content[10],
+            content[11],
+        )
+    except KeyError:
+        raise Damaged from None
+
+
+class Residents:
+    """The resident credentials during one boot.
+
+    Of several for one RP and user only the one made last exists; the others are what a cut left between
+    writing the new one and removing the old.
+    """
+
+    def __init__(self, platform: Platform, vault: Vault):
+        self._platform = platform
+        self._store = platform.internal
+        self._directory = platform.credentials
+        self._vault = vault
+        self._known: dict[str, Credential | None] | None = None
+
+    def all(self) -> list[Credential]:
+        """Every credential, the newest first."""
+        return self._newest(list(self._files()))
+
+    def of(self, rp_hash: bytes) -> list[Credential]:
+        """The credentials of an RP, the newest first."""
+        prefix = rp_hash[:8].hex() + "."
+        return self._newest([name for name in self._files() if name.startswith(prefix)])
+
+    def find(self, identity: bytes, rp_hash: bytes | None = None) -> Credential | None:
+        """The credential with this id, of this RP or of any."""
+        if len(identity) != RESIDENT_ID_SIZE:
+            return None
+        found = self.of(rp_hash) if rp_hash is not None else self.all()
+        return next((credential for credential in found if credential.id == identity), None)
+
+    def count(self) -> int:
+        return len(self.all())
+
+    def room(self, limit: int) -> int:
+        """How many more credentials fit, as far as that can be said beforehand."""
+        # A credential takes a block or two, and every third a new pair of metadata blocks.
+        free = self._store.free_blocks() - SPARE_BLOCKS
+        return max(0, min(limit - self.count(), free // 2))
+
+    def add(self, credential: Credential, limit: int) -> None:
+        """Store a new credential in the place of an older one for the same RP and user.
+
+        :raises Refused: KEY_STORE_FULL.
+        """
+        older = [name for name, known in self._files().items() if known and _same_account(known, credential)]
+        if not older and self.count() >= limit:
+            raise Refused(Status.KEY_STORE_FULL)
+        self._write(self._name(credential), credential)
+        for name in older:
+            self._remove(name)
+
+    def update(self, credential: Credential) -> None:
+        """Replace what is stored of a credential.
+
+        :raises Refused: KEY_STORE_FULL.
+        """
+        self._write(self._name(credential), credential)
+
+    def remove(self, credential: Credential) -> None:
+        """Remove a credential, older ones of the same account first: they must not come back."""
+        name = self._name(credential)
+        for other, known in list(self._files().items()):
+            if known and other != name and _same_account(known, credential):
+                self._remove(other)
+        self._remove(name)
+
+    def sweep(self) -> None:
+        """Remove what does not exist any more: empty files, and those of other epochs."""
+        self._known = None
+        for name in self._store.names(self._directory):
+            try:
+                found = self._content(name)
+            except Damaged:
+                continue
+            if found is None or found[0] != self._vault.state.epoch:
+                self._store.remove(f"{self._directory}/{name}")
+
+    def remove_all(self) -> None:
+        for name in self._store.names(self._directory):
+            self._store.remove(f"{self._directory}/{name}")
+        self._known = None
+
+    def _files(self) -> dict[str, Credential | None]:
+        """What is in each file: None for one that is empty, damaged or of another epoch.
+
+        The first look of a boot also removes what a cut may have left beside a credential: an empty file, or
+        an older credential of the same account. What is damaged stays: somebody may still want to know.
+        """
+        if self._known is None:
+            self._known = {name: self._read(name) for name in self._store.names(self._directory)}
+            living = {self._name(credential) for credential in self.all()}
+            for name, known in list(self._known.items()):
+                if name not in living and (known is not None or self._is_empty(name)):
+                    self._remove(name)
+        return self._known
+
+    def _content(self, name: str) -> tuple[bytes, Credential] | None:
+        """:raises Damaged: the file cannot be read."""
+        try:
+            data = self._store.read(f"{self._directory}/{name}")
+        except StoreDamaged:
+            raise Damaged from None
+        return _parse(data) if data else None
+
+    def _read(self, name: str) -> Credential | None:
+        try:
+            found = self._content(name)
+        except Damaged:
+            return None
+        if found is None and "zero-length-file" in self._platform.defects:
+            raise Refused(Status.OTHER)
+        return found[1] if found and found[0] == self._vault.state.epoch else None
+
+    def _is_empty(self, name: str) -> bool:
+        try:
+            return self._content(name) is None
+        except Damaged:
+            return False
+
+    def _newest(self, names: list[str]) -> list[Credential]:
+        found = [known for name in names if (known := self._files()[name]) is not None]
+        found.sort(key=lambda credential: credential.order, reverse=True)
+        seen: set[tuple[str, bytes]] = set()
+        first = []
+        for credential in found:
+            account = (credential.rp_id, credential.user["id"])
+            if account not in seen:
+                seen.add(account)
+                first.append(credential)
+        return first
+
+    def _write(self, name: str, credential: Credential) -> None:
+        data = _encode(self._vault.state.epoch, credential)
+        if self._store.free_blocks() < SPARE_BLOCKS + len(data) // 256 + 1:
+            raise Refused(Status.KEY_STORE_FULL)
+        try:
+            self._store.write(f"{self._directory}/{name}", data)
+        except StoreFull:
+            raise Refused(Status.KEY_STORE_FULL) from None
+        self._files()[name] = credential
+
+    def _remove(self, name: str) -> None:
+        self._store.remove(f"{self._directory}/{name}")
+        self._files().pop(name, None)
+
+    @staticmethod
+    def _name(credential: Credential) -> str:
+        rp_hash, id_hash = crypto.sha256(credential.rp_id.encode()), crypto.sha256(credential.id)
+        return f"{rp_hash[:8].hex()}.{id_hash[:8].hex()}"
+
+
+def _same_account(one: Credential, other: Credential) -> bool:
+    return one.rp_id == other.rp_id and one.user["id"] == other.user["id"]

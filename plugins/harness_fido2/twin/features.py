@@ -1,0 +1,49 @@
+"""What one version of the FIDO2 application offers: data, from a personality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Features:
+    """The differences between versions, as getInfo shows them (CTAP 2.1, section 6.4).
+
+    :param versions: what is in `versions`.
+    :param extensions: what is in `extensions`; only these are processed.
+    :param make_cred_uv_not_required: a non-resident credential needs no PIN.
+    :param always_uv: the alwaysUv feature is there (off as delivered).
+    :param authenticator_config: authenticatorConfig and setMinPINLength are there.
+    :param large_blobs: capacity for the large-blob array in bytes, 0 for none.
+    :param extended_info: algorithms, minPINLength, firmwareVersion and so on are in getInfo.
+    :param firmware_version: the version of the credential format, as getInfo shows it.
+    :param credentials_max: resident credentials at most.
+    :param min_pin_told: minPINLength is in getInfo, as it must be where there is a PIN; shipping versions up
+        to 1.8 leave it out (facts/keys.md 1.1).
+    :param skip_touch_ms: for so long after power-up the first getAssertion takes the insertion for a touch.
+    """
+
+    versions: tuple[str, ...]
+    extensions: tuple[str, ...]
+    make_cred_uv_not_required: bool
+    always_uv: bool
+    authenticator_config: bool
+    large_blobs: int
+    extended_info: bool
+    firmware_version: int
+    credentials_max: int
+    skip_touch_ms: int
+    min_pin_told: bool = True
+
+
+MESSAGE_MAX = 3072
+LIST_MAX = 10
+"""maxCredentialCountInList."""
+ID_MAX = 255
+"""maxCredentialIdLength."""
+BLOB_MAX = 32
+"""maxCredBlobLength."""
+PIN_MIN, PIN_MAX = 4, 63
+TRIES, TRIES_PER_BOOT = 8, 3
+MIN_PIN_RPS_MAX = 4
+"""maxRPIDsForSetMinPINLength."""

@@ -1,0 +1,133 @@
+"""authenticatorLargeBlobs (CTAP 2.1, section 6.10), on the external flash.
+
+The array is one file: the epoch it was written in, and the array. It is collected in RAM and written in one
+commit once its hash is right, so a cut leaves the old one or the new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.twin.store import StoreDamaged, StoreFull
+from harness_fido2.twin import crypto
+from harness_fido2.twin.features import MESSAGE_MAX
+from harness_fido2.twin.members import optional
+from harness_fido2.twin.pinproto import Permission
+from harness_fido2.twin.status import Refused, Status
+
+if TYPE_CHECKING:
+    from harness_fido2.twin.authenticator import Authenticator, Members, Result
+
+PATH = "large-blobs"
+EMPTY = bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c")
+"""The initial array: an empty list and the start of its SHA-256 (section 6.10)."""
+FRAGMENT_MAX = MESSAGE_MAX - 64
+LENGTH_MIN = 17
+_HASH_SIZE = 16
+
+
+@dataclass
+class Pending:
+    """An array that is being received. Any other command drops it."""
+
+    length: int
+    data: bytes = b""
+
+
+def large_blobs(app: Authenticator, members: Members) -> Result:
+    """:raises Refused: what section 6.10 says."""
+    if not app.features.large_blobs:
+        raise Refused(Status.INVALID_COMMAND)
+    get, offset, length, version = (optional(members, key, int) for key in (0x01, 0x03, 0x04, 0x06))
+    fragment, parameter = (optional(members, key, bytes) for key in (0x02, 0x05))
+    if offset is None or (get is None) == (fragment is None):
+        raise Refused(Status.INVALID_PARAMETER)
+    if fragment is not None:
+        _set(app, fragment, offset, length, version, parameter)
+        return None
+    assert get is not None
+    if length is not None or parameter is not None or version is not None:
+        raise Refused(Status.INVALID_PARAMETER)
+    if get > FRAGMENT_MAX:
+        raise Refused(Status.INVALID_LENGTH)
+    array = read(app)
+    if offset > len(array):
+        raise Refused(Status.INVALID_PARAMETER)
+    return {0x01: array[offset : offset + get]}
+    yield
+
+
+def read(app: Authenticator) -> bytes:
+    """The stored array; the initial one if there is none of this epoch."""
+    try:
+        data = app.platform.external.read(PATH) or b""
+    except StoreDamaged:
+        return EMPTY
+    epoch = app.vault.state.epoch
+    return data[len(epoch) :] if data.startswith(epoch) else EMPTY
+
+
+def sweep(app: Authenticator) -> None:
+    """Remove an array of another epoch."""
+    try:
+        data = app.platform.external.read(PATH)
+    except StoreDamaged:
+        data = b""
+    if data is not None and not data.startswith(app.vault.state.epoch):
+        app.platform.external.remove(PATH)
+
+
+def _set(
+    app: Authenticator,
+    fragment: bytes,
+    offset: int,
+    length: int | None,
+    version: int | None,
+    parameter: bytes | None,
+) -> None:
+    if len(fragment) > FRAGMENT_MAX:
+        raise Refused(Status.INVALID_LENGTH)
+    if offset == 0:
+        if length is None:
+            raise Refused(Status.INVALID_PARAMETER)
+        if length > app.features.large_blobs:
+            raise Refused(Status.LARGE_BLOB_STORAGE_FULL)
+        if length < LENGTH_MIN:
+            raise Refused(Status.INVALID_PARAMETER)
+        pending = Pending(length)
+    else:
+        if length is not None:
+            raise Refused(Status.INVALID_PARAMETER)
+        if not isinstance(app.pending, Pending) or offset != len(app.pending.data):
+            raise Refused(Status.INVALID_SEQ)
+        pending = app.pending
+    _authorise(app, fragment, offset, version, parameter)
+    if offset + len(fragment) > pending.length:
+        raise Refused(Status.INVALID_PARAMETER)
+    pending.data += fragment
+    app.pending = pending
+    if len(pending.data) < pending.length:
+        return
+    app.pending = None
+    if crypto.sha256(pending.data[:-_HASH_SIZE])[:_HASH_SIZE] != pending.data[-_HASH_SIZE:]:
+        raise Refused(Status.INTEGRITY_FAILURE)
+    try:
+        app.platform.external.write(PATH, app.vault.state.epoch + pending.data)
+    except StoreFull:
+        raise Refused(Status.LARGE_BLOB_STORAGE_FULL) from None
+
+
+def _authorise(
+    app: Authenticator, fragment: bytes, offset: int, version: int | None, parameter: bytes | None
+) -> None:
+    """Step 5e: where the user can be verified, the token must allow it."""
+    state = app.vault.state
+    if state.pin_hash is None and not state.always_uv:
+        return
+    if parameter is None:
+        raise Refused(Status.PUAT_REQUIRED)
+    if version is None:
+        raise Refused(Status.MISSING_PARAMETER)
+    message = b"\xff" * 32 + b"\x0c\x00" + offset.to_bytes(4, "little") + crypto.sha256(fragment)
+    app.authorised(version, message, parameter, Permission.LARGE_BLOB_WRITE)

@@ -1,0 +1,201 @@
+"""Update containers: read and checked as the vendor's SDK does it, and made with a test key."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from nitrokey.trussed._bootloader import FirmwareContainer, Model, Variant
+from nitrokey.trussed._bootloader.nrf52 import Image as SdkImage
+from nitrokey.trussed._bootloader.nrf52 import SignatureKey
+
+from harness.errors import CallerError
+from harness_nitrokey3 import images, signing
+from harness_nitrokey3.images import Image, Recipe
+from harness_nitrokey3.twin import dfu_image
+
+DEVICE = "Nitrokey 3"
+NRF52 = "firmware-nk3am-nrf52-{version}.zip"
+_DATE = (2020, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Container:
+    """An update container.
+
+    :ivar version: as its manifest says it, e.g. "v1.8.3".
+    :ivar data: the file. :ivar image: its image for the nRF52.
+    """
+
+    version: str
+    data: bytes
+    image: Image
+
+
+@dataclass(frozen=True)
+class About:
+    """What a container is.
+
+    :ivar variants: the chips it has images for.
+    :ivar signed_by: "nobody", a name, or "an unknown key".
+    :ivar number: the version in the nRF52 init packet; None without such an image.
+    """
+
+    version: str
+    variants: tuple[str, ...]
+    signed_by: str
+    official: bool
+    number: int | None
+    size: int
+    hardware: int | None
+
+
+def test_key(seed: bytes) -> SignatureKey:
+    """The test key of a seed as the SDK wants to know it, which then takes its images for official ones."""
+    return SignatureKey(signing.NAME, True, signing.public_der(signing.private_key(seed)).hex())
+
+
+def make(seed: bytes, recipe: Recipe, *, manifest_version: str | None = None) -> Container:
+    """A container with one nRF52 image.
+
+    :param manifest_version: what the manifest says, where that is to differ from the image.
+    """
+    return pack(images.make(recipe, seed), manifest_version or f"v{recipe.version}")
+
+
+@lru_cache(maxsize=256)
+def pack(
+    image: Image,
+    version: str,
+    *,
+    variant: str = "nrf52",
+    device: str = DEVICE,
+    sums: str = "right",
+) -> Container:
+    """Put an image into a container.
+
+    :param sums: "right", "wrong" (of another image) or "missing" (of the image).
+    """
+    name = NRF52.format(version=version)
+    stem = name.removesuffix(".zip")
+    inner = {"application": {"bin_file": f"{stem}.bin", "dat_file": f"{stem}.dat"}}
+    inside = _zip(
+        {
+            f"{stem}.dat": image.dat,
+            "manifest.json": json.dumps({"manifest": inner}).encode(),
+            f"{stem}.bin": image.bin,
+        }
+    )
+    manifest = json.dumps({"device": device, "version": version, "images": {variant: name}}).encode()
+    lines = {"manifest.json": manifest, name: inside if sums != "wrong" else inside + b"\0"}
+    if sums == "missing":
+        del lines[name]
+    listed = "".join(f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in lines.items())
+    whole = {"manifest.json": manifest, name: inside, "sha256sums": listed.encode()}
+    return Container(version, _zip(whole), image)
+
+
+def _zip(content: Mapping[str, bytes]) -> bytes:
+    """A zip file that is the same bytes at every time."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in content.items():
+            archive.writestr(zipfile.ZipInfo(name, _DATE), data)
+    return made.getvalue()
+
+
+def parse(data: bytes, where: str) -> FirmwareContainer:
+    """A container as the SDK reads it, its sums checked.
+
+    :raises CallerError: it is none, or its sums are wrong.
+    """
+    try:
+        return FirmwareContainer.parse(io.BytesIO(data), Model.NK3)
+    except Exception as error:
+        # The SDK raises whatever its parsers do: a bad zip, a missing key, bad JSON, a wrong sum.
+        raise CallerError(
+            where,
+            found=_reason(error),
+            expected="an update container of a Nitrokey 3 (a zip with manifest.json and sha256sums)",
+            mend="use the firmware-nk3-v*.zip of a release as it was downloaded",
+        ) from None
+
+
+def read(path: Path) -> Container:
+    """A container with an image for the nRF52.
+
+    :raises CallerError: unreadable, no container, or without such an image.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CallerError(str(path), found=error.strerror, expected="an update container") from None
+    known = parse(data, str(path))
+    if Variant.NRF52 not in known.images:
+        raise CallerError(
+            str(path),
+            found=f"images for {', '.join(variant.value for variant in known.images) or 'nothing'}",
+            expected="an image for the nRF52",
+        )
+    image = _sdk_image(known.images[Variant.NRF52], (), str(path))
+    number = image.init_packet.init_command.fw_version
+    return Container(str(known.version), data, Image(image.firmware_dat, image.firmware_bin, number))
+
+
+def about(path: Path, seed: bytes) -> About:
+    """What a container is.
+
+    :raises CallerError: it is none.
+    """
+    from nitrokey.nk3 import _NK3_DATA
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CallerError(str(path), found=error.strerror, expected="an update container") from None
+    known = parse(data, str(path))
+    variants = tuple(sorted(variant.value for variant in known.images))
+    if Variant.NRF52 not in known.images:
+        return About(str(known.version), variants, "not looked at (LPC55 only)", False, None, len(data), None)
+    # The SDK takes every packet for a signed one, so who signed is looked at here.
+    image = _sdk_image(known.images[Variant.NRF52], (), str(path))
+    init, packet = image.init_packet.init_command, image.init_packet.packet
+    message = init.SerializeToString(deterministic=True)
+    keys = (*_NK3_DATA.nrf52_signature_keys, test_key(seed))
+    key = next(
+        (
+            key
+            for key in keys
+            if dfu_image.verify((bytes.fromhex(key.der),), packet.signed_command.signature, message)
+        ),
+        None,
+    )
+    if not packet.HasField("signed_command"):
+        signer = "nobody"
+    else:
+        signer = key.name if key else "an unknown key"
+    official = key is not None and key.is_official and key.name != signing.NAME
+    return About(
+        str(known.version), variants, signer, official, init.fw_version, init.app_size, init.hw_version
+    )
+
+
+def _sdk_image(data: bytes, keys: tuple[SignatureKey, ...], where: str) -> SdkImage:
+    try:
+        return SdkImage.parse(data, keys)
+    except Exception as error:
+        raise CallerError(
+            f"{where}: the image for the nRF52",
+            found=_reason(error),
+            expected="an init packet and a binary with the hash that it names",
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

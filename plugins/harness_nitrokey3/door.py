@@ -1,0 +1,73 @@
+"""What the bootloader lets in: found out by offering it init packets, as an attacker would.
+
+An init packet that is taken makes the old application invalid, so this is looked at last, and on a copy.
+"""
+
+from __future__ import annotations
+
+from nitrokey.trussed._bootloader.nrf52_upload.dfu.dfu_transport_serial import DfuTransportSerial
+from nitrokey.trussed._bootloader.nrf52_upload.exceptions import NordicSemiException
+from nitrokey.trussed.admin_app import BootMode
+
+from harness.rig import Rig
+from harness_nitrokey3 import images, sdk, signing
+from harness_nitrokey3.admin import open_nk3
+from harness_nitrokey3.images import Image, Recipe
+from harness_nitrokey3.twin.dfu_image import number_of, text_of
+
+ACCEPTED = "accepted"
+FOREIGN = "somebody else"
+
+
+def enter_bootloader(rig: Rig) -> None:
+    """From whichever face the key shows; asks for a touch in the application."""
+    rig.wait_until_up()
+    if rig.face == "bootloader":
+        return
+    with rig.touch.pressing():
+        open_nk3(rig).admin.reboot(BootMode.BOOTROM)
+    rig.wait_until_up()
+
+
+def offer(rig: Rig, image: Image, *, whole: bool = False) -> str:
+    """Offer an image to the bootloader: ACCEPTED, or how it was refused.
+
+    :param whole: send the binary as well; otherwise only the init packet.
+    :raises OSError: the key went away.
+    """
+    with sdk.bound(rig):
+        transport = DfuTransportSerial(rig.transports.serial().port)
+        try:
+            transport.open()
+            transport.send_init_packet(image.dat)
+            if whole:
+                transport.send_firmware(image.bin)
+            transport.close()
+        except NordicSemiException as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            return f"refused: {error}"
+    return ACCEPTED
+
+
+def older(version: str) -> str:
+    """The next lower version that can be told apart."""
+    return text_of(number_of(version) - 1)
+
+
+def accepts(rig: Rig, ours: str, wanted: str) -> str:
+    """From which version on the bootloader takes images, and whether it insists on a signature.
+
+    :param ours: the version before an update. :param wanted: and after it.
+    """
+    seed = signing.seed_of(rig)
+    enter_bootloader(rig)
+    versions = list(dict.fromkeys((ours, wanted)))
+    for version in versions:
+        for signer in (FOREIGN, ""):
+            if offer(rig, images.make(Recipe(version, signer=signer), seed)) == ACCEPTED:
+                return f"v{version} signed by {signer or 'nobody'}"
+    for version in (older(ours), *versions):
+        if offer(rig, images.make(Recipe(version), seed)) == ACCEPTED:
+            return f"v{version} and later, signed"
+    return "nothing"

@@ -1,0 +1,31 @@
+"""What this package offers to Keyharness: the Nitrokey 3A Mini."""
+
+from __future__ import annotations
+
+from harness.hooks import hookimpl
+from harness.key import Face, Key
+
+
+@hookimpl
+def keyharness_keys() -> list[Key]:
+    from harness_fido2.operations import FIDO2
+    from harness_nitrokey3.admin import ADMIN, identify
+    from harness_nitrokey3.describe import describe
+    from harness_nitrokey3.twin.model import MODEL
+    from harness_nitrokey3.updates import UPDATE
+
+    return [
+        Key(
+            name="nitrokey3-mini",
+            title="Nitrokey 3A Mini",
+            faces=(
+                Face("application", 0x20A0, 0x42B2, "Nitrokey 3"),
+                Face("bootloader", 0x20A0, 0x42E8, "Nitrokey 3 Bootloader"),
+            ),
+            # Admin first: its status bits tell of this boot only, and reading them costs nothing.
+            applications=(ADMIN, FIDO2, UPDATE),
+            identify=identify,
+            twin=MODEL,
+            firmware=describe,
+        )
+    ]

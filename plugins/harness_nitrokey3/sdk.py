@@ -1,0 +1,102 @@
+"""The vendor's SDK bound to a rig: its own code runs, what it reaches the world through is exchanged.
+
+Its DFU transport opens a serial port by name, lists the ports of the host, and sleeps. While `bound` is
+entered it gets the rig's port, a list with the rig's key in it and the rig's time; at all other times
+everything is as it was. Test keys of ours are added to the keys that it knows for as long as that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from nitrokey.nk3 import _NK3_DATA
+from nitrokey.trussed._bootloader.nrf52 import SignatureKey
+from nitrokey.trussed._bootloader.nrf52_upload.lister.enumerated_device import EnumeratedDevice
+
+from harness.rig import Rig
+from harness.twin.client_random import _Shim
+
+_TRANSPORT = "nitrokey.trussed._bootloader.nrf52_upload.dfu.dfu_transport_serial"
+_SLEEPERS = (
+    _TRANSPORT,
+    "nitrokey.trussed._bootloader.nrf52",
+    "nitrokey.trussed.updates",
+    "nitrokey._helpers",
+)
+_rig: Rig | None = None
+
+
+def _sleep(seconds: float) -> None:
+    if _rig is None:
+        time.sleep(seconds)
+    else:
+        _rig.clock.wait_us(round(seconds * 1e6))
+
+
+class _Opener:
+    """Stands in for pyserial's Serial in the transport."""
+
+    def __init__(self, real: Any):
+        self._real = real
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        if _rig is None:
+            return self._real(*args, **settings)
+        port = _rig.transports.serial()
+        port.timeout = settings.get("timeout")
+        return port
+
+
+class _Lister:
+    """Stands in for the SDK's list of ports: the key on the rig, and no other."""
+
+    def __init__(self, real: Any):
+        self._real = real
+
+    def __call__(self) -> Any:
+        return self._real() if _rig is None else self
+
+    def enumerate(self) -> list[EnumeratedDevice]:
+        assert _rig is not None
+        face = next(face for face in _rig.key.faces if face.name == _rig.face)
+        if face.name == "application":
+            return []
+        port = _rig.transports.serial()
+        found = EnumeratedDevice(
+            f"{face.vendor_id:04x}", f"{face.product_id:04x}", port.serial_number, [port.port]
+        )
+        return [found]
+
+    def get_device(self, com: str | None = None) -> EnumeratedDevice | None:
+        return next((one for one in self.enumerate() if com is None or one.has_com_port(com)), None)
+
+
+def install() -> None:
+    """Put the stand-ins into the SDK; does nothing the second time."""
+    for name in _SLEEPERS:
+        module: Any = import_module(name)
+        if not isinstance(module.time, _Shim):
+            module.time = _Shim(time, sleep=_sleep)
+    transport: Any = import_module(_TRANSPORT)
+    if not isinstance(transport.Serial, _Opener):
+        transport.Serial = _Opener(transport.Serial)
+        transport.DeviceLister = _Lister(transport.DeviceLister)
+
+
+@contextmanager
+def bound(rig: Rig, test_keys: Sequence[SignatureKey] = ()) -> Iterator[None]:
+    """While entered, the SDK reaches the key on `rig`, and takes what `test_keys` sign for signed."""
+    global _rig
+    install()
+    known = _NK3_DATA.nrf52_signature_keys
+    before, _rig = _rig, rig
+    _NK3_DATA.nrf52_signature_keys = [*known, *test_keys]
+    try:
+        yield
+    finally:
+        _rig = before
+        _NK3_DATA.nrf52_signature_keys = known

@@ -1,0 +1,47 @@
+"""The key that test images are signed with: made from the seed of a twin, never stored.
+
+Only simulated bootloaders trust it, each its own: what one seed signs is refused by the twin of another.
+"""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from harness.rig import Rig
+from harness.seeds import Stream, child
+
+NAME = "Keyharness test key"
+_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def seed_of(rig: Rig) -> bytes:
+    """The seed that the twin on a rig was made from, which its signing key hangs on."""
+    return child(rig.seed, "twin", rig.key.name)
+
+
+def private_key(seed: bytes, name: str = "firmware") -> ec.EllipticCurvePrivateKey:
+    """The signing key of a twin; any other name gives a key that it does not trust."""
+    scalar = int.from_bytes(Stream(seed, "signing key", name).bytes(40), "big") % (_ORDER - 1) + 1
+    return ec.derive_private_key(scalar, ec.SECP256R1())
+
+
+def public_der(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+    """ECDSA P-256 with SHA-256, deterministic, in little-endian halves as Nordic's tools write it."""
+    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))
+    return r.to_bytes(32, "little") + s.to_bytes(32, "little")
+
+
+def trusted(seed: bytes) -> tuple[bytes, ...]:
+    """What the bootloader of a twin trusts: its test key, and the vendor's official ones."""
+    from nitrokey.nk3 import _NK3_DATA
+
+    official = (bytes.fromhex(key.der) for key in _NK3_DATA.nrf52_signature_keys if key.is_official)
+    return (public_der(private_key(seed)), *official)

@@ -1,0 +1,1 @@
+"""A simulated Nitrokey 3A Mini."""

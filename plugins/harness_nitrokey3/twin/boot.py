@@ -1,0 +1,150 @@
+"""From power to a running firmware: flash layer, file systems, applications.
+
+Order as read in nitrokey-3-firmware b9ec0bdc, components/boards/src/store.rs; the policy for a file system
+that does not mount is data of the personality.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.twin.layers import Layer, Plain, layer_called
+from harness.twin.power import Panic, PowerLost
+from harness.twin.store import Store, StoreDamaged, StoreFull
+from harness_fido2.twin import vault
+from harness_fido2.twin.authenticator import Authenticator
+from harness_fido2.twin.hid import CBOR, MSG, HidFirmware
+from harness_fido2.twin.platform import Platform
+from harness_nitrokey3.twin import bootloader, factory, migration
+from harness_nitrokey3.twin.admin import Admin
+from harness_nitrokey3.twin.card import CardSide, Firmware
+from harness_nitrokey3.twin.settings import SKIP_UP_OFF, Settings
+
+if TYPE_CHECKING:
+    from harness.twin.board import Board
+    from harness.twin.flash import Flash
+    from harness_nitrokey3.twin.personality import Personality
+
+INTERNAL_FLASH_ERROR, EXTERNAL_FLASH_ERROR = 0x02, 0x04
+"""Init status bits (nitrokey SDK, admin_app.InitStatus); they live in the boot that set them."""
+START_US = 20_000
+
+INTERNAL = {"block_size": 256, "read_size": 4, "prog_size": 256, "cache_size": 256, "lookahead_size": 8}
+EXTERNAL = {"block_size": 4096, "read_size": 4, "prog_size": 256, "cache_size": 256, "lookahead_size": 8}
+
+
+def internal_store(board: Board, layer: Layer) -> Store:
+    return Store(layer, board.rail, **INTERNAL)
+
+
+def external_store(board: Board) -> Store:
+    return Store(Plain(board.flash["efs"]), board.rail, **EXTERNAL)
+
+
+def start(board: Board, personality: Personality, uuid: bytes) -> Firmware:
+    """Boot.
+
+    :raises PowerLost: the power failed meanwhile.
+    :raises Panic: the firmware gives up.
+    """
+    board.rail.after_op = None
+    board.clock.wait_us(START_US)
+    board.rail.check()
+    internal, status, formatted = _mount_internal(board, personality)
+    external = external_store(board)
+    try:
+        external.mount()
+    except StoreDamaged:
+        external.format()
+        external.mount()
+        status |= EXTERNAL_FLASH_ERROR
+    platform = Platform(board, internal, external, personality.defects)
+    platform.credentials = migration.credentials_at(personality.layout)
+    try:
+        if formatted:
+            # That firmware takes an empty file system for a new key.
+            factory.make_directories(platform)
+            vault.initialise(platform)
+            migration.note_layout(internal, personality.layout)
+        if not migration.move_files(platform, personality.layout):
+            status |= migration.MIGRATION_ERROR
+        settings = Settings(platform)
+        admin = Admin(platform, personality, uuid, status, settings, lambda: bootloader.enter(board))
+        fido = Authenticator(platform, personality.fido2, lambda: not settings.is_on(SKIP_UP_OFF))
+        admin.attach(fido)
+    except (StoreDamaged, StoreFull):
+        # An application that cannot write what it must at its start is an unhandled error of the firmware.
+        raise Panic from None
+    commands = {CBOR: fido.cbor, MSG: fido.message, **admin.commands()}
+    if status & migration.MIGRATION_ERROR:
+        # Only the admin application answers until a boot gets through (facts/keys.md 1.1, STATUS).
+        commands = admin.commands()
+    major, minor, patch = (number & 0xFF for number in personality.numbers)
+    firmware = HidFirmware(board, (major, minor, patch), commands)
+    platform.tick = firmware.tick
+    platform.channel = lambda: firmware.channel
+    return Firmware(firmware, CardSide(board, admin.card_commands()))
+
+
+def _mount_internal(board: Board, personality: Personality) -> tuple[Store, int, bool]:
+    """The mounted store, the init status, and whether it had to be formatted."""
+    layer = layer_called(personality.layer)(board.flash["ifs"])
+    store = internal_store(board, layer)
+    status, formatted = 0, False
+    _through(board, layer.on_power_up())
+    spare = board.flash["spare"]
+    resumes = personality.layer != migration.OLD_LAYER
+    if resumes and "journal-migration-once" not in personality.defects and migration.has_copy(spare):
+        _restore(store, spare)
+    mounted = _mounts(store)
+    if not mounted and personality.layer != migration.OLD_LAYER and _copied(board):
+        _restore(store, spare)
+        mounted = True
+    if not mounted:
+        status |= INTERNAL_FLASH_ERROR
+        if personality.boot == "format":
+            store.format()
+            formatted = True
+        else:
+            mended = layer.on_unmountable()
+            if not mended:
+                _alive(board)
+                raise Panic
+    _through(board, layer.on_mounted())
+    if not mounted and not _mounts(store):
+        raise Panic
+    return store, status, formatted
+
+
+def _copied(board: Board) -> bool:
+    """Copy the files of a file system without a journal, if that is what is there."""
+    old = internal_store(board, layer_called(migration.OLD_LAYER)(board.flash["ifs"]))
+    if not _mounts(old):
+        return False
+    migration.copy_files(old, board.flash["spare"])
+    return True
+
+
+def _restore(store: Store, spare: Flash) -> None:
+    migration.restore_files(store, spare)
+    migration.drop_copy(spare)
+
+
+def _mounts(store: Store) -> bool:
+    try:
+        store.mount()
+    except StoreDamaged:
+        return False
+    return True
+
+
+def _through(board: Board, done: bool) -> None:
+    """A step of the layer that can only fail for want of power."""
+    if not done:
+        _alive(board)
+        raise Panic
+
+
+def _alive(board: Board) -> None:
+    if board.rail.dead:
+        raise PowerLost

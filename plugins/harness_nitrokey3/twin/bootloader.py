@@ -1,0 +1,381 @@
+"""The bootloader face of a twin: Nordic's secure DFU over a serial line (facts/keys.md 1.1, nRF52).
+
+Requests and responses are SLIP frames: an op code and little-endian parameters; 0x60, the op code, a result.
+There is one bank, written in place: once an init packet has been accepted the old application is invalid, and
+only a whole, verified image makes a valid one again. Progress is kept in RAM, so that a cut starts over.
+
+    enter()      from the application, through a register that only a reset without power loss keeps
+    Bootloader   what runs then, and after every power-on without a valid application
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from google.protobuf.message import DecodeError
+from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_cc_pb2 as pb
+
+from harness.twin.board import Board
+from harness.twin.power import PowerLost
+from harness_nitrokey3.twin import dfu_image, dfu_settings, slip
+from harness_nitrokey3.twin.dfu_settings import BY_CRC, BY_SIGNATURE, NO_IMAGE, VALID_IMAGE, DfuSettings
+
+ENDPOINT = "cdc"
+STAY = 0xB1
+"""In the retained register: do not start the application."""
+HARDWARE_VERSION = 52
+MTU = 2051
+"""Such that a chunk of the vendor's client is 1024 bytes, and four of them are a page."""
+INIT_MAX = 512
+PAGE = 4096
+RESET_US = 50_000
+"""From the last response to the reset that starts the new application."""
+PREPARE_US, VERIFY_US, HASH_US_PER_KB = 1_000, 60_000, 180
+
+CREATE, SET_PRN, CRC, EXECUTE, READ_ERROR, SELECT, GET_MTU, WRITE, PING = range(1, 10)
+HARDWARE, FIRMWARE = 0x0A, 0x0B
+RESPONSE = 0x60
+COMMAND_OBJECT, DATA_OBJECT = 1, 2
+
+OK, NOT_SUPPORTED, BAD_PARAMETER, NO_RESOURCES, BAD_OBJECT = 1, 2, 3, 4, 5
+BAD_SIGNATURE, BAD_TYPE, NOT_PERMITTED, FAILED, EXTENDED = 6, 7, 8, 10, 11
+
+WRONG_INIT, VERSION_TOO_LOW, WRONG_HARDWARE, WRONG_SOFTDEVICE, UNSIGNED = 4, 5, 6, 7, 8
+WRONG_HASH_TYPE, WRONG_SIGNATURE_TYPE, WRONG_HASH, NO_SPACE = 9, 11, 12, 13
+
+
+class Refused(Exception):
+    """A request that is answered with something else than OK."""
+
+    def __init__(self, result: int, extended: int = 0):
+        super().__init__(f"{result:02x} {extended:02x}")
+        self.result, self.extended = result, extended
+
+
+@dataclass(frozen=True)
+class Door:
+    """Who is let in.
+
+    :ivar keys: public keys (DER) that images may be signed with.
+    :ivar defects: names of the bugs that were put in.
+    """
+
+    keys: tuple[bytes, ...]
+    defects: frozenset[str]
+
+
+@dataclass
+class _Progress:
+    """What has arrived since the last reset or init packet."""
+
+    command: bytes = b""
+    command_size: int = 0
+    accepted: pb.InitCommand | None = None
+    signature_ok: bool = True
+    offset: int = 0
+    crc: int = 0
+    executed: int = 0
+    object_size: int = 0
+    tail: bytes = b""
+
+
+def enter(board: Board) -> None:
+    """Leave the application for the bootloader."""
+    board.retained = STAY
+    board.power_on()
+
+
+class Bootloader:
+    """The bootloader during one boot.
+
+    :param settings: as they were loaded in this boot.
+    :ivar serial_number: what it shows on USB, in hex.
+    """
+
+    face = "bootloader"
+
+    def __init__(self, board: Board, settings: DfuSettings, door: Door, serial_number: str):
+        self._board = board
+        self._settings = settings
+        self._door = door
+        self.serial_number = serial_number
+        self._app, self._pages = board.flash["app"], board.flash["settings"]
+        self._frames = slip.Decoder(MTU)
+        self._progress = _Progress()
+        self._selected = COMMAND_OBJECT
+        self._error = 0
+        self._prn = self._since_prn = 0
+        self._reset_us: int | None = None
+        self._requests: dict[int, Callable[[bytes], bytes | None]] = {
+            CREATE: self._create,
+            SET_PRN: self._set_prn,
+            CRC: lambda data: self._where(),
+            EXECUTE: self._execute,
+            READ_ERROR: self._read_error,
+            SELECT: self._select,
+            GET_MTU: lambda data: struct.pack("<H", MTU),
+            WRITE: self._write,
+            PING: lambda data: data[:1],
+            HARDWARE: lambda data: struct.pack("<5I", HARDWARE_VERSION, 0x41414430, 0x100000, 0x40000, PAGE),
+            FIRMWARE: self._firmware,
+        }
+        board.rail.after_op = None
+
+    # The board's side
+
+    def receive(self, endpoint: str, packet: bytes) -> None:
+        if endpoint != ENDPOINT or self._reset_us is not None:
+            return
+        for frame in self._frames.feed(packet):
+            self._handle(frame[0], frame[1:])
+
+    def bus_reset(self) -> None:
+        """The host has reset the bus: what was under way on the line is gone, what was received is not."""
+        self._frames = slip.Decoder(MTU)
+        self._board.to_host.clear()
+
+    def next_event_us(self) -> int | None:
+        return self._reset_us
+
+    def advance(self) -> None:
+        self._reset_us = None
+        self._board.power_on()
+
+    # Requests
+
+    def _handle(self, code: int, data: bytes) -> None:
+        request = self._requests.get(code)
+        try:
+            if request is None:
+                raise Refused(NOT_SUPPORTED)
+            answer = request(data)
+        except Refused as refused:
+            tail = bytes((refused.extended,)) if refused.result == EXTENDED else b""
+            self._error = refused.extended
+            self._respond(bytes((RESPONSE, code, refused.result)) + tail)
+        except struct.error:
+            self._respond(bytes((RESPONSE, code, BAD_PARAMETER)))
+        else:
+            if answer is not None:
+                self._respond(bytes((RESPONSE, code, OK)) + answer)
+
+    def _respond(self, frame: bytes) -> None:
+        self._board.send(ENDPOINT, slip.encode(frame))
+
+    def _set_prn(self, data: bytes) -> bytes:
+        (self._prn,) = struct.unpack_from("<H", data)
+        return b""
+
+    def _read_error(self, data: bytes) -> bytes:
+        return bytes((self._error,))
+
+    def _firmware(self, data: bytes) -> bytes:
+        """Type 1 (application), version, address and length of image 0."""
+        kind = 1 if self._settings.bank == VALID_IMAGE else 0xFF
+        return struct.pack("<B3I", kind, self._settings.app_version, 0x1000, self._settings.size)
+
+    def _select(self, data: bytes) -> bytes:
+        self._selected = self._type(data)
+        limit = INIT_MAX if self._selected == COMMAND_OBJECT else PAGE
+        return struct.pack("<I", limit) + self._where()
+
+    def _where(self) -> bytes:
+        """Offset and CRC of what has arrived of the selected object type."""
+        if self._selected == COMMAND_OBJECT:
+            command = self._progress.command
+            return struct.pack("<2I", len(command), zlib.crc32(command))
+        return struct.pack("<2I", self._progress.offset, self._progress.crc)
+
+    def _type(self, data: bytes) -> int:
+        (kind,) = struct.unpack_from("<B", data)
+        if kind not in (COMMAND_OBJECT, DATA_OBJECT):
+            raise Refused(BAD_TYPE)
+        return int(kind)
+
+    def _create(self, data: bytes) -> bytes:
+        kind = self._type(data)
+        (size,) = struct.unpack_from("<I", data, 1)
+        if not size:
+            raise Refused(BAD_PARAMETER)
+        if kind == COMMAND_OBJECT:
+            if size > INIT_MAX:
+                raise Refused(NO_RESOURCES)
+            self._progress = _Progress(command_size=size)
+        else:
+            self._create_data(size)
+        self._selected = kind
+        return b""
+
+    def _create_data(self, size: int) -> None:
+        progress = self._progress
+        init = self._accepted()
+        left = init.app_size - progress.executed
+        if size > PAGE or size > left or (size < PAGE and size != left):
+            raise Refused(BAD_PARAMETER)
+        # An object that was given up is written again from its start.
+        progress.offset = progress.executed
+        progress.crc = zlib.crc32(dfu_image.content(self._app, progress.offset))
+        progress.object_size, progress.tail = size, b""
+        _done(self._app.erase(progress.offset // PAGE))
+
+    def _accepted(self) -> pb.InitCommand:
+        if self._progress.accepted is None:
+            raise Refused(NOT_PERMITTED)
+        return self._progress.accepted
+
+    def _write(self, data: bytes) -> bytes | None:
+        progress = self._progress
+        if self._selected == COMMAND_OBJECT:
+            if not progress.command_size or len(progress.command) + len(data) > progress.command_size:
+                raise Refused(NOT_PERMITTED if not progress.command_size else BAD_PARAMETER)
+            progress.command += data
+        else:
+            self._accepted()
+            end = progress.executed + progress.object_size
+            if not data or progress.offset + len(data) > end:
+                raise Refused(BAD_PARAMETER)
+            self._program(data, last=progress.offset + len(data) == end)
+        if not self._prn:
+            return None
+        self._since_prn += 1
+        if self._since_prn < self._prn:
+            return None
+        self._since_prn = 0
+        self._respond(bytes((RESPONSE, CRC, OK)) + self._where())
+        return None
+
+    def _program(self, data: bytes, last: bool) -> None:
+        """Whole words go to flash; the rest of a word waits for what follows, or is filled up at the end."""
+        progress = self._progress
+        start = progress.offset - len(progress.tail)
+        waiting = progress.tail + data
+        cut = len(waiting) if last else len(waiting) & ~3
+        words, progress.tail = waiting[:cut], waiting[cut:]
+        if words:
+            padded = words + b"\xff" * (-len(words) % 4)
+            _done(self._app.program(start, padded))
+        progress.offset += len(data)
+        progress.crc = zlib.crc32(data, progress.crc)
+
+    def _execute(self, data: bytes) -> bytes:
+        if self._selected == COMMAND_OBJECT:
+            self._execute_command()
+        else:
+            self._execute_data()
+        return b""
+
+    # The init packet
+
+    def _execute_command(self) -> None:
+        progress = self._progress
+        if not progress.command or len(progress.command) != progress.command_size:
+            raise Refused(NOT_PERMITTED)
+        defects = self._door.defects
+        self._work(PREPARE_US)
+        if "refusal-erases" in defects:
+            # What the defect is: the bank is given up before it is known whether anything may replace it.
+            self._invalidate(self._settings.app_version)
+        init = self._checked(progress)
+        raised = init.fw_version if "version-raised-early" in defects else self._settings.app_version
+        self._invalidate(raised)
+        progress.accepted = init
+
+    def _invalidate(self, app_version: int) -> None:
+        """From here on there is no application, and so no way back to the old one."""
+        changed = replace(self._settings, bank=NO_IMAGE, app_version=app_version)
+        if changed != self._settings:
+            self._store(changed)
+
+    def _checked(self, progress: _Progress) -> pb.InitCommand:
+        """The init command, if it may be installed here.
+
+        :raises Refused: it may not.
+        """
+        packet = pb.Packet()
+        try:
+            packet.ParseFromString(progress.command)
+        except DecodeError:
+            raise Refused(BAD_OBJECT) from None
+        signed = packet.HasField("signed_command")
+        command = packet.signed_command.command if signed else packet.command
+        init = command.init
+        if not command.HasField("init") or init.type != pb.APPLICATION or not init.app_size:
+            raise Refused(EXTENDED, WRONG_INIT)
+        self._check_signature(packet, init, progress)
+        if not init.HasField("hw_version") or init.hw_version != HARDWARE_VERSION:
+            raise Refused(EXTENDED, WRONG_HARDWARE)
+        if 0 not in init.sd_req:
+            raise Refused(EXTENDED, WRONG_SOFTDEVICE)
+        if not init.HasField("fw_version") or init.fw_version < self._settings.app_version:
+            raise Refused(EXTENDED, VERSION_TOO_LOW)
+        if init.hash.hash_type != pb.SHA256 or len(init.hash.hash) != 32:
+            raise Refused(EXTENDED, WRONG_HASH_TYPE)
+        if init.app_size > self._app.part.size:
+            raise Refused(EXTENDED, NO_SPACE)
+        return init
+
+    def _check_signature(self, packet: pb.Packet, init: pb.InitCommand, progress: _Progress) -> None:
+        if not packet.HasField("signed_command"):
+            raise Refused(EXTENDED, UNSIGNED)
+        if packet.signed_command.signature_type != pb.ECDSA_P256_SHA256:
+            raise Refused(EXTENDED, WRONG_SIGNATURE_TYPE)
+        self._work(VERIFY_US)
+        good = dfu_image.verify(
+            self._door.keys, packet.signed_command.signature, init.SerializeToString(deterministic=True)
+        )
+        if "same-version-unchecked" in self._door.defects and init.fw_version == self._settings.app_version:
+            good = True
+        progress.signature_ok = good
+        if not good and "written-before-verified" not in self._door.defects:
+            raise Refused(BAD_SIGNATURE)
+
+    # The image
+
+    def _execute_data(self) -> None:
+        progress = self._progress
+        init = self._accepted()
+        if progress.offset - progress.executed != progress.object_size:
+            raise Refused(NOT_PERMITTED)
+        progress.executed, progress.object_size = progress.offset, 0
+        if progress.executed == init.app_size:
+            self._activate(init)
+
+    def _activate(self, init: pb.InitCommand) -> None:
+        """The image is whole: check it as it stands in flash, make it the application, and start it."""
+        image = dfu_image.content(self._app, init.app_size)
+        self._work(HASH_US_PER_KB * len(image) // 1024)
+        if hashlib.sha256(image).digest()[::-1] != init.hash.hash or not self._progress.signature_ok:
+            signed = self._progress.signature_ok
+            self._progress = _Progress()
+            raise Refused(EXTENDED, WRONG_HASH) if signed else Refused(BAD_SIGNATURE)
+        validation, signature = BY_CRC, bytes(64)
+        for wanted in init.boot_validation[:1]:
+            if wanted.type == pb.VALIDATE_ECDSA_P256_SHA256:
+                validation, signature = BY_SIGNATURE, wanted.bytes_
+        if validation == BY_SIGNATURE and not dfu_image.verify(self._door.keys, signature, image):
+            self._progress = _Progress()
+            raise Refused(BAD_SIGNATURE)
+        floor, pending = init.fw_version, 0
+        if "version-raised-late" in self._door.defects:
+            floor, pending = self._settings.pending or self._settings.app_version, init.fw_version
+        self._store(
+            DfuSettings(floor, VALID_IMAGE, init.app_size, zlib.crc32(image), validation, signature, pending)
+        )
+        self._reset_us = self._board.clock.now_us + RESET_US
+
+    def _store(self, settings: DfuSettings) -> None:
+        dfu_settings.store(self._pages, settings, "settings-lost-open" in self._door.defects)
+        self._settings = settings
+
+    def _work(self, duration_us: int) -> None:
+        self._board.clock.wait_us(duration_us)
+        self._board.rail.check()
+
+
+def _done(done: bool) -> None:
+    if not done:
+        raise PowerLost

@@ -1,0 +1,186 @@
+"""The card side of a twin: the admin application by APDU (facts/keys.md 1.1; ISO 7816-4 for the frame).
+
+INS is the CTAPHID command's byte. The firmware takes the mode of UPDATE and VERSION from P1; the vendor's SDK
+puts it into P2 and sends it as data as well, so the data decide where P1 is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.errors import HarnessFault
+from harness.twin.board import Board
+from harness_fido2.twin.hid import Command, HidFirmware
+from harness_fido2.twin.status import HidError
+from harness_fido2.twin.steps import Handler, Leave, Touch, Touched
+
+ENDPOINT = "ccid"
+ATR = bytes.fromhex("3B8F01805D4E6974726F6B657900000000006A")
+ADMIN_AID = bytes.fromhex("A00000084700000001")
+SELECT, UPDATE, VERSION = 0xA4, 0x51, 0x61
+
+OK, WRONG_LENGTH, NOT_SATISFIED = 0x9000, 0x6700, 0x6985
+NOT_FOUND, WRONG_P1P2, NO_INS, NO_CLA = 0x6A82, 0x6A86, 0x6D00, 0x6E00
+
+_STATUS_WORDS = {HidError.INVALID_CMD: NO_INS, HidError.INVALID_LEN: WRONG_LENGTH}
+
+
+class _Refused(Exception):
+    def __init__(self, status: int):
+        super().__init__(f"{status:04x}")
+        self.status = status
+
+
+class CardSide:
+    """One card: selects, dispatches, and waits for touch as CTAPHID does, without keepalives."""
+
+    def __init__(self, board: Board, commands: Mapping[int, Command]):
+        self._board = board
+        self._commands = commands
+        self._selected = False
+        self._handler: Handler | None = None
+        self._instruction = 0
+        self._wait: Touch | None = None
+        self._wait_us = 0
+        self._pressed_us: int | None = None
+
+    def receive(self, apdu: bytes) -> None:
+        if self._handler is not None:
+            # A reader has one command under way at a time; a second one means that the first was given up.
+            self._handler.close()
+            self._handler = self._wait = None
+        try:
+            self._instruction, data = self._parsed(apdu)
+            if self._instruction == SELECT:
+                self._answer(b"", OK)
+                return
+            self._handler = self._commands[self._instruction](data)
+        except _Refused as refused:
+            self._answer(b"", refused.status)
+        except HidError as error:
+            self._answer(b"", _STATUS_WORDS.get(error.code, WRONG_LENGTH))
+        else:
+            self._run(None)
+
+    def next_event_us(self) -> int | None:
+        if self._wait is None:
+            return None
+        timeout = self._wait_us + self._wait.timeout_us
+        touch = self._touch_us()
+        return timeout if touch is None else min(timeout, touch)
+
+    def advance(self) -> None:
+        touch = self._touch_us()
+        granted = touch is not None and self._board.clock.now_us >= touch
+        self._wait = self._pressed_us = None
+        self._run(Touched.GRANTED if granted else Touched.TIMED_OUT)
+
+    def press(self) -> bool:
+        """Touch now. False: nobody waits for it."""
+        if self._wait is None:
+            return False
+        self._pressed_us = self._board.clock.now_us
+        return True
+
+    def _touch_us(self) -> int | None:
+        if self._pressed_us is not None:
+            return self._pressed_us
+        delay = self._board.touch_delay_us
+        return None if delay is None else self._wait_us + delay
+
+    def _parsed(self, apdu: bytes) -> tuple[int, bytes]:
+        """Instruction and data; selecting the application is done here."""
+        if len(apdu) < 4:
+            raise _Refused(WRONG_LENGTH)
+        cla, ins, p1, _ = apdu[:4]
+        data = _data(apdu[4:])
+        if cla != 0:
+            raise _Refused(NO_CLA)
+        if ins == SELECT:
+            self._selected = p1 == 0x04 and data == ADMIN_AID
+            if not self._selected:
+                raise _Refused(NOT_FOUND if p1 == 0x04 else WRONG_P1P2)
+            return ins, b""
+        if not self._selected or ins not in self._commands:
+            raise _Refused(NO_INS)
+        if ins in (UPDATE, VERSION) and p1:
+            data = bytes((p1,))
+        return ins, data
+
+    def _run(self, touched: Touched | None) -> None:
+        assert self._handler is not None
+        handler, self._handler = self._handler, None
+        try:
+            step = handler.send(touched)
+            if isinstance(step, Touch):
+                self._handler, self._wait, self._wait_us = handler, step, self._board.clock.now_us
+            elif isinstance(step, Leave):
+                step.then()
+            else:
+                raise HarnessFault("an admin command answers before it is done")
+        except StopIteration as done:
+            self._answer(done.value, OK)
+        except HidError as error:
+            # UPDATE without a touch is INVALID_LEN over CTAPHID and "conditions not satisfied" here.
+            late = self._instruction == UPDATE and error.code == HidError.INVALID_LEN
+            self._answer(b"", NOT_SATISFIED if late else _STATUS_WORDS.get(error.code, WRONG_LENGTH))
+
+    def _answer(self, data: bytes, status: int) -> None:
+        self._board.send(ENDPOINT, data + status.to_bytes(2, "big"))
+
+
+def _data(rest: bytes) -> bytes:
+    """The command data of a short or extended APDU whose header has been taken off."""
+    if len(rest) <= 1:
+        return b""
+    if rest[0]:
+        size, body = rest[0], rest[1:]
+        spare = 1
+    elif len(rest) >= 3:
+        size, body = int.from_bytes(rest[1:3], "big"), rest[3:]
+        spare = 2
+        if not body:
+            # Three bytes that begin with 0 are an extended Le and no data.
+            return b""
+    else:
+        raise _Refused(WRONG_LENGTH)
+    if len(body) not in (size, size + spare):
+        raise _Refused(WRONG_LENGTH)
+    return body[:size]
+
+
+class Firmware:
+    """A running Nitrokey 3: CTAPHID and the card side, on one board.
+
+    :ivar hid: the CTAPHID engine, which tests may want to look at.
+    """
+
+    face = "application"
+
+    def __init__(self, hid: HidFirmware, card: CardSide):
+        self.hid, self._card = hid, card
+
+    def receive(self, endpoint: str, packet: bytes) -> None:
+        if endpoint == ENDPOINT:
+            self._card.receive(packet)
+        else:
+            self.hid.receive(endpoint, packet)
+
+    def next_event_us(self) -> int | None:
+        due = [at for at in (self.hid.next_event_us(), self._card.next_event_us()) if at is not None]
+        return min(due, default=None)
+
+    def advance(self) -> None:
+        card, hid = self._card.next_event_us(), self.hid.next_event_us()
+        if card is not None and (hid is None or card <= hid):
+            self._card.advance()
+        else:
+            self.hid.advance()
+
+    def press(self) -> bool:
+        """Touch now. False: nobody waits for it."""
+        return self.hid.press() or self._card.press()
+
+    @property
+    def waits_for_touch(self) -> bool:
+        return self.hid.waits_for_touch or self._card.next_event_us() is not None

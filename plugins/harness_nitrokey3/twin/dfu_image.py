@@ -1,0 +1,98 @@
+"""The application in flash: where it lies, whether it may be started, and which version it is."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from harness.twin.flash import Flash, Part
+from harness_nitrokey3.twin.dfu_settings import BY_SIGNATURE, VALID_IMAGE, DfuSettings
+
+APPLICATION = Part("nrf52840 application", 4096, 0xD7, 4, 41, 85_000, 10_000)
+"""0x1000 .. 0xD8000 (facts/keys.md 1.1), so page 0 of the chip is the page at 0x1000."""
+MARKER = b"keyharness firmware \0"
+"""In our images the version stands behind it, as text that ends with a zero byte."""
+MARKER_AT = 256
+
+
+def verify(keys: Sequence[bytes], signature: bytes, message: bytes) -> bool:
+    """Does one of these public keys (DER) verify an ECDSA P-256 signature in little-endian halves?"""
+    if len(signature) != 64:
+        return False
+    r, s = (int.from_bytes(signature[at : at + 32], "little") for at in (0, 32))
+    der = encode_dss_signature(r, s)
+    for key in keys:
+        try:
+            _public(key).verify(der, message, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            continue
+        return True
+    return False
+
+
+@lru_cache(maxsize=16)
+def _public(der: bytes) -> ec.EllipticCurvePublicKey:
+    key = load_der_public_key(der)
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key
+
+
+def content(flash: Flash, size: int) -> bytes:
+    """The first `size` bytes of the application's region."""
+    pages = -(-size // flash.part.page_size)
+    return b"".join(flash.pages[:pages])[:size]
+
+
+def is_valid(flash: Flash, settings: DfuSettings, keys: tuple[bytes, ...]) -> bool:
+    """May the application be started? Looked at in every boot."""
+    if settings.bank != VALID_IMAGE or not 0 < settings.size <= flash.part.size:
+        return False
+    pages = tuple(flash.pages[: -(-settings.size // flash.part.page_size)])
+    return _checked(pages, settings.size, settings.crc, settings.validation, settings.signature, keys)
+
+
+# A campaign boots the same image thousands of times. The pages of equal images are the same objects, whose
+# hashes Python keeps, so that asking again costs microseconds.
+@lru_cache(maxsize=64)
+def _checked(
+    pages: tuple[bytes, ...], size: int, crc: int, validation: int, signature: bytes, keys: tuple[bytes, ...]
+) -> bool:
+    image = b"".join(pages)[:size]
+    if zlib.crc32(image) != crc:
+        return False
+    return validation != BY_SIGNATURE or verify(keys, signature, image)
+
+
+def version(flash: Flash, settings: DfuSettings) -> str:
+    """The version of a valid application: what the image says, or the number that came with it."""
+    found = marked(flash.pages[0])
+    return found if found is not None else text_of(settings.pending or settings.app_version)
+
+
+def marked(start: bytes) -> str | None:
+    """The version in an image of ours, from its first 512 bytes; None in any other."""
+    if start[MARKER_AT : MARKER_AT + len(MARKER)] != MARKER:
+        return None
+    text, end, _ = start[MARKER_AT + len(MARKER) : 512].partition(b"\0")
+    return text.decode("ascii", "replace") if end else None
+
+
+def number_of(text: str) -> int:
+    """A version as the firmware encodes it: major << 22 | minor << 6 | patch, without any suffix.
+
+    Nothing is masked: a patch above 63 runs into the minor number, a minor above 65535 into the major one.
+    """
+    major, minor, patch = (int(part) for part in text.partition("-")[0].partition("+")[0].split("."))
+    return (major << 22) + (minor << 6) + patch
+
+
+def text_of(number: int) -> str:
+    """The version that a number stands for."""
+    return f"{number >> 22}.{number >> 6 & 0xFFFF}.{number & 63}"

@@ -1,0 +1,120 @@
+"""The bootloader's settings: what it knows of the application, in a flash page with a backup.
+
+Fields as Nordic's nRF5 secure DFU keeps them (version floor, bank 0, boot validation), each copy under a
+checksum. They are replaced one copy after the other, the backup last, so that at every instant at least one
+copy is whole: a cut leaves the old settings or the new ones.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from harness.twin.flash import Flash, Part
+from harness.twin.power import PowerLost
+
+SETTINGS = Part("nrf52840 settings", 4096, 2, 4, 41, 85_000, 10_000)
+"""Page 0 is the settings page (0xFF000), page 1 its backup (0xFE000)."""
+MAIN, BACKUP = 0, 1
+
+NO_IMAGE, VALID_IMAGE = 0, 1
+NO_VALIDATION, BY_CRC, BY_SIGNATURE = 0, 1, 3
+
+_SHAPE = struct.Struct("<9I64s")
+_VERSION = 2
+CLOSED = 0xFFFFFFFF
+"""A version floor that nothing reaches."""
+
+
+@dataclass(frozen=True)
+class DfuSettings:
+    """One copy of the settings.
+
+    :ivar app_version: no application below this version is accepted.
+    :ivar bank: VALID_IMAGE when the application may be started.
+    :ivar size: of the application in bytes. :ivar crc: its CRC-32.
+    :ivar validation: how it is checked at boot; `signature` is over the whole image.
+    :ivar pending: the version that the next update makes the floor (used by a defect only).
+    """
+
+    app_version: int = 0
+    bank: int = NO_IMAGE
+    size: int = 0
+    crc: int = 0
+    validation: int = NO_VALIDATION
+    signature: bytes = bytes(64)
+    pending: int = 0
+
+    def encode(self) -> bytes:
+        body = _SHAPE.pack(
+            _VERSION,
+            self.app_version,
+            1,
+            0,
+            self.size,
+            self.crc,
+            self.bank,
+            self.validation,
+            self.pending,
+            self.signature,
+        )
+        return zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def decode(page: bytes) -> DfuSettings | None:
+    """What a page holds; None if it is not a whole copy."""
+    crc, body = page[:4], page[4 : 4 + _SHAPE.size]
+    if zlib.crc32(body).to_bytes(4, "little") != crc:
+        return None
+    version, app, _, _, size, image_crc, bank, validation, pending, signature = _SHAPE.unpack(body)
+    if version != _VERSION:
+        return None
+    return DfuSettings(app, bank, size, image_crc, validation, signature, pending)
+
+
+def load(flash: Flash, opens_door: bool = False) -> DfuSettings:
+    """The settings at boot; a copy that is not whole or not the same is written again.
+
+    With both copies unreadable the door stays closed: there is no application and none is accepted. No power
+    cut leads there.
+
+    :param opens_door: the defect that then begins with version 0.
+    :raises PowerLost: the power failed meanwhile.
+    """
+    main, backup = decode(flash.pages[MAIN]), decode(flash.pages[BACKUP])
+    if main is None and backup is None:
+        return DfuSettings(app_version=0 if opens_door else CLOSED)
+    if main is None:
+        assert backup is not None
+        _write(flash, MAIN, backup)
+        return backup
+    if backup != main:
+        _write(flash, BACKUP, main)
+    return main
+
+
+def store(flash: Flash, settings: DfuSettings, both_at_once: bool = False) -> None:
+    """Replace the settings, the backup last.
+
+    :param both_at_once: the defect that erases both copies before it writes one.
+    :raises PowerLost: the power failed meanwhile.
+    """
+    if both_at_once:
+        for page in (MAIN, BACKUP):
+            _done(flash.erase(page))
+        for page in (MAIN, BACKUP):
+            _done(flash.program(page * flash.part.page_size, settings.encode()))
+        return
+    _write(flash, MAIN, settings)
+    _write(flash, BACKUP, settings)
+
+
+def _write(flash: Flash, page: int, settings: DfuSettings) -> None:
+    _done(flash.erase(page))
+    _done(flash.program(page * flash.part.page_size, settings.encode()))
+
+
+def _done(done: bool) -> None:
+    if not done:
+        raise PowerLost

@@ -1,0 +1,113 @@
+"""The simulated Nitrokey 3A Mini that the plugin offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from harness.seeds import child
+from harness.twin.board import Board
+from harness.twin.flash import GD25Q16, NRF52840_IFS, Part
+from harness.twin.layers import layer_called
+from harness.twin.model import Defect, TwinOptions
+from harness.twin.state import BoardState
+from harness_fido2.trace import CtaphidTracer
+from harness_fido2.twin.platform import Platform
+from harness_nitrokey3.twin import boot, factory, migration, reset
+from harness_nitrokey3.twin.bootloader import Bootloader
+from harness_nitrokey3.twin.card import ATR, Firmware
+from harness_nitrokey3.twin.dfu_image import APPLICATION
+from harness_nitrokey3.twin.dfu_settings import SETTINGS
+from harness_nitrokey3.twin.migration import SPARE
+from harness_nitrokey3.twin.personality import Personality, book, chosen, running
+
+VENDOR_COMMANDS = {
+    0x51: "UPDATE",
+    0x53: "REBOOT",
+    0x60: "RNG",
+    0x61: "VERSION",
+    0x62: "UUID",
+    0x63: "LOCKED",
+    0x70: "SECRETS",
+    0x71: "PROVISIONER",
+    0x72: "ADMIN",
+}
+PARTS: dict[str, Part] = {
+    "ifs": NRF52840_IFS,
+    "efs": GD25Q16,
+    "spare": SPARE,
+    "app": APPLICATION,
+    "settings": SETTINGS,
+}
+
+
+class Nitrokey3Twin:
+    """The twin's model: implements harness.twin.model.TwinModel."""
+
+    @property
+    def personalities(self) -> Mapping[str, str]:
+        return {name: f"v{known.version}" for name, known in book().personalities.items()}
+
+    @property
+    def defects(self) -> Mapping[str, Defect]:
+        return book().defects
+
+    @property
+    def atr(self) -> bytes:
+        return ATR
+
+    def tracer(self) -> CtaphidTracer:
+        return CtaphidTracer(VENDOR_COMMANDS)
+
+    def layer(self, options: TwinOptions) -> str:
+        return _personality(options).layer
+
+    def build(self, options: TwinOptions, seed: bytes) -> Board:
+        board = _board(options, seed)
+        personality = _personality(options)
+        board.load(_factory_state(personality.layer, personality.layout, personality.version, seed))
+        return board
+
+
+def _personality(options: TwinOptions) -> Personality:
+    """What the key leaves the factory as."""
+    return running(options, options.version) if options.version else chosen(options)
+
+
+def _board(options: TwinOptions, seed: bytes) -> Board:
+    device = reset.device(options, child(seed, "uuid")[:16], seed)
+
+    def start(board: Board) -> Firmware | Bootloader:
+        return reset.start(board, device)
+
+    return Board(PARTS, start, seed)
+
+
+@lru_cache(maxsize=16)
+def _file_systems(layer: str, layout: int, seed: bytes) -> BoardState:
+    """A key without firmware: its data are the same for all versions with one flash layer and one layout."""
+    board = _board(TwinOptions(), seed)
+    board.rail.restore_for_boot()
+    internal = boot.internal_store(board, layer_called(layer)(board.flash["ifs"]))
+    external = boot.external_store(board)
+    for store in (internal, external):
+        store.format()
+        store.mount()
+    factory.provision(Platform(board, internal, external), seed)
+    migration.note_layout(internal, layout)
+    return board.state()
+
+
+@lru_cache(maxsize=64)
+def _factory_state(layer: str, layout: int, version: str, seed: bytes) -> BoardState:
+    """The image of a key that leaves the factory."""
+    state = _file_systems(layer, layout, seed)
+    pages, settings = reset.factory_pages(version, seed)
+    for number, page in enumerate(pages):
+        state = state.with_page("app", number, page)
+    for number in range(SETTINGS.pages):
+        state = state.with_page("settings", number, settings)
+    return state
+
+
+MODEL = Nitrokey3Twin()

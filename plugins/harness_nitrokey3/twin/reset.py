@@ -1,0 +1,69 @@
+"""From a reset to what runs: the bootloader looks at its settings, and starts the application if it may.
+
+What application runs, and so which personality, follows from the version in what is flashed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from harness.twin.model import TwinOptions
+from harness_nitrokey3 import images, signing
+from harness_nitrokey3.twin import boot, dfu_image, dfu_settings
+from harness_nitrokey3.twin.bootloader import STAY, Bootloader, Door
+from harness_nitrokey3.twin.dfu_settings import BY_SIGNATURE, VALID_IMAGE, DfuSettings
+from harness_nitrokey3.twin.personality import running
+
+if TYPE_CHECKING:
+    from harness.twin.board import Board
+    from harness_nitrokey3.twin.card import Firmware
+
+LOADER_US = 15_000
+
+
+@dataclass(frozen=True)
+class Device:
+    """What does not change with the firmware.
+
+    :ivar options: the personality that the key left the factory with, and what was put into it.
+    """
+
+    options: TwinOptions
+    uuid: bytes
+    door: Door
+
+
+def device(options: TwinOptions, uuid: bytes, seed: bytes) -> Device:
+    return Device(options, uuid, Door(signing.trusted(seed), frozenset(options.defects)))
+
+
+def start(board: Board, what: Device) -> Firmware | Bootloader:
+    """What follows a reset.
+
+    :raises PowerLost: the power failed meanwhile.
+    :raises Panic: the application gives up.
+    """
+    board.rail.after_op = None
+    board.clock.wait_us(LOADER_US)
+    board.rail.check()
+    settings = dfu_settings.load(board.flash["settings"], "settings-lost-open" in what.door.defects)
+    stay, board.retained = board.retained == STAY, 0
+    if stay or not dfu_image.is_valid(board.flash["app"], settings, what.door.keys):
+        return Bootloader(board, settings, what.door, what.uuid.hex())
+    version = dfu_image.version(board.flash["app"], settings)
+    return boot.start(board, running(what.options, version), what.uuid)
+
+
+@lru_cache(maxsize=64)
+def factory_pages(version: str, seed: bytes) -> tuple[tuple[bytes, ...], bytes]:
+    """The pages of the application that a key leaves the factory with, and its settings page."""
+    image = images.make(images.Recipe(version), seed)
+    size = dfu_image.APPLICATION.page_size
+    pages = tuple(image.bin[at : at + size].ljust(size, b"\xff") for at in range(0, len(image.bin), size))
+    blank = DfuSettings(image.number, VALID_IMAGE, len(image.bin), zlib.crc32(image.bin))
+    key = signing.private_key(seed)
+    settings = replace(blank, validation=BY_SIGNATURE, signature=signing.sign(key, image.bin))
+    return pages, settings.encode().ljust(size, b"\xff")
