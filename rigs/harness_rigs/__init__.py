@@ -1,0 +1,1 @@
+"""Drivers: one small file for each way to power and reach a key."""

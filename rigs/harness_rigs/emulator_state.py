@@ -1,0 +1,68 @@
+"""The state of an emulator: the files of its working directory, copied, put back and compared while it is dead."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Entry = tuple[str, bytes, int]
+"""Kind ("file", "link", "folder"), content or target, mode."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What was in a directory, by relative path."""
+
+    entries: dict[str, Entry] = field(repr=False)
+
+    def digest(self) -> bytes:
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.entries):
+            kind, content, mode = self.entries[name]
+            digest.update(f"{name}\0{kind}\0{mode}\0{len(content)}\0".encode() + content)
+        return digest.digest()
+
+    def differing(self, other: Files) -> list[str]:
+        """The paths whose content is not the same in both."""
+        names = sorted({*self.entries, *other.entries})
+        return [name for name in names if self.entries.get(name) != other.entries.get(name)]
+
+
+def read(folder: Path) -> Files:
+    """Copy what is there. Sockets and pipes are left out: they are no state."""
+    entries: dict[str, Entry] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        mode = path.lstat().st_mode & 0o7777
+        if path.is_symlink():
+            entries[name] = ("link", os.fsencode(os.readlink(path)), 0)
+        elif path.is_dir():
+            entries[name] = ("folder", b"", mode)
+        elif path.is_file():
+            entries[name] = ("file", path.read_bytes(), mode)
+    return Files(entries)
+
+
+def write(folder: Path, files: Files) -> None:
+    """Make a directory what it was; what is the same already is not touched."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        entry = files.entries.get(str(path.relative_to(folder)))
+        kind = "link" if path.is_symlink() else "folder" if path.is_dir() else "file"
+        if entry is None or entry[0] != kind:
+            shutil.rmtree(path) if kind == "folder" else path.unlink()
+    for name, (kind, content, mode) in files.entries.items():
+        path = folder / name
+        if kind == "folder":
+            path.mkdir(exist_ok=True)
+        elif kind == "link":
+            if path.is_symlink():
+                path.unlink()
+            path.symlink_to(os.fsdecode(content))
+            continue
+        elif not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+        if path.stat().st_mode & 0o7777 != mode:
+            path.chmod(mode)

@@ -1,0 +1,39 @@
+"""The virtual rig: a simulated key on simulated flash, in this process, in virtual time."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.hooks import Driver, RigRequest
+from harness.rig import Rig
+from harness.twin.model import TwinOptions
+from harness.twin.rig import TwinRig
+
+
+class TwinSettings(BaseModel):
+    """Which firmware the twin behaves as, and on which flash."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    personality: str = "reference"
+    layer: str | None = None
+    profile: str = "nor-torn"
+    defects: list[str] = []
+    version: str | None = None
+
+
+class VirtualOptions(BaseModel):
+    """The `virtual` driver's part of a bench entry."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    twin: TwinSettings = TwinSettings()
+
+
+def _make(request: RigRequest) -> Rig:
+    twin = request.options.twin
+    options = TwinOptions(twin.personality, twin.layer, twin.profile, tuple(twin.defects), twin.version)
+    return TwinRig(request.name, request.key, options, request.seed, request.expendable)
+
+
+VIRTUAL = Driver("virtual", "a simulated key on flash that tears", VirtualOptions, _make)
