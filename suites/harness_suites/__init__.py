@@ -1,0 +1,1 @@
+"""Suites: read like a checklist of what is asked of a key."""

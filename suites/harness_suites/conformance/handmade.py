@@ -1,0 +1,91 @@
+"""CBOR written by hand, right and wrong, and requests that take it (CTAP 2.1, section 8)."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from threading import Event
+
+from fido2 import cbor
+from fido2.ctap import STATUS, CtapError
+from fido2.hid import CTAPHID
+
+from harness_suites.conformance.device import Authenticator
+
+ERR = CtapError.ERR
+UINT, NINT, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)
+"""Major types (RFC 8949, section 3.1)."""
+
+
+def encode(value: object) -> bytes:
+    """The canonical encoding, of None too."""
+    if value is None:
+        return b"\xf6"
+    if isinstance(value, list):
+        return _counted(ARRAY, len(value)) + b"".join(map(encode, value))
+    if isinstance(value, dict):
+        members = sorted((cbor.encode(key), encode(one)) for key, one in value.items())
+        return _counted(MAP, len(value)) + b"".join(map(b"".join, members))
+    return cbor.encode(value)
+
+
+def _counted(major: int, number: int) -> bytes:
+    return head(major, number, 0 if number < 24 else 1 if number < 256 else 2)
+
+
+def head(major: int, number: int, size: int = 0) -> bytes:
+    """A head with its argument in `size` bytes; 0 for the short form."""
+    if size == 0:
+        return bytes((major << 5 | number,))
+    return bytes((major << 5 | {1: 24, 2: 25, 4: 26, 8: 27}[size],)) + number.to_bytes(size, "big")
+
+
+def hand_map(*members: tuple[bytes, bytes], opening: bytes | None = None, closing: bytes = b"") -> bytes:
+    """A map of these encoded members, in this order."""
+    return (
+        (head(MAP, len(members)) if opening is None else opening) + b"".join(map(b"".join, members)) + closing
+    )
+
+
+def nested(levels: int) -> bytes:
+    """Arrays in arrays, the innermost empty: `levels` of them."""
+    return b"\x81" * (levels - 1) + b"\x80"
+
+
+class Asker:
+    """Sends CTAP2 requests as bytes; nobody touches the key unless a case says so."""
+
+    def __init__(self, authenticator: Authenticator):
+        self.authenticator = authenticator
+
+    def ask(self, request: bytes, *, touched: bool = False) -> tuple[int, bytes]:
+        """Status and response; a request that is taken and waits for a touch ends KEEPALIVE_CANCEL."""
+        enough = Event()
+
+        def on_keepalive(status: int) -> None:
+            if status == STATUS.UPNEEDED and not touched:
+                enough.set()
+
+        with self.authenticator.touch() if touched else nullcontext():
+            response = self.authenticator.device.call(CTAPHID.CBOR, request, enough, on_keepalive)
+        assert response, "a response without a status"
+        return response[0], response[1:]
+
+    def is_alive(self) -> None:
+        """The key answers getInfo, and is still the same."""
+        now, before = self.authenticator.ctap.get_info(), self.authenticator.info
+        assert (now.versions, now.aaguid, now.options) == (before.versions, before.aaguid, before.options)
+
+    def refused(self, request: bytes, *codes: ERR) -> None:
+        """The key must refuse with one of these codes and nothing else, and go on answering."""
+        status, body = self.ask(request)
+        wanted = " or ".join(map(repr, codes))
+        assert status in codes, f"status {status:#04x} to {request.hex()[:120]} instead of {wanted}"
+        assert body == b"", "a refusal with a response"
+        self.is_alive()
+
+    def accepted(self, request: bytes) -> bytes:
+        """The key must do what is asked, with a touch if it wants one; its response."""
+        status, body = self.ask(request, touched=True)
+        assert status == 0, f"status {status:#04x} to {request.hex()[:120]}"
+        self.is_alive()
+        return body

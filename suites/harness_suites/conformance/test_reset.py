@@ -1,0 +1,408 @@
+"""authenticatorReset: when it is allowed, what it forgets and what it keeps (CTAP 2.1, section 6.6)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fido2 import cbor
+from fido2.ctap import CtapError
+from fido2.ctap1 import ApduError, Ctap1, RegistrationData
+from fido2.ctap2 import Config, CredentialManagement, LargeBlobs
+from fido2.ctap2.pin import ClientPin
+from fido2.hid import CTAPHID
+
+from harness.results import NOT_OFFERED
+from harness_suites.conformance.device import HASH, PIN, RP, Authenticator, refused
+from harness_suites.conformance.handmade import Asker
+from harness_suites.conformance.hidframes import Wire
+
+ERR = CtapError.ERR
+RESET = b"\x07"
+EARLY_US, LATE_US = 6_000_000, 11_000_000
+"""A request must come within ten seconds of powering up (on a key without a display): well within them,
+though a key takes its time to enumerate, and after them."""
+APPLICATION = hashlib.sha256(RP["id"].encode()).digest()
+OTHER_PIN = "31415926"
+
+
+@dataclass
+class World:
+    """A key with a PIN and a credential of each kind, just plugged in."""
+
+    key: Authenticator
+    resident: Any
+    non_resident: Any
+    u2f: RegistrationData | None
+
+    def is_intact(self) -> None:
+        """Nothing was forgotten."""
+        self.key.connect()
+        assert self.key.info.options["clientPin"] is True
+        self.key.client_pin(self.key.info.pin_uv_protocols[0]).get_pin_token(PIN)
+        for made in (self.resident, self.non_resident):
+            assert self.key.get(made).auth_data.is_user_present()
+
+
+@pytest.fixture
+def world(with_pin):
+    if with_pin.info.long_touch_for_reset:
+        pytest.skip("longTouchForReset: a reset takes a touch of ten seconds, which no rig gives")
+    resident = with_pin.make(options={"rk": True})
+    non_resident = with_pin.make(rp=RP, user={"id": b"user-2", "name": "user-2"})
+    u2f = None
+    if "U2F_V2" in with_pin.info.versions:
+        with with_pin.touch():
+            u2f = Ctap1(with_pin.device).register(HASH, APPLICATION)
+    with_pin.power_cycle()
+    return World(with_pin, resident, non_resident, u2f)
+
+
+def reset(key):
+    with key.touch():
+        key.ctap.reset()
+    key.pin = None
+    key.connect()
+
+
+@pytest.fixture
+def forgotten(world):
+    """The same after a reset."""
+    reset(world.key)
+    return world
+
+
+# When
+
+
+@pytest.mark.case("CTAP 2.1, 6.6", needs="clientPin")
+def test_a_reset_is_answered_with_nothing_but_success(world):
+    assert Asker(world.key).ask(RESET, touched=True) == (0, b"")
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (USER_ACTION_TIMEOUT)", needs="clientPin")
+def test_without_a_touch_a_reset_times_out_and_forgets_nothing(world):
+    with refused(ERR.USER_ACTION_TIMEOUT):
+        world.key.ctap.reset()
+    world.is_intact()
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (evidence of user interaction)", needs="clientPin")
+def test_the_touch_of_another_request_is_none_for_a_reset(world):
+    world.key.get(world.non_resident)
+    with refused(ERR.USER_ACTION_TIMEOUT):
+        world.key.ctap.reset()
+    world.is_intact()
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 11.2.9.1.7", needs="clientPin")
+def test_a_reset_says_that_it_waits_for_a_touch(world):
+    wire = Wire(world.key)
+    channel = wire.allocate()
+    wire.send(channel, CTAPHID.CBOR, RESET)
+    assert any((message := wire.message()).is_keepalive and message.data == b"\x02" for _ in range(20)), (
+        "20 keepalives, and none says so"
+    )
+    wire.first(channel, CTAPHID.CANCEL)
+    assert wire.answer(channel).data == bytes((ERR.KEEPALIVE_CANCEL,))
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (NOT_ALLOWED)", needs="clientPin")
+def test_ten_seconds_after_power_up_it_is_too_late(world):
+    world.key.rig.clock.wait_us(LATE_US)
+    with world.key.touch(), refused(ERR.NOT_ALLOWED):
+        world.key.ctap.reset()
+    world.is_intact()
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (NOT_ALLOWED)", needs="clientPin")
+def test_when_it_is_too_late_no_touch_is_asked_for(world):
+    world.key.rig.clock.wait_us(LATE_US)
+    # A request that waits for a touch would be cancelled by the asker.
+    Asker(world.key).refused(RESET, ERR.NOT_ALLOWED)
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (within 10 seconds)", needs="clientPin")
+def test_within_ten_seconds_of_power_up_it_is_not_too_late(world):
+    world.key.rig.clock.wait_us(EARLY_US)
+    reset(world.key)
+    assert world.key.info.options["clientPin"] is False
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (the request must have come within 10 seconds)", needs="clientPin")
+def test_the_touch_may_come_after_the_ten_seconds(world):
+    world.key.rig.clock.wait_us(EARLY_US)
+    with world.key.touch(delay_us=LATE_US - EARLY_US):
+        world.key.ctap.reset()
+    world.key.connect()
+    assert world.key.info.options["clientPin"] is False
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 11.2.9.1.3", needs="clientPin")
+@pytest.mark.parametrize("how", ["new channel", "INIT in the channel"])
+def test_the_ten_seconds_do_not_start_again_with_a_channel(world, how):
+    world.key.rig.clock.wait_us(LATE_US)
+    if how == "new channel":
+        world.key.connect()
+    else:
+        wire = Wire(world.key)
+        wire.resynchronise(wire.allocate())
+        world.key.connect()
+    with world.key.touch(), refused(ERR.NOT_ALLOWED):
+        world.key.ctap.reset()
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (of powering up)", needs="clientPin")
+def test_the_ten_seconds_start_again_with_power(world):
+    world.key.rig.clock.wait_us(LATE_US)
+    with world.key.touch(), refused(ERR.NOT_ALLOWED):
+        world.key.ctap.reset()
+    world.key.power_cycle()
+    reset(world.key)
+    assert world.key.info.options["clientPin"] is False
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (of powering up)", needs="clientPin")
+def test_nor_do_the_ten_seconds_start_again_with_a_reset(world):
+    reset(world.key)
+    world.key.rig.clock.wait_us(LATE_US)
+    with world.key.touch(), refused(ERR.NOT_ALLOWED):
+        world.key.ctap.reset()
+
+
+@pytest.mark.case("CTAP 2.1, 6.6", needs="clientPin")
+def test_a_second_reset_within_the_ten_seconds_is_done_too(world):
+    reset(world.key)
+    reset(world.key)
+    made = world.key.make()
+    assert world.key.get(made).auth_data.is_user_present()
+
+
+# Broken off
+
+
+@pytest.mark.case("CTAP 2.1, 11.2.9.1.5 and 6.6", needs="clientPin")
+def test_a_cancelled_reset_forgets_nothing_and_can_be_asked_for_again(world):
+    wire = Wire(world.key)
+    channel = wire.allocate()
+    wire.send(channel, CTAPHID.CBOR, RESET)
+    assert wire.message().is_keepalive
+    wire.first(channel, CTAPHID.CANCEL)
+    message = wire.answer(channel)
+    assert (message.command, message.data) == (CTAPHID.CBOR, bytes((ERR.KEEPALIVE_CANCEL,)))
+    world.is_intact()
+    reset(world.key)
+    assert world.key.info.options["clientPin"] is False
+
+
+@pytest.mark.case("CTAP 2.1, 6.6", needs="clientPin")
+def test_a_reset_that_loses_its_power_before_the_touch_forgets_nothing(world):
+    wire = Wire(world.key)
+    channel = wire.allocate()
+    wire.send(channel, CTAPHID.CBOR, RESET)
+    assert wire.message().is_keepalive
+    world.key.power_cycle()
+    world.is_intact()
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 11.2.3", needs="clientPin")
+def test_a_reset_in_one_channel_is_seen_in_another(world):
+    wire = Wire(world.key)
+    channel, other = wire.allocate(), wire.allocate()
+    assert option_in(wire, other) is True
+    with world.key.touch():
+        assert wire.call(channel, CTAPHID.CBOR, RESET).data == b"\0"
+    assert option_in(wire, other) is False
+    assert option_in(wire, channel) is False
+
+
+def option_in(wire, channel):
+    """The option clientPin, as getInfo says it in a channel."""
+    message = wire.call(channel, CTAPHID.CBOR, b"\x04")
+    assert message.data[0] == 0
+    return cbor.decode(message.data[1:])[4]["clientPin"]
+
+
+# What is forgotten
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (invalidates all generated credentials)", needs="clientPin")
+@pytest.mark.parametrize("kind", ["resident", "non_resident"])
+def test_a_credential_is_dead_after_a_reset(forgotten, kind):
+    with refused(ERR.NO_CREDENTIALS):
+        forgotten.key.get(getattr(forgotten, kind))
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (erases all discoverable credentials)", needs=("clientPin", "rk"))
+def test_no_discoverable_credential_is_left(forgotten):
+    with refused(ERR.NO_CREDENTIALS):
+        forgotten.key.get()
+
+
+@pytest.mark.case("CTAP 2.1, 6.6", needs="clientPin")
+def test_a_dead_credential_does_not_exclude_its_key(forgotten):
+    ident = forgotten.non_resident.auth_data.credential_data.credential_id
+    forgotten.key.make(exclude_list=[{"type": "public-key", "id": ident}])
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (CTAP1/U2F too)", needs=("clientPin", "U2F_V2"))
+def test_a_handle_of_u2f_is_dead_after_a_reset(forgotten):
+    with pytest.raises(ApduError) as error:
+        Ctap1(forgotten.key.device).authenticate(HASH, APPLICATION, forgotten.u2f.key_handle, check_only=True)
+    assert error.value.code == 0x6A80
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 6.5", needs="clientPin")
+def test_the_pin_is_gone_and_another_can_be_set(forgotten):
+    client = forgotten.key.client_pin(forgotten.key.info.pin_uv_protocols[0])
+    with refused(ERR.PIN_NOT_SET):
+        client.get_pin_token(PIN)
+    client.set_pin(OTHER_PIN)
+    with refused(ERR.PIN_INVALID):
+        client.get_pin_token(PIN)
+    client.get_pin_token(OTHER_PIN)
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 6.5.2.2 (retries)", needs="clientPin")
+@pytest.mark.parametrize("wrong", [1, 3])
+def test_a_reset_gives_all_tries_back(world, wrong):
+    key = world.key
+    client = key.client_pin(key.info.pin_uv_protocols[0])
+    full = client.get_pin_retries()[0]
+    for number in range(wrong):
+        with refused(ERR.PIN_INVALID, *([ERR.PIN_AUTH_BLOCKED] if number == 2 else [])):
+            client.get_pin_token("0" * 8)
+    assert client.get_pin_retries()[0] == full - wrong
+    reset(key)
+    key.client_pin(key.info.pin_uv_protocols[0]).set_pin(OTHER_PIN)
+    client = key.client_pin(key.info.pin_uv_protocols[0])
+    assert client.get_pin_retries()[0] == full
+    client.get_pin_token(OTHER_PIN)
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 6.5.2.2 (PIN_BLOCKED: only a reset helps)", needs="clientPin")
+def test_a_blocked_pin_is_healed_by_a_reset(world):
+    key = world.key
+    for _ in range(8):
+        client = key.client_pin(key.info.pin_uv_protocols[0])
+        if client.get_pin_retries()[0] == 0:
+            break
+        for _ in range(3):
+            with refused(ERR.PIN_INVALID, ERR.PIN_AUTH_BLOCKED, ERR.PIN_BLOCKED):
+                client.get_pin_token("0" * 8)
+        key.power_cycle()
+    with refused(ERR.PIN_BLOCKED):
+        key.client_pin(key.info.pin_uv_protocols[0]).get_pin_token(PIN)
+    reset(key)
+    client = key.client_pin(key.info.pin_uv_protocols[0])
+    client.set_pin(OTHER_PIN)
+    client.get_pin_token(OTHER_PIN)
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 6.5.2.1", needs=("clientPin", "pinUvAuthToken"))
+def test_a_token_from_before_is_worth_nothing(world):
+    key = world.key
+    authorisation = key.auth(HASH, ClientPin.PERMISSION.MAKE_CREDENTIAL, RP["id"])
+    reset(key)
+    # Without a PIN there is no token that it could be (6.1.2 step 6.2 and 11).
+    with refused(ERR.PIN_AUTH_INVALID, ERR.PIN_NOT_SET):
+        key.make(**authorisation)
+    key.client_pin(key.info.pin_uv_protocols[0]).set_pin(PIN)
+    with refused(ERR.PIN_AUTH_INVALID):
+        key.make(**authorisation)
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 6.8", needs=("clientPin", "credMgmt", "pinUvAuthToken"))
+def test_credential_management_finds_nothing_any_more(forgotten):
+    key = forgotten.key
+    key.client_pin(key.info.pin_uv_protocols[0]).set_pin(PIN)
+    key.pin = PIN
+    key.connect()
+    management = CredentialManagement(key.ctap, *key.token(ClientPin.PERMISSION.CREDENTIAL_MGMT))
+    assert management.get_metadata()[CredentialManagement.RESULT.EXISTING_CRED_COUNT] == 0
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (the large-blob array to its initial value) and 6.10", needs="clientPin")
+def test_the_large_blob_array_is_the_initial_one(world):
+    key = world.key
+    if not key.info.options.get("largeBlobs"):
+        pytest.skip(f"{NOT_OFFERED}: largeBlobs is not true in getInfo")
+    protocol, token = key.token(ClientPin.PERMISSION.LARGE_BLOB_WRITE)
+    LargeBlobs(key.ctap, protocol, token).write_blob_array([b"not a blob"])
+    key.power_cycle()
+    reset(key)
+    initial = bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c")
+    assert key.ctap.large_blobs(0, get=1000)[1] == initial
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 7.2 (alwaysUv back to its default)", needs=("alwaysUv", "authnrCfg"))
+def test_always_uv_is_what_it_was_when_delivered(world):
+    key = world.key
+    delivered = key.info.options["alwaysUv"]
+    Config(key.ctap, *key.token(ClientPin.PERMISSION.AUTHENTICATOR_CFG)).toggle_always_uv()
+    key.power_cycle()
+    assert key.info.options["alwaysUv"] is not delivered
+    reset(key)
+    assert key.info.options["alwaysUv"] is delivered
+
+
+@pytest.mark.case("CTAP 2.1, 6.4 (minPINLength: on reset) and 6.6", needs=("setMinPINLength", "authnrCfg"))
+def test_the_minimum_pin_length_is_what_it_was_when_delivered(world):
+    key = world.key
+    delivered = key.info.min_pin_length
+    Config(key.ctap, *key.token(ClientPin.PERMISSION.AUTHENTICATOR_CFG)).set_min_pin_length(
+        delivered + 8, force_change_pin=True
+    )
+    key.power_cycle()
+    assert key.info.min_pin_length == delivered + 8
+    assert key.info.force_pin_change is True
+    reset(key)
+    assert key.info.min_pin_length == delivered
+    assert key.info.force_pin_change is False
+    key.client_pin(key.info.pin_uv_protocols[0]).set_pin("2" * delivered)
+
+
+# What is kept
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and WebAuthn 2, 6.5.1", needs="clientPin")
+def test_the_aaguid_and_the_attestation_certificate_are_kept(forgotten):
+    made = forgotten.key.make()
+    assert made.auth_data.credential_data.aaguid == forgotten.resident.auth_data.credential_data.aaguid
+    assert made.fmt == forgotten.resident.fmt
+    assert made.att_stmt.get("x5c") == forgotten.resident.att_stmt.get("x5c")
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 and 6.4", needs="clientPin")
+def test_getinfo_is_that_of_a_new_key(world):
+    before = world.key.info
+    reset(world.key)
+    after = world.key.info
+    assert after.options == {**before.options, "clientPin": False}
+    for name in ("versions", "extensions", "aaguid", "max_msg_size", "pin_uv_protocols", "firmware_version"):
+        assert getattr(after, name) == getattr(before, name), name
+
+
+@pytest.mark.case("CTAP 2.1, 6.6 (and solo1 #189)", needs="clientPin")
+@pytest.mark.parametrize("resident", [False, True], ids=["not discoverable", "discoverable"])
+def test_a_credential_made_after_a_reset_survives_a_power_cycle(forgotten, resident):
+    key = forgotten.key
+    if resident and not key.info.options.get("rk"):
+        pytest.skip(f"{NOT_OFFERED}: discoverable credentials")
+    made = key.make(options={"rk": True} if resident else None)
+    key.power_cycle()
+    assert key.get(made).auth_data.is_user_present()
+    with refused(ERR.NO_CREDENTIALS):
+        key.get(forgotten.non_resident)
+
+
+@pytest.mark.case("CTAP 2.1, 6.6", needs="clientPin")
+def test_what_was_forgotten_stays_forgotten_after_a_power_cycle(forgotten):
+    key = forgotten.key
+    key.power_cycle()
+    assert key.info.options["clientPin"] is False
+    for made in (forgotten.resident, forgotten.non_resident):
+        with refused(ERR.NO_CREDENTIALS):
+            key.get(made)

@@ -1,0 +1,235 @@
+"""Updates that are broken off with the power on, cut twice, or meet another key (facts: further tests)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.errors import RigError
+from harness.rig import KeyGone, Rig, Transports
+from harness.seeds import Stream
+from harness.twin.power import PowerLost
+from harness.twin.record import cut_at, images
+from harness.twin.rig import TwinRig
+from harness_nitrokey3 import update as updates
+from harness_nitrokey3.update import Refusal, Ui, update
+from harness_suites.downgrade.bench import Prepared, container, data_judged, in_state, prepared, running
+
+OURS, WANTED = "1.8.3", "1.9.0"
+WRITES_MIN = 60
+"""An update of eight pages writes more often than this, so every chunk has been the last one once."""
+PAIRS_OF_CUTS = 30
+
+
+class _Killed(BaseException):
+    """The updater ceases to exist: nothing of it may catch this."""
+
+
+class _Breaking(Transports):
+    """A rig's transports whose serial port breaks off at its `at`-th write, after `share` of the frame."""
+
+    def __init__(self, real: Transports, at: int, share: float):
+        self._real, self._at, self._share = real, at, share
+        self.writes = 0
+
+    def ctaphid(self) -> Any:
+        return self._real.ctaphid()
+
+    def serial(self) -> Any:
+        return _Port(self._real.serial(), self)
+
+    def meets(self, port: Any, data: bytes) -> None:
+        self.writes += 1
+        if self.writes == self._at:
+            cut = round(len(data) * self._share)
+            if cut:
+                port.write(data[:cut])
+            raise _Killed
+
+
+class _Port:
+    def __init__(self, port: Any, breaking: _Breaking):
+        self._port, self._breaking = port, breaking
+
+    def write(self, data: Iterable[int]) -> int:
+        sent = bytes(data)
+        self._breaking.meets(self._port, sent)
+        written: int = self._port.write(sent)
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("_port", "_breaking"):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._port, name, value)
+
+
+def _nothing(rig: TwinRig) -> None:
+    """The updater was killed and the bus has not noticed."""
+
+
+def _bus_reset(rig: TwinRig) -> None:
+    rig.board.firmware.bus_reset()  # type: ignore[union-attr]
+
+
+ABORTS: dict[str, tuple[float, Callable[[TwinRig], None]]] = {
+    "killed-between-frames": (0.0, _nothing),
+    "killed-in-a-frame": (0.5, _nothing),
+    "bus-reset-in-a-frame": (0.5, _bus_reset),
+}
+
+
+@pytest.mark.parametrize("abort", ABORTS)
+def test_an_update_broken_off_at_any_frame_is_taken_up_with_the_power_on(
+    rig: Rig, abort: str, record_property: Callable[[str, object], None]
+) -> None:
+    """SIGKILL of the updater, or a bus reset, at each frame it sends: the same container then completes.
+
+    The power stays on, so the key still holds what it had received; nobody but the next updater tells it.
+
+    Policy: at once, or at the latest after the key was plugged in again. Two things need that, by what was read
+    of the vendor's client and of Nordic's bootloader: an object that was created and got no chunk is executed
+    by the client on a page's border, which the key refuses (not permitted); and half an Execute of the last
+    object is made whole by the next client's first frame, so that the key starts the new firmware under it.
+    """
+    share, happens = ABORTS[abort]
+    data = container(rig, WANTED).data
+    replugged = []
+    for at in range(1, 1000):
+        key = in_state(rig, OURS, "bootloader")
+        real = key.rig.transports
+        key.rig.transports = _Breaking(real, at, share)  # type: ignore[assignment]
+        try:
+            update(key.rig, data, uuid=key.uuid)
+        except _Killed:
+            pass
+        else:
+            assert at > WRITES_MIN
+            record_property("frames that needed a replug", replugged)
+            assert len(replugged) <= at // 5, replugged
+            return
+        finally:
+            key.rig.transports = real
+        happens(key.rig)
+        try:
+            update(key.rig, data, uuid=key.uuid)
+        except (Refusal, KeyGone):
+            replugged.append(at)
+            if running(key.rig) != f"application v{WANTED}":
+                update(key.rig, data, uuid=key.uuid)
+        assert running(key.rig) == f"application v{WANTED}", f"{abort} at frame {at}"
+    pytest.fail("the update never came to its end")
+
+
+def test_an_update_cut_twice_in_a_row_completes_with_all_data(rig: Rig) -> None:
+    """A cut in the update, another in the run that was to complete it, seeded; then the container once more."""
+    key = prepared(rig, OURS)
+    data = container(rig, WANTED).data
+    stream = Stream(rig.seed, "two cuts", rig.name)
+    key.rig.glass.restore(key.states["application"])
+    key.rig.power.on()
+    first = key.rig.glass.record(lambda: _update(key, data))
+    labels = set()
+    for _ in range(PAIRS_OF_CUTS):
+        label = _label(stream, first.boots[-1])
+        ((_, state),) = images(first, [cut_at(first, label, key.rig.torn_phases)])
+        key.rig.glass.restore(state)
+        key.rig.power.on()
+        second = key.rig.glass.record(lambda: _update(key, data))
+        again = _label(stream, max(2, len(second.ops)))
+        ((_, state),) = images(second, [cut_at(second, again, key.rig.torn_phases)])
+        key.rig.glass.restore(state)
+        key.rig.power.on()
+        _update(key, data)
+        labels.add((label, again))
+        assert running(key.rig) == f"application v{WANTED}", (label, again)
+        judged = data_judged(key)
+        assert not judged.breaches, (label, again, judged.breaches)
+    assert len(labels) > PAIRS_OF_CUTS // 2
+
+
+def _label(stream: Stream, ops: int) -> str:
+    phase = ("before", "torn1", "torn2", "torn3", "torn4", "after")[stream.below(6)]
+    return f"op{1 + stream.below(ops)}.{phase}"
+
+
+def _update(key: Prepared, data: bytes) -> None:
+    update(key.rig, data, uuid=key.uuid)
+
+
+def test_a_cut_between_any_two_frames_completes(rig: Rig) -> None:
+    """The power goes between two frames, where nothing is being written: from the start, the same container."""
+    data = container(rig, WANTED).data
+    for at in range(1, 1000):
+        key = in_state(rig, OURS, "bootloader")
+        real = key.rig.transports
+        key.rig.transports = _Breaking(real, at, 0.0)  # type: ignore[assignment]
+        try:
+            update(key.rig, data, uuid=key.uuid)
+        except (_Killed, PowerLost):
+            pass
+        else:
+            assert at > WRITES_MIN
+            return
+        finally:
+            key.rig.transports = real
+        shown = running(key.rig)
+        assert shown in (f"application v{OURS}", "bootloader"), at
+        update(key.rig, data, uuid=key.uuid)
+        assert running(key.rig) == f"application v{WANTED}", at
+    pytest.fail("the update never came to its end")
+
+
+def test_a_second_key_of_the_same_model_is_left_alone(rig: Rig) -> None:
+    """It appears in its own bootloader while the first one is updated: the first one gets the firmware."""
+    key = in_state(rig, OURS, "application")
+    other = _other(key)
+    start = other.glass.snapshot()
+    seen: list[str] = []
+
+    def progress(phase: str, done: int, total: int) -> None:
+        if phase == "transfer" and done and not other.power.is_on:
+            other.power.on()
+            seen.append(f"{done} of {total}")
+
+    update(key.rig, container(rig, WANTED).data, uuid=key.uuid, progress=progress)
+    assert seen, "the second key never appeared"
+    assert running(key.rig) == f"application v{WANTED}"
+    assert other.glass.differing(start, other.glass.snapshot()) == []
+
+
+def test_another_key_in_the_port_is_not_flashed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Swapped while the updater waits for the bootloader: the proof is the UUID, and the update stops."""
+    key = in_state(rig, OURS, "application")
+    other = _other(key)
+    other.power.on()
+    start = other.glass.snapshot()
+    mine = key.rig.board
+
+    def swapped(self: Ui) -> None:
+        key.rig.board = other.board
+
+    monkeypatch.setattr(updates.Ui, "pre_bootloader_hint", swapped)
+    try:
+        with pytest.raises(RigError, match="another key is in the port"):
+            update(key.rig, container(rig, WANTED).data, uuid=key.uuid)
+    finally:
+        key.rig.board = mine
+    assert other.glass.differing(start, other.glass.snapshot()) == []
+    monkeypatch.undo()
+    # The key that was meant still stands in its bootloader, untouched.
+    assert running(key.rig) == f"application v{OURS}"
+
+
+def _other(key: Prepared) -> TwinRig:
+    """A second key, of another seed, whose bootloader stays because its application was cut."""
+    rig = TwinRig("other", key.rig.key, replace(key.rig.options), key.rig.seed + 1, True)
+    state = rig.glass.snapshot()
+    rig.glass.restore(state.with_page("app", 0, b"\xff" * 4096))
+    return rig

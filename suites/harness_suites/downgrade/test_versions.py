@@ -1,0 +1,119 @@
+"""Which version may follow which, in every state that a key can be asked in (facts: invariant U3, U6)."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.rig import Rig
+from harness_fido2.client import Fido
+from harness_fido2.operations import reset_key
+from harness_nitrokey3 import door, images, signing
+from harness_nitrokey3.images import Recipe, core
+from harness_nitrokey3.twin.dfu_image import number_of, text_of
+from harness_nitrokey3.update import Refusal, update
+from harness_suites.downgrade.bench import (
+    Prepared,
+    after,
+    container,
+    data_judged,
+    in_state,
+    memory_of,
+    running,
+)
+from harness_suites.downgrade.table import PAIRS, REFUSED, STATES, TAKEN, Data, Pair
+
+RULED = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.id)
+UPDATES = pytest.mark.parametrize(
+    "pair", [pair for pair in PAIRS if pair.host == TAKEN], ids=lambda pair: pair.id
+)
+
+
+def _asked(key: Prepared, data: bytes) -> str:
+    try:
+        update(key.rig, data, uuid=key.uuid)
+    except Refusal as refusal:
+        return f"{REFUSED} by the {refusal.by}"
+    return TAKEN
+
+
+def _expected(pair: Pair, state: str) -> str:
+    """In the bootloader the updater knows no version; what it sees is an image that is not the manifest's."""
+    if core(pair.wanted) != text_of(number_of(pair.wanted) & 0xFFFFFFFF):
+        return f"{REFUSED} by the host"
+    if state == "application":
+        return TAKEN if pair.host == TAKEN else f"{REFUSED} by the host"
+    return TAKEN if pair.key == TAKEN else f"{REFUSED} by the key"
+
+
+@pytest.mark.parametrize("state", STATES)
+@RULED
+def test_a_version_is_taken_or_refused_as_ruled(rig: Rig, pair: Pair, state: str) -> None:
+    """The rule and its policy are a row of table.PAIRS and one of table.STATES.
+
+    A refusal changes nothing: no page of any chip, and what ran before runs after it.
+    """
+    key = in_state(rig, pair.ours, state)
+    start = key.rig.glass.snapshot()
+    asked = _asked(key, container(key.rig, pair.wanted).data)
+    why = f"v{pair.ours} to v{pair.wanted}, {STATES[state]}: {pair.why}"
+    assert asked == _expected(pair, state), why
+    if asked == TAKEN:
+        assert running(key.rig) == f"application v{pair.wanted}", why
+        _check_that_the_floor_is_up(key, pair.wanted)
+        return
+    assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == [], why
+    if state in ("half-updated", "after-cuts"):
+        assert running(key.rig) == "bootloader", why
+        # The update that was cut is still the one that completes.
+        update(key.rig, container(key.rig, after(pair.ours)).data, uuid=key.uuid)
+        assert running(key.rig) == f"application v{after(pair.ours)}", why
+    else:
+        assert running(key.rig) == f"application v{pair.ours}", why
+
+
+def _check_that_the_floor_is_up(key: Prepared, version: str) -> None:
+    door.enter_bootloader(key.rig)
+    lower = images.make(Recipe(door.older(core(version))), signing.seed_of(key.rig))
+    assert door.offer(key.rig, lower).startswith("refused: Extended Error 0x05")
+
+
+@RULED
+def test_the_key_alone_decides_by_the_number(rig: Rig, pair: Pair) -> None:
+    """Sent by somebody who skips every check of the updater: only the number in the signed packet counts.
+
+    Policy for overflows (patch 64, minor 65536, major 1024): the key takes the number for what it says. The
+    vendor's build refuses to make such images, so that one that is signed does not exist.
+    """
+    key = in_state(rig, pair.ours, "bootloader")
+    start = key.rig.glass.snapshot()
+    image = images.make(Recipe(pair.wanted), signing.seed_of(key.rig))
+    offered = door.offer(key.rig, image, whole=True)
+    if pair.key == TAKEN:
+        assert offered == door.ACCEPTED
+        assert running(key.rig) == f"application v{pair.wanted}"
+    else:
+        assert offered.startswith("refused: Extended Error 0x05"), pair.why
+        assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == []
+        assert running(key.rig) == f"application v{pair.ours}"
+
+
+@UPDATES
+def test_data_are_kept_or_deleted_as_ruled(rig: Rig, pair: Pair) -> None:
+    """Laid down before and used after: kept from 1.0.1 on, deleted from 1.0.0 and below (U6).
+
+    Policy for test releases: they promise nothing, so what must hold is that a reset leads to a key that
+    works.
+    """
+    key = in_state(rig, pair.ours, "application")
+    update(key.rig, container(key.rig, pair.wanted).data, uuid=key.uuid)
+    if pair.data is Data.FREE:
+        key.rig.power.cycle()
+        reset_key(key.rig, memory_of(key))
+        client = Fido(key.rig)
+        credential, _ = client.make_credential("free.keyharness.example", b"user", resident=True)
+        key.rig.power.cycle()
+        (assertion,) = Fido(key.rig).assertions(credential.rp)
+        assert Fido(key.rig).verified(credential.rp, assertion, credential.public_key)
+        return
+    judged = data_judged(key, deleted=pair.data is Data.DELETED)
+    assert not judged.breaches, "; ".join(f"{breach.item}: {breach.text}" for breach in judged.breaches)

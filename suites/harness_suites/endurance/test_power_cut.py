@@ -1,0 +1,9 @@
+"""Does the key survive a power cut at any instant of each of its writes?"""
+
+from __future__ import annotations
+
+
+def test_power_cut(campaign):
+    """Old or new, never anything else: see docs/invariants.md for what is observed after each cut."""
+    result = campaign()
+    assert result.complete

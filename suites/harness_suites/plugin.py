@@ -1,0 +1,18 @@
+"""What this package offers to Keyharness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.hooks import Suite, hookimpl
+
+HERE = Path(__file__).parent
+
+
+@hookimpl
+def keyharness_suites() -> list[Suite]:
+    return [
+        Suite("conformance", "does it speak as the specification says?", HERE / "conformance"),
+        Suite("downgrade", "does it take only firmware that it may take?", HERE / "downgrade"),
+        Suite("endurance", "does it survive a cut at any instant of a write?", HERE / "endurance"),
+    ]
