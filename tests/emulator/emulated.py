@@ -1,0 +1,58 @@
+"""Rigs with an emulator in them, for tests: the tiny one of this folder, or `keyharness twin`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from harness.discovery import discover
+from harness.home import go_home
+from harness.hooks import RigRequest
+from harness.live import LiveCampaign
+from harness_rigs.emulator import EmulatorOptions, EmulatorRig
+
+TINY = Path(__file__).with_name("tiny.py")
+TINY_COMMAND = [sys.executable, str(TINY), "--state", "{state}"]
+TWIN_COMMAND = [
+    *(sys.executable, "-m", "harness", "twin", "nitrokey3-mini"),
+    *("--state", "{state}", "--touch", "always", "--ctaphid-tcp", "{port}"),
+]
+KEY = "fido2"
+
+
+def namespaces_permitted() -> bool:
+    """May this process make a network namespace?"""
+    for way in (["-n"], ["-U", "-r", "-n"]):
+        if subprocess.run(["unshare", *way, "true"], capture_output=True, check=False).returncode == 0:
+            return True
+    return False
+
+
+def make_rig(command, *, name="emu", seed=1, **options) -> EmulatorRig:
+    chosen = {"transport": "ctaphid-udp", "ready_s": 5, "answer_s": 2, **options}
+    if not namespaces_permitted():
+        # Then each rig needs ports of its own.
+        chosen.setdefault("isolation", "none")
+    request = RigRequest(
+        name, discover().key(KEY, "test"), True, seed, EmulatorOptions(command=command, **chosen)
+    )
+    return EmulatorRig(request)
+
+
+def tiny(fault="", *more, **options) -> EmulatorRig:
+    if options.get("transport") == "ctaphid-tcp":
+        where = ["--tcp", "{port}"]
+    else:
+        where = ["--udp", "{port}:{answer_port}"]
+    return make_rig([*TINY_COMMAND, *where, "--fault", fault, *map(str, more)], **options)
+
+
+def twin(*more, **options) -> EmulatorRig:
+    return make_rig([*TWIN_COMMAND, *map(str, more)], transport="ctaphid-tcp", **{"ready_s": 20, **options})
+
+
+def cut(rig: EmulatorRig, operation: str, cuts: int):
+    """Run a campaign; the result, with the campaign that made it."""
+    campaign = LiveCampaign(rig, rig.key.operations[operation], go_home(rig), cuts=cuts)
+    return campaign.run(), campaign

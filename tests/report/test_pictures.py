@@ -1,0 +1,194 @@
+"""The pictures: what is in them, and that the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+import warnings
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from harness.report import pictures
+from harness.report.canvas import lanes, merged
+from harness.report.cut_map import place
+from harness.report.flash_raster import collect, commit_point
+from report import sample
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(path):
+    return ["".join(node.itertext()).strip() for node in ET.parse(path).iter(f"{SVG}text")]
+
+
+def one(made, operation="fido2.get_assertion", rig="nk3-mini"):
+    op = next(op for op in made.operations if op["operation"] == operation)
+    rows = [row for row in made.evidence if (row["rig"], row["operation"]) == (rig, operation)]
+    return op, rows, made.traces[rig, operation]
+
+
+def test_cut_map_says_what_it_shows(tmp_path):
+    op, rows, trace = one(sample.failing())
+    said = texts(pictures.cut_map(op, rows, tmp_path / "a.svg", trace))
+    assert "fido2.get_assertion on nk3-mini" in said
+    assert {"unchanged", "completed", "lost", "stuck"} <= set(said)
+    assert {"request sent", "keepalive (first of 3)", "keepalive 3", "response"} <= set(said)
+    assert (
+        "123 judged cuts · 35 distinct states · every modelled flash operation in every modelled phase"
+        in said
+    )
+
+
+def test_cut_map_of_a_sampled_operation(tmp_path):
+    op, rows, trace = one(sample.hardware(), "fido2.client_pin.change", "mini-1")
+    said = texts(pictures.cut_map(op, rows, tmp_path / "a.svg", trace))
+    assert "918 judged cuts · 459 of them evenly spread" in said
+    assert "a window that fails every hit and is wider than 12 ms would have been found (95 %)" in said
+
+
+def test_marks_are_inferred_where_there_is_no_trace():
+    _, rows, _ = one(sample.hardware(), "fido2.client_pin.change", "mini-1")
+    placed = place(rows, None)
+    assert placed.marks == [("request-sent", 0.0), ("keepalive", 200_000.0)]
+    assert len(placed.cuts) == len(rows)
+
+
+def test_cuts_stand_where_they_were():
+    _, rows, trace = one(sample.passing())
+    placed = place(rows, trace)
+    assert len(placed.cuts) == len(rows)
+    assert placed.x(placed.first_us) == 0
+    assert placed.x(trace["marks"][-1]["at_us"]) == 1
+    first = trace["ops"][0]
+    assert placed.cuts[0][0] == first["start_us"]
+    assert placed.cuts[4][0] == first["end_us"]
+    assert first["start_us"] < placed.cuts[2][0] < first["end_us"]
+
+
+def test_flash_raster_says_what_it_shows(tmp_path):
+    op, rows, trace = one(sample.passing())
+    said = texts(pictures.flash_raster(op, rows, tmp_path / "a.svg", trace))
+    assert "22 flash operations: 4 erases (tall, framed), 18 programs (low), on 7 pages" in said
+    assert "commit point: after operation 13" in said
+    assert any(text.startswith("internal page ") for text in said)
+    assert "end" in said
+
+
+def test_raster_is_broken_into_lines(tmp_path):
+    trace = sample.make_trace(random.Random(1), 30, 270)
+    rows = sample.walk("nk3-mini", "big", trace, commit=211)
+    said = texts(pictures.flash_raster(sample.campaign(rows), rows, tmp_path / "a.svg", trace))
+    assert said.count("unchanged") == 4
+    assert {"1", "75", "76", "150", "151", "225", "226", "end"} <= set(said)
+
+
+@pytest.mark.parametrize(
+    ("bad", "commit", "point"),
+    [
+        ({}, 13, 13),
+        ({(15, "torn1"): "lost"}, 13, 15),
+        ({(15, "after"): "lost"}, 13, 16),
+        ({(16, "before"): "lost"}, 13, 16),
+        ({(23, "end"): "lost"}, 13, None),
+        ({(20, "torn1"): "missed"}, 13, 13),
+        ({}, 99, None),
+        ({}, 0, 0),
+    ],
+)
+def test_commit_point(bad, commit, point):
+    trace = sample.make_trace(random.Random("fido2.get_assertion"), 4, 18)
+    rows = sample.walk("r", "o", trace, commit=commit, bad=bad, nested=9)
+    assert commit_point(rows, 22) == point
+
+
+def test_the_worst_outcome_of_a_cell_is_drawn():
+    rows = sample.walk("r", "o", sample.make_trace(random.Random(1), 1, 1), commit=1)
+    twice = [*rows, {**rows[0], "outcome": "lost"}, {**rows[0], "outcome": "new"}]
+    cells = collect(twice)
+    assert cells.worst[1, "before"] == "lost"
+    assert cells.phases == ("before", "torn1", "torn2", "torn3", "after")
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_same_input_same_bytes(tmp_path, suffix):
+    op, rows, trace = one(sample.failing())
+    for draw in (pictures.cut_map, pictures.flash_raster):
+        first = draw(op, rows, tmp_path / f"a{suffix}", trace).read_bytes()
+        assert draw(op, rows, tmp_path / f"b{suffix}", trace).read_bytes() == first
+
+
+def test_same_bytes_in_another_process_with_other_settings(tmp_path):
+    op, rows, trace = one(sample.passing())
+    here = pictures.cut_map(op, rows, tmp_path / "a.svg", trace).read_bytes()
+    (tmp_path / "matplotlibrc").write_text("font.size: 20\nsvg.fonttype: path\nlines.color: red\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from report.test_pictures import one, sample, pictures\n"
+        "from pathlib import Path\n"
+        "op, rows, trace = one(sample.passing())\n"
+        "pictures.cut_map(op, rows, Path('b.svg'), trace)\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    tests = __file__.rpartition("/report/")[0]
+    done = subprocess.run([sys.executable, "-c", code, tests], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "b.svg").read_bytes() == here
+
+
+def test_an_svg_loads_nothing(tmp_path):
+    op, rows, trace = one(sample.failing())
+    text = pictures.flash_raster(op, rows, tmp_path / "a.svg", trace).read_text()
+    assert "DOCTYPE" not in text
+    assert "<metadata" not in text
+    assert 'href="http' not in text
+
+
+def test_no_warning(tmp_path):
+    op, rows, trace = one(sample.failing())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures.cut_map(op, rows, tmp_path / "a.svg", trace)
+        pictures.flash_raster(op, rows, tmp_path / "b.svg", trace)
+
+
+def test_two_thousand_cuts_in_a_second(tmp_path):
+    trace = sample.make_trace(random.Random(1), 30, 270, keepalives=60)
+    rows = sample.walk("nk3-mini", "big", trace, commit=211, middle="bootloader", nested=500)
+    op = sample.campaign(rows)
+    pictures.cut_map(op, rows[:9], tmp_path / "warm.svg", trace)
+    for draw in (pictures.cut_map, pictures.flash_raster):
+        began = time.perf_counter()
+        path = draw(op, rows, tmp_path / "a.svg", trace)
+        assert time.perf_counter() - began < 1
+        assert path.stat().st_size < 500_000
+
+
+def test_next_to_nothing_can_be_drawn(tmp_path):
+    op, _, trace = one(sample.passing())
+    empty = {**op, "cuts": 0, "outcomes": {}, "distinct_states": None}
+    pictures.cut_map(empty, [], tmp_path / "a.svg", trace)
+    pictures.cut_map(empty, [], tmp_path / "b.svg")
+    pictures.flash_raster(empty, [], tmp_path / "c.svg", trace)
+    no_marks = {**trace, "marks": []}
+    pictures.cut_map(op, one(sample.passing())[1], tmp_path / "d.svg", no_marks)
+
+
+def test_pictures_of_a_run(tmp_path):
+    made = sample.passing()
+    run_dir = made.write(tmp_path / "run")
+    drawn = pictures.draw_run(run_dir)
+    assert len(drawn) == 2 * len(made.operations)
+    assert sorted(drawn) == sorted((run_dir / "pictures").iterdir())
+    op, rows, trace = one(made)
+    assert pictures.draw(tmp_path / "again", op, rows, trace)[0].read_bytes() == drawn[4].read_bytes()
+
+
+def test_lanes():
+    assert lanes(["lost", "recovered"]) == ["old", "new", "recovered", "lost"]
+
+
+def test_merged():
+    assert merged([(2, 0, 1, 1), (0, 0, 1, 1), (1, 0, 1, 1), (4, 0, 1, 1)]) == [(0, 0, 3, 1), (4, 0, 1, 1)]

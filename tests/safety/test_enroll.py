@@ -1,0 +1,182 @@
+"""Enrolment: what is seen, which one is meant, what gets into the bench."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tomllib
+
+import pytest
+
+from harness.scan import scan
+
+FIDO = bytes.fromhex("06d0f10901a1010920150026ff0075089540810209211500") + bytes(8)
+KEYBOARD = bytes.fromhex("05010906a101")
+
+
+def usb_key(root, port="1-1.4.1", node="hidraw3", product="42B2", descriptor=FIDO, serial=""):
+    """A sysfs tree with one HID device, laid out as Linux does."""
+    interface = root / f"sys/devices/pci0/usb1/1-1/1-1.4/{port}/{port}:1.1/0003:20A0:{product}.0007"
+    interface.mkdir(parents=True)
+    (interface / "report_descriptor").write_bytes(descriptor)
+    (interface / "uevent").write_text(
+        f"DRIVER=hid-generic\nHID_ID=0003:000020A0:0000{product}\nHID_NAME=Nitrokey Nitrokey 3\n"
+        f"HID_PHYS=usb-0000:00:14.0-1.4.1/input1\nHID_UNIQ={serial}\n"
+    )
+    entry = interface / "hidraw" / node
+    entry.mkdir(parents=True)
+    (entry / "device").symlink_to(interface)
+    folder = root / "sys/class/hidraw"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / node).symlink_to(entry)
+
+
+def card(root, port="1-2"):
+    device = root / f"sys/devices/pci0/usb1/{port}"
+    interface = device / f"{port}:1.0"
+    interface.mkdir(parents=True)
+    for name, text in (
+        ("idVendor", "20a0"),
+        ("idProduct", "4230"),
+        ("product", "Nitrokey HSM"),
+        ("serial", "DENK01"),
+    ):
+        (device / name).write_text(text + "\n")
+    (interface / "bInterfaceClass").write_text("0b\n")
+    folder = root / "sys/bus/usb/devices"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{port}:1.0").symlink_to(interface)
+
+
+def test_it_sees_fido_interfaces_and_card_readers_and_no_keyboards(tmp_path):
+    usb_key(tmp_path, serial="ABC")
+    usb_key(tmp_path, port="1-1.4.2", node="hidraw4", descriptor=KEYBOARD)
+    card(tmp_path)
+    found = [(one.kind, one.place, one.vendor_id, one.product_id, one.serial) for one in scan(tmp_path)]
+    assert found == [
+        ("card", "1-2", 0x20A0, 0x4230, "DENK01"),
+        ("hidraw", "1-1.4.1", 0x20A0, 0x42B2, "ABC"),
+    ]
+
+
+def test_it_sees_an_emulator_by_its_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", 35962))
+        except OSError:
+            pytest.skip("an emulator of somebody else's has the port")
+        listener.listen()
+        (mine,) = [one for one in scan() if one.place == f"pid {os.getpid()}"]
+    assert mine.kind == "process"
+    assert (mine.more["transport"], mine.more["port"]) == ("ctaphid-tcp", 35962)
+    assert mine.more["directory"] == os.getcwd()
+
+
+@pytest.fixture
+def desk(lab):
+    """A lab with one key plugged in, and a bench that has nothing to do with it."""
+    lab.root = lab.state / "root"
+    usb_key(lab.root)
+    lab.env["LATCHED_SWITCH"] = str(lab.state / "switch-2")
+    lab.before = "# my bench\n" + lab.bench.read_text()
+    lab.bench.write_text(lab.before)
+    return lab
+
+
+def enroll(desk, *more, stdin=None):
+    import subprocess
+
+    return subprocess.run(
+        [*desk.command, "enroll", "--bench", "lab.toml", "--root", desk.root, *more],
+        cwd=desk.cwd,
+        env=desk.env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def rig_2(desk):
+    text = desk.bench.read_text()
+    assert text.startswith(desk.before), "what was there is there as it was"
+    return tomllib.loads(text)["rig"][1]
+
+
+def test_only_the_explicit_words_make_a_key_expendable(desk):
+    done = enroll(desk, stdin="1\nmini-2\nthis key may be destroyed\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1-1.4.1" in done.stdout
+    entry = rig_2(desk)
+    assert entry["expendable"] is True
+    assert (entry["key"], entry["driver"]) == ("nitrokey3-mini", "latched")
+    assert entry["identity"].startswith("uuid:")
+    done = desk("inspect", "mini-2", "--bench", "lab.toml")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("words", ["yes", "This key may be destroyed!"])
+def test_other_words_do_not(desk, words):
+    done = enroll(desk, "--pick", "1-1.4.1", "--name", "mini-2", "--expendable", words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert rig_2(desk)["expendable"] is False
+
+
+def test_a_key_that_holds_what_is_not_ours_is_enrolled_read_only(desk):
+    desk.env["LATCHED_PIN"] = "31415926"
+    done = enroll(desk, "--pick", "1", "--name", "mini-2", "--expendable", "this key may be destroyed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "a PIN is set that is none of ours" in done.stdout
+    assert rig_2(desk)["expendable"] is False
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        (["--pick", "7", "--name", "x"], "its number"),
+        (["--pick", "1", "--name", "real-1"], "a rig of that name"),
+        (["--pick", "1", "--name", "Bad Name", "--expendable", "no"], "name"),
+        (["--pick", "1", "--name", "x", "--key", "nosuch"], "nitrokey3-mini"),
+    ],
+)
+def test_what_is_wrong_is_said_and_the_bench_stays_as_it_is(desk, more, word):
+    done = enroll(desk, *more)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert word in done.stderr
+    assert desk.bench.read_text() == desk.before
+    assert {path.name for path in desk.cwd.iterdir()} == {"lab.toml"}
+
+
+def test_without_a_driver_that_can_cut_it_is_not_enrolled(desk):
+    del desk.env["LATCHED_SWITCH"]
+    done = enroll(desk, "--pick", "1", "--name", "x")
+    assert done.returncode == 4
+    assert "no installed driver" in done.stderr
+
+
+def test_what_is_seen_is_there_for_programs(desk):
+    (one,) = json.loads(enroll(desk, "--scan").stdout)
+    assert (one["kind"], one["place"]) == ("hidraw", "1-1.4.1")
+
+
+def test_a_key_without_a_serial_gets_a_mark_that_costs_nothing_to_read():
+    from harness.discovery import discover
+    from harness.guard import identity
+    from harness.twin.model import TwinOptions
+    from harness.twin.rig import TwinRig
+    from harness_fido2.ownership import mark, marker
+
+    rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
+    rig.evidence_kind = "hardware"
+    from dataclasses import replace
+
+    rig.key = replace(rig.key, identify=lambda rig: {"firmware": "v1"})
+    rig.power.on()
+    assert identity(rig) == "model:nitrokey3-mini/nk3"
+    made = mark(rig)
+    rig.power.cycle()
+    assert identity(rig) == f"marker:{made}"
+    assert marker(rig) == made

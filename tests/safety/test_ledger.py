@@ -1,0 +1,223 @@
+"""The ledger forgets nothing that it has acknowledged."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import event, select
+
+from harness.budget import Budget, BudgetExhausted, Grants
+from harness.errors import CallerError, RigError
+from harness.history import history_of, keys_of
+from harness.key import Cost
+from harness.ledger import Ledger
+
+HEAD = {"run": "20261120-000000-aaaa", "started": "s", "seed": 1, "bench": "b", "version": "0"}
+KEYS = {"one": ("uuid:1", "hardware", "m"), "two": ("twin:m/two", "twin", "m")}
+
+RESERVING = """
+import sys
+from harness.budget import Budget, BudgetExhausted, Grants
+from harness.ledger import Ledger
+
+budget = Budget(Ledger(), "uuid:1", "hardware", "rig", Grants(pin_tries=int(sys.argv[1])))
+while True:
+    try:
+        budget.reserve({"pin_tries": 1}, "test")
+    except BudgetExhausted:
+        break
+    sys.stdout.write("x")
+    sys.stdout.flush()
+"""
+
+
+def campaign(rig, cuts):
+    wear = [{"what": "ifs page 3", "used": 7 * cuts, "limit": 10000, "estimated": True}]
+    return {"rig": rig, "operation": "fido2.reset", "outcomes": {"old": cuts - 1, "new": 1}, "wear": wear}
+
+
+def cut(rig, number):
+    return {
+        "rig": rig,
+        "id": f"c{number}",
+        "operation": "fido2.reset",
+        "outcome": "old",
+        "acknowledged": False,
+    }
+
+
+def reserving(granted):
+    return subprocess.Popen([sys.executable, "-c", RESERVING, str(granted)], stdout=subprocess.PIPE)
+
+
+def test_a_run_is_kept_by_key_and_taking_it_up_again_counts_nothing_twice(own_state):
+    with Ledger() as ledger:
+        for cuts in (3, 5):
+            rows = [cut(rig, n) for rig in KEYS for n in range(cuts)]
+            ledger.note_run(HEAD, "pass", KEYS, [campaign("one", cuts), campaign("two", cuts)], rows)
+    with Ledger() as ledger:
+        assert [(row["id"], row["cuts"], row["runs"]) for row in keys_of(ledger)] == [
+            ("uuid:1", 5, 1),
+            ("twin:m/two", 5, 1),
+        ]
+        table = history_of(ledger, "uuid:1")
+        assert table["wear"][0]["used"] == 35
+        assert [row["cuts"] for row in table["outcomes"]] == [1, 4]
+        cuts = ledger.rows(select(ledger.tables.cuts.c.key))
+        assert [row["key"] for row in cuts] == ["uuid:1"] * 5, "a twin's cuts are counted, not listed"
+        with pytest.raises(CallerError, match='key "uuid:3"'):
+            history_of(ledger, "uuid:3")
+
+
+def test_two_writers_never_spend_more_than_was_granted(own_state):
+    processes = [reserving(60) for _ in range(2)]
+    spent = [len(process.communicate(timeout=60)[0]) for process in processes]
+    assert sum(spent) == 60
+    with Ledger() as ledger:
+        assert Budget(ledger, "uuid:1", "hardware", "rig", Grants()).spent("pin_tries") == 60
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.long)])
+def test_a_kill_loses_no_acknowledged_record(own_state, kills):
+    acknowledged = 0
+    for number in range(kills):
+        process = reserving(10**6)
+        acknowledged += len(process.stdout.read(1 + 3 * number % 17))
+        process.send_signal(signal.SIGKILL)
+        acknowledged += len(process.communicate()[0])
+    with Ledger() as ledger:
+        spent = Budget(ledger, "uuid:1", "hardware", "rig", Grants()).spent("pin_tries")
+    assert acknowledged <= spent <= acknowledged + kills, "at most the one that was being reserved"
+    assert acknowledged >= kills
+
+
+def test_a_full_disk_says_so_and_loses_nothing(own_state):
+    with Ledger() as ledger:
+        event.listen(ledger._engine, "connect", lambda dbapi, _: dbapi.execute("PRAGMA max_page_count = 60"))
+        ledger._engine.dispose()
+        budget = Budget(ledger, "uuid:1", "hardware", "rig", Grants(pin_tries=10**6))
+        noted, full = 0, None
+        while full is None and noted < 10_000:
+            try:
+                budget.reserve({"pin_tries": 1}, "x" * 4000)
+                noted += 1
+            except RigError as error:
+                full = error
+        assert full is not None
+        assert full.what.startswith("ledger ")
+        assert full.found == "the disk is full"
+        assert 0 < noted < 1000
+    with Ledger() as ledger:
+        budget = Budget(ledger, "uuid:1", "hardware", "rig", Grants(pin_tries=10**6))
+        assert budget.spent("pin_tries") == noted
+        budget.reserve({"pin_tries": 1}, "there is room again")
+        assert budget.spent("pin_tries") == noted + 1
+
+
+def test_a_file_that_may_not_grow_is_a_rig_error(own_state):
+    """As on a full disk, the write itself fails."""
+    with Ledger():
+        pass
+    done = subprocess.run(
+        [sys.executable, "-c", RESERVING, "1000000"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "RigError: ledger" in done.stderr
+    with Ledger() as ledger:
+        spent = Budget(ledger, "uuid:1", "hardware", "rig", Grants()).spent("pin_tries")
+    assert spent == len(done.stdout) > 0
+
+
+def test_a_ledger_that_cannot_be_made_says_where(own_state, monkeypatch):
+    (own_state / "file").write_text("")
+    monkeypatch.setenv("KEYHARNESS_LEDGER", str(own_state / "file" / "ledger.sqlite"))
+    with pytest.raises(RigError, match=r"ledger .*/file/ledger\.sqlite"):
+        Ledger()
+
+
+def test_a_url_that_is_none_is_the_callers(own_state, monkeypatch):
+    monkeypatch.setenv("KEYHARNESS_LEDGER", "nosuchdatabase://host/x")
+    with pytest.raises(CallerError, match="KEYHARNESS_LEDGER"):
+        Ledger()
+
+
+@pytest.fixture
+def budget(own_state):
+    with Ledger() as ledger:
+        yield Budget(ledger, "uuid:1", "hardware", "rig", Grants(pin_tries=10, relay_operations=100))
+
+
+def test_all_or_nothing_is_reserved(budget):
+    with pytest.raises(BudgetExhausted, match="so_pin_tries") as error:
+        budget.reserve({"pin_tries": 2, "so_pin_tries": 1}, "unblock")
+    assert error.value.blame == "caller"
+    assert "unblock" in error.value.found
+    assert budget.spent("pin_tries") == 0
+
+
+def test_what_is_spent_all_the_time_is_reserved_in_blocks_and_the_rest_given_back(budget):
+    for _ in range(5):
+        budget.draw("relay_operations", 1, "off")
+    assert budget.spent("relay_operations") == 32
+    budget.close()
+    assert budget.spent("relay_operations") == 5
+    for _ in range(95):
+        budget.draw("relay_operations", 1, "off")
+    with pytest.raises(BudgetExhausted):
+        budget.draw("relay_operations", 1, "off")
+
+
+def test_the_keys_own_counter_is_believed_first(budget):
+    budget.pin_tries_of_key(left=6, full=8)
+    assert budget.spent("pin_tries") == 2
+    budget.pin_tries_of_key(left=7, full=8)
+    assert budget.spent("pin_tries") == 2, "what was spent stays spent"
+    with pytest.raises(BudgetExhausted, match="pin_tries_kept"):
+        budget.pin_tries_of_key(left=3, full=8)
+
+
+def test_nothing_irreversible_is_granted_by_default():
+    grants = Grants()
+    assert (grants.so_pin_tries, grants.forced_updates, grants.one_way_settings) == (0, 0, 0)
+
+
+def test_an_operation_costs_what_it_says(budget):
+    cost = Cost(pin_tries=1, irreversible={"one_way_settings": 1})
+    assert budget.of(cost) == {"pin_tries": 1, "erases": 1, "one_way_settings": 1}
+
+
+def test_a_twin_is_not_limited_and_its_spending_is_kept(own_state):
+    with Ledger() as ledger:
+        budget = Budget(ledger, "twin:m/a", "twin", "rig", Grants(pin_tries=1))
+        budget.reserve({"pin_tries": 50}, "test")
+        budget.pin_tries_of_key(left=1, full=8)
+        assert budget.spent("pin_tries") == 50
+
+
+def test_an_operation_reserves_before_it_acts_and_does_not_act_without(budget):
+    """Whoever runs it, a run or a replay: custody hands out the operations so."""
+    from dataclasses import replace
+
+    from harness.custody import spending
+    from harness.discovery import discover
+
+    spent_when_acting = []
+    key = discover().keys["nitrokey3-mini"]
+    (fido,) = [one for one in key.applications if one.name == "fido2"]
+    (wrong,) = [one for one in fido.operations if one.name == "fido2.client_pin.wrong"]
+    watched = replace(wrong, act=lambda rig, memory: spent_when_acting.append(budget.spent("pin_tries")))
+    key = spending(replace(key, applications=(replace(fido, operations=(watched,)),)), budget)
+    for _ in range(10):
+        key.operations[wrong.name].act(None, None)
+    assert spent_when_acting == list(range(1, 11))
+    with pytest.raises(BudgetExhausted, match="pin_tries"):
+        key.operations[wrong.name].act(None, None)
+    assert len(spent_when_acting) == 10

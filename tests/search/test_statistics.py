@@ -1,0 +1,181 @@
+"""The figures a verdict quotes."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.confidence import bound, narrowest_window_us
+from harness.seeds import child
+from harness.spread import cover
+from harness.statistics import (
+    Missed,
+    Sprt,
+    budget_for,
+    lower_bound,
+    missed_by_section,
+    narrowest_window,
+    reproduction,
+    unseen,
+    upper_bound,
+    weakest,
+)
+
+confidences = st.floats(0.5, 0.999)
+counts = st.tuples(st.integers(0, 60), st.integers(1, 400)).filter(lambda pair: pair[0] < pair[1])
+
+
+@pytest.mark.parametrize(
+    "confidence, below, cuts", [(0.95, 0.05, 59), (0.95, 0.01, 299), (0.99, 0.01, 459), (0.95, 0.001, 2995)]
+)
+def test_the_facts_budgets(confidence, below, cuts):
+    assert budget_for(confidence, below) == cuts
+    assert upper_bound(0, cuts, confidence) < below < upper_bound(0, cuts - 1, confidence)
+
+
+@settings(deadline=None)
+@given(confidences, st.floats(0.0005, 0.9))
+def test_a_budget_is_just_enough(confidence, below):
+    cuts = budget_for(confidence, below)
+    assert upper_bound(0, cuts, confidence) <= below * (1 + 1e-6)
+    assert cuts == 1 or upper_bound(0, cuts - 1, confidence) > below * (1 - 1e-6)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5000), confidences)
+def test_zero_failures_agree_with_the_closed_form(cuts, confidence):
+    expected = 1 - (1 - confidence) ** (1 / cuts)
+    assert upper_bound(0, cuts, confidence) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert bound(cuts, confidence)["below"] == pytest.approx(expected, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(counts, confidences)
+def test_bounds_are_monotone(pair, confidence):
+    failures, cuts = pair
+    here = upper_bound(failures, cuts, confidence)
+    assert lower_bound(failures, cuts, confidence) <= failures / cuts <= here
+    assert upper_bound(failures + 1, cuts, confidence) >= here, "more failures prove less"
+    assert upper_bound(failures, cuts + 1, confidence) <= here, "more cuts prove more"
+    assert upper_bound(failures, cuts, confidence + 0.0005) >= here, "more confidence proves less"
+
+
+@pytest.mark.parametrize(
+    "failures, cuts, low, high",
+    [
+        (0, 10, 0.0, 0.308497),
+        (5, 10, 0.187086, 0.812914),
+        (10, 10, 0.691503, 1.0),
+        (1, 5, 0.005051, 0.716418),
+    ],
+)
+def test_clopper_and_pearson_as_tabulated(failures, cuts, low, high):
+    assert reproduction(failures, cuts) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
+
+
+def test_many_cuts_neither_overflow_nor_vanish():
+    assert 0.0099 < upper_bound(1000, 100_000, 0.5) < 0.0101
+    assert upper_bound(0, 1_000_000) == pytest.approx(3e-6, rel=0.01)
+
+
+def test_the_bound_holds_as_often_as_it_says():
+    random = Random(1)
+    for harm in (0.005, 0.03):
+        failures = [sum(random.random() < harm for _ in range(300)) for _ in range(1000)]
+        assert sum(upper_bound(found, 300) < harm for found in failures) <= 50 + 20
+
+
+def test_sprt_accepts_after_326_clean_cuts():
+    test = Sprt()
+    assert test.decide(0, 325) == "go on"
+    assert test.decide(0, 326) == "accept"
+    assert test.decide(2, 2) == "reject"
+
+
+@settings(deadline=None)
+@given(st.integers(0, 20), st.integers(0, 6000), st.integers(1, 500))
+def test_sprt_never_takes_back_an_acceptance_for_more_clean_cuts(failures, clean, more):
+    order = ("reject", "go on", "accept")
+    before, after = (Sprt().decide(failures, failures + n) for n in (clean, clean + more))
+    assert order.index(after) >= order.index(before)
+
+
+def test_unseen_classes():
+    assert unseen([]) == 1.0
+    assert unseen(["old"]) == 1.0
+    assert unseen(["old", "old", "new", "torn"]) == 0.5
+    assert unseen(["old", "old", "new", "new"]) == 0.0
+
+
+def test_missed_cuts_are_counted_by_section_the_worst_first():
+    cuts = [("start", False), ("chunk", True), ("chunk", False), ("start", False)]
+    assert missed_by_section(cuts) == [Missed("chunk", 1, 2), Missed("start", 0, 2)]
+    assert missed_by_section(cuts)[0].share == 0.5
+
+
+def test_the_weakest_operation_is_quoted():
+    assert weakest({"a": 0.01, "b": 0.05, "c": 0.02}) == ("b", 0.05)
+    assert weakest({}) is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=60), st.floats(0.0001, 0.05), st.floats(0, 1))
+def test_another_cut_never_widens_the_window(hits, sigma, more):
+    before, after = narrowest_window(hits, 1.0, sigma), narrowest_window([*hits, more], 1.0, sigma)
+    assert before is None or after is not None
+    # The worst placement is looked for on a grid.
+    assert before is None or after <= before + 0.02
+
+
+@settings(deadline=None)
+@given(st.integers(4, 200), st.sampled_from([0.0, 0.001, 0.01]))
+def test_the_window_agrees_with_the_one_of_live_campaigns(count, sigma):
+    points = cover(count, child(1, "tests"))
+    here, there = narrowest_window(points, 1.0, sigma), narrowest_window_us(points, 1.0, sigma)
+    assert (here is None) == (there is None)
+    assert here is None or here == pytest.approx(there, rel=0.03)
+
+
+def test_a_window_that_was_not_hit_is_hardly_ever_wider():
+    """The promise itself: wherever a window of that width lies, these cuts find it 95 times in 100."""
+    random = Random(2)
+    sigma = 0.004
+    points = cover(60, child(2, "tests"))
+    width = narrowest_window(points, 1.0, sigma)
+    for _ in range(20):
+        start = random.uniform(0, 1 - width)
+        found = sum(
+            any(start < x + random.gauss(0, sigma) <= start + width for x in points) for _ in range(400)
+        )
+        assert found / 400 > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 400)
+
+
+def test_jitter_that_differs_from_place_to_place_counts_where_it_is():
+    points = cover(200, child(3, "tests"))
+    calm, wild = narrowest_window(points, 1.0, 0.001), narrowest_window(points, 1.0, 0.02)
+    mixed = narrowest_window(points, 1.0, lambda x: 0.02 if x > 0.5 else 0.001)
+    assert calm < mixed <= wild * 1.05
+
+
+@pytest.mark.parametrize("hits, length", [([], 1.0), ([0.5], 0.0)])
+def test_nothing_is_said_of_nothing(hits, length):
+    assert narrowest_window(hits, length, 0.1) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: budget_for(1.0, 0.01),
+        lambda: budget_for(0.95, 0),
+        lambda: upper_bound(3, 2),
+        lambda: upper_bound(-1, 2),
+        lambda: Sprt(p0=0.1, p1=0.01),
+    ],
+)
+def test_impossible_figures_are_refused(wrong):
+    with pytest.raises(ValueError):
+        wrong()

@@ -1,0 +1,110 @@
+"""The judge, as a table: what was allowed, what was seen, what it is called."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.judge import judge
+from harness.key import ANY, Item, Law, Outcome, Severity, World, new, old
+
+
+def item(name, law, **more):
+    return Item(name, law, lambda look: None, **more)
+
+
+ITEMS = (
+    item("seeds", Law.ATOMIC),
+    item("pin", Law.ATOMIC),
+    item("canary", Law.KEPT),
+    item("flag", Law.KEPT, breach=Outcome.LOOSENED),
+    item("status", Law.KEPT, severity=Severity.S2),
+    item("tries", Law.FALLING),
+    item("count", Law.RISING),
+)
+BEFORE = {
+    "seeds": "s1",
+    "pin": "own",
+    "canary": "works",
+    "flag": True,
+    "status": "ok",
+    "tries": 8,
+    "count": (5, 6),
+}
+RESET = [old({"seeds": "s1", "pin": "own"}), new({"seeds": "none", "pin": "default"})]
+DELETE = {"acknowledged_old": Outcome.ROLLED_BACK}
+
+
+@pytest.mark.parametrize(
+    "changes, acknowledged, more, outcome, blamed",
+    [
+        ({}, False, {}, "old", None),
+        ({"seeds": "none", "pin": "default"}, False, {}, "new", None),
+        ({"seeds": "none", "pin": "default"}, True, {}, "new", None),
+        # Two legal items and one violation: the worlds are looked at whole.
+        ({"pin": "default"}, False, {}, "torn", "pin"),
+        ({"seeds": "s2"}, False, {}, "torn", "seeds"),
+        ({}, True, {}, "lost", "pin"),
+        ({}, True, DELETE, "rolled-back", "pin"),
+        ({"canary": "absent"}, False, {}, "lost", "canary"),
+        ({"flag": False}, False, {}, "loosened", "flag"),
+        ({"tries": 7}, False, {}, "old", None),
+        ({"tries": 9}, False, {}, "loosened", "tries"),
+        ({"tries": "no answer"}, False, {}, "lost", "tries"),
+        ({"count": (7, 9)}, False, {"floors": {"count": 6}}, "old", None),
+        ({"count": (6, 9)}, False, {"floors": {"count": 6}}, "rolled-back", "count"),
+        ({"count": (7, 7)}, False, {"floors": {"count": 6}}, "rolled-back", "count"),
+        ({"count": (0, 0)}, False, {}, "old", None),
+        ({"count": (0, 0)}, False, {"floors": {"count": 6}}, "rolled-back", "count"),
+        # The worst item decides: S1 before S2.
+        ({"status": "error", "canary": "absent"}, False, {}, "lost", "canary"),
+        ({"status": "error"}, False, {}, "lost", "status"),
+    ],
+)
+def test_judgement(changes, acknowledged, more, outcome, blamed):
+    verdict = judge(
+        items=ITEMS,
+        worlds=RESET,
+        before=BEFORE,
+        seen={**BEFORE, **changes},
+        acknowledged=acknowledged,
+        **more,
+    )
+    assert verdict.outcome == outcome
+    assert (verdict.breaches[0].item if verdict.breaches else None) == blamed
+    assert set(verdict.changed) == {name for name, value in changes.items() if value != BEFORE[name]}
+
+
+def test_a_named_intermediate_world_is_no_violation_until_it_was_acknowledged():
+    worlds = [*RESET, World("half", Outcome.RECOVERED, {"seeds": "none", "pin": "own"})]
+    seen = {**BEFORE, "seeds": "none"}
+    assert (
+        judge(items=ITEMS, worlds=worlds, before=BEFORE, seen=seen, acknowledged=False).outcome == "recovered"
+    )
+    assert judge(items=ITEMS, worlds=worlds, before=BEFORE, seen=seen, acknowledged=True).outcome == "lost"
+
+
+def test_a_raised_counter_is_loosened_even_where_a_world_names_it():
+    worlds = [old({"tries": 7}), new({"tries": 6})]
+    before = {**BEFORE, "tries": 7}
+    verdict = judge(
+        items=ITEMS, worlds=worlds, before=before, seen={**before, "tries": 8}, acknowledged=False
+    )
+    assert verdict.outcome == "loosened"
+
+
+def test_any_stands_for_every_value_in_a_world():
+    worlds = [old({"pin": ANY}), new({"pin": "b"})]
+    assert judge(items=ITEMS, worlds=worlds, before=BEFORE, seen=BEFORE, acknowledged=False).outcome == "old"
+
+
+values = st.sampled_from(["s1", "none", "own", "default", "x"])
+
+
+@given(values, values, st.booleans())
+def test_exactly_the_declared_worlds_pass(seeds, pin, acknowledged):
+    seen = {**BEFORE, "seeds": seeds, "pin": pin}
+    verdict = judge(items=ITEMS, worlds=RESET, before=BEFORE, seen=seen, acknowledged=acknowledged)
+    legal = [("none", "default")] if acknowledged else [("s1", "own"), ("none", "default")]
+    assert verdict.outcome.is_violation == ((seeds, pin) not in legal)

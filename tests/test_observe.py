@@ -1,0 +1,62 @@
+"""Looking at a key: what it refuses is a value, what a plugin gets wrong is the harness' fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.discovery import discover
+from harness.errors import HarnessFault
+from harness.home import go_home
+from harness.key import Item, Law
+from harness.observe import NO_ANSWER, observe
+from harness.rig import KeyGone
+from harness.twin.model import TwinOptions
+from harness.twin.rig import TwinRig
+
+
+@pytest.fixture(scope="module")
+def home():
+    rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
+    return rig, go_home(rig)
+
+
+def look(home, *items):
+    rig, home = home
+    rig.restore(home.state)
+    return observe(rig, items, home.memory, home.memory)
+
+
+def test_all_items_of_a_sound_key_have_their_values(home):
+    seen = look(home, *home[0].key.items)
+    assert seen.stuck is None
+    assert seen.boots == 2, "one boot, and one after the replug"
+    assert seen.values["fido2.resident_credentials"] == ("canary-1", "canary-2")
+    assert seen.values["fido2.pin"] == "current"
+    assert list(seen.values["fido2.sign_count"]) == sorted(set(seen.values["fido2.sign_count"]))
+
+
+def test_free_items_come_first_and_replugged_ones_last(home):
+    order = []
+    items = [
+        Item("late", Law.KEPT, lambda look: order.append("late"), after_replug=True),
+        Item("dear", Law.KEPT, lambda look: order.append("dear"), spends=frozenset({"counter"})),
+        Item("free", Law.KEPT, lambda look: order.append("free")),
+    ]
+    look(home, *items)
+    assert order == ["free", "dear", "late"]
+
+
+def test_a_key_that_leaves_while_it_is_used_gives_no_answer_and_the_rest_goes_on(home):
+    def leaves(look):
+        raise KeyGone("gone")
+
+    seen = look(home, Item("a", Law.KEPT, leaves), Item("b", Law.KEPT, lambda look: "here"))
+    assert seen.values == {"a": NO_ANSWER, "b": "here"}
+    assert seen.stuck is None
+
+
+def test_an_item_that_raises_is_named_and_is_not_the_keys_fault(home):
+    with pytest.raises(HarnessFault, match="acme") as caught:
+        look(home, Item("acme.x", Law.KEPT, lambda look: {}["absent"]))
+    assert "KeyError" in str(caught.value)
+    assert "acme" in caught.value.mend

@@ -1,0 +1,81 @@
+"""Workers that die or hang cost one item, say how, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from fido2.ctap import CtapError
+
+from harness.errors import HarnessFault
+from harness.pool import Died, Pool
+
+
+def run(work, count, processes=2, limit_s=30.0):
+    got = {}
+    Pool(work, processes, limit_s).run(count, got.__setitem__)
+    return got
+
+
+def test_all_items_are_worked_on_in_other_processes():
+    got = run(lambda index: (index * index, os.getpid()), 100)
+    assert [got[i][0] for i in range(100)] == [i * i for i in range(100)]
+    assert os.getpid() not in {pid for _, pid in got.values()}
+
+
+def test_a_crash_costs_only_its_own_item():
+    def work(index):
+        if index in (3, 17):
+            os.kill(os.getpid(), signal.SIGABRT)
+        return index
+
+    got = run(work, 40)
+    assert got.pop(3) == Died("died of SIGABRT")
+    assert got.pop(17) == Died("died of SIGABRT")
+    assert got == {i: i for i in range(40) if i not in (3, 17)}
+
+
+def test_an_exit_is_told_from_a_crash():
+    assert run(lambda index: os._exit(25), 1) == {0: Died("exited with 25")}
+
+
+def test_a_hang_is_ended():
+    def work(index):
+        if index == 1:
+            time.sleep(60)
+        return index
+
+    got = run(work, 4, limit_s=0.3)
+    assert got == {0: 0, 1: Died("hung for 0 s"), 2: 2, 3: 3}
+
+
+def test_an_error_reaches_the_caller_whole():
+    def work(index):
+        raise HarnessFault("broken", found="x", expected="y")
+
+    with pytest.raises(HarnessFault) as caught:
+        run(work, 3)
+    assert caught.value.found == "x"
+
+
+def test_no_process_is_left_behind():
+    def stop(index, value):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Pool(lambda index: index, 2).run(50, stop)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_an_error_of_a_library_says_what_it_was():
+    """CtapError cannot be unpickled; its text arrives all the same."""
+
+    def work(index):
+        raise CtapError(0x3D)
+
+    with pytest.raises(HarnessFault, match="a worker failed") as caught:
+        run(work, 1)
+    assert "INTEGRITY_FAILURE" in str(caught.value)
