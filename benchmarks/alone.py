@@ -1,0 +1,129 @@
+"""The client alone: one look at a key, answered from a list of the packets that the twin once sent.
+
+Framing, CBOR, key agreement and the verification of every signature are done as always; firmware, flash and
+file system are not there. No campaign that uses this client can be faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+from fido2.hid import CtapHidDevice
+from fido2.hid.base import CtapHidConnection, HidDescriptor
+
+from harness.clock import VirtualClock
+from harness.errors import HarnessFault
+from harness.key import Key
+from harness.rig import PowerSwitch, Rig, RigInfo, Touch, Transports
+
+Packet = tuple[str, bytes]
+"""("to key" or "to host", 64 bytes)."""
+
+
+class Recorded(CtapHidConnection):
+    """Passes packets on and keeps them."""
+
+    def __init__(self, connection: CtapHidConnection, packets: list[Packet]):
+        self._connection, self._packets = connection, packets
+
+    def write_packet(self, data: bytes) -> None:
+        self._packets.append(("to key", bytes(data)))
+        self._connection.write_packet(data)
+
+    def read_packet(self) -> bytes:
+        data = self._connection.read_packet()
+        self._packets.append(("to host", bytes(data)))
+        return data
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Answering(CtapHidConnection):
+    """Answers as it was recorded; says so if it is asked anything else."""
+
+    def __init__(self, packets: Iterator[Packet]):
+        self._packets = packets
+
+    def write_packet(self, data: bytes) -> None:
+        if next(self._packets) != ("to key", bytes(data)):
+            raise HarnessFault("the client sends other packets than when they were recorded")
+
+    def read_packet(self) -> bytes:
+        where, data = next(self._packets)
+        if where != "to host":
+            raise HarnessFault("the client reads where it sent something when that was recorded")
+        return data
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _OfKey(Transports):
+    """Transports that say that they belong to a key of this model."""
+
+    def __init__(self, key: Key):
+        face = key.faces[0]
+        self._descriptor = HidDescriptor(
+            "benchmark", face.vendor_id, face.product_id, 64, 64, face.product, None
+        )
+
+    def ctaphid(self) -> CtapHidDevice:
+        return CtapHidDevice(self._descriptor, self.ctaphid_packets())
+
+
+class Recorder(_OfKey):
+    """The transports of a twin, recorded."""
+
+    def __init__(self, rig: Rig, packets: list[Packet]):
+        super().__init__(rig.key)
+        self._inner, self._packets = rig.transports, packets
+
+    def ctaphid_packets(self) -> CtapHidConnection:
+        return Recorded(self._inner.ctaphid_packets(), self._packets)
+
+
+class _Answers(_OfKey):
+    def __init__(self, key: Key, packets: Iterator[Packet]):
+        super().__init__(key)
+        self._packets = packets
+
+    def ctaphid_packets(self) -> CtapHidConnection:
+        return Answering(self._packets)
+
+
+class _Switch(PowerSwitch):
+    is_on = True
+
+    def on(self) -> None:
+        """There is nothing to power."""
+
+    def off(self) -> None:
+        """There is nothing to power."""
+
+
+class _Finger(Touch):
+    def pressing(self, *, delay_us: int = 200_000) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class ListRig(Rig):
+    """A rig with nothing in it but a list of packets."""
+
+    evidence_kind = "twin"
+    expendable = True
+
+    def __init__(self, name: str, key: Key, seed: int, packets: list[Packet]):
+        self.name, self.key, self.seed = name, key, seed
+        self.clock, self.power, self.touch = VirtualClock(), _Switch(), _Finger()
+        self.transports = _Answers(key, iter(packets))
+
+    def info(self) -> RigInfo:
+        return RigInfo(self.name, self.key.name, self.key.title, "none", None, "a list", True)
+
+    def fingerprint(self) -> str:
+        return "none"
+
+    def wait_until_up(self) -> None:
+        """It is up."""

@@ -1,0 +1,151 @@
+"""Campaigns on the twin, beside the client alone and beside cutting live each time."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from dataclasses import dataclass
+from typing import TypeVar
+
+from benchmarks.alone import ListRig, Packet, Recorder
+from benchmarks.timing import Beside, beside, seconds_each
+from harness.campaign import Campaign
+from harness.home import seeded
+from harness.observe import observe
+from harness.pool import Died, Pool
+from harness.session import Session
+from harness.twin.client_random import client_random
+from harness.twin.record import Cut, images
+from harness.twin.state import BoardState
+
+T = TypeVar("T")
+
+LOOKS = 20
+LIVE_CUTS = 20
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One exhaustive campaign, on all cores.
+
+    :ivar duration_s: median over the repeats, with arranging, recording and judging.
+    :ivar states_per_s_and_core: distinct states that were booted and observed, over the time that took.
+    """
+
+    operation: str
+    cuts: int
+    distinct_states: int
+    processes: int
+    duration_s: float
+    cuts_per_s: float
+    states_per_s_and_core: float
+    repeats: int
+
+
+def some(things: list[T], count: int) -> list[T]:
+    """About `count` of them, evenly spread."""
+    return things[:: max(1, len(things) // count)]
+
+
+class Bench:
+    """One operation of the key on one rig."""
+
+    def __init__(self, session: Session, rig: str, operation: str):
+        self.session, self.rig = session, session.rig(rig)
+        self.operation = self.rig.key.operations[operation]
+
+    def campaign(self, processes: int) -> Campaign:
+        return Campaign(self.rig, self.operation, self.session.home(self.rig.name), processes=processes)
+
+    def speed(self, repeats: int) -> Speed:
+        processes = len(os.sched_getaffinity(0))
+        results = [self.campaign(processes).run() for _ in range(repeats)]
+        first = results[0]
+        duration = statistics.median(result.duration_s for result in results)
+        observing = statistics.median(result.observe_s for result in results)
+        return Speed(
+            operation=self.operation.name,
+            cuts=len(first.rows),
+            distinct_states=first.distinct_states,
+            processes=processes,
+            duration_s=duration,
+            cuts_per_s=len(first.rows) / duration,
+            states_per_s_and_core=first.distinct_states / observing / processes,
+            repeats=repeats,
+        )
+
+    def beside_the_client_alone(self, repeats: int) -> Beside:
+        """One look at the key after a cut; seconds for one, over looks at states of the whole operation."""
+        campaign = self.campaign(1)
+        campaign.prepare()
+        states = [state for _, state in images(campaign.trace, campaign.plan()[0])]
+        chosen = some(list({state.digest(): state for state in states}.values()), LOOKS)
+        heard = [(state, self._recorded(campaign, state)) for state in chosen]
+        return beside(
+            f"a look, {self.operation.name}",
+            "the twin on its flash",
+            lambda: seconds_each(lambda one: self._look(campaign, one[0]), heard),
+            "the client alone, answered from a list",
+            lambda: seconds_each(lambda one: self._listen(campaign, *one), heard),
+            repeats,
+        )
+
+    def _look(self, campaign: Campaign, state: BoardState) -> None:
+        assert self.rig.glass is not None
+        self.rig.glass.restore(state)
+        self.rig.power.on()
+        with seeded(self.rig, "look", state.digest().hex()):
+            observe(self.rig, campaign.items, campaign.memory, campaign.promise)
+
+    def _recorded(self, campaign: Campaign, state: BoardState) -> list[Packet]:
+        packets: list[Packet] = []
+        before, self.rig.transports = self.rig.transports, Recorder(self.rig, packets)
+        try:
+            self._look(campaign, state)
+        finally:
+            self.rig.transports = before
+        return packets
+
+    def _listen(self, campaign: Campaign, state: BoardState, packets: list[Packet]) -> None:
+        assert self.rig.glass is not None
+        rig = ListRig(self.rig.name, self.rig.key, self.rig.seed, packets)
+        with client_random(self.rig.glass.seeded("look", state.digest().hex())):
+            observe(rig, campaign.items, campaign.memory, campaign.promise)
+
+    def beside_cutting_live(self, repeats: int) -> Beside:
+        """One judged cut on one core; seconds for one."""
+        campaign = self.campaign(1)
+        campaign.prepare()
+        cuts = [cut for cut in campaign.plan()[0] if cut.phase != "end"]
+        chosen = some(cuts, LIVE_CUTS)
+
+        def recorded() -> float:
+            result = self.campaign(1).run()
+            return result.duration_s / len(result.rows)
+
+        return beside(
+            f"a cut, {self.operation.name}",
+            "recorded once, images computed, equal ones observed once",
+            recorded,
+            "the operation run and cut live each time, in a process of its own",
+            lambda: seconds_each(lambda cut: self._cut_live(campaign, cut), chosen),
+            repeats,
+        )
+
+    def _cut_live(self, campaign: Campaign, cut: Cut) -> None:
+        def live(_: int) -> None:
+            rig, glass = self.rig, self.rig.glass
+            assert glass is not None
+            glass.restore(campaign.start)
+            if self.operation.powered:
+                rig.power.on()
+            memory = campaign.memory.copy()
+            glass.cut_live(lambda: self.operation.act(rig, memory), cut.flash_op, cut.phi)
+            # A store that C code was cut in is not used again: what is observed is booted from its image.
+            self._look(campaign, glass.snapshot())
+
+        def done(_: int, got: Died | None) -> None:
+            if isinstance(got, Died):
+                raise RuntimeError(f"cut live at {cut.label}: the twin {got.how}")
+
+        Pool(live, 1).run(1, done)
