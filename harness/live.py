@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from fido2.ctap import CtapError
 
+from harness import interrupt
 from harness.confidence import bound, narrowest_window_us
 from harness.errors import CallerError, HarnessFault, KeyFault, KeyharnessError, RigError
 from harness.evidence import Judged, Row, replay_id
@@ -342,6 +343,7 @@ class LiveCampaign:
             if not self._earlier:
                 self._note(self._judge_uncut())
             for number, cut in enumerate(plan, start=1):
+                interrupt.check()
                 if number >= len(self._earlier):
                     self._note(self._one(cut, "cover"))
                 self._on_progress(number, len(plan))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from harness import interrupt
 from harness.errors import HarnessFault, KeyharnessError
 from harness.parent import end_with
 
@@ -63,6 +64,7 @@ class Pool(Generic[T]):
         left = count
         try:
             while left:
+                interrupt.check()
                 while len(self._workers) < min(self._processes, left) and waiting:
                     self._spawn()
                 for worker in self._workers:

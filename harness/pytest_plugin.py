@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness import interrupt
+
 if TYPE_CHECKING:
     from harness.home import Home
     from harness.key import Key, Operation
@@ -72,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _end_with(config.workerinput["kh_pid"], signal.SIGTERM)
         config.stash[_DONE] = frozenset(config.workerinput["kh_done"])
         return
+    interrupt.keep()
     if parent := os.environ.get("KEYHARNESS_PARENT"):
         # The run ends as by Ctrl-C when nobody is left who waits for it.
         _end_with(int(parent), signal.SIGINT)
@@ -375,6 +378,9 @@ class Recorder:
             if display is not None:
                 display.case(row)
 
+    def pytest_runtest_logstart(self) -> None:
+        interrupt.check()
+
     def pytest_keyboard_interrupt(self) -> None:
         self._interrupted = True
 
@@ -390,6 +396,6 @@ class Recorder:
             complete=exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
             # A run that was killed after its last case has nothing left to do.
             or (exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and bool(self._config.stash.get(_DONE, ()))),
-            interrupted=self._interrupted or exitstatus == pytest.ExitCode.INTERRUPTED,
+            interrupted=self._interrupted or interrupt.wished() or exitstatus == pytest.ExitCode.INTERRUPTED,
             display=self._config.pluginmanager.get_plugin("keyharness-display"),
         )
