@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.budget import Grants
 from harness.discovery import Plugins
 from harness.errors import CallerError, one_of
-from harness.hooks import RigRequest
+from harness.hooks import Actuator, RigRequest
 from harness.pins import refuse_pins_in
 from harness.rig import Rig
 
@@ -49,6 +50,16 @@ class Bench(BaseModel):
     rig: list[RigEntry] = Field(min_length=1)
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """A rig's entry with everything in it looked up."""
+
+    entry: RigEntry
+    options: Any
+    power: Actuator | None = None
+    touch: Actuator | None = None
+
+
 class LoadedBench:
     """A bench whose names have all been looked up; rigs are made on demand.
 
@@ -69,12 +80,31 @@ class LoadedBench:
                     mend="rename one",
                 )
         self._requests = {entry.name: self._check(entry) for entry in bench.rig}
+        self._refuse_shared_channels()
 
     @property
     def rigs(self) -> list[str]:
         return list(self._requests)
 
-    def _check(self, entry: RigEntry) -> tuple[RigEntry, Any]:
+    def _refuse_shared_channels(self) -> None:
+        """Several rigs may hang on one board, but not on one channel of it."""
+        users: dict[str, str] = {}
+        for name, checked in self._requests.items():
+            for kind in ("power", "touch"):
+                actuator: Actuator | None = getattr(checked, kind)
+                if actuator is None:
+                    continue
+                user = f'rig "{name}" · {kind}'
+                if actuator.channel in users:
+                    raise CallerError(
+                        f"{self.shown}: {user}",
+                        found=f"{actuator.channel}, which {users[actuator.channel]} has",
+                        expected="a channel of its own",
+                        mend="give one of them another channel",
+                    )
+                users[actuator.channel] = user
+
+    def _check(self, entry: RigEntry) -> _Checked:
         where = f'{self.shown}: rig "{entry.name}"'
         self.plugins.key(entry.key, f"{where} · key")
         driver = self.plugins.driver(entry.driver, f"{where} · driver")
@@ -85,26 +115,47 @@ class LoadedBench:
                     f"{where} · operations", found=f'"{name}"', expected=one_of(name, sorted(offered))
                 )
         settings = {name: value for name, value in entry if name not in _OWN}
+        actuators = {}
+        if driver.actuated:
+            for kind in ("power", "touch"):
+                actuators[kind] = self._actuator(kind, settings.pop(kind, None), f"{where} · {kind}")
         try:
-            return entry, driver.options.model_validate(settings)
+            return _Checked(entry, driver.options.model_validate(settings), **actuators)
         except ValidationError as error:
             raise _explain(error, where, driver.options) from None
 
+    def _actuator(self, kind: Literal["power", "touch"], table: Any, where: str) -> Actuator | None:
+        if table is None:
+            return None
+        if not isinstance(table, dict) or not isinstance(table.get("driver"), str):
+            raise CallerError(
+                where,
+                found=repr(table),
+                expected=f"a table with the name of a {kind} driver",
+                mend=f'e.g. [rig.{kind}] driver = "{min(getattr(self.plugins, kind), default="...")}"',
+            )
+        driver = self.plugins.actuator(kind, table["driver"], f"{where}.driver")
+        settings = {name: value for name, value in table.items() if name != "driver"}
+        try:
+            return Actuator(driver, driver.options.model_validate(settings))
+        except ValidationError as error:
+            raise _explain(error, where, driver.options, inside=True) from None
+
     def key_name(self, rig: str) -> str:
-        return self._requests[rig][0].key
+        return self._requests[rig].entry.key
 
     def settings(self, rig: str) -> RigEntry:
         """What the bench says of a rig and is not its driver's."""
-        return self._requests[rig][0]
+        return self._requests[rig].entry
 
     def operations(self, rig: str) -> list[str]:
         """The operations that are cut on a rig, in the order of the key."""
-        entry = self._requests[rig][0]
+        entry = self._requests[rig].entry
         offered = list(self.plugins.keys[entry.key].operations)
         return [name for name in offered if entry.operations is None or name in entry.operations]
 
     def is_expendable(self, rig: str) -> bool:
-        return self._requests[rig][0].expendable
+        return self._requests[rig].entry.expendable
 
     def make(self, name: str, seed: int) -> Rig:
         """Build a rig.
@@ -118,9 +169,11 @@ class LoadedBench:
                 expected=f"a rig of {self.shown}: {one_of(name, self.rigs)}",
                 mend=f"name one of these, or add it to {self.shown}",
             )
-        entry, options = self._requests[name]
+        checked = self._requests[name]
+        entry = checked.entry
         driver = self.plugins.drivers[entry.driver]
-        request = RigRequest(name, self.plugins.keys[entry.key], entry.expendable, seed, options)
+        key = self.plugins.keys[entry.key]
+        request = RigRequest(name, key, entry.expendable, seed, checked.options, checked.power, checked.touch)
         try:
             rig = driver.make(request)
         except CallerError as error:
@@ -176,10 +229,14 @@ def load_bench(path: Path | None, plugins: Plugins) -> LoadedBench:
     return LoadedBench(bench, shown, plugins, file)
 
 
-def _explain(error: ValidationError, where: str, model: type[BaseModel], raw: Any = None) -> CallerError:
+def _explain(
+    error: ValidationError, where: str, model: type[BaseModel], raw: Any = None, *, inside: bool = False
+) -> CallerError:
     """The first thing that pydantic found, in the words of UX.md."""
     first = error.errors(include_url=False)[0]
     place, known = _place(first["loc"], raw), _fields(model, first["loc"])
+    if inside:
+        place = place.replace(" · ", ".")
     found: object = first.get("input")
     expected = first["msg"]
     mend = None

@@ -39,11 +39,20 @@ class Write:
 
 
 @dataclass(frozen=True)
+class Ioctl:
+    """Give a file descriptor an ioctl with a buffer (a hub's port by usbfs, a feature report by hidraw)."""
+
+    fd: int
+    request: int
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Measure:
     """Do nothing: only say when it would have been."""
 
 
-Action = Kill | Write | Measure
+Action = Kill | Write | Ioctl | Measure
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,11 @@ class Cutter:
             text, fds = f"arm {self._number} {deadline_ns} kill", [action.pidfd]
         elif isinstance(action, Write):
             text, fds = f"arm {self._number} {deadline_ns} write {action.data.hex()}", [action.fd]
+        elif isinstance(action, Ioctl):
+            text, fds = (
+                f"arm {self._number} {deadline_ns} ioctl {action.data.hex()} {action.request}",
+                [action.fd],
+            )
         try:
             socket.send_fds(self._link, [text.encode()], fds)
         except OSError as error:

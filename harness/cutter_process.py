@@ -5,6 +5,8 @@ It speaks messages over the socket on its stdin, one command each, and answers e
     ready <1 if scheduled FIFO, else 0>             once, at the start
     arm <number> <deadline in ns> kill              with a pidfd attached: SIGKILL that process
     arm <number> <deadline in ns> write <hex>       with an fd attached: write these bytes to it
+    arm <number> <deadline in ns> ioctl <hex> <request>
+                                                    with an fd attached: that ioctl with this buffer
     arm <number> <deadline in ns> none              only measure
         -> fired <number> <ns before> <ns after> <errno or 0>
     disarm <number>
@@ -18,6 +20,7 @@ one that spins is the one that is interrupted, and the one that has slept goes f
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import gc
 import os
 import select
@@ -52,7 +55,7 @@ def main() -> None:
 
 def serve(link: socket.socket, spin_ns: int) -> None:
     """Take commands until the other end closes."""
-    armed: tuple[int, int, str, bytes, int] | None = None
+    armed: tuple[int, int, str, bytes, int, int] | None = None
     while True:
         if armed is None:
             select.select([link], [], [])
@@ -69,8 +72,9 @@ def serve(link: socket.socket, spin_ns: int) -> None:
             return
         word, number, *rest = message.decode().split()
         if word == "arm":
-            data = bytes.fromhex(rest[2]) if rest[1] == "write" else b""
-            armed = (int(number), int(rest[0]), rest[1], data, fds[0] if fds else -1)
+            data = bytes.fromhex(rest[2]) if len(rest) > 2 else b""
+            request = int(rest[3]) if len(rest) > 3 else 0
+            armed = (int(number), int(rest[0]), rest[1], data, fds[0] if fds else -1, request)
         elif armed is not None and armed[0] == int(number):
             if armed[4] >= 0:
                 os.close(armed[4])
@@ -78,7 +82,9 @@ def serve(link: socket.socket, spin_ns: int) -> None:
             link.send(f"disarmed {number}".encode())
 
 
-def fire(link: socket.socket, number: int, deadline_ns: int, action: str, data: bytes, fd: int) -> None:
+def fire(
+    link: socket.socket, number: int, deadline_ns: int, action: str, data: bytes, fd: int, request: int
+) -> None:
     """Spin until the deadline, act, and say when that was."""
     now = time.monotonic_ns
     failed = 0
@@ -90,6 +96,8 @@ def fire(link: socket.socket, number: int, deadline_ns: int, action: str, data: 
             signal.pidfd_send_signal(fd, signal.SIGKILL)
         elif action == "write":
             os.write(fd, data)
+        elif action == "ioctl":
+            fcntl.ioctl(fd, request, data)
     except OSError as error:
         failed = error.errno or -1
     after_ns = now()

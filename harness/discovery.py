@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pluggy
 
 from harness.errors import CallerError, one_of
-from harness.hooks import GROUP, Driver, Specs, Suite
+from harness.hooks import GROUP, Driver, PowerDriver, Specs, Suite, TouchDriver
 from harness.key import Key
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ class Plugins:
     keys: dict[str, Key] = field(default_factory=dict)
     drivers: dict[str, Driver] = field(default_factory=dict)
     suites: dict[str, Suite] = field(default_factory=dict)
+    power: dict[str, PowerDriver] = field(default_factory=dict)
+    touch: dict[str, TouchDriver] = field(default_factory=dict)
     found: list[PluginInfo] = field(default_factory=list)
 
     def key(self, name: str, where: str) -> Key:
@@ -42,6 +44,14 @@ class Plugins:
         return _named(
             self.drivers, name, where, "the name of a driver", "`keyharness list` shows the drivers"
         )
+
+    def actuator(self, kind: Literal["power", "touch"], name: str, where: str) -> PowerDriver | TouchDriver:
+        """The power or touch driver of that name."""
+        table: dict[str, Any] = getattr(self, kind)
+        chosen: PowerDriver | TouchDriver = _named(
+            table, name, where, f"the name of a {kind} driver", "`keyharness list` shows the drivers"
+        )
+        return chosen
 
     def suite(self, name: str) -> Suite:
         return _named(
@@ -85,6 +95,8 @@ def discover() -> Plugins:
         ("keyharness_keys", plugins.keys, Key),
         ("keyharness_drivers", plugins.drivers, Driver),
         ("keyharness_suites", plugins.suites, Suite),
+        ("keyharness_power", plugins.power, PowerDriver),
+        ("keyharness_touch", plugins.touch, TouchDriver),
     ]
     owners: dict[tuple[str, str], str] = {}
     for hook, table, kind in tables:

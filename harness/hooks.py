@@ -16,8 +16,10 @@ import pluggy
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from harness.clock import Clock
+    from harness.host import Host
     from harness.key import Key
-    from harness.rig import Rig
+    from harness.rig import PowerSwitch, Rig, Touch
     from harness.scan import Found
 
 GROUP = "keyharness"
@@ -26,10 +28,24 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 @dataclass(frozen=True)
+class Actuator:
+    """A power or touch driver with the settings that a bench has for it."""
+
+    driver: PowerDriver | TouchDriver
+    options: Any
+
+    @property
+    def channel(self) -> str:
+        return self.driver.channel(self.options)
+
+
+@dataclass(frozen=True)
 class RigRequest:
     """What a driver is asked to make a rig from.
 
     :ivar options: an instance of the driver's own options model.
+    :ivar power: what switches its power, for a driver that is `actuated`; None if the bench names none.
+    :ivar touch: what touches it; None likewise.
     """
 
     name: str
@@ -37,6 +53,8 @@ class RigRequest:
     expendable: bool
     seed: int
     options: Any
+    power: Actuator | None = None
+    touch: Actuator | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,7 @@ class Driver:
     :param options: pydantic model of what a bench may say besides name, key, driver and expendable.
     :param make: builds the rig; raises CallerError for settings that do not fit, RigError for a rig that does
         not answer.
+    :param actuated: its rigs have the tables `[rig.power]` and `[rig.touch]`.
     :param enrol: the settings with which it would reach something that was seen, None if it cannot.
     """
 
@@ -54,6 +73,51 @@ class Driver:
     options: type[BaseModel]
     make: Callable[[RigRequest], Rig]
     enrol: Callable[[Found], Mapping[str, Any] | None] | None = None
+    actuated: bool = False
+
+
+@dataclass(frozen=True)
+class ActuatorRequest:
+    """What a power or touch driver is asked to make its part of a rig from.
+
+    :ivar rig: the rig's name, for messages.
+    :ivar options: an instance of the driver's own options model.
+    :ivar port: the USB port that the key hangs on, as sysfs names it ("1-1.4.1"); None if the rig says none.
+    """
+
+    rig: str
+    options: Any
+    port: str | None
+    host: Host
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class PowerDriver:
+    """A way to switch a key's power.
+
+    :param options: pydantic model of `[rig.power]`, less `driver`.
+    :param make: raises CallerError for settings that do not fit, RigError for a board that does not answer.
+    :param channel: what no second rig may use, in words that are the same for the same channel
+        ("lcus /dev/ttyUSB0 channel 1").
+    """
+
+    name: str
+    title: str
+    options: type[BaseModel]
+    make: Callable[[ActuatorRequest], PowerSwitch]
+    channel: Callable[[Any], str]
+
+
+@dataclass(frozen=True)
+class TouchDriver:
+    """A way to touch a key; as PowerDriver, for `[rig.touch]`."""
+
+    name: str
+    title: str
+    options: type[BaseModel]
+    make: Callable[[ActuatorRequest], Touch]
+    channel: Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -76,6 +140,16 @@ class Specs:
     @hookspec
     def keyharness_drivers(self) -> Sequence[Driver]:
         """Drivers for rigs."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_power(self) -> Sequence[PowerDriver]:
+        """Ways to switch power."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_touch(self) -> Sequence[TouchDriver]:
+        """Ways to touch a key."""
         raise AssertionError("a specification is not called")
 
     @hookspec

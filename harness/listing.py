@@ -34,6 +34,8 @@ def listing(bench: Path | None) -> dict[str, Any]:
             for key in plugins.keys.values()
         ],
         "drivers": [{"name": driver.name, "title": driver.title} for driver in plugins.drivers.values()],
+        "power": [{"name": one.name, "title": one.title} for one in plugins.power.values()],
+        "touch": [{"name": one.name, "title": one.title} for one in plugins.touch.values()],
         "suites": [{"name": suite.name, "title": suite.title} for suite in plugins.suites.values()],
         "plugins": [
             {"name": info.name, "distribution": info.distribution, "version": info.version}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fido2.hid.base import CtapHidConnection
 
     from harness.clock import Clock
+    from harness.cutter import Action
     from harness.key import Key
     from harness.seeds import Stream
     from harness.tap import Tap
@@ -45,6 +46,17 @@ class PowerSwitch(ABC):
     @property
     @abstractmethod
     def is_on(self) -> bool: ...
+
+    def strike(self) -> Action | None:
+        """What the cutter's process has to do to take the power away; everything slow is done before.
+
+        For one cut: the cutter closes its own copy of the descriptor, the switch keeps the original. None if
+        only this process can do it, which is later and said to be. `struck` has to be called afterwards.
+        """
+        return None
+
+    def struck(self) -> None:  # noqa: B027 - a switch that offers no strike has nothing to note
+        """The cutter has taken the power away: the switch stands at off."""
 
     def cycle(self) -> None:
         """Off, as long as the rig needs to lose its charge, and on."""
