@@ -7,6 +7,7 @@ is private to this process (a twin, an emulator in a directory of its own) has n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,9 @@ class Custody:
                 log.take(rig)
                 taken.log = log
         if not write:
+            if port is not None and taken.log is not None:
+                taken.power = rig.power
+                rig.power = LoggedSwitch(rig.power, taken.log, self._unproved(taken, port))
             return
         was_on = rig.power.is_on
         if why := bring_up(rig):
@@ -111,6 +115,21 @@ class Custody:
         rig.power = LoggedSwitch(rig.power, taken.log, lambda: self._switching(budget))
         taken.key, rig.key = rig.key, spending(rig.key, budget)
 
+    def _unproved(self, taken: _Taken, port: str) -> Callable[[], None]:
+        """What switching spends where nobody has asked the key who it is: that of the key that belongs there."""
+        settings = self._bench.settings(taken.rig.name)
+
+        def spend() -> None:
+            if taken.budget is None:
+                from harness.budget import Budget
+
+                key = settings.identity or f"port:{port}"
+                kind = taken.rig.evidence_kind
+                taken.budget = Budget(self._open_ledger(), key, kind, taken.rig.name, settings.budget)
+            self._switching(taken.budget)
+
+        return spend
+
     def _switching(self, budget: Budget) -> None:
         budget.draw("relay_operations", 1, "power off")
         budget.draw("erases", budget.grants.erases_per_boot, "the boot that follows")
@@ -136,6 +155,14 @@ class Custody:
         if (port := port_of(rig)) is not None:
             refuse_quarantined(port)
 
+    def leave(self, rig: Rig) -> None:
+        """Give a rig back with its power as it stands now, and not as it was found."""
+        taken = self._taken.pop(rig.name, None)
+        if taken is not None:
+            if taken.log is not None:
+                taken.log.leave(rig)
+            self._let_go(taken)
+
     def budget(self, rig: str) -> Budget | None:
         """What may be spent of the key on a rig; None where nothing is limited."""
         taken = self._taken.get(rig)
@@ -157,8 +184,10 @@ class Custody:
             if taken.budget is not None:
                 taken.budget.close()
         finally:
-            if taken.key is not None and taken.power is not None:
-                taken.rig.key, taken.rig.power = taken.key, taken.power
+            if taken.key is not None:
+                taken.rig.key = taken.key
+            if taken.power is not None:
+                taken.rig.power = taken.power
             if taken.lock is not None:
                 taken.lock.release()
 

@@ -60,6 +60,11 @@ class PowerLog:
             rig.power.off()
         self._write(self._before, given_back=True)
 
+    def leave(self, rig: Rig) -> None:
+        """Whoever switched it meant it: from now on it is as it stands."""
+        self._before = rig.power.is_on
+        self._write(self._before, given_back=False)
+
     def _write(self, on: bool, *, given_back: bool) -> None:
         write_durably(
             self.path,

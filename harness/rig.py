@@ -71,6 +71,15 @@ class Touch(ABC):
     def pressing(self, *, delay_us: int = 200_000) -> AbstractContextManager[None]:
         """While entered, touch the key `delay_us` after it asks: inside our own pending request only."""
 
+    def holding(self) -> AbstractContextManager[None]:
+        """While entered, the key is touched, for somebody who has a request of his own pending elsewhere.
+
+        For `keyharness touch` and `keyharness serve`, which were asked for by name; never for a test.
+
+        :raises RigError: this rig cannot be touched without a request of ours.
+        """
+        raise RigError("this rig has nothing that touches its key without a request of ours")
+
 
 @dataclass(frozen=True)
 class Shot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
@@ -126,6 +126,9 @@ class _Finger(Touch):
             yield
         finally:
             self._board.touch_delay_us = before
+
+    def holding(self) -> AbstractContextManager[None]:
+        return self.pressing(delay_us=0)
 
 
 class _TwinTransports(Transports):

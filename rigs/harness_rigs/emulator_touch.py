@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from harness.clock import Clock
-from harness.errors import CallerError
+from harness.errors import CallerError, RigError
 from harness.rig import Touch
 from harness_rigs.emulator_process import Process
 
@@ -43,6 +43,16 @@ class Finger(Touch):
         finally:
             self._delay_us, self.due_us = before, None
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """A signal or a line is a press that is over at once: there is nothing to hold."""
+        if self._how == "none":
+            raise RigError("this rig has nothing that touches its key", mend='touch = "signal" or "stdin"')
+        if self.process is None:
+            raise RigError("a key without power cannot be touched", mend="switch it on first")
+        self._press(self.process)
+        yield
+
     def sent(self, packet: bytes) -> None:
         """The client has sent a packet."""
         if packet[4] & 0x80:
@@ -63,7 +73,10 @@ class Finger(Touch):
         if self.due_us is None or self._clock.now_us < self.due_us or self.process is None:
             return
         self.due_us, self._pressed = None, True
+        self._press(self.process)
+
+    def _press(self, process: Process) -> None:
         if self._how == "signal":
-            self.process.signal(self._signal)
+            process.signal(self._signal)
         else:
-            self.process.line()
+            process.line()
