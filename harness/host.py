@@ -7,6 +7,9 @@ names a function ("package.module:function") that returns a Host of another kind
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,12 @@ from typing import Any
 from harness.errors import CallerError
 
 VARIABLE = "KEYHARNESS_HOST"
+
+UEVENT_PROTOCOL = 15
+"""NETLINK_KOBJECT_UEVENT of linux/netlink.h."""
+KERNEL_GROUP, UDEV_GROUP = 1, 2
+"""The kernel's own events, and udev's: the same, once rules have set who may open the node."""
+_RECEIVE_BYTES = 1 << 20
 
 
 class Host:
@@ -47,6 +56,40 @@ class Host:
 
         return serial.Serial(str(node), baud, timeout=limit_s, write_timeout=limit_s, exclusive=True)
 
+    def open_hidraw(self, node: Path) -> int:
+        """A descriptor on which each read is one input report, and each write a number and a report.
+
+        :raises OSError: it cannot be opened.
+        """
+        return os.open(node, os.O_RDWR | os.O_CLOEXEC)
+
+    def open_uevents(self) -> socket.socket:
+        """A socket that gets one datagram for each device that comes or goes; see `harness.uevents`.
+
+        :raises OSError: this process gets none.
+        """
+        link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENT_PROTOCOL)
+        try:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+            link.bind((0, KERNEL_GROUP | UDEV_GROUP))
+        except OSError:
+            link.close()
+            raise
+        return link
+
+    def open_kernel_log(self) -> int:
+        """A descriptor that gives one record of /dev/kmsg a read, from now on; reading does not wait.
+
+        :raises OSError: it may not be read here.
+        """
+        log = os.open(self.dev / "kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.lseek(log, 0, os.SEEK_END)
+        except OSError:
+            os.close(log)
+            raise
+        return log
+
 
 _here: Host | None = None
 
@@ -60,6 +103,17 @@ def here() -> Host:
     if _here is None:
         _here = _make(os.environ.get(VARIABLE))
     return _here
+
+
+@contextmanager
+def standing_in(host: Host) -> Iterator[Host]:
+    """While entered, this host is the one that everything in this process hangs on."""
+    global _here
+    before, _here = _here, host
+    try:
+        yield host
+    finally:
+        _here = before
 
 
 def _make(name: str | None) -> Host:
