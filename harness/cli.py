@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from harness import __version__
+from harness.cli_bench import app as bench_app
 from harness.cli_rigs import app as rigs_app
 
 USAGE, INTERRUPTED, INCONCLUSIVE = 4, 2, 3
@@ -221,6 +222,7 @@ def twin(
 
 
 app.add_typer(rigs_app)
+app.add_typer(bench_app)
 
 
 def _version(value: bool) -> None:

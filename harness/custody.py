@@ -124,8 +124,10 @@ class Custody:
                 from harness.budget import Budget
 
                 key = settings.identity or f"port:{port}"
-                kind = taken.rig.evidence_kind
-                taken.budget = Budget(self._open_ledger(), key, kind, taken.rig.name, settings.budget)
+                kind, ledger = taken.rig.evidence_kind, self._open_ledger()
+                with ledger.writing() as at:
+                    ledger.note_key(at, key, kind, taken.rig.key.name)
+                taken.budget = Budget(ledger, key, kind, taken.rig.name, settings.budget)
             self._switching(taken.budget)
 
         return spend

@@ -1,0 +1,76 @@
+"""The commands about what surrounds the keys: power, touch, serve, calibrate, doctor."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from harness.cli_rigs import BenchOption, RigArgument, _session
+
+app = typer.Typer(add_completion=False)
+
+
+class Switching(StrEnum):
+    """What can be done to a rig's power."""
+
+    ON = "on"
+    OFF = "off"
+    CYCLE = "cycle"
+
+
+@app.command()
+def power(
+    what: Annotated[Switching, typer.Argument(metavar="on|off|cycle", help="What to do.")],
+    rig: RigArgument,
+    bench: BenchOption = None,
+) -> None:
+    """Switch a rig's power and leave it so. Exit code 3 if it is on and no key comes up."""
+    from harness.switching import switch
+
+    session = _session(bench, (rig,), f"power {what.value}")
+    try:
+        code = switch(session, rig, what.value, sys.stdout)
+    finally:
+        session.close()
+    raise typer.Exit(code)
+
+
+@app.command()
+def touch(
+    rig: RigArgument,
+    bench: BenchOption = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", min=0.05, max=30, help="How long.")
+    ] = 0.5,
+) -> None:
+    """Touch the key on a rig, once: for a request that another program has pending."""
+    from harness.switching import touch as do
+
+    session = _session(bench, (rig,), "touch")
+    try:
+        code = do(session, rig, seconds, sys.stdout)
+    finally:
+        session.close()
+    raise typer.Exit(code)
+
+
+@app.command()
+def serve(
+    bench: BenchOption = None,
+    rig: Annotated[list[str] | None, typer.Option("--rig", metavar="NAME", help="Only this rig.")] = None,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="On 127.0.0.1; 0 is any.")
+    ] = 0,
+) -> None:
+    """Offer rigs to other programs by the HTTP paths of Yubico's Pico rig, until Ctrl-C."""
+    from harness.offering import serve as do
+
+    session = _session(bench, tuple(rig or ()), "serve")
+    try:
+        code = do(session, port, sys.stdout)
+    finally:
+        session.close()
+    raise typer.Exit(code)
