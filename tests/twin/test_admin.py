@@ -97,20 +97,23 @@ def test_factory_resets() -> None:
     ClientPin(ctap).set_pin("1234")
     admin = open_sdk(board).admin
     admin.set_config("piv.disabled", "true")
-    for name in ("secrets", "piv"):
+    admin.set_config("opcard.disabled", "true")
+    for name in ("secrets", "piv", "fido"):
         with pytest.raises(Exception, match="does not support"):
             admin.factory_reset_app(name)
     board.touch_delay_us = None
     with pytest.raises(Exception, match="not confirmed"):
-        admin.factory_reset_app("fido")
+        admin.factory_reset_app("opcard")
     board.touch_delay_us = 200_000
-    assert admin.factory_reset_app("fido")
-    assert open_ctap2(board).info.options["clientPin"] is False
-    with pytest.raises(CtapError, match="NO_CREDENTIALS"):
-        open_ctap2(board).get_assertion("example.com", HASH)
+    assert admin.factory_reset_app("opcard")
+    assert open_ctap2(board).info.options["clientPin"] is True
+    assert open_sdk(board).admin.get_config("opcard.disabled") == "false"
     assert open_sdk(board).admin.get_config("piv.disabled") == "true"
     boots = board.boots
     with pytest.raises(OSError):
         open_device(board).call(ADMIN, b"\x84")
     assert board.boots == boots + 1
+    assert open_ctap2(board).info.options["clientPin"] is False
+    with pytest.raises(CtapError, match="NO_CREDENTIALS"):
+        open_ctap2(board).get_assertion("example.com", HASH)
     assert open_sdk(board).admin.get_config("piv.disabled") == "false"

@@ -128,10 +128,6 @@ def _configure(manager: Manager, made: AttestationObject) -> None:
     manager.sdk().admin.set_config("piv.disabled", "true")
 
 
-def _reset_app(manager: Manager, made: AttestationObject) -> None:
-    manager.sdk().admin.factory_reset_app("fido")
-
-
 def _reset_all(manager: Manager, made: AttestationObject) -> None:
     with pytest.raises(OSError):
         manager.ctap.device.call(0x72, b"\x84")
@@ -146,7 +142,6 @@ def _reset_all(manager: Manager, made: AttestationObject) -> None:
         (_toggle, {"options": "changed"}),
         (_min_pin, {"pin": (6, True)}),
         (_configure, {"piv": "true"}),
-        (_reset_app, {"blobs": 0, "options": "changed"}),
         (_reset_all, {"blobs": 0, "options": "changed"}),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",

@@ -9,7 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.ctap import CtapError
 from fido2.ctap2.pin import ClientPin
-from twin_support import ES256, HASH, RP, SEED, damaged, make, open_ctap2, open_sdk, replug
+from fido2.hid import CTAPHID
+from twin_support import ES256, HASH, RP, SEED, damaged, make, open_ctap2, open_device, open_sdk, replug
 
 from harness.errors import CallerError
 from harness.twin.model import TwinOptions
@@ -134,7 +135,10 @@ def test_a_damaged_state_is_an_error_that_shows_and_not_a_fresh_key() -> None:
     with pytest.raises(CtapError, match="INTEGRITY_FAILURE"):
         open_ctap2(board)
     assert open_sdk(board).admin.status().init_status == 0x20
-    assert open_sdk(board).admin.factory_reset_app("fido")
+    # What helps is a CTAP reset, within ten seconds of power-up.
+    board.power_off()
+    board.power_on()
+    assert open_device(board).call(CTAPHID.CBOR, b"\x07") == b"\0"
     assert replug(board).info.options["clientPin"] is False
     assert open_sdk(board).admin.status().init_status == 0
 

@@ -202,10 +202,15 @@ class Admin:
         return b""
 
     def _factory_reset_app(self, data: bytes) -> Handler:
+        """Of OpenPGP only, as in the firmware: its config offers no reset of FIDO2, which has one of its own.
+
+        Read in nitrokey-3-firmware b9ec0bdc, components/apps/src/lib.rs, reset_client_id; what it does not
+        offer is refused before anybody is asked for a touch.
+        """
         name = _text(data)
         if name is None:
             return bytes((RESET_NO_TEXT,))
-        if name not in ("fido", "opcard", "piv"):
+        if name not in ("opcard", "piv"):
             return bytes((RESET_NOT_ALLOWED,))
         if not (yield from self._confirmed()):
             return bytes((RESET_NOT_CONFIRMED,))
@@ -221,7 +226,7 @@ class Admin:
     def _reset(self, scope: str) -> None:
         """Can be done again from any point of it; the marker goes last."""
         assert self._fido is not None
-        if scope in (_ALL, "fido"):
+        if scope == _ALL:
             self._fido.wipe()
         self._settings.reset(None if scope == _ALL else scope)
         self._platform.internal.remove(RESET_PENDING)
