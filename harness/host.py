@@ -6,8 +6,11 @@ names a function ("package.module:function") that returns a Host of another kind
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -23,6 +26,11 @@ UEVENT_PROTOCOL = 15
 KERNEL_GROUP, UDEV_GROUP = 1, 2
 """The kernel's own events, and udev's: the same, once rules have set who may open the node."""
 _RECEIVE_BYTES = 1 << 20
+
+_CONTROL = struct.Struct("@BBHHHIP")
+"""struct usbdevfs_ctrltransfer of linux/usbdevice_fs.h."""
+USBDEVFS_CONTROL = 3 << 30 | _CONTROL.size << 16 | ord("U") << 8
+_STATUS_LIMIT_MS = 500
 
 
 class Host:
@@ -62,6 +70,31 @@ class Host:
         :raises OSError: it cannot be opened.
         """
         return os.open(node, os.O_RDWR | os.O_CLOEXEC)
+
+    def may_open(self, node: Path) -> bool:
+        """May this process read and write a node? False as long as udev has not said so."""
+        return os.access(node, os.R_OK | os.W_OK)
+
+    def usb_answers(self, bus: int, number: int) -> bool | None:
+        """Does a device answer on the bus? Asks for its status (USB 2.0, section 9.4.5); None if it cannot be
+        asked.
+        """
+        node = self.dev / f"bus/usb/{bus:03}/{number:03}"
+        try:
+            device = os.open(node, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return None
+        status = ctypes.create_string_buffer(2)
+        request = _CONTROL.pack(0x80, 0, 0, 0, 2, _STATUS_LIMIT_MS, ctypes.addressof(status))
+        try:
+            fcntl.ioctl(device, USBDEVFS_CONTROL, request)
+        except OSError:
+            return False
+        finally:
+            os.close(device)
+        return True
 
     def open_uevents(self) -> socket.socket:
         """A socket that gets one datagram for each device that comes or goes; see `harness.uevents`.

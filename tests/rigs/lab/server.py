@@ -312,6 +312,13 @@ class Lab:
             words = link.recv(256).decode().split()
             if not words:
                 return False
+            if words[0] == "answers":
+                there = any(
+                    port.shown is not None and port.powered and port.shown.number == int(words[2])
+                    for port in self.ports.values()
+                )
+                link.send(b"yes" if there else b"no")
+                return True
             port = self.ports.get(words[1])
             answer = "no such port"
             if port is not None:

@@ -1,0 +1,420 @@
+"""The rig with a real key: one USB port, a switch for its power, and the nodes that the kernel makes for it.
+
+The rig is bound to the port. Whatever is on it is read from sysfs anew for each boot, because nodes change
+their numbers from plug to plug; all waits end with a device event. What cannot be heard (a hub that takes
+the power without telling the kernel) is asked of the bus itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from fido2.hid import CtapHidDevice
+from fido2.hid.base import CtapHidConnection, HidDescriptor
+
+from harness.clock import MonotonicClock
+from harness.errors import CallerError, KeyharnessError, RigError
+from harness.hooks import ActuatorRequest, Driver, RigRequest
+from harness.host import Host, here
+from harness.key import Face
+from harness.locks import Lock
+from harness.nodes import UsbDevice, device_at, port_folder
+from harness.rig import KeyGone, LiveCutter, PowerSwitch, Rig, RigInfo, Touch, Transports
+from harness.scan import Found
+from harness.serialtap import TappedSerial
+from harness.tap import Tap, TappedHid
+from harness.uevents import wait_until
+from harness_rigs import usb_find
+from harness_rigs.usb_cutter import UsbCutter
+from harness_rigs.usb_hid import Hidraw
+from harness_rigs.usb_options import UsbOptions
+from harness_rigs.usb_touch import Finger
+
+BAUD = 115_200
+"""A CDC-ACM port has none; pyserial wants a number."""
+NOT_TOLD = "not told"
+
+
+class Switch(PowerSwitch):
+    """The bench's switch, with what belongs around it: the rest before power, the look after it went."""
+
+    def __init__(self, rig: UsbRig):
+        self._rig = rig
+
+    @property
+    def is_on(self) -> bool:
+        return self._rig.actuator.is_on
+
+    def on(self) -> None:
+        rig = self._rig
+        if not self.is_on:
+            rig.rest()
+            rig.actuator.on()
+            rig.power_came()
+
+    def off(self) -> None:
+        rig = self._rig
+        if self.is_on:
+            rig.actuator.off()
+            rig.power_went()
+            rig.see_it_go()
+
+    def strike(self) -> Any:
+        return self._rig.actuator.strike()
+
+    def struck(self) -> None:
+        self._rig.actuator.struck()
+        self._rig.power_went()
+
+
+class UsbTransports(Transports):
+    """What the key on a port offers at this moment."""
+
+    def __init__(self, rig: UsbRig):
+        self._rig = rig
+
+    def ctaphid(self) -> CtapHidDevice:
+        rig = self._rig
+        connection = self.ctaphid_packets()
+        device = rig.device
+        assert device is not None
+        descriptor = HidDescriptor(
+            f"usb:{rig.port}", device.vendor_id, device.product_id, 64, 64, device.product, device.serial
+        )
+        try:
+            return CtapHidDevice(descriptor, connection)
+        except OSError as error:
+            raise KeyGone(f'rig "{rig.name}": {error.strerror}') from error
+
+    def ctaphid_packets(self) -> CtapHidConnection:
+        rig = self._rig
+        rig.wait_until_up()
+        device = rig.device
+        if device is None or device.fido is None:
+            raise KeyGone(f'rig "{rig.name}": the key shows no CTAPHID interface, it is in its {rig.face}')
+        return TappedHid(rig.opened(device.fido.node), rig.tap)
+
+    def serial(self) -> TappedSerial:
+        rig = self._rig
+        rig.wait_until_up()
+        device = rig.device
+        if device is None or not device.ttys:
+            raise KeyGone(f'rig "{rig.name}": the key has no serial port, it is in its {rig.face}')
+        try:
+            port = rig.host.open_serial(device.ttys[0], BAUD, rig.options.answer_s)
+        except OSError as error:
+            raise usb_find.not_opened(rig.name, device.ttys[0], error) from None
+        rig.keep(port)
+        port.serial_number = device.serial or ""
+        return TappedSerial(port, rig.tap)
+
+    def card(self) -> Any:
+        rig = self._rig
+        rig.wait_until_up()
+        if rig.device is None or not rig.device.has_card:
+            raise KeyGone(f'rig "{rig.name}": the key shows no card reader, it is in its {rig.face}')
+        return super().card()
+
+
+class UsbRig(Rig):
+    """A key on a port of this host.
+
+    :ivar actuator: the bench's power switch, bare.
+    :ivar device: what was on the port when it was last looked at and found usable.
+    :ivar left_us: when the connection in use was found broken, None while none is.
+    """
+
+    evidence_kind = "hardware"
+
+    def __init__(self, request: RigRequest):
+        self.name, self.key, self.seed = request.name, request.key, request.seed
+        self.expendable = request.expendable
+        self.options: UsbOptions = request.options
+        self.port = self.options.port
+        self.host: Host = here()
+        self.clock = MonotonicClock()
+        self.tap = Tap(self.clock)
+        if port_folder(self.host, self.port) is None and device_at(self.host, self.port) is None:
+            raise usb_find.no_such_port(self.host, self.name, self.port)
+        self.actuator = self._make_switch(request)
+        self.finger = Finger(self._make_touch(request), self.clock)
+        self.power: PowerSwitch = Switch(self)
+        self.touch: Touch = self.finger
+        self.transports = UsbTransports(self)
+        self.shared = f"port usb:{self.port}"
+        self.boots = 0
+        self.device: UsbDevice | None = None
+        self.left_us: int | None = None
+        self._stale: tuple[int, int] | None = None
+        self._went_us: int | None = None
+        self._came_us: int | None = None
+        self._is_named_key = False
+        self._open: list[Any] = []
+        self._deaths: list[str] = []
+        self._firmware: str | None = None
+        self._cutter = UsbCutter(self)
+
+    def _actuator_request(self, options: Any) -> ActuatorRequest:
+        return ActuatorRequest(self.name, options, self.port, self.host, self.clock)
+
+    def _make_switch(self, request: RigRequest) -> PowerSwitch:
+        if request.power is None:
+            raise CallerError(
+                f'rig "{self.name}" · power',
+                found="nothing",
+                expected="what switches its power",
+                mend='e.g. [rig.power] driver = "hub"; `keyharness list` shows the drivers',
+            )
+        made = request.power.driver.make(self._actuator_request(request.power.options))
+        assert isinstance(made, PowerSwitch)
+        return made
+
+    def _make_touch(self, request: RigRequest) -> Touch | None:
+        if request.touch is None:
+            return None
+        made = request.touch.driver.make(self._actuator_request(request.touch.options))
+        assert isinstance(made, Touch)
+        return made
+
+    @property
+    def cutter(self) -> LiveCutter:
+        return self._cutter
+
+    # Power.
+
+    def rest(self) -> None:
+        """Wait for what remains of the time that the key has to be without power."""
+        if self._went_us is not None:
+            left_us = self._went_us + round(self.options.off_s * 1e6) - self.clock.now_us
+            if left_us > 0:
+                self.clock.wait_us(left_us)
+
+    def power_came(self) -> None:
+        self._came_us = self.clock.now_us
+        self.boots += 1
+        self.left_us = None
+        self._cutter.power_came(self._came_us)
+
+    def power_went(self) -> None:
+        self._went_us = self.clock.now_us
+        self._cutter.forget()
+
+    def see_it_go(self) -> int:
+        """When the key was seen to be gone from the bus; its nodes are closed then.
+
+        :raises RigError: it is still there: the switch does not switch its power.
+        """
+        gone_us = wait_until(self.host, self._gone_us, self.options.gone_s)
+        if gone_us is None:
+            gone_us = self._ask_the_bus()
+        if self.left_us is not None:
+            gone_us = min(gone_us, self.left_us)
+        self._close_nodes()
+        self.device = None
+        return gone_us
+
+    def _gone_us(self) -> int | None:
+        there = device_at(self.host, self.port)
+        if there is None or there.token == self._stale:
+            return self.clock.now_us
+        return None
+
+    def _ask_the_bus(self) -> int:
+        """The kernel was not told that it went: does it still answer?"""
+        there = device_at(self.host, self.port)
+        if there is None:
+            return self.clock.now_us
+        if self.host.usb_answers(there.bus, there.number) is False:
+            # Its nodes stay until the power returns, and are not to be taken for the next boot's.
+            self._stale = there.token
+            return self.clock.now_us
+        raise RigError(
+            f'rig "{self.name}": the key was still on the bus {self.options.gone_s:g} s after its port '
+            "was switched off",
+            found=f"{there.shown()} on port {self.port}",
+            expected="that it goes: a switch that says so and does not switch proves nothing",
+            mend="use a relay or a hub that `keyharness calibrate` accepts; docs/rigs.md lists some",
+        )
+
+    def _close_nodes(self) -> None:
+        # A node that is held open makes the kernel give the next one another number.
+        while self._open:
+            one = self._open.pop()
+            try:
+                one.close()
+            except OSError:
+                continue
+
+    def keep(self, node: Any) -> None:
+        """Close it when the power has gone."""
+        self._open = [one for one in self._open if getattr(one, "fd", 0) is not None]
+        self._open.append(node)
+
+    def opened(self, node: Any) -> Hidraw:
+        """A hidraw node, opened.
+
+        :raises RigError: this user may not open it.
+        :raises KeyGone: it has gone meanwhile.
+        """
+        try:
+            link = Hidraw(self, self.host.open_hidraw(node))
+        except OSError as error:
+            raise usb_find.not_opened(self.name, node, error) from None
+        self.left_us = None
+        self.keep(link)
+        return link
+
+    # What is on the port.
+
+    @property
+    def face(self) -> str:
+        there = device_at(self.host, self.port)
+        face = self._face_of(there) if there is not None else None
+        return face.name if face is not None else "application"
+
+    def _face_of(self, device: UsbDevice) -> Face | None:
+        for face in self.key.faces:
+            if (face.vendor_id, face.product_id) in ((device.vendor_id, device.product_id), (0, 0)):
+                return face
+        return None
+
+    def wait_until_up(self) -> None:
+        if not self.power.is_on:
+            raise KeyGone(f'rig "{self.name}": its power is off')
+        began_us = self.clock.now_us
+        # A first wait in a boot has what remains of its limit; later ones are for reboots of the key's own.
+        since_us = began_us if self.device is not None or self._came_us is None else self._came_us
+        left_us = since_us + round(self.options.up_s * 1e6) - began_us
+        found = wait_until(self.host, self._usable, max(0, left_us) / 1e6)
+        self.boot_us += self.clock.now_us - began_us
+        if found is None:
+            raise self._why_not_up()
+        self.device = found
+        if not self._is_named_key:
+            usb_find.require_named_key(self, found)
+            self._is_named_key = True
+
+    def _usable(self) -> UsbDevice | None:
+        """The device on the port, once there is a node through which its face is reached."""
+        device = device_at(self.host, self.port)
+        if device is None or device.token == self._stale:
+            return None
+        if self._face_of(device) is None and not self._is_named_key:
+            # Another device does not become the key by waiting.
+            return device
+        node = device.fido.node if device.fido else device.ttys[0] if device.ttys else None
+        if self._face_of(device) is None or node is None or not self.host.may_open(node):
+            return None
+        return device
+
+    def _why_not_up(self) -> KeyharnessError:
+        device = device_at(self.host, self.port)
+        limit = f"within {self.options.up_s:g} s"
+        if device is None or device.token == self._stale:
+            if not self._is_named_key and (moved := usb_find.moved(self)) is not None:
+                return moved
+            return KeyGone(f'rig "{self.name}": nothing came up on port {self.port} {limit}')
+        if self._face_of(device) is None:
+            return KeyGone(
+                f'rig "{self.name}": what came up on port {self.port} is {device.shown()}, none of its faces'
+            )
+        nodes = [*(node.node for node in device.hidraw if node.fido), *device.ttys]
+        if nodes:
+            return usb_find.not_opened(self.name, nodes[0], OSError(errno.EACCES, os.strerror(errno.EACCES)))
+        return KeyGone(f'rig "{self.name}": {device.shown()} on port {self.port} has no node {limit}')
+
+    # What became of it.
+
+    def note_lost(self) -> None:
+        """A connection was found broken."""
+        if self.left_us is None:
+            self.left_us = self.clock.now_us
+
+    def note_death(self, how: str) -> None:
+        if how not in self._deaths:
+            self._deaths.append(how)
+
+    def take_deaths(self) -> list[str]:
+        deaths, self._deaths = self._deaths, []
+        return deaths
+
+    # What a report says of it.
+
+    @property
+    def firmware(self) -> str:
+        """What the key says of itself, asked once; by its USB descriptor while it is not ours to ask."""
+        if self._firmware is not None:
+            return self._firmware
+        if self.identity is not None:
+            # Custody has it: it may be switched on to be asked.
+            was_on = self.power.is_on
+            self.power.on()
+            self._firmware = self._asked()
+            if not was_on:
+                self.power.off()
+            return self._firmware
+        holder = Lock(self.shared or "").holder()
+        ours = holder is None or holder.pid == os.getpid()
+        if ours and self.power.is_on and device_at(self.host, self.port) is not None:
+            return self._asked()
+        there = device_at(self.host, self.port)
+        return _release(there) if there is not None else NOT_TOLD
+
+    def _asked(self) -> str:
+        try:
+            self.wait_until_up()
+            return self.key.identify(self).get("firmware") or NOT_TOLD
+        except (KeyharnessError, OSError, ValueError):
+            there = device_at(self.host, self.port)
+            return _release(there) if there is not None else NOT_TOLD
+
+    def info(self) -> RigInfo:
+        transport = f"USB port {self.port}"
+        if self.remark:
+            transport += f"; {self.remark}"
+        return RigInfo(
+            self.name, self.key.name, self.key.title, self.firmware, None, transport, self.expendable
+        )
+
+    def fingerprint(self) -> str:
+        parts = (self.key.name, self.firmware, "usb")
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def close(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._close_nodes()
+        self._cutter.close()
+
+
+def _release(device: UsbDevice) -> str:
+    """bcdDevice as a version; a Nitrokey 3 has major and minor there (facts/keys.md 1.1)."""
+    try:
+        return f"v{int(device.release[:-2], 16)}.{int(device.release[-2:], 16)} (USB)"
+    except ValueError:
+        return NOT_TOLD
+
+
+def _enrol(found: Found) -> Mapping[str, Any] | None:
+    """A key on a port whose power the kernel can switch; what else switches it, nobody sees."""
+    if found.kind not in ("hidraw", "card"):
+        return None
+    folder = port_folder(here(), found.place)
+    if folder is None or not (folder / "disable").exists():
+        return None
+    settings: dict[str, Any] = {"port": found.place, "power": {"driver": "hub"}}
+    return {**settings, "serial": found.serial} if found.serial else settings
+
+
+USB = Driver(
+    "usb",
+    "a real key on a USB port, with a switch for its power",
+    UsbOptions,
+    UsbRig,
+    _enrol,
+    actuated=True,
+)

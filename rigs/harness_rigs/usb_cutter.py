@@ -1,0 +1,158 @@
+"""Cuts a real key's power at an instant: by the cutter's process where the switch allows it.
+
+A switch that only this process can work is worked by a thread of it, which waits for the interpreter like all
+others: later by milliseconds, and how much is recorded with every cut.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from harness.cutter import Action, Cutter
+from harness.errors import KeyharnessError, RigError
+from harness.rig import LiveCutter, PowerSwitch, Shot
+
+if TYPE_CHECKING:
+    from harness_rigs.usb import UsbRig
+
+OWN_LIMIT_S = 30.0
+
+
+class _OwnCut:
+    """One cut by a thread of this process."""
+
+    def __init__(self, switch: PowerSwitch, at_us: int):
+        self._switch, self._at_us = switch, at_us
+        self.fired_us: int | None = None
+        self.error: KeyharnessError | OSError | None = None
+        self._called_off = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="cut", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        left_s = self._at_us / 1e6 - time.monotonic()
+        if left_s > 0 and self._called_off.wait(left_s):
+            return
+        with self._lock:
+            if self._called_off.is_set():
+                return
+            self.fired_us = time.monotonic_ns() // 1000
+        try:
+            self._switch.off()
+        except (KeyharnessError, OSError) as error:
+            self.error = error
+
+    def call_off(self) -> bool:
+        """Was it in time?"""
+        with self._lock:
+            self._called_off.set()
+        return self.fired_us is None
+
+    def wait(self) -> int:
+        """When it fired."""
+        self._thread.join(max(0.0, self._at_us / 1e6 - time.monotonic()) + OWN_LIMIT_S)
+        if self.error is not None:
+            raise self.error
+        if self._thread.is_alive() or self.fired_us is None:
+            raise RigError("the switch did not return", found=f"nothing within {OWN_LIMIT_S:.0f} s")
+        return self.fired_us
+
+
+class UsbCutter(LiveCutter):
+    """The cutter of a hardware rig."""
+
+    def __init__(self, rig: UsbRig):
+        self._rig = rig
+        self._cutter: Cutter | None = None
+        self._prepared = False
+        self._action: Action | None = None
+        self._own: _OwnCut | None = None
+        self._at_us = 0
+        self._boot_offset_us: int | None = None
+
+    def _started(self) -> Cutter:
+        if self._cutter is None:
+            self._cutter = Cutter()
+        return self._cutter
+
+    @property
+    def realtime(self) -> bool:
+        return self._started().realtime
+
+    def prepare(self) -> None:
+        """Do what takes time before the instant is known: open the switch, write ahead, start the process."""
+        if not self._prepared:
+            self._started()
+            self._action = self._rig.power.strike()
+            self._prepared = True
+
+    def arm(self, at_us: int) -> None:
+        self.prepare()
+        self._at_us = at_us
+        if self._action is not None:
+            self._started().arm(at_us * 1000, self._action)
+        else:
+            # The bare switch: what a cut costs was spent and written ahead by `strike`.
+            self._own = _OwnCut(self._rig.actuator, at_us)
+
+    def arm_boot(self, offset_us: int) -> bool:
+        self.prepare()
+        self._boot_offset_us = offset_us
+        return True
+
+    def power_came(self, at_us: int) -> None:
+        """The rig has given the key its power."""
+        offset_us, self._boot_offset_us = self._boot_offset_us, None
+        if offset_us is not None:
+            self.arm(at_us + offset_us)
+
+    def collect(self) -> Shot:
+        if self._own is not None:
+            own, self._own = self._own, None
+            return self._shot(own.wait())
+        assert self._cutter is not None
+        fired = self._cutter.collect()
+        return self._shot(fired.before_ns // 1000, fired.error)
+
+    def disarm(self) -> Shot | None:
+        self._boot_offset_us = None
+        if self._own is not None:
+            own, self._own = self._own, None
+            if not own.call_off():
+                return self._shot(own.wait())
+        elif self._cutter is not None and (fired := self._cutter.disarm()) is not None:
+            return self._shot(fired.before_ns // 1000, fired.error)
+        return None
+
+    def forget(self) -> None:
+        """The power was switched otherwise: what was prepared is of another boot."""
+        self._prepared, self._action, self._boot_offset_us = False, None, None
+
+    def _shot(self, fired_us: int, error: int = 0) -> Shot:
+        rig = self._rig
+        self.forget()
+        if error:
+            raise RigError(
+                f'rig "{rig.name}": its power could not be cut',
+                found=os.strerror(error),
+                expected="a switch that takes the command",
+                mend="see to its cable, then `keyharness doctor`",
+            )
+        left_us = rig.left_us
+        rig.power.struck()
+        lost_us = rig.see_it_go()
+        if left_us is not None and left_us < fired_us:
+            # It went before, and nobody had cut.
+            rig.note_death(f"left the bus by itself {(fired_us - left_us) / 1000:.1f} ms before it was cut")
+            return Shot(fired_us, float(fired_us - self._at_us), left_us, False)
+        return Shot(fired_us, float(fired_us - self._at_us), lost_us, True)
+
+    def close(self) -> None:
+        if self._own is not None:
+            self._own.call_off()
+        if self._cutter is not None:
+            self._cutter.close()

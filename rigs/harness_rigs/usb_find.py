@@ -1,0 +1,143 @@
+"""Which key is on a port, and where the one is that should be: in words that name what was found."""
+
+from __future__ import annotations
+
+import copy
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import CallerError, KeyharnessError, RigError
+from harness.host import Host
+from harness.locks import Lock
+from harness.nodes import UsbDevice, devices, hub_of
+from harness.rig import KeyGone
+from harness.tap import Tap
+
+if TYPE_CHECKING:
+    from harness_rigs.usb import UsbRig
+
+
+def no_such_port(host: Host, rig: str, port: str) -> CallerError:
+    """The bench names a port that no hub has."""
+    hub, number = hub_of(port)
+    folder = host.sys / "bus/usb/devices" / hub
+    if folder.exists():
+        ports = (folder / "maxchild").read_text().strip() if (folder / "maxchild").exists() else "none"
+        expected = f"a port of hub {hub}, which has 1-{ports}"
+        found: object = number
+    else:
+        found, expected = port, f"a port that is there: no hub is at {hub}"
+    return CallerError(
+        f'rig "{rig}" · port',
+        found=found,
+        expected=expected,
+        mend="`keyharness list --hubs` shows hubs and what hangs on each port",
+    )
+
+
+def not_opened(rig: str, node: Path, error: OSError) -> KeyharnessError:
+    """Why a node of the key could not be opened."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return RigError(
+            f'rig "{rig}": {node} may not be opened by you',
+            found=error.strerror,
+            expected="a udev rule that lets you read and write it",
+            mend="sudo keyharness doctor --install-udev-rules, then plug the key in again",
+        )
+    if error.errno == errno.EBUSY:
+        return RigError(
+            f'rig "{rig}": {node} is in use by another program',
+            found=error.strerror,
+            expected="a port that nobody else has open",
+            mend="end it; ModemManager takes every new serial port that no udev rule keeps from it",
+        )
+    return KeyGone(f'rig "{rig}": {node} has gone ({error.strerror})')
+
+
+def require_named_key(rig: UsbRig, there: UsbDevice) -> None:
+    """See that the device on the rig's port is the one that the bench describes.
+
+    :raises CallerError: it is another one; says where the right one is, if that can be seen.
+    """
+    options, faces = rig.options, rig.key.faces
+    if all((face.vendor_id, face.product_id) not in (_ids(there), (0, 0)) for face in faces):
+        wanted = " or ".join(f"{face.vendor_id:04x}:{face.product_id:04x}" for face in faces)
+        raise _another(rig, there.shown(), f"a {rig.key.title} ({wanted})")
+    face = rig.face
+    if options.serial is not None and face == "application" and there.serial != options.serial:
+        found = f"serial {there.serial}" if there.serial else "a key that shows no serial"
+        raise _another(rig, found, f"serial {options.serial}")
+    if options.uuid is not None and face == "application":
+        rig.device = there
+        said = _uuid(rig)
+        if said.lower() != options.uuid.lower():
+            raise _another(
+                rig, f"uuid {said}" if said else "a key that tells no uuid", f"uuid {options.uuid}"
+            )
+
+
+def moved(rig: UsbRig) -> CallerError | None:
+    """The rig's key on another port than the rig's; None if it is not seen."""
+    for device, what in _elsewhere(rig):
+        return CallerError(
+            f'rig "{rig.name}": its key is not on port {rig.port}',
+            found=f"{what} on port {device.port}",
+            expected=f"{what} on port {rig.port}, which is empty",
+            mend=f'plug it back in, or say port = "{device.port}" if that is where it hangs now',
+        )
+    return None
+
+
+def _another(rig: UsbRig, found: str, expected: str) -> CallerError:
+    place = next((f"; that one is on port {device.port}" for device, _ in _elsewhere(rig)), "")
+    return CallerError(
+        f'rig "{rig.name}": another key is on port {rig.port}',
+        found=found,
+        expected=expected + place,
+        mend="put the right key in, or mend the bench: nothing was written to this one",
+    )
+
+
+def _elsewhere(rig: UsbRig) -> Iterator[tuple[UsbDevice, str]]:
+    """The rig's key, wherever else it is: by its serial, or by what it answers."""
+    options = rig.options
+    for device in devices(rig.host):
+        if device.port == rig.port or _ids(device) not in [
+            (face.vendor_id, face.product_id) for face in rig.key.faces
+        ]:
+            continue
+        if options.serial is not None and device.serial == options.serial:
+            yield device, f"serial {device.serial}"
+        elif options.uuid is not None and device.fido is not None:
+            # A key that somebody works with is not asked, which would cost him a request.
+            held = Lock(f"port usb:{device.port}").holder() is not None
+            if not held and _uuid(_glance(rig, device)) == options.uuid:
+                yield device, f"uuid {options.uuid}"
+
+
+def _glance(rig: UsbRig, device: UsbDevice) -> UsbRig:
+    """The same rig, looking at another port; nothing there can be switched."""
+    from harness_rigs.usb import UsbTransports
+
+    other = copy.copy(rig)
+    other.port, other.device, other.left_us = device.port, device, None
+    other.tap = Tap(rig.clock)
+    other._is_named_key, other._open = True, []
+    other.transports = UsbTransports(other)
+    return other
+
+
+def _uuid(rig: UsbRig) -> str:
+    before, rig._is_named_key = rig._is_named_key, True
+    try:
+        return rig.key.identify(rig).get("uuid", "")
+    except (KeyharnessError, OSError, ValueError):
+        return ""
+    finally:
+        rig._is_named_key = before
+
+
+def _ids(device: UsbDevice) -> tuple[int, int]:
+    return device.vendor_id, device.product_id
