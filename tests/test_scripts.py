@@ -241,6 +241,15 @@ def test_an_environment_of_somebody_elses_is_kept(installed):
     assert mine.exists()
 
 
+def test_without_a_compiler_the_rest_is_installed_and_what_is_missing_is_said(installed):
+    installed.program("python3", 'case "$*" in *smartcard*|*pcsc*) exit 1 ;; esac\n' + PIP)
+    code, said = installed.bootstrap(LOG=str(installed.log), PIP_ENDS_WITH="0")
+    assert code == 0
+    assert "needs the Debian package gcc: compiles pyscard, which reaches cards through pcscd" in said
+    assert "rigs with transport pcsc will not do; have this installed and try again: gcc" in said
+    assert installed.does() == (0, []), "it is not tried each time"
+
+
 @pytest.mark.long
 def test_the_benchmarks_measure_and_say_it_as_json():
     command = ("-m", "benchmarks", "--repeats", "1", "--operation", "fido2.client_pin.wrong", "--json")

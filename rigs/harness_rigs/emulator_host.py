@@ -37,7 +37,7 @@ def main() -> None:
     if os.getppid() != int(sys.argv[1]):
         return
     if sys.argv[2] == "namespace":
-        _loopback_up()
+        loopback_up()
     link = socket.socket(fileno=os.dup(0))
     os.set_inheritable(link.fileno(), False)
     link.send(b"{}")
@@ -115,7 +115,7 @@ def _spawn(wish: dict[str, Any], stdin: int, output: int) -> int:
     return pid
 
 
-def _loopback_up() -> None:
+def loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         name = b"lo".ljust(16, b"\0")
         flags = struct.unpack("16sh", fcntl.ioctl(sock, SIOCGIFFLAGS, name + b"\0\0")[:18])[1]

@@ -65,6 +65,11 @@ class Finger(Touch):
         if packet[4] == _KEEPALIVE and packet[7] == _UP_NEEDED and not self._pressed:
             self._asked()
 
+    def asked_of_a_card(self) -> None:
+        """A command APDU is sent: a card says nothing while it waits for a touch."""
+        self._pressed, self.due_us = False, None
+        self._asked()
+
     def _asked(self) -> None:
         if self._how != "none" and self._delay_us is not None and self.due_us is None:
             self.due_us = self._clock.now_us + self._delay_us

@@ -52,7 +52,7 @@ def twin(*more, **options) -> EmulatorRig:
     return make_rig([*TWIN_COMMAND, *map(str, more)], transport="ctaphid-tcp", **{"ready_s": 20, **options})
 
 
-def cut(rig: EmulatorRig, operation: str, cuts: int):
-    """Run a campaign; the result, with the campaign that made it."""
-    campaign = LiveCampaign(rig, rig.key.operations[operation], go_home(rig), cuts=cuts)
+def cut(rig: EmulatorRig, operation: str, cuts: int, *, care: int = 0, **more):
+    """Run a campaign; the result, with the campaign that made it. What it finds is not looked into further."""
+    campaign = LiveCampaign(rig, rig.key.operations[operation], go_home(rig), cuts=cuts, care=care, **more)
     return campaign.run(), campaign

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -227,16 +228,21 @@ def test_a_card_that_dials_us_is_spoken_to_without_a_daemon(keep):
     assert rig.take_deaths() == ["crashed: SIGSEGV"]
 
 
-def test_pcsc_without_pyscard_is_said_clearly(keep):
+@pytest.mark.parametrize(("lacks", "word"), [("smartcard", "pip install 'keyharness"), (None, "start pcscd")])
+def test_pcsc_without_what_it_needs_is_said_clearly(keep, monkeypatch, tmp_path, lacks, word):
     try:
-        import smartcard  # noqa: F401
-    except ImportError:
-        rig = keep(make_rig([sys.executable, "-c", "input()"], transport="pcsc", reader="Virtual"))
-        with pytest.raises(RigError, match="transport pcsc") as error:
-            rig.power.on()
-        assert "pip install pyscard" in str(error.value)
+        ctypes.CDLL("libpcsclite.so.1")
+    except OSError:
+        pytest.skip("no libpcsclite.so.1 here")
+    if lacks is not None:
+        monkeypatch.setitem(sys.modules, lacks, None)
     else:
-        pytest.skip("pyscard is there")
+        pytest.importorskip("smartcard", reason="no pyscard here")
+    monkeypatch.setenv("PCSCLITE_CSOCK_NAME", str(tmp_path / "nobody"))
+    rig = keep(make_rig([sys.executable, "-c", "input()"], transport="pcsc", reader="Virtual"))
+    with pytest.raises(RigError, match="transport pcsc") as error:
+        rig.power.on()
+    assert word in error.value.mend
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_what_a_cut_leads_to(start, fault, outcome, item, death):
     assert all((row["death"] or "").startswith(death or "") for row in hit)
     assert all(row["fired_us"] is not None and row["landed"] for row in hit)
     assert item in [finding.item for finding in result.findings]
-    assert result.bound is None
+    assert result.bound["below"] > 0.5, "what violates does not make the bound go away"
 
 
 @pytest.mark.parametrize(
