@@ -182,9 +182,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """One worker a rig, where suites are run; other tests keep the scheduling they asked for."""
     if not _runs_suites(config):
         return None
+    from harness.rig_ids import rig_ids
     from harness.scheduler import RigScheduling
 
-    return RigScheduling(config, log, session_of(config).rig_names)
+    return RigScheduling(config, log, rig_ids(session_of(config).rig_names))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """`-n auto` is one worker a rig where suites are run: what a rig does is mostly waiting."""
+    return len(session_of(config).rig_names) if _runs_suites(config) else None
 
 
 def _runs_suites(config: pytest.Config) -> bool:
@@ -205,14 +212,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = metafunc.fixturenames
     if "rig" not in names and "operation" not in names:
         return
+    from harness.rig_ids import rig_ids
+
     session = session_of(metafunc.config)
+    ids = rig_ids(session.rig_names)
     if "operation" in names:
         pairs = session.pairs
         metafunc.parametrize(
-            "rig,operation", pairs, indirect=True, ids=[f"{rig}-{name}" for rig, name in pairs]
+            "rig,operation", pairs, indirect=True, ids=[f"{ids[rig]}-{name}" for rig, name in pairs]
         )
     else:
-        metafunc.parametrize("rig", session.rig_names, indirect=True)
+        rigs = session.rig_names
+        metafunc.parametrize("rig", rigs, indirect=True, ids=[ids[rig] for rig in rigs])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
