@@ -1,0 +1,107 @@
+"""Boards on a serial port: opened for one command at a time, because several processes may share one.
+
+A port is opened exclusively (flock) by pyserial, and what an earlier command left unread is thrown away then.
+For a cut a second descriptor is opened beside it, which needs no lock: the cutter writes the bytes that were
+made beforehand.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import Field
+
+from harness.cutter import Action, Write
+from harness.hooks import ActuatorRequest
+from harness_rigs.power.descriptor import Descriptor
+from harness_rigs.power.faults import Unexpected, shown
+from harness_rigs.power.switch import Channel, RelayOptions
+
+ANSWER_S = 0.5
+CHATTER_MAX = 1024
+"""Bytes after which a port that never falls silent is no board of ours."""
+
+
+class SerialRelayOptions(RelayOptions):
+    """A relay of a board on a serial port."""
+
+    port: str = Field(pattern="^/dev/.")
+    """The node, best one that stays: /dev/serial/by-path/..., or by-id where the board has a serial."""
+    channel: int = Field(default=1, ge=1)
+
+
+def serial_channel(driver: str, options: SerialRelayOptions) -> str:
+    """A channel in words, by the device itself: several links lead to one."""
+    return f"{driver} {os.path.realpath(options.port)} channel {options.channel}"
+
+
+class SerialChannel(Channel):
+    """A channel of a board on a serial port."""
+
+    def __init__(self, request: ActuatorRequest, port: str, number: int, baud: int = 9600):
+        self._host, self._path, self._baud = request.host, request.host.root / port.lstrip("/"), baud
+        self.number = number
+        self.node = port
+        self.name = f"relay {number} of {port}"
+        self.board = f"board {os.path.realpath(self._path)}"
+        self._port: Any = None
+        self._struck: Descriptor | None = None
+
+    @abstractmethod
+    def command(self, active: bool) -> bytes:
+        """The bytes that switch it."""
+
+    def answered(self) -> None:
+        """Read what the board answers to `command`."""
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        self._port = self._host.open_serial(self._path, self._baud, ANSWER_S)
+        try:
+            yield
+        finally:
+            self._port.close()
+            self._port = None
+
+    def set(self, active: bool) -> None:
+        self.send(self.command(active))
+        self.answered()
+
+    def send(self, data: bytes) -> None:
+        self._port.write(data)
+        self._port.flush()
+
+    def receive(self, size: int) -> bytes:
+        """Exactly so many bytes.
+
+        :raises Unexpected: fewer come within the limit.
+        """
+        data: bytes = self._port.read(size)
+        if len(data) < size:
+            raise Unexpected(shown(data), f"{size} bytes within {ANSWER_S:g} s")
+        return data
+
+    def receive_until_quiet(self, first_s: float, quiet_s: float) -> bytes:
+        """Whatever comes until nothing has come for a while."""
+        self._port.timeout = first_s
+        data = bytearray()
+        while len(data) < CHATTER_MAX and (part := self._port.read(max(1, self._port.in_waiting))):
+            data += part
+            self._port.timeout = quiet_s
+        self._port.timeout = ANSWER_S
+        return bytes(data)
+
+    def strike(self, active: bool) -> Action | None:
+        self._struck = Descriptor(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        # Baud and framing stay as pyserial sets them for as long as somebody has the port open.
+        with self.opened():
+            return Write(self._struck.fd, self.command(active))
+
+    def struck(self) -> None:
+        if self._struck is not None:
+            self._struck.close()
+            self._struck = None

@@ -1,0 +1,223 @@
+"""A power switch made of one channel of a board: what every board's driver has in common.
+
+A driver's file knows its bytes (`Channel`). Here is what is the same for all: one at a time at a board, the
+state read back after switching, the time that the charge needs to decay, failures explained.
+"""
+
+from __future__ import annotations
+
+import gc
+import termios
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.cutter import Action
+from harness.errors import CallerError, RigError
+from harness.hooks import ActuatorRequest
+from harness.nodes import device_at
+from harness.rig import PowerSwitch
+from harness_rigs.power.faults import Unexpected, explain, place_of
+from harness_rigs.power.turns import Turn
+
+TURN_S = 10.0
+OFF_TIME_S = 1.0
+
+
+class SwitchOptions(BaseModel):
+    """What a bench may say of every switch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    off_time_s: float = Field(default=OFF_TIME_S, ge=0, le=60)
+    """How long the key stays without power at least, so that its charge is gone; `keyharness calibrate` says."""
+
+
+class RelayOptions(SwitchOptions):
+    """What a bench may say of a relay."""
+
+    normally: Literal["open", "closed"] = "open"
+    """The contact that the key hangs on: with "open" (NO) a cut is a release, which is quicker and bounces less."""
+
+    @property
+    def inverted(self) -> bool:
+        return self.normally == "closed"
+
+
+class Channel(ABC):
+    """One channel of a board. Its OSErrors and `Unexpected`s are explained by who uses it.
+
+    :ivar name: in words: "relay 1 of /dev/ttyUSB0".
+    :ivar board: what only one may speak to at a time, the same words for the same board.
+    :ivar number: which channel of the board.
+    :ivar node: what is opened, for messages.
+    """
+
+    name: str
+    board: str
+    number: int
+    node: str
+
+    @abstractmethod
+    def opened(self) -> AbstractContextManager[None]:
+        """The board, open for `set` and `read` while entered."""
+
+    @abstractmethod
+    def set(self, active: bool) -> None:
+        """Energise a relay or release it; give a port power or take it."""
+
+    @abstractmethod
+    def read(self) -> bool | None:
+        """What the board says of this channel; None if it cannot tell."""
+
+    def strike(self, active: bool) -> Action | None:
+        """`set` as one action of the cutter's process, None if that cannot be; the board is open for it."""
+        return None
+
+    def struck(self) -> None:  # noqa: B027 - most channels have nothing to put away
+        """The cutter has acted, or will not: close what `strike` opened."""
+
+
+class ChannelSwitch(PowerSwitch):
+    """A channel as a key's power switch.
+
+    :param inverted: the key has power while the channel is released.
+    :raises CallerError: another rig of this process has the same channel.
+    :raises RigError: the board does not answer.
+    """
+
+    def __init__(
+        self, request: ActuatorRequest, channel: Channel, *, off_time_s: float, inverted: bool = False
+    ):
+        self._channel, self._clock, self._inverted = channel, request.clock, inverted
+        self._off_time_us = round(off_time_s * 1e6)
+        self._off_at_us: int | None = None
+        self._switched = 0
+        self._rig, self._place = request.rig, place_of(request)
+        self.what = f"{self._place}: {channel.name}"
+        self._claim()
+        self._is_on = self._first_look(request)
+
+    @property
+    def is_on(self) -> bool:
+        return self._is_on
+
+    def on(self) -> None:
+        if not self._is_on:
+            self._stayed_off()
+            self._wait_off_time()
+        self._switch(True)
+
+    def off(self) -> None:
+        self._switch(False)
+        self._off_at_us = self._clock.now_us
+
+    def strike(self) -> Action | None:
+        with self._talking():
+            return self._channel.strike(self._inverted)
+
+    def struck(self) -> None:
+        self._channel.struck()
+        self._is_on = False
+        self._off_at_us = self._clock.now_us
+        self._switched += 1
+        with self._talking(), self._channel.opened():
+            self._confirm(False)
+
+    def _switch(self, on: bool) -> None:
+        with self._talking():
+            # What was opened for a cut that never came would stay open.
+            self._channel.struck()
+            with self._channel.opened():
+                self._switched += 1
+                self._channel.set(on != self._inverted)
+                self._is_on = on
+                self._confirm(on)
+
+    def _confirm(self, on: bool) -> None:
+        seen = self._channel.read()
+        if seen is not None and (seen != self._inverted) != on:
+            self._is_on = not on
+            raise RigError(
+                f"{self.what} did not switch",
+                found=f"the board says {_word(not on)}",
+                expected=_word(on),
+                mend="is that the right channel, and the only program that speaks to the board?",
+            )
+
+    def _stayed_off(self) -> None:
+        """:raises RigError: it says on, and we have not switched it on."""
+        with self._talking(), self._channel.opened():
+            seen = self._channel.read()
+        if seen is not None and seen != self._inverted:
+            self._is_on = True
+            raise RigError(
+                f"{self.what}: the power came back by itself",
+                found="the board says on",
+                expected="off, as it was left",
+                mend="another program switches it, or the kernel does: for a hub see docs/rigs-power.md",
+            )
+
+    def _wait_off_time(self) -> None:
+        if self._off_at_us is not None:
+            left_us = self._off_at_us + self._off_time_us - self._clock.now_us
+            if left_us > 0:
+                self._clock.wait_us(left_us)
+
+    def _first_look(self, request: ActuatorRequest) -> bool:
+        with self._talking(), self._channel.opened():
+            seen = self._channel.read()
+        if seen is not None:
+            return seen != self._inverted
+        # The board cannot tell. A key on its port has power; one without a known port usually has.
+        return request.port is None or device_at(request.host, request.port) is not None
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        try:
+            with Turn(self._channel.board, TURN_S):
+                yield
+        except Unexpected as error:
+            raise RigError(
+                self.what,
+                found=error.found,
+                expected=error.expected,
+                mend=error.mend
+                or "is that the board that the driver is for, and nobody else speaking to it?",
+            ) from None
+        except (OSError, termios.error) as error:
+            # termios has an error of its own, with the same two arguments.
+            failed = error if isinstance(error, OSError) else OSError(*error.args)
+            raise explain(failed, self.what, self._channel.node, self._switched) from None
+
+    def _claim(self) -> None:
+        """By the board itself: two names for it (a path, a serial) lead to one channel."""
+        if self._has_another_rig():
+            # A rig that nobody has any more may not have been collected yet.
+            gc.collect()
+        if other := self._has_another_rig():
+            raise CallerError(
+                self._place,
+                found=f"{self._channel.name}, which {other} has",
+                expected="a channel of its own",
+                mend="give one of them another channel",
+            )
+        _MADE.add(self)
+
+    def _has_another_rig(self) -> str | None:
+        mine = (self._channel.board, self._channel.number)
+        for other in set(_MADE):
+            if (other._channel.board, other._channel.number) == mine and other._rig != self._rig:
+                return other._place
+        return None
+
+
+_MADE: weakref.WeakSet[ChannelSwitch] = weakref.WeakSet()
+
+
+def _word(on: bool) -> str:
+    return "on" if on else "off"
