@@ -269,6 +269,8 @@ class Application:
     :param foreign: what the application holds that we did not make, in words; empty if nothing is found.
     :param marker: what a key without a serial was marked with, None if it was not; costs nothing.
     :param mark: marks an empty key, with the given mark or a new one, and returns it.
+    :param volatile: something that the application makes anew whenever it gets power, and shows without cost;
+        None if this key shows no such thing. Two boots differ in it, one boot does not.
     """
 
     name: str
@@ -280,6 +282,7 @@ class Application:
     foreign: Callable[[Rig], list[str]] | None = None
     marker: Callable[[Rig], str | None] | None = None
     mark: Callable[[Rig, str | None], str] | None = None
+    volatile: Callable[[Rig], str | None] | None = None
 
 
 @dataclass(frozen=True)
