@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import CallerError, HarnessFault, KeyFault, RigError
 from harness.judge import Breach, judge
-from harness.key import Law, Memory, Observation, Operation, new
+from harness.key import Item, Key, Law, Memory, Observation, Operation, new
 from harness.observe import observe
 from harness.rig import Rig, Vault
 from harness.twin.client_random import client_random
@@ -24,11 +24,22 @@ class Home:
     """What `go_home` left: what the host knows and, where states can be copied, the state to come back to.
 
     :ivar lasting: False if a clean restart already brings the factory's state back.
+    :ivar broken: what a clean restart alone already breaks, and with which campaigns can do without.
     """
 
     memory: Memory
     state: Any
     lasting: bool = True
+    broken: tuple[Breach, ...] = ()
+
+    def watched(self, key: Key, operation: Operation) -> tuple[Item, ...]:
+        """What is observed after each cut into an operation.
+
+        A counter that goes back whenever the key is switched on would be found again in every cut and hide
+        nothing but itself: it is found once, by the test of clean restarts.
+        """
+        broken = {breach.item for breach in self.broken}
+        return tuple(item for item in (*key.items, *operation.items) if item.name not in broken)
 
 
 def seeded(rig: Rig, *purpose: object) -> AbstractContextManager[None]:
@@ -47,9 +58,10 @@ def require_expendable(rig: Rig) -> None:
         )
 
 
-def interrupt(rig: Rig, act: Callable[[], None]) -> None:
+def interrupt(rig: Rig, act: Callable[[], None], *, at: float = 0.5, recovering: bool = True) -> None:
     """Leave the key as a power cut about half-way through `act` does, with something to recover; off.
 
+    :param at: how far it gets. :param recovering: False to take the instant as it is.
     :raises HarnessFault: `act` writes nothing.
     """
     glass = rig.glass
@@ -58,12 +70,12 @@ def interrupt(rig: Rig, act: Callable[[], None]) -> None:
     trace = glass.record(act)
     if not trace.ops:
         raise HarnessFault("an operation was to be interrupted and writes nothing")
-    middle = len(trace.ops) // 2
+    middle = min(int(len(trace.ops) * at), len(trace.ops) - 1)
     # A boot that writes nothing would show nothing: take the first instant after which it recovers.
     for number in [*range(middle, len(trace.ops)), *range(middle)]:
         ((_, state),) = images(trace, [cut_at(trace, f"op{number + 1}.before", 0)])
         glass.restore(state)
-        if glass.record(rig.power.on).ops:
+        if not recovering or glass.record(rig.power.on).ops:
             break
     glass.restore(state)
 
@@ -92,7 +104,7 @@ def go_home(rig: Rig, known: Memory | None = None) -> Home:
     restart = _Restart(rig, memory)
     lasting = restart.check()
     rig.power.off()
-    home = Home(memory, live.snapshot(), lasting)
+    home = Home(memory, live.snapshot(), lasting, restart.broken)
     if lasting and blank is not None:
         restart.check_copies(live, blank)
         live.restore(home.state)
@@ -106,6 +118,7 @@ class _Restart:
         self._rig, self._memory = rig, memory
         self._items = [item for item in rig.key.items if not item.after_replug or item.law is Law.RISING]
         self._before = self._look()
+        self.broken: tuple[Breach, ...] = ()
 
     def _look(self) -> Observation:
         seen = observe(self._rig, self._items, self._memory, self._memory)
@@ -134,16 +147,18 @@ class _Restart:
     def check(self) -> bool:
         """Is what was laid down still there after a clean restart? False if nothing is: the key is blank then.
 
-        :raises KeyFault: a part of it is gone, or a counter went back.
+        A counter that went back is kept in `broken`.
+
+        :raises KeyFault: a part of it is gone.
         """
         rig = self._rig
         rig.power.off()
         breaches = self._breaches()
-        if not breaches:
+        if all(breach.law == Law.RISING.value for breach in breaches):
+            self.broken = breaches
             return True
         blank = [application.blank for application in rig.key.applications if application.blank]
-        lost = any(breach.law != Law.RISING.value for breach in breaches)
-        if lost and blank and all(is_blank(rig) for is_blank in blank):
+        if blank and all(is_blank(rig) for is_blank in blank):
             rig.remark = FORGETFUL
             return False
         rig.power.off()
@@ -152,6 +167,11 @@ class _Restart:
             found="; ".join(f"{breach.outcome}: {breach.text}" for breach in breaches),
             expected="everything as it was before the restart",
         )
+
+    def breaches(self) -> tuple[Breach, ...]:
+        """What a clean restart breaks; the key is on afterwards."""
+        self._rig.power.off()
+        return self._breaches()
 
     def check_copies(self, vault: Vault, blank: Any) -> None:
         """Does the key become another when its earlier state is put back?
@@ -168,6 +188,20 @@ class _Restart:
                 expected="all of its state in files of the working directory",
                 mend="give it {state} where its command or its environment says where state is kept",
             )
+
+
+def restart_breaches(rig: Rig, home: Home) -> tuple[Breach, ...]:
+    """What of the home state a clean restart breaks, with nothing cut at all; the key is off afterwards."""
+    if home.broken:
+        return home.broken
+    if rig.vault is not None and home.state is not None:
+        rig.vault.restore(home.state)
+    rig.power.on()
+    rig.wait_until_up()
+    with seeded(rig, "restart"):
+        breaches = _Restart(rig, home.memory.copy()).breaches()
+    rig.power.off()
+    return breaches
 
 
 def missing(rig: Rig, home: Home, operation: Operation) -> str | None:
