@@ -117,12 +117,16 @@ class Budget:
             self._prepaid[what] += block
         self._prepaid[what] -= amount
 
+    def note(self, what: str, amount: int, why: str) -> None:
+        """It has been spent, granted or not: what had to be done to leave a rig as it was."""
+        with self._ledger.writing() as at:
+            at.execute(self._ledger.tables.spent.insert(), [self._row(what, amount, why)])
+
     def believe(self, what: str, at_least: int, why: str) -> None:
         """The key's own counter says that at least so much is gone: the ledger follows it."""
         missing = at_least - self.spent(what)
         if missing > 0:
-            with self._ledger.writing() as at:
-                at.execute(self._ledger.tables.spent.insert(), [self._row(what, missing, why)])
+            self.note(what, missing, why)
 
     def pin_tries_of_key(self, left: int, full: int) -> None:
         """Before a PIN is tried: what the key says of its counter decides.

@@ -82,7 +82,8 @@ class Custody:
         if not write:
             if port is not None and taken.log is not None:
                 taken.power = rig.power
-                rig.power = LoggedSwitch(rig.power, taken.log, self._unproved(taken, port))
+                budget_of = self._unproved(taken, port)
+                rig.power = self._logged(rig.power, taken.log, budget_of)
             return
         was_on = rig.power.is_on
         if why := bring_up(rig):
@@ -112,14 +113,17 @@ class Custody:
         budget = Budget(ledger, rig.identity, rig.evidence_kind, rig.name, settings.budget)
         taken.budget = budget
         taken.power = rig.power
-        rig.power = LoggedSwitch(rig.power, taken.log, lambda: self._switching(budget))
+        rig.power = self._logged(rig.power, taken.log, lambda: budget)
+        if not was_on:
+            # The boot in which it was asked who it is.
+            _boot(budget)
         taken.key, rig.key = rig.key, spending(rig.key, budget)
 
-    def _unproved(self, taken: _Taken, port: str) -> Callable[[], None]:
-        """What switching spends where nobody has asked the key who it is: that of the key that belongs there."""
+    def _unproved(self, taken: _Taken, port: str) -> Callable[[], Budget]:
+        """Whose switching is paid where nobody has asked the key who it is: the key's that belongs there."""
         settings = self._bench.settings(taken.rig.name)
 
-        def spend() -> None:
+        def budget() -> Budget:
             if taken.budget is None:
                 from harness.budget import Budget
 
@@ -128,13 +132,18 @@ class Custody:
                 with ledger.writing() as at:
                     ledger.note_key(at, key, kind, taken.rig.key.name)
                 taken.budget = Budget(ledger, key, kind, taken.rig.name, settings.budget)
-            self._switching(taken.budget)
+            return taken.budget
 
-        return spend
+        return budget
 
-    def _switching(self, budget: Budget) -> None:
-        budget.draw("relay_operations", 1, "power off")
-        budget.draw("erases", budget.grants.erases_per_boot, "the boot that follows")
+    @staticmethod
+    def _logged(switch: PowerSwitch, log: PowerLog, budget: Callable[[], Budget]) -> PowerSwitch:
+        return LoggedSwitch(
+            switch,
+            log,
+            lambda: budget().draw("relay_operations", 1, "power off"),
+            lambda: _boot(budget()),
+        )
 
     def _open_ledger(self) -> Ledger:
         if self._ledger is None:
@@ -180,18 +189,34 @@ class Custody:
             self._ledger = None
 
     def _let_go(self, taken: _Taken) -> None:
+        # Giving back is not to fail for want of a budget: it is done, and counted afterwards.
+        if taken.power is not None:
+            taken.rig.power = taken.power
+        if taken.key is not None:
+            taken.rig.key = taken.key
         try:
             if taken.log is not None:
+                was_on = taken.rig.power.is_on
                 taken.log.give_back(taken.rig)
+                if taken.budget is not None and taken.rig.power.is_on != was_on:
+                    _count(taken.budget, on=not was_on)
             if taken.budget is not None:
                 taken.budget.close()
         finally:
-            if taken.key is not None:
-                taken.rig.key = taken.key
-            if taken.power is not None:
-                taken.rig.power = taken.power
             if taken.lock is not None:
                 taken.lock.release()
+
+
+def _boot(budget: Budget) -> None:
+    budget.draw("erases", budget.grants.erases_per_boot, "a boot")
+
+
+def _count(budget: Budget, *, on: bool) -> None:
+    """The power has been put back."""
+    if on:
+        budget.note("erases", budget.grants.erases_per_boot, "given back on")
+    else:
+        budget.note("relay_operations", 1, "given back off")
 
 
 class _Taken:

@@ -12,10 +12,14 @@ import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.durable import read_json, write_durably
 from harness.ledger import now, state_dir
 from harness.rig import PowerSwitch, Rig
+
+if TYPE_CHECKING:
+    from harness.cutter import Action
 
 
 class PowerLog:
@@ -80,13 +84,22 @@ class PowerLog:
 
 
 class LoggedSwitch(PowerSwitch):
-    """A switch whose every switching is written ahead.
+    """A switch whose every switching is written ahead and paid for, whoever does it: this process or the cutter's.
 
-    :param before_off: called before the power is taken away: spends a relay's operations, for one.
+    :param before_off: called before the power is taken away: spends a relay's operation.
+    :param before_on: called before it is given: spends what a boot costs.
     """
 
-    def __init__(self, switch: PowerSwitch, log: PowerLog, before_off: Callable[[], None]):
-        self._switch, self._log, self._before_off = switch, log, before_off
+    def __init__(
+        self,
+        switch: PowerSwitch,
+        log: PowerLog,
+        before_off: Callable[[], None],
+        before_on: Callable[[], None],
+    ):
+        self._switch, self._log = switch, log
+        self._before_off, self._before_on = before_off, before_on
+        self._off_is_paid = False
 
     @property
     def is_on(self) -> bool:
@@ -94,18 +107,37 @@ class LoggedSwitch(PowerSwitch):
 
     def on(self) -> None:
         if not self._switch.is_on:
+            self._before_on()
             self._log.switching(True)
         self._switch.on()
 
     def off(self) -> None:
         if self._switch.is_on:
-            self._before_off()
-            self._log.switching(False)
+            self._pay_off()
         self._switch.off()
+        self._off_is_paid = False
 
     def cycle(self) -> None:
-        self._before_off()
-        self._log.switching(False)
+        if self._switch.is_on:
+            self._pay_off()
+        self._before_on()
         # The driver's own cycle knows how long this rig needs to lose its charge.
         self._switch.cycle()
+        self._off_is_paid = False
         self._log.switching(True)
+
+    def strike(self) -> Action | None:
+        """Paid and written ahead now: later the cutter waits for nobody. A strike that is called off pays for
+        whatever takes the power away instead."""
+        self._pay_off()
+        return self._switch.strike()
+
+    def struck(self) -> None:
+        self._off_is_paid = False
+        self._switch.struck()
+
+    def _pay_off(self) -> None:
+        if not self._off_is_paid:
+            self._before_off()
+            self._off_is_paid = True
+        self._log.switching(False)

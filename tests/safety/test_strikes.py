@@ -1,0 +1,147 @@
+"""Whoever takes the power away, it is paid for and written down before: this process, or the cutter's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness.budget import Budget, BudgetExhausted, Grants
+from harness.cutter import Cutter, Write
+from harness.ledger import Ledger
+from harness.powerlog import LoggedSwitch, PowerLog
+from harness.rig import PowerSwitch
+
+
+class Relay(PowerSwitch):
+    """A relay that is told by bytes what to do, as one on a serial line is; `wire` is where they arrive."""
+
+    def __init__(self):
+        self.wire, self.line = os.pipe()
+        self.position = True
+
+    @property
+    def is_on(self):
+        return self.position
+
+    def on(self):
+        os.write(self.line, b"1")
+        self.position = True
+
+    def off(self):
+        os.write(self.line, b"0")
+        self.position = False
+
+    def strike(self):
+        return Write(self.line, b"0")
+
+    def struck(self):
+        self.position = False
+
+
+@pytest.fixture
+def budget(own_state):
+    with Ledger() as ledger:
+        yield Budget(ledger, "uuid:1", "hardware", "rig", Grants(relay_operations=3, erases=100))
+
+
+@pytest.fixture
+def relay():
+    return Relay()
+
+
+@pytest.fixture
+def switch(relay, budget):
+    log = PowerLog("port 1")
+    log.take(SimpleNamespace(power=relay))
+    return LoggedSwitch(
+        relay,
+        log,
+        lambda: budget.draw("relay_operations", 1, "off"),
+        lambda: budget.draw("erases", 1, "a boot"),
+    )
+
+
+def spent(budget):
+    """What is really gone, without what is only reserved."""
+    reserved = budget.spent("relay_operations"), budget.spent("erases")
+    budget.close()
+    exact = budget.spent("relay_operations"), budget.spent("erases")
+    assert reserved >= exact
+    return exact
+
+
+def test_a_strike_costs_what_a_switch_costs(switch, relay, budget):
+    cutter = Cutter()
+    try:
+        action = switch.strike()
+        assert budget.spent("relay_operations") >= 1, "before it is armed"
+        cutter.arm(time.monotonic_ns(), action)
+        assert cutter.collect().error == 0
+    finally:
+        cutter.close()
+    assert os.read(relay.wire, 10) == b"0"
+    switch.struck()
+    assert not switch.is_on
+    switch.off()
+    switch.on()
+    assert spent(budget) == (1, 1)
+
+
+def test_a_strike_that_is_called_off_is_not_paid_twice(switch, budget):
+    switch.strike()
+    switch.strike()
+    switch.off()
+    switch.on()
+    switch.off()
+    assert spent(budget) == (2, 1)
+
+
+def test_without_a_grant_nothing_is_armed(switch, relay, budget):
+    for _ in range(3):
+        switch.off()
+        switch.on()
+    with pytest.raises(BudgetExhausted, match="relay_operations"):
+        switch.strike()
+    with pytest.raises(BudgetExhausted, match="relay_operations"):
+        switch.cycle()
+    assert switch.is_on
+    assert os.read(relay.wire, 100) == b"010101", "nothing was switched that was not paid for"
+
+
+def test_a_cycle_is_one_release_and_one_boot(switch, budget):
+    switch.cycle()
+    assert spent(budget) == (1, 1)
+    switch.off()
+    switch.cycle()
+    assert spent(budget) == (2, 2), "the relay was released already"
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from types import SimpleNamespace
+from test_strikes import Relay
+from harness.powerlog import LoggedSwitch, PowerLog
+relay = Relay()
+log = PowerLog("port 1")
+log.take(SimpleNamespace(power=relay))
+LoggedSwitch(relay, log, lambda: None, lambda: None).strike()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_who_is_killed_with_a_cut_armed_leaves_word_of_it(own_state):
+    done = subprocess.run([sys.executable, "-c", KILLED, Path(__file__).parent], check=False)
+    assert done.returncode == -signal.SIGKILL
+    log, relay = PowerLog("port 1"), Relay()
+    relay.off()
+    assert log.left_behind
+    assert log.take(SimpleNamespace(power=relay))
+    assert relay.is_on, "put back as it was"
