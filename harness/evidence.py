@@ -28,6 +28,20 @@ def replay_id(rig: str, operation: str, seed: int, cut: str, fingerprint: str) -
     return f"{REPLAY_PREFIX}:{rig}/{operation}:{seed}:{cut}:{fingerprint[:6]}"
 
 
+COVERING = ("exhaustive", "cover")
+"""The streams whose cuts say something of all instants; the others were aimed."""
+
+
+def is_covering(row: Mapping[str, Any]) -> bool:
+    """Does a row say something of all instants? A missed cut does not, nor the clean restart of a live run."""
+    planned = row["planned"]
+    return (
+        row["stream"] in COVERING
+        and row["outcome"] != "missed"
+        and not (row["stream"] == "cover" and planned.get("marker") == "end")
+    )
+
+
 def line(row: Mapping[str, Any]) -> str:
     """A row as it stands in a file: sorted keys, no spaces, so that equal rows are equal bytes."""
     return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"

@@ -11,10 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
+from harness.allowance import USUAL
 from harness.campaign import Campaign
 from harness.errors import CallerError, one_of
 from harness.hooks import Suite
-from harness.live import DEFAULT_CUTS
 from harness.rundir import new_run_name
 from harness.session import Session, Wanted
 
@@ -140,7 +140,7 @@ class Launch:
         operation = rig.key.operations[name]
         if rig.glass is None:
             planned = session.cuts_for(rig_name, name)
-            planned = DEFAULT_CUTS if planned is None else planned
+            planned = USUAL.cuts if planned is None else planned
             return planned, operation.cost.touches * planned, operation.cost.erases * planned
         campaign = Campaign(rig, operation, session.home(rig_name), cuts=session.cuts_for(rig_name, name))
         campaign.prepare()

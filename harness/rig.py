@@ -109,6 +109,13 @@ class LiveCutter(ABC):
     def arm(self, at_us: int) -> None:
         """Cut at an instant of the rig's clock; at once if it has passed. The key must be on."""
 
+    def arm_boot(self, offset_us: int) -> bool:
+        """Cut so long after the key is next given power, in its boot; False if this cutter has to be told when.
+
+        The key must be off. `collect` as after `arm`.
+        """
+        return False
+
     @abstractmethod
     def collect(self) -> Shot:
         """Wait until the armed cut has fired and the key is gone."""

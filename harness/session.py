@@ -16,7 +16,7 @@ from harness.campaign import Campaign
 from harness.custody import Custody
 from harness.discovery import Plugins, discover
 from harness.errors import CallerError, KeyharnessError, one_of
-from harness.evidence import Row
+from harness.evidence import Row, is_covering
 from harness.home import Home, go_home, missing_of, seeded
 from harness.live import LiveCampaign
 from harness.rig import Rig
@@ -217,7 +217,7 @@ class Session:
 def campaign_row(result: Result) -> Row:
     """A line of operations.jsonl."""
     judged = len(result.rows)
-    covering = sum(1 for row in result.rows if row["stream"] in ("exhaustive", "cover"))
+    covering = sum(1 for row in result.rows if is_covering(row))
     return {
         "rig": result.rig.name,
         "operation": result.operation.name,

@@ -11,19 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.evidence import Row, replay_id
-from harness.judge import Breach, Judgement, judge, stuck
+from harness.evidence import Judged, Row, replay_id
+from harness.judge import STUCK_ITEM, Breach, Judgement, judge, stuck
 from harness.key import Item, Law, Memory, Observation, Operation, Outcome, Severity, World
 from harness.observe import Seen
 from harness.rig import Rig
 
 if TYPE_CHECKING:
+    from harness.allowance import Goal
     from harness.twin.record import Trace
 
 PLAN_VERSION = 1
 """Part of a replay id's check: raise it when the meaning of a cut's label changes."""
-COVERING = ("exhaustive", "cover")
-"""The streams whose cuts say something of all instants; the others were aimed."""
 
 
 def fingerprint(rig: Rig) -> str:
@@ -35,7 +34,11 @@ def fingerprint(rig: Rig) -> str:
 
 @dataclass
 class Finding:
-    """Equal violations of one campaign, counted."""
+    """Equal violations of one campaign, counted.
+
+    :ivar again: whether it comes back (`harness.aftercare.told`); None if that was not tried.
+    :ivar narrowest: between which instants it lies (`harness.places`); None where instants are not chosen.
+    """
 
     severity: Severity
     item: str
@@ -46,6 +49,8 @@ class Finding:
     where: str
     count: int = 0
     covering: int = 0
+    again: dict[str, Any] | None = None
+    narrowest: dict[str, Any] | None = None
 
 
 @dataclass
@@ -57,6 +62,8 @@ class Result:
         cannot be said.
     :ivar window_ms: the narrowest window that would have been hit with 95 %, wherever it lay.
     :ivar timing: how long things took, by name, as {"p50", ...}; empty on twins.
+    :ivar goal: what was to be proved; None if nothing particular.
+    :ivar marks: (name, when) of what is seen on the transport, where there is no trace.
     """
 
     operation: Operation
@@ -76,6 +83,8 @@ class Result:
     bound: dict[str, float] | None = None
     window_ms: float | None = None
     timing: dict[str, Any] = field(default_factory=dict)
+    goal: Goal | None = None
+    marks: list[tuple[str, int]] = field(default_factory=list)
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -88,16 +97,21 @@ class Result:
     def count(self, breaches: Sequence[Breach], row: Row, where: str, *, covering: bool) -> None:
         """Count what a row violated; `where` is its place in words."""
         for breach in breaches:
-            for finding in self.findings:
-                if (finding.item, finding.outcome) == (breach.item, breach.outcome):
-                    break
-            else:
+            finding = self.finding(breach)
+            if finding is None:
                 finding = Finding(
                     breach.severity, breach.item, breach.law, breach.outcome, breach.text, row["id"], where
                 )
                 self.findings.append(finding)
             finding.count += 1
             finding.covering += covering
+
+    def finding(self, breach: Breach) -> Finding | None:
+        """What a breach was counted as."""
+        for finding in self.findings:
+            if (finding.item, finding.outcome) == (breach.item, breach.outcome):
+                return finding
+        return None
 
 
 @dataclass(frozen=True)
@@ -199,3 +213,36 @@ def evidence(rig: Rig, operation: Operation, label: str, check: str, verdict: Ju
         "seed": rig.seed,
         **more,
     }
+
+
+def noted(breaches: Sequence[Breach]) -> Row:
+    """Breaches as a journal's note keeps them; empty if there are none."""
+    if not breaches:
+        return {}
+    return {"breaches": [[b.item, b.law, b.outcome, b.severity, b.text] for b in breaches]}
+
+
+def breaches_of(judged: Judged) -> list[Breach]:
+    """The breaches in a note."""
+    return [
+        Breach(item, law, Outcome(outcome), Severity(severity), text)
+        for item, law, outcome, severity, text in judged.note.get("breaches", ())
+    ]
+
+
+def with_deaths(verdict: Judgement, deaths: Sequence[str], unanswered: bool) -> Judgement:
+    """A judgement of a key that also ended by itself, which no key may.
+
+    :param unanswered: whether an item got no answer.
+    """
+    how = "; ".join(deaths)
+    if unanswered and any(death.startswith("hung") for death in deaths):
+        # What it did not answer is neither lost nor kept: it hangs.
+        breach = Breach(STUCK_ITEM, "answers", Outcome.STUCK, Severity.S1, f"the key {how}")
+        return Judgement(Outcome.STUCK, verdict.world, (breach,), verdict.changed)
+    if deaths and not verdict.breaches:
+        # It came back with nothing lost, and yet a key must not fall over.
+        text = f"the key {how}, and nobody had cut"
+        breach = Breach(STUCK_ITEM, "answers", Outcome.STUCK, Severity.S2, text)
+        return Judgement(verdict.outcome, verdict.world, (breach,), verdict.changed)
+    return verdict

@@ -123,6 +123,7 @@ class EmulatorRig(Rig):
         self.boots += 1
         self.lost_us = None
         self.finger.process = self.process
+        self._cutter.power_came()
         self._why_not_up = self._get_ready(self.process, link_socket)
         self.boot_us += self.clock.now_us - began_us
         if self._why_not_up is None:

@@ -63,6 +63,7 @@ class ProcessCutter(LiveCutter):
         self._rig = rig
         self._cutter: Cutter | None = None
         self._target: Process | None = None
+        self._boot_offset_us: int | None = None
 
     def _started(self) -> Cutter:
         if self._cutter is None:
@@ -78,11 +79,27 @@ class ProcessCutter(LiveCutter):
         assert self._target is not None, "the key is off"
         self._started().arm(at_us * 1000, Kill(self._target.pidfd))
 
+    def arm_boot(self, offset_us: int) -> bool:
+        self._started()
+        self._boot_offset_us = offset_us
+        return True
+
+    def power_came(self) -> None:
+        """The process has been started."""
+        offset_us, self._boot_offset_us = self._boot_offset_us, None
+        if offset_us is not None:
+            self.arm(self._rig.clock.now_us + offset_us)
+
     def collect(self) -> Shot:
         assert self._cutter is not None
+        if self._boot_offset_us is not None:
+            # It was never given power, so there was nothing to take.
+            self._boot_offset_us = None
+            return Shot(None, 0.0, None, False)
         return self._shot(self._cutter.collect())
 
     def disarm(self) -> Shot | None:
+        self._boot_offset_us = None
         fired = self._cutter.disarm() if self._cutter is not None else None
         return self._shot(fired) if fired is not None else None
 
