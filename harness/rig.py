@@ -214,6 +214,8 @@ class Rig(ABC):
     shared: str | None = None
     """What only one process may use at a time (a port, a directory); None for a rig that is this process's own,
     and on hardware for the rig by its name."""
+    wiring: str = ""
+    """How it is powered and reached, in words that stay the same for as long as the bench says the same."""
     identity: str | None = None
     """The key that custody has proved to be on it: "uuid:...", "serial:...", "marker:..."."""
     remark: str = ""
