@@ -110,6 +110,12 @@ class Host:
             raise
         return link
 
+    log_commands: tuple[tuple[str, ...], ...] = (
+        ("dmesg", "--follow-new"),
+        ("journalctl", "--dmesg", "--follow", "--lines=0", "--output=short-monotonic"),
+    )
+    """What prints the kernel's lines as they come, where /dev/kmsg may not be read."""
+
     def open_kernel_log(self) -> int:
         """A descriptor that gives one record of /dev/kmsg a read, from now on; reading does not wait.
 

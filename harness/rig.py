@@ -7,7 +7,7 @@ port, a feature report handle). Whoever uses one does not know whether hidraw, a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +104,9 @@ class LiveCutter(ABC):
     @abstractmethod
     def realtime(self) -> bool:
         """Is it scheduled so that nobody interrupts it?"""
+
+    def prepare(self) -> None:  # noqa: B027 - most have nothing that takes time
+        """Do beforehand what the next `arm` would lose time with. The key must be on."""
 
     @abstractmethod
     def arm(self, at_us: int) -> None:
@@ -239,6 +242,17 @@ class Rig(ABC):
     def take_deaths(self) -> list[str]:
         """How the key has ended by itself since this was last asked, in words; nothing that we did."""
         return []
+
+    def take_log(self) -> list[str]:
+        """What the host's kernel has said about its port since this was last asked; nothing on other rigs."""
+        return []
+
+    @property
+    def plugs(self) -> Mapping[str, int] | None:
+        """How often it was enumerated ("plugs"), and the errors among these ("-71", "-110") since the rig was
+        made; None where nobody counts that.
+        """
+        return None
 
     @property
     def face(self) -> str:

@@ -91,6 +91,8 @@ class Run:
             for picture in pictures.draw(self.dir.path, row, result.rows, trace_row(result)):
                 labels.attach_picture(picture, picture.stem.rpartition(".")[2])
         labels.attach_evidence(result.rows)
+        for text in result.kernel_lines:
+            labels.attach_text(text, "kernel log")
         for finding in row["findings"]:
             labels.attach_replay(finding["first"], self._bench)
         if row["findings"]:

@@ -68,6 +68,10 @@ class RunDir:
         beside.write_text(line(row), encoding="utf-8")
         beside.replace(path)
 
+    def kernel_log(self, rig: str, operation: str) -> Path:
+        """Where the kernel's lines about a rig's port are kept during one campaign."""
+        return self.path / "logs" / f"{rig}.{slug(operation)}.kernel.log"
+
     def note_case(self, row: Mapping[str, Any]) -> None:
         with (self.path / "results.jsonl").open("a", encoding="utf-8") as file:
             file.write(line(row))

@@ -19,6 +19,7 @@ from harness.errors import CallerError, KeyharnessError, one_of
 from harness.evidence import Row, is_covering
 from harness.home import Home, go_home, missing_of, seeded
 from harness.live import LiveCampaign
+from harness.portlog import PortLog
 from harness.rig import Rig
 from harness.rundir import RunDir
 from harness.verdicts import Result
@@ -185,6 +186,7 @@ class Session:
     ) -> Result:
         """Run one campaign, journalling as it goes; what was done is on disk however it ends."""
         rig = self.rig(rig_name)
+        port_log = PortLog(rig, run.kernel_log(rig_name, operation))
         with run.journal(rig_name, operation) as journal:
             kind = LiveCampaign if rig.glass is None else Campaign
             campaign = kind(
@@ -196,7 +198,7 @@ class Session:
                 on_progress=(lambda done, total: progress(rig_name, operation, done, total))
                 if progress
                 else None,
-                on_judged=journal.keep,
+                on_judged=port_log.keeping(journal.keep),
                 earlier=journal.kept,
             )
             try:
@@ -204,6 +206,7 @@ class Session:
             finally:
                 result = getattr(campaign, "result", None)
                 if result is not None and result.rows:
+                    result.plugs, result.kernel_lines = port_log.plugs(), port_log.failed
                     run.note_campaign(rig_name, operation, campaign_row(result))
                     if result.trace is not None:
                         run.write_trace(rig_name, operation, trace_row(result))
@@ -233,6 +236,7 @@ def campaign_row(result: Result) -> Row:
         "bound": result.bound,
         "window_ms": result.window_ms,
         "timing": result.timing,
+        "plugs": result.plugs,
         "live_checked": result.live_checked,
         "duration_s": round(result.duration_s, 3),
         "observe_s": round(result.observe_s, 3),

@@ -21,6 +21,7 @@ from harness.clock import MonotonicClock
 from harness.errors import CallerError, KeyharnessError, RigError
 from harness.hooks import ActuatorRequest, Driver, RigRequest
 from harness.host import Host, here
+from harness.kernel_log import KernelLog
 from harness.key import Face
 from harness.locks import Lock
 from harness.nodes import UsbDevice, device_at, port_folder
@@ -69,7 +70,6 @@ class Switch(PowerSwitch):
 
     def struck(self) -> None:
         self._rig.actuator.struck()
-        self._rig.power_went()
 
 
 class UsbTransports(Transports):
@@ -157,6 +157,7 @@ class UsbRig(Rig):
         self._open: list[Any] = []
         self._deaths: list[str] = []
         self._firmware: str | None = None
+        self._log: KernelLog | None = None
         self._cutter = UsbCutter(self)
 
     def _actuator_request(self, options: Any) -> ActuatorRequest:
@@ -343,6 +344,15 @@ class UsbRig(Rig):
         deaths, self._deaths = self._deaths, []
         return deaths
 
+    def take_log(self) -> list[str]:
+        if self._log is None:
+            self._log = KernelLog(self.host, self.port)
+        return self._log.take()
+
+    @property
+    def plugs(self) -> Mapping[str, int] | None:
+        return self._log.tally.row() if self._log is not None else None
+
     # What a report says of it.
 
     @property
@@ -389,6 +399,8 @@ class UsbRig(Rig):
         if threading.current_thread() is threading.main_thread():
             self._close_nodes()
         self._cutter.close()
+        if self._log is not None:
+            self._log.close()
 
 
 def _release(device: UsbDevice) -> str:

@@ -100,7 +100,8 @@ class UsbCutter(LiveCutter):
             self._own = _OwnCut(self._rig.actuator, at_us)
 
     def arm_boot(self, offset_us: int) -> bool:
-        self.prepare()
+        # The strike itself is made when the power has come: switching on closes what it had opened before.
+        self._started()
         self._boot_offset_us = offset_us
         return True
 
@@ -134,8 +135,8 @@ class UsbCutter(LiveCutter):
 
     def _shot(self, fired_us: int, error: int = 0) -> Shot:
         rig = self._rig
-        self.forget()
         if error:
+            self.forget()
             raise RigError(
                 f'rig "{rig.name}": its power could not be cut',
                 found=os.strerror(error),
@@ -144,6 +145,7 @@ class UsbCutter(LiveCutter):
             )
         left_us = rig.left_us
         rig.power.struck()
+        rig.power_went()
         lost_us = rig.see_it_go()
         if left_us is not None and left_us < fired_us:
             # It went before, and nobody had cut.
