@@ -12,6 +12,7 @@ from harness.rig import Rig
 from harness_fido2 import management, ownership, settings, u2f
 from harness_fido2.client import CANARY_RP, Fido, fido_memory, lacks, pin_for
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
+from harness_fido2.volatile import volatile
 
 NEW_RP = "new.keyharness.example"
 
@@ -287,4 +288,5 @@ FIDO2 = Application(
     foreign=ownership.foreign,
     marker=ownership.marker,
     mark=ownership.mark,
+    volatile=volatile,
 )
