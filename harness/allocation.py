@@ -46,6 +46,7 @@ class Allocation:
         # A remainder that does not go round equally is given where outcomes are new.
         self.share = max(int(budget * equally) // len(self._arms), min(floor, budget // len(self._arms)))
         self._given: Counter[str] = Counter()
+        self._closed: set[str] = set()
 
     @property
     def left(self) -> int:
@@ -53,12 +54,22 @@ class Allocation:
 
     def next(self) -> str | None:
         """The operation that the next cut goes to; None once the budget is spent."""
-        if self.left <= 0:
+        open_ = [name for name in self._arms if name not in self._closed]
+        if self.left <= 0 or not open_:
             return None
-        poorest = min(self._arms, key=lambda name: self._given[name])
-        name = poorest if self._given[poorest] < self.share else max(self._arms, key=self.novelty)
+        poorest = min(open_, key=lambda name: self._given[name])
+        name = poorest if self._given[poorest] < self.share else max(open_, key=self.novelty)
         self._given[name] += 1
         return name
+
+    def begin(self, operation: str, cuts: int) -> None:
+        """So many cuts were given to an operation otherwise."""
+        self._given[operation] += cuts
+
+    def close(self, operation: str, unspent: int = 0) -> None:
+        """An operation has no more to be cut; so many of its cuts are left for the others."""
+        self._closed.add(operation)
+        self._given[operation] -= unspent
 
     def tell(self, operation: str, outcome: str) -> None:
         """What a cut into an operation led to."""

@@ -9,68 +9,43 @@ sample is cut live and must leave the computed image, byte for byte.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
-from harness.errors import CallerError, HarnessFault, KeyFault
-from harness.evidence import Judged, Row, replay_id
-from harness.home import Home, require_expendable, seeded
-from harness.judge import Breach, Judgement, find_world, matches, stuck
-from harness.key import Item, Memory, Operation, Outcome, Severity
-from harness.observe import Seen, observe
+from harness.allowance import Allowance
+from harness.errors import CallerError, HarnessFault
+from harness.evidence import Judged, Row, is_covering, replay_id
+from harness.home import Home, seeded
+from harness.judge import Breach, Judgement, find_world, stuck
+from harness.key import Operation
+from harness.observe import observe
 from harness.pool import Died, Pool
-from harness.rig import GlassBox, Rig
-from harness.seeds import unit
+from harness.recording import UNCUT as UNCUT
+from harness.recording import Recording
+from harness.recording import UncutFault as UncutFault
+from harness.rig import Rig
+from harness.targets import Earlier, Look, Target, evenly, spread, where
 from harness.twin.record import Cut, Trace, all_cuts, cut_at, images
-from harness.twin.state import BoardState
-from harness.verdicts import Question, Result, evidence, fingerprint
+from harness.verdicts import Result, breaches_of, evidence, noted
 
 LIVE_CHECKS = 3
 NESTED_STATES = 3
 BATCH = 64
+"""So many rows are written at once; and under a budget in time, so many cuts are begun at once."""
 
 Progress = Callable[[int, int], None]
+Looks = dict[bytes, Look | Died | Earlier]
+"""What was seen of an image, by its digest."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """What one image was found to be: the observation, and a second one after a completing act."""
-
-    seen: Seen
-    completed: Seen | None
-    boot_ops: int
-
-    @property
-    def writes(self) -> bool:
-        """Does the boot after the cut write, so that it may be cut as well?"""
-        return bool(self.boot_ops) and not self.seen.stuck
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """What is still known of an image that was judged before the run was taken up again."""
-
-    writes: bool
-
-
-@dataclass(frozen=True)
-class Target:
-    """One image to be observed: which cut it is, before or after which boot, and its place in the plan."""
-
-    cut: Cut
-    state: BoardState
-    label: str
-    nested: Cut | None = None
-    number: int = 0
-
-
-class Campaign:
+class Campaign(Recording):
     """Cut one operation of the key on one rig.
 
     :param home: the state to start from (see `go_home`).
     :param cuts: at most so many cuts, evenly spread; None for every modelled one.
+    :param allowance: the same in more detail; then `cuts` is not looked at.
     :param processes: how many observe at the same time.
     :param on_progress: called with (done, total) in distinct states.
     :param on_rows: called with evidence rows as soon as they are judged, in plan order.
@@ -85,127 +60,126 @@ class Campaign:
         home: Home,
         *,
         cuts: int | None = None,
+        allowance: Allowance | None = None,
         processes: int = 1,
         on_progress: Progress | None = None,
         on_rows: Callable[[Sequence[Row]], None] | None = None,
         on_judged: Callable[[Sequence[Judged]], None] | None = None,
         earlier: Sequence[Judged] = (),
     ):
-        require_expendable(rig)
-        if rig.glass is None or home.state is None:
-            raise HarnessFault("this campaign needs a glass box: a twin")
-        self.rig, self.operation, self.home = rig, operation, home
-        self.glass: GlassBox = rig.glass
-        self._cuts, self._processes = cuts, processes
+        super().__init__(rig, operation, home)
+        self.allowance = allowance or Allowance(cuts)
+        self._processes = processes
         self._on_progress = on_progress or (lambda done, total: None)
         self._on_rows = on_rows or (lambda rows: None)
-        self._on_judged = on_judged or (lambda judged: None)
+        self.on_judged = on_judged or (lambda judged: None)
         self._earlier = earlier
-        self.items: tuple[Item, ...] = (*rig.key.items, *operation.items)
-        self._check = fingerprint(rig)
-
-    def prepare(self) -> Trace:
-        """Arrange, record the operation, and look at the key before it."""
-        glass, rig, operation = self.glass, self.rig, self.operation
-        assert self.home.state is not None
-        glass.restore(self.home.state)
-        self.memory = self.home.memory.copy()
-        rig.power.on()
-        rig.wait_until_up()
-        with seeded(rig, "arrange", operation.name):
-            operation.arrange(rig, self.memory)
-        rig.power.off()
-        self.start = glass.snapshot()
-        self.promise = self.memory.copy()
-        self.trace = self._recorded(operation, self.promise)
-        self.worlds = list(operation.worlds(self.memory, self.promise))
-        rival_us = self._rival()
-        glass.restore(self.trace.base)
-        with seeded(rig, "before", operation.name):
-            self.before = observe(rig, self.items, self.memory, self.promise)
-        self.question = Question(
-            operation, self.items, self.before.values, self.memory, self.promise, rival_us
-        )
-        self._wear_of_look = _worn(self.trace.base, glass.snapshot())
-        self._check_before()
-        return self.trace
-
-    def _check_before(self) -> None:
-        """Before the first cut the key must be in the operation's own old world, or nothing can be judged."""
-        if self.before.stuck:
-            raise KeyFault(f"{self.operation.name}: {self.before.stuck}, before anything was cut")
-        for world in self.worlds:
-            if world.outcome is Outcome.OLD and (wrong := matches(world, self.before.values)):
-                raise KeyFault(
-                    f"{self.operation.name}: the key is not as it must be before anything was cut",
-                    found={name: self.before.values.get(name) for name in wrong},
-                    expected={name: world.values[name] for name in wrong},
-                    mend="an acknowledged write did not outlive a clean power-off; or the plugin is wrong",
-                )
-
-    def _recorded(self, operation: Operation, promise: Memory) -> Trace:
-        self.glass.restore(self.start)
-        if operation.powered:
-            self.rig.power.on()
-            self.rig.wait_until_up()
-        trace = self.glass.record(lambda: operation.act(self.rig, promise))
-        self.rig.power.off()
-        return trace
-
-    def _rival(self) -> int | None:
-        """When, after its request, the rival operation is acknowledged (facts: P1)."""
-        if self.operation.rival is None:
-            return None
-        rival = self.rig.key.operations[self.operation.rival]
-        trace = self._recorded(rival, self.memory.copy())
-        if trace.acknowledged_us is None:
-            return None
-        return trace.acknowledged_us - trace.requested_us
+        self.result = Result(operation, rig)
+        self.planned = 0
+        self._walked: set[str] = set()
+        self._looks: dict[bytes, Look | Died] = {}
+        self._seen: set[bytes] = set()
 
     def plan(self) -> tuple[list[Cut], bool]:
-        """The cuts, in plan order, and whether they are all there are."""
-        cuts = all_cuts(self.trace, self.glass.torn_phases)
-        if self._cuts is None or self._cuts >= len(cuts):
+        """The cuts that are made first, in plan order, and whether they are all there are."""
+        cuts, most = self._all, self.allowance.cuts
+        if self.allowance.until_us is not None:
+            return self._left()[:BATCH], False
+        if most is None or most >= len(cuts):
             return cuts, True
-        return spread(cuts, self._cuts, self.trace.tear_seed), False
+        return spread(cuts, most, self.trace.tear_seed), False
+
+    @cached_property
+    def _all(self) -> list[Cut]:
+        return all_cuts(self.trace, self.glass.torn_phases)
+
+    @cached_property
+    def _order(self) -> list[Cut]:
+        return evenly(self._all, self.trace.tear_seed)
+
+    def _left(self) -> list[Cut]:
+        """The cuts that have not been made, in an order of which every beginning is evenly spread."""
+        return [cut for cut in self._order if cut.label not in self._walked]
 
     def run(self) -> Result:
         """Cut, observe and judge everything that was planned.
 
         On KeyboardInterrupt the evidence of what was done has been handed on and `self.result` holds it.
         """
-        started = time.monotonic()
-        self.result = result = Result(self.operation, self.rig)
-        trace = self.prepare()
-        result.trace = trace
-        cuts, result.exhaustive = self.plan()
-        stream = "exhaustive" if result.exhaustive else "cover"
-        targets = [
-            Target(cut, state, cut.label, number=n) for n, (cut, state) in enumerate(images(trace, cuts))
-        ]
-        result.planned = len(targets)
-        try:
-            looks = self._look_at(targets, stream)
-            nested = self._nested_targets(targets, looks)
-            result.planned += len(nested)
-            self._look_at(nested, "nested")
+        with self._working():
+            self.result.trace = self.prepare()
+            cuts, self.result.exhaustive = self.plan()
+            looked = self._walk(cuts, "exhaustive" if self.result.exhaustive else "cover")
             self._check_live(cuts)
-            result.complete = True
-        finally:
-            result.duration_s = time.monotonic() - started
-            result.wear = self.estimated_wear(len(result.rows))
-        return result
+            if self.allowance.until_us is not None:
+                self._in_parts(self.allowance)
+            elif self.allowance.cuts is None:
+                self._nest(*looked)
+        return self.result
 
-    def _look_at(self, targets: list[Target], stream: str) -> dict[bytes, Look | Died | Earlier]:
+    def more(self, cuts: int | None = None, allowance: Allowance | None = None) -> Result:
+        """Go on after `run`: so many cuts more, or what is allowed now; fewer if there are no more."""
+        with self._working():
+            if allowance is not None:
+                self._in_parts(allowance)
+            elif cuts:
+                self._walk(self._left()[:cuts], "cover")
+            self.result.exhaustive = not self._left()
+        return self.result
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        started = time.monotonic()
+        self.result.complete = False
+        try:
+            yield
+            self.result.complete = True
+        finally:
+            self.result.duration_s += time.monotonic() - started
+            self.result.goal = self.allowance.goal
+            self.result.wear = self.estimated_wear(len(self.result.rows))
+
+    def _in_parts(self, allowance: Allowance) -> None:
+        """Walk as far as the time goes: each part is evenly spread over the operation."""
+        while left := self._left():
+            if self.planned >= len(self._earlier) and not allowance.goes_on(self.planned, 0):
+                return
+            self._walk(left[:BATCH], "cover")
+        self.result.exhaustive = True
+
+    def _walk(self, cuts: Sequence[Cut], stream: str) -> tuple[list[Target], Looks]:
+        """Make cuts, in the order of the operation."""
+        ordered = sorted(cuts, key=lambda cut: (cut.flash_op, cut.phi))
+        self._walked |= {cut.label for cut in ordered}
+        targets = [
+            Target(cut, state, cut.label, number=self.planned + n)
+            for n, (cut, state) in enumerate(images(self.trace, ordered))
+        ]
+        self.planned += len(targets)
+        self.result.planned = self.planned
+        return targets, self._look_at(targets, stream)
+
+    def _nest(self, targets: list[Target], looks: Looks) -> None:
+        nested = self._nested_targets(targets, looks)
+        self.result.planned += len(nested)
+        self._look_at(nested, "nested")
+
+    def _look_at(self, targets: list[Target], stream: str) -> Looks:
         """Observe each distinct image once, and judge every cut as soon as its turn in the plan has come."""
         digests = [target.state.digest() for target in targets]
         looks = self._take_up(targets, digests)
         judged = len(self._earlier_of(targets))
-        first_with = {digests[i]: i for i in reversed(range(judged, len(targets)))}
+        known = {} if stream == "nested" else self._looks
+        seen: set[bytes] = set() if stream == "nested" else self._seen
+        arrivals = {digest: known[digest] for digest in digests[judged:] if digest in known}
+        first_with = {
+            digests[i]: i for i in reversed(range(judged, len(targets))) if digests[i] not in arrivals
+        }
         order = sorted(first_with.values())
-        self.result.distinct_states += len(looks.keys() - first_with.keys())
-        offset, total = self.result.distinct_states, self.result.distinct_states + len(order)
-        arrivals: dict[bytes, Look | Died] = {}
+        self.result.distinct_states += len(looks.keys() - first_with.keys() - seen)
+        offset = self.result.distinct_states
+        total = offset + len(first_with.keys() - seen)
+        seen |= looks.keys() - first_with.keys()
         self._on_progress(offset, total)
 
         def settle(final: bool = False) -> None:
@@ -218,13 +192,15 @@ class Campaign:
                 judged = ready
                 rows = [one.row for one in done]
                 self.result.rows += rows
-                self._on_judged(done)
+                self.on_judged(done)
                 self._on_rows(rows)
 
         def arrived(index: int, look: Look | Died) -> None:
-            arrivals[digests[order[index]]] = look
-            self.result.distinct_states += 1
-            self._on_progress(offset + len(arrivals), total)
+            digest = digests[order[index]]
+            arrivals[digest] = look
+            self.result.distinct_states += digest not in seen
+            seen.add(digest)
+            self._on_progress(self.result.distinct_states, total)
             settle()
 
         began = time.monotonic()
@@ -233,18 +209,20 @@ class Campaign:
         finally:
             self.result.observe_s += time.monotonic() - began
             settle(final=True)
+        if stream != "nested":
+            self._looks |= arrivals
         return {**looks, **arrivals}
 
     def _earlier_of(self, targets: list[Target]) -> Sequence[Judged]:
         start = targets[0].number if targets else 0
         return self._earlier[start : start + len(targets)]
 
-    def _take_up(self, targets: list[Target], digests: list[bytes]) -> dict[bytes, Look | Died | Earlier]:
+    def _take_up(self, targets: list[Target], digests: list[bytes]) -> Looks:
         """Count what was judged before as it was counted then.
 
         :raises CallerError: it is not the beginning of this plan.
         """
-        looks: dict[bytes, Look | Died | Earlier] = {}
+        looks: Looks = {}
         for target, digest, one in zip(targets, digests, self._earlier_of(targets)):
             wanted = replay_id(self.rig.name, self.operation.name, self.rig.seed, target.label, self._check)
             if one.row["id"] != wanted:
@@ -254,12 +232,8 @@ class Campaign:
                     expected=wanted,
                     mend="take a run up again with the bench, the plugins and the version it was begun with",
                 )
-            breaches = [
-                Breach(item, law, Outcome(outcome), Severity(severity), text)
-                for item, law, outcome, severity, text in one.note.get("breaches", ())
-            ]
             self.result.rows.append(one.row)
-            self.result.count(breaches, one.row, self._place(target), covering=target.nested is None)
+            self.result.count(breaches_of(one), one.row, self._place(target), covering=is_covering(one.row))
             looks[digest] = Earlier(one.note.get("writes", False))
         return looks
 
@@ -281,9 +255,7 @@ class Campaign:
                 completed = observe(rig, self.items, self.memory, memory)
         return Look(seen, completed, len(boot.ops))
 
-    def _nested_targets(
-        self, targets: list[Target], looks: dict[bytes, Look | Died | Earlier]
-    ) -> list[Target]:
+    def _nested_targets(self, targets: list[Target], looks: Looks) -> list[Target]:
         """Cuts into the boot that follows a cut, for a few of the states whose boot writes."""
         writing: dict[bytes, Target] = {}
         for target in targets:
@@ -292,10 +264,7 @@ class Campaign:
             if not isinstance(look, Died) and look.writes:
                 writing.setdefault(digest, target)
         chosen = list(writing.values())
-        if self._cuts is None:
-            chosen = spread(chosen, NESTED_STATES, self.trace.tear_seed)
-        else:
-            chosen = []
+        chosen = spread(chosen, NESTED_STATES, self.trace.tear_seed)
         traces: dict[int, Trace | Died] = {}
 
         def boot(index: int) -> Trace:
@@ -360,10 +329,8 @@ class Campaign:
         boots = look.seen.boots if isinstance(look, Look) else 0
         row = self._row(target, stream, verdict, acknowledged, boots)
         row["death"] = look.how if isinstance(look, Died) else None
-        self.result.count(verdict.breaches, row, self._place(target), covering=target.nested is None)
-        note: Row = {}
-        if verdict.breaches:
-            note["breaches"] = [[b.item, b.law, b.outcome, b.severity, b.text] for b in verdict.breaches]
+        self.result.count(verdict.breaches, row, self._place(target), covering=is_covering(row))
+        note = noted(verdict.breaches)
         if isinstance(look, Look) and look.writes:
             note["writes"] = True
         return Judged(row, note)
@@ -398,45 +365,13 @@ class Campaign:
 
     def where(self, cut: Cut) -> str:
         """A cut in words: 3.2 ms after "request sent" (flash op 17, erase of page 4, torn)."""
-        before = [mark for mark in self.trace.marks if mark.at_us <= cut.at_us]
-        if before:
-            after = (
-                f'{(cut.at_us - before[-1].at_us) / 1000:.1f} ms after "{before[-1].name.replace("-", " ")}"'
-            )
-        else:
-            after = f"{(cut.at_us - self.trace.start_us) / 1000:.1f} ms after the start"
-        if cut.phase == "end":
-            return f"{after} (after everything)"
-        op = self.trace.ops[cut.flash_op - 1]
-        phase = "torn" if cut.phase.startswith("torn") else cut.phase
-        what = "erase of" if op.kind == "erase" else f"program of {len(op.data)} bytes in"
-        return f"{after} (flash op {cut.flash_op}, {what} page {op.page}, {phase})"
-
-    def estimated_wear(self, cuts: int) -> list[dict[str, Any]]:
-        """What a real key would have spent: each cut arranges, acts and observes once."""
-        if not hasattr(self, "trace") or self.home.state is None:
-            return []
-        once = Counter(self.trace.wear())
-        once.update(_worn(self.home.state, self.start))
-        once.update(getattr(self, "_wear_of_look", Counter()))
-        parts = self.trace.parts
-        return [
-            {
-                "what": f"{chip} page {page}",
-                "used": count * cuts,
-                "limit": parts[chip].endurance,
-                "estimated": True,
-            }
-            for (chip, page), count in sorted(once.items())
-            if count
-        ]
+        return where(self.trace, cut)
 
     def replay(self, label: str) -> tuple[Row, list[Breach]]:
         """Do one cut again: observe and judge it, and if it is not nested cut it live as well.
 
         :raises CallerError: the label names no cut of this operation.
         """
-        self.result = Result(self.operation, self.rig)
         trace = self.prepare()
         outer_label, _, inner_label = label.partition("+boot1.")
         cut = cut_at(trace, outer_label, self.glass.torn_phases)
@@ -456,22 +391,3 @@ class Campaign:
             self._check_live([cut])
         breaches = [Breach(f.item, f.law, f.outcome, f.severity, f.text) for f in self.result.findings]
         return row, breaches
-
-
-def _worn(before: BoardState, after: BoardState) -> Counter[tuple[str, int]]:
-    """Erases between two states, by (chip, page)."""
-    worn: Counter[tuple[str, int]] = Counter()
-    for name, image in after.chips.items():
-        if image.erases != before.chips[name].erases:
-            for page, (was, now) in enumerate(zip(before.chips[name].erases, image.erases)):
-                if now > was:
-                    worn[name, page] = now - was
-    return worn
-
-
-def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:
-    """At most `count` of `things`, in order, one from each of `count` equal parts."""
-    if count >= len(things):
-        return list(things)
-    places = (int((i + unit(seed, "spread", i)) * len(things) / count) for i in range(count))
-    return [things[place] for place in places]
