@@ -46,10 +46,13 @@ class Grants(BaseModel):
     relay_operations: Count = 50_000
     """Releases of the relay, of 100,000 rated operations."""
     one_way_settings: Count = 0
-    """Settings that no reset takes back."""
+    """Settings that nothing takes back, or nothing but a reset."""
     pin_tries_kept: Annotated[int, Field(ge=1)] = 3
     """The key's own counter is never brought below this."""
 
+
+FULL_TRIES = 8
+"""A PIN has so many tries at most (CTAP 2.1, section 6.5.2.2)."""
 
 SPENDABLE = ("pin_tries", "so_pin_tries", "forced_updates", "erases", "relay_operations", "one_way_settings")
 
@@ -105,16 +108,16 @@ class Budget:
                     raise self._exhausted(what, amount, int(spent), why)
             at.execute(table.insert(), [self._row(what, amount, why) for what, amount in wanted.items()])
 
-    def draw(self, what: str, amount: int, why: str) -> None:
+    def draw(self, what: str, amount: int, why: str, block: int = BLOCK) -> None:
         """Spend of what is spent all the time; reserved a block at a time.
 
         :raises BudgetExhausted: it is not granted.
         """
         short = amount - self._prepaid[what]
         if short > 0:
-            block = max(short, min(BLOCK, self._granted(what) - self.spent(what)))
-            self.reserve({what: block}, why)
-            self._prepaid[what] += block
+            reserved = max(short, min(block, self._granted(what) - self.spent(what)))
+            self.reserve({what: reserved}, why)
+            self._prepaid[what] += reserved
         self._prepaid[what] -= amount
 
     def note(self, what: str, amount: int, why: str) -> None:
@@ -141,6 +144,32 @@ class Budget:
                 expected=f"more than {self.grants.pin_tries_kept} before one is spent",
                 mend="enter the right PIN once, which gives the key all its tries back",
             )
+
+    def give_back(self, what: str, amount: int) -> None:
+        """It was reserved and turned out not to be spent: the next draw takes it, or `close`."""
+        self._prepaid[what] += amount
+
+    def refused(self, cost: Cost) -> str | None:
+        """What of an operation's cost nothing gives back and is not granted, in words; None if all of it is."""
+        for what, amount in cost.irreversible.items():
+            if self._kind == "hardware" and amount > self.left(what):
+                return (
+                    f"not granted: {what}, of which {self.left(what)} of {self._granted(what)} are left "
+                    f"([rig.budget] of rig {self._rig})"
+                )
+        return None
+
+    def before(self, cost: Cost, why: str) -> None:
+        """Reserve what running an operation once spends, all of it or nothing.
+
+        Its PIN tries are drawn by whoever tries the PIN; those that an earlier one did not need are used first.
+
+        :raises BudgetExhausted: it is not granted.
+        """
+        amounts = self.of(cost)
+        amounts["pin_tries"] = max(0, amounts["pin_tries"] - self._prepaid["pin_tries"])
+        self.reserve(amounts, why)
+        self._prepaid["pin_tries"] += amounts["pin_tries"]
 
     def of(self, cost: Cost) -> dict[str, int]:
         """What running an operation once spends; the boots around it are counted where power is switched."""
@@ -178,3 +207,21 @@ class Budget:
             expected="no more than was granted",
             mend=f"grant more under [rig.budget] {what} if this key may be used up further, or take another",
         )
+
+
+class PinTries:
+    """The guard of a key's PIN tries (see `harness.rig.PinGuard`): the key's own counter decides, the ledger counts.
+
+    What an operation reserved for its own try is used first, so that no try is paid for twice.
+    """
+
+    def __init__(self, budget: Budget):
+        self._budget = budget
+
+    def trying(self, left: int) -> None:
+        self._budget.pin_tries_of_key(left, FULL_TRIES)
+        # One at a time: of tries none is reserved that is not about to be spent.
+        self._budget.draw("pin_tries", 1, "a PIN is tried", block=1)
+
+    def right(self) -> None:
+        self._budget.give_back("pin_tries", 1)

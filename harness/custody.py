@@ -21,7 +21,7 @@ from harness.rig import PowerSwitch, Rig
 
 if TYPE_CHECKING:
     from harness.bench import LoadedBench
-    from harness.budget import Budget
+    from harness.budget import Budget, Grants
     from harness.ledger import Ledger
 
 QUARANTINED = "quarantined"
@@ -95,27 +95,36 @@ class Custody:
             )
         settings = self._bench.settings(rig.name)
         rig.identity = prove_identity(rig, settings.identity)
+        if taken.log is not None:
+            self._spend(taken, taken.log, settings.budget, booted=not was_on)
         if rig.expendable:
             refuse_foreign(rig)
         if not was_on:
             rig.power.off()
-        if taken.log is None:
-            return
+
+    def _spend(self, taken: _Taken, log: PowerLog, grants: Grants, *, booted: bool) -> None:
+        """From now on everything that is spent of the key is reserved before.
+
+        :param booted: it has just been given power, to be asked who it is.
+        :raises CallerError: the key is retired.
+        """
+        rig = taken.rig
+        assert rig.identity is not None
         ledger = self._open_ledger()
         if why := ledger.retired(rig.identity):
             raise CallerError(
                 f'rig "{rig.name}": its key is retired', found=why, expected="another key in this rig"
             )
-        from harness.budget import Budget
+        from harness.budget import Budget, PinTries
 
         with ledger.writing() as at:
             ledger.note_key(at, rig.identity, rig.evidence_kind, rig.key.name)
-        budget = Budget(ledger, rig.identity, rig.evidence_kind, rig.name, settings.budget)
+        budget = Budget(ledger, rig.identity, rig.evidence_kind, rig.name, grants)
         taken.budget = budget
+        rig.pin_guard = PinTries(budget)
         taken.power = rig.power
-        rig.power = self._logged(rig.power, taken.log, lambda: budget)
-        if not was_on:
-            # The boot in which it was asked who it is.
+        rig.power = self._logged(rig.power, log, lambda: budget)
+        if booted:
             _boot(budget)
         taken.key, rig.key = rig.key, spending(rig.key, budget)
 
@@ -194,6 +203,7 @@ class Custody:
             taken.rig.power = taken.power
         if taken.key is not None:
             taken.rig.key = taken.key
+        taken.rig.pin_guard = None
         try:
             if taken.log is not None:
                 was_on = taken.rig.power.is_on
@@ -251,7 +261,10 @@ def spending(key: Key, budget: Budget) -> Key:
 
 def _spending(operation: Operation, budget: Budget) -> Operation:
     def act(rig: Rig, memory: Memory) -> None:
-        budget.reserve(budget.of(operation.cost), operation.name)
+        budget.before(operation.cost, operation.name)
         operation.act(rig, memory)
 
-    return replace(operation, act=act)
+    def missing(rig: Rig) -> str | None:
+        return budget.refused(operation.cost) or (operation.missing(rig) if operation.missing else None)
+
+    return replace(operation, act=act, missing=missing)

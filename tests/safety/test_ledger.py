@@ -10,7 +10,7 @@ import sys
 import pytest
 from sqlalchemy import event, select
 
-from harness.budget import Budget, BudgetExhausted, Grants
+from harness.budget import Budget, BudgetExhausted, Grants, PinTries
 from harness.errors import CallerError, RigError
 from harness.history import history_of, keys_of
 from harness.key import Cost
@@ -209,11 +209,17 @@ def test_an_operation_reserves_before_it_acts_and_does_not_act_without(budget):
     from harness.custody import spending
     from harness.discovery import discover
 
+    tries = PinTries(budget)
     spent_when_acting = []
+
+    def wrong_guess(rig, memory):
+        spent_when_acting.append(budget.spent("pin_tries"))
+        tries.trying(8)
+
     key = discover().keys["nitrokey3-mini"]
     (fido,) = [one for one in key.applications if one.name == "fido2"]
     (wrong,) = [one for one in fido.operations if one.name == "fido2.client_pin.wrong"]
-    watched = replace(wrong, act=lambda rig, memory: spent_when_acting.append(budget.spent("pin_tries")))
+    watched = replace(wrong, act=wrong_guess)
     key = spending(replace(key, applications=(replace(fido, operations=(watched,)),)), budget)
     for _ in range(10):
         key.operations[wrong.name].act(None, None)
@@ -221,3 +227,39 @@ def test_an_operation_reserves_before_it_acts_and_does_not_act_without(budget):
     with pytest.raises(BudgetExhausted, match="pin_tries"):
         key.operations[wrong.name].act(None, None)
     assert len(spent_when_acting) == 10
+
+
+def test_a_right_pin_costs_no_try_and_a_wrong_one_does(budget):
+    tries = PinTries(budget)
+    for _ in range(20):
+        tries.trying(8)
+        tries.right()
+    assert budget.spent("pin_tries") == 1, "reserved, not spent"
+    for _ in range(4):
+        tries.trying(8)
+    assert budget.spent("pin_tries") == 4
+    with pytest.raises(BudgetExhausted, match="pin_tries_kept"):
+        tries.trying(3)
+    assert budget.spent("pin_tries") == 5, "what the key's own counter says is believed"
+
+
+@pytest.mark.parametrize(("granted", "offered"), [(0, False), (1, True)])
+def test_what_nothing_gives_back_is_not_offered_until_it_is_granted(own_state, granted, offered):
+    from harness.custody import spending
+    from harness.discovery import discover
+
+    name = "fido2.config.min_pin"
+    key = discover().keys["fido2"]
+    assert key.operations[name].cost.irreversible == {"one_way_settings": 1}
+    with Ledger() as ledger:
+        budget = Budget(ledger, "uuid:1", "hardware", "rig", Grants(one_way_settings=granted))
+        cost = key.operations[name].cost
+        assert (budget.refused(cost) is None) == offered
+        priced = spending(key, budget).operations[name]
+        if not offered:
+            assert "one_way_settings, of which 0 of 0 are left" in priced.missing(None)
+            with pytest.raises(BudgetExhausted, match="one_way_settings"):
+                priced.act(None, None)
+            return
+        budget.before(cost, name)
+        assert "0 of 1 are left" in priced.missing(None), "once is what was granted"

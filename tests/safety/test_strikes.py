@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.budget import Budget, BudgetExhausted, Grants
+from harness.budget import Budget, BudgetExhausted, Grants, PinTries
 from harness.cutter import Cutter, Write
 from harness.ledger import Ledger
 from harness.powerlog import LoggedSwitch, PowerLog
@@ -145,3 +145,32 @@ def test_who_is_killed_with_a_cut_armed_leaves_word_of_it(own_state):
     assert log.left_behind
     assert log.take(SimpleNamespace(power=relay))
     assert relay.is_on, "put back as it was"
+
+
+def test_a_key_with_few_tries_left_is_not_asked_and_loses_none(budget):
+    """The real client, on a key whose counter moves: the word of the key comes before the ledger's."""
+    from fido2.ctap import CtapError
+
+    from harness.discovery import discover
+    from harness.twin.model import TwinOptions
+    from harness.twin.rig import TwinRig
+    from harness_fido2.client import Fido
+
+    rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
+    rig.power.on()
+    Fido(rig).pin().set_pin("27182818")
+    rig.pin_guard = PinTries(budget)
+    Fido(rig).pin().get_pin_token("27182818")
+    budget.close()
+    assert budget.spent("pin_tries") == 0, "the right PIN gives everything back"
+    for number in range(5):
+        with pytest.raises(CtapError):
+            Fido(rig).pin().get_pin_token("00000000")
+        rig.power.cycle()
+        assert Fido(rig).tries() == 7 - number
+    assert budget.spent("pin_tries") == 5
+    with pytest.raises(BudgetExhausted, match="3 PIN tries left"):
+        Fido(rig).pin().get_pin_token("27182818")
+    with pytest.raises(BudgetExhausted, match="3 PIN tries left"):
+        Fido(rig).pin().change_pin("27182818", "31415926")
+    assert Fido(rig).tries() == 3
