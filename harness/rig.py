@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.errors import KeyFault, RigError
 
@@ -194,6 +194,19 @@ class RigInfo:
     expendable: bool
 
 
+class PinGuard(Protocol):
+    """What is asked before a PIN of a real key is tried, by the client that tries it."""
+
+    def trying(self, left: int) -> None:
+        """A PIN is about to be tried, and the key says that so many tries are left.
+
+        :raises BudgetExhausted: none may be spent.
+        """
+
+    def right(self) -> None:
+        """It was the right one, which gives the key all its tries back."""
+
+
 class Rig(ABC):
     """One port, its key, its power, its touch, its transports and its clock."""
 
@@ -221,6 +234,8 @@ class Rig(ABC):
     """How it is powered and reached, in words that stay the same for as long as the bench says the same."""
     identity: str | None = None
     """The key that custody has proved to be on it: "uuid:...", "serial:...", "marker:..."."""
+    pin_guard: PinGuard | None = None
+    """What has to be asked before a PIN is tried; None where no try is ever missed."""
     remark: str = ""
     """What was found out about the rig and belongs beside every verdict, e.g. that its state does not last."""
 

@@ -15,7 +15,7 @@ from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
 from harness import pins
 from harness.key import Look, Memory
-from harness.rig import Rig
+from harness.rig import PinGuard, Rig
 
 CANARY_RP = "canary.keyharness.example"
 ES256 = [{"type": "public-key", "alg": -7}]
@@ -78,6 +78,33 @@ def refusal(error: CtapError) -> str:
     return f"refused: {name} ({int(error.code):#04x})"
 
 
+class GuardedPin(ClientPin):  # type: ignore[misc, unused-ignore]
+    """python-fido2's client PIN commands; before each that tries a PIN the key's own counter is asked for.
+
+    CTAP 2.1, sections 6.5.5.6 and 6.5.5.7: those that take a PIN lower the counter first and give it back.
+    """
+
+    def __init__(self, ctap: Ctap2, protocol: PinProtocol | None, guard: PinGuard):
+        super().__init__(ctap, protocol)
+        self._guard = guard
+
+    def get_pin_token(self, pin: str, *more: Any, **named: Any) -> bytes:
+        self._guard.trying(int(self.get_pin_retries()[0]))
+        token: bytes = super().get_pin_token(pin, *more, **named)
+        self._guard.right()
+        return token
+
+    def change_pin(self, old_pin: str, new_pin: str) -> None:
+        self._guard.trying(int(self.get_pin_retries()[0]))
+        super().change_pin(old_pin, new_pin)
+        self._guard.right()
+
+
+def client_pin(rig: Rig, ctap: Ctap2, protocol: PinProtocol | None = None) -> ClientPin:
+    """The client PIN commands, guarded where tries are counted."""
+    return GuardedPin(ctap, protocol, rig.pin_guard) if rig.pin_guard else ClientPin(ctap, protocol)
+
+
 class Fido:
     """An open channel to the FIDO2 application of the key on a rig; touch is given when it is asked for.
 
@@ -97,7 +124,7 @@ class Fido:
     def pin(self, protocol: int | None = None) -> ClientPin:
         """The client PIN commands, with protocol 1 or 2 or the best both sides have."""
         chosen: PinProtocol | None = {None: None, 1: PinProtocolV1(), 2: PinProtocolV2()}[protocol]
-        return ClientPin(self.ctap, chosen)
+        return client_pin(self.rig, self.ctap, chosen)
 
     def tries(self) -> int:
         """PIN tries left; free."""

@@ -48,6 +48,10 @@ def _config(rig: Rig, memory: Memory) -> Config:
     return Config(client.ctap, *client.token(pin, ClientPin.PERMISSION.AUTHENTICATOR_CFG))
 
 
+ONE_WAY = {"one_way_settings": 1}
+"""A minimum length is never lowered again but by a reset (CTAP 2.1, section 6.11.4)."""
+
+
 def _toggle(rig: Rig, memory: Memory) -> None:
     _config(rig, memory).toggle_always_uv()
 
@@ -112,7 +116,7 @@ OPERATIONS = (
             new({"fido2.min_pin": MIN_PIN}),
         ],
         acknowledged_old=Outcome.LOOSENED,
-        cost=Cost(pin_tries=1),
+        cost=Cost(pin_tries=1, irreversible=ONE_WAY),
         missing=_lacks_config("setMinPINLength"),
     ),
     Operation(

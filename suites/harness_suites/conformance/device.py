@@ -16,6 +16,7 @@ from fido2.hid.base import CtapHidConnection
 
 from harness.results import NOT_OFFERED
 from harness.rig import Rig
+from harness_fido2.client import client_pin
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ class Authenticator:
     def client_pin(self, protocol: int | None = None) -> ClientPin:
         """The client PIN commands with protocol 1 or 2; by default the one that the key lists first."""
         chosen = protocol or next(iter(self.info.pin_uv_protocols), 2)
-        return ClientPin(self.ctap, PinProtocolV1() if chosen == 1 else PinProtocolV2())
+        return client_pin(self.rig, self.ctap, PinProtocolV1() if chosen == 1 else PinProtocolV2())
 
     def token(
         self, permissions: int = 0, rp_id: str | None = None, protocol: int | None = None
