@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.budget import Grants
+from harness.calibration import rested
 from harness.discovery import Plugins
 from harness.errors import CallerError, one_of
 from harness.hooks import Actuator, RigRequest
@@ -157,9 +158,20 @@ class LoadedBench:
     def is_expendable(self, rig: str) -> bool:
         return self._requests[rig].entry.expendable
 
-    def make(self, name: str, seed: int) -> Rig:
+    def wiring(self, name: str) -> str:
+        """How a rig is powered and reached, in words that are the same for as long as the bench says the same."""
+        checked = self._requests[name]
+        port = getattr(checked.options, "port", None)
+        words = [checked.entry.driver + (f" {port}" if port else "")]
+        if checked.power is not None:
+            words.append(f"power {checked.power.driver.name}, {checked.power.channel}")
+        return "; ".join(words)
+
+    def make(self, name: str, seed: int, *, rest_s: float | None = None) -> Rig:
         """Build a rig.
 
+        :param rest_s: how long its key stays without power at least, where the bench does not say so itself;
+            what was calibrated, or else the drivers' own, if None.
         :raises CallerError: no such rig, or settings that do not fit the key.
         """
         if name not in self._requests:
@@ -173,12 +185,15 @@ class LoadedBench:
         entry = checked.entry
         driver = self.plugins.drivers[entry.driver]
         key = self.plugins.keys[entry.key]
-        request = RigRequest(name, key, entry.expendable, seed, checked.options, checked.power, checked.touch)
+        wiring = self.wiring(name)
+        options, power = rested(checked.options, checked.power, wiring, rest_s)
+        request = RigRequest(name, key, entry.expendable, seed, options, power, checked.touch)
         try:
             rig = driver.make(request)
         except CallerError as error:
             error.what = f"{self.shown}: {error.what}"
             raise
+        rig.wiring = wiring
         if entry.firmware is not None:
             rig.firmware_file = self._firmware(name, self.file.parent / entry.firmware)
         return rig

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli_rigs import BenchOption, RigArgument, _session
+from harness.cli_rigs import BenchOption, JsonOption, RigArgument, _json, _session
 
 app = typer.Typer(add_completion=False)
 
@@ -74,3 +74,30 @@ def serve(
     finally:
         session.close()
     raise typer.Exit(code)
+
+
+@app.command()
+def calibrate(
+    rig: RigArgument,
+    bench: BenchOption = None,
+    cycles: Annotated[
+        int, typer.Option("--cycles", metavar="N", min=4, max=1000, help="Power cycles at most.")
+    ] = 30,
+    json: JsonOption = False,
+) -> None:
+    """Measure a rig's power: does it really go, how fast, how long has the key to rest, when is it back.
+
+    Nothing is written to the key. Exit code 3 if the rig is not fit for cuts.
+    """
+    from harness.calibrate_command import calibrate as do
+    from harness.calibrate_command import show, table
+
+    session = _session(bench, (rig,), "calibrate")
+    try:
+        found = do(session, rig, cycles, sys.stderr if json else sys.stdout)
+    finally:
+        session.close()
+    if json:
+        _json(table(found))
+    else:
+        show(found, sys.stdout)

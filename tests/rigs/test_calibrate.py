@@ -1,0 +1,230 @@
+"""`keyharness calibrate`: three witnesses say whether a rig's power really goes."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from lab import Lab, TwinKey, keyboard, mute_key, plugin
+
+from harness import calibration
+from harness.calibrate_command import calibrate
+from harness.calibration import Calibration, calibration_for, calibration_of, complaint
+from harness.discovery import discover
+from harness.errors import RigError
+from harness.session import Session, Wanted
+
+BENCH = """\
+[[rig]]
+name = "mini-1"
+key = "nitrokey3-mini"
+driver = "usb"
+port = "1-1.4.1"
+gone_s = 0.4
+up_s = 5.0
+answer_s = 0.5
+{more}
+[rig.power]
+driver = "{power}"
+port = "1-1.4.1"
+"""
+
+
+class Buffered(TwinKey):
+    """A key whose port keeps it alive for a while: it leaves the bus at once and loses its power later.
+
+    :param for_s: after so long without power it is without power.
+    """
+
+    def __init__(self, for_s: float, **more):
+        super().__init__(**more)
+        self._for_s, self._hidden = for_s, False
+        self._dies: threading.Timer | None = None
+
+    def power(self, on):
+        if self._dies is not None:
+            self._dies.cancel()
+        self._hidden = not on
+        if on:
+            # Without an effect on a key that still has its power, but that it shows itself again.
+            super().power(True)
+        else:
+            self.port.vanish()
+            self._dies = threading.Timer(self._for_s, lambda: TwinKey.power(self, False))
+            self._dies.daemon = True
+            self._dies.start()
+
+    def _show_when_ready(self):
+        if not self._hidden:
+            super()._show_when_ready()
+
+    def _next_us(self):
+        return None if self._hidden else super()._next_us()
+
+
+@pytest.fixture
+def at(tmp_path, monkeypatch):
+    """A laboratory with one key and one neighbour, and a session on it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("KEYHARNESS_RUNTIME", str(tmp_path / "runtime"))
+    monkeypatch.setattr("harness.calibrate.LONG_OFF_US", 300_000)
+    monkeypatch.setattr("harness.calibrate.TRIED_OFF_MS", (150, 60, 0))
+    with Lab(tmp_path / "lab") as lab, lab.standing_in():
+        yield Bench(lab, tmp_path)
+
+
+class Bench:
+    def __init__(self, lab, folder):
+        self.lab, self._file = lab, folder / "lab.toml"
+        lab.hub("1-1.4", ports=7)
+        self.neighbour = lab.plug("1-1.4.2", keyboard())
+        self.out = io.StringIO()
+
+    def plug(self, key):
+        return self.lab.plug("1-1.4.1", key)
+
+    def session(self, power="lab", more=""):
+        self._file.write_text(BENCH.format(power=power, more=more))
+        plugins = lab_plugins()
+        return Session(Wanted(self._file, ("mini-1",), (), 1), plugins, purpose="calibrate")
+
+    def calibrate(self, cycles=12, **how):
+        session = self.session(**how)
+        try:
+            return calibrate(session, "mini-1", cycles, self.out)
+        finally:
+            session.close()
+
+
+def lab_plugins():
+    plugins = discover()
+    for table, made in (
+        (plugins.power, plugin.keyharness_power()),
+        (plugins.touch, plugin.keyharness_touch()),
+    ):
+        table.update({driver.name: driver for driver in made})
+    # What matters here is what it is called: a hub is named by its place and its ids.
+    plugins.power["hub"] = replace(plugins.power["lab"], name="hub")
+    return plugins
+
+
+def test_a_sound_rig_is_measured_and_kept(at):
+    at.plug(TwinKey(speed=40))
+    found = at.calibrate()
+    assert found.fault is None
+    assert found.booted, "the key itself has said so"
+    assert found.cycles == 12
+    assert found.neighbours == ()
+    assert 0 < found.cut_ms <= found.cut_p99_ms
+    assert found.back_ms > 0
+    assert found.off_s == 0.05 or found.off_s == pytest.approx(found.shortest_off_ms * 2 / 1000, abs=0.01)
+    session = at.session()
+    rig = session.rig("mini-1")
+    assert calibration_of(rig) == found
+    assert complaint(rig) is None
+    assert rig.options.off_s == found.off_s, "a run rests as long as was found to be enough"
+    assert at.lab.port("1-1.4.1").offs == 12
+    assert at.lab.port("1-1.4.1").powered, "as it was found"
+    assert len(at.out.getvalue().splitlines()) == 12
+    session.close()
+    session = at.session(more="off_s = 0.7")
+    assert session.rig("mini-1").options.off_s == 0.7, "what the bench says stands"
+    session.close()
+
+
+def test_a_switch_that_lies_is_named(at):
+    at.plug(TwinKey(speed=40))
+    at.lab.port("1-1.4.1").lies = True
+    with pytest.raises(RigError) as error:
+        at.calibrate(power="hub")
+    assert "the key was still on the bus 0.4 s after its port was switched off" in error.value.what
+    assert error.value.found == "hub 1-1.4 (0bda:5411) claims per-port power and does not cut it"
+    assert "a hub that `keyharness calibrate` accepts" in error.value.mend
+    session = at.session(power="hub")
+    rig = session.rig("mini-1")
+    assert calibration_of(rig) is None
+    assert complaint(rig).startswith('rig "mini-1" failed its calibration: rig "mini-1": the key was still')
+    session.close()
+
+
+def test_a_port_that_leaves_the_bus_and_keeps_its_power_is_told_by_the_key(at):
+    at.plug(Buffered(for_s=60, speed=40))
+    with pytest.raises(RigError) as error:
+        at.calibrate()
+    assert "the key left the bus and kept its power" in error.value.what
+    assert (
+        "the switch (lab, lab 1-1.4.1) takes it off the bus and does not cut its power" in error.value.found
+    )
+    assert "bleed resistor" in error.value.mend
+
+
+def test_the_rest_is_what_the_charge_needs(at):
+    at.plug(Buffered(for_s=0.1, speed=40))
+    found = at.calibrate()
+    assert found.booted
+    assert 150 <= found.shortest_off_ms < 300, "60 ms were not enough"
+    assert found.off_s == pytest.approx(found.shortest_off_ms * 2 / 1000, abs=0.01)
+    assert "kept its power" in at.out.getvalue()
+
+
+def test_neighbours_that_go_with_it_are_named(at):
+    at.plug(TwinKey(speed=40))
+    lab = at.lab
+    both = (lab.port("1-1.4.1"), lab.port("1-1.4.2"))
+    lab.ganged |= {"1-1.4.1": both, "1-1.4.2": both}
+    with pytest.raises(RigError) as error:
+        at.calibrate(power="hub")
+    assert "others go with it" in error.value.what
+    assert "1-1.4.2 (046d:c31c USB Keyboard); hub 1-1.4 (0bda:5411) switches more than its port" in (
+        error.value.found
+    )
+
+
+def test_a_key_that_shows_nothing_volatile_is_measured_by_the_bus_alone(at):
+    at.plug(TwinKey(speed=40))
+    session = at.session()
+    key = session.plugins.keys["nitrokey3-mini"]
+    session.plugins.keys["nitrokey3-mini"] = replace(
+        key, applications=tuple(replace(app, volatile=None) for app in key.applications)
+    )
+    try:
+        found = calibrate(session, "mini-1", 4, at.out)
+    finally:
+        session.close()
+    assert (found.booted, found.shortest_off_ms, found.off_s) == (False, None, None)
+    assert found.cut_ms > 0
+
+
+def test_no_key_and_a_key_that_does_not_come_back(at):
+    with pytest.raises(RigError, match="no key before anything was switched"):
+        at.calibrate(more="")
+    at.plug(mute_key())
+    found = at.calibrate(cycles=4)
+    assert not found.booted
+
+
+def test_it_is_old_after_a_month_and_another_wiring_is_another_rig(at):
+    at.plug(TwinKey(speed=40))
+    session = at.session()
+    rig = session.rig("mini-1")
+    assert rig.wiring == "usb 1-1.4.1; power lab, lab 1-1.4.1"
+    assert "not calibrated as it is wired now" in complaint(rig)
+    made = Calibration("mini-1", rig.wiring, "2026-11-20T09:30:12Z", cut_ms=1.0)
+    path = calibration.keep(made)
+    now = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
+    assert complaint(rig, now + timedelta(days=29)) is None
+    assert complaint(rig, now + timedelta(days=31)) == 'rig "mini-1" was last calibrated 31 days ago'
+    assert calibration_for("usb 1-1.4.2") is None
+    for broken in ("", "[]", '{"rig": "x"}', json.dumps({"rig": 1, "wiring": rig.wiring, "at": "soon"})):
+        path.write_text(broken)
+        assert calibration_of(rig) is None
+    session.close()
