@@ -65,7 +65,7 @@ class Numato(SerialChannel):
             heard += part
             for command in asked:
                 if command in heard:
-                    return heard.rpartition(command)[2]
+                    return bytes(heard.rpartition(command)[2])
         heard += part
         raise Unexpected(
             repr(heard.decode("ascii", "replace")),

@@ -48,7 +48,8 @@ class Turn:
 
     def _wait(self) -> None:
         # flock has no limit, so a thread waits; one that comes too late lets go at once.
-        fd, taken, decided, gave_up = self._fd, threading.Event(), threading.Lock(), []
+        fd, taken, decided = self._fd, threading.Event(), threading.Lock()
+        gave_up: list[bool] = []
 
         def wait() -> None:
             fcntl.flock(fd, fcntl.LOCK_EX)

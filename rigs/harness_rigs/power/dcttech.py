@@ -1,0 +1,110 @@
+"""dcttech "USBRelayN" boards (USB HID, 16c0:05df): 1, 2, 4 or 8 relays, feature reports of 8 bytes.
+
+    on          FF n 00 00 00 00 00 00
+    off         FD n 00 00 00 00 00 00
+    (FE and FC are for all relays and never sent; FA would write the serial)
+    get report  s1 s2 s3 s4 s5 00 <mask>    as bytes 0-4 the serial, as byte 7 the state, bit n - 1 for relay n
+
+The product string says how many relays there are. All boards show one and the same USB serial: they are told
+apart by their port, or by the five letters in their report.
+Source: the boards' own library as published for them (pavel-a/usb-relay-hid, lib/usb_relay_lib.c).
+"""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field
+
+from harness.cutter import Action
+from harness.errors import CallerError, RigError
+from harness.hooks import ActuatorRequest, PowerDriver
+from harness.nodes import UsbDevice
+from harness.rig import PowerSwitch
+from harness_rigs.power.faults import Unexpected, explain, place_of, shown
+from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, hid_opened, only_one
+from harness_rigs.power.switch import ChannelSwitch, RelayOptions
+from harness_rigs.power.usbdevice import usb_node
+
+IDS = {(0x16C0, 0x05DF): "dcttech relay board"}
+ON, OFF, SIZE = 0xFF, 0xFD, 8
+SERIAL = slice(0, 5)
+STATE = 7
+
+
+class DcttechOptions(HidOptions, RelayOptions):
+    """`[rig.power]` of a dcttech board."""
+
+    serial: str | None = Field(default=None, min_length=5, max_length=5)
+    """The five letters in the board's own report."""
+    channel: int = Field(default=1, ge=1, le=8)
+
+
+class Dcttech(HidChannel):
+    """One relay of a dcttech board."""
+
+    def _report(self, active: bool) -> bytes:
+        return bytes([ON if active else OFF, self.number]).ljust(SIZE, b"\0")
+
+    def set(self, active: bool) -> None:
+        self.line.set_feature(self._report(active))
+
+    def read(self) -> bool:
+        report = self.line.get_feature(SIZE)
+        if len(report) != SIZE or not report[SERIAL].isascii():
+            raise Unexpected(shown(report), "8 bytes: a serial of five letters, and the state")
+        return bool(report[STATE] >> (self.number - 1) & 1)
+
+    def strike(self, active: bool) -> Action | None:
+        return self.strike_feature(self._report(active))
+
+
+def _find(request: ActuatorRequest) -> UsbDevice:
+    options: DcttechOptions = request.options
+    fitting = [one for one in boards(request, IDS) if options.path in (None, one.port)]
+    asked = f" at {options.path}" if options.path else ""
+    if options.serial is not None:
+        fitting = [one for one in fitting if _serial(request, one) == options.serial]
+        asked += f' with the serial "{options.serial}" in its report'
+    return only_one(request, IDS, fitting, asked)
+
+
+def _serial(request: ActuatorRequest, device: UsbDevice) -> str:
+    try:
+        with hid_opened(request, device) as line:
+            return line.get_feature(SIZE)[SERIAL].decode("ascii", "replace")
+    except OSError as error:
+        node = str(device.hidraw[0].node) if device.hidraw else usb_node(device)
+        raise explain(error, f"{place_of(request)}: the board at {device.port}", node, 0) from None
+
+
+def _make(request: ActuatorRequest) -> PowerSwitch:
+    options: DcttechOptions = request.options
+    board = _find(request)
+    relays = re.search(r"(\d+)$", board.product)
+    if relays is None:
+        raise RigError(
+            place_of(request),
+            found=f'"{board.product}" at {board.port}',
+            expected='a board that calls itself "USBRelay" and how many relays it has',
+            mend="16c0:05df is shared by many HID devices: is this a relay board?",
+        )
+    if options.channel > int(relays[1]):
+        raise CallerError(
+            f"{place_of(request)}.channel",
+            found=options.channel,
+            expected=f"a channel of {board.product} at {board.port}, which has 1-{relays[1]}",
+        )
+    return ChannelSwitch(
+        request,
+        Dcttech(request, board, options.channel),
+        off_time_s=options.off_time_s,
+        inverted=options.inverted,
+    )
+
+
+def _channel(options: DcttechOptions) -> str:
+    return hid_channel("dcttech", options)
+
+
+DCTTECH = PowerDriver("dcttech", "dcttech USBRelay boards (HID)", DcttechOptions, _make, _channel)

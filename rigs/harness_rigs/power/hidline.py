@@ -1,0 +1,146 @@
+"""Boards that are HID devices: found by where they are plugged in or by their serial, opened for one command.
+
+Through hidraw where the kernel shows a node, through pyusb otherwise. The cutter can be given a hidraw node; a
+transfer with data through usbfs needs a pointer into its own process, so without a node there is no strike.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pydantic import Field
+
+from harness.cutter import Ioctl, Write
+from harness.errors import RigError
+from harness.hooks import ActuatorRequest
+from harness.nodes import UsbDevice, device_at, devices
+from harness_rigs.power.descriptor import Descriptor
+from harness_rigs.power.faults import place_of
+from harness_rigs.power.hidraw import REPORT_NUMBER, Hidraw, set_feature_request
+from harness_rigs.power.switch import Channel, SwitchOptions
+from harness_rigs.power.usbdevice import opened as usb_opened
+from harness_rigs.power.usbdevice import usb_node
+from harness_rigs.power.usbhid import UsbHid
+
+PATH = r"^\d+-\d+(\.\d+)*$"
+
+
+class HidOptions(SwitchOptions):
+    """Which board; the only one of its kind if nothing is said."""
+
+    path: str | None = Field(default=None, pattern=PATH)
+    """The USB port that the board is plugged into, as sysfs names it: "1-1.3"."""
+    serial: str | None = None
+    channel: int = Field(default=1, ge=1)
+
+
+Ids = Mapping[tuple[int, int], str]
+"""Vendor and product of the boards that a driver knows, and what they are called."""
+
+
+def boards(request: ActuatorRequest, ids: Ids) -> list[UsbDevice]:
+    """All boards of a kind that are plugged in."""
+    return [one for one in devices(request.host) if (one.vendor_id, one.product_id) in ids]
+
+
+def only_one(request: ActuatorRequest, ids: Ids, fitting: list[UsbDevice], asked: str) -> UsbDevice:
+    """The board that is meant.
+
+    :param asked: what the bench says of it, in words; empty if nothing.
+    :raises RigError: none fits, or several do; names those that there are.
+    """
+    if len(fitting) == 1:
+        return fitting[0]
+    there = [f"{one.port} ({one.shown()})" for one in boards(request, ids)]
+    kind = " or ".join(dict.fromkeys(ids.values()))
+    raise RigError(
+        place_of(request),
+        found=("none of these: " if there and not fitting else "") + (", ".join(there) or f"no {kind}"),
+        expected=f"one {kind}{asked}",
+        mend="say which by `path`" if there else "plug it in; `lsusb` shows what is there",
+    )
+
+
+class HidChannel(Channel):
+    """A channel of a HID board."""
+
+    def __init__(self, request: ActuatorRequest, board: UsbDevice, number: int):
+        self._host, self._port, self._request = request.host, board.port, request
+        self._is = (board.vendor_id, board.product_id)
+        self.number = number
+        self.board = f"board usb {board.port}"
+        self.node = str(board.hidraw[0].node) if board.hidraw else usb_node(board)
+        self.name = f"channel {number} of {board.product or board.ids} at {board.port}"
+        self._line: Hidraw | UsbHid | None = None
+        self._struck: Descriptor | None = None
+
+    @property
+    def line(self) -> Hidraw | UsbHid:
+        assert self._line is not None, "not opened"
+        return self._line
+
+    def _found(self) -> UsbDevice:
+        # Looked up each time: its node has another number after it was away.
+        device = device_at(self._host, self._port)
+        if device is None or (device.vendor_id, device.product_id) != self._is:
+            raise OSError(errno.ENODEV, f"nothing like it at {self._port}")
+        self.node = str(device.hidraw[0].node) if device.hidraw else usb_node(device)
+        return device
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        with hid_opened(self._request, self._found()) as line:
+            self._line = line
+            try:
+                yield
+            finally:
+                self._line = None
+
+    def strike_feature(self, data: bytes) -> Ioctl | None:
+        """Set a feature report."""
+        report = REPORT_NUMBER + data
+        fd = self._node()
+        return None if fd is None else Ioctl(fd, set_feature_request(len(report)), report)
+
+    def strike_write(self, data: bytes) -> Write | None:
+        """Send an output report."""
+        fd = self._node()
+        return None if fd is None else Write(fd, REPORT_NUMBER + data)
+
+    def _node(self) -> int | None:
+        hidraw = self._found().hidraw
+        if not hidraw:
+            return None
+        self.struck()
+        self._struck = Descriptor(None, fd=self._host.open_hidraw(hidraw[0].node))
+        return self._struck.fd
+
+    def struck(self) -> None:
+        if self._struck is not None:
+            self._struck.close()
+            self._struck = None
+
+
+@contextmanager
+def hid_opened(request: ActuatorRequest, device: UsbDevice) -> Iterator[Hidraw | UsbHid]:
+    """A board, open while entered.
+
+    :raises OSError: it is gone, or may not be opened.
+    """
+    if device.hidraw:
+        line = Hidraw(request.host.open_hidraw(device.hidraw[0].node))
+        try:
+            yield line
+        finally:
+            line.close()
+    else:
+        with usb_opened(request.host, device, place_of(request), claim=True) as usb:
+            yield UsbHid(usb)
+
+
+def hid_channel(driver: str, options: HidOptions) -> str:
+    """A channel in words. Two names for one board are found out when it is opened."""
+    which = options.path or (options.serial and f"serial {options.serial}") or "the only board"
+    return f"{driver} {which} channel {options.channel}"

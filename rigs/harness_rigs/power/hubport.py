@@ -1,0 +1,149 @@
+"""One port of a hub as a channel: both halves of it, by sysfs or by requests to the hub."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.cutter import Action, Ioctl, Write
+from harness.hooks import ActuatorRequest
+from harness_rigs.power import hubrequests
+from harness_rigs.power.descriptor import Descriptor
+from harness_rigs.power.faults import Unexpected, place_of
+from harness_rigs.power.hubtree import Hub, hub, on_port
+from harness_rigs.power.switch import Channel
+from harness_rigs.power.usbdevice import opened, usb_node
+
+Way = Literal["auto", "sysfs", "request"]
+SUPERSPEED_OFF_US = 150_000
+"""What a USB 3 half needs after it was switched off, before anything else is done (uhubctl)."""
+
+
+@dataclass(frozen=True)
+class Half:
+    """A port on one half of a hub."""
+
+    hub: Hub
+    number: int
+
+    @property
+    def name(self) -> str:
+        return self.hub.port_name(self.number)
+
+    @property
+    def disable(self) -> Path | None:
+        """The file by which Linux 6.0 and later switches it; None before that."""
+        folder = self.hub.port_folder(self.number)
+        return folder / "disable" if folder is not None and (folder / "disable").exists() else None
+
+
+class HubPort(Channel):
+    """A port of a hub.
+
+    :param halves: the one that the key hangs on first.
+    """
+
+    def __init__(self, request: ActuatorRequest, halves: list[Half], way: Way):
+        self._request, self._halves, self._way = request, halves, way
+        first = halves[0]
+        self.number = first.number
+        # By the lower of the two names, so that both halves are one board.
+        self.board = f"hub {min(half.hub.name for half in halves)}"
+        self.name = f"port {first.number} of hub {first.hub.name}"
+        self.node = usb_node(first.hub.device)
+        self._struck: Descriptor | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        self._refresh()
+        yield
+
+    def set(self, active: bool) -> None:
+        if not active:
+            self._refuse_others()
+        for half in reversed(self._halves):
+            self._switch(half, active)
+        if not active and any(half.hub.superspeed for half in self._halves):
+            self._request.clock.wait_us(SUPERSPEED_OFF_US)
+
+    def read(self) -> bool:
+        # The halves share VBUS: it is there for as long as one of them gives it.
+        return any(self._is_powered(half) for half in self._halves)
+
+    def strike(self, active: bool) -> Action | None:
+        """Everything but the last half is switched off beforehand: the key notices nothing of that."""
+        self._refresh()
+        self._refuse_others()
+        self.struck()
+        first, *others = self._halves
+        for half in others:
+            self._switch(half, active)
+        if others:
+            self._request.clock.wait_us(SUPERSPEED_OFF_US)
+        if first.disable is not None and self._way != "request":
+            try:
+                self._struck = Descriptor(first.disable, os.O_WRONLY)
+                return Write(self._struck.fd, b"1")
+            except PermissionError:
+                if self._way == "sysfs":
+                    raise
+        self.node = usb_node(first.hub.device)
+        self._struck = Descriptor(self._request.host.root / self.node.lstrip("/"), os.O_RDWR)
+        return Ioctl(self._struck.fd, hubrequests.USBDEVFS_CONTROL, hubrequests.power_off_ioctl(first.number))
+
+    def struck(self) -> None:
+        if self._struck is not None:
+            self._struck.close()
+            self._struck = None
+
+    def _refresh(self) -> None:
+        """A hub that was away has another number on its bus."""
+        fresh = []
+        for half in self._halves:
+            found = hub(self._request.host, half.hub.name)
+            if found is None:
+                self.node = f"hub {half.hub.name}"
+                raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+            fresh.append(Half(found, half.number))
+        self._halves = fresh
+
+    def _refuse_others(self) -> None:
+        """What is on the port may have changed since the rig was made."""
+        for at, half in enumerate(self._halves):
+            device = on_port(self._request.host, half.hub, half.number)
+            if device is not None and (device.is_hub or at > 0):
+                raise Unexpected(
+                    f"{device.shown()} at {half.name}",
+                    "nothing but the key on a port that is switched",
+                    "take it out, or give the key a port of its own",
+                )
+
+    def _switch(self, half: Half, on: bool) -> None:
+        if half.disable is not None and self._way != "request":
+            self.node = str(half.disable)
+            try:
+                with half.disable.open("wb", buffering=0) as file:
+                    file.write(b"0" if on else b"1")
+                return
+            except PermissionError:
+                if self._way == "sysfs":
+                    raise
+        self.node = usb_node(half.hub.device)
+        with opened(self._request.host, half.hub.device, place_of(self._request)) as usb:
+            hubrequests.set_power(usb, half.number, on)
+
+    def _is_powered(self, half: Half) -> bool:
+        if half.disable is not None and self._way != "request":
+            self.node = str(half.disable)
+            said = half.disable.read_text().strip()
+            if said not in ("0", "1"):
+                raise Unexpected(repr(said), '"0" or "1"')
+            return said == "0"
+        self.node = usb_node(half.hub.device)
+        with opened(self._request.host, half.hub.device, place_of(self._request)) as usb:
+            return hubrequests.is_powered(usb, half.number, half.hub.superspeed)

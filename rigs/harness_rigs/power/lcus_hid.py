@@ -1,0 +1,64 @@
+"""LCUS relay boards on USB HID (5131:2007): the four bytes of the serial ones in an output report.
+
+    on      A0 <channel> 01 <sum>    -> an input report of four bytes
+    off     A0 <channel> 00 <sum>    -> likewise
+    status  none that the HID version answers to
+
+The boards have no serial: they are told apart by their port.
+Source: the seller's sheet, and a published driver that was tried on the 4-channel board (lcushidrelay, 2026).
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from harness.cutter import Action
+from harness.hooks import ActuatorRequest, PowerDriver
+from harness.rig import PowerSwitch
+from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, only_one
+from harness_rigs.power.lcus import frame
+from harness_rigs.power.switch import ChannelSwitch, RelayOptions
+
+IDS = {(0x5131, 0x2007): "LCUS relay board on HID"}
+ANSWER_S = 0.5
+
+
+class LcusHidOptions(HidOptions, RelayOptions):
+    """`[rig.power]` of an LCUS board on HID."""
+
+    serial: None = None
+    channel: int = Field(default=1, ge=1, le=254)
+
+
+class LcusHid(HidChannel):
+    """One relay of an LCUS board on HID."""
+
+    def set(self, active: bool) -> None:
+        self.line.write(frame(self.number, active))
+        # What it answers is said nowhere; that it answers is the sign that it has taken the command.
+        self.line.read(64, ANSWER_S)
+
+    def read(self) -> None:
+        return None
+
+    def strike(self, active: bool) -> Action | None:
+        return self.strike_write(frame(self.number, active))
+
+
+def _make(request: ActuatorRequest) -> PowerSwitch:
+    options: LcusHidOptions = request.options
+    fitting = [one for one in boards(request, IDS) if options.path in (None, one.port)]
+    board = only_one(request, IDS, fitting, f" at {options.path}" if options.path else "")
+    return ChannelSwitch(
+        request,
+        LcusHid(request, board, options.channel),
+        off_time_s=options.off_time_s,
+        inverted=options.inverted,
+    )
+
+
+def _channel(options: LcusHidOptions) -> str:
+    return hid_channel("lcus-hid", options)
+
+
+LCUS_HID = PowerDriver("lcus-hid", "LCUS relay boards on USB HID", LcusHidOptions, _make, _channel)
