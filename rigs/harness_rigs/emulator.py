@@ -23,6 +23,7 @@ from harness.hooks import Driver, RigRequest
 from harness.rig import KeyGone, LiveCutter, Rig, RigInfo, Touch, Vault
 from harness.scan import Found
 from harness.tap import Tap
+from harness_rigs.emulator_directory import CallersDirectory
 from harness_rigs.emulator_faces import EmulatorTransports, FilesVault, ProcessCutter, Switch
 from harness_rigs.emulator_link import Link, TcpLink, UdpLink, VpcdLink
 from harness_rigs.emulator_options import EmulatorOptions
@@ -61,6 +62,7 @@ class EmulatorRig(Rig):
         self._inbox: socket.socket | None = None
         self._reader: Reader | None = None
         self._folder: Path | None = None
+        self._directory: CallersDirectory | None = None
         self._printed: Path | None = None
         self._firmware: str | None = None
         self._cutter = ProcessCutter(self)
@@ -103,6 +105,9 @@ class EmulatorRig(Rig):
         if self._folder is None:
             if self.options.directory is not None:
                 self._folder = self.options.directory.absolute()
+                if self.expendable:
+                    self._directory = CallersDirectory(self._folder)
+                    self._directory.take()
             else:
                 self._folder = Path(tempfile.mkdtemp(prefix=f"keyharness-{self.name}-"))
                 if self.options.template is not None:
@@ -343,6 +348,8 @@ class EmulatorRig(Rig):
             self._reader.close()
         if self._host is not None:
             self._host.close()
+        if self._directory is not None:
+            self._directory.give_back()
         if self._folder is not None and self.options.directory is None:
             shutil.rmtree(self._folder, ignore_errors=True)
         if self._printed is not None:

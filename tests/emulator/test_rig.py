@@ -14,7 +14,6 @@ import pytest
 from emulated import TINY, TWIN_COMMAND, cut, make_rig, namespaces_permitted, tiny, twin
 from fido2.ctap2 import Ctap2
 
-from harness.clock import MonotonicClock
 from harness.errors import CallerError, RigError
 from harness.home import go_home
 from harness.key import Outcome
@@ -41,6 +40,16 @@ def keep(rigs):
         return rig
 
     return note
+
+
+@pytest.fixture
+def directory(tmp_path, monkeypatch):
+    """A directory of the caller's, with something of his in it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "settings").write_text("as delivered")
+    return mine
 
 
 def info(rig):
@@ -158,11 +167,11 @@ def test_nothing_is_left_behind(keep):
         os.kill(pid, 0)
 
 
-def test_emulators_die_with_the_harness(tmp_path):
+def test_emulators_die_with_the_harness(directory):
     program = f"""
 import sys; sys.path.insert(0, {str(TINY.parent)!r})
 from emulated import tiny
-rig = tiny(directory={str(tmp_path)!r})
+rig = tiny(directory={str(directory)!r})
 rig.power.on(); rig.cutter.realtime
 print(rig.process.pid, rig.host._process.pid, rig._cutter._cutter.pid, flush=True)
 sys.stdin.read()
@@ -292,10 +301,44 @@ def test_a_defect_in_the_order_of_writes_is_caught(keep, defect, name, outcome, 
     assert outcome is None or outcome in {finding.outcome for finding in result.findings}
 
 
-@pytest.mark.long
-def test_an_emulators_state_directory_may_be_the_callers(keep, tmp_path):
-    rig = keep(tiny(directory=tmp_path))
+def test_an_emulators_state_directory_may_be_the_callers_again_and_again(directory):
+    for _ in range(2):
+        rig = tiny(directory=directory)
+        assert (rig.folder / "settings").read_text() == "as delivered"
+        assert not (directory / "master").exists(), "each run begins with what was first given"
+        go_home(rig)
+        (directory / "settings").write_text("as the emulator has it")
+        rig.close()
+        assert (directory / "master").exists(), "what a run leaves can be looked at"
+
+
+def test_what_somebody_else_put_into_the_directory_is_not_taken_away(directory):
+    rig = tiny(directory=directory)
     go_home(rig)
     rig.close()
-    assert (tmp_path / "master").exists()
-    assert MonotonicClock().now_us > 0
+    (directory / "settings").write_text("changed by hand")
+    rig = tiny(directory=directory)
+    try:
+        with pytest.raises(CallerError, match="not empty"):
+            go_home(rig)
+    finally:
+        rig.close()
+    assert (directory / "settings").read_text() == "changed by hand"
+
+
+def test_what_a_killed_run_left_in_the_directory_is_kept(directory, tmp_path):
+    program = f"""
+import os, sys; sys.path.insert(0, {str(TINY.parent)!r})
+from emulated import tiny
+rig = tiny(directory={str(directory)!r})
+rig.power.on()
+os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    left = (directory / "master").read_text()
+    rig = tiny(directory=directory)
+    assert rig.folder == directory
+    assert not (directory / "master").exists()
+    rig.close()
+    (kept,) = (tmp_path / "state").rglob("found/master")
+    assert kept.read_text() == left
