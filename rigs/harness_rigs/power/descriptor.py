@@ -14,6 +14,7 @@ class Descriptor:
     """
 
     def __init__(self, path: Path | None, flags: int = 0, *, fd: int = -1):
+        self.fd = -1
         self.fd = fd if path is None else os.open(path, flags | os.O_CLOEXEC)
 
     def close(self) -> None:

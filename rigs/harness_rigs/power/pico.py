@@ -1,0 +1,145 @@
+"""Yubico's Pico rig: a microcontroller with switched USB ports and a finger each, on HTTP.
+
+    on      GET /usb<N>/power/on
+    off     GET /usb<N>/power/off
+    (touch  GET /usb<N>/touch/on and off: touch/pico.py)
+
+Any answer below 400 is a yes; the state cannot be asked. `keyharness serve` offers rigs the same way.
+For a cut the connection is made beforehand, and the cutter writes the request on it.
+Source: Yubico/python-fido2 at d1fd711, tests/device/__init__.py (PicoController).
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from contextlib import AbstractContextManager, nullcontext
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from harness.cutter import Action, Write
+from harness.hooks import ActuatorRequest, PowerDriver
+from harness.rig import PowerSwitch
+from harness_rigs.power.faults import Unexpected
+from harness_rigs.power.switch import Channel, ChannelSwitch, SwitchOptions
+
+ANSWER_S = 5.0
+
+
+class PicoOptions(SwitchOptions):
+    """`[rig.power]` and `[rig.touch]` of a Pico rig."""
+
+    url: str
+    """Where it listens: "http://192.168.7.1"; with a path for `keyharness serve`."""
+    usb: int = Field(default=1, ge=0)
+    """Which of its ports."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise ValueError('expected "http://<host>[:<port>]"')
+        return url.rstrip("/")
+
+
+class Pico(Channel):
+    """One thing of one port of a Pico rig.
+
+    :param thing: "power" or "touch".
+    """
+
+    def __init__(self, url: str, usb: int, thing: str):
+        parts = urlsplit(url)
+        self._host, self._at = parts.hostname or "", parts.port or 80
+        self._path = f"{parts.path}/usb{usb}/{thing}"
+        self.number, self.node = usb, url
+        # The path may be a secret, and messages are kept.
+        self.node = f"http://{parts.netloc}"
+        self.board = f"board {self.node}"
+        self.name = f"{thing} of usb{usb} at {self.node}"
+        self._struck: socket.socket | None = None
+
+    def opened(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def set(self, active: bool) -> None:
+        with self._connected() as link:
+            link.sendall(self._request(active))
+            self._answer(link)
+
+    def read(self) -> None:
+        return None
+
+    def strike(self, active: bool) -> Action | None:
+        self._drop()
+        self._struck = self._connected()
+        return Write(self._struck.fileno(), self._request(active))
+
+    def struck(self) -> None:
+        self._drop()
+
+    def confirm(self) -> None:
+        """Read the answer to what the cutter has sent."""
+        if self._struck is not None:
+            self._answer(self._struck)
+
+    def _drop(self) -> None:
+        if self._struck is not None:
+            self._struck.close()
+            self._struck = None
+
+    def _connected(self) -> socket.socket:
+        link = socket.create_connection((self._host, self._at), timeout=ANSWER_S)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return link
+
+    def _request(self, active: bool) -> bytes:
+        word = "on" if active else "off"
+        host = self._host if self._at == 80 else f"{self._host}:{self._at}"
+        lines = (f"GET {self._path}/{word} HTTP/1.1", f"Host: {host}", "Connection: close", "", "")
+        return "\r\n".join(lines).encode()
+
+    def _answer(self, link: socket.socket) -> None:
+        answer = http.client.HTTPResponse(link, method="GET")
+        try:
+            answer.begin()
+            said = answer.read(200)
+        except http.client.HTTPException as error:
+            raise Unexpected(f"{type(error).__name__}: {error}", "an answer in HTTP") from None
+        finally:
+            answer.close()
+        if answer.status >= 400:
+            raise Unexpected(
+                f"{answer.status} {answer.reason}: {said.decode('ascii', 'replace').strip()}",
+                "200, for a port that it has",
+                "see `url` and `usb`",
+            )
+
+
+class PicoSwitch(ChannelSwitch):
+    """A Pico rig's port, whose answer to a cut is read after it."""
+
+    def __init__(self, request: ActuatorRequest, channel: Pico, off_time_s: float):
+        super().__init__(request, channel, off_time_s=off_time_s)
+        self._pico = channel
+
+    def struck(self) -> None:
+        try:
+            with self._talking():
+                self._pico.confirm()
+        finally:
+            super().struck()
+
+
+def _make(request: ActuatorRequest) -> PowerSwitch:
+    options: PicoOptions = request.options
+    return PicoSwitch(request, Pico(options.url, options.usb, "power"), options.off_time_s)
+
+
+def _channel(options: PicoOptions) -> str:
+    return f"pico http://{urlsplit(options.url).netloc} usb{options.usb}"
+
+
+PICO = PowerDriver("pico", "a port of a Pico rig (HTTP)", PicoOptions, _make, _channel)
