@@ -103,6 +103,10 @@ class Cutter:
     def armed(self) -> bool:
         return self._deadline_ns is not None
 
+    def fileno(self) -> int:
+        """Readable as soon as the armed deadline has fired."""
+        return self._link.fileno()
+
     def arm(self, deadline_ns: int, action: Action) -> None:
         """Act at an instant of CLOCK_MONOTONIC; at once if it has passed."""
         assert self._deadline_ns is None, "it is armed already"

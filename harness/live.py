@@ -119,16 +119,18 @@ class LiveCampaign:
         self.realtime = self.cutter.realtime
         stage.arrange()
         rig.take_deaths()
-        runs = [stage.whole(self.operation) for _ in range(1 if known else UNCUT_RUNS)]
+        runs = [stage.whole(self.operation)]
         self.promise = runs[0].memory
-        if known is None:
-            self._last_run = runs[-1], *self._look(runs[-1].memory, exact=True)
-            known = rehearsed(runs, boot_us=stage.boot_us, rival_us=self._rival(), late_us=lateness_us())
-        self.known = known
+        # Before the run that is looked at: where no state is put back, counters go on from run to run.
         stage.begin()
         before = observe(rig, self.items, stage.memory, self.promise, exact=False)
         self.before = before.values
         rig.power.off()
+        if known is None:
+            runs += [stage.whole(self.operation) for _ in range(UNCUT_RUNS - 1)]
+            self._last_run = runs[-1], *self._look(runs[-1].memory, exact=True)
+            known = rehearsed(runs, boot_us=stage.boot_us, rival_us=self._rival(), late_us=lateness_us())
+        self.known = known
         self._check_before(before)
 
     def _rival(self) -> int | None:

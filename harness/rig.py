@@ -225,6 +225,8 @@ class Rig(ABC):
     """The update container that the caller asked for, if any."""
     boot_us: int = 0
     """Time that the key's boots have taken so far, all together."""
+    came_us: int | None = None
+    """When the key was last given power, on the rig's clock; None where nobody notes it."""
     talk_us: int = 0
     """Time that was spent waiting for the key's answers."""
     shared: str | None = None

@@ -48,7 +48,7 @@ class Try:
     def since_request_us(self, requests: int) -> int | None:
         """How long after the last of so many requests the power went; None if not all had been sent."""
         sent = [mark.at_us for mark in self.marks if mark.name.startswith("request-sent")]
-        if self.shot is None or self.shot.fired_us is None or len(sent) < requests:
+        if self.shot is None or self.shot.fired_us is None or not sent or len(sent) < requests:
             return None
         return self.shot.fired_us - sent[-1]
 
@@ -124,6 +124,7 @@ class Stage:
                 found=str(error),
                 expected="that it does what its getInfo offers",
             ) from error
+        start_us = self._began_us(start_us)
         marks = {mark.name: mark.at_us - start_us for mark in rig.tap.marks}
         marks[END] = rig.clock.now_us - start_us
         last = rig.tap.last("response")
@@ -174,6 +175,7 @@ class Stage:
             ended_us = rig.clock.now_us
             if armed:
                 shot = self.cutter.collect()
+        start_us = self._began_us(start_us)
         rig.power.off()
         tried = Try(promise, start_us, tuple(rig.tap.marks), ended_us, returned, shot, rig.take_deaths())
         if cut.boots:
@@ -181,6 +183,13 @@ class Stage:
         if cut.off_us:
             rig.clock.wait_us(cut.off_us)
         return tried
+
+    def _began_us(self, start_us: int) -> int:
+        """An operation that begins without power begins when it comes, and not with the rest before that."""
+        came_us = self.rig.came_us
+        if self.operation.powered or came_us is None:
+            return start_us
+        return max(start_us, came_us)
 
     def _cut_boots(self, offsets_us: tuple[int, ...]) -> list[str]:
         """Give the key power and take it again, once for each offset: how it died of itself meanwhile."""

@@ -110,9 +110,14 @@ class Watch:
             if (event := parse(message)) is not None:
                 events.append(event)
 
-    def until(self, look: Callable[[], T | None], limit_s: float) -> T | None:
-        """What `look` finds as soon as it finds something; None when the limit has passed without."""
+    def until(self, look: Callable[[], T | None], limit_s: float, *, also: int | None = None) -> T | None:
+        """What `look` finds as soon as it finds something; None when the limit has passed without.
+
+        :param also: a descriptor that makes it worth looking, too, once it is readable; not read from here.
+        """
         until = time.monotonic() + limit_s
+        if also is not None:
+            self._poll.register(also, select.POLLIN)
         while True:
             self.drain()
             if (found := look()) is not None:
@@ -121,7 +126,11 @@ class Watch:
             if left_s <= 0:
                 return None
             # Rounded up: poll takes whole milliseconds, and 0 would not wait at all.
-            self._poll.poll(int(left_s * 1000) + 1)
+            ready = self._poll.poll(int(left_s * 1000) + 1)
+            if also is not None and any(fd == also for fd, _ in ready):
+                # It stays readable: once is enough.
+                self._poll.unregister(also)
+                also = None
 
     def close(self) -> None:
         self._link.close()
@@ -133,7 +142,9 @@ class Watch:
         self.close()
 
 
-def wait_until(host: Host, look: Callable[[], T | None], limit_s: float) -> T | None:
+def wait_until(
+    host: Host, look: Callable[[], T | None], limit_s: float, *, also: int | None = None
+) -> T | None:
     """The same, for who waits once."""
     with Watch(host) as watch:
-        return watch.until(look, limit_s)
+        return watch.until(look, limit_s, also=also)

@@ -152,7 +152,7 @@ class UsbRig(Rig):
         self.left_us: int | None = None
         self._stale: tuple[int, int] | None = None
         self._went_us: int | None = None
-        self._came_us: int | None = None
+        self.came_us = None
         self._is_named_key = False
         self._open: list[Any] = []
         self._deaths: list[str] = []
@@ -196,10 +196,10 @@ class UsbRig(Rig):
                 self.clock.wait_us(left_us)
 
     def power_came(self) -> None:
-        self._came_us = self.clock.now_us
+        self.came_us = self.clock.now_us
         self.boots += 1
         self.left_us = None
-        self._cutter.power_came(self._came_us)
+        self._cutter.power_came(self.came_us)
 
     def power_went(self) -> None:
         self._went_us = self.clock.now_us
@@ -289,10 +289,18 @@ class UsbRig(Rig):
             raise KeyGone(f'rig "{self.name}": its power is off')
         began_us = self.clock.now_us
         # A first wait in a boot has what remains of its limit; later ones are for reboots of the key's own.
-        since_us = began_us if self.device is not None or self._came_us is None else self._came_us
+        since_us = began_us if self.device is not None or self.came_us is None else self.came_us
         left_us = since_us + round(self.options.up_s * 1e6) - began_us
-        found = wait_until(self.host, self._usable, max(0, left_us) / 1e6)
+        cutter = self._cutter
+
+        def look() -> UsbDevice | str | None:
+            # Once its power was cut nothing comes up any more, whatever is still to be seen.
+            return "cut" if cutter.has_fired else self._usable()
+
+        found = wait_until(self.host, look, max(0, left_us) / 1e6, also=cutter.fired_fd)
         self.boot_us += self.clock.now_us - began_us
+        if isinstance(found, str):
+            raise KeyGone(f'rig "{self.name}": its power was cut before it was up')
         if found is None:
             raise self._why_not_up()
         self.device = found
@@ -371,7 +379,8 @@ class UsbRig(Rig):
         holder = Lock(self.shared or "").holder()
         ours = holder is None or holder.pid == os.getpid()
         if ours and self.power.is_on and device_at(self.host, self.port) is not None:
-            return self._asked()
+            self._firmware = self._asked()
+            return self._firmware
         there = device_at(self.host, self.port)
         return _release(there) if there is not None else NOT_TOLD
 

@@ -7,6 +7,7 @@ others: later by milliseconds, and how much is recorded with every cut.
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ class _OwnCut:
         self.fired_us: int | None = None
         self.error: KeyharnessError | OSError | None = None
         self._called_off = threading.Event()
+        self.fired_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="cut", daemon=True)
         self._thread.start()
@@ -41,6 +43,7 @@ class _OwnCut:
             if self._called_off.is_set():
                 return
             self.fired_us = time.monotonic_ns() // 1000
+        os.eventfd_write(self.fired_fd, 1)
         try:
             self._switch.off()
         except (KeyharnessError, OSError) as error:
@@ -60,6 +63,12 @@ class _OwnCut:
         if self._thread.is_alive() or self.fired_us is None:
             raise RigError("the switch did not return", found=f"nothing within {OWN_LIMIT_S:.0f} s")
         return self.fired_us
+
+    def __enter__(self) -> _OwnCut:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fired_fd)
 
 
 class UsbCutter(LiveCutter):
@@ -100,8 +109,10 @@ class UsbCutter(LiveCutter):
             self._own = _OwnCut(self._rig.actuator, at_us)
 
     def arm_boot(self, offset_us: int) -> bool:
-        # The strike itself is made when the power has come: switching on closes what it had opened before.
+        # What takes time is done now, and the strike again when the power has come: switching on closes what
+        # had been opened for it before.
         self._started()
+        self._rig.power.strike()
         self._boot_offset_us = offset_us
         return True
 
@@ -109,12 +120,29 @@ class UsbCutter(LiveCutter):
         """The rig has given the key its power."""
         offset_us, self._boot_offset_us = self._boot_offset_us, None
         if offset_us is not None:
+            self._action, self._prepared = self._rig.actuator.strike(), True
             self.arm(at_us + offset_us)
+
+    @property
+    def fired_fd(self) -> int | None:
+        """Readable once the armed cut has fired; None while none is armed."""
+        if self._own is not None:
+            return self._own.fired_fd
+        if self._cutter is not None and self._cutter.armed:
+            return self._cutter.fileno()
+        return None
+
+    @property
+    def has_fired(self) -> bool:
+        """Has the armed cut fired, and not been collected yet?"""
+        fd = self.fired_fd
+        return fd is not None and bool(select.select([fd], [], [], 0)[0])
 
     def collect(self) -> Shot:
         if self._own is not None:
             own, self._own = self._own, None
-            return self._shot(own.wait())
+            with own:
+                return self._shot(own.wait())
         assert self._cutter is not None
         fired = self._cutter.collect()
         return self._shot(fired.before_ns // 1000, fired.error)
@@ -123,8 +151,9 @@ class UsbCutter(LiveCutter):
         self._boot_offset_us = None
         if self._own is not None:
             own, self._own = self._own, None
-            if not own.call_off():
-                return self._shot(own.wait())
+            with own:
+                if not own.call_off():
+                    return self._shot(own.wait())
         elif self._cutter is not None and (fired := self._cutter.disarm()) is not None:
             return self._shot(fired.before_ns // 1000, fired.error)
         return None
@@ -155,6 +184,7 @@ class UsbCutter(LiveCutter):
 
     def close(self) -> None:
         if self._own is not None:
-            self._own.call_off()
+            with self._own:
+                self._own.call_off()
         if self._cutter is not None:
             self._cutter.close()

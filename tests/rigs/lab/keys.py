@@ -61,12 +61,13 @@ def mute_key(serial: str | None = None) -> Thing:
 
 
 class TwinKey(Thing):
-    """A simulated key that runs in a thread of its own, in real time or faster.
+    """A simulated key that runs in a thread of its own, in real time, and faster where only it works.
 
     Its flash operations take their time, and the power may go in any of them: what is torn is torn as on
     every twin. Keys of different seeds are different keys of one model.
 
-    :param speed: so many times faster than the real one, boots and all.
+    :param speed: boots, flash operations and touches are so many times faster than real ones. While the key
+        waits for its host time is real, because the host's is.
     :param serial: what it shows on USB in its application; None as the real one (SerialNumber=0).
     :param hangs: stops answering for good when it has sent so many packets in one boot; None never.
     :param drops: leaves the bus by itself when it has sent so many; None never.
@@ -78,7 +79,7 @@ class TwinKey(Thing):
         *,
         key: str = "nitrokey3-mini",
         options: TwinOptions | None = None,
-        speed: float = 20.0,
+        speed: float = 50.0,
         serial: str | None = None,
         hangs: int | None = None,
         drops: int | None = None,
@@ -87,7 +88,7 @@ class TwinKey(Thing):
         self.serial, self.hangs, self.drops = serial, hangs, drops
         assert self.model.twin is not None
         self.board = self.model.twin.build(options or TwinOptions(), child(seed, "lab", key))
-        self._speed = speed
+        self._speed, self._rate = speed, 1.0
         self._meets = self.board.rail.meets
         self.board.rail.meets = self._paced  # type: ignore[method-assign]
         self._shown_boot: int | None = None
@@ -118,7 +119,7 @@ class TwinKey(Thing):
 
     def touch(self, delay_us: int | None) -> None:
         """Touch it so long after it asks, from now on; None stops that."""
-        self.board.touch_delay_us = delay_us
+        self.board.touch_delay_us = None if delay_us is None else round(delay_us / self._speed)
 
     def close(self) -> None:
         self._tell("close")
@@ -134,7 +135,13 @@ class TwinKey(Thing):
 
     def _now_us(self, at_ns: int | None = None) -> int:
         passed_ns = (time.monotonic_ns() if at_ns is None else at_ns) - self._base_ns
-        return self._base_us + int(passed_ns * self._speed / 1000)
+        return self._base_us + int(passed_ns * self._rate / 1000)
+
+    def _run_at(self, rate: float) -> None:
+        """From now on its time passes so many times faster than ours."""
+        if rate != self._rate:
+            at_ns = time.monotonic_ns()
+            self._base_us, self._base_ns, self._rate = self._now_us(at_ns), at_ns, rate
 
     def _run(self) -> None:
         while self._take_commands():
@@ -145,6 +152,8 @@ class TwinKey(Thing):
                 self._show_when_ready()
                 self._flush(self._now_us())
                 board.advance(self._now_us())
+            busy = bool(board.to_host) or not self.port.shown
+            self._run_at(self._speed if busy and board.firmware is not None else 1.0)
             if board.boots == self._shown_boot or self._shown_boot is None:
                 self._listen(self._next_us())
         self._leave()
@@ -176,9 +185,12 @@ class TwinKey(Thing):
                 self._power_on()
             elif what == "off":
                 self._power_off()
-            elif client is not None:
+            elif client is not None and self.port.shown:
                 client.setblocking(False)
                 self._clients.append(client)
+            elif client is not None:
+                # It was opened while it went.
+                client.close()
         return True
 
     def _power_on(self) -> None:
@@ -237,7 +249,7 @@ class TwinKey(Thing):
         """Wait for the next thing to happen, and take what has come."""
         left_s = None
         if until_us is not None:
-            left_s = max(0.0, (until_us - self._now_us()) / 1e6 / self._speed)
+            left_s = max(0.0, (until_us - self._now_us()) / 1e6 / self._rate)
         terminal = self._pty[0] if self._pty else None
         sources = [self._wake_r, *self._clients, *([terminal] if terminal is not None else [])]
         for source in select.select(sources, [], [], left_s)[0]:
@@ -284,10 +296,11 @@ class TwinKey(Thing):
     def _paced(self, op: FlashOp) -> tuple[int, float] | None:
         """A flash operation in real time; it is torn where the power goes meanwhile."""
         rail = self.board.rail
+        self._run_at(self._speed)
         while self._cut_us is None and (left_us := op.end_us - self._now_us()) > 0:
             if self.port.shown:
                 self._flush(self._now_us())
-            select.select([self._wake_r], [], [], left_us / 1e6 / self._speed)
+            select.select([self._wake_r], [], [], left_us / 1e6 / self._rate)
             self._notice_cut()
         if self._cut_us is not None:
             rail.arm_at(max(op.start_us, min(self._cut_us, op.end_us - 1)))
