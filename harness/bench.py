@@ -158,6 +158,13 @@ class LoadedBench:
     def is_expendable(self, rig: str) -> bool:
         return self._requests[rig].entry.expendable
 
+    def usb_port(self, name: str) -> str | None:
+        """The USB port that a rig's key hangs on, as sysfs names it; None for a rig without one."""
+        checked = self._requests[name]
+        port = getattr(checked.options, "port", None)
+        driver = self.plugins.drivers[checked.entry.driver]
+        return str(port) if driver.actuated and port is not None else None
+
     def wiring(self, name: str) -> str:
         """How a rig is powered and reached, in words that are the same for as long as the bench says the same."""
         checked = self._requests[name]

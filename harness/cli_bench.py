@@ -101,3 +101,31 @@ def calibrate(
         _json(table(found))
     else:
         show(found, sys.stdout)
+
+
+@app.command()
+def doctor(
+    bench: BenchOption = None,
+    json: JsonOption = False,
+    install_udev_rules: Annotated[
+        bool, typer.Option("--install-udev-rules", help="Write the udev rules for all known keys.")
+    ] = False,
+) -> None:
+    """Look for whatever would keep a run from working on this host. Exit code 0 if nothing would.
+
+    Exit codes: 0 a run would work, 3 something is wrong with this host or a rig, 4 with the bench.
+    """
+    from harness.doctor.visit import admit, examine, show, table, verdict
+
+    patient, found = admit(bench)
+    if install_udev_rules:
+        from harness.doctor.rules import RELOAD, install
+
+        sys.stdout.write(f"written: {install(patient)}\nnow: {RELOAD}\n")
+        return
+    found += examine(patient)
+    if json:
+        _json(table(found))
+    else:
+        show(found, sys.stdout)
+    raise typer.Exit(verdict(found))

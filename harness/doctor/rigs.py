@@ -1,0 +1,140 @@
+"""The rigs of the bench: is the key there, is somebody at it, was its power left off, is its switch measured?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness import quarantine
+from harness.calibration import Calibration, calibration_for, complaint_about
+from harness.custody import port_of
+from harness.doctor.finding import Finding, Level, Patient
+from harness.errors import Blame, KeyharnessError
+from harness.locks import Lock
+from harness.nodes import UsbDevice, device_at
+from harness.powerlog import PowerLog
+from harness.rig import Rig
+
+
+def rigs(patient: Patient) -> Iterator[Finding]:
+    """Each rig: one line if all is well, else one for each thing that is not."""
+    if patient.bench is None:
+        return
+    for name in patient.bench.rigs:
+        found = list(_rig(patient, name))
+        if not any(one.level == "fault" for one in found):
+            yield _finding(name, "ok", _well(patient, name))
+        yield from found
+
+
+def _finding(rig: str, level: Level, text: str, mend: str | None = None, *, caller: bool = False) -> Finding:
+    return Finding("rig", level, text, mend, rig, caller)
+
+
+def _rig(patient: Patient, name: str) -> Iterator[Finding]:
+    bench = patient.bench
+    assert bench is not None
+    usb = bench.usb_port(name)
+    port = f"port usb:{usb}" if usb is not None else None
+    holder = Lock(port).holder() if port else None
+    if holder is not None:
+        gone = holder.pid and not (Path("/proc") / str(holder.pid)).exists()
+        since = f"since {holder.since}: {holder.purpose}"
+        if gone:
+            text = f"locked by something that process {holder.pid} left behind {since}"
+            yield _finding(name, "fault", text, "end it: `fuser -v` on the locks says which process it is")
+        else:
+            mend = f"wait for it, or end it (kill -INT {holder.pid})"
+            yield _finding(name, "fault", f"in use: held by process {holder.pid} {since}", mend)
+        return
+    made = None
+    try:
+        # Nothing is switched by that, but a board that does not answer says so.
+        made = bench.make(name, 1)
+        yield from _made(patient, name, made, usb)
+    except KeyharnessError as error:
+        text = error.what.removeprefix(f"{bench.shown}: ").removeprefix(f'rig "{name}"').lstrip(": ·")
+        more = f": {error.found}" if error.found is not None else ""
+        wanted = f"; expected {error.expected}" if error.expected is not None else ""
+        yield _finding(name, "fault", f"{text}{more}{wanted}", error.mend, caller=error.blame is Blame.CALLER)
+    finally:
+        if made is not None:
+            made.close()
+
+
+def _made(patient: Patient, name: str, rig: Rig, usb: str | None) -> Iterator[Finding]:
+    port = port_of(rig)
+    if port is not None and (held := quarantine.quarantined(port)):
+        why = held.why.splitlines()[0]
+        mend = f"see to it, then `keyharness quarantine {name} --clear --reason TEXT`"
+        yield _finding(name, "fault", f"in quarantine since {held.since}: {why}", mend)
+    if rig.evidence_kind == "hardware" and port is not None and PowerLog(port).left_behind:
+        yield _finding(
+            name,
+            "warn",
+            "a process that was killed left its power switched",
+            "`keyharness rigs` puts it back",
+        )
+    if usb is not None:
+        yield from _key(patient, name, rig, usb)
+    if rig.evidence_kind != "hardware":
+        return
+    assert patient.bench is not None
+    entry = patient.bench.settings(name)
+    if entry.expendable and entry.identity is None:
+        mend = "`keyharness enroll` finds out which key it is"
+        yield _finding(
+            name, "fault", "no identity in the bench: it will not be written to", mend, caller=True
+        )
+    if complaint := complaint_about(name, calibration_for(rig.wiring)):
+        yield _finding(
+            name, "warn", complaint.removeprefix(f'rig "{name}" '), f"`keyharness calibrate {name}`"
+        )
+
+
+def _key(patient: Patient, name: str, rig: Rig, usb: str) -> Iterator[Finding]:
+    there = device_at(patient.host, usb)
+    if there is None:
+        if rig.power.is_on:
+            mend = f"plug it in, or `keyharness recover {name}`"
+            yield _finding(name, "fault", f"no key at {usb}, and its power is on", mend)
+        return
+    faces = {(face.vendor_id, face.product_id) for face in rig.key.faces}
+    if (there.vendor_id, there.product_id) not in faces and (0, 0) not in faces:
+        wanted = " or ".join(f"{vendor:04x}:{product:04x}" for vendor, product in sorted(faces))
+        text = f"{there.shown()} is at {usb}; expected a {rig.key.title} ({wanted})"
+        yield _finding(name, "fault", text, "put the right key in, or name this one in the bench")
+    elif rig.face != "application":
+        text = f"the key at {usb} is in its {rig.face}"
+        yield _finding(name, "warn", text, f"`keyharness recover {name}`")
+
+
+def _well(patient: Patient, name: str) -> str:
+    bench = patient.bench
+    assert bench is not None
+    usb = bench.usb_port(name)
+    if usb is None:
+        return f"{bench.key_name(name)} · {bench.wiring(name)}"
+    there = device_at(patient.host, usb)
+    found = calibration_for(bench.wiring(name))
+    words = [f"{_key_words(bench.settings(name).identity, there)} at {usb}"]
+    if found is not None and found.fault is None:
+        words += _measured(found)
+    return ", ".join(words)
+
+
+def _key_words(identity: str | None, there: UsbDevice | None) -> str:
+    if there is None:
+        return "no key, its power is off,"
+    if identity is None:
+        return f"key {there.shown()}"
+    kind, _, value = identity.partition(":")
+    return f"key {value[:4]}..." if kind in ("uuid", "marker") else f"key {value}"
+
+
+def _measured(found: Calibration) -> list[str]:
+    words = [f"power cuts in {found.cut_ms or 0:.0f} ms +- {found.cut_jitter_ms or 0:.0f} ms"]
+    words.append(f"back in {(found.back_ms or 0) / 1000:.2f} s")
+    days = int(found.age_days())
+    when = {0: "today", 1: "yesterday"}.get(days, f"{days} days ago")
+    return [*words, f"calibrated {when}"]

@@ -1,0 +1,69 @@
+"""Python and its packages, libraries, scheduling."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+from harness.doctor.finding import Finding, Patient, ok, warn
+
+OURS = "keyharness"
+LIBRARIES = (
+    ("libusb-1.0.so.0", "libusb", "libusb-1.0-0", "hubs and boards that are switched by USB requests"),
+    ("libpcsclite.so.1", "pcsc library", "libpcsclite1", "the card side of keys"),
+)
+
+
+def python(patient: Patient) -> Iterator[Finding]:
+    """Versions, and which plugins there are."""
+    outside = sorted(
+        {f"{one.distribution} {one.version}" for one in patient.plugins.found if one.distribution != OURS}
+    )
+    where = f" ({len(outside)} from outside: {', '.join(outside)})" if outside else ""
+    text = f"python {platform.python_version()}, pytest {_version('pytest')}, "
+    text += f"{len(patient.plugins.found)} plugins{where}"
+    yield ok("python", text)
+
+
+def xdist(patient: Patient, pytest: str | None = None, xdist: str | None = None) -> Iterator[Finding]:
+    """pytest 9.2 and xdist 3.8 together spread what belongs on one worker; silently."""
+    pytest, xdist = pytest or _version("pytest"), xdist or _version("pytest-xdist")
+    if _parts(pytest) >= (9, 2) and (3, 8) <= _parts(xdist) < (3, 9):
+        yield warn(
+            "xdist",
+            f"pytest {pytest} breaks xdist {xdist}'s --dist loadgroup, silently; our own scheduling goes on",
+            "pip install 'pytest<9.2'",
+        )
+
+
+def libraries(patient: Patient) -> Iterator[Finding]:
+    """Shared libraries that Python packages open when they are first used."""
+    for file, name, package, use in LIBRARIES:
+        if patient.loads(file):
+            yield ok("libraries", f"{name} is there")
+        else:
+            yield warn("libraries", f"{name} is not there ({file}): no {use}", f"sudo apt install {package}")
+
+
+def scheduling(patient: Patient) -> Iterator[Finding]:
+    """May the cutter be scheduled so that nobody interrupts it?"""
+    if patient.may_fifo():
+        yield ok("scheduling", "real-time scheduling permitted: cuts are late by 0.1 ms at most (p99)")
+    else:
+        yield warn(
+            "scheduling",
+            "real-time scheduling not permitted: cuts are late by up to 5 ms (p99) instead of 0.1 ms",
+            "ulimit -r 60, or CAP_SYS_NICE for python",
+        )
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "?"
+
+
+def _parts(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())

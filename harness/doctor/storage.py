@@ -1,0 +1,33 @@
+"""The folders that a run writes to besides its report: locks, the ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from harness.doctor.finding import Finding, Patient, fault
+from harness.errors import KeyharnessError
+from harness.ledger import ledger_url, state_dir
+from harness.locks import runtime_dir
+
+
+def folders(patient: Patient) -> Iterator[Finding]:
+    """Can they be written to?"""
+    try:
+        runtime_dir()
+    except KeyharnessError as error:
+        yield fault("folders", f"{error.what}: {error.found}", error.mend or "name one in KEYHARNESS_RUNTIME")
+    folder = state_dir()
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield fault(
+            "folders",
+            f"{folder} is not writable by you: what is done to keys could not be written down",
+            "name another folder in XDG_STATE_HOME",
+        )
+    url = ledger_url()
+    if url.startswith("sqlite:///"):
+        file = url.removeprefix("sqlite:///")
+        if os.path.exists(file) and not os.access(file, os.W_OK):
+            yield fault("folders", f"the ledger {file} is not writable by you", "see whose it is")
