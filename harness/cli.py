@@ -112,8 +112,16 @@ def firmware(
 def list_(
     bench: BenchOption = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    hubs: Annotated[
+        bool, typer.Option("--hubs", help="Show this host's USB hubs instead, and what hangs on each port.")
+    ] = False,
 ) -> None:
     """Show rigs, keys with their operations, suites, drivers, personalities, defects and plugins."""
+    if hubs:
+        from harness.hubs import list_hubs
+
+        list_hubs(sys.stdout, json=json)
+        return
     from harness.listing import listing, show
 
     table = listing(bench)
