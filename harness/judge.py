@@ -61,13 +61,12 @@ def matches(world: World, seen: Observation) -> list[str]:
 
 
 def find_world(worlds: Sequence[World], seen: Observation, acknowledged: bool) -> World | None:
-    """The world that matches; of several the one that fits the acknowledgement best."""
+    """The world that matches; of several the one that fits the acknowledgement best, and then says most."""
+    wanted = [Outcome.NEW, Outcome.BOOTLOADER, Outcome.RECOVERED, Outcome.OLD]
+    if not acknowledged:
+        wanted.reverse()
     fitting = [world for world in worlds if not matches(world, seen)]
-    wanted = (Outcome.NEW, Outcome.BOOTLOADER, Outcome.RECOVERED, Outcome.OLD)
-    ranked = sorted(fitting, key=lambda world: wanted.index(world.outcome))
-    if not ranked:
-        return None
-    return ranked[0] if acknowledged else ranked[-1]
+    return min(fitting, key=lambda world: (wanted.index(world.outcome), -len(world.values)), default=None)
 
 
 def judge(

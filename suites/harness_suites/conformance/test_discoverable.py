@@ -234,7 +234,7 @@ def _stored(authenticator, name):
     for number in range(2):
         make_resident(authenticator, {"id": account(number)["id"], "name": name, "displayName": name[::-1]})
     user = get_all(authenticator, uv=True)[0].user
-    return user["name"], user["displayName"]
+    return user.get("name"), user.get("displayName")
 
 
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 17.3", needs=("rk", "clientPin"))
