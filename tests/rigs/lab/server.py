@@ -75,6 +75,7 @@ class LabPort:
             if self._left is not None:
                 left, self._left = self._left, None
                 self._hide(left)
+            lab.tree.node_mode = 0o660 if lab.udev_late_s is None else 0
             self.shown = lab.tree.show(self.name, look)
             number = self.shown.number
         lab.say(self.name, f"new full-speed USB device number {number} using xhci_hcd", number)
@@ -209,8 +210,6 @@ class Lab:
         if late is None or action != "add":
             return
         nodes = [self.tree.dev / name for name in shown.nodes if name.startswith("hidraw")]
-        for node in nodes:
-            node.chmod(0)
 
         def ruled() -> None:
             for node in nodes:

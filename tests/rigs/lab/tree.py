@@ -70,6 +70,7 @@ class Tree:
             folder.mkdir(parents=True)
         self._number: dict[str, int] = {}
         self._hidraw = 0
+        self.node_mode = 0o660
 
     def folder(self, device: str) -> Path:
         """Where a device's folder is, or would be: "usb1", "1-1", "1-1.4.1"."""
@@ -188,7 +189,7 @@ class Tree:
         (hid / "uevent").write_text(said + f"HID_UNIQ={look.serial or ''}\n")
         (raw / "device").symlink_to(hid)
         self._node(shown, "hidraw", raw, self.dev / raw.name)
-        (self.dev / raw.name).touch(mode=0o660)
+        (self.dev / raw.name).touch(mode=self.node_mode)
 
     def _tty(self, shown: Shown, interface: Path, terminal: str) -> None:
         name = f"ttyACM{number_of(shown.port)}"
