@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import CallerError, HarnessFault, KeyFault, RigError
+from harness.errors import CallerError, KeyFault, RigError
 from harness.judge import Breach, judge
 from harness.key import Item, Key, Law, Memory, Observation, Operation, new
 from harness.observe import observe
@@ -61,15 +61,17 @@ def require_expendable(rig: Rig) -> None:
 def interrupt(rig: Rig, act: Callable[[], None], *, at: float = 0.5, recovering: bool = True) -> None:
     """Leave the key as a power cut about half-way through `act` does, with something to recover; off.
 
+    What writes nothing (a login of a key whose counter is constant) cannot be interrupted in a write: it is whole.
+
     :param at: how far it gets. :param recovering: False to take the instant as it is.
-    :raises HarnessFault: `act` writes nothing.
     """
     glass = rig.glass
     if glass is None:
         raise RigError(f'rig "{rig.name}" cannot cut inside an operation yet')
     trace = glass.record(act)
     if not trace.ops:
-        raise HarnessFault("an operation was to be interrupted and writes nothing")
+        rig.power.off()
+        return
     middle = min(int(len(trace.ops) * at), len(trace.ops) - 1)
     # A boot that writes nothing would show nothing: take the first instant after which it recovers.
     for number in [*range(middle, len(trace.ops)), *range(middle)]:
@@ -103,6 +105,7 @@ def go_home(rig: Rig, known: Memory | None = None) -> Home:
         return Home(memory, rig.glass.snapshot() if rig.glass else None)
     restart = _Restart(rig, memory)
     lasting = restart.check()
+    rig.settle()
     rig.power.off()
     home = Home(memory, live.snapshot(), lasting, restart.broken)
     if lasting and blank is not None:
@@ -152,6 +155,7 @@ class _Restart:
         :raises KeyFault: a part of it is gone.
         """
         rig = self._rig
+        rig.settle()
         rig.power.off()
         breaches = self._breaches()
         if all(breach.law == Law.RISING.value for breach in breaches):
@@ -170,6 +174,7 @@ class _Restart:
 
     def breaches(self) -> tuple[Breach, ...]:
         """What a clean restart breaks; the key is on afterwards."""
+        self._rig.settle()
         self._rig.power.off()
         return self._breaches()
 

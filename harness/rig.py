@@ -290,6 +290,13 @@ class Rig(ABC):
         :raises KeyGone: it does not, within the rig's limit.
         """
 
+    def settle(self) -> None:  # noqa: B027 - a twin has written what it acknowledged
+        """Leave the key alone for as long as a calm owner does before he pulls it out.
+
+        Some firmware writes after it has acknowledged. The campaigns find that; what is only laid down for
+        later (the home state, the states of the conformance suite) is not to be lost by it.
+        """
+
     def close(self) -> None:  # noqa: B027 - most rigs have nothing to let go of
         """Let go of whatever the rig holds."""
 
@@ -316,6 +323,14 @@ class GlassBox(Vault):
 
     def differing(self, one: BoardState, other: BoardState) -> list[str]:
         return [name for name, image in one.chips.items() if image.pages != other.chips[name].pages]
+
+    @abstractmethod
+    def worn(self, chip: str, page: int) -> AbstractContextManager[None]:
+        """While entered, a page is past its endurance."""
+
+    @abstractmethod
+    def slow(self, chip: str, delay_us: int) -> AbstractContextManager[None]:
+        """While entered, a chip does not answer for so long after each power-up."""
 
     @abstractmethod
     def record(self, act: Callable[[], None]) -> Trace:

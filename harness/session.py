@@ -3,35 +3,58 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import harness
+from harness.allowance import Goal
 from harness.bench import LoadedBench, load_bench
 from harness.campaign import Campaign
 from harness.custody import Custody
 from harness.discovery import Plugins, discover
 from harness.errors import CallerError, KeyharnessError, one_of
-from harness.evidence import Row, is_covering
+from harness.evidence import Judged
 from harness.home import Home, go_home, missing_of, seeded
+from harness.lines import campaign_row, trace_row
 from harness.live import LiveCampaign
 from harness.portlog import PortLog
-from harness.rig import Rig
-from harness.rundir import RunDir
+from harness.rig import Rig, RigInfo
+from harness.rundir import NOT_ASKED, RunDir
+from harness.search import STRATEGIES, Strategy
+from harness.shares import Shares
+from harness.timed import TimedCampaign
 from harness.verdicts import Result
 
 CampaignProgress = Callable[[str, str, int, int], None]
+
+
+def strategy_of(search: str | None) -> Strategy:
+    """The strategy that a wish stands for: "time" and none at all are the hybrid."""
+    return next((name for name in STRATEGIES if name == search), "hybrid")
+
+
+def campaign_kind(rig: Rig, search: str | None) -> Callable[..., Campaign | LiveCampaign]:
+    """What cuts on a rig: the walk of a twin, or a search by time."""
+    strategy = strategy_of(search)
+    if rig.glass is None:
+        return partial(LiveCampaign, strategy=strategy)
+    return Campaign if search is None else partial(TimedCampaign, strategy=strategy)
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What the caller asked for; empty selections mean everything.
 
-    :ivar cuts: a budget over all operations in equal shares, None for every modelled cut.
+    :ivar cuts: a budget over all operations, None for every modelled cut.
+    :ivar budget_us: the same in time.
+    :ivar goal: for each operation.
+    :ivar search: how instants are chosen: a strategy of `harness.search`, or "time", which is its hybrid. A
+        twin on which none is asked for is walked flash operation by flash operation.
     """
 
     bench: Path | None = None
@@ -40,6 +63,9 @@ class Wanted:
     seed: int | None = None
     cuts: int | None = None
     workers: int = 1
+    budget_us: int | None = None
+    goal: Goal | None = None
+    search: str | None = None
 
 
 def default_seed() -> int:
@@ -61,6 +87,8 @@ class Session:
         self._homeless: dict[str, KeyharnessError] = {}
         self._missing: dict[str, dict[str, str | None]] = {}
         self._states: dict[tuple[str, str], Any] = {}
+        self._shares: dict[str, Shares] = {}
+        self.campaigns: dict[tuple[str, str], Campaign | LiveCampaign] = {}
         self.pairs = self._select()
 
     @property
@@ -135,6 +163,7 @@ class Session:
         if (rig_name, name) not in self._states:
             with seeded(rig, "state", name):
                 make(rig)
+            rig.settle()
             rig.power.off()
             self._states[rig_name, name] = vault.snapshot()
         vault.restore(self._states[rig_name, name])
@@ -144,21 +173,24 @@ class Session:
         """How many processes a campaign may use on this host."""
         return max(1, len(os.sched_getaffinity(0)) // self.wanted.workers)
 
-    def cuts_for(self, rig: str, operation: str) -> int | None:
-        """An operation's share of the budget."""
-        if self.wanted.cuts is None:
-            return None
-        share, rest = divmod(self.wanted.cuts, len(self.pairs) or 1)
-        return share + (self.pairs.index((rig, operation)) < rest)
+    def shares(self, rig: str) -> Shares:
+        """What may be spent on a rig's operations."""
+        if rig not in self._shares:
+            wanted, of_rig = self.wanted, [name for at, name in self.pairs if at == rig]
+            share, rest = divmod(wanted.cuts or 0, len(self.pairs) or 1)
+            cuts = sum(share + (n < rest) for n, pair in enumerate(self.pairs) if pair[0] == rig)
+            us = wanted.budget_us
+            if us is not None:
+                us = round(us * min(1.0, wanted.workers / len({at for at, _ in self.pairs})))
+            self._shares[rig] = Shares(of_rig, cuts if wanted.cuts is not None else None, us, wanted.goal)
+        return self._shares[rig]
 
     def head(self) -> dict[str, Any]:
-        """run.json: what is known before anything was cut."""
-        for name in self.rig_names:
-            if self.rig(name).glass is None and self.rig(name).expendable:
-                # What going home finds out about the rig belongs there; what goes wrong is told by each test.
-                with suppress(KeyharnessError):
-                    self.home(name)
-        infos = [self.rig(name).info() for name in self.rig_names]
+        """run.json: what is known before anything was cut.
+
+        Of several workers each has rigs of its own, and touches no other: it tells of them when it gets there.
+        """
+        infos = [self._about(name) for name in self.rig_names]
         kinds = {self.rig(name).evidence_kind for name in self.rig_names}
         return {
             "version": harness.__version__,
@@ -181,111 +213,84 @@ class Session:
             "order": [list(pair) for pair in self.pairs],
         }
 
+    def _about(self, name: str) -> RigInfo:
+        rig = self.rig(name)
+        if rig.glass is None and self.wanted.workers > 1:
+            return RigInfo(
+                name, rig.key.name, rig.key.title, NOT_ASKED, None, rig.evidence_kind, rig.expendable
+            )
+        if rig.glass is None and rig.expendable:
+            # What going home finds out about the rig belongs there; what goes wrong is told by each test.
+            with suppress(KeyharnessError):
+                self.home(name)
+        return rig.info()
+
     def campaign(
         self, rig_name: str, operation: str, run: RunDir, progress: CampaignProgress | None = None
     ) -> Result:
         """Run one campaign, journalling as it goes; what was done is on disk however it ends."""
-        rig = self.rig(rig_name)
-        port_log = PortLog(rig, run.kernel_log(rig_name, operation))
-        with run.journal(rig_name, operation) as journal:
-            kind = LiveCampaign if rig.glass is None else Campaign
-            campaign = kind(
-                rig,
-                rig.key.operations[operation],
+        with self._journalled(rig_name, operation, run) as (keep, kept):
+            make = campaign_kind(self.rig(rig_name), self.wanted.search)
+            campaign = make(
+                self.rig(rig_name),
+                self.rig(rig_name).key.operations[operation],
                 self.home(rig_name),
-                cuts=self.cuts_for(rig_name, operation),
+                allowance=self.shares(rig_name).first(operation),
                 processes=self.processes(),
                 on_progress=(lambda done, total: progress(rig_name, operation, done, total))
                 if progress
                 else None,
-                on_judged=port_log.keeping(journal.keep),
-                earlier=journal.kept,
+                on_judged=keep,
+                earlier=kept,
             )
+            self.campaigns[rig_name, operation] = campaign
+            return campaign.run()
+
+    def rest(
+        self, rig_name: str, run: RunDir, progress: CampaignProgress | None = None
+    ) -> list[tuple[str, Result]]:
+        """Spend what is left of a rig's budget where outcomes are new: the operations that went on."""
+        for operation in self.shares(rig_name).operations:
+            key = rig_name, operation
+            if key not in self.campaigns and run.journal_path(*key).exists():
+                # Its first share was spent before the run was taken up again: nothing is cut here.
+                self.campaign(*key, run, progress)
+        done = {
+            name: campaign
+            for name in self.shares(rig_name).operations
+            if (campaign := self.campaigns.get((rig_name, name))) and campaign.result.complete
+        }
+        went_on: dict[str, Result] = {}
+
+        def go_on(name: str, go: Callable[[], Result]) -> None:
+            with self._journalled(rig_name, name, run) as (keep, _):
+                done[name].on_judged = keep
+                went_on[name] = go()
+
+        if done:
+            self.shares(rig_name).rest(done, go_on)
+        return list(went_on.items())
+
+    @contextmanager
+    def _journalled(
+        self, rig_name: str, operation: str, run: RunDir
+    ) -> Iterator[tuple[Callable[[Sequence[Judged]], None], list[Judged]]]:
+        """(where rows are kept, what was kept before); what a campaign came to is written down at the end."""
+        rig = self.rig(rig_name)
+        port_log = PortLog(rig, run.kernel_log(rig_name, operation))
+        with run.journal(rig_name, operation) as journal:
             try:
-                return campaign.run()
+                yield port_log.keeping(journal.keep), journal.kept
             finally:
-                result = getattr(campaign, "result", None)
-                if result is not None and result.rows:
+                campaign = self.campaigns.get((rig_name, operation))
+                if campaign is not None and campaign.result.rows:
+                    result = campaign.result
                     result.plugs, result.kernel_lines = port_log.plugs(), port_log.failed
                     run.note_campaign(rig_name, operation, campaign_row(result))
-                    if result.trace is not None:
-                        run.write_trace(rig_name, operation, trace_row(result))
+                    if (trace := trace_row(result)) is not None:
+                        run.write_trace(rig_name, operation, trace)
 
     def close(self) -> None:
         self.custody.release()
         for rig in self._rigs.values():
             rig.close()
-
-
-def campaign_row(result: Result) -> Row:
-    """A line of operations.jsonl."""
-    judged = len(result.rows)
-    covering = sum(1 for row in result.rows if is_covering(row))
-    return {
-        "rig": result.rig.name,
-        "operation": result.operation.name,
-        "title": result.operation.title,
-        "cuts": judged,
-        "planned": result.planned,
-        "covering_cuts": covering,
-        "distinct_states": result.distinct_states,
-        "exhaustive": result.exhaustive and result.complete,
-        "outcomes": result.outcomes,
-        "violations": result.violations,
-        "missed": result.missed or {"whole operation": [0, judged]},
-        "bound": result.bound,
-        "window_ms": result.window_ms,
-        "timing": result.timing,
-        "plugs": result.plugs,
-        "live_checked": result.live_checked,
-        "duration_s": round(result.duration_s, 3),
-        "observe_s": round(result.observe_s, 3),
-        "complete": result.complete,
-        "wear": result.wear,
-        "spent": {
-            name: amount * judged
-            for name, amount in (
-                ("pin_tries", result.operation.cost.pin_tries),
-                ("touches", result.operation.cost.touches),
-            )
-            if amount
-        },
-        "findings": [
-            {
-                "severity": finding.severity.value,
-                "blame": "key",
-                "item": finding.item,
-                "law": finding.law,
-                "outcome": finding.outcome.value,
-                "count": finding.count,
-                "covering_count": finding.covering,
-                "of": covering,
-                "first": finding.first,
-                "where": finding.where,
-                "text": finding.text,
-            }
-            for finding in sorted(result.findings, key=lambda f: (f.severity, -f.count, f.item))
-        ],
-    }
-
-
-def trace_row(result: Result) -> Row:
-    """What the pictures need of the recorded run; times from its start."""
-    trace = result.trace
-    assert trace is not None
-    start = trace.start_us
-    return {
-        "ops": [
-            {
-                "chip": op.chip,
-                "kind": op.kind,
-                "page": op.page,
-                "start_us": op.start_us - start,
-                "end_us": op.end_us - start,
-            }
-            for op in trace.ops
-        ],
-        "marks": [{"name": mark.name, "at_us": mark.at_us - start} for mark in trace.marks],
-        "start_us": 0,
-        "end_us": trace.end_us - start,
-    }

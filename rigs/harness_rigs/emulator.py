@@ -339,6 +339,10 @@ class EmulatorRig(Rig):
         parts += [f"{name}={value}" for name, value in sorted(self.options.env.items())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
+    def settle(self) -> None:
+        if self.process is not None:
+            self.process.wait(self.options.settle_s)
+
     def close(self) -> None:
         self.stop()
         self._cutter.close()

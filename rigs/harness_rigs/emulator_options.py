@@ -39,6 +39,8 @@ class EmulatorOptions(BaseModel):
     touch_signal: str = "SIGUSR1"
     ready_s: float = Field(default=10.0, gt=0, le=300)
     answer_s: float = Field(default=10.0, gt=0, le=300)
+    settle_s: float = Field(default=0.3, ge=0, le=60)
+    """So long it is left alone before a state is kept: some firmware writes after it has acknowledged."""
     reboot_codes: list[int] = []
     """Exit codes by which it asks to be started again, as a reboot does."""
 
