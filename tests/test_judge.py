@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judge import judge
+from harness.judge import Judgement, judge
 from harness.key import ANY, Item, Law, Outcome, Severity, World, new, old
+from harness.verdicts import with_deaths
 
 
 def item(name, law, **more):
@@ -108,3 +109,33 @@ def test_exactly_the_declared_worlds_pass(seeds, pin, acknowledged):
     verdict = judge(items=ITEMS, worlds=RESET, before=BEFORE, seen=seen, acknowledged=acknowledged)
     legal = [("none", "default")] if acknowledged else [("s1", "own"), ("none", "default")]
     assert verdict.outcome.is_violation == ((seeds, pin) not in legal)
+
+
+FINE = Judgement(Outcome.OLD, "old")
+
+
+@pytest.mark.parametrize(
+    ("deaths", "unanswered", "outcome", "severity", "words"),
+    [
+        ([], [], Outcome.OLD, None, ""),
+        (["crashed: SIGSEGV"], [], Outcome.OLD, "S2", "crashed: SIGSEGV, and nobody had cut"),
+        (["crashed: SIGSEGV"], ["tries"], Outcome.OLD, "S2", "when it was asked for tries, and nobody"),
+        (["hung: no answer within 10 s"], ["tries"], Outcome.STUCK, "S1", "hung: no answer within 10 s when"),
+        ([], ["tries"], Outcome.STUCK, "S1", "fell silent when it was asked for tries"),
+    ],
+)
+def test_what_a_key_does_not_answer_is_neither_lost_nor_kept(deaths, unanswered, outcome, severity, words):
+    judgement = with_deaths(FINE, deaths, unanswered)
+    assert judgement.outcome is outcome
+    assert [breach.severity for breach in judgement.breaches] == ([severity] if severity else [])
+    assert words in "".join(breach.text for breach in judgement.breaches)
+
+
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_of_two_worlds_that_fit_the_one_that_says_more_is_taken(acknowledged):
+    """A PIN that seals the secrets makes the key ask for it: no loosened flag, but a world of its own."""
+    seen = {**BEFORE, "pin": "set", "flag": False}
+    sealed = World("new, sealed", Outcome.NEW, {"pin": "set", "flag": False})
+    for worlds in ([new({"pin": "set"}), sealed], [sealed, new({"pin": "set"})]):
+        found = judge(items=ITEMS, worlds=worlds, before=BEFORE, seen=seen, acknowledged=acknowledged)
+        assert (found.outcome, found.world, found.breaches) == (Outcome.NEW, "new, sealed", ())
