@@ -75,7 +75,7 @@ class Campaign(Recording):
         self.on_judged = on_judged or (lambda judged: None)
         self._earlier = earlier
         self.result = Result(operation, rig)
-        self.planned = 0
+        self._numbered = 0
         self._walked: set[str] = set()
         self._looks: dict[bytes, Look | Died] = {}
         self._seen: set[bytes] = set()
@@ -117,13 +117,18 @@ class Campaign(Recording):
                 self._nest(*looked)
         return self.result
 
-    def more(self, cuts: int | None = None, allowance: Allowance | None = None) -> Result:
-        """Go on after `run`: so many cuts more, or what is allowed now; fewer if there are no more."""
+    @property
+    def planned(self) -> int:
+        """So many cuts were planned so far."""
+        return self._numbered
+
+    def more(self, allowance: Allowance) -> Result:
+        """Go on after `run`, until so much is spent all in all; sooner if there is no more to be cut."""
         with self._working():
-            if allowance is not None:
+            if allowance.cuts is None:
                 self._in_parts(allowance)
-            elif cuts:
-                self._walk(self._left()[:cuts], "cover")
+            else:
+                self._walk(self._left()[: max(0, allowance.cuts - self.planned)], "cover")
             self.result.exhaustive = not self._left()
         return self.result
 
@@ -136,8 +141,11 @@ class Campaign(Recording):
             self.result.complete = True
         finally:
             self.result.duration_s += time.monotonic() - started
-            self.result.goal = self.allowance.goal
-            self.result.wear = self.estimated_wear(len(self.result.rows))
+            self._conclude()
+
+    def _conclude(self) -> None:
+        self.result.goal = self.allowance.goal
+        self.result.wear = self.estimated_wear(len(self.result.rows))
 
     def _in_parts(self, allowance: Allowance) -> None:
         """Walk as far as the time goes: each part is evenly spread over the operation."""
@@ -152,11 +160,11 @@ class Campaign(Recording):
         ordered = sorted(cuts, key=lambda cut: (cut.flash_op, cut.phi))
         self._walked |= {cut.label for cut in ordered}
         targets = [
-            Target(cut, state, cut.label, number=self.planned + n)
+            Target(cut, state, cut.label, number=self._numbered + n)
             for n, (cut, state) in enumerate(images(self.trace, ordered))
         ]
-        self.planned += len(targets)
-        self.result.planned = self.planned
+        self._numbered += len(targets)
+        self.result.planned = self._numbered
         return targets, self._look_at(targets, stream)
 
     def _nest(self, targets: list[Target], looks: Looks) -> None:
@@ -281,9 +289,10 @@ class Campaign(Recording):
                     nested.append(Target(outer.cut, state, label, cut, len(targets) + len(nested)))
         return nested
 
-    def _check_live(self, cuts: list[Cut]) -> None:
+    def _check_live(self, cuts: Sequence[Cut]) -> None:
         """Cut a few live: the power must really fail there, and leave the image that was computed."""
-        real = [cut for cut in cuts if cut.phase != "end"]
+        ordered = sorted(cuts, key=lambda cut: (cut.flash_op, cut.phi))
+        real = [cut for cut in ordered if cut.phase != "end"]
         chosen = spread(real, LIVE_CHECKS, self.trace.tear_seed)
         wanted = {cut: state.digest() for cut, state in images(self.trace, chosen)}
 
@@ -338,7 +347,7 @@ class Campaign(Recording):
     def _place(self, target: Target) -> str:
         return self.where(target.cut) + (f", then {target.nested} of the next boot" if target.nested else "")
 
-    def _row(self, target: Target, stream: str, verdict: Judgement, acknowledged: bool, boots: int) -> Row:
+    def _planned(self, target: Target) -> Row:
         cut = target.cut
         planned: dict[str, Any] = {"flash_op": cut.flash_op, "phase": cut.phase}
         if target.nested is not None:
@@ -347,6 +356,10 @@ class Campaign(Recording):
                 "flash_op": target.nested.flash_op,
                 "phase": target.nested.phase,
             }
+        return planned
+
+    def _row(self, target: Target, stream: str, verdict: Judgement, acknowledged: bool, boots: int) -> Row:
+        cut = target.cut
         fired = cut.at_us - self.trace.start_us
         return evidence(
             self.rig,
@@ -355,7 +368,7 @@ class Campaign(Recording):
             self._check,
             verdict,
             stream=stream,
-            planned=planned,
+            planned=self._planned(target),
             fired_us=fired,
             lost_us=fired,
             acknowledged=acknowledged,

@@ -61,6 +61,22 @@ def run(
         list[str] | None,
         typer.Option("--to", metavar="V", help="With --firmware: only the container of this version."),
     ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="TIME", help="Time over all operations: 2h, 30m, 90s.")
+    ] = None,
+    confidence: Annotated[
+        str | None,
+        typer.Option("--confidence", metavar="PERCENT", help="Goal of each operation, with --below."),
+    ] = None,
+    below: Annotated[
+        str | None, typer.Option("--below", metavar="PERCENT", help="Of so many instants less may do harm.")
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search", metavar="HOW", help="hybrid, random, sweep, vdc; time: by time on a twin too."
+        ),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and do nothing.")] = False,
     resume: Annotated[
         str | None,
@@ -72,6 +88,7 @@ def run(
 
     Exit codes: 0 pass, 1 fail, 2 interrupted, 3 inconclusive, 4 usage, 5 nothing was tested.
     """
+    from harness import wishes
     from harness.launch import Launch
     from harness.session import Wanted
 
@@ -82,7 +99,16 @@ def run(
         suites, operation, cuts = suites or [*SUITES], operation or [*OPERATIONS], cuts or usual
     elif from_version or to_version:
         raise typer.BadParameter("--from and --to say which containers of --firmware are meant")
-    wanted = Wanted(bench, tuple(rig or ()), tuple(operation or ()), seed, cuts)
+    wanted = Wanted(
+        bench,
+        tuple(rig or ()),
+        tuple(operation or ()),
+        seed,
+        cuts,
+        budget_us=wishes.time_us(budget) if budget is not None else None,
+        goal=wishes.goal(confidence, below),
+        search=wishes.search(search),
+    )
     if resume is not None:
         if suites or plan or _PYTEST_ARGS or wanted != Wanted():
             raise typer.BadParameter("a run is taken up as it was begun: only --reports goes with it")

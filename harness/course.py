@@ -47,6 +47,12 @@ def search_for(strategy: Strategy, seed: bytes, known: Rehearsal, at_end: str, *
     )
 
 
+def plan_of(cut: Cut) -> Plan:
+    """What the search asks for, in whole microseconds after a marker."""
+    offset_us = round(cut.offset)
+    return Plan(cut.marker, offset_us, round(cut.time - cut.offset) + offset_us, cut.stream)
+
+
 class Course:
     """The cuts of one campaign, in order.
 
@@ -72,7 +78,7 @@ class Course:
             if number % every == which and (self._known.boot_us or stream == "rest"):
                 return self._special(stream)
         self._asked = cut = self.search.ask()
-        return Plan(cut.marker, round(cut.offset), round(cut.time), cut.stream)
+        return plan_of(cut)
 
     def tell(self, outcome: str, hit_us: float | None = None) -> None:
         """What the cut that was asked for last came to."""

@@ -99,6 +99,17 @@ class Launch:
             arguments += ["--kh-operation", operation]
         if wanted.cuts is not None:
             arguments += ["--kh-cuts", str(wanted.cuts)]
+        if wanted.budget_us is not None:
+            arguments += ["--kh-budget", f"{wanted.budget_us / 1e6:g}s"]
+        if wanted.goal is not None:
+            arguments += [
+                "--kh-confidence",
+                str(wanted.goal.confidence),
+                "--kh-below",
+                str(wanted.goal.below),
+            ]
+        if wanted.search is not None:
+            arguments += ["--kh-search", wanted.search]
         return [*arguments, *(str(suite.path) for suite in self.suites), *self._pytest_args]
 
     def show_plan(self, out: TextIO) -> None:
@@ -139,10 +150,10 @@ class Launch:
         rig = session.rig(rig_name)
         operation = rig.key.operations[name]
         if rig.glass is None:
-            planned = session.cuts_for(rig_name, name)
+            planned = session.shares(rig_name).first_cuts
             planned = USUAL.cuts if planned is None else planned
             return planned, operation.cost.touches * planned, operation.cost.erases * planned
-        campaign = Campaign(rig, operation, session.home(rig_name), cuts=session.cuts_for(rig_name, name))
+        campaign = Campaign(rig, operation, session.home(rig_name), cuts=session.shares(rig_name).first_cuts)
         campaign.prepare()
         cuts = len(campaign.plan()[0])
         wear = campaign.estimated_wear(cuts)

@@ -93,7 +93,7 @@ class LiveCampaign:
         self._strategy = strategy
         self._on_progress = on_progress or (lambda done, total: None)
         self._on_rows = on_rows or (lambda rows: None)
-        self._on_judged = on_judged or (lambda judged: None)
+        self.on_judged = on_judged or (lambda judged: None)
         self._earlier = list(earlier)
         self.items: tuple[Item, ...] = home.watched(rig.key, operation)
         self._check = fingerprint(rig)
@@ -175,9 +175,9 @@ class LiveCampaign:
             self._go_on()
         return self.result
 
-    def more(self, cuts: int | None = None, allowance: Allowance | None = None) -> Result:
-        """Go on after `run`: so many cuts more, or what is allowed now."""
-        self.allowance = allowance or Allowance(self.course.planned + (cuts or 0), goal=None)
+    def more(self, allowance: Allowance) -> Result:
+        """Go on after `run`, until so much is spent all in all."""
+        self.allowance = allowance
         with self._working():
             self._go_on()
         return self.result
@@ -202,7 +202,7 @@ class LiveCampaign:
     def _go_on(self) -> None:
         """Cut for as long as it is allowed; what was judged before comes first and is not cut again."""
         course, allowance = self.course, self.allowance
-        while self._earlier or allowance.goes_on(course.planned, self._covering):
+        while self._takes_up() or allowance.goes_on(course.planned, self._covering):
             interrupt.check()
             plan = course.ask()
             judged = self._made(plan)
@@ -219,9 +219,18 @@ class LiveCampaign:
             judged = self._taken_up(plan, self._earlier.pop(0))
         else:
             judged = self._judge_uncut() if plan.marker == END else self._one(plan)
-            self._on_judged([judged])
+            self.on_judged([judged])
             self._on_rows([judged.row])
         self._count(plan, judged)
+    def _takes_up(self) -> bool:
+        """What was judged under a budget in time is taken up whole, whatever time is left now."""
+        return self.allowance.until_us is not None and bool(self._earlier)
+
+    @property
+    def planned(self) -> int:
+        """So many cuts were planned so far."""
+        return self.course.planned
+
         return judged
 
     def _taken_up(self, plan: Plan, judged: Judged) -> Judged:
@@ -316,7 +325,7 @@ class LiveCampaign:
 
     def _question(self, promise: Memory) -> Question:
         before = self.stage.memory
-        return Question(self.operation, self.items, self.before, before, promise, self.known.rival_us)
+        return Question(self.operation, items, self.before, before, promise, self.known.rival_us)
 
     def _acknowledged(self, tried: Try) -> bool:
         """Was the last response delivered whole, as the tap saw it?"""

@@ -50,6 +50,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--kh-cuts", metavar="N", type=int, help="budget of cuts over all operations; default: all"
     )
+    group.addoption("--kh-budget", metavar="TIME", help="budget of time over all operations: 2h, 30m, 90s")
+    group.addoption("--kh-confidence", metavar="PERCENT", help="goal of each operation, with --kh-below")
+    group.addoption("--kh-below", metavar="PERCENT", help="of so many instants less may do harm")
+    group.addoption("--kh-search", metavar="HOW", help="hybrid, random, sweep, vdc or time")
     group.addoption(
         "--kh-reports", metavar="DIR", default="reports", help="where runs are kept; default: reports"
     )
@@ -137,11 +141,23 @@ def session_of(config: pytest.Config) -> Session:
                     seed=config.getoption("kh_seed"),
                     cuts=config.getoption("kh_cuts"),
                     workers=int(worker.get("workercount", 1)),
+                    **_wished(config),
                 )
             )
         except KeyharnessError as error:
             raise pytest.UsageError(str(error)) from None
     return config.stash[_SESSION]
+
+
+def _wished(config: pytest.Config) -> dict[str, Any]:
+    from harness import wishes
+
+    budget = config.getoption("kh_budget")
+    return {
+        "budget_us": wishes.time_us(budget) if budget is not None else None,
+        "goal": wishes.goal(config.getoption("kh_confidence"), config.getoption("kh_below")),
+        "search": wishes.search(config.getoption("kh_search")),
+    }
 
 
 def run_of(config: pytest.Config) -> Run:
@@ -228,10 +244,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A run that is taken up does not do again what it has done."""
+    limited = config.getoption("kh_cuts") is not None or config.getoption("kh_budget") is not None
+    spare = [item for item in items if "rest_of_the_budget" in getattr(item, "fixturenames", ())]
+    if spare and not (limited and any(_leaves_rest(config, item) for item in spare)):
+        config.hook.pytest_deselected(items=spare)
+        items[:] = [item for item in items if item not in spare]
     done = config.stash.get(_DONE, frozenset())
     if done:
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in done])
         items[:] = [item for item in items if item.nodeid not in done]
+
+
+def _leaves_rest(config: pytest.Config, item: pytest.Item) -> bool:
+    rig = _param(item, "rig")
+    return rig is not None and session_of(config).shares(rig).leaves_rest
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -322,6 +348,20 @@ def campaign(request: pytest.FixtureRequest, rig: Rig, operation: Operation) -> 
         return result
 
     return cut
+
+
+@pytest.fixture
+def rest_of_the_budget(request: pytest.FixtureRequest, rig: Rig) -> Callable[[], None]:
+    """Spend what is left of the rig's budget where outcomes are new; fails the test if the key lost anything."""
+    run = run_of(request.config)
+
+    def spend() -> None:
+        __tracebackhide__ = True
+        if failure := run.rest(rig.name):
+            request.node.user_properties.append(("campaign", "rest"))
+            pytest.fail(failure, pytrace=False)
+
+    return spend
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,12 +11,14 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.allowance import Goal
 from harness.errors import CallerError
 from harness.evidence import Row, line, read_journal
+from harness.rundir import NOT_ASKED
 from harness.session import Wanted
 
 RESUMED = "resumed.json"
@@ -41,6 +43,9 @@ def asked_of(wanted: Wanted, bench_file: Path, more: Mapping[str, Any]) -> Row:
         "rigs": list(wanted.rigs),
         "operations": list(wanted.operations),
         "cuts": wanted.cuts,
+        "budget_us": wanted.budget_us,
+        "goal": asdict(wanted.goal) if wanted.goal else None,
+        "search": wanted.search,
         **more,
     }
 
@@ -66,6 +71,9 @@ def read_asked(path: Path) -> Asked:
         tuple(asked["operations"]),
         head["seed"],
         asked["cuts"],
+        budget_us=asked["budget_us"],
+        goal=Goal(**asked["goal"]) if asked["goal"] else None,
+        search=asked["search"],
     )
     return Asked(wanted, tuple(asked["suites"]), tuple(asked["pytest_args"]))
 
@@ -132,6 +140,10 @@ def compare(path: Path, head: Mapping[str, Any], before: Mapping[str, Any]) -> N
     """
     # Through JSON, as `before` went.
     now = json.loads(json.dumps(head))
+    for one in now["rigs"]:
+        # A rig of another worker's: that one compares it.
+        if one["firmware"] == NOT_ASKED:
+            one.update(next((rig for rig in before["rigs"] if rig["name"] == one["name"]), {}))
     for name in _SAME:
         if now[name] != before[name]:
             raise CallerError(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import RigError
 from harness.key import Severity
+from harness.lines import campaign_row, trace_row
 from harness.record import note_identity, record
 from harness.report.verdict_text import failure_text
 from harness.resume import asked_of, compare, working_s
 from harness.rundir import RunDir
-from harness.session import Session, campaign_row, trace_row
+from harness.session import Session
 
 if TYPE_CHECKING:
     from harness.rig import Rig
@@ -83,12 +84,26 @@ class Run:
         self._illustrate(result, row)
         return result, self._failure(row)
 
+    def rest(self, rig: str) -> str | None:
+        """Spend what is left of a rig's budget where outcomes are new; why that failed, None if it did not."""
+        show = self._display.campaign if self._display else None
+        before = {pair: found_by(one.result) for pair, one in self.session.campaigns.items()}
+        failures = []
+        for operation, result in self.session.rest(rig, self.dir, show):
+            row = campaign_row(result)
+            if self._display:
+                self._display.campaign_done(row)
+            self._illustrate(result, row)
+            if found_by(result) - before.get((rig, operation), set()) and (why := self._failure(row)):
+                failures.append(why)
+        return "\n".join(failures) or None
+
     def _illustrate(self, result: Result, row: dict[str, Any]) -> None:
         """Draw the campaign, and attach what a reader of the report wants to see."""
         from harness.report import labels, pictures
 
-        if result.trace is not None:
-            for picture in pictures.draw(self.dir.path, row, result.rows, trace_row(result)):
+        if (trace := trace_row(result)) is not None:
+            for picture in pictures.draw(self.dir.path, row, result.rows, trace):
                 labels.attach_picture(picture, picture.stem.rpartition(".")[2])
         labels.attach_evidence(result.rows)
         for text in result.kernel_lines:
@@ -107,6 +122,11 @@ class Run:
         if not any(finding["severity"] != Severity.S3 for finding in row["findings"]):
             return None
         return failure_text(row, self._bench)
+
+
+def found_by(result: Result) -> set[tuple[str, str]]:
+    """(item, outcome) of what a campaign has found so far."""
+    return {(finding.item, finding.outcome) for finding in result.findings}
 
 
 def announce(path: Path, display: Display | None) -> None:

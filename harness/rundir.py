@@ -7,11 +7,17 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from harness.durable import read_json
 from harness.evidence import Journal, line, merge
 
+if TYPE_CHECKING:
+    from harness.rig import RigInfo
+
 SCHEMA = 1
+NOT_ASKED = "not asked yet"
+"""The firmware of a rig that another worker has: that one tells."""
 
 
 def new_run_name() -> str:
@@ -54,12 +60,28 @@ class RunDir:
         return True
 
     def head(self) -> dict[str, Any]:
+        """run.json, with what the workers have found out about their rigs since."""
         head: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        for rig in head["rigs"]:
+            rig.update(read_json(self._rig_file(rig["name"])) or {})
         return head
+
+    def note_rig(self, info: RigInfo) -> None:
+        """What a rig said of itself when its worker got there; once."""
+        path = self._rig_file(info.name)
+        if not path.exists():
+            body = {name: getattr(info, name) for name in ("firmware", "personality", "transport")}
+            path.write_text(line(body), encoding="utf-8")
+
+    def _rig_file(self, rig: str) -> Path:
+        return self.path / "journal" / f"{rig}.rig.json"
 
     def journal(self, rig: str, operation: str) -> Journal:
         """The journal of one campaign. The whole plan is one shard as long as there is one key."""
-        return Journal(self.path / "journal" / f"{rig}.{slug(operation)}.jsonl")
+        return Journal(self.journal_path(rig, operation))
+
+    def journal_path(self, rig: str, operation: str) -> Path:
+        return self.path / "journal" / f"{rig}.{slug(operation)}.jsonl"
 
     def note_campaign(self, rig: str, operation: str, row: Mapping[str, Any]) -> None:
         """One campaign is over, or was cut short."""
@@ -82,12 +104,16 @@ class RunDir:
         return path
 
     def merge_again(self) -> None:
-        """Make evidence.jsonl and operations.jsonl from the journals, in plan order.
+        """Make evidence.jsonl and operations.jsonl from the journals, in plan order, and complete run.json.
 
         A run that was killed has its journals and nothing else: whoever reads it merges first.
         """
         folder = self.path / "journal"
-        order = self.head()["order"]
+        head = self.head()
+        beside = self.path / f"run.json.{os.getpid()}"
+        beside.write_text(json.dumps(head, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        beside.replace(self.path / "run.json")
+        order = head["order"]
         stems = [f"{rig}.{slug(operation)}" for rig, operation in order]
         merge(
             [path for stem in stems if (path := folder / f"{stem}.jsonl").exists()],

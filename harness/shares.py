@@ -33,8 +33,11 @@ class Continued(Protocol):
     def planned(self) -> int:
         """So many cuts were planned so far."""
 
-    def more(self, cuts: int | None = None, allowance: Allowance | None = None) -> Result:
-        """So many cuts more, or what is allowed; fewer if there are no more."""
+    def more(self, allowance: Allowance) -> Result:
+        """Go on until so much is spent all in all; sooner if there is no more to be cut."""
+
+
+GoOn = Callable[[str, Callable[[], Result]], None]
 
 
 def class_of(row: Row) -> str:
@@ -92,10 +95,10 @@ class Shares:
         share_us = (self._began_us + equally * self.us - now_us) / left
         return now_us + round(max(0.0, share_us))
 
-    def rest(self, campaigns: Mapping[str, Continued], spent: Callable[[str], None]) -> None:
+    def rest(self, campaigns: Mapping[str, Continued], go_on: GoOn) -> None:
         """Spend what is left on campaigns that had their first share.
 
-        :param spent: called with an operation after each time that its campaign went on.
+        :param go_on: called with an operation and what makes its campaign go on, which it calls.
         """
         allocation = Allocation(campaigns, self.cuts or 1 << 40, equally=0)
         for name, campaign in campaigns.items():
@@ -103,13 +106,11 @@ class Shares:
             for row in campaign.result.rows:
                 allocation.tell(name, class_of(row))
         if self.cuts is not None:
-            self._rest_of_cuts(campaigns, allocation, spent)
+            self._rest_of_cuts(campaigns, allocation, go_on)
         elif self.us is not None:
-            self._rest_of_time(campaigns, allocation, spent)
+            self._rest_of_time(campaigns, allocation, go_on)
 
-    def _rest_of_cuts(
-        self, campaigns: Mapping[str, Continued], allocation: Allocation, spent: Callable[[str], None]
-    ) -> None:
+    def _rest_of_cuts(self, campaigns: Mapping[str, Continued], allocation: Allocation, go_on: GoOn) -> None:
         rounds = ROUNDS
         while allocation.left > 0 and rounds:
             batch: Counter[str] = Counter()
@@ -121,24 +122,21 @@ class Shares:
             for name in campaigns:
                 if batch[name] and self._time_left():
                     wanted = campaigns[name].planned + batch[name]
-                    self._go_on(name, campaigns[name], allocation, cuts=batch[name])
-                    spent(name)
+                    _spend(name, campaigns[name], allocation, go_on, Allowance(wanted))
                     if campaigns[name].planned < wanted:
                         allocation.close(name, wanted - campaigns[name].planned)
             rounds -= 1
 
-    def _rest_of_time(
-        self, campaigns: Mapping[str, Continued], allocation: Allocation, spent: Callable[[str], None]
-    ) -> None:
+    def _rest_of_time(self, campaigns: Mapping[str, Continued], allocation: Allocation, go_on: GoOn) -> None:
         while self._time_left() and (name := allocation.next()) is not None:
-            assert self.us is not None and self._began_us is not None
+            assert self.us is not None
+            assert self._began_us is not None
             now_us = self.clock.now_us
             end_us = self._began_us + self.us
             until_us = min(end_us, now_us + max(SLICE_US_MIN, (end_us - now_us) // SLICES))
             before = campaigns[name].planned
             allowance = Allowance(None, until_us, None, self.clock)
-            self._go_on(name, campaigns[name], allocation, allowance=allowance)
-            spent(name)
+            _spend(name, campaigns[name], allocation, go_on, allowance)
             made = campaigns[name].planned - before
             if made:
                 allocation.begin(name, made - 1)
@@ -150,16 +148,9 @@ class Shares:
             return True
         return self._began_us is not None and self.clock.now_us < self._began_us + self.us
 
-    def _go_on(
-        self,
-        name: str,
-        campaign: Continued,
-        allocation: Allocation,
-        *,
-        cuts: int | None = None,
-        allowance: Allowance | None = None,
-    ) -> None:
-        known = len(campaign.result.rows)
-        campaign.more(cuts, allowance)
-        for row in campaign.result.rows[known:]:
-            allocation.tell(name, class_of(row))
+
+def _spend(name: str, campaign: Continued, allocation: Allocation, go_on: GoOn, allowance: Allowance) -> None:
+    known = len(campaign.result.rows)
+    go_on(name, lambda: campaign.more(allowance))
+    for row in campaign.result.rows[known:]:
+        allocation.tell(name, class_of(row))
