@@ -54,9 +54,9 @@ class Pico(Channel):
         parts = urlsplit(url)
         self._host, self._at = parts.hostname or "", parts.port or 80
         self._path = f"{parts.path}/usb{usb}/{thing}"
-        self.number, self.node = usb, url
-        # The path may be a secret, and messages are kept.
-        self.node = f"http://{parts.netloc}"
+        self.number, self.part = usb, thing
+        # The path may be a secret, and messages are kept; so may be what stands before an @.
+        self.node = shown_url(url)
         self.board = f"board {self.node}"
         self.name = f"{thing} of usb{usb} at {self.node}"
         self._struck: socket.socket | None = None
@@ -133,13 +133,19 @@ class PicoSwitch(ChannelSwitch):
             super().struck()
 
 
+def shown_url(url: str) -> str:
+    """Where it is, without what may be secret."""
+    parts = urlsplit(url)
+    return f"http://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
 def _make(request: ActuatorRequest) -> PowerSwitch:
     options: PicoOptions = request.options
     return PicoSwitch(request, Pico(options.url, options.usb, "power"), options.off_time_s)
 
 
 def _channel(options: PicoOptions) -> str:
-    return f"pico http://{urlsplit(options.url).netloc} usb{options.usb}"
+    return f"pico {shown_url(options.url)} usb{options.usb}"
 
 
 PICO = PowerDriver("pico", "a port of a Pico rig (HTTP)", PicoOptions, _make, _channel)

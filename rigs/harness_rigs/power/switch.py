@@ -22,6 +22,7 @@ from harness.hooks import ActuatorRequest
 from harness.nodes import device_at
 from harness.rig import PowerSwitch
 from harness_rigs.power.faults import Unexpected, explain, place_of
+from harness_rigs.power.rest import Rest
 from harness_rigs.power.turns import Turn
 
 TURN_S = 10.0
@@ -54,12 +55,14 @@ class Channel(ABC):
     :ivar name: in words: "relay 1 of /dev/ttyUSB0".
     :ivar board: what only one may speak to at a time, the same words for the same board.
     :ivar number: which channel of the board.
+    :ivar part: what of the channel, for boards that do more than one thing with it.
     :ivar node: what is opened, for messages.
     """
 
     name: str
     board: str
     number: int
+    part: str = ""
     node: str
 
     @abstractmethod
@@ -93,9 +96,8 @@ class ChannelSwitch(PowerSwitch):
     def __init__(
         self, request: ActuatorRequest, channel: Channel, *, off_time_s: float, inverted: bool = False
     ):
-        self._channel, self._clock, self._inverted = channel, request.clock, inverted
-        self._off_time_us = round(off_time_s * 1e6)
-        self._off_at_us: int | None = None
+        self._channel, self._inverted = channel, inverted
+        self._rest = Rest(request.clock, off_time_s)
         self._switched = 0
         self._rig, self._place = request.rig, place_of(request)
         self.what = f"{self._place}: {channel.name}"
@@ -109,12 +111,12 @@ class ChannelSwitch(PowerSwitch):
     def on(self) -> None:
         if not self._is_on:
             self._stayed_off()
-            self._wait_off_time()
+            self._rest.wait()
         self._switch(True)
 
     def off(self) -> None:
         self._switch(False)
-        self._off_at_us = self._clock.now_us
+        self._rest.begin()
 
     def strike(self) -> Action | None:
         with self._talking():
@@ -123,7 +125,7 @@ class ChannelSwitch(PowerSwitch):
     def struck(self) -> None:
         self._channel.struck()
         self._is_on = False
-        self._off_at_us = self._clock.now_us
+        self._rest.begin()
         self._switched += 1
         with self._talking(), self._channel.opened():
             self._confirm(False)
@@ -162,19 +164,12 @@ class ChannelSwitch(PowerSwitch):
                 mend="another program switches it, or the kernel does: for a hub see docs/rigs-power.md",
             )
 
-    def _wait_off_time(self) -> None:
-        if self._off_at_us is not None:
-            left_us = self._off_at_us + self._off_time_us - self._clock.now_us
-            if left_us > 0:
-                self._clock.wait_us(left_us)
-
     def _first_look(self, request: ActuatorRequest) -> bool:
         with self._talking(), self._channel.opened():
             seen = self._channel.read()
         if seen is not None:
             return seen != self._inverted
-        # The board cannot tell. A key on its port has power; one without a known port usually has.
-        return request.port is None or device_at(request.host, request.port) is not None
+        return is_presumed_on(request)
 
     @contextmanager
     def _talking(self) -> Iterator[None]:
@@ -209,11 +204,19 @@ class ChannelSwitch(PowerSwitch):
         _MADE.add(self)
 
     def _has_another_rig(self) -> str | None:
-        mine = (self._channel.board, self._channel.number)
         for other in set(_MADE):
-            if (other._channel.board, other._channel.number) == mine and other._rig != self._rig:
+            if other._identity == self._identity and other._rig != self._rig:
                 return other._place
         return None
+
+    @property
+    def _identity(self) -> tuple[str, int, str]:
+        return self._channel.board, self._channel.number, self._channel.part
+
+
+def is_presumed_on(request: ActuatorRequest) -> bool:
+    """Where nothing can tell: a key on its port has power; one without a known port usually has."""
+    return request.port is None or device_at(request.host, request.port) is not None
 
 
 _MADE: weakref.WeakSet[ChannelSwitch] = weakref.WeakSet()

@@ -1,0 +1,122 @@
+"""Several switches as one, in an order: a relay in VBUS and one in the data lines, or both poles of a supply.
+
+    [rig.power]
+    driver = "combined"
+    delay_s = 0.002
+    parts.vbus = { driver = "lcus", port = "/dev/ttyUSB0", channel = 1 }
+    parts.data = { driver = "lcus", port = "/dev/ttyUSB0", channel = 2 }
+
+A key that has lost VBUS may go on through D+ and D-, hence both. The cutter strikes the part that goes off first,
+so that is to be VBUS; the others follow as soon as this process knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from harness.clock import Clock
+from harness.cutter import Action
+from harness.hooks import ActuatorRequest, PowerDriver
+from harness.rig import PowerSwitch
+from harness_rigs.power.nested import Nested, nested
+
+
+class CombinedOptions(BaseModel):
+    """`[rig.power]` of several switches; how long the key stays off is said by each of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parts: dict[str, dict[str, Any]] = Field(min_length=2)
+    """By name, each with a `driver` and its settings."""
+    off: list[str] | None = None
+    """The order in which they go off; as they are written if nothing is said."""
+    on: list[str] | None = None
+    """The order in which they come on; likewise."""
+    delay_s: float = Field(default=0.0, ge=0, le=10)
+    """Between one and the next."""
+    _made: dict[str, Nested] = PrivateAttr(default_factory=dict)
+
+    @field_validator("parts")
+    @classmethod
+    def _fit(cls, parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, table in parts.items():
+            nested(table, name)
+        return parts
+
+    @model_validator(mode="after")
+    def _look_up(self) -> CombinedOptions:
+        self._made = {name: nested(table, name) for name, table in self.parts.items()}
+        for which in ("off", "on"):
+            order = getattr(self, which)
+            if order is not None and sorted(order) != sorted(self.parts):
+                raise PydanticCustomError(
+                    "order", "{text}", {"text": f"`{which}` to name each part once: {', '.join(self.parts)}"}
+                )
+        return self
+
+    @property
+    def made(self) -> dict[str, Nested]:
+        return self._made
+
+
+class CombinedSwitch(PowerSwitch):
+    """Switches one after the other."""
+
+    def __init__(
+        self,
+        parts: dict[str, PowerSwitch],
+        off: Sequence[str],
+        on: Sequence[str],
+        delay_s: float,
+        clock: Clock,
+    ):
+        self._off = [parts[name] for name in off]
+        self._on = [parts[name] for name in on]
+        self._delay_us, self._clock = round(delay_s * 1e6), clock
+
+    @property
+    def is_on(self) -> bool:
+        return all(part.is_on for part in self._on)
+
+    def on(self) -> None:
+        for at, part in enumerate(self._on):
+            self._wait(at)
+            part.on()
+
+    def off(self) -> None:
+        for at, part in enumerate(self._off):
+            self._wait(at)
+            part.off()
+
+    def strike(self) -> Action | None:
+        return self._off[0].strike()
+
+    def struck(self) -> None:
+        self._off[0].struck()
+        for part in self._off[1:]:
+            self._wait(1)
+            part.off()
+
+    def _wait(self, at: int) -> None:
+        if at and self._delay_us:
+            self._clock.wait_us(self._delay_us)
+
+
+def _make(request: ActuatorRequest) -> PowerSwitch:
+    options: CombinedOptions = request.options
+    names = list(options.parts)
+    parts = {
+        name: one.make(request, f"parts.{name}", port=request.port) for name, one in options.made.items()
+    }
+    return CombinedSwitch(parts, options.off or names, options.on or names, options.delay_s, request.clock)
+
+
+def _channel(options: CombinedOptions) -> str:
+    return " and ".join(sorted(one.channel for one in options.made.values()))
+
+
+COMBINED = PowerDriver("combined", "several switches as one", CombinedOptions, _make, _channel)

@@ -1,0 +1,70 @@
+"""A person, who takes the key out and puts it back when the terminal says so. Refused where nobody is there.
+
+Good for a first look at a key without any hardware. A hand has no strike: a cut falls when a person has pressed
+Enter, seconds later than meant, so of a campaign only the plugging is tested.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from harness.hooks import ActuatorRequest, PowerDriver
+from harness.rig import PowerSwitch
+from harness_rigs.power.faults import place_of
+from harness_rigs.power.rest import Rest
+from harness_rigs.power.switch import SwitchOptions, is_presumed_on
+from harness_rigs.power.terminal import Terminal
+
+
+class HandOptions(SwitchOptions):
+    """`[rig.power]` by hand."""
+
+    limit_s: float = Field(default=120.0, gt=0, le=3600)
+    """How long a person is waited for."""
+
+
+class HandSwitch(PowerSwitch):
+    """Asks a person.
+
+    :raises CallerError: there is no terminal.
+    """
+
+    def __init__(self, request: ActuatorRequest):
+        options: HandOptions = request.options
+        self._request, self._limit_s = request, options.limit_s
+        self._rest = Rest(request.clock, options.off_time_s)
+        self._is_on = is_presumed_on(request)
+        with self._terminal():
+            pass
+
+    @property
+    def is_on(self) -> bool:
+        return self._is_on
+
+    def on(self) -> None:
+        if not self._is_on:
+            self._rest.wait()
+            self._ask("plug the key in")
+        self._is_on = True
+
+    def off(self) -> None:
+        if self._is_on:
+            self._ask("take the key out")
+            self._rest.begin()
+        self._is_on = False
+
+    def _ask(self, what: str) -> None:
+        where = f" at port {self._request.port}" if self._request.port else ""
+        with self._terminal() as terminal:
+            terminal.ask(f'rig "{self._request.rig}"{where}: {what}', self._limit_s)
+
+    def _terminal(self) -> Terminal:
+        return Terminal(self._request.host, place_of(self._request))
+
+
+def _channel(options: HandOptions) -> str:
+    # A person has one rig after the other in hand.
+    return f"a hand for {id(options):x}"
+
+
+HAND = PowerDriver("hand", "a person who plugs, prompted", HandOptions, HandSwitch, _channel)
