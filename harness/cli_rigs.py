@@ -173,7 +173,9 @@ def history(
     from harness.errors import CallerError
     from harness.history import history_of, keys_of, show_history, show_keys
     from harness.ledger import Ledger
+    from harness.record import enter_abandoned
 
+    enter_abandoned()
     with Ledger() as ledger:
         if key is None:
             if retire:

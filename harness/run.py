@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.errors import RigError
 from harness.key import Severity
 from harness.lines import campaign_row, trace_row
-from harness.record import note_identity, record
+from harness.record import began, ended, enter_abandoned, note_identity, record
 from harness.report.verdict_text import failure_text
 from harness.resume import asked_of, compare, working_s
 from harness.rundir import RunDir
@@ -50,10 +50,14 @@ class Run:
         if resumed:
             compare(self.dir.path, head, self.dir.head())
         elif self.dir.start(head):
+            enter_abandoned()
             announce(self.dir.path, self._display)
+        began(self.dir.path)
 
     def note_key(self, rig: Rig) -> None:
-        """Keep which key was on a rig, for the ledger."""
+        """Keep which key was on a rig and what it said of itself, for the ledger and the report."""
+        if rig.glass is None:
+            self.dir.note_rig(rig.info())
         if rig.identity is not None:
             note_identity(self.dir, rig.name, rig.identity, rig.evidence_kind, rig.key.name)
 
@@ -148,6 +152,7 @@ def finish(path: Path, *, complete: bool, interrupted: bool, display: Display | 
         display.finished(summary, path)
     try:
         record(path, summary["verdict"])
+        ended(path)
     except RigError as error:
         sys.stderr.write(f"not entered into the ledger: {error}\n")
         # What was done to a real key must not be forgotten silently; a twin has nothing to remember.

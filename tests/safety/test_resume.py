@@ -167,6 +167,19 @@ def test_no_judged_cut_is_judged_again(cli, whole):
         assert len(rows) == len(set(rows))
 
 
+def test_a_killed_run_is_in_the_history_although_nobody_takes_it_up(cli, whole):
+    assert killed_at(cli, ASKED, 100)
+    rows = judged(cli)
+    (key,) = json.loads(cli("history", "--json").stdout)
+    assert 0 < key["cuts"] <= rows
+    table = json.loads(cli("history", key["id"], "--json").stdout)
+    assert [run["verdict"] for run in table["runs"]] == ["killed"]
+    check_same(cli, whole, go_on(cli))
+    table = json.loads(cli("history", key["id"], "--json").stdout)
+    assert [run["verdict"] for run in table["runs"]] == ["fail"], "the same run, with its end"
+    assert sum(row["cuts"] for row in table["outcomes"]) == whole[0].count(b"\n")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("spoil", ["torn line", "rubbish", "case half noted"])
 def test_what_a_kill_left_half_written_is_cut_off(cli, whole, spoil):
