@@ -34,11 +34,10 @@ COVERING = ("exhaustive", "cover")
 
 def is_covering(row: Mapping[str, Any]) -> bool:
     """Does a row say something of all instants? A missed cut does not, nor the clean restart of a live run."""
-    planned = row["planned"]
     return (
-        row["stream"] in COVERING
+        row.get("stream") in COVERING
         and row["outcome"] != "missed"
-        and not (row["stream"] == "cover" and planned.get("marker") == "end")
+        and not (row["stream"] == "cover" and (row.get("planned") or {}).get("marker") == "end")
     )
 
 

@@ -87,6 +87,11 @@ def after(offset_us: float, marker: str) -> str:
     return f"{offset_us / 1000:.1f} ms after {named}"
 
 
+def by_time(label: str) -> bool:
+    """Does a label name an instant, and not a flash operation?"""
+    return _LABEL.fullmatch(label) is not None
+
+
 def planned(label: str, markers: Mapping[str, int], length_us: int) -> Plan:
     """The cut that a label names.
 

@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 from typing import TextIO
 
-from harness.campaign import Campaign
-from harness.errors import CallerError, one_of
+from harness.campaign import UNCUT, Campaign
+from harness.errors import CallerError, KeyFault, one_of
 from harness.evidence import REPLAY_PREFIX, Row
 from harness.judge import Breach
 from harness.key import Outcome
 from harness.live import LiveCampaign
-from harness.session import Session, Wanted
+from harness.plans import by_time
+from harness.session import Session, Wanted, campaign_kind
 from harness.verdicts import fingerprint
 
 _ID = re.compile(
@@ -58,12 +59,26 @@ def _replay(session: Session, text: str, match: re.Match[str], out: TextIO) -> i
             expected=f"{check}, which stands for firmware, personality, defects and flash of {session.bench.shown}",
             mend="name the bench file that is printed with the id, with --bench, and use the same version",
         )
-    kind = LiveCampaign if rig.glass is None else Campaign
+    kind = campaign_kind(rig, "time" if by_time(match["cut"]) else None)
     home = session.home(rig.name)
     # Looked up anew: custody has put a price on it.
     campaign = kind(rig, rig.key.operations[match["operation"]], home)
+    if match["cut"] == UNCUT:
+        return _uncut(campaign, out)
     row, breaches = campaign.replay(match["cut"])
     return _tell(row, breaches, campaign, match["cut"], out)
+
+
+def _uncut(campaign: Campaign | LiveCampaign, out: TextIO) -> int:
+    """What is wrong before the first cut needs none to be seen again."""
+    out.write(f"{campaign.operation.name} on {campaign.rig.name}, {campaign.rig.info().firmware}\n")
+    try:
+        campaign.prepare()
+    except KeyFault as fault:
+        out.write(f"  uncut      {fault}\n")
+        return 1
+    out.write("  uncut      the key is as it must be before anything is cut\n")
+    return 0
 
 
 def _tell(

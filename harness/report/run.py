@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import Blame
+from harness.evidence import is_covering
 from harness.key import Outcome
 from harness.report import files
 from harness.report.files import Damage, Row, read_object, read_rows
 from harness.report.words import is_violation
 
 CASE_OUTCOMES = ("passed", "failed", "skipped", "not_offered", "error")
-COVERING = ("cover", "exhaustive")
-"""The streams whose cuts were placed without looking at what came of the others."""
 
 
 @dataclass
@@ -39,8 +38,8 @@ class Tally:
     def add(self, row: Row) -> None:
         outcome, blame = row["outcome"], row.get("blame")
         self.outcomes[outcome] += 1
-        covering = row.get("stream") in COVERING
-        self.covering += covering and outcome != Outcome.MISSED
+        covering = is_covering(row)
+        self.covering += covering
         if is_violation(outcome):
             self.covering_bad[outcome] += covering
             self.first_bad.setdefault(outcome, row)

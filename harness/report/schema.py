@@ -20,7 +20,8 @@ ReplayId = Annotated[
     str,
     StringConstraints(
         pattern=r"^kh1:[^/:]+/[^:]+:-?[0-9]+:"
-        r"(end|op[1-9][0-9]*\.(before|torn[1-9][0-9]*|after)(\+boot[1-9][0-9]*\.[a-z0-9.]+)?|[a-z0-9-]+[+-][0-9]+us)"
+        r"(end|op[1-9][0-9]*\.(before|torn[1-9][0-9]*|after)(\+boot[1-9][0-9]*\.[a-z0-9.]+)?"
+        r"|[a-z0-9-]+\+[0-9]+us(\+boot[1-9][0-9]*\+[0-9]+us)*(\+off[0-9]+us)?)"
         r":[0-9a-f]{6}$"
     ),
 ]
@@ -137,12 +138,28 @@ class PlannedOp(Shape):
     nested: NestedCut | None = None
 
 
+class NestedOffset(Shape):
+    """A second cut in time: so long after the power came back."""
+
+    boot: int = Field(ge=1)
+    offset_us: Count
+
+
 class PlannedOffset(Shape):
     """A cut in time: so long after a marker."""
 
     marker: Marker
     offset_us: int
-    nested: NestedCut | None = None
+    nested: NestedOffset | None = None
+    burst: list[Count] | None = None
+    off_us: Count | None = None
+
+
+class AgainShape(Shape):
+    """What an abnormal outcome was when the key was looked at again."""
+
+    read: list[Outcome]
+    cycle: list[Outcome]
 
 
 class EvidenceLine(Shape):
@@ -152,8 +169,9 @@ class EvidenceLine(Shape):
     rig: str
     operation: str
     firmware: str
-    stream: Literal["cover", "refine", "halo", "exhaustive", "nested", "replay"]
+    stream: Literal["cover", "refine", "halo", "exhaustive", "nested", "burst", "rest", "replay"]
     planned: PlannedOp | PlannedOffset
+    again: AgainShape | None = None
     fired_us: int | None
     lost_us: int | None
     acknowledged: bool | None

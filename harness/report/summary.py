@@ -157,6 +157,7 @@ def _finding(row: Row, finding: Row) -> Row:
         f'item "{finding.get("item")}" {str(finding.get("outcome")).replace("-", " ")}',
         f"narrowest: {narrowest}" if narrowest else f"first: {where}" if where else "",
         str(finding.get("text") or ""),
+        _again(finding.get("again")),
     ]
     return {
         "severity": finding.get("severity") or "S1",
@@ -166,6 +167,28 @@ def _finding(row: Row, finding: Row) -> Row:
         **{key: finding.get(key) for key in ("item", "law", "count", "covering_count", "of", "first")},
         "text": "\n".join(line for line in text if line),
     }
+
+
+def _again(again: Row | None) -> str:
+    """Whether an abnormal outcome comes back, and from how little."""
+    if not again:
+        return ""
+    came_back, tries = again["reproduced"]
+    said = f"came back {came_back} of {tries} times at the same instant" if tries else "was not made again"
+    if again.get("interval"):
+        low, high = (f"{100 * share:.0f}" for share in again["interval"])
+        said += f" ({low} to {high} %, with 95 %)"
+    looks = [*again["read"], *again["cycle"]]
+    if again.get("metastable"):
+        seen = ", ".join(word.replace("-", " ") for word in looks)
+        said += f"; it changes without being cut: read again and after power cycles it was {seen}"
+    elif looks:
+        said += "; the same when read again and after power cycles"
+    if again.get("history"):
+        said += (
+            f"; not without {counted(len(again['history']), 'cut')} before it: {', '.join(again['history'])}"
+        )
+    return said
 
 
 def _unfound(rig: str, operation: str, tally: Tally, outcome: str) -> Row:

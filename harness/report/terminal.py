@@ -131,7 +131,9 @@ class RunDisplay:
     def operation(self, row: Row) -> None:
         """A campaign is finished: a row of operations.jsonl."""
         self._active.pop((row["rig"], row["operation"]), None)
-        self._operations.append(row)
+        name = row["rig"], row["operation"]
+        # One that was given more of the budget is told of again.
+        self._operations = [op for op in self._operations if (op["rig"], op["operation"]) != name] + [row]
         if not self._is_live:
             (line,) = operation_lines([row], several_rigs=self._several_rigs, width=10_000)
             self._say([f"campaign     {' '.join(line.replace('█', '').split(' ')).strip()}"])

@@ -81,7 +81,10 @@ def _how_often(violation: Row, operation: Row) -> str:
     if covering is None or not of:
         return counted(count, "cut")
     among = f"in the walk of {words.EVERY_OPERATION}" if operation.get("exhaustive") else "evenly spread ones"
-    rest = "followed a cut in the boot after it" if operation.get("exhaustive") else "were aimed at the fault"
+    if not covering and count == 1 and ":end:" in str(violation["first"]):
+        return "after a clean restart: nobody had cut"
+    aimed = "were aimed at the fault or made again"
+    rest = "followed a cut in the boot after it" if operation.get("exhaustive") else aimed
     text = f"{counted(count, 'cut')}, {number(covering)} of {number(of)} {among}"
     return f"{text}; the rest {rest}" if count > covering else text
 

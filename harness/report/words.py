@@ -43,6 +43,9 @@ EVIDENCE_KINDS = {
 }
 """What each kind of evidence is evidence of."""
 
+COUNTED = ("hardware", "emulator")
+"""Kinds of evidence of which it is said how many keys took part: a twin is no key."""
+
 EVERY_OPERATION = "every modelled flash operation"
 EVERY_PHASE = f"{EVERY_OPERATION} in every modelled phase"
 
@@ -104,7 +107,7 @@ def evidence_sentence(kinds: Sequence[str], keys: int) -> str:
     said = []
     for kind in kinds:
         text = EVIDENCE_KINDS.get(kind, f"{kind} run")
-        said.append(f"{text}: {counted(keys, 'key')} took part" if kind == "hardware" else text)
+        said.append(f"{text}: {counted(keys, 'key')} took part" if kind in COUNTED else text)
     return "; ".join(said) or "nothing says what kind of evidence this is"
 
 
@@ -118,7 +121,7 @@ def bound_sentence(operation: Mapping[str, Any]) -> str:
         f"{found}{number(operation.get('covering_cuts') or 0)} evenly spread cuts: "
         f"below {fraction(bound['below'])} of instants ({fraction(bound['confidence'])}, approximate)"
     )
-    if operation.get("window_ms") is not None:
+    if operation.get("window_ms") is not None and not operation.get("violations"):
         text += (
             f"; a window that fails every hit and is wider than {number(operation['window_ms'])} ms "
             "would have been found (95 %)"
@@ -133,7 +136,7 @@ def proof(operation: Mapping[str, Any]) -> str:
     bound = operation.get("bound")
     if not bound:
         return "a sample"
-    window = operation.get("window_ms")
+    window = operation.get("window_ms") if not operation.get("violations") else None
     text = f"below {fraction(bound['below'])} ({fraction(bound['confidence'])})"
     return f"{text}, wider than {number(window)} ms found" if window is not None else text
 
