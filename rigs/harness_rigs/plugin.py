@@ -19,3 +19,10 @@ def keyharness_power() -> list[PowerDriver]:
     from harness_rigs.power.every import POWER
 
     return POWER
+
+
+@hookimpl
+def keyharness_touch() -> list[TouchDriver]:
+    from harness_rigs.touch.every import TOUCH
+
+    return TOUCH

@@ -38,10 +38,7 @@ class PicoOptions(SwitchOptions):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise ValueError('expected "http://<host>[:<port>]"')
-        return url.rstrip("/")
+        return http_url(url)
 
 
 class Pico(Channel):
@@ -131,6 +128,17 @@ class PicoSwitch(ChannelSwitch):
                 self._pico.confirm()
         finally:
             super().struck()
+
+
+def http_url(url: str) -> str:
+    """An address as requests are made from it.
+
+    :raises ValueError: it is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError('expected "http://<host>[:<port>]"')
+    return url.rstrip("/")
 
 
 def shown_url(url: str) -> str:

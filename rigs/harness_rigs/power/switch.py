@@ -26,7 +26,6 @@ from harness_rigs.power.rest import Rest
 from harness_rigs.power.turns import Turn
 
 TURN_S = 10.0
-OFF_TIME_S = 1.0
 
 
 class SwitchOptions(BaseModel):
@@ -34,8 +33,9 @@ class SwitchOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    off_time_s: float = Field(default=OFF_TIME_S, ge=0, le=60)
-    """How long the key stays without power at least, so that its charge is gone; `keyharness calibrate` says."""
+    off_time_s: float = Field(default=0.0, ge=0, le=60)
+    """How long the key stays without power at least, whoever asks: for a switch behind which charge is slow to go.
+    The rig waits besides, as its own settings say."""
 
 
 class RelayOptions(SwitchOptions):

@@ -1,0 +1,39 @@
+"""A finger that a command moves: one to press, one to let go (a SwitchBot's tool, a servo's)."""
+
+from __future__ import annotations
+
+import shlex
+
+from pydantic import Field
+
+from harness.hooks import ActuatorRequest, TouchDriver
+from harness.rig import Touch
+from harness_rigs.power.command import CommandOptions, CommandSwitch
+from harness_rigs.power.faults import Part
+from harness_rigs.touch.finger import Finger, FingerOptions
+
+
+class CommandTouchOptions(FingerOptions):
+    """`[rig.touch]` by commands, each as a list: program and arguments."""
+
+    on: list[str] = Field(min_length=1)
+    """Presses."""
+    off: list[str] = Field(min_length=1)
+    """Lets go."""
+    limit_s: float = Field(default=10.0, gt=0, le=600)
+
+
+def _make(request: ActuatorRequest) -> Touch:
+    options: CommandTouchOptions = request.options
+    commands = CommandOptions(on=options.on, off=options.off, limit_s=options.limit_s)
+    mine = Part(request.rig, commands, None, request.host, request.clock, "touch")
+    return Finger(mine, CommandSwitch(mine), options.press_s)
+
+
+def _channel(options: CommandTouchOptions) -> str:
+    return f"touch by {shlex.join(options.on)}"
+
+
+COMMAND = TouchDriver(
+    "command", "a command that presses, and one that lets go", CommandTouchOptions, _make, _channel
+)

@@ -1,0 +1,10 @@
+"""All of our touch drivers."""
+
+from __future__ import annotations
+
+from harness_rigs.touch.command import COMMAND
+from harness_rigs.touch.hand import HAND
+from harness_rigs.touch.pico import PICO
+from harness_rigs.touch.relay import RELAY
+
+TOUCH = [RELAY, PICO, COMMAND, HAND]

@@ -1,0 +1,95 @@
+"""A finger that is a switch: pressed while somebody holds it, and never left pressed.
+
+When to press is the rig's to say, who sees the requests: it holds the finger from when the key has asked until the
+key has answered. `press_s` ends a press before that, for keys to which a long one means something else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.errors import KeyharnessError, RigError
+from harness.hooks import ActuatorRequest
+from harness.rig import PowerSwitch, Touch
+from harness_rigs.power.faults import place_of
+
+
+APART_US = 100_000
+"""Between letting go and pressing again, so that a key sees two touches (python-fido2's controller waits as long)."""
+
+
+class FingerOptions(BaseModel):
+    """What a bench may say of every finger that is switched."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    press_s: float | None = Field(default=None, gt=0, le=60)
+    """It lets go after so long, even if the key has not answered; as long as the request takes if nothing is said."""
+
+
+class HeldTouch(Touch):
+    """A touch that only somebody else knows when to give."""
+
+    def __init__(self, request: ActuatorRequest):
+        self.place = place_of(request)
+
+    def pressing(self, *, delay_us: int = 200_000):  # type: ignore[no-untyped-def]
+        """:raises RigError: always: what switches sees no request, so it cannot tell when the key asks."""
+        raise RigError(
+            f"{self.place}: this finger does not see when the key asks",
+            expected="a rig that holds it within its own requests, as `usb` does",
+        )
+
+
+class Finger(HeldTouch):
+    """Presses by switching something on.
+
+    :param switch: on is pressed.
+    """
+
+    def __init__(self, request: ActuatorRequest, switch: PowerSwitch, press_s: float | None):
+        super().__init__(request)
+        self._switch, self._press_s, self._clock = switch, press_s, request.clock
+        self._known = False
+        self._turn = threading.Lock()
+        self._pressed = False
+        self._failed: KeyharnessError | None = None
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        if not self._known and self._switch.is_on:
+            # Somebody who was killed may have left it pressed: then the key would see no touch begin.
+            self._switch.off()
+            self._clock.wait_us(APART_US)
+        self._known = True
+        self._failed = None
+        self._switch.on()
+        self._pressed = True
+        ends = threading.Timer(self._press_s, self._end) if self._press_s is not None else None
+        if ends is not None:
+            ends.daemon = True
+            ends.start()
+        try:
+            yield
+        finally:
+            if ends is not None:
+                ends.cancel()
+            self._end()
+        if self._failed is not None:
+            raise self._failed
+
+    def _end(self) -> None:
+        with self._turn:
+            if not self._pressed:
+                return
+            self._pressed = False
+            try:
+                self._switch.off()
+            except KeyharnessError as error:
+                # Told to whoever holds it, in whose thread this may not be.
+                self._failed = error
+                self._known = False

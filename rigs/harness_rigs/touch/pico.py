@@ -1,0 +1,40 @@
+"""The finger of Yubico's Pico rig: GET /usb<N>/touch/on and off.
+
+Source: Yubico/python-fido2 at d1fd711, tests/device/__init__.py (PicoController).
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from harness.hooks import ActuatorRequest, TouchDriver
+from harness.rig import Touch
+from harness_rigs.power.faults import Part
+from harness_rigs.power.pico import Pico, PicoSwitch, http_url, shown_url
+from harness_rigs.touch.finger import Finger, FingerOptions
+
+
+class PicoTouchOptions(FingerOptions):
+    """`[rig.touch]` of a Pico rig."""
+
+    url: str
+    usb: int = Field(default=1, ge=0)
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        return http_url(url)
+
+
+def _make(request: ActuatorRequest) -> Touch:
+    options: PicoTouchOptions = request.options
+    mine = Part(request.rig, options, None, request.host, request.clock, "touch")
+    switch = PicoSwitch(mine, Pico(options.url, options.usb, "touch"), 0.0)
+    return Finger(mine, switch, options.press_s)
+
+
+def _channel(options: PicoTouchOptions) -> str:
+    return f"touch of pico {shown_url(options.url)} usb{options.usb}"
+
+
+PICO = TouchDriver("pico", "the finger of a Pico rig (HTTP)", PicoTouchOptions, _make, _channel)
