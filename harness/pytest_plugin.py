@@ -284,6 +284,8 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
         pytest.skip(f'rig "{the_rig.name}": its key is not called expendable in {session.bench.shown}')
     home = _home(session, the_rig)
     run.note_key(the_rig)
+    # What was said before this test is not about it.
+    the_rig.take_log()
     if the_rig.vault is not None and home.state is not None:
         the_rig.vault.restore(home.state)
     yield the_rig
@@ -380,7 +382,13 @@ def pytest_runtest_makereport(
             report.longrepr = str(error)
         report.user_properties.append(("blame", blame_of(error)))
         session = session_of(item.config)
-        session.custody.fault(session.rig(str(_param(item, "rig"))), error)
+        rig = session.rig(str(_param(item, "rig")))
+        session.custody.fault(rig, error)
+        if lines := rig.take_log():
+            from harness.report.labels import attach_text
+
+            report.sections.append(("Kernel log of the rig's port", "\n".join(lines)))
+            attach_text("\n".join(lines) + "\n", "kernel log")
     return report
 
 

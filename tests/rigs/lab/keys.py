@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.discovery import discover
 from harness.seeds import child
+from harness.twin.board import ENUMERATION_US
 from harness.twin.flash import FlashOp
 from harness.twin.model import TwinOptions
 from lab.tree import FIDO_DESCRIPTOR, KEYBOARD_DESCRIPTOR, Look
@@ -68,6 +69,7 @@ class TwinKey(Thing):
 
     :param speed: boots, flash operations and touches are so many times faster than real ones. While the key
         waits for its host time is real, because the host's is.
+    :param boot_s: it is on the bus so long after its power came; None for as fast as the rest.
     :param serial: what it shows on USB in its application; None as the real one (SerialNumber=0).
     :param hangs: stops answering for good when it has sent so many packets in one boot; None never.
     :param drops: leaves the bus by itself when it has sent so many; None never.
@@ -80,6 +82,7 @@ class TwinKey(Thing):
         key: str = "nitrokey3-mini",
         options: TwinOptions | None = None,
         speed: float = 50.0,
+        boot_s: float | None = None,
         serial: str | None = None,
         hangs: int | None = None,
         drops: int | None = None,
@@ -89,6 +92,7 @@ class TwinKey(Thing):
         assert self.model.twin is not None
         self.board = self.model.twin.build(options or TwinOptions(), child(seed, "lab", key))
         self._speed, self._rate = speed, 1.0
+        self._boot_speed = ENUMERATION_US / 1e6 / boot_s if boot_s else speed
         self._meets = self.board.rail.meets
         self.board.rail.meets = self._paced  # type: ignore[method-assign]
         self._shown_boot: int | None = None
@@ -152,8 +156,10 @@ class TwinKey(Thing):
                 self._show_when_ready()
                 self._flush(self._now_us())
                 board.advance(self._now_us())
-            busy = bool(board.to_host) or not self.port.shown
-            self._run_at(self._speed if busy and board.firmware is not None else 1.0)
+            if board.firmware is not None and not self.port.shown:
+                self._run_at(self._boot_speed)
+            else:
+                self._run_at(self._speed if board.to_host else 1.0)
             if board.boots == self._shown_boot or self._shown_boot is None:
                 self._listen(self._next_us())
         self._leave()
