@@ -302,6 +302,8 @@ class Key:
     :param twin: how to make a simulated one, where there is one.
     :param identify: reads {"firmware": ..., "uuid": ...} from the key on a rig; costs nothing.
     :param firmware: how to read its update containers, where that is known.
+    :param rescue: brings a key that is up in another face than its first one, because an update was broken off,
+        back into that, with the container that the rig's bench names.
     """
 
     name: str
@@ -311,6 +313,7 @@ class Key:
     identify: Callable[[Rig], dict[str, str]]
     twin: TwinModel | None = None
     firmware: FirmwareReader | None = None
+    rescue: Callable[[Rig], None] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -1,7 +1,8 @@
 """Bring a rig back to a known state, by a ladder of which no rung makes it worse.
 
 Each rung is tried only if the one before left the key without an answer: open it anew; switch its power;
-leave it without power for long; and, only where that was asked for and the key is expendable, reset it.
+leave it without power for long. A key that has come up in its bootloader, because an update was broken off, is
+given the firmware that the bench names, if it is expendable; and, only where that was asked for, it is reset.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ def recover(rig: Rig, custody: Custody, *, on_stuck: str, reset: bool) -> list[S
         try:
             do()
             rig.wait_until_up()
+            if rig.face != rig.key.faces[0].name:
+                steps.append(Step(what, f"it is in its {rig.face}"))
+                return False
             rig.key.identify(rig)
         except (KeyharnessError, OSError) as error:
             steps.append(Step(what, getattr(error, "what", str(error))))
@@ -60,13 +64,39 @@ def recover(rig: Rig, custody: Custody, *, on_stuck: str, reset: bool) -> list[S
     else:
         answers = tried("switched it on", rig.power.on)
     answers = answers or tried("switched it off and on", rig.power.cycle)
-    answers = answers or tried(f"left it off for {LONG_OFF_US // 1_000_000} s", lambda: _long_off(rig))
+    if not answers and _lives(rig):
+        answers = _rescue(rig, steps, tried)
+    else:
+        answers = answers or tried(f"left it off for {LONG_OFF_US // 1_000_000} s", lambda: _long_off(rig))
     if reset and answers:
         refuse_foreign(rig)
         for name, operation in rig.key.operations.items():
             if name.endswith(".reset"):
                 tried(f"reset: {operation.title}", lambda act=operation.act: _reset(rig, act))  # type: ignore[misc]
     return steps
+
+
+def _lives(rig: Rig) -> bool:
+    """Is it up, in another face than the one that can be tested?"""
+    try:
+        rig.wait_until_up()
+    except (KeyharnessError, OSError):
+        return False
+    return rig.face != rig.key.faces[0].name
+
+
+def _rescue(rig: Rig, steps: list[Step], tried: Callable[[str, Callable[[], None]], bool]) -> bool:
+    rescue = rig.key.rescue
+    if rescue is None:
+        why = "nothing is known that brings this model out of it"
+    elif not rig.expendable:
+        why = "the key is not expendable: nothing is written to it"
+    elif rig.firmware_file is None:
+        why = "the bench names no `firmware`: the container that was being installed, or a later one"
+    else:
+        return tried(f"installed {rig.firmware_file.name}", lambda: rescue(rig))
+    steps.append(Step("installed no firmware", why))
+    return False
 
 
 def _long_off(rig: Rig) -> None:

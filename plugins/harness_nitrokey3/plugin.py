@@ -11,6 +11,7 @@ def keyharness_keys() -> list[Key]:
     from harness_fido2.operations import FIDO2
     from harness_nitrokey3.admin import ADMIN, identify
     from harness_nitrokey3.describe import describe
+    from harness_nitrokey3.rescue import rescue
     from harness_nitrokey3.twin.model import MODEL
     from harness_nitrokey3.updates import UPDATE
 
@@ -27,5 +28,6 @@ def keyharness_keys() -> list[Key]:
             identify=identify,
             twin=MODEL,
             firmware=describe,
+            rescue=rescue,
         )
     ]

@@ -64,7 +64,19 @@ class LatchedRig(TwinRig):
         request.options.switch.parent.mkdir(parents=True, exist_ok=True)
         if os.environ.get("LATCHED_PIN"):
             self._somebody_elses_pin()
+        if os.environ.get("LATCHED_BOOTLOADER"):
+            self._break_an_update_off()
         self.power = Latched(self.power, request.options.switch)
+
+    def _break_an_update_off(self) -> None:
+        """Let it take the init packet of an update and no more: it has no firmware that runs then."""
+        from harness_nitrokey3 import door, images, signing
+
+        self.power.on()
+        door.enter_bootloader(self)
+        image = images.make(images.Recipe(os.environ["LATCHED_BOOTLOADER"]), signing.seed_of(self))
+        assert door.offer(self, image) == door.ACCEPTED
+        self.power.off()
 
     def _somebody_elses_pin(self) -> None:
         from fido2.ctap2 import ClientPin, Ctap2

@@ -162,6 +162,50 @@ def test_a_preserved_key_is_left_untouched(lab):
     assert "off and on" not in done.stdout
 
 
+@pytest.fixture
+def broken_off(lab):
+    """A key on which an update to 1.9.0 was broken off, and that update's container."""
+    from harness.seeds import child
+    from harness_nitrokey3 import containers
+    from harness_nitrokey3.images import Recipe
+
+    lab.env["LATCHED_BOOTLOADER"] = "1.9.0"
+    container = containers.make(child(1, "twin", "nitrokey3-mini"), Recipe("1.9.0"))
+    (lab.cwd / "update.zip").write_bytes(container.data)
+    return lab
+
+
+def test_recover_runs_an_update_again_that_was_broken_off(broken_off):
+    done = broken_off("recover", "real-1", "--bench", "lab.toml")
+    assert done.returncode == 3
+    assert "it is in its bootloader" in done.stdout
+    assert "the bench names no `firmware`" in done.stdout
+    assert "left it off" not in done.stdout, "a key that is up does not come up better after 10 s"
+    broken_off.bench.write_text(broken_off.bench.read_text() + 'firmware = "update.zip"\n')
+    done = broken_off("recover", "real-1", "--bench", "lab.toml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "installed update.zip" in done.stdout
+    assert "the key answers" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("expendable = false", "not expendable: nothing is written"),
+        ('on_stuck = "preserve"', "left it as it is"),
+    ],
+)
+def test_a_key_in_its_bootloader_is_written_to_only_if_it_may_be(broken_off, line, word):
+    text = broken_off.bench.read_text()
+    if "expendable" in line:
+        text = text.replace("expendable = true\n", "")
+    broken_off.bench.write_text(f'{text}{line}\nfirmware = "update.zip"\n')
+    done = broken_off("recover", "real-1", "--bench", "lab.toml")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert word in done.stdout
+    assert "installed update.zip" not in done.stdout
+
+
 def test_recover_resets_only_what_may_be_written_to(lab):
     done = lab("recover", "real-1", "--reset", "--bench", "lab.toml")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,22 @@
+"""Out of the bootloader: an update that was broken off is run again, with the container that the bench names."""
+
+from __future__ import annotations
+
+from harness.errors import CallerError
+from harness.rig import Rig
+from harness_nitrokey3 import containers
+from harness_nitrokey3.update import update
+
+
+def rescue(rig: Rig) -> None:
+    """Install the rig's container on a key that shows its bootloader. What is older, the bootloader refuses.
+
+    :raises Refusal: it does, or the container is none for it.
+    """
+    if rig.firmware_file is None:
+        raise CallerError(
+            f'rig "{rig.name}" · firmware',
+            found="not set",
+            expected="the update container that was being installed, or a later one",
+        )
+    update(rig, containers.read(rig.firmware_file).data)
