@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 import harness
-from benchmarks import cutter, startup
+from benchmarks import cutter, discovery, startup
 from benchmarks import search as search
 from benchmarks.campaigns import Bench, Speed
 from benchmarks.timing import Beside
@@ -26,6 +26,7 @@ def measure(operations: tuple[str, ...], seed: int, repeats: int) -> dict[str, A
     benches = [Bench(session, rig, operation) for rig, operation in session.pairs]
     return {
         "cutter": cutter.measure(),
+        "discovery": discovery.measure(),
         "version": harness.__version__,
         "python": platform.python_version(),
         "bench": session.bench.shown,
@@ -66,6 +67,7 @@ def show(table: dict[str, Any]) -> None:
         print(f"    {pair.other_s * 1000:>9.2f} ms  {pair.other}")
         print(f"    {pair.ratio:>9.2f}     ours / other")
     print("\n" + "\n".join(cutter.table(table["cutter"])))
+    print("\n" + "\n".join(discovery.table(table["discovery"])))
 
 
 def main() -> int:
