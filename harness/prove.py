@@ -9,22 +9,32 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
 from typing import TextIO
 
-from harness.campaign import Campaign
+from harness.campaign import Campaign, UncutFault
 from harness.discovery import discover
 from harness.errors import CallerError, KeyFault, one_of
-from harness.home import go_home, missing
+from harness.home import Home, go_home, missing
 from harness.key import Key, Operation
 from harness.session import default_seed
-from harness.twin.model import Defect, TwinOptions
+from harness.twin.model import TwinOptions
+from harness.twin.record import Trace
 from harness.twin.rig import TwinRig
+from harness.verdicts import Finding, Result
 
 SUITE = "endurance"
+FIRST_CUTS = 40
+"""So many evenly spread cuts an operation in the first round: most bugs show in it."""
+ELSEWHERE_CUTS = 100
+"""And so many on the sound personalities that no defect is put into by default."""
 AIMED_CUTS = 400
-"""So many evenly spread cuts an operation where a defect shows on a personality of its own, whose operations can
-be ten times as long."""
-SOUND = "none: reference"
+"""And so many in the second round where a defect shows on a personality of its own, whose operations can be ten
+times as long; all there are where it is put into the first sound one."""
+SOUND = "none: "
+
+Shape = tuple[tuple[object, ...], ...]
+"""What an uncut run of an operation does to the flash, and what is said meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +75,14 @@ def prove(key_name: str, only: tuple[str, ...], seed: int | None, as_json: bool,
                 mend="`keyharness list` shows the defects",
             )
     root = default_seed() if seed is None else seed
-    names = list(only) or ["", *key.twin.defects]
+    trials = [_Trial(key, name, root) for name in only or key.twin.defects]
+    if not only:
+        trials = [*(_Trial(key, "", root, personality) for personality in key.twin.sound), *trials]
     proofs = []
     if not as_json:
         out.write(f"{key.title} · seed {root} · suite {SUITE}\n\n")
-    for name in names:
-        proof = _try(key, name, root)
+    for trial in trials:
+        proof = trial.run()
         proofs.append(proof)
         if not as_json:
             _show(proof, out)
@@ -78,65 +90,148 @@ def prove(key_name: str, only: tuple[str, ...], seed: int | None, as_json: bool,
     if as_json:
         out.write(json.dumps([asdict(proof) for proof in proofs], indent=1) + "\n")
     else:
-        caught = sum(1 for proof in proofs if proof.caught_by and proof.as_expected)
-        out.write(f"\n{caught} of {len(proofs) - ('' in names)} defects caught")
-        out.write(", the sound twin is clean\n" if not missed and "" in names else "\n")
+        bugs = [proof for proof in proofs if not proof.defect.startswith(SOUND)]
+        caught = sum(1 for proof in bugs if proof.as_expected)
+        out.write(f"\n{caught} of {len(bugs)} defects caught")
+        out.write(", the sound twin is clean\n" if not missed and not only else "\n")
     return 1 if missed else 0
 
 
-def _try(key: Key, defect: str, seed: int) -> Proof:
-    assert key.twin is not None
-    known = key.twin.defects.get(defect)
-    started = time.monotonic()
-    cuts = states = 0
-    caught = replay = None
-    options = TwinOptions(defects=(defect,) if defect else ())
-    if known is not None and known.personality is not None:
-        options = replace(options, personality=known.personality)
-    rig = TwinRig("prove", key, options, seed, expendable=True)
-    try:
-        home = go_home(rig)
-        for operation in _nearest_first(key, known):
-            if missing(rig, home, operation):
-                continue
-            budget = AIMED_CUTS if known is not None and known.personality is not None else None
-            campaign = Campaign(rig, operation, home, cuts=budget, processes=len(os.sched_getaffinity(0)))
-            result = campaign.run()
-            cuts, states = cuts + len(result.rows), states + result.distinct_states
-            if result.findings:
-                worst = min(result.findings, key=lambda finding: (finding.severity, finding.item))
-                first = next(i for i, row in enumerate(result.rows) if row["id"] == worst.first)
-                cuts += first + 1 - len(result.rows)
-                caught = f"{operation.name}: {worst.item} {worst.outcome}"
-                replay = worst.first
-                break
-    except KeyFault as fault:
-        # A twin that does not even survive a clean power-off has been caught before the first cut.
-        caught = f"before any cut: {fault.what}" + (f": {fault.found}" if fault.found else "")
-    return Proof(
-        defect=defect or SOUND,
-        title=known.title if known else "our sound firmware, which must pass everything",
-        source=known.source if known else "",
-        suite=SUITE,
-        caught_by=caught,
-        replay=replay,
-        cuts=cuts,
-        states=states,
-        seconds=round(time.monotonic() - started, 2),
-        as_expected=(caught is not None) == bool(defect),
-    )
+@lru_cache(maxsize=4096)
+def _shape(key_name: str, options: TwinOptions, seed: int, operation: str) -> Shape:
+    """Of the sound twin, to which one with a defect is compared."""
+    return _sound(key_name, options.personality, seed).shape(operation)
 
 
-def _nearest_first(key: Key, defect: Defect | None) -> list[Operation]:
-    """The operations of the application that a defect is in come first: that is where it shows."""
-    operations = list(key.operations.values())
-    if defect is None or defect.application is None:
-        return operations
-    return sorted(operations, key=lambda operation: operation.application != defect.application)
+@lru_cache(maxsize=8)
+def _sound(key_name: str, personality: str, seed: int) -> _Trial:
+    return _Trial(discover().key(key_name, f'key "{key_name}"'), "", seed, personality)
+
+
+def _shape_of(trace: Trace) -> Shape:
+    ops = [(op.chip, op.kind, op.page, op.offset, len(op.data)) for op in trace.ops]
+    return (*ops, *((mark.name,) for mark in trace.marks))
+
+
+class _Trial:
+    """One twin on trial, with a defect or sound."""
+
+    def __init__(self, key: Key, defect: str, seed: int, personality: str = ""):
+        assert key.twin is not None
+        self.key, self.seed = key, seed
+        self.known = key.twin.defects.get(defect)
+        own = self.known.personality if self.known else None
+        default = key.twin.sound[0]
+        self.options = TwinOptions(
+            personality=own or personality or default, defects=(defect,) if defect else ()
+        )
+        self.all_cuts = self.options.personality == default
+        self.rig = TwinRig("prove", key, self.options, seed, expendable=True)
+        self.cuts = self.states = 0
+
+    @cached_property
+    def home(self) -> Home:
+        return go_home(self.rig)
+
+    def run(self) -> Proof:
+        started = time.monotonic()
+        caught = replay = None
+        try:
+            found = self._search()
+        except KeyFault as fault:
+            # A twin that does not even survive a clean power-off has been caught before the first cut.
+            caught = f"before any cut: {fault.what}" + (f": {fault.found}" if fault.found else "")
+            replay = fault.replay if isinstance(fault, UncutFault) else None
+        else:
+            if found is not None:
+                operation, worst = found
+                caught, replay = f"{operation}: {worst.item} {worst.outcome}", worst.first
+        known = self.known
+        return Proof(
+            defect=known.name if known else f"{SOUND}{self.options.personality}",
+            title=known.title if known else "our sound firmware, which must pass everything",
+            source=known.source if known else "",
+            suite=SUITE,
+            caught_by=caught,
+            replay=replay,
+            cuts=self.cuts,
+            states=self.states,
+            seconds=round(time.monotonic() - started, 2),
+            as_expected=(caught is not None) == (known is not None),
+        )
+
+    def shape(self, operation: str) -> Shape:
+        """Empty if the key is not as it must be before anything is cut; its campaign will say so."""
+        try:
+            return _shape_of(Campaign(self.rig, self.key.operations[operation], self.home).prepare())
+        except KeyFault:
+            return ()
+
+    def _search(self) -> tuple[str, Finding] | None:
+        """The operation and the worst finding of the first campaign that has one.
+
+        :raises UncutFault: the first round of cuts found nothing, and without any something is wrong.
+        """
+        uncut: UncutFault | None = None
+        offered = [one for one in self.key.operations.values() if not missing(self.rig, self.home, one)]
+        if self.known is None:
+            rounds: tuple[int | None, ...] = (None if self.all_cuts else ELSEWHERE_CUTS,)
+            left = offered
+        else:
+            rounds = (FIRST_CUTS, None if self.all_cuts else AIMED_CUTS)
+            left = self._differing_first(offered)
+        for cuts in rounds:
+            again = []
+            for operation in left:
+                try:
+                    result = self._campaign(operation, cuts)
+                except UncutFault as fault:
+                    uncut = uncut or fault
+                    continue
+                if result.findings and self._is_of_the_defect(operation, cuts):
+                    worst = min(result.findings, key=lambda finding: (finding.severity, finding.item))
+                    first = next(i for i, row in enumerate(result.rows) if row["id"] == worst.first)
+                    self.cuts += first + 1 - len(result.rows)
+                    return operation.name, worst
+                if not result.exhaustive:
+                    again.append(operation)
+            if uncut is not None:
+                raise uncut
+            left = again
+        return None
+
+    def _campaign(self, operation: Operation, cuts: int | None) -> Result:
+        processes = len(os.sched_getaffinity(0))
+        result = Campaign(self.rig, operation, self.home, cuts=cuts, processes=processes).run()
+        self.cuts += len(result.rows)
+        self.states += result.distinct_states
+        return result
+
+    def _is_of_the_defect(self, operation: Operation, cuts: int | None) -> bool:
+        """On a personality that is not sound by itself a violation counts only if it is gone without the defect."""
+        assert self.key.twin is not None
+        if self.known is None or self.options.personality in self.key.twin.sound:
+            return True
+        control = _sound(self.key.name, self.options.personality, self.seed)
+        return not control._campaign(operation, cuts).findings
+
+    def _differing_first(self, operations: list[Operation]) -> list[Operation]:
+        """First those whose uncut run differs from that of the sound twin; those of its application before others.
+
+        An order only: a bug may show although nothing differs before a cut.
+        """
+        sound = replace(self.options, defects=())
+
+        def rank(operation: Operation) -> tuple[bool, bool]:
+            same = self.shape(operation.name) == _shape(self.key.name, sound, self.seed, operation.name)
+            assert self.known is not None
+            return same, self.known.application not in (None, operation.application)
+
+        return sorted(operations, key=rank)
 
 
 def _show(proof: Proof, out: TextIO) -> None:
-    if proof.defect == SOUND:
+    if proof.defect.startswith(SOUND):
         verdict = "clean " if proof.as_expected else "ALARM "
     else:
         verdict = "caught" if proof.as_expected else "MISSED"

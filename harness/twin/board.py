@@ -54,6 +54,7 @@ class Board:
     :ivar ready_us: when the last boot was on the bus.
     :ivar retained: a register that outlives a reset, but not the loss of power.
     :ivar on_boot: called before every boot, whatever leads to it.
+    :ivar slow: chip name -> how long after power-up it does not answer.
     """
 
     def __init__(self, parts: dict[str, Part], start: Callable[[Board], Firmware], seed: bytes):
@@ -70,6 +71,7 @@ class Board:
         self.touch_delay_us: int | None = None
         self.retained = 0
         self.on_boot: Callable[[], None] | None = None
+        self.slow: dict[str, int] = {}
         self._start = start
         self._seed = seed
 
@@ -93,6 +95,8 @@ class Board:
             self.on_boot()
         if self.rail.dead:
             self.retained = 0
+            for name, delay_us in self.slow.items():
+                self.flash[name].answers_us = self.clock.now_us + delay_us
         self.rail.restore_for_boot()
         self.firmware = None
         self.panicked = False

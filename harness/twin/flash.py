@@ -48,7 +48,10 @@ GD25Q16 = Part("gd25q16 external", 4096, 480, 256, 500, 45_000, 100_000)
 
 @dataclass(frozen=True, slots=True)
 class FlashOp:
-    """One erase or program as issued. `data` is empty for an erase. Times on the board's clock."""
+    """One erase or program as issued. `data` is empty for an erase. Times on the board's clock.
+
+    :ivar took: False on a page past its endurance: the time passes and the page stays as it was.
+    """
 
     chip: str
     kind: Kind
@@ -57,13 +60,20 @@ class FlashOp:
     data: bytes
     start_us: int
     end_us: int
+    took: bool = True
 
 
 class Flash:
     """One chip on a board: read, program and erase, until the rail is dead.
 
-    `program` and `erase` return False when the power failed in them and ever after, because they are called
-    from inside a C library that no exception may cross.
+    `program` and `erase` return False when the power failed in them and ever after, and where the chip does not
+    answer, because they are called from inside a C library that no exception may cross.
+
+    A page works for as many erases as its part is specified for and, by a keyed hash, up to a tenth more. From
+    then on it keeps what it has and says nothing: the parts of which the twins are made have no error flag for it.
+
+    :ivar answers_us: a chip that starts slowly does not answer before this instant of the board's clock: what is
+        read is 0xFF, and what is sent is lost.
     """
 
     def __init__(self, name: str, part: Part, rail: PowerRail, blank: FlashImage | None = None):
@@ -74,6 +84,19 @@ class Flash:
         self._erased = erased
         self.pages: list[bytes] = list(blank.pages) if blank else [erased] * part.pages
         self.erases: list[int] = list(blank.erases) if blank else [0] * part.pages
+        self.answers_us = 0
+
+    @property
+    def answers(self) -> bool:
+        """Does the chip answer, now?"""
+        return self._rail.clock.now_us >= self.answers_us
+
+    def is_worn(self, page: int) -> bool:
+        """Is a page past what it stands?"""
+        stands = self.part.endurance
+        if self.erases[page] <= stands:
+            return False
+        return self.erases[page] > stands * (1 + 0.1 * unit(self._rail.seed, "endurance", self.name, page))
 
     def image(self) -> FlashImage:
         return FlashImage(tuple(self.pages), tuple(self.erases))
@@ -84,6 +107,8 @@ class Flash:
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes at `address`; may cross pages."""
+        if not self.answers:
+            return b"\xff" * size
         page, offset = divmod(address, self.part.page_size)
         if offset + size <= self.part.page_size:
             return self.pages[page][offset : offset + size]
@@ -95,7 +120,7 @@ class Flash:
 
     def program(self, address: int, data: bytes) -> bool:
         """Clear the bits that are 0 in `data`; within one page. No bit is ever set."""
-        if self._rail.dead:
+        if self._rail.dead or not self.answers:
             return False
         page, offset = divmod(address, self.part.page_size)
         if offset + len(data) > self.part.page_size or not data:
@@ -104,9 +129,11 @@ class Flash:
             )
         words = -(-len(data) // self.part.word_size)
         before = self.pages[page]
-        cut = self._rail.meets(
-            FlashOp(self.name, "program", page, offset, data, *self._span(words * self.part.word_us))
-        )
+        took = not self.is_worn(page)
+        span = self._span(words * self.part.word_us)
+        cut = self._rail.meets(FlashOp(self.name, "program", page, offset, data, *span, took))
+        if not took:
+            return cut is None
         if cut is None:
             self._store(page, programmed(before, offset, data))
             return True
@@ -118,10 +145,15 @@ class Flash:
 
     def erase(self, page: int) -> bool:
         """Set every bit of a page."""
-        if self._rail.dead:
+        if self._rail.dead or not self.answers:
             return False
-        cut = self._rail.meets(FlashOp(self.name, "erase", page, 0, b"", *self._span(self.part.erase_us)))
+        took = not self.is_worn(page)
+        cut = self._rail.meets(
+            FlashOp(self.name, "erase", page, 0, b"", *self._span(self.part.erase_us), took)
+        )
         self.erases[page] += 1
+        if not took:
+            return cut is None
         if cut is None:
             self._store(page, self._erased)
             return True

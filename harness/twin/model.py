@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,6 +52,10 @@ class TwinModel(Protocol):
     @property
     def personalities(self) -> Mapping[str, str]:
         """Name -> firmware version string, e.g. {"reference": "v1.8.3"}."""
+
+    @property
+    def sound(self) -> Sequence[str]:
+        """The personalities that must pass everything; defects are put into the first."""
 
     @property
     def defects(self) -> Mapping[str, Defect]: ...

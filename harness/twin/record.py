@@ -157,11 +157,15 @@ def _image(trace: Trace, pages: dict[str, list[bytes]], chip: str) -> FlashImage
 
 
 def _after(page: bytes, op: FlashOp) -> bytes:
+    if not op.took:
+        return page
     return b"\xff" * len(page) if op.kind == "erase" else programmed(page, op.offset, op.data)
 
 
 def torn(page: bytes, op: FlashOp, phi: float, seed: bytes, number: int, word_size: int) -> bytes:
     """A page after `op` got as far as `phi`."""
+    if not op.took:
+        return page
     if op.kind == "erase":
         return torn_erase(page, phi, seed, number)
     return torn_program(page, op.offset, op.data, phi, seed, number, word_size)

@@ -250,6 +250,24 @@ class TwinRig(Rig, GlassBox):
         self.clock.rewind()
         self.tap.clear()
 
+    @contextmanager
+    def worn(self, chip: str, page: int) -> Iterator[None]:
+        flash = self.board.flash[chip]
+        before, flash.erases[page] = flash.erases[page], 2 * flash.part.endurance
+        try:
+            yield
+        finally:
+            flash.erases[page] += before - 2 * flash.part.endurance
+
+    @contextmanager
+    def slow(self, chip: str, delay_us: int) -> Iterator[None]:
+        self.board.slow[chip] = delay_us
+        try:
+            yield
+        finally:
+            del self.board.slow[chip]
+            self.board.flash[chip].answers_us = 0
+
     def seeded(self, *purpose: object) -> Stream:
         """A stream for the client's randomness, by purpose."""
         return Stream(self.seed, "client", self.name, *purpose)

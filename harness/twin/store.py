@@ -65,6 +65,7 @@ class Store:
             context=_Context(layer), block_count=layer.blocks, block_cycles=-1, **geometry
         )
         self._fs = lfs.LFSFilesystem()
+        self._mounted = False
 
     def format(self) -> None:
         """Make a new, empty file system; it is not mounted."""
@@ -72,10 +73,13 @@ class Store:
 
     def mount(self) -> None:
         self._fs = lfs.LFSFilesystem()
+        self._mounted = False
         self._call(lfs.mount, self._fs, self._config)
+        self._mounted = True
 
     def read(self, path: str) -> bytes | None:
         """The content of a file, None if there is no such file."""
+        self._usable()
         try:
             handle = lfs.file_open(self._fs, path, "r")
         except LittleFSError as error:
@@ -99,6 +103,7 @@ class Store:
         self._write(path, data, "w")
 
     def _write(self, path: str, data: bytes, flags: str) -> None:
+        self._writable()
         handle = self._call(lfs.file_open, self._fs, path, flags)
         try:
             self._call(lfs.file_write, self._fs, handle, data)
@@ -107,8 +112,17 @@ class Store:
             raise
         self._call(lfs.file_close, self._fs, handle)
 
+    def write_in_place(self, path: str, data: bytes) -> None:
+        """Replace a file as firmware does that overwrites it: emptied, half of it, all of it, each for good.
+
+        Only defects do that.
+        """
+        for part in (b"", data[: len(data) // 2], data):
+            self.write(path, part)
+
     def remove(self, path: str) -> bool:
         """Remove a file; False if there was none."""
+        self._writable()
         try:
             lfs.remove(self._fs, path)
         except LittleFSError as error:
@@ -119,10 +133,12 @@ class Store:
 
     def rename(self, old: str, new: str) -> None:
         """Rename, replacing what is there; atomic."""
+        self._writable()
         self._call(lfs.rename, self._fs, old, new)
 
     def make_directory(self, path: str) -> None:
         """Create a directory if it is not there."""
+        self._writable()
         try:
             lfs.mkdir(self._fs, path)
         except LittleFSError as error:
@@ -131,6 +147,7 @@ class Store:
 
     def names(self, path: str) -> list[str]:
         """The sorted names in a directory; empty if there is no such directory."""
+        self._usable()
         try:
             handle = lfs.dir_open(self._fs, path)
         except LittleFSError as error:
@@ -150,7 +167,17 @@ class Store:
 
     def free_blocks(self) -> int:
         """How many blocks are not in use."""
+        self._usable()
         return self.layer.blocks - int(self._call(lfs.fs_size, self._fs))
+
+    def _usable(self) -> None:
+        if not self._mounted:
+            raise StoreDamaged("there is no file system")
+
+    def _writable(self) -> None:
+        self._usable()
+        if self.layer.failed:
+            raise StoreDamaged("a page does not take what is written to it")
 
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         try:

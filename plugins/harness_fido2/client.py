@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,12 +51,16 @@ class FidoMemory:
     handle: bytes = b""
     handle_key: bytes = b""
     """The U2F canary: its key handle and public key."""
+    marked: int = 0
+    """1 if there is a mark on the key, which is a resident credential, too (`harness_fido2.ownership`)."""
     user_name: str = ""
     """The name that the operation gave to the user of `new`."""
     blobs: tuple[bytes, ...] = ()
     tries: int = 8
     """What the PIN retry counter starts at: 8 at most (CTAP 2.1, section 6.5.2.2)."""
     min_pin: int = 4
+    lists: bool = False
+    """Does the key list its resident credentials (credMgmt, with a PIN)?"""
 
 
 def fido_memory(memory: Memory) -> FidoMemory:
@@ -108,10 +113,11 @@ def client_pin(rig: Rig, ctap: Ctap2, protocol: PinProtocol | None = None) -> Cl
 class Fido:
     """An open channel to the FIDO2 application of the key on a rig; touch is given when it is asked for.
 
-    :param pin: used where the key insists on user verification (alwaysUv); without it nothing is authorised.
+    :param pin: used where the key insists on user verification (alwaysUv), or what finds it out then; without
+        it nothing is authorised.
     """
 
-    def __init__(self, rig: Rig, pin: str | None = None):
+    def __init__(self, rig: Rig, pin: str | Callable[[], str | None] | None = None):
         self.rig = rig
         self.device = rig.transports.ctaphid()
         self.ctap = Ctap2(self.device)
@@ -152,7 +158,9 @@ class Fido:
 
     @property
     def _pin_if_always(self) -> str | None:
-        return self._pin if self.info.options.get("alwaysUv") else None
+        if not self.info.options.get("alwaysUv"):
+            return None
+        return self._pin() if callable(self._pin) else self._pin
 
     def token(
         self, pin: str, permission: ClientPin.PERMISSION, rp: str | None = None
@@ -232,4 +240,20 @@ def lacks(rig: Rig, *options: str) -> str | None:
 
 def fido(look: Look) -> Fido:
     """The look's channel, opened once a boot."""
-    return look.once("fido2", lambda: Fido(look.rig, fido_memory(look.memory).pin))
+    return look.once("fido2", lambda: Fido(look.rig, lambda: pin_in_force(look)))
+
+
+def pin_in_force(look: Look) -> str | None:
+    """The PIN that the key takes: the new one is tried first, so that at most one try is spent."""
+    was, wanted = fido_memory(look.memory).pin, fido_memory(look.promise).pin
+    if wanted is None or wanted == was:
+        return was
+    if "pin in force" not in look.kept:
+        try:
+            fido(look).pin().get_pin_token(wanted)
+        except CtapError:
+            look.kept["pin in force"] = was
+        else:
+            look.kept["pin in force"] = wanted
+    found: str | None = look.kept["pin in force"]
+    return found

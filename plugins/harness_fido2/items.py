@@ -14,7 +14,7 @@ from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
 
 from harness.key import Item, Law, Look, Outcome, Severity, Value
-from harness_fido2.client import CANARY_RP, Credential, fido, fido_memory, refusal
+from harness_fido2.client import CANARY_RP, Credential, fido, fido_memory, pin_in_force, refusal
 
 ASSERTS = "asserts"
 FRESH_RP = "fresh.keyharness.example"
@@ -100,24 +100,12 @@ def non_resident_credential(look: Look) -> Value:
     return asserts(look, credential, listed=True)
 
 
-def _pin_in_force(look: Look) -> str | None:
-    """The PIN that the key takes: the new one is tried first, so that at most one try is spent."""
-    was, wanted = fido_memory(look.memory).pin, fido_memory(look.promise).pin
-    if wanted is None or wanted == was:
-        return was
-    try:
-        fido(look).pin().get_pin_token(wanted)
-    except CtapError:
-        return was
-    return wanted
-
-
 @refusals
 def attestation(look: Look) -> Value:
     """Register anew without authorisation where the key allows that, else with the PIN in force."""
     client = fido(look)
     allowed = client.info.options.get("makeCredUvNotRqd") or not client.info.options.get("clientPin")
-    pin = None if allowed else _pin_in_force(look)
+    pin = None if allowed else pin_in_force(look)
     user = b"fresh"
     credential, response = client.make_credential(FRESH_RP, user, resident=False, pin=pin)
     look.kept["fresh"] = credential

@@ -17,14 +17,16 @@ NEW_RP = "new.keyharness.example"
 USER = b"somebody"
 RENAMED = {"id": USER, "name": "renamed", "displayName": "Renamed"}
 FIELD = CredentialManagement.RESULT
+NOT_LISTED = "not listed"
 
 
 @refusals
 def _count(look: Look) -> Value:
     """How many resident credentials the key says it holds; it has to agree with what enumerating finds."""
-    pin = fido_memory(look.memory).pin
-    assert pin is not None
-    manager = fido(look).management(pin)
+    mine = fido_memory(look.memory)
+    if not mine.lists or mine.pin is None:
+        return "not offered"
+    manager = fido(look).management(mine.pin)
     said = manager.get_metadata()[FIELD.EXISTING_CRED_COUNT]
     found = sum(len(_credentials(manager, rp[FIELD.RP_ID_HASH])) for rp in manager.enumerate_rps())
     return said if said == found else f"{said}, but {found} are enumerated"
@@ -37,10 +39,11 @@ def _credentials(manager: CredentialManagement, rp_id_hash: bytes) -> list[Any]:
 @refusals
 def _user_name(look: Look) -> Value:
     """The name under which the key lists the user of the new credential."""
-    pin = fido_memory(look.memory).pin
-    assert pin is not None
-    listed = _credentials(fido(look).management(pin), hashlib.sha256(NEW_RP.encode()).digest())
-    return ", ".join(sorted(str(one[FIELD.USER].get("name")) for one in listed)) or "not listed"
+    mine = fido_memory(look.memory)
+    if not mine.lists or mine.pin is None:
+        return "not offered"
+    listed = _credentials(fido(look).management(mine.pin), hashlib.sha256(NEW_RP.encode()).digest())
+    return ", ".join(sorted(str(one[FIELD.USER].get("name")) for one in listed)) or NOT_LISTED
 
 
 @refusals
@@ -76,7 +79,7 @@ COUNT = Item(
     after_replug=True,
 )
 _SPENDS = frozenset({"counter"})
-_NAME = Item(
+NAME = Item(
     "fido2.user_name",
     Law.ATOMIC,
     _user_name,
@@ -118,7 +121,15 @@ def _rename(rig: Rig, memory: Memory) -> None:
 
 
 def _resident(memory: Memory) -> int:
-    return len(fido_memory(memory).resident)
+    return len(fido_memory(memory).resident) + fido_memory(memory).marked
+
+
+def listed(memory: Memory) -> tuple[dict[str, Value], dict[str, Value]]:
+    """What credential management says before and after a credential for USER of NEW_RP is made."""
+    if not fido_memory(memory).lists:
+        return {}, {}
+    before = {"fido2.user_name": NOT_LISTED, "fido2.credential_count": _resident(memory)}
+    return before, {"fido2.user_name": USER.decode(), "fido2.credential_count": _resident(memory) + 1}
 
 
 OPERATIONS = (
@@ -155,7 +166,7 @@ OPERATIONS = (
             old({"fido2.user_name": USER.decode(), "fido2.new_credential": ASSERTS}),
             new({"fido2.user_name": "renamed", "fido2.new_credential": ASSERTS}),
         ],
-        items=(NEW_RESIDENT, _NAME),
+        items=(NEW_RESIDENT, NAME),
         cost=Cost(pin_tries=1),
         missing=_missing,
     ),

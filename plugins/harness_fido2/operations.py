@@ -7,7 +7,7 @@ from contextlib import suppress
 from fido2.ctap import CtapError
 
 from harness.errors import CallerError
-from harness.key import ANY, Application, Cost, Memory, Operation, Outcome, World, new, old
+from harness.key import ANY, Application, Cost, Memory, Operation, Outcome, Value, World, new, old
 from harness.rig import Rig
 from harness_fido2 import management, ownership, settings, u2f
 from harness_fido2.client import CANARY_RP, Fido, fido_memory, lacks, pin_for
@@ -45,6 +45,7 @@ def prepare(rig: Rig, memory: Memory) -> None:
     mine = fido_memory(memory)
     if rig.glass is None:
         _make_room(rig, memory)
+    mine.marked = ownership.keep_mark(rig)
     client = Fido(rig)
     mine.min_pin = client.info.min_pin_length
     if "clientPin" in client.info.options:
@@ -52,6 +53,7 @@ def prepare(rig: Rig, memory: Memory) -> None:
         client.pin().set_pin(mine.pin)
         if rig.glass is None:
             mine.tries = client.tries()
+        mine.lists = bool(client.info.options.get("credMgmt"))
     _canaries(rig, memory)
 
 
@@ -67,7 +69,10 @@ def _make_room(rig: Rig, memory: Memory) -> None:
     :raises CallerError: there is something on it that we did not make.
     """
     mine = fido_memory(memory)
-    if mine.non_resident is not None:
+    # What an earlier run left on a real key is known by its PIN and its canaries; custody has seen that there
+    # is nothing else.
+    ours = rig.evidence_kind == "hardware" and not blank(rig) and not ownership.foreign(rig)
+    if mine.non_resident is not None or ours:
         rig.power.cycle()
         rig.wait_until_up()
         reset_key(rig, memory)
@@ -101,8 +106,11 @@ def _make(resident: bool) -> Operation:
 
     def worlds(before: Memory, after: Memory) -> Worlds:
         # A non-resident credential is not stored: once the master key exists its id may assert at any time.
-        absent = "absent" if resident else ANY
-        return [old({"fido2.new_credential": absent}), new({"fido2.new_credential": ASSERTS})]
+        absent, listed = "absent" if resident else ANY, management.listed(before) if resident else ({}, {})
+        return [
+            old({"fido2.new_credential": absent, **listed[0]}),
+            new({"fido2.new_credential": ASSERTS, **listed[1]}),
+        ]
 
     kind = "resident" if resident else "non_resident"
     return Operation(
@@ -111,7 +119,7 @@ def _make(resident: bool) -> Operation:
         arrange=_nothing,
         act=act,
         worlds=worlds,
-        items=(NEW_RESIDENT if resident else NEW_NON_RESIDENT,),
+        items=(NEW_RESIDENT, management.COUNT, management.NAME) if resident else (NEW_NON_RESIDENT,),
         cost=Cost(touches=1),
         missing=_lacks_rk if resident else None,
     )
@@ -121,7 +129,7 @@ def _assert(resident: bool) -> Operation:
     def act(rig: Rig, memory: Memory) -> None:
         mine = fido_memory(memory)
         assert mine.non_resident is not None
-        client = Fido(rig)
+        client = Fido(rig, mine.pin)
         if resident:
             got = client.assertions(CANARY_RP)
         else:
@@ -150,6 +158,17 @@ def reset_key(rig: Rig, memory: Memory) -> None:
 
 def _reset_worlds(before: Memory, after: Memory) -> Worlds:
     mine = fido_memory(before)
+    fresh: dict[str, Value] = {
+        "fido2.pin_set": False if mine.pin else None,
+        "fido2.pin": "none",
+        "fido2.resident_credentials": (),
+        "fido2.non_resident_credential": "absent",
+        # 6A80, wrong data: the handle is not one of this key's any more (U2F raw messages, 3.3).
+        "fido2.u2f_handle": "refused: 6A80" if mine.handle else "not offered",
+        "fido2.pin_retries": mine.tries if mine.pin else "not offered",
+        # All credentials are gone, and with them every value that a relying party could compare.
+        "fido2.sign_count": ANY,
+    }
     return [
         old(
             {
@@ -160,19 +179,25 @@ def _reset_worlds(before: Memory, after: Memory) -> Worlds:
                 "fido2.u2f_handle": "authenticates" if mine.handle else "not offered",
             }
         ),
-        new(
-            {
-                "fido2.pin_set": False if mine.pin else None,
-                "fido2.pin": "none",
-                "fido2.resident_credentials": (),
-                "fido2.non_resident_credential": "absent",
-                # 6A80, wrong data: the handle is not one of this key's any more (U2F raw messages, 3.3).
-                "fido2.u2f_handle": "refused: 6A80" if mine.handle else "not offered",
-                "fido2.pin_retries": mine.tries if mine.pin else "not offered",
-                # All credentials are gone, and with them every value that a relying party could compare.
-                "fido2.sign_count": ANY,
-            }
-        ),
+        new(fresh),
+        # A key that asks for its PIN in every boot asks for none when it has none.
+        World("new, unsealed", Outcome.NEW, {**fresh, "fido2.always_uv": False}),
+    ]
+
+
+def _reset_and_register(rig: Rig, memory: Memory) -> None:
+    reset_key(rig, memory)
+    mine = fido_memory(memory)
+    mine.new, response = Fido(rig).make_credential(NEW_RP, b"somebody", resident=False)
+    mine.counter = response.auth_data.counter
+
+
+def _reset_and_register_worlds(before: Memory, after: Memory) -> Worlds:
+    was, *fresh = _reset_worlds(before, after)
+    return [
+        old({**was.values, "fido2.new_credential": "absent"}),
+        *(World("reset", Outcome.RECOVERED, {**one.values, "fido2.new_credential": ANY}) for one in fresh),
+        *(World(one.name, Outcome.NEW, {**one.values, "fido2.new_credential": ASSERTS}) for one in fresh),
     ]
 
 
@@ -188,6 +213,16 @@ def _set_pin(rig: Rig, memory: Memory) -> None:
     pin = pin_for(rig, "set")
     Fido(rig).pin().set_pin(pin)
     fido_memory(memory).pin = pin
+
+
+def _set_pin_worlds(before: Memory, after: Memory) -> Worlds:
+    put = {"fido2.pin_set": True, "fido2.pin": "new"}
+    return [
+        old({"fido2.pin_set": False, "fido2.pin": "none"}),
+        new(put),
+        # Some keys seal their secrets with the PIN, and ask for it in every boot from the first one on.
+        World("new, sealed", Outcome.NEW, {**put, "fido2.always_uv": True, "fido2.u2f_handle": ANY}),
+    ]
 
 
 def _change_pin(rig: Rig, memory: Memory) -> None:
@@ -220,10 +255,7 @@ OPERATIONS: tuple[Operation, ...] = (
         title="set the first PIN",
         arrange=_arrange_no_pin,
         act=_set_pin,
-        worlds=lambda before, after: [
-            old({"fido2.pin_set": False, "fido2.pin": "none"}),
-            new({"fido2.pin_set": True, "fido2.pin": "new"}),
-        ],
+        worlds=_set_pin_worlds,
         acknowledged_old=Outcome.LOOSENED,
         missing=_lacks_pin,
     ),
@@ -275,6 +307,15 @@ OPERATIONS: tuple[Operation, ...] = (
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(touches=1),
     ),
+    Operation(
+        name="fido2.reset.register",
+        title="reset the FIDO2 application and register at once",
+        arrange=_nothing,
+        act=_reset_and_register,
+        worlds=_reset_and_register_worlds,
+        items=(NEW_NON_RESIDENT,),
+        cost=Cost(touches=2),
+    ),
 )
 
 FIDO2 = Application(
@@ -286,6 +327,7 @@ FIDO2 = Application(
     items=(settings.ALWAYS_UV, settings.MIN_PIN_LENGTH, u2f.U2F_CANARY, *ITEMS),
     blank=blank,
     foreign=ownership.foreign,
+    unseen=ownership.unseen,
     marker=ownership.marker,
     mark=ownership.mark,
     volatile=volatile,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from fido2.ctap2 import Config, LargeBlobs
 from fido2.ctap2.pin import ClientPin
@@ -13,9 +14,10 @@ from harness.rig import Rig
 from harness_fido2.client import Fido, fido, fido_memory, lacks
 from harness_fido2.items import refusals
 
-MIN_PIN = 6
+MIN_PIN, HIGHER_MIN_PIN = 6, 8
 BLOBS = [{1: b"\x5a" * 80, 2: b"\xa5" * 12, 3: 64}]
 """One entry of the shape that CTAP 2.1, section 6.10.3, gives to the array."""
+OTHER_BLOBS = [{1: b"\x3c" * 120, 2: b"\xc3" * 12, 3: 100}]
 
 
 @refusals
@@ -32,13 +34,13 @@ def _min_pin(look: Look) -> Value:
 def _blobs(look: Look) -> Value:
     """The array's entries, which the client accepts only under a right checksum; digested."""
     blobs = LargeBlobs(fido(look).ctap).read_blob_array()
-    return hashlib.sha256(repr(blobs).encode()).hexdigest()[:12] if blobs else "empty"
+    return digest(blobs) if blobs else "empty"
 
 
 # F5: what protects a key never gets weaker without a reset.
 ALWAYS_UV = Item("fido2.always_uv", Law.KEPT, _always_uv, "alwaysUv", breach=Outcome.LOOSENED)
 MIN_PIN_LENGTH = Item("fido2.min_pin", Law.KEPT, _min_pin, "the minimum PIN length", breach=Outcome.LOOSENED)
-_LARGE_BLOBS = Item("fido2.large_blobs", Law.ATOMIC, _blobs, "the large-blob array")
+LARGE_BLOBS = Item("fido2.large_blobs", Law.ATOMIC, _blobs, "the large-blob array")
 
 
 def _config(rig: Rig, memory: Memory) -> Config:
@@ -60,16 +62,22 @@ def _raise_minimum(rig: Rig, memory: Memory) -> None:
     _config(rig, memory).set_min_pin_length(MIN_PIN)
 
 
-def _write_blobs(rig: Rig, memory: Memory) -> None:
+def _harden(rig: Rig, memory: Memory) -> None:
+    _toggle(rig, memory)
+    _raise_minimum(rig, memory)
+
+
+def write_blobs(rig: Rig, memory: Memory, blobs: Sequence[Mapping[int, Any]] = BLOBS) -> None:
+    """Replace the large-blob array."""
     pin = fido_memory(memory).pin
     assert pin is not None
     client = Fido(rig)
-    blobs = LargeBlobs(client.ctap, *client.token(pin, ClientPin.PERMISSION.LARGE_BLOB_WRITE))
-    blobs.write_blob_array(BLOBS)
+    array = LargeBlobs(client.ctap, *client.token(pin, ClientPin.PERMISSION.LARGE_BLOB_WRITE))
+    array.write_blob_array(blobs)
 
 
-def _digest() -> str:
-    return hashlib.sha256(repr(BLOBS).encode()).hexdigest()[:12]
+def digest(blobs: Sequence[Mapping[int, Any]]) -> str:
+    return hashlib.sha256(repr(list(blobs)).encode()).hexdigest()[:12]
 
 
 def _lacks_config(option: str) -> Callable[[Rig], str | None]:
@@ -87,7 +95,12 @@ def _lacks_config(option: str) -> Callable[[Rig], str | None]:
     return missing
 
 
-def _lacks_blobs(rig: Rig) -> str | None:
+def _lacks_both(rig: Rig) -> str | None:
+    lacks_uv, lacks_length = _lacks_config("alwaysUv"), _lacks_config("setMinPINLength")
+    return lacks_uv(rig) or lacks_length(rig)
+
+
+def lacks_blobs(rig: Rig) -> str | None:
     return lacks(rig, "clientPin", "largeBlobs")
 
 
@@ -120,16 +133,42 @@ OPERATIONS = (
         missing=_lacks_config("setMinPINLength"),
     ),
     Operation(
+        name="fido2.config.min_pin.again",
+        title="raise the minimum PIN length again, with alwaysUv on",
+        arrange=_harden,
+        act=lambda rig, memory: _config(rig, memory).set_min_pin_length(HIGHER_MIN_PIN),
+        worlds=lambda before, after: [
+            old({"fido2.min_pin": MIN_PIN}),
+            new({"fido2.min_pin": HIGHER_MIN_PIN}),
+        ],
+        acknowledged_old=Outcome.LOOSENED,
+        cost=Cost(pin_tries=1, irreversible=ONE_WAY),
+        missing=_lacks_both,
+    ),
+    Operation(
         name="fido2.large_blobs.write",
         title="write the large-blob array",
         arrange=lambda rig, memory: None,
-        act=_write_blobs,
+        act=write_blobs,
         worlds=lambda before, after: [
             old({"fido2.large_blobs": "empty"}),
-            new({"fido2.large_blobs": _digest()}),
+            new({"fido2.large_blobs": digest(BLOBS)}),
         ],
-        items=(_LARGE_BLOBS,),
+        items=(LARGE_BLOBS,),
         cost=Cost(pin_tries=1),
-        missing=_lacks_blobs,
+        missing=lacks_blobs,
+    ),
+    Operation(
+        name="fido2.large_blobs.rewrite",
+        title="replace the large-blob array",
+        arrange=write_blobs,
+        act=lambda rig, memory: write_blobs(rig, memory, OTHER_BLOBS),
+        worlds=lambda before, after: [
+            old({"fido2.large_blobs": digest(BLOBS)}),
+            new({"fido2.large_blobs": digest(OTHER_BLOBS)}),
+        ],
+        items=(LARGE_BLOBS,),
+        cost=Cost(pin_tries=1),
+        missing=lacks_blobs,
     ),
 )

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from nitrokey.nk3 import NK3
-from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 
 from harness.home import interrupt
 from harness.key import Application, Item, Law, Look, Memory, Operation, Severity, Value, new, old
 from harness.rig import Rig
 from harness_fido2.client import Fido, fido_memory
-
-
-def open_nk3(rig: Rig) -> NK3:
-    """The SDK's own device object on whatever transport the rig has."""
-    return NK3(CtapHidConnection(rig.transports.ctaphid()))
+from harness_nitrokey3 import mishaps
+from harness_nitrokey3.sdk import open_nk3
 
 
 def nk3(look: Look) -> NK3:
@@ -95,6 +91,7 @@ OPERATIONS = (
         worlds=lambda before, after: [old({}), new({})],
         powered=False,
     ),
+    *mishaps.OPERATIONS,
 )
 
 ADMIN = Application("admin", "Admin", _no_preparation, OPERATIONS, ITEMS)

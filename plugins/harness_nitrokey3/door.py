@@ -11,8 +11,8 @@ from nitrokey.trussed.admin_app import BootMode
 
 from harness.rig import Rig
 from harness_nitrokey3 import images, sdk, signing
-from harness_nitrokey3.admin import open_nk3
 from harness_nitrokey3.images import Image, Recipe
+from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
 
 ACCEPTED = "accepted"

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from nitrokey.nk3 import _NK3_DATA
+from nitrokey.nk3 import _NK3_DATA, NK3
 from nitrokey.trussed._bootloader.nrf52 import SignatureKey
 from nitrokey.trussed._bootloader.nrf52_upload.lister.enumerated_device import EnumeratedDevice
+from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 
 from harness.rig import Rig
 from harness.twin.client_random import _Shim
@@ -28,6 +29,11 @@ _SLEEPERS = (
     "nitrokey._helpers",
 )
 _rig: Rig | None = None
+
+
+def open_nk3(rig: Rig) -> NK3:
+    """The SDK's own device object on whatever transport the rig has."""
+    return NK3(CtapHidConnection(rig.transports.ctaphid()))
 
 
 def _sleep(seconds: float) -> None:

@@ -23,7 +23,7 @@ from nitrokey.trussed.updates import DeviceHandler, Updater, UpdateUi, Warning
 from harness.errors import KeyFault, RigError
 from harness.rig import KeyGone, Rig
 from harness_nitrokey3 import containers, sdk, signing
-from harness_nitrokey3.admin import open_nk3
+from harness_nitrokey3.sdk import open_nk3
 
 POLL_US = 500_000
 """What one of the SDK's waiting tries stands for."""

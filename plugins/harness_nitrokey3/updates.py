@@ -23,9 +23,10 @@ from harness.key import (
 from harness.rig import KeyGone, Rig
 from harness_fido2.client import Fido
 from harness_nitrokey3 import containers, door, images, signing
-from harness_nitrokey3.admin import identify, open_nk3
+from harness_nitrokey3.admin import identify
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe
+from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
 from harness_nitrokey3.update import Refusal, update
 

@@ -13,8 +13,9 @@ from harness.campaign import Campaign
 from harness.home import go_home
 from harness.rig import KeyGone
 from harness_nitrokey3 import containers, door, images, sdk, signing
-from harness_nitrokey3.admin import identify, open_nk3
+from harness_nitrokey3.admin import identify
 from harness_nitrokey3.images import Recipe
+from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.update import Handler, Refusal, update
 
 POLLS_MAX, POLLS_MAX_MIGRATION = 60, 500

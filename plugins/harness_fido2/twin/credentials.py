@@ -6,7 +6,7 @@ RP. A resident one is one file, fido/rk/<rp8hex>.<cred8hex>, written in one litt
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from harness_fido2.twin.vault import Vault
 
 DIRECTORY = "fido/rk"
+NAMES, UNFINISHED = "fido/names", "fido/new"
+"""Where two defects put the users' names, and credentials that are being written."""
 SPARE_BLOCKS = 24
 """Blocks that resident credentials leave free, so that state, config and a reset can always be written."""
 RESIDENT_ID_SIZE = 32
@@ -166,8 +168,11 @@ class Residents:
         older = [name for name, known in self._files().items() if known and _same_account(known, credential)]
         if not older and self.count() >= limit:
             raise Refused(Status.KEY_STORE_FULL)
+        deletes_first = "overwrite-deletes-first" in self._platform.defects
+        for name in older if deletes_first else ():
+            self._remove(name)
         self._write(self._name(credential), credential)
-        for name in older:
+        for name in () if deletes_first else older:
             self._remove(name)
 
     def update(self, credential: Credential) -> None:
@@ -230,7 +235,8 @@ class Residents:
             return None
         if found is None and "zero-length-file" in self._platform.defects:
             raise Refused(Status.OTHER)
-        return found[1] if found and found[0] == self._vault.state.epoch else None
+        known = found[1] if found and found[0] == self._vault.state.epoch else None
+        return self._named(name, known) if known and "names-apart" in self._platform.defects else known
 
     def _is_empty(self, name: str) -> bool:
         try:
@@ -255,10 +261,33 @@ class Residents:
         if self._store.free_blocks() < SPARE_BLOCKS + len(data) // 256 + 1:
             raise Refused(Status.KEY_STORE_FULL)
         try:
-            self._store.write(f"{self._directory}/{name}", data)
+            self._put(name, data, credential)
         except StoreFull:
             raise Refused(Status.KEY_STORE_FULL) from None
         self._files()[name] = credential
+
+    def _put(self, name: str, data: bytes, credential: Credential) -> None:
+        """One atomic write; several with a defect."""
+        path, defects = f"{self._directory}/{name}", self._platform.defects
+        if "credential-in-place" in defects:
+            self._store.write_in_place(path, data)
+        elif "create-leaks" in defects:
+            # What a cut leaves here nobody ever looks for.
+            self._store.make_directory(UNFINISHED)
+            self._store.write(f"{UNFINISHED}/{name}", data)
+            self._store.rename(f"{UNFINISHED}/{name}", path)
+        elif "names-apart" in defects:
+            bare = replace(credential, user={"id": credential.user["id"]})
+            self._store.write(path, _encode(self._vault.state.epoch, bare))
+            self._store.make_directory(NAMES)
+            self._store.write(f"{NAMES}/{name}", records.seal({1: credential.user}))
+        else:
+            self._store.write(path, data)
+
+    def _named(self, name: str, credential: Credential) -> Credential:
+        """With the user's names, which the defect keeps apart."""
+        content = records.read(self._store, f"{NAMES}/{name}")
+        return replace(credential, user=content[1]) if content else credential
 
     def _remove(self, name: str) -> None:
         self._store.remove(f"{self._directory}/{name}")

@@ -185,11 +185,17 @@ def _create(
 
 
 def _attest(app: Authenticator, request: _Request, credential: Credential, data: bytes) -> Members:
-    """Packed attestation; self attestation where the key has no certificate (WebAuthn, section 8.2)."""
+    """Packed attestation (WebAuthn, section 8.2).
+
+    :raises Refused: INTEGRITY_FAILURE, the certificate that the factory put there cannot be used. To answer with
+        self attestation instead would hide that for ever.
+    """
     if app.features.extended_info and request.formats[:1] == ["none"]:
         return {0x01: "none", 0x02: data, 0x03: {}}
     app.platform.work(SIGN_US)
     found = app.attestation
+    if found is None and "self-attestation" not in app.platform.defects:
+        raise Refused(Status.INTEGRITY_FAILURE)
     algorithm, key = (crypto.ES256, found.key) if found else (credential.algorithm, credential.key)
     signature = crypto.sign(algorithm, key, data + request.client_hash)
     statement: dict[str, Any] = {"alg": algorithm, "sig": signature}

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from harness_fido2.twin import records
+from harness_fido2.twin import apart, records
 from harness_fido2.twin.features import PIN_MIN, TRIES
 from harness_fido2.twin.records import Damaged
 from harness_fido2.twin.status import Refused, Status
@@ -30,6 +30,8 @@ CONFIG_ERROR = 0x20
 DIRECTORY = "fido/sec"
 STATE = f"{DIRECTORY}/state"
 _FORMAT = 1
+SAVED_EVERY = 8
+"""Every so many uses of the signature counter the defect that keeps it in RAM saves it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Vault:
         self._state: State | None = None
         self._kek = b""
         self._ram_tries = TRIES
+        self._uses = 0
         if new:
             return
         try:
@@ -123,6 +126,9 @@ class Vault:
             changed = replace(changed, tries=TRIES)
             if changed == self._state:
                 return changed
+        if "setting-saved-later" in self._platform.defects and changes.keys() == {"always_uv"}:
+            self._state = changed
+            return changed
         self._write(changed)
         return changed
 
@@ -135,6 +141,10 @@ class Vault:
         counter = self.state.counter + 1 + self._platform.stream("counter").below(16)
         if counter > 0xFFFFFFFF:
             raise Refused(Status.OTHER)
+        self._uses += 1
+        if "sign-counter-in-ram" in self._platform.defects and self._uses % SAVED_EVERY:
+            self._state = replace(self.state, counter=counter)
+            return counter
         self.change(counter=counter)
         return counter
 
@@ -146,7 +156,8 @@ class Vault:
         epoch = epoch or self._platform.random("epoch", 8)
         kek = self._platform.random("kek", 32)
         counter = self._state.counter if self._state else 0
-        self._store.write(kek_path(epoch), records.seal({1: _FORMAT, 2: kek}))
+        if "reset-key-not-saved" not in self._platform.defects:
+            self._store.write(kek_path(epoch), records.seal({1: _FORMAT, 2: kek}))
         self._write(State(epoch, self._platform.random("secret", 32), counter))
         self._kek = kek
         self._ram_tries = TRIES
@@ -167,11 +178,12 @@ class Vault:
         self._store.remove(kek_path(self.state.epoch))
 
     def _write(self, state: State) -> None:
-        data = _encode(state)
+        data = _encode(apart.without(self._platform.defects, state))
         if "zero-length-file" in self._platform.defects:
             # Replaced by remove and create: for a moment there is none, then an empty one.
             self._store.remove(STATE)
         self._store.write(STATE, data)
+        apart.write(self._platform.defects, self._store, self._state, state)
         self._state = state
 
     def _load(self) -> None:
@@ -198,21 +210,23 @@ class Vault:
         if content is None or content.get(1) != _FORMAT:
             raise Damaged
         try:
-            return State(**{name: content[key] for key, name in _KEYS.items()})
+            state = State(**{name: content[key] for key, name in _KEYS.items()})
+            return apart.joined(self._platform.defects, self._store, state)
         except (KeyError, TypeError):
             raise Damaged from None
 
     def _read_kek(self, state: State) -> bytes:
         content = None
+        lenient = not self._platform.defects.isdisjoint(("reset-wrong-order", "reset-key-not-saved"))
         try:
             content = records.read(self._store, kek_path(state.epoch))
         except Damaged:
-            if "reset-wrong-order" not in self._platform.defects:
+            if not lenient:
                 raise
         if content is None:
-            if "reset-wrong-order" not in self._platform.defects:
+            if not lenient:
                 raise Damaged
-            # The firmware that resets in this order makes a new key where it finds none.
+            # A firmware with one of these makes a new key where it finds none.
             content = {1: _FORMAT, 2: self._platform.random("kek", 32)}
             self._store.write(kek_path(state.epoch), records.seal(content))
         kek = content.get(2)

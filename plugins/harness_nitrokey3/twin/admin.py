@@ -137,7 +137,11 @@ class Admin:
         if not size:
             raise HidError(HidError.INVALID_CMD)
         internal = min(self._platform.internal.free_blocks(), 0xFF)
-        external = min(self._platform.external.free_blocks(), 0xFFFF)
+        try:
+            external = min(self._platform.external.free_blocks(), 0xFFFF)
+        except StoreDamaged:
+            # The bit for it is in the init status, which has to be told most of all then.
+            external = 0
         whole = bytes((self.init_status, internal)) + external.to_bytes(2, "big") + bytes((VARIANT_NRF52,))
         return whole[:size]
         yield

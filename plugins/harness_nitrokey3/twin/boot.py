@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 INTERNAL_FLASH_ERROR, EXTERNAL_FLASH_ERROR = 0x02, 0x04
 """Init status bits (nitrokey SDK, admin_app.InitStatus); they live in the boot that set them."""
 START_US = 20_000
+ANSWER_US, TRIES = 5_000, 4
+"""How long the external flash is waited for between two tries, and how often."""
 
 INTERNAL = {"block_size": 256, "read_size": 4, "prog_size": 256, "cache_size": 256, "lookahead_size": 8}
 EXTERNAL = {"block_size": 4096, "read_size": 4, "prog_size": 256, "cache_size": 256, "lookahead_size": 8}
@@ -51,13 +53,8 @@ def start(board: Board, personality: Personality, uuid: bytes) -> Firmware:
     board.clock.wait_us(START_US)
     board.rail.check()
     internal, status, formatted = _mount_internal(board, personality)
-    external = external_store(board)
-    try:
-        external.mount()
-    except StoreDamaged:
-        external.format()
-        external.mount()
-        status |= EXTERNAL_FLASH_ERROR
+    external, external_status = _mount_external(board, personality)
+    status |= external_status
     platform = Platform(board, internal, external, personality.defects)
     platform.credentials = migration.credentials_at(personality.layout)
     try:
@@ -114,6 +111,32 @@ def _mount_internal(board: Board, personality: Personality) -> tuple[Store, int,
     if not mounted and not _mounts(store):
         raise Panic
     return store, status, formatted
+
+
+def _mount_external(board: Board, personality: Personality) -> tuple[Store, int]:
+    """The store and the init status.
+
+    A chip that answers and does not mount is formatted, as in the firmware (store.rs, init_efs). One that does
+    not answer is no empty one: it is waited for, and then left alone in this boot.
+    """
+    external = external_store(board)
+    made_anew = "external-store-made-anew" in personality.defects
+    for _ in range(TRIES):
+        try:
+            external.mount()
+        except StoreDamaged:
+            # The driver is started again.
+            board.clock.wait_us(ANSWER_US)
+            board.rail.check()
+            if made_anew or board.flash["efs"].answers:
+                break
+        else:
+            return external, 0
+    # Otherwise it stays unmounted in this boot, and what asks for it is told so.
+    if board.flash["efs"].answers and (made_anew or not _mounts(external)):
+        external.format()
+        external.mount()
+    return external, EXTERNAL_FLASH_ERROR
 
 
 def _copied(board: Board) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from harness.twin.flash import Flash, Part
 from harness.twin.power import PowerLost
 from harness.twin.store import Store, StoreDamaged, StoreFull
-from harness_fido2.twin import cbor, records, vault
+from harness_fido2.twin import attestation, cbor, records, vault
 from harness_fido2.twin.records import Damaged
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def move_files(platform: Platform, wanted: int) -> bool:
         if found == 0:
             _forget(platform)
         _rename(store, credentials_at(found), credentials_at(wanted))
+        if "certificate-moved" in platform.defects:
+            _move_certificate(store)
         if not marked_first:
             store.write(LAYOUT_PATH, records.seal({1: wanted}))
     except (Damaged, StoreDamaged, StoreFull):
@@ -86,6 +88,14 @@ def _rename(store: Store, old: str, new: str) -> None:
     store.make_directory(new)
     for name in store.names(old):
         store.rename(f"{old}/{name}", f"{new}/{name}")
+
+
+def _move_certificate(store: Store) -> None:
+    """What a defect does to the certificate: deleted where it was, and then written where it is to be."""
+    certificate = store.read(attestation.CERTIFICATE_PATH)
+    if certificate:
+        store.remove(attestation.CERTIFICATE_PATH)
+        store.write(attestation.CERTIFICATE_PATH, certificate)
 
 
 def _forget(platform: Platform) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from harness.seeds import child
@@ -21,6 +21,7 @@ from harness_nitrokey3.twin.dfu_settings import SETTINGS
 from harness_nitrokey3.twin.migration import SPARE
 from harness_nitrokey3.twin.personality import Personality, book, chosen, running
 
+SOUND_LAYER = "safe"
 VENDOR_COMMANDS = {
     0x51: "UPDATE",
     0x53: "REBOOT",
@@ -47,6 +48,13 @@ class Nitrokey3Twin:
     @property
     def personalities(self) -> Mapping[str, str]:
         return {name: f"v{known.version}" for name, known in book().personalities.items()}
+
+    @property
+    def sound(self) -> Sequence[str]:
+        """Those of our sound family that stand on the sound flash layer, the default one first."""
+        known = book().personalities
+        names = [name for name, one in known.items() if one.sound and one.layer == SOUND_LAYER]
+        return sorted(names, key=lambda name: name != TwinOptions().personality)
 
     @property
     def defects(self) -> Mapping[str, Defect]:
