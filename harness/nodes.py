@@ -17,7 +17,8 @@ from harness.host import Host
 PORT = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)*")
 FIDO_USAGE = bytes.fromhex("06d0f1")
 """Usage page 0xF1D0 in a report descriptor (CTAP 2.1, section 11.2.8.1)."""
-CCID_CLASS, HUB_CLASS = "0b", "09"
+CCID_CLASS, HUB_CLASS, HID_CLASS, CDC_CLASS, ACM_SUBCLASS = "0b", "09", "03", "02", "02"
+"""USB-IF's class codes; ACM: CDC 1.2, table 4."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class UsbDevice:
 
     :ivar token: differs between two enumerations on one port.
     :ivar release: bcdDevice, e.g. "0108".
+    :ivar complete: whether each interface that gets a node has its node by now.
+    :ivar authorized: False if somebody (USBGuard, for one) keeps the kernel from using it.
     :ivar serial: None where the descriptor has none (SerialNumber=0) or an empty one.
     """
 
@@ -57,6 +60,8 @@ class UsbDevice:
     ttys: tuple[Path, ...]
     has_card: bool
     is_hub: bool
+    complete: bool = True
+    authorized: bool = True
 
     @property
     def fido(self) -> HidNode | None:
@@ -134,7 +139,19 @@ def _read(host: Host, port: str, folder: Path) -> UsbDevice:
         ttys=tuple(host.dev / tty.name for one in interfaces for tty in _ttys(one)),
         has_card=any(_text(one / "bInterfaceClass") == CCID_CLASS for one in interfaces),
         is_hub=_text(folder / "bDeviceClass") == HUB_CLASS,
+        complete=len(interfaces) >= max(1, int(_text(folder / "bNumInterfaces") or 0))
+        and all(map(_has_its_node, interfaces)),
+        authorized=_text(folder / "authorized") != "0",
     )
+
+
+def _has_its_node(interface: Path) -> bool:
+    kind = _text(interface / "bInterfaceClass")
+    if kind == HID_CLASS:
+        return any(interface.glob("*/hidraw/hidraw*"))
+    if kind == CDC_CLASS and _text(interface / "bInterfaceSubClass") == ACM_SUBCLASS:
+        return bool(_ttys(interface))
+    return True
 
 
 def _hidraw(host: Host, interface: Path) -> Iterator[HidNode]:

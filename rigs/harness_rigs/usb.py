@@ -12,6 +12,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from fido2.hid import CtapHidDevice
@@ -316,10 +317,9 @@ class UsbRig(Rig):
         if self._face_of(device) is None and not self._is_named_key:
             # Another device does not become the key by waiting.
             return device
-        node = device.fido.node if device.fido else device.ttys[0] if device.ttys else None
-        if self._face_of(device) is None or node is None or not self.host.may_open(node):
+        if self._face_of(device) is None or not device.complete:
             return None
-        return device
+        return device if all(map(self.host.may_open, _nodes(device))) else None
 
     def _why_not_up(self) -> KeyharnessError:
         device = device_at(self.host, self.port)
@@ -332,9 +332,16 @@ class UsbRig(Rig):
             return KeyGone(
                 f'rig "{self.name}": what came up on port {self.port} is {device.shown()}, none of its faces'
             )
-        nodes = [*(node.node for node in device.hidraw if node.fido), *device.ttys]
-        if nodes:
-            return usb_find.not_opened(self.name, nodes[0], OSError(errno.EACCES, os.strerror(errno.EACCES)))
+        if not device.authorized:
+            return RigError(
+                f'rig "{self.name}": {device.shown()} on port {self.port} is not authorised',
+                found="0 in its `authorized` file",
+                expected="a device that the kernel may use",
+                mend="allow it in USBGuard, or in whatever else decides that here",
+            )
+        for node in _nodes(device):
+            if not self.host.may_open(node):
+                return usb_find.not_opened(self.name, node, OSError(errno.EACCES, os.strerror(errno.EACCES)))
         return KeyGone(f'rig "{self.name}": {device.shown()} on port {self.port} has no node {limit}')
 
     # What became of it.
@@ -410,6 +417,13 @@ class UsbRig(Rig):
         self._cutter.close()
         if self._log is not None:
             self._log.close()
+
+
+def _nodes(device: UsbDevice) -> list[Path]:
+    """What has to be opened to speak to it: CTAPHID, a serial port, or HID of another kind."""
+    if device.fido is not None:
+        return [device.fido.node]
+    return [*device.ttys, *(one.node for one in device.hidraw)]
 
 
 def _release(device: UsbDevice) -> str:

@@ -8,7 +8,8 @@ import time
 
 import pytest
 from fido2.ctap2 import Ctap2
-from lab import TwinKey, keyboard, mute_key
+from lab import Look, Thing, TwinKey, keyboard, mute_key
+from lab.tree import KEYBOARD_DESCRIPTOR
 from usb_support import PORT, laboratory, make_rig
 
 from harness.errors import CallerError, RigError
@@ -241,6 +242,29 @@ def test_a_node_that_may_not_be_opened_is_the_rigs_fault(lab):
     assert "may not be opened" in denied.value.what
     assert "--install-udev-rules" in denied.value.mend
     rig.close()
+
+
+def test_a_bootloader_that_is_hid_is_up_without_ctaphid(lab, usb):
+    """The LPC55's: 20a0:42dd, reports of its own."""
+    key = lab.port(PORT).unplug()
+    lab.plug(PORT, Thing(Look(0x20A0, 0x42E8, "USB COMPOSITE DEVICE", hid=(KEYBOARD_DESCRIPTOR,))))
+    usb.wait_until_up()
+    assert usb.face == "bootloader"
+    with pytest.raises(KeyGone, match="no CTAPHID interface"):
+        usb.transports.ctaphid()
+    key.close()
+
+
+def test_a_device_that_is_kept_from_the_kernel_is_said_to_be(lab, usb):
+    usb.wait_until_up()
+    usb.options.up_s = 0.1
+    folder = lab.tree.folder(PORT)
+    (folder / "authorized").write_text("0\n")
+    (folder / "bNumInterfaces").write_text("9\n")
+    with pytest.raises(RigError) as kept:
+        usb.wait_until_up()
+    assert "not authorised" in kept.value.what
+    assert "USBGuard" in kept.value.mend
 
 
 @pytest.mark.parametrize(

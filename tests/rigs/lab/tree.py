@@ -115,10 +115,12 @@ class Tree:
         )
         self._on_port(port, folder)
         classes = [*("03" for _ in look.hid), *(["0b"] if look.card else []), *(["02"] if look.tty else [])]
+        _write(folder, {"bNumInterfaces": len(classes)})
         for at, kind in enumerate(classes):
             interface = folder / f"{port}:1.{at}"
             interface.mkdir()
-            _write(interface, {"bInterfaceClass": kind, "bInterfaceNumber": f"{at:02}"})
+            _write(interface, {"bInterfaceNumber": f"{at:02}", "bInterfaceSubClass": "02"})
+            _write(interface, {"bInterfaceClass": kind})
             self._link(interface.name, interface, shown)
             shown.events.append(("usb", self._path(interface), {"DEVTYPE": "usb_interface"}))
             if kind == "03":
@@ -164,6 +166,7 @@ class Tree:
                 "devnum": number,
                 "product": look.product,
                 "speed": "12",
+                "authorized": 1,
                 **({"serial": look.serial} if look.serial is not None else {}),
             },
         )
