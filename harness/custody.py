@@ -7,13 +7,14 @@ is private to this process (a twin, an emulator in a directory of its own) has n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness import quarantine
-from harness.errors import CallerError, RigError
-from harness.guard import bring_up, prove_identity, refuse_foreign
+from harness.errors import CallerError, KeyharnessError, RigError
+from harness.guard import bring_up, prove_identity, put_mark_back, refuse_foreign
 from harness.key import Key, Memory, Operation
 from harness.locks import InUse, Lock
 from harness.powerlog import LoggedSwitch, PowerLog
@@ -77,7 +78,7 @@ class Custody:
             taken.lock = lock
             if rig.evidence_kind == "hardware":
                 log = PowerLog(port)
-                log.take(rig)
+                taken.unfinished = log.take(rig)
                 taken.log = log
         if not write:
             if port is not None and taken.log is not None:
@@ -94,7 +95,7 @@ class Custody:
                 mend=f"`keyharness recover {rig.name}`",
             )
         settings = self._bench.settings(rig.name)
-        rig.identity = prove_identity(rig, settings.identity)
+        rig.identity = prove_identity(rig, settings.identity, unfinished=taken.unfinished)
         if taken.log is not None:
             self._spend(taken, taken.log, settings.budget, booted=not was_on)
         if rig.expendable:
@@ -197,7 +198,19 @@ class Custody:
             self._ledger.close()
             self._ledger = None
 
+    def _leave_marked(self, taken: _Taken) -> None:
+        """A key without a serial is not to be given back without the mark that it is known by."""
+        rig = taken.rig
+        if taken.key is None or not (rig.identity or "").startswith("marker:"):
+            return
+        try:
+            if not bring_up(rig):
+                put_mark_back(rig, rig.identity or "")
+        except (KeyharnessError, OSError) as error:
+            sys.stderr.write(f'rig "{rig.name}": the key is given back without its mark: {error}\n')
+
     def _let_go(self, taken: _Taken) -> None:
+        self._leave_marked(taken)
         # Giving back is not to fail for want of a budget: it is done, and counted afterwards.
         if taken.power is not None:
             taken.rig.power = taken.power
@@ -232,6 +245,7 @@ def _count(budget: Budget, *, on: bool) -> None:
 class _Taken:
     def __init__(self, rig: Rig):
         self.rig = rig
+        self.unfinished = False
         self.lock: Lock | None = None
         self.log: PowerLog | None = None
         self.budget: Budget | None = None

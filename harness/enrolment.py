@@ -19,7 +19,7 @@ from harness.bench import NAME, load_bench
 from harness.custody import Custody
 from harness.discovery import Plugins
 from harness.errors import CallerError, RigError, one_of
-from harness.guard import bring_up, foreign, identity
+from harness.guard import bring_up, foreign, identity, unseen
 from harness.rig import Rig
 from harness.scan import Found
 from harness.session import Session, Wanted
@@ -202,6 +202,8 @@ def _looked_at(
     probe = _probe(request.bench, name, entry, plugins)
     try:
         out.write(f"  it says that it is {probe.identity}\n")
+        for text in probe.unseen:
+            out.write(f"  it may hold what nobody can see from here: {text}\n")
         expendable = _typed(request, out, ask)
         if expendable and probe.reasons:
             out.write("  it holds what is not ours, and will not be written to: ")
@@ -246,6 +248,7 @@ class _Probe:
                 raise RigError(f'rig "{name}": no key', found=why, expected="a key that comes up")
             self.identity = identity(self.rig)
             self.reasons = foreign(self.rig)
+            self.unseen = unseen(self.rig)
             self.anonymous = self.identity.startswith("model:")
             if self.anonymous and not self._empty():
                 self.reasons = [*self.reasons, "it has no serial, and is not empty: it cannot be marked"]

@@ -24,13 +24,17 @@ def identity(rig: Rig) -> str:
     return f"{'emulator' if rig.evidence_kind == 'emulator' else 'model'}:{rig.key.name}/{rig.name}"
 
 
-def prove_identity(rig: Rig, expected: str | None) -> str:
+def prove_identity(rig: Rig, expected: str | None, *, unfinished: bool = False) -> str:
     """See that the key on a rig is the named one.
 
     :param expected: the identity in the bench; a hardware rig must have one.
+    :param unfinished: a run of ours on this port was killed: it may have reset the key, and with it the mark.
     :raises CallerError: it is another key, or none is named.
     """
     found = identity(rig)
+    if unfinished and expected is not None and _lost_its_mark(rig, expected, found):
+        put_mark_back(rig, expected)
+        found = identity(rig)
     if expected is None and rig.evidence_kind == "hardware":
         raise CallerError(
             f'rig "{rig.name}" · identity',
@@ -46,6 +50,37 @@ def prove_identity(rig: Rig, expected: str | None) -> str:
             mend="put the right key in, or enroll this one: nothing was written to it",
         )
     return found
+
+
+def _lost_its_mark(rig: Rig, expected: str, found: str) -> bool:
+    blanks = [application.blank for application in rig.key.applications if application.blank]
+    return (
+        rig.expendable
+        and expected.startswith("marker:")
+        and found.startswith("model:")
+        and all(blank(rig) for blank in blanks)
+    )
+
+
+def put_mark_back(rig: Rig, expected: str) -> None:
+    """Give a key the mark again that a reset of ours took away; nothing happens if it has it. It must be on."""
+    kind, _, value = expected.partition(":")
+    if kind != "marker":
+        return
+    for application in rig.key.applications:
+        if application.marker is not None and application.mark is not None:
+            if application.marker(rig) != value:
+                application.mark(rig, value)
+            return
+
+
+def unseen(rig: Rig) -> list[str]:
+    """What a key may hold although nothing shows it, in words."""
+    return [
+        f"{application.title}: {text}"
+        for application in rig.key.applications
+        if application.unseen is not None and (text := application.unseen(rig))
+    ]
 
 
 def refuse_foreign(rig: Rig) -> None:

@@ -267,6 +267,7 @@ class Application:
     :param items: the facts every operation of the key is held to.
     :param blank: does the application hold nothing of anybody's, as far as it tells without cost?
     :param foreign: what the application holds that we did not make, in words; empty if nothing is found.
+    :param unseen: what the application may hold although nothing shows it, in words; None if nothing.
     :param marker: what a key without a serial was marked with, None if it was not; costs nothing.
     :param mark: marks an empty key, with the given mark or a new one, and returns it.
     :param volatile: something that the application makes anew whenever it gets power, and shows without cost;
@@ -280,6 +281,7 @@ class Application:
     items: tuple[Item, ...]
     blank: Callable[[Rig], bool] | None = None
     foreign: Callable[[Rig], list[str]] | None = None
+    unseen: Callable[[Rig], str | None] | None = None
     marker: Callable[[Rig], str | None] | None = None
     mark: Callable[[Rig, str | None], str] | None = None
     volatile: Callable[[Rig], str | None] | None = None

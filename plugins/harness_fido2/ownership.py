@@ -44,6 +44,16 @@ def foreign(rig: Rig) -> list[str]:
     return [f"credentials of {len(others)} relying parties that are not ours"] if others else []
 
 
+def unseen(rig: Rig) -> str | None:
+    """What the application may hold although nothing shows it, in words; None if all of it can be listed."""
+    options = Fido(rig).info.options
+    if options.get("credMgmt") and options.get("clientPin"):
+        return "credentials that are not resident: a key keeps no list of those"
+    if options.get("credMgmt"):
+        return "any credential: without a PIN a key lists none"
+    return "any credential: this key lists none"
+
+
 def _ours(client: Fido, pins: list[str]) -> str | None:
     for pin in pins:
         try:
@@ -68,6 +78,16 @@ def marker(rig: Rig) -> str | None:
         return None
     user = found.user or {}
     return bytes(user["id"]).hex() if user.get("id") else None
+
+
+def keep_mark(rig: Rig) -> int:
+    """Put the mark by which custody knows the key on it again, if a reset took it away; how many marks it has."""
+    kind, _, value = (rig.identity or "").partition(":")
+    if kind != "marker":
+        return 0
+    if marker(rig) != value:
+        mark(rig, value)
+    return 1
 
 
 def mark(rig: Rig, value: str | None = None) -> str:

@@ -273,6 +273,7 @@ def test_a_command_that_is_not_there_is_explained(keep):
         keep(make_rig(["/no/such/emulator"])).power.on()
 
 
+@pytest.mark.long
 def test_a_counter_in_ram_is_caught_over_a_clean_restart(keep):
     result, _ = cut(keep(twin("--speed", "max", "--defect", "counter-in-ram")), "fido2.client_pin.wrong", 1)
     assert result.rows[0]["planned"] == {"marker": "end", "offset_us": 0}

@@ -31,8 +31,15 @@ def start(rigs):
     return make
 
 
-@pytest.mark.parametrize("transport", ["ctaphid-udp", "ctaphid-tcp"])
-@pytest.mark.parametrize("name", [RESIDENT, "fido2.get_assertion"])
+@pytest.mark.parametrize(
+    ("transport", "name"),
+    [
+        ("ctaphid-udp", RESIDENT),
+        ("ctaphid-tcp", "fido2.get_assertion"),
+        pytest.param("ctaphid-tcp", RESIDENT, marks=pytest.mark.long),
+        pytest.param("ctaphid-udp", "fido2.get_assertion", marks=pytest.mark.long),
+    ],
+)
 def test_a_sound_one_passes(start, transport, name):
     result, _ = cut(start(transport=transport), name, 4)
     assert result.complete

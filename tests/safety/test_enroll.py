@@ -9,6 +9,7 @@ import tomllib
 
 import pytest
 
+from harness.budget import Grants
 from harness.scan import scan
 
 FIDO = bytes.fromhex("06d0f10901a1010920150026ff0075089540810209211500") + bytes(8)
@@ -162,18 +163,111 @@ def test_what_is_seen_is_there_for_programs(desk):
     assert (one["kind"], one["place"]) == ("hidraw", "1-1.4.1")
 
 
-def test_a_key_without_a_serial_gets_a_mark_that_costs_nothing_to_read():
-    from harness.discovery import discover
-    from harness.guard import identity
-    from harness.twin.model import TwinOptions
-    from harness.twin.rig import TwinRig
-    from harness_fido2.ownership import mark, marker
-
-    rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
-    rig.evidence_kind = "hardware"
+def anonymous_rig():
+    """A rig of hardware with a key that says no serial of its own."""
     from dataclasses import replace
 
+    from harness.discovery import discover
+    from harness.twin.model import TwinOptions
+    from harness.twin.rig import TwinRig
+
+    class Anonymous(TwinRig):
+        evidence_kind = "hardware"
+        glass = None
+
+    rig = Anonymous("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
     rig.key = replace(rig.key, identify=lambda rig: {"firmware": "v1"})
+    return rig
+
+
+class OneRig:
+    """The part of a bench that custody asks for."""
+
+    def __init__(self, identity):
+        self.identity, self.budget = identity, Grants()
+
+    def settings(self, name):
+        return self
+
+
+def test_a_mark_that_a_reset_took_away_is_put_on_again(own_state):
+    from harness.custody import Custody
+    from harness.home import go_home
+    from harness_fido2.ownership import mark, marker
+
+    rig = anonymous_rig()
+    rig.power.on()
+    made = mark(rig)
+    rig.power.off()
+    for _ in range(2):
+        custody = Custody(OneRig(f"marker:{made}"), "test")
+        custody.take(rig)
+        memory = go_home(rig).memory
+        rig.power.on()
+        assert marker(rig) == made
+        assert memory.part("fido2", object).marked == 1, "it counts among the resident credentials"
+        rig.power.cycle()
+        rig.key.operations["fido2.reset"].act(rig, memory)
+        assert marker(rig) is None
+        custody.release()
+        rig.power.on()
+        assert marker(rig) == made, "the next run knows it by that"
+        rig.power.off()
+
+
+def test_what_an_earlier_run_left_is_removed_and_what_somebody_else_put_there_is_not(own_state):
+    from harness.custody import Custody
+    from harness.errors import CallerError
+    from harness.home import go_home
+    from harness_fido2.client import Fido
+    from harness_fido2.ownership import mark
+
+    rig = anonymous_rig()
+    rig.power.on()
+    made = mark(rig)
+    rig.power.off()
+    for _ in range(2):
+        custody = Custody(OneRig(f"marker:{made}"), "test")
+        custody.take(rig)
+        memory = go_home(rig).memory
+        custody.release()
+    rig.power.on()
+    pin = memory.part("fido2", object).pin
+    Fido(rig).make_credential("bank.example", b"me", resident=True, pin=pin)
+    with pytest.raises(CallerError, match="credentials of 1 relying parties that are not ours"):
+        Custody(OneRig(f"marker:{made}"), "test").take(rig)
+
+
+def test_after_a_kill_a_blank_key_is_believed_to_be_the_marked_one(own_state):
+    from harness.custody import Custody
+    from harness.errors import CallerError
+    from harness.powerlog import PowerLog
+    from harness_fido2.ownership import marker
+
+    rig = anonymous_rig()
+    expected = f"marker:{'00ff' * 8}"
+    with pytest.raises(CallerError, match="another key"):
+        Custody(OneRig(expected), "test").take(rig)
+    # As a run leaves it that is killed: taken, and never given back.
+    PowerLog(f"rig {rig.name}").take(rig)
+    custody = Custody(OneRig(expected), "test")
+    custody.take(rig)
+    assert rig.identity == expected
+    custody.release()
+    rig.power.on()
+    assert f"marker:{marker(rig)}" == expected
+
+
+def test_what_cannot_be_seen_is_said_before_the_words_are_asked_for(desk):
+    done = enroll(desk, "--pick", "1", "--name", "mini-2", "--expendable", "this key may be destroyed")
+    assert "it may hold what nobody can see from here: FIDO2: any credential" in done.stdout
+
+
+def test_a_key_without_a_serial_gets_a_mark_that_costs_nothing_to_read():
+    from harness.guard import identity
+    from harness_fido2.ownership import mark, marker
+
+    rig = anonymous_rig()
     rig.power.on()
     assert identity(rig) == "model:nitrokey3-mini/nk3"
     made = mark(rig)
