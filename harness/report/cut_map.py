@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from harness.evidence import is_covering
 from harness.key import Outcome
-from harness.report import canvas, words
+from harness.plans import END, START
+from harness.report import canvas, coverage, words
 from harness.report.canvas import ALARM, FAINT, INK, PALE
 from harness.report.files import Row
 from harness.report.words import counted, is_violation, number
@@ -36,6 +38,7 @@ class Placed:
     ops: Sequence[Row]
     first_us: float
     last_us: float
+    covering: list[float] = field(default_factory=list)
 
     def x(self, at_us: float) -> float:
         """Progress: 0 at the first marker, 1 at the last."""
@@ -52,7 +55,9 @@ def cut_map(operation: Row, rows: Sequence[Row], out: Path, trace: Row | None = 
     placed = place(rows, trace)
     classes = canvas.lanes([outcome for _, outcome in placed.cuts])
     footer = _footer(operation, placed)
-    body = LANE * len(classes) + (FLASH + 0.08 if placed.ops else 0)
+    sampled = bool(placed.covering) and not operation.get("exhaustive")
+    below = (FLASH + 0.08 if placed.ops else 0) + (coverage.HEIGHT + 0.06 if sampled else 0)
+    body = LANE * len(classes) + below
     span = _span(placed)
     per_inch = (span[1] - span[0]) / (WIDTH - LEFT - RIGHT)
     labels = _labels(placed, span, per_inch)
@@ -65,8 +70,12 @@ def cut_map(operation: Row, rows: Sequence[Row], out: Path, trace: Row | None = 
         base = body - LANE * len(classes)
         if placed.ops:
             _flash(area, placed, per_inch)
+        if sampled:
+            at = FLASH + 0.1 if placed.ops else 0.02
+            coverage.strip(area, operation, placed.covering, placed.x, at, span, per_inch)
         for number_, name in enumerate(classes):
             _lane(area, placed, name, base + LANE * number_, span, per_inch)
+        coverage.findings(area, operation, placed.x, base, body, per_inch)
         _marks(area, placed, labels, body)
         _scale(area, placed)
         _titles(figure, operation, footer)
@@ -79,20 +88,22 @@ def place(rows: Sequence[Row], trace: Row | None) -> Placed:
     start = (trace or {}).get("start_us") or 0
     marks = [(mark["name"], float(mark["at_us"])) for mark in (trace or {}).get("marks") or []]
     marks = marks or _inferred_marks(rows)
-    where = dict(marks)
+    where = {START: float(start), **dict(marks)}
     torn = max((_torn(row["planned"]) for row in rows), default=0)
     end = float((trace or {}).get("end_us") or 0)
-    cuts = []
+    cuts, covering = [], []
     for row in rows:
         at = _instant(row, ops, where, start, end, torn)
         if at is not None:
             cuts.append((at, row["outcome"]))
+            if is_covering(row):
+                covering.append(at)
     known = [at for _, at in marks] or [at for at, _ in cuts] or [0.0]
     first, last = min(known), max(known)
     if last <= first:
         everywhere = [first, *(at for at, _ in cuts), *(op["end_us"] for op in ops)]
         first, last = min(everywhere), max(*everywhere, first + 1)
-    return Placed(cuts, marks, ops, first, last)
+    return Placed(cuts, marks, ops, first, last, covering)
 
 
 def _torn(planned: Mapping[str, Any]) -> int:
@@ -114,6 +125,8 @@ def _instant(
     row: Row, ops: Sequence[Row], where: Mapping[str, float], start: float, end: float, torn: int
 ) -> float | None:
     planned = row["planned"]
+    if planned.get("marker") == END:
+        return end or None
     if planned.get("marker") is not None:
         at = where.get(planned["marker"])
         return None if at is None else at + planned["offset_us"]

@@ -28,7 +28,7 @@ PICTURES = "pictures"
 HISTORY = "history.jsonl"
 """Beside the runs, not in one: what Allure remembers of the runs before."""
 
-CUT_MAP, FLASH_RASTER = "cut-map", "flash-raster"
+CUT_MAP, FLASH_RASTER, RISK = "cut-map", "flash-raster", "risk"
 
 
 def trace_path(run_dir: Path, rig: str, operation: str) -> Path:

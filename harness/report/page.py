@@ -26,7 +26,7 @@ CASES_MAX = 200
 PICTURES_BYTES_MAX = 60_000_000
 """All pictures together: beyond it they are linked to, for a page has to open."""
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
-_PICTURE_NAMES = {files.CUT_MAP: "cut map", files.FLASH_RASTER: "flash raster"}
+_PICTURE_NAMES = {files.CUT_MAP: "cut map", files.FLASH_RASTER: "flash raster", files.RISK: "risk"}
 
 
 def write_page(run_dir: Path, why: Sequence[str] = ()) -> Path:

@@ -2,6 +2,7 @@
 
     cut_map       when in the operation the power went, and what came of it
     flash_raster  the same by flash operation and page, which shows the write that decides
+    risk          how far a sampled operation's risk came down with its cuts
 
 An `out` that ends in .svg or .png says which is drawn. The same input gives the same bytes.
 """
@@ -15,9 +16,10 @@ from harness.report import files
 from harness.report.cut_map import cut_map
 from harness.report.files import Damage, Row, read_object, read_rows
 from harness.report.flash_raster import commit_point, flash_raster
+from harness.report.risk import risk
 from harness.report.run import check_evidence, check_operation
 
-__all__ = ["commit_point", "cut_map", "draw", "draw_run", "flash_raster"]
+__all__ = ["commit_point", "cut_map", "draw", "draw_run", "flash_raster", "risk"]
 
 
 def draw(run_dir: Path, operation: Row, rows: list[Row], trace: Row | None) -> list[Path]:
@@ -29,9 +31,12 @@ def draw(run_dir: Path, operation: Row, rows: list[Row], trace: Row | None) -> l
     """
     names = operation["rig"], operation["operation"]
     drawn = [cut_map(operation, rows, files.picture_path(run_dir, *names, files.CUT_MAP), trace)]
-    if trace and trace.get("ops"):
+    by_operation = any(row["planned"].get("flash_op") for row in rows)
+    if trace and trace.get("ops") and by_operation:
         raster = files.picture_path(run_dir, *names, files.FLASH_RASTER)
         drawn.append(flash_raster(operation, rows, raster, trace))
+    if not operation.get("exhaustive") and operation.get("bound"):
+        drawn.append(risk(operation, rows, files.picture_path(run_dir, *names, files.RISK), trace))
     return drawn
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor, log10
 from typing import Any
 
 from harness.key import VIOLATIONS, Outcome
@@ -89,6 +90,15 @@ def fraction(value: float) -> str:
     return f"{100 * value:.3g} %"
 
 
+def at_most(value: float) -> str:
+    """A bound, rounded up to two digits: 0.00998 -> "1 %", 0.0942 -> "9.5 %"."""
+    if not 0 < value < 1:
+        return fraction(value)
+    digits = 1 - floor(log10(value))
+    # What is a round number but for the last bit of a float is not rounded up.
+    return fraction(ceil(value * 10**digits - 1e-9) / 10**digits)
+
+
 def shares(outcomes: Mapping[str, int]) -> list[str]:
     """What became of the cuts: "unchanged 61 %", "completed 39 %", "lost 28".
 
@@ -119,7 +129,7 @@ def bound_sentence(operation: Mapping[str, Any]) -> str:
     found = "" if operation.get("violations") else "no violation in "
     text = (
         f"{found}{number(operation.get('covering_cuts') or 0)} evenly spread cuts: "
-        f"below {fraction(bound['below'])} of instants ({fraction(bound['confidence'])}, approximate)"
+        f"below {at_most(bound['below'])} of instants ({fraction(bound['confidence'])}, approximate)"
     )
     if operation.get("window_ms") is not None and not operation.get("violations"):
         text += (
@@ -137,7 +147,7 @@ def proof(operation: Mapping[str, Any]) -> str:
     if not bound:
         return "a sample"
     window = operation.get("window_ms") if not operation.get("violations") else None
-    text = f"below {fraction(bound['below'])} ({fraction(bound['confidence'])})"
+    text = f"below {at_most(bound['below'])} ({fraction(bound['confidence'])})"
     return f"{text}, wider than {number(window)} ms found" if window is not None else text
 
 

@@ -8,10 +8,11 @@ import sys
 import time
 import warnings
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 
-from harness.report import pictures
+from harness.report import pictures, risk
 from harness.report.canvas import lanes, merged
 from harness.report.cut_map import place
 from harness.report.flash_raster import collect, commit_point
@@ -47,6 +48,49 @@ def test_cut_map_of_a_sampled_operation(tmp_path):
     said = texts(pictures.cut_map(op, rows, tmp_path / "a.svg", trace))
     assert "918 judged cuts · 459 of them evenly spread" in said
     assert "a window that fails every hit and is wider than 12 ms would have been found (95 %)" in said
+
+
+def test_coverage_is_below_the_lanes(tmp_path):
+    op, rows, trace = one(sample.hardware(), "fido2.client_pin.change", "mini-1")
+    said = texts(pictures.cut_map(op, rows, tmp_path / "a.svg", trace))
+    assert "459 evenly spread" in said
+    assert "w95 12 ms" in said
+    walked, walk, trace = one(sample.passing())
+    assert not any(
+        "evenly" in text for text in texts(pictures.cut_map(walked, walk, tmp_path / "b.svg", trace))
+    )
+
+
+def test_where_a_finding_lies_is_framed(tmp_path):
+    op, rows, trace = one(sample.hardware(), "fido2.client_pin.change", "mini-1")
+    plain = pictures.cut_map(op, rows, tmp_path / "a.svg", trace).read_text()
+    finding = {"narrowest": {"from_us": 100_000, "to_us": 150_000}}
+    framed = pictures.cut_map({**op, "findings": [finding]}, rows, tmp_path / "b.svg", trace).read_text()
+    assert framed.count("stroke-dasharray") == plain.count("stroke-dasharray") + 1
+
+
+def test_risk_comes_down_to_the_bound(tmp_path):
+    op, rows, trace = one(sample.hardware(), "fido2.client_pin.change", "mini-1")
+    way = risk.steps(op, rows, trace)
+    assert way[-1].cuts == len(rows)
+    assert way[-1].below == pytest.approx(op["bound"]["below"], rel=0.01)
+    assert all(later.below <= earlier.below for earlier, later in pairwise(way))
+    known = [step.window_us for step in way if step.window_us is not None]
+    assert known[0] > known[-1]
+    goal = {**op, "goal": {"confidence": 0.99, "below": 0.01}}
+    said = texts(pictures.risk(goal, rows, tmp_path / "a.svg", trace))
+    assert "1 %" in said
+    assert any(text.startswith("bound (99 %, approximate): below 1 %") for text in said)
+    again = pictures.risk(goal, rows, tmp_path / "b.svg", trace).read_bytes()
+    assert (tmp_path / "a.svg").read_bytes() == again
+
+
+def test_risk_rises_with_a_violation():
+    op, rows, trace = one(sample.hardware(), "fido2.client_pin.change", "mini-1")
+    at = next(i for i, row in enumerate(rows) if i > 400 and row["stream"] == "cover")
+    bad = [*rows[:at], {**rows[at], "outcome": "lost", "blame": "key"}, *rows[at + 1 :]]
+    clean, spoiled = (risk.steps(op, some, trace)[-1].below for some in (rows, bad))
+    assert spoiled > 1.3 * clean
 
 
 def test_marks_are_inferred_where_there_is_no_trace():
@@ -172,6 +216,7 @@ def test_next_to_nothing_can_be_drawn(tmp_path):
     pictures.cut_map(empty, [], tmp_path / "a.svg", trace)
     pictures.cut_map(empty, [], tmp_path / "b.svg")
     pictures.flash_raster(empty, [], tmp_path / "c.svg", trace)
+    pictures.risk(empty, [], tmp_path / "e.svg", trace)
     no_marks = {**trace, "marks": []}
     pictures.cut_map(op, one(sample.passing())[1], tmp_path / "d.svg", no_marks)
 

@@ -217,3 +217,32 @@ def test_the_schema_refuses_evidence(change):
     check_evidence(json.dumps(row))
     with pytest.raises(ValidationError):
         check_evidence(json.dumps({**row, **change}))
+
+
+def test_whether_a_finding_comes_back_is_said(tmp_path):
+    made = sample.failing()
+    op = next(op for op in made.operations if op["findings"])
+    again = {
+        "outcome": "lost",
+        "reproduced": [4, 5],
+        "interval": [0.2836, 0.9949],
+        "read": ["lost", "lost", "lost"],
+        "cycle": ["lost", "lost"],
+        "metastable": False,
+        "history": ["request-sent+1us"],
+    }
+    op["findings"][0]["again"] = again
+    (text,) = [
+        v["text"] for v in build_summary(made.write(tmp_path / "a"))["violations"] if "came" in v["text"]
+    ]
+    assert text.splitlines()[-1] == (
+        "came back 4 of 5 times at the same instant (28 to 99 %, with 95 %); the same when read again and after "
+        "power cycles; not without 1 cut before it: request-sent+1us"
+    )
+    again |= {"read": ["lost", "old", "lost"], "metastable": True, "history": None}
+    (text,) = [
+        v["text"] for v in build_summary(made.write(tmp_path / "b"))["violations"] if "came" in v["text"]
+    ]
+    assert text.endswith(
+        "it changes without being cut: read again and after power cycles it was lost, old, lost, lost, lost"
+    )
