@@ -1,0 +1,108 @@
+"""A plugin for the benchmark of many rigs: simulated keys whose power takes its real time, said to be hardware.
+
+What a real rig does is waiting: for the charge to go, for the key to enumerate. So does this one, in real time;
+the rest is a twin's virtual time. All that hardware has is there: lock, power log, budget, ledger, journal.
+Before its first power-on a rig reports to the socket in $WAITING_START and waits until all may go.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.hooks import Driver, RigRequest, hookimpl
+from harness.rig import LiveCutter, PowerSwitch, Shot
+from harness.twin.model import TwinOptions
+from harness.twin.rig import TwinRig
+
+BACK_S, REST_S = 0.7, 0.25
+"""From power to a key that answers, and how long it rests: a good rig (facts: 0.7-1.0 s with boot and check)."""
+
+
+class Options(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    number: int
+
+
+class Switch(PowerSwitch):
+    """The twin's, with the time that it takes."""
+
+    def __init__(self, inner: PowerSwitch, name: str):
+        self._inner, self._name, self._started = inner, name, False
+
+    @property
+    def is_on(self) -> bool:
+        return self._inner.is_on
+
+    def on(self) -> None:
+        self._wait_for_all()
+        if not self.is_on:
+            threading.Event().wait(REST_S + BACK_S)
+            self._inner.on()
+
+    def off(self) -> None:
+        self._inner.off()
+
+    def _wait_for_all(self) -> None:
+        start = os.environ.get("WAITING_START")
+        if not self._started and start:
+            with socket.socket(socket.AF_UNIX) as link:
+                link.connect(start)
+                link.send(f"{self._name} {time.process_time() * 1000:.0f}".encode())
+                link.recv(1)
+        self._started = True
+
+
+class Cutter(LiveCutter):
+    """In the twin's time."""
+
+    realtime = True
+
+    def __init__(self, rig: WaitingRig):
+        self._rig, self._at_us = rig, 0
+
+    def arm(self, at_us: int) -> None:
+        self._at_us = max(at_us, self._rig.clock.now_us)
+        self._rig.board.rail.arm_at(self._at_us)
+
+    def collect(self) -> Shot:
+        rail, clock = self._rig.board.rail, self._rig.clock
+        if rail.failed_us is None:
+            clock.wait_us(max(0, self._at_us - clock.now_us))
+        if rail.failed_us is None:
+            rail.fail(self._at_us)
+        lost_us = rail.failed_us
+        self._rig.power.off()
+        return Shot(self._at_us, 0.0, lost_us, True)
+
+    def disarm(self) -> Shot | None:
+        self._rig.board.rail.disarm()
+        return None
+
+
+class WaitingRig(TwinRig):
+    """See above."""
+
+    evidence_kind = "hardware"
+    glass = None
+
+    def __init__(self, request: RigRequest):
+        number = request.options.number
+        super().__init__(request.name, request.key, TwinOptions(), number, request.expendable)
+        self.seed = request.seed
+        self.power = Switch(self.power, request.name)
+        self._cutter = Cutter(self)
+
+    @property
+    def cutter(self) -> LiveCutter:
+        return self._cutter
+
+
+@hookimpl
+def keyharness_drivers() -> list[Driver]:
+    return [Driver("waiting", "a twin whose power takes its time", Options, WaitingRig)]
