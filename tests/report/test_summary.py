@@ -243,6 +243,5 @@ def test_whether_a_finding_comes_back_is_said(tmp_path):
     (text,) = [
         v["text"] for v in build_summary(made.write(tmp_path / "b"))["violations"] if "came" in v["text"]
     ]
-    assert text.endswith(
-        "it changes without being cut: read again and after power cycles it was lost, old, lost, lost, lost"
-    )
+    assert text.endswith("read again and after power cycles it was lost, old, lost, lost, lost")
+    assert "it changes without being cut" in text

@@ -11,7 +11,7 @@ from harness.report.summary import build_summary
 from harness.report.terminal import RunDisplay
 from harness.report.text import ansi, bar, duration, headline, operation_lines, rig_lines, suite_lines
 from harness.report.verdict_text import failure_text, verdict_block
-from harness.report.words import evidence_sentence, percent, proof, shares, weakest
+from harness.report.words import at_most, bound_sentence, evidence_sentence, percent, proof, shares, weakest
 from report import sample
 
 
@@ -166,6 +166,33 @@ def test_weakest():
     assert weakest([bounded, unbounded, looser]) is unbounded
     assert weakest([walked]) is None
     assert proof(bounded) == "below 1 % (99 %)"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.009983, "1 %"),
+        (0.0495, "5 %"),
+        (0.0999e-2, "0.1 %"),
+        (0.0942, "9.5 %"),
+        (0.01, "1 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_bound_is_rounded_up(value, said):
+    assert at_most(value) == said
+
+
+def test_a_window_is_not_excluded_where_something_was_found():
+    op = {
+        "bound": {"confidence": 0.95, "below": 0.08},
+        "covering_cuts": 59,
+        "window_ms": 3.0,
+        "violations": 2,
+    }
+    assert bound_sentence(op) == "59 evenly spread cuts: below 8 % of instants (95 %, approximate)"
+    assert proof(op) == "below 8 % (95 %)"
+    assert "would have been found" in bound_sentence({**op, "violations": 0})
 
 
 def test_evidence_kinds_are_named():
