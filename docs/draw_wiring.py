@@ -102,7 +102,7 @@ def hub() -> Drawing:
     drawing.text(520, 113, "VBUS, switched", colour=VBUS)
     drawing.text(520, 154, "data", colour=DATA)
     drawing.wire(INK, (450, 175), (500, 175), dashed=True)
-    drawing.text(507, 180, "other devices stay on: calibrate looks", anchor="start", size=12)
+    drawing.text(507, 180, "others stay on: calibrate looks", anchor="start", size=12)
     drawing.text(380, 285, "Both halves of the port are switched off, then both on.", size=12)
     return drawing
 
