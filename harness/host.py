@@ -96,6 +96,19 @@ class Host:
             os.close(device)
         return True
 
+    def scard(self) -> Any:
+        """pyscard's module of PC/SC functions, which speak to the pcscd of this host.
+
+        :raises ImportError: it, or the library that it loads, is not there.
+        """
+        try:
+            ctypes.CDLL("libpcsclite.so.1")
+        except OSError:
+            raise ImportError("no libpcsclite.so.1") from None
+        from smartcard import scard
+
+        return scard
+
     def open_uevents(self) -> socket.socket:
         """A socket that gets one datagram for each device that comes or goes; see `harness.uevents`.
 

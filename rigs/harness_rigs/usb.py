@@ -31,7 +31,7 @@ from harness.scan import Found
 from harness.serialtap import TappedSerial
 from harness.tap import Tap, TappedHid
 from harness.uevents import wait_until
-from harness_rigs import usb_find
+from harness_rigs import usb_card, usb_find
 from harness_rigs.usb_cutter import UsbCutter
 from harness_rigs.usb_hid import Hidraw
 from harness_rigs.usb_options import UsbOptions
@@ -119,7 +119,9 @@ class UsbTransports(Transports):
         rig.wait_until_up()
         if rig.device is None or not rig.device.has_card:
             raise KeyGone(f'rig "{rig.name}": the key shows no card reader, it is in its {rig.face}')
-        return super().card()
+        card = usb_card.open_card(rig, rig.device)
+        rig.keep(card)
+        return card
 
 
 class UsbRig(Rig):

@@ -59,6 +59,15 @@ class Finger(Touch):
         elif self._pressed:
             self._let_go()
 
+    def asked_of_a_card(self) -> None:
+        """An APDU has been sent: a card that waits for touch sends nothing meanwhile, so it may be asked for now."""
+        self._let_go()
+        self._asked()
+
+    def answered(self) -> None:
+        """Its answer has come."""
+        self._let_go()
+
     def _asked(self) -> None:
         if self._holds and self._delay_us is not None and self.due_us is None:
             self.due_us = self._clock.now_us + self._delay_us

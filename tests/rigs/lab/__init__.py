@@ -23,9 +23,10 @@ import os
 from pathlib import Path
 
 from lab.keys import Thing, TwinKey, keyboard, mute_key
-from lab.labhost import LabHost, call
+from lab.labhost import LabHost
 from lab.server import FOLDER_VARIABLE, Lab, LabPort
 from lab.tree import Look
+from lab.wire import call
 
 __all__ = ["Lab", "LabHost", "LabPort", "Look", "Thing", "TwinKey", "call", "host", "keyboard", "mute_key"]
 

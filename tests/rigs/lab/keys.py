@@ -98,6 +98,7 @@ class TwinKey(Thing):
         self._shown_boot: int | None = None
         self._sent = 0
         self._clients: list[socket.socket] = []
+        self._cards: list[socket.socket] = []
         self._pty: tuple[int, int] | None = None
         self._wake_r, self._wake_w = os.pipe()
         os.set_blocking(self._wake_r, False)
@@ -119,7 +120,7 @@ class TwinKey(Thing):
         self._tell("on" if on else "off")
 
     def connected(self, node: str, client: socket.socket) -> None:
-        self._tell("client", client)
+        self._tell("card" if node.startswith("card ") else "client", client)
 
     def touch(self, delay_us: int | None) -> None:
         """Touch it so long after it asks, from now on; None stops that."""
@@ -166,10 +167,12 @@ class TwinKey(Thing):
 
     def _next_us(self) -> int | None:
         board = self.board
-        if board.firmware is None or self._silent:
+        if board.firmware is None:
             return None
         if not self.port.shown:
             return board.ready_us
+        if self._silent:
+            return None
         due = [packet.at_us for packet in list(board.to_host)[:1]]
         event = board.firmware.next_event_us()
         return min([*due, *([event] if event is not None else [])], default=None)
@@ -193,7 +196,7 @@ class TwinKey(Thing):
                 self._power_off()
             elif client is not None and self.port.shown:
                 client.setblocking(False)
-                self._clients.append(client)
+                (self._cards if what == "card" else self._clients).append(client)
             elif client is not None:
                 # It was opened while it went.
                 client.close()
@@ -223,9 +226,10 @@ class TwinKey(Thing):
 
     def _leave(self) -> None:
         self.port.vanish()
-        for client in self._clients:
+        for client in (*self._clients, *self._cards):
             client.close()
         self._clients.clear()
+        self._cards.clear()
         if self._pty is not None:
             for end in self._pty:
                 os.close(end)
@@ -257,7 +261,7 @@ class TwinKey(Thing):
         if until_us is not None:
             left_s = max(0.0, (until_us - self._now_us()) / 1e6 / self._rate)
         terminal = self._pty[0] if self._pty else None
-        sources = [self._wake_r, *self._clients, *([terminal] if terminal is not None else [])]
+        sources = [self._wake_r, *self._clients, *self._cards, *([terminal] if terminal is not None else [])]
         for source in select.select(sources, [], [], left_s)[0]:
             if source == terminal:
                 with contextlib.suppress(OSError):
@@ -270,9 +274,12 @@ class TwinKey(Thing):
             data = client.recv(2048)
         except OSError:
             data = b""
+        links = self._cards if client in self._cards else self._clients
         if not data:
-            self._clients.remove(client)
+            links.remove(client)
             client.close()
+        elif links is self._cards:
+            self._deliver("ccid", data)
         elif len(data) == REPORT_BYTES + 1:
             self._deliver("ctaphid", data[1:])
 
@@ -295,7 +302,7 @@ class TwinKey(Thing):
                     os.write(self._pty[0], packet.data)
                 continue
             # The kernel hands an input report to everybody who has the node open.
-            for client in self._clients:
+            for client in self._cards if packet.endpoint == "ccid" else self._clients:
                 with contextlib.suppress(OSError):
                     client.send(packet.data)
 

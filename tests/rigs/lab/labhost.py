@@ -8,32 +8,8 @@ import socket
 from pathlib import Path
 
 from harness.host import Host
-
-SOCKET = "lab.sock"
-
-
-def call(root: Path, what: str) -> socket.socket:
-    """A connection to one thing in the laboratory: a node, "uevents", "kmsg" or "relay".
-
-    :raises OSError: as opening that node fails.
-    """
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    folder = os.open(root, os.O_PATH | os.O_CLOEXEC)
-    try:
-        # The path of a socket has room for 107 bytes, which a test's folder may exceed.
-        link.connect(f"/proc/self/fd/{folder}/{SOCKET}")
-        link.send(what.encode())
-        answer = link.recv(64)
-    except OSError:
-        link.close()
-        raise
-    finally:
-        os.close(folder)
-    if answer != b"ok":
-        link.close()
-        number = int(answer or errno.ENODEV)
-        raise OSError(number, os.strerror(number))
-    return link
+from lab.scard import LabScard
+from lab.wire import call
 
 
 class LabHost(Host):
@@ -50,6 +26,9 @@ class LabHost(Host):
         with call(self.root, "relay") as link:
             link.send(f"answers {bus} {number}".encode())
             return {b"yes": True, b"no": False}.get(link.recv(64))
+
+    def scard(self) -> LabScard:
+        return LabScard(self)
 
     def open_hidraw(self, node: Path) -> int:
         if not self.may_open(node) and node.exists():

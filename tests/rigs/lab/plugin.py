@@ -11,7 +11,7 @@ from harness.cutter import Action, Write
 from harness.errors import RigError
 from harness.hooks import ActuatorRequest, PowerDriver, TouchDriver, hookimpl
 from harness.rig import PowerSwitch, Touch
-from lab.labhost import call
+from lab.wire import call
 
 
 class Options(BaseModel):

@@ -17,8 +17,9 @@ from harness.host import standing_in
 from harness.nodes import hub_of
 from lab import inotify
 from lab.keys import Thing, TwinKey
-from lab.labhost import SOCKET, LabHost
+from lab.labhost import LabHost
 from lab.tree import Look, Shown, Tree
+from lab.wire import SOCKET
 
 FOLDER_VARIABLE = "KEYHARNESS_LAB"
 
@@ -296,6 +297,8 @@ class Lab:
                 (self._listeners if what == "uevents" else self._logs).append(link)
             else:
                 port = next((port for port in self.ports.values() if what in port.nodes), None)
+                if what.startswith("card ") and (named := self.ports.get(what[5:])) and named.shown:
+                    port = named
                 if port is None or port.thing is None:
                     link.send(str(errno.ENODEV).encode())
                     link.close()
