@@ -28,7 +28,7 @@ REACTION_US = 200
 """A cut so soon after a marker could not be armed any more: it is anchored to the one before."""
 
 
-def search_for(strategy: Strategy, seed: bytes, known: Rehearsal, at_end: str, **more: float) -> Search:
+def search_for(strategy: Strategy, seed: bytes, known: Rehearsal, at_end: str) -> Search:
     """A search that knows of the operation what was rehearsed.
 
     :param at_end: what the run that nobody cut came to.
@@ -41,7 +41,7 @@ def search_for(strategy: Strategy, seed: bytes, known: Rehearsal, at_end: str, *
         sigma=known.sigma_us,
         drift=known.drift,
         markers=known.markers[1:],
-        reaction=more.get("reaction", REACTION_US),
+        reaction=REACTION_US + known.lead_us,
         start=known.markers[0][0],
         ends=(Outcome.OLD, at_end) if settled else None,
     )

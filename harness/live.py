@@ -19,6 +19,7 @@ from harness import interrupt
 from harness.abnormal import Abnormal
 from harness.aftercare import KINDS, Aftercare, told
 from harness.allowance import Allowance
+from harness.calibration import calibration_of
 from harness.course import Course, search_for
 from harness.errors import CallerError, KeyFault, RigError
 from harness.evidence import Judged, Row, is_covering, replay_id
@@ -34,7 +35,7 @@ from harness.rig import LiveCutter, Rig
 from harness.search import Strategy
 from harness.seeds import child
 from harness.stage import Stage, Try
-from harness.verdicts import Question, Result, breaches_of, evidence, fingerprint, noted, with_deaths
+from harness.verdicts import Question, Result, breaches_of, evidence, fingerprint, noted, with_deaths, within
 
 UNCUT_RUNS = 3
 SLACK_US = 2_000
@@ -129,8 +130,15 @@ class LiveCampaign:
         if known is None:
             runs += [stage.whole(self.operation) for _ in range(UNCUT_RUNS - 1)]
             self._last_run = runs[-1], *self._look(runs[-1].memory, exact=True)
-            known = rehearsed(runs, boot_us=stage.boot_us, rival_us=self._rival(), late_us=lateness_us())
+            known = rehearsed(
+                runs,
+                boot_us=stage.boot_us,
+                rival_us=self._rival(),
+                late_us=lateness_us(),
+                calibration=calibration_of(rig),
+            )
         self.known = known
+        self._leave_out([name for name, value in before.values.items() if value == NO_ANSWER])
         self._check_before(before)
 
     def _rival(self) -> int | None:
@@ -148,11 +156,19 @@ class LiveCampaign:
         stray = max(spans) - min(spans)
         return round(max(spans) + stray) + SLACK_US
 
+    def _leave_out(self, dying: Sequence[str]) -> None:
+        """What the key dies of when it is asked for it, before anything was cut, can be compared with nothing.
+
+        That it dies is a finding of its own: see `Rig.take_deaths`.
+        """
+        self.items = tuple(item for item in self.items if item.name not in dying)
+        self.before = {name: value for name, value in self.before.items() if name not in dying}
+
     def _check_before(self, before: Seen) -> None:
         """Before the first cut the key must be in the operation's own old world, or nothing can be judged."""
         if before.stuck:
             raise KeyFault(f"{self.operation.name}: {before.stuck}, before anything was cut")
-        for world in self.operation.worlds(self.stage.memory, self.promise):
+        for world in within(self.operation.worlds(self.stage.memory, self.promise), self.items):
             if world.outcome is Outcome.OLD and (wrong := matches(world, before.values)):
                 raise KeyFault(
                     f"{self.operation.name}: the key is not as it must be before anything was cut",
@@ -213,15 +229,6 @@ class LiveCampaign:
             self.result.planned = allowance.estimate(course.planned, self._covering) + 1
             self._on_progress(course.planned, self.result.planned - 1)
 
-    def _made(self, plan: Plan) -> Judged:
-        """One cut, made now or before the campaign was taken up again; counted."""
-        if self._earlier:
-            judged = self._taken_up(plan, self._earlier.pop(0))
-        else:
-            judged = self._judge_uncut() if plan.marker == END else self._one(plan)
-            self.on_judged([judged])
-            self._on_rows([judged.row])
-        self._count(plan, judged)
     def _takes_up(self) -> bool:
         """What was judged under a budget in time is taken up whole, whatever time is left now."""
         return self.allowance.until_us is not None and bool(self._earlier)
@@ -231,6 +238,15 @@ class LiveCampaign:
         """So many cuts were planned so far."""
         return self.course.planned
 
+    def _made(self, plan: Plan) -> Judged:
+        """One cut, made now or before the campaign was taken up again; counted."""
+        if self._earlier:
+            judged = self._taken_up(plan, self._earlier.pop(0))
+        else:
+            judged = self._judge_uncut() if plan.marker == END else self._one(plan)
+            self.on_judged([judged])
+            self._on_rows([judged.row])
+        self._count(plan, judged)
         return judged
 
     def _taken_up(self, plan: Plan, judged: Judged) -> Judged:
@@ -272,7 +288,7 @@ class LiveCampaign:
         """One cut: run, cut, boot, observe, judge; and look again at what is abnormal."""
         rig, known = self.rig, self.known
         began_us, boot_us, talk_us = rig.clock.now_us, rig.boot_us, rig.talk_us
-        tried = self.stage.attempt(plan)
+        tried = self.stage.attempt(plan, known.lead_us)
         acknowledged = self._acknowledged(tried)
         landed = self._landed(tried)
         again: Row | None = None
@@ -283,7 +299,7 @@ class LiveCampaign:
             since_us = tried.since_request_us(known.requests)
 
             def judge(seen: Seen, completed: Seen | None = None) -> Judgement:
-                question = self._question(promise)
+                question = self._question(promise, seen)
                 return question.verdict(seen, completed, acknowledged=acknowledged, since_request_us=since_us)
 
             seen, completed = self._look(promise, exact=acknowledged)
@@ -323,7 +339,9 @@ class LiveCampaign:
         rig.power.off()
         return seen, observe(rig, self.items, before, memory)
 
-    def _question(self, promise: Memory) -> Question:
+    def _question(self, promise: Memory, seen: Seen) -> Question:
+        # What it gave no answer to is not wrong for that: see with_deaths.
+        items = tuple(item for item in self.items if seen.values.get(item.name) != NO_ANSWER)
         before = self.stage.memory
         return Question(self.operation, items, self.before, before, promise, self.known.rival_us)
 
@@ -343,12 +361,12 @@ class LiveCampaign:
         shot = tried.shot
         if shot is None or not shot.took or shot.fired_us is None:
             return False
-        return shot.fired_us <= tried.ended_us + self.known.tail_us + SLACK_US
+        return shot.fired_us + self.known.lead_us <= tried.ended_us + self.known.tail_us + SLACK_US
 
     def _judge_uncut(self) -> Judged:
         """The run that nobody cut, and a clean restart: everything acknowledged must be there."""
         run, seen, completed = self._last_run
-        verdict = self._question(run.memory).verdict(
+        verdict = self._question(run.memory, seen).verdict(
             seen, completed, acknowledged=run.last is not None, since_request_us=None
         )
         length_us = self.known.length_us
@@ -363,7 +381,8 @@ class LiveCampaign:
         self, plan: Plan, tried: Try, verdict: Judgement, seen: Seen, *, acknowledged: bool, landed: bool
     ) -> Judged:
         deaths = list(dict.fromkeys([*tried.deaths, *self.rig.take_deaths()]))
-        verdict = with_deaths(verdict, deaths, NO_ANSWER in seen.values.values())
+        unanswered = [name for name, value in seen.values.items() if value == NO_ANSWER]
+        verdict = with_deaths(verdict, deaths, unanswered)
         shot = tried.shot
         row = evidence(
             self.rig,
@@ -387,7 +406,9 @@ class LiveCampaign:
             self._late_us.append(shot.late_us)
             anchor_us = tried.at_us(plan.marker)
             if landed and shot.fired_us is not None and anchor_us is not None:
-                note["hit_us"] = plan.time_us - plan.offset_us + shot.fired_us - anchor_us
+                note["hit_us"] = (
+                    plan.time_us - plan.offset_us + shot.fired_us + self.known.lead_us - anchor_us
+                )
         return Judged(row, note)
 
     def _conclude(self) -> None:

@@ -7,11 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import hypot, sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.cutter import Cutter, Measure
 from harness.key import Memory
 from harness.plans import END, START
+
+if TYPE_CHECKING:
+    from harness.calibration import Calibration
 
 TAIL_SHARE, TAIL_US = 0.05, 1_000
 """Cuts are planned until so long after the end, because what was acknowledged a moment ago must last."""
@@ -54,6 +57,7 @@ class Rehearsal:
     :ivar rival_us: how long after its request the rival operation is acknowledged, at the latest (facts: P1).
     :ivar last, status, requests: the last response, what it said, and how many requests there are.
     :ivar steady: whether every run has the same last response.
+    :ivar lead_us: how long it takes from the switch's command until the power is gone, where that was measured.
     """
 
     markers: tuple[tuple[str, int], ...]
@@ -67,6 +71,7 @@ class Rehearsal:
     status: int | None
     requests: int
     steady: bool
+    lead_us: int = 0
 
     def row(self) -> dict[str, Any]:
         """As JSON: a campaign that is taken up again goes on with what was measured."""
@@ -88,16 +93,24 @@ class Rehearsal:
 
 
 def rehearsed(
-    runs: Sequence[Uncut], *, boot_us: int, rival_us: int | None, late_us: Sequence[float]
+    runs: Sequence[Uncut],
+    *,
+    boot_us: int,
+    rival_us: int | None,
+    late_us: Sequence[float],
+    calibration: Calibration | None = None,
 ) -> Rehearsal:
     """What several runs say together.
 
     :param late_us: how late shots of the cutter were.
+    :param calibration: what was measured of the rig's switch, if anything was.
     """
     markers = stable_markers(runs)
     sigma_us, drift = _spread(runs, [name for name, _ in markers])
     length_us = round(statistics.median(run.marks[END] for run in runs))
     jitter_us = statistics.stdev(late_us) if len(late_us) > 1 else 0.0
+    if calibration is not None and calibration.cut_jitter_ms is not None:
+        jitter_us = hypot(jitter_us, 1000 * calibration.cut_jitter_ms)
     return Rehearsal(
         markers=tuple(markers),
         length_us=length_us,
@@ -110,6 +123,7 @@ def rehearsed(
         status=runs[0].status,
         requests=runs[0].requests,
         steady=all(run.last == runs[0].last for run in runs),
+        lead_us=round(1000 * (calibration.cut_ms or 0)) if calibration is not None else 0,
     )
 
 

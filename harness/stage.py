@@ -131,8 +131,11 @@ class Stage:
         rig.power.off()
         return Uncut(marks, memory, last.status if last else None)
 
-    def attempt(self, cut: Plan) -> Try:
-        """Run the operation and cut it; the key is off afterwards."""
+    def attempt(self, cut: Plan, lead_us: int = 0) -> Try:
+        """Run the operation and cut it; the key is off afterwards.
+
+        :param lead_us: so long before its instant the switch is told, because it takes so long.
+        """
         rig = self.rig
         self.begin()
         if self.operation.powered:
@@ -147,7 +150,7 @@ class Stage:
             nonlocal armed
             if not armed and (mark.name if mark else START) == cut.marker and rig.power.is_on:
                 armed = True
-                self.cutter.arm((mark.at_us if mark else start_us) + cut.offset_us)
+                self.cutter.arm((mark.at_us if mark else start_us) + cut.offset_us - lead_us)
 
         rig.tap.on_mark = arm
         returned = False

@@ -118,6 +118,15 @@ class Result:
         return None
 
 
+def within(worlds: Sequence[World], items: Sequence[Item]) -> list[World]:
+    """The worlds as far as they are of items that are watched."""
+    names = {item.name for item in items}
+    return [
+        replace(world, values={name: value for name, value in world.values.items() if name in names})
+        for world in worlds
+    ]
+
+
 @dataclass(frozen=True)
 class Question:
     """What a cut is judged by: the operation, what was seen before it, and what the host knew.
@@ -136,7 +145,7 @@ class Question:
 
     @property
     def worlds(self) -> list[World]:
-        return list(self.operation.worlds(self.memory, self.promise))
+        return within(self.operation.worlds(self.memory, self.promise), self.items)
 
     def _floors(self, known: Memory) -> dict[str, int]:
         return {item.name: item.floor(known) for item in self.items if item.floor and item.law is Law.RISING}
@@ -173,7 +182,9 @@ class Question:
             return None
         if seen.get(pays) != self.before.get(pays):
             return None
-        item = next(item for item in self.items if item.name == pays)
+        item = next((item for item in self.items if item.name == pays), None)
+        if item is None:
+            return None
         text = (
             f"{since_us / 1000:.1f} ms after the request {item.title or pays} is still {seen.get(pays)}, "
             f"although {self.operation.rival} is acknowledged after "
@@ -234,19 +245,22 @@ def breaches_of(judged: Judged) -> list[Breach]:
     ]
 
 
-def with_deaths(verdict: Judgement, deaths: Sequence[str], unanswered: bool) -> Judgement:
+def with_deaths(verdict: Judgement, deaths: Sequence[str], unanswered: Sequence[str]) -> Judgement:
     """A judgement of a key that also ended by itself, which no key may.
 
-    :param unanswered: whether an item got no answer.
+    :param unanswered: the items that got no answer, by which it was not judged.
     """
-    how = "; ".join(deaths)
-    if unanswered and any(death.startswith("hung") for death in deaths):
+    how = "; ".join(deaths) or "fell silent"
+    if unanswered:
+        how += f" when it was asked for {', '.join(unanswered)}"
+    if unanswered and (not deaths or any(death.startswith("hung") for death in deaths)):
         # What it did not answer is neither lost nor kept: it hangs.
         breach = Breach(STUCK_ITEM, "answers", Outcome.STUCK, Severity.S1, f"the key {how}")
         return Judgement(Outcome.STUCK, verdict.world, (breach,), verdict.changed)
     if deaths and not verdict.breaches:
-        # It came back with nothing lost, and yet a key must not fall over.
-        text = f"the key {how}, and nobody had cut"
-        breach = Breach(STUCK_ITEM, "answers", Outcome.STUCK, Severity.S2, text)
+        # Nothing is lost, and yet a key must not fall over.
+        breach = Breach(
+            STUCK_ITEM, "answers", Outcome.STUCK, Severity.S2, f"the key {how}, and nobody had cut"
+        )
         return Judgement(verdict.outcome, verdict.world, (breach,), verdict.changed)
     return verdict
