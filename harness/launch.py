@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from harness.allowance import USUAL
+from harness.calibration import complaint
 from harness.campaign import Campaign
 from harness.errors import CallerError, one_of
 from harness.hooks import Suite
@@ -60,8 +61,19 @@ class Launch:
         asked = read_asked(path)
         return cls(asked.wanted, list(asked.suites), reports, list(asked.pytest_args), path.name)
 
+    def complaints(self) -> list[str]:
+        """What is wrong with the calibration of rigs that are going to be cut."""
+        said = []
+        for name in self.session.rig_names:
+            rig = self.session.rig(name)
+            if rig.expendable and (why := complaint(rig)):
+                said.append(f"{why}; `keyharness calibrate {name}`")
+        return said
+
     def run(self) -> int:
         """Run pytest in a child; returns its exit code, which is the verdict's."""
+        for said in self.complaints():
+            sys.stderr.write(f"warn: {said}\n")
         name = self._resume or new_run_name()
         path = self._reports.absolute() / name
         command = [sys.executable, "-m", "pytest", *self._arguments(name, path)]

@@ -21,6 +21,8 @@ from harness.calibrate_command import calibrate
 from harness.calibration import Calibration, calibration_for, calibration_of, complaint
 from harness.discovery import discover
 from harness.errors import RigError
+from harness.launch import Launch
+from harness.ledger import now
 from harness.session import Session, Wanted
 
 BENCH = """\
@@ -84,7 +86,7 @@ def at(tmp_path, monkeypatch):
 
 class Bench:
     def __init__(self, lab, folder):
-        self.lab, self._file = lab, folder / "lab.toml"
+        self.lab, self.file = lab, folder / "lab.toml"
         lab.hub("1-1.4", ports=7)
         self.neighbour = lab.plug("1-1.4.2", keyboard())
         self.out = io.StringIO()
@@ -93,9 +95,9 @@ class Bench:
         return self.lab.plug("1-1.4.1", key)
 
     def session(self, power="lab", more=""):
-        self._file.write_text(BENCH.format(power=power, more=more))
+        self.file.write_text(BENCH.format(power=power, more=more))
         plugins = lab_plugins()
-        return Session(Wanted(self._file, ("mini-1",), (), 1), plugins, purpose="calibrate")
+        return Session(Wanted(self.file, ("mini-1",), (), 1), plugins, purpose="calibrate")
 
     def calibrate(self, cycles=12, **how):
         session = self.session(**how)
@@ -212,6 +214,22 @@ def test_no_key_and_a_key_that_does_not_come_back(at):
     assert not found.booted
 
 
+def test_a_run_complains_before_it_cuts(at, monkeypatch, tmp_path):
+    """Of rigs that it may cut."""
+    at.plug(mute_key())
+    monkeypatch.setattr("harness.session.discover", lab_plugins)
+    at.session().close()
+    launch = Launch(Wanted(at.file, seed=1), ["endurance"], tmp_path, [])
+    assert launch.complaints() == []
+    at.session(more='expendable = true\nidentity = "uuid:1"').close()
+    launch = Launch(Wanted(at.file, seed=1), ["endurance"], tmp_path, [])
+    (said,) = launch.complaints()
+    assert "was not calibrated as it is wired now" in said
+    assert said.endswith("`keyharness calibrate mini-1`")
+    calibration.keep(Calibration("mini-1", launch.session.rig("mini-1").wiring, now()))
+    assert launch.complaints() == []
+
+
 def test_it_is_old_after_a_month_and_another_wiring_is_another_rig(at):
     at.plug(TwinKey(speed=40))
     session = at.session()
@@ -220,9 +238,9 @@ def test_it_is_old_after_a_month_and_another_wiring_is_another_rig(at):
     assert "not calibrated as it is wired now" in complaint(rig)
     made = Calibration("mini-1", rig.wiring, "2026-11-20T09:30:12Z", cut_ms=1.0)
     path = calibration.keep(made)
-    now = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
-    assert complaint(rig, now + timedelta(days=29)) is None
-    assert complaint(rig, now + timedelta(days=31)) == 'rig "mini-1" was last calibrated 31 days ago'
+    then = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
+    assert complaint(rig, then + timedelta(days=29)) is None
+    assert complaint(rig, then + timedelta(days=31)) == 'rig "mini-1" was last calibrated 31 days ago'
     assert calibration_for("usb 1-1.4.2") is None
     for broken in ("", "[]", '{"rig": "x"}', json.dumps({"rig": 1, "wiring": rig.wiring, "at": "soon"})):
         path.write_text(broken)
