@@ -47,9 +47,9 @@ def enroll(
         typer.Option("--expendable", metavar="WORDS", help='"this key may be destroyed", and nothing else.'),
     ] = None,
     scan: Annotated[bool, typer.Option("--scan", help="Only show what is seen, as JSON.")] = False,
-    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="Where /sys and /proc are.")] = Path(
-        "/"
-    ),
+    root: Annotated[
+        Path | None, typer.Option("--root", metavar="DIR", help="Where /sys and /proc are.")
+    ] = None,
 ) -> None:
     """Show what may be a key, ask which one, and add it to a bench."""
     from harness.discovery import discover

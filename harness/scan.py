@@ -6,18 +6,16 @@ sockets of processes are read as the kernel shows them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-FIDO_USAGE = bytes.fromhex("06d0f1")
-"""Usage page 0xF1D0 in a report descriptor (CTAP 2.1, section 11.2.8.1)."""
-CCID_CLASS = "0b"
+from harness.host import here
+from harness.nodes import CCID_CLASS, FIDO_USAGE, PORT
+
 EMULATOR_PORTS = {("udp", 8111): "ctaphid-udp", ("tcp", 35962): "ctaphid-tcp"}
 """The fixed ports of emulators that listen (facts/emulators.md)."""
-_USB_PORT = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -45,15 +43,17 @@ class Found:
         return asdict(self)
 
 
-def scan(root: Path = Path("/")) -> list[Found]:
+def scan(root: Path | None = None) -> list[Found]:
     """Everything that is seen, in a stable order.
 
-    :param root: where /sys and /proc are.
+    :param root: where /sys and /proc are; those of this process's host if nothing is said.
     """
-    return [
-        *sorted([*_hidraw(root), *_cards(root)], key=lambda one: (one.kind, one.place)),
-        *_processes(root),
-    ]
+    root = root or here().root
+    fido = list(_hidraw(root))
+    # The card side of a key that is listed already is no other key.
+    listed = {one.place for one in fido}
+    cards = [one for one in _cards(root) if one.place not in listed]
+    return [*sorted([*fido, *cards], key=lambda one: (one.kind, one.place)), *_processes(root)]
 
 
 def _hidraw(root: Path) -> Iterator[Found]:
@@ -124,7 +124,7 @@ def _processes(root: Path) -> Iterator[Found]:
 def _usb_port(device: Path) -> str | None:
     """The port that a device hangs on: the last part of its path that names one."""
     for part in reversed(device.resolve().parts):
-        if _USB_PORT.fullmatch(part):
+        if PORT.fullmatch(part):
             return part
     return None
 

@@ -437,13 +437,12 @@ def _release(device: UsbDevice) -> str:
 
 
 def _enrol(found: Found) -> Mapping[str, Any] | None:
-    """A key on a port whose power the kernel can switch; what else switches it, nobody sees."""
-    if found.kind not in ("hidraw", "card"):
+    """A key on a port whose power the kernel can switch, or a person; a relay nobody sees from here."""
+    folder = port_folder(here(), found.place) if found.kind in ("hidraw", "card") else None
+    if folder is None:
         return None
-    folder = port_folder(here(), found.place)
-    if folder is None or not (folder / "disable").exists():
-        return None
-    settings: dict[str, Any] = {"port": found.place, "power": {"driver": "hub"}}
+    switch = "hub" if (folder / "disable").exists() else "hand"
+    settings: dict[str, Any] = {"port": found.place, "power": {"driver": switch}}
     return {**settings, "serial": found.serial} if found.serial else settings
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import tomllib
+from dataclasses import replace
+
 import pytest
 from lab import Look, Thing, TwinKey, keyboard, mute_key
+from lab.plugin import keyharness_power
 from usb_support import PORT, laboratory, make_rig
 
+from harness.discovery import discover
+from harness.enrolment import WORDS, Request, choices, enrol
 from harness.errors import CallerError
 from harness.locks import Lock
 from harness.nodes import device_at, devices, port_order
 from harness.rig import KeyGone
+from harness.scan import scan
 from harness.uevents import wait_until
 
 OTHER = "1-1.4.3"
@@ -153,3 +161,39 @@ def test_devices_come_in_the_order_of_their_ports(lab):
         lab.plug(port, keyboard())
     seen = [device.port for device in devices(lab.host) if not device.is_hub]
     assert seen == ["1-1.2.9", "1-1.2.10"] == sorted(seen, key=port_order)
+
+
+def test_a_key_is_enrolled_from_its_port_with_the_hub_s_switch(lab, tmp_path):
+    plugins = discover()
+    # The laboratory's `disable` files are obeyed, but it has no libusb that the real driver asks the hub through.
+    (power,) = keyharness_power()
+    plugins.power["hub"] = replace(power, name="hub")
+    lab.plug(PORT, TwinKey(1, serial="0042"))
+    lab.plug(OTHER, keyboard())
+    enumerated(lab, PORT)
+    found = scan()
+    assert [(one.kind, one.place, one.serial) for one in found] == [("hidraw", PORT, "0042")]
+    bench, out = tmp_path / "lab.toml", io.StringIO()
+    request = Request(bench, PORT, "mini-1", None, WORDS)
+    assert enrol(request, found, plugins, out, lambda question: "") == "mini-1"
+    (entry,) = tomllib.loads(bench.read_text())["rig"]
+    identity = entry.pop("identity")
+    assert identity.startswith("uuid:")
+    assert entry == {
+        "name": "mini-1",
+        "key": "nitrokey3-mini",
+        "driver": "usb",
+        "expendable": True,
+        "port": PORT,
+        "power": {"driver": "hub"},
+        "serial": "0042",
+    }
+    assert lab.port(PORT).powered
+
+
+def test_without_a_switch_of_the_kernels_a_person_is_offered(lab):
+    lab.hub("1-1.2", 2, switchable=False)
+    lab.plug("1-1.2.1", TwinKey(1))
+    enumerated(lab, "1-1.2.1")
+    (choice,) = choices(scan(), discover())
+    assert (choice.driver, choice.settings) == ("usb", {"port": "1-1.2.1", "power": {"driver": "hand"}})
