@@ -26,9 +26,11 @@ class Part(ActuatorRequest):
     """A request for a switch that is a part of something else: of a combination, of a finger.
 
     :ivar place: the table of a rig in which its settings stand.
+    :ivar momentary: it is switched within a request of a key's, and what is not needed for that is left out.
     """
 
     place: str = "power"
+    momentary: bool = False
 
 
 def place_of(request: ActuatorRequest) -> str:

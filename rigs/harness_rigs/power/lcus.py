@@ -48,6 +48,7 @@ class Lcus(SerialChannel):
         super().__init__(request, options.port, options.channel)
         self._place = place_of(request)
         self._tells = options.status
+        self._lines = self._bytes = 0
 
     def command(self, active: bool) -> bytes:
         return frame(self.number, active)
@@ -56,14 +57,19 @@ class Lcus(SerialChannel):
         if self._tells is False:
             return None
         self.send(STATUS)
-        answer = self.receive_until_quiet(ANSWER_S, QUIET_S)
+        # Once it is known how long an answer is, its end need not be waited for.
+        answer: bytes = self._port.read(self._bytes) if self._bytes else b""
+        answer += b"".join(self._port.read_until(b"\n") for _ in range(self._lines))
+        if (states := _states(answer)) is None:
+            answer += self.receive_until_quiet(ANSWER_S, QUIET_S)
+            states = _states(answer)
         if not answer and self._tells is None:
             self._tells = False
             return None
-        states = _states(answer)
         if states is None:
             raise Unexpected(shown(answer), 'lines "CH1: ON", or a byte 00 or 01 for each relay')
-        self._tells = True
+        self._tells, self._lines = True, answer.count(b"\n")
+        self._bytes = 0 if self._lines else len(answer)
         if self.number not in states:
             raise CallerError(
                 f"{self._place}.channel",

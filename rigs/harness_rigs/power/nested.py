@@ -26,10 +26,14 @@ class Nested:
     def channel(self) -> str:
         return self.driver.channel(self.options)
 
-    def make(self, request: ActuatorRequest, name: str, *, port: str | None) -> PowerSwitch:
+    def make(
+        self, request: ActuatorRequest, name: str, *, port: str | None, momentary: bool = False
+    ) -> PowerSwitch:
         """Make it, for messages under `name` of the table that it stands in."""
         place = place_of(request).rpartition(" · ")[2]
-        inner = Part(request.rig, self.options, port, request.host, request.clock, f"{place}.{name}")
+        inner = Part(
+            request.rig, self.options, port, request.host, request.clock, f"{place}.{name}", momentary
+        )
         return self.driver.make(inner)
 
 

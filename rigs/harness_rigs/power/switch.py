@@ -21,7 +21,7 @@ from harness.errors import CallerError, RigError
 from harness.hooks import ActuatorRequest
 from harness.nodes import device_at
 from harness.rig import PowerSwitch
-from harness_rigs.power.faults import Unexpected, explain, place_of
+from harness_rigs.power.faults import Part, Unexpected, explain, place_of
 from harness_rigs.power.rest import Rest
 from harness_rigs.power.turns import Turn
 
@@ -98,6 +98,7 @@ class ChannelSwitch(PowerSwitch):
     ):
         self._channel, self._inverted = channel, inverted
         self._rest = Rest(request.clock, off_time_s)
+        self._momentary = isinstance(request, Part) and request.momentary
         self._switched = 0
         self._rig, self._place = request.rig, place_of(request)
         self.what = f"{self._place}: {channel.name}"
@@ -110,7 +111,8 @@ class ChannelSwitch(PowerSwitch):
 
     def on(self) -> None:
         if not self._is_on:
-            self._stayed_off()
+            if not self._momentary:
+                self._stayed_off()
             self._rest.wait()
         self._switch(True)
 
@@ -138,7 +140,8 @@ class ChannelSwitch(PowerSwitch):
                 self._switched += 1
                 self._channel.set(on != self._inverted)
                 self._is_on = on
-                self._confirm(on)
+                if not (on and self._momentary):
+                    self._confirm(on)
 
     def _confirm(self, on: bool) -> None:
         seen = self._channel.read()

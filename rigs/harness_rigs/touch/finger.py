@@ -17,7 +17,6 @@ from harness.hooks import ActuatorRequest
 from harness.rig import PowerSwitch, Touch
 from harness_rigs.power.faults import place_of
 
-
 APART_US = 100_000
 """Between letting go and pressing again, so that a key sees two touches (python-fido2's controller waits as long)."""
 

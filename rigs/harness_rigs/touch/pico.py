@@ -28,7 +28,7 @@ class PicoTouchOptions(FingerOptions):
 
 def _make(request: ActuatorRequest) -> Touch:
     options: PicoTouchOptions = request.options
-    mine = Part(request.rig, options, None, request.host, request.clock, "touch")
+    mine = Part(request.rig, options, None, request.host, request.clock, "touch", True)
     switch = PicoSwitch(mine, Pico(options.url, options.usb, "touch"), 0.0)
     return Finger(mine, switch, options.press_s)
 

@@ -48,7 +48,7 @@ def _make(request: ActuatorRequest) -> Touch:
     options: RelayTouchOptions = request.options
     mine = Part(request.rig, options, None, request.host, request.clock, "touch")
     # No port: what the relay switches is not the key's power.
-    switch = options.made.make(mine, "switch", port=None)
+    switch = options.made.make(mine, "switch", port=None, momentary=True)
     return Finger(mine, switch, options.press_s)
 
 

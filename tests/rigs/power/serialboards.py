@@ -101,7 +101,7 @@ class LcusBoard(SerialBoard):
     def take(self, data):
         if data[:1] == b"\xff":
             if self.tells == "lines":
-                rows = (f"CH{n}: {'ON ' if on else 'OFF'}\r\n" for n, on in self.relays.items())
+                rows = (f"CH{n}: {'ON' if on else 'OFF'}\r\n" for n, on in self.relays.items())
                 return 1, "".join(rows).encode()
             return 1, bytes(self.relays.values()) if self.tells == "bytes" else b""
         if data[:1] == b"\xa0" and len(data) >= 4:

@@ -14,6 +14,7 @@ from serialboards import LcusBoard
 
 from harness.errors import CallerError, RigError
 
+PRESSED, RELEASED = b"\xa0\x02\x01\xa3", b"\xa0\x02\x00\xa2"
 SWITCH = {"driver": "lcus", "port": "/dev/ttyUSB0", "channel": 2}
 
 
@@ -36,6 +37,7 @@ class TestRelay:
         finger = touch("relay", host, clock, switch=SWITCH)
         for _ in range(2):
             with finger.holding():
+                assert board.is_hearing(PRESSED)
                 assert board.relays[2]
             assert not board.relays[2]
 
@@ -51,14 +53,13 @@ class TestRelay:
         with finger.holding():
             pass
         moves = bytes(board.heard).replace(b"\xff", b"")
-        assert moves == b"\xa0\x02\x00\xa2\xa0\x02\x01\xa3\xa0\x02\x00\xa2"
+        assert moves == RELEASED + PRESSED + RELEASED
 
     def test_it_lets_go_by_itself(self, host, clock, board):
         finger = touch("relay", host, clock, switch=SWITCH, press_s=0.05)
         with finger.holding():
-            pressed, released = b"\xa0\x02\x01\xa3\xff", b"\xa0\x02\x00\xa2\xff"
             with board.changed:
-                assert board.changed.wait_for(lambda: pressed + released in bytes(board.heard), 5)
+                assert board.changed.wait_for(lambda: PRESSED + RELEASED in bytes(board.heard), 5)
             assert not board.relays[2]
 
     def test_it_lets_go_when_the_test_fails(self, host, clock, board):
@@ -69,8 +70,14 @@ class TestRelay:
 
     def test_one_that_sticks_is_told(self, host, clock, board):
         finger = touch("relay", host, clock, switch=SWITCH)
-        with pytest.raises(RigError) as caught, finger.holding():
-            board.stuck = True
+
+        def hold():
+            with finger.holding():
+                assert board.is_hearing(PRESSED)
+                board.stuck = True
+
+        with pytest.raises(RigError) as caught:
+            hold()
         says(caught.value, f'rig "{RIG}" · touch.switch', "relay 2 of /dev/ttyUSB0", "did not switch")
 
     def test_it_does_not_see_requests(self, host, clock, board):
@@ -132,13 +139,13 @@ def test_a_person_is_asked_and_not_waited_for(host, clock):
 def test_a_finger_that_fails_in_its_own_time_is_told_to_whoever_holds_it(host, clock, board):
     finger = touch("relay", host, clock, switch=SWITCH, press_s=0.05)
     threads = threading.active_count()
-    released = b"\xa0\x02\x00\xa2\xff"
 
     def hold_for_too_long():
         with finger.holding():
+            assert board.is_hearing(PRESSED)
             board.stuck = True
             with board.changed:
-                assert board.changed.wait_for(lambda: released in bytes(board.heard), 5)
+                assert board.changed.wait_for(lambda: PRESSED + RELEASED in bytes(board.heard), 5)
 
     with pytest.raises(RigError) as caught:
         hold_for_too_long()

@@ -1,0 +1,161 @@
+"""A whole rig with these drivers: its power cut and its key touched through a relay board, or by its hub's port."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fakehost import FakeBackend
+from fakehubs import HubThing
+from fido2.ctap2 import Ctap2
+from lab import Lab, TwinKey
+from lab.labhost import LabHost
+from powertools import plugins
+from serialboards import LcusBoard
+
+from command import Cli
+from harness.bench import load_bench
+
+PORT, NEIGHBOUR = "1-1.4.1", "1-1.4.2"
+BENCH = """\
+[[rig]]
+name = "mini-1"
+key = "nitrokey3-mini"
+driver = "usb"
+port = "1-1.4.1"
+expendable = true
+off_s = 0.01
+"""
+RELAYS = """
+[rig.power]
+driver = "lcus"
+port = "/dev/ttyUSB0"
+channel = 1
+[rig.touch]
+driver = "relay"
+switch = { driver = "lcus", port = "/dev/ttyUSB0", channel = 2 }
+"""
+HUB = '[rig.power]\ndriver = "hub"\n'
+
+
+class Wired(LcusBoard):
+    """Relay 1 in a port's VBUS, relay 2 at its key's finger."""
+
+    def __init__(self, node, port):
+        self._port = port
+        super().__init__(node, 2)
+        self.relays[1] = True
+
+    def switch(self, number, on):
+        super().switch(number, on)
+        if number == 1:
+            self._port.power(on)
+        else:
+            self._port.thing.touch(0 if on else None)
+            # It is asleep until its next packet is due, and a real finger is felt at once.
+            self._port.thing._tell("touched")
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with Lab(tmp_path / "lab") as lab, lab.standing_in():
+        lab.hub("1-1.4", 4)
+        lab.plug(PORT, TwinKey(1, boot_s=0.05))
+        lab.plug(NEIGHBOUR, TwinKey(2))
+        yield lab
+
+
+@pytest.fixture
+def board(lab):
+    made = Wired(lab.tree.dev / "ttyUSB0", lab.port(PORT))
+    yield made
+    made.close()
+
+
+def made(tmp_path, tables):
+    (tmp_path / "lab.toml").write_text(BENCH + tables)
+    return load_bench(tmp_path / "lab.toml", plugins()).make("mini-1", 1)
+
+
+def ping_for_ever(device):
+    while True:
+        device.ping()
+
+
+def cut_in_a_ping(rig, times=3):
+    shots = []
+    for _ in range(times):
+        rig.power.on()
+        rig.wait_until_up()
+        device = rig.transports.ctaphid()
+        rig.cutter.prepare()
+        rig.cutter.arm(rig.clock.now_us + 20_000)
+        with pytest.raises(OSError):
+            ping_for_ever(device)
+        shots.append(rig.cutter.collect())
+    return shots
+
+
+def test_a_relay_cuts(tmp_path, lab, board):
+    rig = made(tmp_path, RELAYS)
+    assert rig.power.is_on
+    for shot in cut_in_a_ping(rig):
+        assert shot.took
+        assert shot.fired_us <= shot.lost_us
+    assert (lab.port(PORT).offs, lab.port(NEIGHBOUR).offs) == (3, 0)
+    rig.close()
+
+
+def test_a_relay_touches_within_our_own_request(tmp_path, lab, board):
+    rig = made(tmp_path, RELAYS)
+    rig.wait_until_up()
+    ctap = Ctap2(rig.transports.ctaphid())
+    with rig.touch.pressing(delay_us=20_000):
+        ctap.selection()
+    assert not board.relays[2], "it was let go when the key had answered"
+    moves = bytes(board.heard).replace(b"\xff", b"")
+    assert moves == b"\xa0\x02\x01\xa3\xa0\x02\x00\xa2"
+    rig.close()
+
+
+def test_a_hub_s_port_cuts(tmp_path, lab, monkeypatch):
+    class Things:
+        sys, things = lab.tree.sys, {"1-1.4": HubThing(4)}
+
+    monkeypatch.setattr(LabHost, "usb_backend", lambda self: FakeBackend(Things))
+    rig = made(tmp_path, HUB)
+    for shot in cut_in_a_ping(rig):
+        assert shot.took
+    assert (lab.port(PORT).offs, lab.port(NEIGHBOUR).offs) == (3, 0)
+    rig.close()
+
+
+@pytest.mark.long
+def test_a_whole_run(tmp_path, lab, board):
+    cli = Cli(tmp_path / "cwd")
+    cli.cwd.mkdir()
+    cli.env |= lab.environment() | {"KEYHARNESS_NODE": "/nonexistent"}
+    bench = cli.cwd / "lab.toml"
+    bench.write_text(BENCH + RELAYS)
+    uuid = json.loads(cli("inspect", "mini-1", "--json", "--bench", "lab.toml").stdout)["identity"]
+    bench.write_text(BENCH + f'identity = "{uuid}"\n' + RELAYS)
+    run = (
+        "run",
+        "endurance",
+        "--bench",
+        "lab.toml",
+        "--seed",
+        "1",
+        "--operation",
+        "admin.power_up",
+        "--cuts",
+        "2",
+    )
+    done = cli(*run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [json.loads(line) for line in (cli.run_dir / "evidence.jsonl").open()]
+    assert len(rows) >= 2
+    assert all(row["fired_us"] <= row["lost_us"] for row in rows)
+    assert lab.port(PORT).powered
+    assert lab.port(NEIGHBOUR).offs == 0
