@@ -193,11 +193,17 @@ def prove(
     ] = None,
     seed: SeedOption = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="100,000 cuts into the sound twin instead: no false alarm.")
+    ] = False,
+    cuts: Annotated[
+        int, typer.Option("--cuts", metavar="N", min=1, help="With --long: so many.")
+    ] = 100_000,
 ) -> None:
     """Seed known bugs into a twin, one at a time, and see that the suites catch each."""
     from harness.prove import prove as do
 
-    raise typer.Exit(do(key, tuple(defect or ()), seed, json, sys.stdout))
+    raise typer.Exit(do(key, tuple(defect or ()), seed, json, sys.stdout, cuts if long else None))
 
 
 @app.command()

@@ -58,8 +58,17 @@ class Proof:
     as_expected: bool
 
 
-def prove(key_name: str, only: tuple[str, ...], seed: int | None, as_json: bool, out: TextIO) -> int:
+def prove(
+    key_name: str,
+    only: tuple[str, ...],
+    seed: int | None,
+    as_json: bool,
+    out: TextIO,
+    long_cuts: int | None = None,
+) -> int:
     """Try the sound twin and every defect; 0 if each behaves as expected, 1 if not.
+
+    :param long_cuts: only cut the sound twin, so many times (see `harness.soak`).
 
     :raises CallerError: no such key or defect, or a key without a twin.
     """
@@ -75,6 +84,12 @@ def prove(key_name: str, only: tuple[str, ...], seed: int | None, as_json: bool,
                 mend="`keyharness list` shows the defects",
             )
     root = default_seed() if seed is None else seed
+    if long_cuts is not None:
+        from harness.soak import soak
+
+        if not as_json:
+            out.write(f"{key.title} · seed {root} · {long_cuts:,} cuts into the sound twin\n\n")
+        return soak(key, root, long_cuts, as_json, out)
     trials = [_Trial(key, name, root) for name in only or key.twin.defects]
     if not only:
         trials = [*(_Trial(key, "", root, personality) for personality in key.twin.sound), *trials]

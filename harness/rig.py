@@ -223,6 +223,8 @@ class Rig(ABC):
 
     firmware_file: Path | None = None
     """The update container that the caller asked for, if any."""
+    fill: float = 0.0
+    """How full the key is made at home, as a share of the room that it says it has; only benches of twins ask."""
     boot_us: int = 0
     """Time that the key's boots have taken so far, all together."""
     came_us: int | None = None

@@ -26,6 +26,8 @@ class TwinOptions:
     defects: tuple[str, ...] = ()
     version: str | None = None
     """The firmware version to start from; None is the personality's own."""
+    fill: float = 0.0
+    """How full the key is made at home: 0 is canaries only, 1 is that nothing more fits."""
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,7 @@ class TwinRig(Rig, GlassBox):
             )
         self.name, self.key, self.options, self.seed = name, key, options, seed
         self.expendable = expendable
+        self.fill = options.fill
         self.model = key.twin
         self._board_seed = child(seed, "twin", key.name)
         self.board = self.model.build(options, self._board_seed)
@@ -220,6 +221,7 @@ class TwinRig(Rig, GlassBox):
             ",".join(sorted(self.options.defects)),
             self.model.layer(self.options),
             self.options.profile,
+            *([f"fill {self.fill}"] if self.fill else ()),
             *([hashlib.sha256(self.firmware_file.read_bytes()).hexdigest()] if self.firmware_file else ()),
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -59,6 +59,10 @@ class FidoMemory:
     tries: int = 8
     """What the PIN retry counter starts at: 8 at most (CTAP 2.1, section 6.5.2.2)."""
     min_pin: int = 4
+    fillers: dict[str, Credential] = field(default_factory=dict)
+    """A sample of the credentials that fill the key up."""
+    filled: int = 0
+    """So many there are of them."""
     lists: bool = False
     """Does the key list its resident credentials (credMgmt, with a PIN)?"""
 

@@ -101,6 +101,12 @@ def non_resident_credential(look: Look) -> Value:
 
 
 @refusals
+def fillers(look: Look) -> Value:
+    known = fido_memory(look.memory).fillers
+    return tuple(asserts(look, known[name], listed=True) for name in sorted(known))
+
+
+@refusals
 def attestation(look: Look) -> Value:
     """Register anew without authorisation where the key allows that, else with the PIN in force."""
     client = fido(look)
@@ -161,6 +167,13 @@ ITEMS: tuple[Item, ...] = (
         Law.KEPT,
         non_resident_credential,
         "the non-resident canary credential",
+        spends=COUNTER,
+    ),
+    Item(
+        "fido2.fillers",
+        Law.KEPT,
+        fillers,
+        "a sample of the credentials that fill the key up",
         spends=COUNTER,
     ),
     Item("fido2.attestation", Law.KEPT, attestation, "the attestation certificate", spends=COUNTER),

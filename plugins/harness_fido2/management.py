@@ -32,6 +32,11 @@ def _count(look: Look) -> Value:
     return said if said == found else f"{said}, but {found} are enumerated"
 
 
+def remaining(manager: CredentialManagement) -> int:
+    """How many more resident credentials fit, by the key's own word."""
+    return int(manager.get_metadata()[FIELD.MAX_REMAINING_COUNT])
+
+
 def _credentials(manager: CredentialManagement, rp_id_hash: bytes) -> list[Any]:
     return list(manager.enumerate_creds(rp_id_hash))
 
@@ -121,7 +126,8 @@ def _rename(rig: Rig, memory: Memory) -> None:
 
 
 def _resident(memory: Memory) -> int:
-    return len(fido_memory(memory).resident) + fido_memory(memory).marked
+    mine = fido_memory(memory)
+    return len(mine.resident) + mine.marked + mine.filled
 
 
 def listed(memory: Memory) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -14,7 +14,7 @@ from harness_fido2.client import CANARY_RP, Fido, fido_memory, lacks, pin_for
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
 from harness_fido2.volatile import volatile
 
-NEW_RP = "new.keyharness.example"
+NEW_RP, FILL_RP = "new.keyharness.example", "fill.keyharness.example"
 
 Worlds = list[World]
 
@@ -55,6 +55,31 @@ def prepare(rig: Rig, memory: Memory) -> None:
             mine.tries = client.tries()
         mine.lists = bool(client.info.options.get("credMgmt"))
     _canaries(rig, memory)
+    if rig.fill:
+        fill(rig, memory)
+
+
+def fill(rig: Rig, memory: Memory) -> None:
+    """Register resident credentials until a share of the room that the key says it has is used up."""
+    mine = fido_memory(memory)
+    if mine.pin is None or not mine.lists:
+        return
+    client = Fido(rig)
+    room = management.remaining(client.management(mine.pin))
+    wanted = round(room * rig.fill)
+    for number in range(wanted):
+        try:
+            credential, response = client.make_credential(
+                FILL_RP, b"filler %d" % number, resident=True, pin=mine.pin
+            )
+        except CtapError as error:
+            if error.code == CtapError.ERR.KEY_STORE_FULL and rig.fill == 1:
+                break
+            raise
+        mine.filled += 1
+        mine.counter = max(mine.counter, response.auth_data.counter)
+        if number in (0, wanted // 2, wanted - 1):
+            mine.fillers[f"filler {number}"] = credential
 
 
 def blank(rig: Rig) -> bool:
@@ -162,6 +187,7 @@ def _reset_worlds(before: Memory, after: Memory) -> Worlds:
         "fido2.pin_set": False if mine.pin else None,
         "fido2.pin": "none",
         "fido2.resident_credentials": (),
+        "fido2.fillers": ("absent",) * len(mine.fillers),
         "fido2.non_resident_credential": "absent",
         # 6A80, wrong data: the handle is not one of this key's any more (U2F raw messages, 3.3).
         "fido2.u2f_handle": "refused: 6A80" if mine.handle else "not offered",
@@ -175,6 +201,7 @@ def _reset_worlds(before: Memory, after: Memory) -> Worlds:
                 "fido2.pin_set": True if mine.pin else None,
                 "fido2.pin": "current" if mine.pin else "none",
                 "fido2.resident_credentials": tuple(sorted(mine.resident)),
+                "fido2.fillers": (ASSERTS,) * len(mine.fillers),
                 "fido2.non_resident_credential": ASSERTS,
                 "fido2.u2f_handle": "authenticates" if mine.handle else "not offered",
             }
@@ -206,6 +233,8 @@ def _arrange_no_pin(rig: Rig, memory: Memory) -> None:
     rig.power.cycle()
     reset_key(rig, memory)
     fido_memory(memory).resident.clear()
+    fido_memory(memory).fillers.clear()
+    fido_memory(memory).filled = 0
     _canaries(rig, memory)
 
 

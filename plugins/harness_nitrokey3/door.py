@@ -15,7 +15,7 @@ from harness_nitrokey3.images import Image, Recipe
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
 
-ACCEPTED = "accepted"
+ACCEPTED, SIGNED = "accepted", "nothing unsigned and nothing of somebody else's"
 FOREIGN = "somebody else"
 
 
@@ -55,19 +55,26 @@ def older(version: str) -> str:
     return text_of(number_of(version) - 1)
 
 
+def foreign(rig: Rig, ours: str, wanted: str) -> str | None:
+    """What it takes of what is not signed by its maker; None if nothing. Refusals cost it nothing."""
+    seed = signing.seed_of(rig)
+    enter_bootloader(rig)
+    for version in dict.fromkeys((ours, wanted)):
+        for signer in (FOREIGN, ""):
+            if offer(rig, images.make(Recipe(version, signer=signer), seed)) == ACCEPTED:
+                return f"v{version} signed by {signer or 'nobody'}"
+    return None
+
+
 def accepts(rig: Rig, ours: str, wanted: str) -> str:
     """From which version on the bootloader takes images, and whether it insists on a signature.
 
     :param ours: the version before an update. :param wanted: and after it.
     """
+    if (taken := foreign(rig, ours, wanted)) is not None:
+        return taken
     seed = signing.seed_of(rig)
-    enter_bootloader(rig)
-    versions = list(dict.fromkeys((ours, wanted)))
-    for version in versions:
-        for signer in (FOREIGN, ""):
-            if offer(rig, images.make(Recipe(version, signer=signer), seed)) == ACCEPTED:
-                return f"v{version} signed by {signer or 'nobody'}"
-    for version in (older(ours), *versions):
+    for version in (older(ours), *dict.fromkeys((ours, wanted))):
         if offer(rig, images.make(Recipe(version), seed)) == ACCEPTED:
             return f"v{version} and later, signed"
     return "nothing"

@@ -20,16 +20,23 @@ from harness.key import (
     new,
     old,
 )
+from harness.observe import observe
 from harness.rig import KeyGone, Rig
+from harness.twin.record import cut_at
+from harness.twin.record import images as images_of
 from harness_fido2.client import Fido
 from harness_nitrokey3 import containers, door, images, signing
 from harness_nitrokey3.admin import identify
+from harness_nitrokey3.breaking import Breaking, Killed
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
 from harness_nitrokey3.update import Refusal, update
 
+ONE_UPDATE = {"forced_updates": 1}
+BREAKS = (12, 40, 60)
+"""The writes in which the updater is killed: in the first pages, in the middle, and near the end of eight."""
 STEPS = ("1.8.3", "1.9.0")
 """The versions that a key is updated to: the next one of these, so that first boots have something to do."""
 
@@ -39,6 +46,7 @@ DELETED: dict[str, Value] = {
     "fido2.pin": "none",
     "fido2.pin_retries": ANY,
     "fido2.resident_credentials": (),
+    "fido2.fillers": ANY,
     "fido2.non_resident_credential": "absent",
     "fido2.u2f_handle": ANY,
     "fido2.sign_count": ANY,
@@ -60,6 +68,10 @@ class UpdateMemory:
     uuid: int | None = None
     container: bytes = b""
     brought: dict[str, Value] = field(default_factory=dict)
+    was: dict[str, Value] = field(default_factory=dict)
+    """What was seen before the update, where the operation begins in the middle of one."""
+    takes: str = ""
+    """What a sound bootloader takes, as it can be asked on this rig: see `_takes`."""
 
 
 def update_memory(memory: Memory) -> UpdateMemory:
@@ -88,6 +100,7 @@ def _arrange(rig: Rig, memory: Memory) -> None:
     mine.brought = _untold(rig)
     container = container_for(rig, mine.ours)
     mine.wanted, mine.container = container.version.removeprefix("v"), container.data
+    mine.takes = door.SIGNED if rig.glass is None else ""
 
 
 def _untold(rig: Rig) -> dict[str, Value]:
@@ -113,34 +126,81 @@ def _install(rig: Rig, memory: Memory) -> None:
     update(rig, mine.container, uuid=mine.uuid)
 
 
+def _arrange_half(rig: Rig, memory: Memory) -> None:
+    """An update that was cut in its middle: the key stands in its bootloader."""
+    glass = rig.glass
+    assert glass is not None
+    _arrange(rig, memory)
+    mine = update_memory(memory)
+    state = glass.snapshot()
+    items = [item for item in rig.key.items if item.law is not Law.RISING]
+    mine.was = observe(rig, items, memory, memory).values
+    glass.restore(state)
+    rig.power.on()
+    rig.wait_until_up()
+    trace = glass.record(lambda: _install(rig, memory))
+    # Half of what the bootloader writes; what follows its last boot is the new firmware's.
+    ((_, half),) = images_of(trace, [cut_at(trace, f"op{trace.boots[-1] // 2}.before", 0)])
+    glass.restore(half)
+
+
+def _install_with_breaks(rig: Rig, memory: Memory) -> None:
+    """The updater is killed a few times on the way, with the power on; then it is let through.
+
+    After each the key is plugged in again: some half-sent frames need that (docs/updates.md).
+    """
+    real = rig.transports
+    for at in BREAKS:
+        rig.transports = Breaking(real, at, 0.5)
+        try:
+            with suppress(Killed):
+                _install(rig, memory)
+        finally:
+            rig.transports = real
+        rig.power.cycle()
+    with suppress(Refusal):
+        # It may have been the last frame that was broken off, and then the new version runs already.
+        _install(rig, memory)
+
+
 def _complete(rig: Rig, memory: Memory) -> None:
     """Run the same container again from the bootloader; what that leads to is looked at afterwards."""
     with suppress(Refusal, KeyGone):
         _install(rig, memory)
 
 
-def _values(version: str, door_open_from: str) -> dict[str, Value]:
+def _takes(mine: UpdateMemory, version: str) -> str:
+    """From which version on images are taken; where only foreign ones can be offered, that none of them is."""
+    return mine.takes or f"v{version} and later, signed"
+
+
+def _values(mine: UpdateMemory, version: str) -> dict[str, Value]:
     return {
         "update.runs": f"application v{version}",
         "admin.version": f"v{version}",
-        "update.accepts": f"v{door_open_from} and later, signed",
+        "update.accepts": _takes(mine, images.core(version)),
     }
 
 
 def _worlds(before: Memory, after: Memory) -> list[World]:
     mine = update_memory(before)
     changed = mine.brought | (DELETED if deletes(mine.ours) else {})
-    from_on, wanted_on = (images.core(version) for version in (mine.ours, mine.wanted))
     return [
-        old(_values(mine.ours, from_on)),
-        World(
-            "bootloader",
-            Outcome.BOOTLOADER,
-            {"update.runs": "bootloader", "update.accepts": f"v{from_on} and later, signed"},
-            _complete,
-        ),
-        new({**_values(mine.wanted, wanted_on), **changed}),
+        old(_values(mine, mine.ours)),
+        _in_bootloader(mine),
+        new({**_values(mine, mine.wanted), **changed}),
     ]
+
+
+def _in_bootloader(mine: UpdateMemory) -> World:
+    values = {"update.runs": "bootloader", "update.accepts": _takes(mine, images.core(mine.ours))}
+    return World("bootloader", Outcome.BOOTLOADER, values, _complete)
+
+
+def _worlds_from_half(before: Memory, after: Memory) -> list[World]:
+    mine = update_memory(before)
+    changed = mine.brought | (DELETED if deletes(mine.ours) else {})
+    return [_in_bootloader(mine), new({**mine.was, **_values(mine, mine.wanted), **changed})]
 
 
 def _runs(look: Look) -> Value:
@@ -152,7 +212,11 @@ def _runs(look: Look) -> Value:
 
 def _accepts(look: Look) -> Value:
     mine = update_memory(look.memory)
-    return door.accepts(look.rig, images.core(mine.ours), images.core(mine.wanted))
+    ours, wanted = images.core(mine.ours), images.core(mine.wanted)
+    if look.rig.glass is None:
+        # Nothing that might be taken is offered to a key that cannot be copied.
+        return door.foreign(look.rig, ours, wanted) or door.SIGNED
+    return door.accepts(look.rig, ours, wanted)
 
 
 RUNS = Item("update.runs", Law.ATOMIC, _runs, "what runs", face="")
@@ -193,23 +257,32 @@ def _offer_what_must_be_refused(rig: Rig, memory: Memory) -> None:
 
 def _unchanged(before: Memory, after: Memory) -> list[World]:
     mine = update_memory(before)
-    values = _values(mine.ours, images.core(mine.ours))
+    values = _values(mine, mine.ours)
     return [old(values), new(values)]
 
 
-def _not_granted(rig: Rig) -> str | None:
-    if rig.glass is None:
-        return "an update cannot be taken back: it has to be granted, which this rig's bench cannot yet say"
+def _no_bootloader(rig: Rig) -> str | None:
+    """Whether a real key's update is granted, custody says (`cost.irreversible`)."""
+    if rig.evidence_kind == "emulator":
+        return "an emulator has no bootloader"
     return None
 
 
 def _not_an_update(rig: Rig) -> str | None:
-    if (why := _not_granted(rig)) is not None:
+    if (why := _no_bootloader(rig)) is not None:
         return why
+    if rig.glass is None and rig.firmware_file is None:
+        return "a real key takes the vendor's containers only: name one with --firmware"
     ours = identify(rig)["firmware"].removeprefix("v")
     if container_for(rig, ours).image.number < number_of(ours):
         return f"the container is older than v{ours}: update.refused offers it"
     return None
+
+
+def _not_half_an_update(rig: Rig) -> str | None:
+    if rig.glass is None:
+        return "it starts in the middle of an update, on copies of that state"
+    return _not_an_update(rig)
 
 
 def _nothing(rig: Rig, memory: Memory) -> None:
@@ -224,7 +297,27 @@ OPERATIONS = (
         act=_install,
         worlds=_worlds,
         items=(RUNS, ACCEPTS),
-        cost=Cost(touches=1, seconds=30.0),
+        cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
+        missing=_not_an_update,
+    ),
+    Operation(
+        name="update.install.interrupted",
+        title="complete an update that was cut in its middle",
+        arrange=_arrange_half,
+        act=_install,
+        worlds=_worlds_from_half,
+        items=(RUNS, ACCEPTS),
+        cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
+        missing=_not_half_an_update,
+    ),
+    Operation(
+        name="update.install.aborted",
+        title="update the firmware with an updater that is killed on the way",
+        arrange=_arrange,
+        act=_install_with_breaks,
+        worlds=_worlds,
+        items=(RUNS, ACCEPTS),
+        cost=Cost(touches=2, seconds=60.0, irreversible=ONE_UPDATE),
         missing=_not_an_update,
     ),
     Operation(
@@ -234,8 +327,8 @@ OPERATIONS = (
         act=_offer_what_must_be_refused,
         worlds=_unchanged,
         items=(RUNS, ACCEPTS),
-        cost=Cost(touches=1, seconds=10.0),
-        missing=_not_granted,
+        cost=Cost(touches=1, seconds=10.0, irreversible=ONE_UPDATE),
+        missing=_no_bootloader,
     ),
 )
 

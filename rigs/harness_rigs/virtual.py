@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.hooks import Driver, RigRequest
 from harness.rig import Rig
@@ -20,6 +22,7 @@ class TwinSettings(BaseModel):
     profile: str = "nor-torn"
     defects: list[str] = []
     version: str | None = None
+    fill: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class VirtualOptions(BaseModel):
@@ -32,7 +35,9 @@ class VirtualOptions(BaseModel):
 
 def _make(request: RigRequest) -> Rig:
     twin = request.options.twin
-    options = TwinOptions(twin.personality, twin.layer, twin.profile, tuple(twin.defects), twin.version)
+    options = TwinOptions(
+        twin.personality, twin.layer, twin.profile, tuple(twin.defects), twin.version, twin.fill
+    )
     return TwinRig(request.name, request.key, options, request.seed, request.expendable)
 
 

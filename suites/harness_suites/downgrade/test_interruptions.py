@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from harness.errors import RigError
-from harness.rig import KeyGone, Rig, Transports
+from harness.rig import KeyGone, Rig
 from harness.seeds import Stream
 from harness.twin.power import PowerLost
 from harness.twin.record import cut_at, images
 from harness.twin.rig import TwinRig
 from harness_nitrokey3 import update as updates
+from harness_nitrokey3.breaking import Breaking, Killed
 from harness_nitrokey3.update import Refusal, Ui, update
 from harness_suites.downgrade.bench import Prepared, container, data_judged, in_state, prepared, running
 
@@ -22,52 +22,6 @@ OURS, WANTED = "1.8.3", "1.9.0"
 WRITES_MIN = 60
 """An update of eight pages writes more often than this, so every chunk has been the last one once."""
 PAIRS_OF_CUTS = 30
-
-
-class _Killed(BaseException):
-    """The updater ceases to exist: nothing of it may catch this."""
-
-
-class _Breaking(Transports):
-    """A rig's transports whose serial port breaks off at its `at`-th write, after `share` of the frame."""
-
-    def __init__(self, real: Transports, at: int, share: float):
-        self._real, self._at, self._share = real, at, share
-        self.writes = 0
-
-    def ctaphid(self) -> Any:
-        return self._real.ctaphid()
-
-    def serial(self) -> Any:
-        return _Port(self._real.serial(), self)
-
-    def meets(self, port: Any, data: bytes) -> None:
-        self.writes += 1
-        if self.writes == self._at:
-            cut = round(len(data) * self._share)
-            if cut:
-                port.write(data[:cut])
-            raise _Killed
-
-
-class _Port:
-    def __init__(self, port: Any, breaking: _Breaking):
-        self._port, self._breaking = port, breaking
-
-    def write(self, data: Iterable[int]) -> int:
-        sent = bytes(data)
-        self._breaking.meets(self._port, sent)
-        written: int = self._port.write(sent)
-        return written
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._port, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("_port", "_breaking"):
-            object.__setattr__(self, name, value)
-        else:
-            setattr(self._port, name, value)
 
 
 def _nothing(rig: TwinRig) -> None:
@@ -104,10 +58,10 @@ def test_an_update_broken_off_at_any_frame_is_taken_up_with_the_power_on(
     for at in range(1, 1000):
         key = in_state(rig, OURS, "bootloader")
         real = key.rig.transports
-        key.rig.transports = _Breaking(real, at, share)  # type: ignore[assignment]
+        key.rig.transports = Breaking(real, at, share)  # type: ignore[assignment]
         try:
             update(key.rig, data, uuid=key.uuid)
-        except _Killed:
+        except Killed:
             pass
         else:
             assert at > WRITES_MIN
@@ -169,10 +123,10 @@ def test_a_cut_between_any_two_frames_completes(rig: Rig) -> None:
     for at in range(1, 1000):
         key = in_state(rig, OURS, "bootloader")
         real = key.rig.transports
-        key.rig.transports = _Breaking(real, at, 0.0)  # type: ignore[assignment]
+        key.rig.transports = Breaking(real, at, 0.0)  # type: ignore[assignment]
         try:
             update(key.rig, data, uuid=key.uuid)
-        except (_Killed, PowerLost):
+        except (Killed, PowerLost):
             pass
         else:
             assert at > WRITES_MIN
