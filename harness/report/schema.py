@@ -87,6 +87,15 @@ class ViolationShape(Shape):
     text: str
 
 
+class PlugsShape(Shape):
+    """How often the key on a rig was enumerated, and -71 and -110 in the kernel's log of its port."""
+
+    rig: str
+    plugs: Count
+    errors: dict[str, Count]
+    per_thousand: dict[str, float | None]
+
+
 class WearShape(Shape):
     rig: str
     what: str
@@ -120,6 +129,7 @@ class Summary(Shape):
     operations: list[OperationShape]
     violations: list[ViolationShape]
     wear: list[WearShape]
+    plugs: list[PlugsShape]
 
 
 class NestedCut(Shape):

@@ -6,6 +6,7 @@ summed up from it. The fields are a contract (UX: "reports/<run>/"; `harness.rep
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from harness.errors import Blame
@@ -24,6 +25,8 @@ _OPERATION_FIELDS = (
     *("missed", "bound", "window_ms", "duration_s"),
 )
 
+BUS_ERRORS = ("-71", "-110")
+"""EPROTO and ETIMEDOUT in the kernel's log, see `harness.kernel_log`."""
 QUARANTINED = "quarantined"
 """A skip whose reason begins so: the rig was not to be used."""
 _NEVER_NULL: dict[str, object] = {"cuts": 0, "violations": 0, "outcomes": {}, "exhaustive": False}
@@ -83,6 +86,7 @@ def _summed_up(run: Run, name: str, usage: tuple[str, ...]) -> tuple[Row, Ruling
         "operations": operations,
         "violations": violations,
         "wear": _wear(run.operations),
+        "plugs": _plugs(run.operations),
     }
     return summary, ruling
 
@@ -244,6 +248,23 @@ def _rig_faults(run: Run) -> int:
         1 for case in run.cases if case["outcome"] in ("failed", "error") and case.get("blame") == Blame.RIG
     )
     return of_cases + sum(tally.faults[Blame.RIG] for tally in run.tallies.values())
+
+
+def _plugs(operations: list[Row]) -> list[Row]:
+    """How often each rig's key was enumerated in the campaigns, and what the host's kernel said of these."""
+    counts: dict[str, Counter[str]] = {}
+    for row in operations:
+        if row.get("plugs"):
+            counts.setdefault(row["rig"], Counter()).update(row["plugs"])
+    return [
+        {
+            "rig": rig,
+            "plugs": count["plugs"],
+            "errors": {name: count[name] for name in BUS_ERRORS},
+            "per_thousand": {name: _rate(1000 * count[name], count["plugs"]) for name in BUS_ERRORS},
+        }
+        for rig, count in sorted(counts.items())
+    ]
 
 
 def _wear(operations: list[Row]) -> list[Row]:

@@ -168,4 +168,10 @@ def _spent(summary: Row) -> list[str]:
             if hot["estimated"]
             else f"the key spent {spent}"
         )
+    plugs = sum(row["plugs"] for row in summary.get("plugs") or [])
+    errors = sum(sum(row["errors"].values()) for row in summary.get("plugs") or [])
+    if errors:
+        # One plug may fail in several lines: errors to plugs, and no share of them.
+        share = f"{1000 * errors / max(1, plugs):.1f} per 1,000"
+        parts.append(f"{number(errors)} errors -71 or -110 in {number(plugs)} plugs ({share})")
     return [" · ".join(parts)]

@@ -354,6 +354,9 @@ def test_a_whole_run_with_identity_budget_power_log_and_kernel_log(bench, lab):
     assert {row["firmware"] for row in rows} == {"v1.8.3"}
     (campaign,) = (json.loads(line) for line in (bench.run_dir / "operations.jsonl").open())
     assert campaign["plugs"]["plugs"] >= 3
+    (counted,) = json.loads((bench.run_dir / "summary.json").read_text())["plugs"]
+    assert (counted["rig"], counted["plugs"]) == ("mini-1", campaign["plugs"]["plugs"])
+    assert counted["per_thousand"] == {"-71": 0.0, "-110": 0.0}
     log = (bench.run_dir / "logs" / "mini-1.admin.power_up.kernel.log").read_text()
     assert log.count("## kh1:") == 3
     assert "usb 1-1.4.1: USB disconnect" in log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from usb_support import PORT, laboratory, make_rig
 
 from harness.host import Host
 from harness.kernel_log import KernelLog, Tally, belongs
+from harness.report.summary import build_summary
 
 LINES = (
     "usb 1-1.4.1: new full-speed USB device number 9 using xhci_hcd",
@@ -180,3 +182,22 @@ def test_the_commands_are_ones_that_there_are():
             assert option.partition("=")[0] in helped.stdout
     if len(missing) == len(Host.log_commands):
         pytest.skip(f"not here: {', '.join(missing)}")
+
+
+def test_the_summary_counts_to_a_thousand_plugs(tmp_path):
+    """Two campaigns of one rig, and a rig whose plugs nobody counted."""
+    rows = [
+        {"rig": "mini-1", "operation": "a", "plugs": {"plugs": 400, "-71": 1, "-110": 0}},
+        {"rig": "mini-1", "operation": "b", "plugs": {"plugs": 100, "-71": 0, "-110": 2}},
+        {"rig": "twin", "operation": "a", "plugs": None},
+    ]
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "operations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert build_summary(tmp_path)["plugs"] == [
+        {
+            "rig": "mini-1",
+            "plugs": 500,
+            "errors": {"-71": 1, "-110": 2},
+            "per_thousand": {"-71": 2.0, "-110": 4.0},
+        }
+    ]

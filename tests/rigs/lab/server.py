@@ -289,24 +289,31 @@ class Lab:
 
     def _accept(self, selector: selectors.BaseSelector) -> None:
         link, _ = self._server.accept()
-        what = link.recv(64).decode()
-        with self.lock:
+        try:
+            what = link.recv(64).decode()
+            # Under the lock, so that the answer comes before the first event.
+            with self.lock:
+                self._connect(link, what, selector)
+        except OSError:
+            # Whoever called has hung up again.
+            link.close()
+
+    def _connect(self, link: socket.socket, what: str, selector: selectors.BaseSelector) -> None:
+        port = next((port for port in self.ports.values() if what in port.nodes), None)
+        if what.startswith("card ") and (named := self.ports.get(what[5:])) and named.shown:
+            port = named
+        if what in ("relay", "uevents", "kmsg"):
+            link.send(b"ok")
             if what == "relay":
                 selector.register(link, selectors.EVENT_READ)
-            elif what in ("uevents", "kmsg"):
-                (self._listeners if what == "uevents" else self._logs).append(link)
             else:
-                port = next((port for port in self.ports.values() if what in port.nodes), None)
-                if what.startswith("card ") and (named := self.ports.get(what[5:])) and named.shown:
-                    port = named
-                if port is None or port.thing is None:
-                    link.send(str(errno.ENODEV).encode())
-                    link.close()
-                    return
-                link.send(b"ok")
-                port.thing.connected(what, link)
-                return
-        link.send(b"ok")
+                (self._listeners if what == "uevents" else self._logs).append(link)
+        elif port is None or port.thing is None:
+            link.send(str(errno.ENODEV).encode())
+            link.close()
+        else:
+            link.send(b"ok")
+            port.thing.connected(what, link)
 
     def _relay(self, link: socket.socket) -> bool:
         """One command of a power or touch driver; False if it has hung up."""
