@@ -64,7 +64,7 @@ def show(table: dict[str, Any], out: TextIO) -> None:
             out.write("  personalities\n")
             for name, version in key["personalities"].items():
                 out.write(f"    {name:<34} {version}\n")
-    for title in ("suites", "drivers"):
+    for title in ("suites", "drivers", "power", "touch"):
         out.write(f"\n{title}\n")
         for row in table[title]:
             out.write(f"  {row['name']:<36} {row['title']}\n")
