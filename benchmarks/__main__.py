@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 import harness
-from benchmarks import cutter, discovery, startup
+from benchmarks import cutter, discovery, emulator, startup
 from benchmarks import search as search
 from benchmarks.campaigns import Bench, Speed
 from benchmarks.timing import Beside
@@ -27,6 +27,7 @@ def measure(operations: tuple[str, ...], seed: int, repeats: int) -> dict[str, A
     return {
         "cutter": cutter.measure(),
         "discovery": discovery.measure(),
+        "emulator": emulator.measure(),
         "version": harness.__version__,
         "python": platform.python_version(),
         "bench": session.bench.shown,
@@ -68,6 +69,7 @@ def show(table: dict[str, Any]) -> None:
         print(f"    {pair.ratio:>9.2f}     ours / other")
     print("\n" + "\n".join(cutter.table(table["cutter"])))
     print("\n" + "\n".join(discovery.table(table["discovery"])))
+    print("\n" + "\n".join(emulator.table(table["emulator"])))
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -203,7 +204,9 @@ class EmulatorRig(Rig):
 
     def _env(self) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("KEYHARNESS")}
-        return {**ours, **self.options.env}
+        # `keyharness twin` is found although nobody has activated the environment that it is installed in.
+        found = os.pathsep.join(filter(None, [ours.get("PATH"), str(Path(sys.executable).parent)]))
+        return {**ours, "PATH": found, **self.options.env}
 
     def _log(self) -> int:
         """What it prints in this boot; not in the directory with its state."""
