@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 from harness import quarantine
 from harness.custody import port_of
+from harness.errors import KeyharnessError
 from harness.locks import Lock
 from harness.powerlog import PowerLog
 from harness.rig import Rig
@@ -13,9 +14,17 @@ from harness.session import Session
 
 
 def state_of(session: Session, name: str) -> dict[str, Any]:
-    """One rig. Power that a killed process left switched is put back, if nobody else is at the rig."""
-    rig = session.rig(name)
+    """One rig. Power that a killed process left switched is put back, if nobody else is at the rig.
+
+    A rig that cannot be reached is told like the others: one hub that is not plugged in hides no other rig.
+    """
     entry = session.bench.settings(name)
+    row = {"rig": name, "key": entry.key, "driver": entry.driver, "expendable": entry.expendable}
+    row |= {"identity": entry.identity, "holder": None, "quarantine": None, "fault": None}
+    try:
+        rig = session.rig(name)
+    except KeyharnessError as error:
+        return {**row, "evidence_kind": None, "port": None, "health": "not there", "fault": str(error)}
     port = port_of(rig)
     held = quarantine.quarantined(port) if port else None
     holder = Lock(port).holder() if port else None
@@ -27,12 +36,8 @@ def state_of(session: Session, name: str) -> dict[str, Any]:
     else:
         health = "power put back" if restored else "free"
     return {
-        "rig": name,
-        "key": entry.key,
-        "driver": entry.driver,
+        **row,
         "evidence_kind": rig.evidence_kind,
-        "expendable": entry.expendable,
-        "identity": entry.identity,
         "port": port,
         "health": health,
         "holder": {"pid": holder.pid, "since": holder.since, "purpose": holder.purpose} if holder else None,
@@ -62,6 +67,8 @@ def show(bench: str, rows: list[dict[str, Any]], out: TextIO) -> None:
         if row["holder"]:
             who = row["holder"]
             out.write(f"    holder      process {who['pid']} since {who['since']}: {who['purpose']}\n")
+        if row["fault"]:
+            out.write("    " + row["fault"].replace("\n", "\n    ") + "\n")
         if row["quarantine"]:
             why = row["quarantine"]["why"].replace("\n", "\n                ")
             out.write(f"    quarantine  since {row['quarantine']['since']}: {why}\n")

@@ -117,3 +117,16 @@ def test_a_broken_plugin_is_named(cli, source, expected):
     (info / "entry_points.txt").write_text("[keyharness]\nacme = acme_plugin\n")
     cli.env["PYTHONPATH"] = str(site)
     check(cli("list"), [*expected, "acme-key 0.3"])
+
+
+def test_a_rig_that_is_not_there_hides_no_other_rig(cli):
+    (cli.cwd / "lab.toml").write_text(
+        '[[rig]]\nname = "gone"\nkey = "nitrokey3-mini"\ndriver = "usb"\nport = "250-1"\n'
+        'power = { driver = "hub" }\n'
+        '[[rig]]\nname = "twin"\nkey = "nitrokey3-mini"\ndriver = "virtual"\n'
+    )
+    done = cli("rigs", "--bench", "lab.toml")
+    assert done.returncode == 0
+    assert "gone                 not there" in done.stdout
+    assert 'lab.toml: rig "gone" · port' in done.stdout
+    assert "twin                 free" in done.stdout
