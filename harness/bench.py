@@ -158,12 +158,15 @@ class LoadedBench:
     def is_expendable(self, rig: str) -> bool:
         return self._requests[rig].entry.expendable
 
+    def is_actuated(self, name: str) -> bool:
+        """Is it a rig with a board of its own for power or touch?"""
+        return self.plugins.drivers[self._requests[name].entry.driver].actuated
+
     def usb_port(self, name: str) -> str | None:
         """The USB port that a rig's key hangs on, as sysfs names it; None for a rig without one."""
         checked = self._requests[name]
         port = getattr(checked.options, "port", None)
-        driver = self.plugins.drivers[checked.entry.driver]
-        return str(port) if driver.actuated and port is not None else None
+        return str(port) if self.is_actuated(name) and port is not None else None
 
     def wiring(self, name: str) -> str:
         """How a rig is powered and reached, in words that are the same for as long as the bench says the same."""

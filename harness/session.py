@@ -23,7 +23,7 @@ from harness.home import Home, go_home, missing_of, seeded
 from harness.lines import campaign_row, trace_row
 from harness.live import LiveCampaign
 from harness.portlog import PortLog
-from harness.rig import Rig, RigInfo
+from harness.rig import EvidenceKind, Rig, RigInfo
 from harness.rundir import NOT_ASKED, RunDir
 from harness.search import STRATEGIES, Strategy
 from harness.shares import Shares
@@ -191,7 +191,7 @@ class Session:
         Of several workers each has rigs of its own, and touches no other: it tells of them when it gets there.
         """
         infos = [self._about(name) for name in self.rig_names]
-        kinds = {self.rig(name).evidence_kind for name in self.rig_names}
+        kinds = {self._kind(name) for name in self.rig_names}
         return {
             "version": harness.__version__,
             "seed": self.seed,
@@ -213,7 +213,18 @@ class Session:
             "order": [list(pair) for pair in self.pairs],
         }
 
+    def _is_not_ours(self, name: str) -> bool:
+        """Is it a rig whose board another worker may be speaking to at this moment? Then it is not even made."""
+        return self.wanted.workers > 1 and self.bench.is_actuated(name)
+
+    def _kind(self, name: str) -> EvidenceKind:
+        return "hardware" if self._is_not_ours(name) else self.rig(name).evidence_kind
+
     def _about(self, name: str) -> RigInfo:
+        if self._is_not_ours(name):
+            key = self.plugins.keys[self.bench.key_name(name)]
+            may = self.bench.is_expendable(name)
+            return RigInfo(name, key.name, key.title, NOT_ASKED, None, "hardware", may)
         rig = self.rig(name)
         if rig.glass is None and self.wanted.workers > 1:
             return RigInfo(

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tools import with_plugin
 
 from harness.bench import NAME
+from harness.errors import CallerError
 from harness.rig_ids import rig_ids
 from harness.scheduler import rig_of
+from harness.session import Session, Wanted
 
 SUITE = """\
 import os
@@ -130,3 +132,18 @@ def test_no_two_rigs_share_a_node_id(rigs, data):
     more = data.draw(st.lists(st.from_regex("[a-z0-9.-]{1,6}", fullmatch=True), max_size=2))
     for rig in rigs:
         assert rig_of(f"a.py::test[{'-'.join([ids[rig], *more])}]", ids) == rig
+
+
+def test_a_worker_does_not_speak_to_the_boards_of_others(tmp_path):
+    """Of several workers none makes a rig before a test of its own asks for it."""
+    bench = tmp_path / "lab.toml"
+    bench.write_text(
+        '[[rig]]\nname = "mini-1"\nkey = "nitrokey3-mini"\ndriver = "usb"\nport = "99-9"\n'
+        'expendable = true\n[rig.power]\ndriver = "lcus"\nport = "/nonexistent"\n'
+    )
+    head = Session(Wanted(bench, seed=1, workers=2)).head()
+    assert head["evidence_kind"] == ["hardware"]
+    (row,) = head["rigs"]
+    assert (row["name"], row["key"], row["expendable"]) == ("mini-1", "nitrokey3-mini", True)
+    with pytest.raises(CallerError, match="mini-1"):
+        Session(Wanted(bench, seed=1)).head()
