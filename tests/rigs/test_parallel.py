@@ -139,7 +139,7 @@ def test_a_worker_does_not_speak_to_the_boards_of_others(tmp_path):
     bench = tmp_path / "lab.toml"
     bench.write_text(
         '[[rig]]\nname = "mini-1"\nkey = "nitrokey3-mini"\ndriver = "usb"\nport = "99-9"\n'
-        'expendable = true\n[rig.power]\ndriver = "lcus"\nport = "/nonexistent"\n'
+        'expendable = true\n[rig.power]\ndriver = "lcus"\nport = "/dev/nonexistent"\n'
     )
     head = Session(Wanted(bench, seed=1, workers=2)).head()
     assert head["evidence_kind"] == ["hardware"]
