@@ -4,6 +4,10 @@ First by sysfs (`<hub>-port<N>/disable`, Linux 6.0 and later: the kernel sees th
 CLEAR_FEATURE and SET_FEATURE of PORT_POWER; the requests are in hubrequests.py. Both halves of a USB 3 hub are
 switched, or VBUS stays on.
 
+By sysfs the kernel takes the device off the bus before it takes the power (disable_store in drivers/usb/core/port.c),
+which puts some ms and their jitter between a cut's instant and the cut. `way = "both"` asks the hub first, and then
+tells the kernel.
+
 Many hubs say that they switch each port and leave VBUS as it is: only `keyharness calibrate` proves it.
 Source: Linux Documentation/ABI/testing/sysfs-bus-usb; USB 2.0, chapter 11; USB 3.2, chapter 10; how halves are
 paired and what hubs get wrong: mvp/uhubctl at 2985dfc and its issues.
@@ -38,7 +42,7 @@ class HubOptions(SwitchOptions):
     """As sysfs names it: "1-1.4", or "usb1" for a root hub."""
     port: int | None = Field(default=None, ge=1)
     way: Way = "auto"
-    """`sysfs` or `request`: only so; `auto`: sysfs where it is there and permitted."""
+    """`sysfs` or `request`: only so; `auto`: sysfs where it is there and permitted; `both`: the request, then sysfs."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from harness_rigs.power.hubtree import Hub, hub, on_port
 from harness_rigs.power.switch import Channel
 from harness_rigs.power.usbdevice import opened, usb_node
 
-Way = Literal["auto", "sysfs", "request"]
+Way = Literal["auto", "sysfs", "request", "both"]
 SUPERSPEED_OFF_US = 150_000
 """What a USB 3 half needs after it was switched off, before anything else is done (uhubctl)."""
 
@@ -85,7 +85,7 @@ class HubPort(Channel):
             self._switch(half, active)
         if others:
             self._request.clock.wait_us(SUPERSPEED_OFF_US)
-        if first.disable is not None and self._way != "request":
+        if first.disable is not None and self._way in ("auto", "sysfs"):
             try:
                 self._struck = Descriptor(first.disable, os.O_WRONLY)
                 return Write(self._struck.fd, b"1")
@@ -95,6 +95,12 @@ class HubPort(Channel):
         self.node = usb_node(first.hub.device)
         self._struck = Descriptor(self._request.host.root / self.node.lstrip("/"), os.O_RDWR)
         return Ioctl(self._struck.fd, hubrequests.USBDEVFS_CONTROL, hubrequests.power_off_ioctl(first.number))
+
+    def cut(self) -> None:
+        if self._way == "both":
+            # The kernel has noticed nothing yet: its node would stay until the power is back.
+            self._refresh()
+            self._switch(self._halves[0], False)
 
     def struck(self) -> None:
         if self._struck is not None:
@@ -124,6 +130,8 @@ class HubPort(Channel):
                 )
 
     def _switch(self, half: Half, on: bool) -> None:
+        if self._way == "both" and not on:
+            self._request_power(half, on)
         if half.disable is not None and self._way != "request":
             self.node = str(half.disable)
             try:
@@ -131,8 +139,11 @@ class HubPort(Channel):
                     file.write(b"0" if on else b"1")
                 return
             except PermissionError:
-                if self._way == "sysfs":
+                if self._way != "auto":
                     raise
+        self._request_power(half, on)
+
+    def _request_power(self, half: Half, on: bool) -> None:
         self.node = usb_node(half.hub.device)
         with opened(self._request.host, half.hub.device, place_of(self._request)) as usb:
             hubrequests.set_power(usb, half.number, on)

@@ -77,8 +77,7 @@ class Pico(Channel):
     def struck(self) -> None:
         self._drop()
 
-    def confirm(self) -> None:
-        """Read the answer to what the cutter has sent."""
+    def cut(self) -> None:
         if self._struck is not None:
             self._answer(self._struck)
 
@@ -115,21 +114,6 @@ class Pico(Channel):
             )
 
 
-class PicoSwitch(ChannelSwitch):
-    """A Pico rig's port, whose answer to a cut is read after it."""
-
-    def __init__(self, request: ActuatorRequest, channel: Pico, off_time_s: float):
-        super().__init__(request, channel, off_time_s=off_time_s)
-        self._pico = channel
-
-    def struck(self) -> None:
-        try:
-            with self._talking():
-                self._pico.confirm()
-        finally:
-            super().struck()
-
-
 def http_url(url: str) -> str:
     """An address as requests are made from it.
 
@@ -149,7 +133,8 @@ def shown_url(url: str) -> str:
 
 def _make(request: ActuatorRequest) -> PowerSwitch:
     options: PicoOptions = request.options
-    return PicoSwitch(request, Pico(options.url, options.usb, "power"), options.off_time_s)
+    channel = Pico(options.url, options.usb, "power")
+    return ChannelSwitch(request, channel, off_time_s=options.off_time_s)
 
 
 def _channel(options: PicoOptions) -> str:

@@ -81,6 +81,9 @@ class Channel(ABC):
         """`set` as one action of the cutter's process, None if that cannot be; the board is open for it."""
         return None
 
+    def cut(self) -> None:  # noqa: B027 - most boards answer nothing that would have to be read
+        """The cutter has acted: do what belongs after it, before what `strike` opened is closed."""
+
     def struck(self) -> None:  # noqa: B027 - most channels have nothing to put away
         """The cutter has acted, or will not: close what `strike` opened."""
 
@@ -125,12 +128,16 @@ class ChannelSwitch(PowerSwitch):
             return self._channel.strike(self._inverted)
 
     def struck(self) -> None:
-        self._channel.struck()
         self._is_on = False
         self._rest.begin()
         self._switched += 1
-        with self._talking(), self._channel.opened():
-            self._confirm(False)
+        with self._talking():
+            try:
+                self._channel.cut()
+            finally:
+                self._channel.struck()
+            with self._channel.opened():
+                self._confirm(False)
 
     def _switch(self, on: bool) -> None:
         with self._talking():

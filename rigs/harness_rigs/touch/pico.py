@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 from harness.hooks import ActuatorRequest, TouchDriver
 from harness.rig import Touch
 from harness_rigs.power.faults import Part
-from harness_rigs.power.pico import Pico, PicoSwitch, http_url, shown_url
+from harness_rigs.power.pico import Pico, http_url, shown_url
+from harness_rigs.power.switch import ChannelSwitch
 from harness_rigs.touch.finger import Finger, FingerOptions
 
 
@@ -29,7 +30,7 @@ class PicoTouchOptions(FingerOptions):
 def _make(request: ActuatorRequest) -> Touch:
     options: PicoTouchOptions = request.options
     mine = Part(request.rig, options, None, request.host, request.clock, "touch", True)
-    switch = PicoSwitch(mine, Pico(options.url, options.usb, "touch"), 0.0)
+    switch = ChannelSwitch(mine, Pico(options.url, options.usb, "touch"), off_time_s=0.0)
     return Finger(mine, switch, options.press_s)
 
 

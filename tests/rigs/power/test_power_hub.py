@@ -136,8 +136,11 @@ class TestByRequest:
         assert not hub.power[1]
         assert disable(host, "1-2.1").read_text().strip() == "0"
 
-    def test_the_cutter_cuts_by_one_ioctl(self, host, clock, hub, tmp_path, monkeypatch):
-        switch = power("hub", host, clock, on_port="1-1.4.2")
+    @pytest.mark.parametrize("way", ["request", "both"])
+    def test_the_cutter_cuts_by_one_ioctl(self, host, clock, tmp_path, monkeypatch, way):
+        hub = plug_hub(host, "1-1.4", 7, sysfs=way == "both")
+        host.plug("1-1.4.2", Key())
+        switch = power("hub", host, clock, on_port="1-1.4.2", way=way)
         number = int((host.tree.folder("1-1.4") / "devnum").read_text())
         node = host.dev / f"bus/usb/001/{number:03}"
         node.parent.mkdir(parents=True)
@@ -165,6 +168,19 @@ class TestByRequest:
         assert hub.heard[-1] == off(2)
         switch.struck()
         assert not switch.is_on
+        if way == "both":
+            assert disable(host, "1-1.4.2").read_text().strip() == "1", "the kernel is told afterwards"
+
+    def test_the_hub_is_asked_first_and_the_kernel_told_after(self, host, clock):
+        hub = plug_hub(host, "1-2", 4)
+        switch = power("hub", host, clock, hub="1-2", port=1, way="both")
+        switch.off()
+        assert not hub.power[1]
+        assert disable(host, "1-2.1").read_text().strip() == "1"
+        hub.heard.clear()
+        switch.on()
+        assert disable(host, "1-2.1").read_text().strip() == "0", "which gives the power, too"
+        assert on(1) not in hub.heard
 
     def test_a_hub_without_a_node_for_the_cutter(self, host, clock, hub):
         with pytest.raises(RigError) as caught:
