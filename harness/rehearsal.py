@@ -75,7 +75,7 @@ class Rehearsal:
 
     def row(self) -> dict[str, Any]:
         """As JSON: a campaign that is taken up again goes on with what was measured."""
-        return asdict(self)
+        return {**asdict(self), "markers": [list(marker) for marker in self.markers]}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Rehearsal:

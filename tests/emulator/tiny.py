@@ -3,13 +3,14 @@
     python tiny.py --state DIR --udp LISTEN:ANSWER | --tcp PORT [--fault NAME] [--note FILE]
 
 CTAP 2.0 without PIN; discoverable credentials unless --no-rk. Each state file is replaced as a whole.
-Nothing of the harness is imported. Faults:
+Nothing is imported that takes long: a campaign starts it hundreds of times. Faults:
 
     exit, crash, hang      in a registration for the relying party of the operation under test
     later-crash            the same, from the 6th such registration on (counted in --note)
     exit-when-dirty        at a start after a registration that was cut: it never comes back
     hang-when-dirty        it starts then, and answers nothing but INIT
     forget-when-dirty      it starts then with a new master key: credentials are gone
+    forget-at-the-second   the same, but only at every second such start
     unlucky-counter        the counter lives in RAM
     volatile               everything is forgotten at every start
     lazy                   a discoverable credential is written a second after it was acknowledged
@@ -24,7 +25,6 @@ Nothing of the harness is imported. Faults:
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -33,16 +33,12 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from fido2 import cbor
+import minicbor as cbor
+import p256
 
 NEW_RP = "new.keyharness.example"
 AAGUID = bytes.fromhex("00112233445566778899aabbccddeeff")
-ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 NO_CREDENTIALS, UNSUPPORTED, NOT_ALLOWED = 0x2E, 0x01, 0x30
 
 
@@ -53,24 +49,29 @@ class Refused(Exception):
 class Flash:
     """Two files, each replaced as a whole."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: str):
         self.folder = folder
 
     def read(self, name: str) -> dict | None:
-        path = self.folder / name
-        return json.loads(path.read_text()) if path.exists() else None
+        try:
+            with open(f"{self.folder}/{name}") as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return None
 
     def write(self, name: str, value: dict) -> None:
         # There whole or not at all.
-        (self.folder / f".{name}").write_text(json.dumps(value))
-        (self.folder / f".{name}").replace(self.folder / name)
+        with open(f"{self.folder}/.{name}", "w") as file:
+            json.dump(value, file)
+        os.replace(f"{self.folder}/.{name}", f"{self.folder}/{name}")
 
     def remove(self, name: str) -> None:
-        (self.folder / name).unlink(missing_ok=True)
+        if os.path.exists(f"{self.folder}/{name}"):
+            os.remove(f"{self.folder}/{name}")
 
 
 class Tiny:
-    def __init__(self, flash: Flash, fault: str, note: Path | None):
+    def __init__(self, flash: Flash, fault: str, note: str | None):
         self.flash, self.fault, self.note = flash, fault, note
         if fault == "volatile":
             for name in ("master", "counter", "dirty", "rk"):
@@ -83,10 +84,17 @@ class Tiny:
         self.mute = fault == "hang-when-dirty" and dirty
         if fault == "forget-when-dirty" and dirty:
             flash.remove("master")
+        if fault == "forget-at-the-second" and dirty:
+            if flash.read("scar") is None:
+                flash.write("scar", {})
+            else:
+                flash.remove("scar")
+                flash.remove("master")
         if flash.read("master") is None:
             flash.write("master", {"key": os.urandom(32).hex()})
         self.pending: list[tuple[str, dict]] = []
-        self.later: list[tuple[float, Callable[[], None]]] = []
+        self.later: list = []
+        """(when, what is to be done then)"""
         self.request = b""
         self.rk = True
         self.counter = (flash.read("counter") or {"n": 0})["n"]
@@ -102,9 +110,9 @@ class Tiny:
             self.flash.write("counter", {"n": self.counter})
         return self.counter
 
-    def key(self, rp: str, ident: bytes) -> ec.EllipticCurvePrivateKey:
+    def key(self, rp: str, ident: bytes) -> int:
         seed = hashlib.sha256(self.master + rp.encode() + ident[:16]).digest()
-        return ec.derive_private_key(int.from_bytes(seed, "big") % (ORDER - 1) + 1, ec.SECP256R1())
+        return int.from_bytes(seed, "big") % (p256.N - 1) + 1
 
     def tag(self, rp: str, ident: bytes) -> bytes:
         return hashlib.sha256(b"tag" + self.master + rp.encode() + ident[:16]).digest()[:16]
@@ -140,8 +148,8 @@ class Tiny:
         time.sleep(0.06)
         ident = os.urandom(16)
         ident += self.tag(rp, ident)
-        public = self.key(rp, ident).public_key().public_numbers()
-        cose = {1: 2, 3: -7, -1: 1, -2: public.x.to_bytes(32, "big"), -3: public.y.to_bytes(32, "big")}
+        x, y = p256.times(self.key(rp, ident))
+        cose = {1: 2, 3: -7, -1: 1, -2: x.to_bytes(32, "big"), -3: y.to_bytes(32, "big")}
         data = self.data(rp, 0x41, self.count())
         data += AAGUID + struct.pack(">H", len(ident)) + ident + cbor.encode(cose)
         if body.get(7, {}).get("rk"):
@@ -166,9 +174,9 @@ class Tiny:
     def misbehave(self) -> None:
         fault = self.fault
         if fault == "later-crash":
-            with self.note.open("a") as file:
+            with open(self.note, "a") as file:
                 file.write("x")
-            fault = "crash" if self.note.stat().st_size > 5 else ""
+            fault = "crash" if os.stat(self.note).st_size > 5 else ""
         time.sleep(0.02)
         if fault == "exit":
             os._exit(7)
@@ -203,7 +211,7 @@ class Tiny:
         rp, one = self.pending.pop(0)
         ident = bytes.fromhex(one["id"])
         data = self.data(rp, 1, self.count())
-        signature = self.key(rp, ident).sign(data + self.request, ec.ECDSA(hashes.SHA256()))
+        signature = p256.sign(self.key(rp, ident), data + self.request)
         answer = {1: {"type": "public-key", "id": ident}, 2: data, 3: signature}
         if "user" in one:
             answer[4] = {"id": bytes.fromhex(one["user"])}
@@ -286,23 +294,20 @@ def serve_tcp(hid: Hid, port: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--udp")
-    parser.add_argument("--tcp", type=int)
-    parser.add_argument("--fault", default="")
-    parser.add_argument("--note", type=Path)
-    parser.add_argument("--no-rk", action="store_true")
-    chosen = parser.parse_args()
-    if chosen.fault == "never-ready":
+    words, rk = sys.argv[1:], "--no-rk" not in sys.argv
+    if not rk:
+        words.remove("--no-rk")
+    chosen = dict(zip(words[::2], words[1::2]))
+    fault, note = chosen.get("--fault", ""), chosen.get("--note")
+    if fault == "never-ready":
         select.select([], [], [])
-    folder = chosen.note if chosen.fault == "elsewhere" else chosen.state
-    hid = Hid(Tiny(Flash(folder), chosen.fault, chosen.note))
-    hid.tiny.rk = not chosen.no_rk
-    if chosen.udp:
-        serve_udp(hid, *map(int, chosen.udp.split(":")))
+    folder = note if fault == "elsewhere" else chosen["--state"]
+    hid = Hid(Tiny(Flash(folder), fault, note))
+    hid.tiny.rk = rk
+    if "--udp" in chosen:
+        serve_udp(hid, *map(int, chosen["--udp"].split(":")))
     else:
-        serve_tcp(hid, chosen.tcp)
+        serve_tcp(hid, int(chosen["--tcp"]))
 
 
 if __name__ == "__main__":
