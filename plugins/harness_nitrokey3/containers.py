@@ -16,8 +16,9 @@ from nitrokey.trussed._bootloader.nrf52 import Image as SdkImage
 from nitrokey.trussed._bootloader.nrf52 import SignatureKey
 
 from harness.errors import CallerError
-from harness_nitrokey3 import images, signing
+from harness_nitrokey3 import images, lpc55, signing
 from harness_nitrokey3.images import Image, Recipe
+from harness_nitrokey3.lpc55 import Sb2
 from harness_nitrokey3.twin import dfu_image
 
 DEVICE = "Nitrokey 3"
@@ -54,6 +55,7 @@ class About:
     number: int | None
     size: int
     hardware: int | None
+    lpc55: Sb2 | None = None
 
 
 def test_key(seed: bytes) -> SignatureKey:
@@ -77,9 +79,13 @@ def pack(
     variant: str = "nrf52",
     device: str = DEVICE,
     sums: str = "right",
+    sdk: str = "",
+    bare: bytes = b"",
 ) -> Container:
     """Put an image into a container.
 
+    :param sdk: the oldest version of the client that may install it, if one is named.
+    :param bare: what stands where the image should, byte for byte.
     :param sums: "right", "wrong" (of another image) or "missing" (of the image).
     """
     name = NRF52.format(version=version)
@@ -92,7 +98,10 @@ def pack(
             f"{stem}.bin": image.bin,
         }
     )
-    manifest = json.dumps({"device": device, "version": version, "images": {variant: name}}).encode()
+    if bare:
+        inside = bare
+    named = {"device": device, "version": version, "images": {variant: name}} | ({"sdk": sdk} if sdk else {})
+    manifest = json.dumps(named).encode()
     lines = {"manifest.json": manifest, name: inside if sums != "wrong" else inside + b"\0"}
     if sums == "missing":
         del lines[name]
@@ -161,8 +170,12 @@ def about(path: Path, seed: bytes) -> About:
         raise CallerError(str(path), found=error.strerror, expected="an update container") from None
     known = parse(data, str(path))
     variants = tuple(sorted(variant.value for variant in known.images))
+    sb2 = lpc55.read(known.images[Variant.LPC55], str(path)) if Variant.LPC55 in known.images else None
     if Variant.NRF52 not in known.images:
-        return About(str(known.version), variants, "not looked at (LPC55 only)", False, None, len(data), None)
+        assert sb2 is not None
+        return About(
+            str(known.version), variants, sb2.signed_by, sb2.official, None, len(data), None, lpc55=sb2
+        )
     # The SDK takes every packet for a signed one, so who signed is looked at here.
     image = _sdk_image(known.images[Variant.NRF52], (), str(path))
     init, packet = image.init_packet.init_command, image.init_packet.packet
@@ -182,7 +195,14 @@ def about(path: Path, seed: bytes) -> About:
         signer = key.name if key else "an unknown key"
     official = key is not None and key.is_official and key.name != signing.NAME
     return About(
-        str(known.version), variants, signer, official, init.fw_version, init.app_size, init.hw_version
+        str(known.version),
+        variants,
+        signer,
+        official,
+        init.fw_version,
+        init.app_size,
+        init.hw_version,
+        lpc55=sb2,
     )
 
 

@@ -9,6 +9,7 @@ from harness.seeds import child
 from harness_nitrokey3 import containers
 from harness_nitrokey3.containers import About
 from harness_nitrokey3.images import core
+from harness_nitrokey3.lpc55 import Sb2
 from harness_nitrokey3.twin.bootloader import HARDWARE_VERSION
 from harness_nitrokey3.twin.dfu_image import text_of
 
@@ -32,7 +33,24 @@ def describe(path: Path, seed: int) -> FirmwareFile:
             ("nrf52 image", f"{known.size} bytes, number {known.number} ({text_of(known.number)})"),
             ("may replace", _replaces(known)),
         ]
+    if known.lpc55 is not None:
+        rows += _lpc55(known.lpc55, core(known.version.removeprefix("v")))
     return FirmwareFile(path, known.version, known.size, rows)
+
+
+def _lpc55(image: Sb2, version: str) -> list[tuple[str, str]]:
+    """The rows of an image for the LPC55: what its ROM would do with it, one by one."""
+    number = "no number" if image.number is None else f"number {image.number} ({text_of(image.number)})"
+    kind = "an official key of the vendor" if image.official else "not an official key"
+    faults = list(image.faults)
+    if image.number is not None and text_of(image.number) != version:
+        faults.append(f"the container says v{version} and the image checks {text_of(image.number)}")
+    return [
+        ("lpc55 image", f"{image.size} bytes, {number}"),
+        ("lpc55 signer", f"{image.signed_by} ({kind})"),
+        ("lpc55 order", "; ".join(image.steps)),
+        ("lpc55 rules", "; ".join(faults) or "every version is checked before anything is erased"),
+    ]
 
 
 def _signer(known: About) -> str:

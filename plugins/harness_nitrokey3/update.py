@@ -41,6 +41,10 @@ class Refusal(KeyFault):
         self.by = by
 
 
+class SlowBoot(KeyFault):
+    """The updater gave up waiting for the first boot, and the key came back after that."""
+
+
 class _HostRefuses(Exception):
     """Raised through the updater where it asks its user."""
 
@@ -169,7 +173,7 @@ class Handler(DeviceHandler):
             raise KeyFault("the key did not come back from its bootloader", found=self._rig.face)
         self.polls = math.ceil((self._rig.clock.now_us - began_us) / POLL_US)
         if self.polls > retries:
-            raise KeyFault("the first boot took too long", found=self.polls, expected=f"{retries} tries")
+            raise SlowBoot("the first boot took too long", found=self.polls, expected=f"{retries} tries")
         device = open_nk3(self._rig)
         uuid = device.uuid()
         self._same(None if uuid is None else uuid.value)

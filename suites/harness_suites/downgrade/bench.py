@@ -44,16 +44,16 @@ class Prepared:
     states: dict[str, BoardState]
 
 
-_PREPARED: dict[tuple[str, int, str, str], Prepared] = {}
+_PREPARED: dict[tuple[str, int, str, str, float], Prepared] = {}
 
 
-def prepared(rig: Rig, version: str) -> Prepared:
-    """A key as the one on `rig`, with another version; made once a process."""
+def prepared(rig: Rig, version: str, fill: float = 0.0) -> Prepared:
+    """A key as the one on `rig`, with another version, filled up so far; made once a process."""
     if not isinstance(rig, TwinRig):
         pytest.skip(f"a real key cannot be set back to v{version}: on this rig the suite has nothing to ask")
-    at = (rig.name, rig.seed, rig.fingerprint(), version)
+    at = (rig.name, rig.seed, rig.fingerprint(), version, fill)
     if at not in _PREPARED:
-        twin = TwinRig(rig.name, rig.key, replace(rig.options, version=version), rig.seed, True)
+        twin = TwinRig(rig.name, rig.key, replace(rig.options, version=version, fill=fill), rig.seed, True)
         home = go_home(twin)
         assert home.state is not None
         twin.glass.restore(home.state)
@@ -76,9 +76,9 @@ def after(version: str) -> str:
     return text_of(number_of(version) + 1)
 
 
-def in_state(rig: Rig, version: str, state: str) -> Prepared:
+def in_state(rig: Rig, version: str, state: str, fill: float = 0.0) -> Prepared:
     """A key with `version`, brought into a state of `table.STATES`; it is on."""
-    key = prepared(rig, version)
+    key = prepared(rig, version, fill)
     if state not in key.states:
         key.states[state] = _make(rig, key, version, state)
     key.rig.glass.restore(key.states[state])
@@ -100,7 +100,7 @@ def _make(rig: Rig, key: Prepared, version: str, state: str) -> BoardState:
         return found
     assert state == "never-booted"
     # From one version lower, up to the last flash operation before the first boot of this one.
-    earlier = prepared(rig, door.older(core(version)))
+    earlier = prepared(rig, door.older(core(version)), key.rig.fill)
     trace = _update(earlier, earlier.states["application"], version)
     ((_, found),) = images(trace, [cut_at(trace, f"op{trace.boots[-1]}.after", 0)])
     return found

@@ -194,6 +194,8 @@ def _short_zip(seed: bytes) -> Container:
     return Container(whole.version, whole.data[: len(whole.data) // 2], whole.image)
 
 
+SB2_HEAD = bytes(16) + b"\0" * 4 + b"STMP" + bytes((2, 1)) + bytes(70)
+"""Begins as an SB 2.1 file does: nonce, reserved word, signature, version."""
 SIGNATURE = "the signature does not fit"
 HASH = "the hash in the signed init packet does not fit the binary"
 
@@ -233,6 +235,12 @@ DAMAGES: tuple[Damage, ...] = (
     Damage("softdevice-wanted", _made(Recipe(WANTED, softdevice=0x100)), UNCHANGED, "needs a SoftDevice"),
     Damage("too-large", _made(Recipe(WANTED, pages=0xD8, short_by=0)), UNCHANGED, "leaves its region"),
     Damage("image-of-the-lpc55", _packed(variant="lpc55"), NEVER_STARTS, "no image for this variant"),
+    Damage(
+        "image-of-the-lpc55-called-nrf52",
+        lambda seed: containers.pack(_good(seed), f"v{WANTED}", bare=SB2_HEAD),
+        NEVER_STARTS,
+        "the image is not one of this variant",
+    ),
     Damage("container-of-the-passkey", _packed(device="Nitrokey Passkey"), NEVER_STARTS, "another device"),
     Damage("wrong-sum", _packed(sums="wrong"), NEVER_STARTS, "sha256sums has another sum"),
     Damage("missing-sum", _packed(sums="missing"), NEVER_STARTS, "sha256sums does not name the image"),
@@ -241,6 +249,7 @@ DAMAGES: tuple[Damage, ...] = (
 GOOD_IMAGE = {
     "manifest-of-another-version",
     "image-of-the-lpc55",
+    "image-of-the-lpc55-called-nrf52",
     "container-of-the-passkey",
     "wrong-sum",
     "missing-sum",

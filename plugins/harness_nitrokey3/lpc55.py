@@ -1,0 +1,114 @@
+"""Images for the LPC55 (Nitrokey 3A NFC and 3C NFC): told apart and read, not run.
+
+An image is an SB 2.1 file: a list of commands, encrypted under a key that is no secret and signed, which the chip's
+ROM carries out one by one. So the order of the commands is what protects a key: a version that is checked after an
+erase would be checked when the old firmware is gone (facts/keys.md 1.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.errors import CallerError
+
+FLASH_SIZE = 0x93000
+"""What an image may erase: the firmware's part of the flash and the page behind it (facts/keys.md 1.1)."""
+
+
+@dataclass(frozen=True)
+class Sb2:
+    """What an SB 2.1 file is.
+
+    :ivar version: of the header. :ivar number: what the chip compares; None if nothing is compared.
+    :ivar steps: its commands in order, in words. :ivar size: of what is loaded, in bytes.
+    :ivar faults: what of it would let an older version in or cost the firmware for nothing.
+    """
+
+    version: str
+    signed_by: str
+    official: bool
+    number: int | None
+    steps: tuple[str, ...]
+    size: int
+    faults: tuple[str, ...]
+
+
+def read(data: bytes, where: str) -> Sb2:
+    """An SB 2.1 file as the vendor's SDK reads it.
+
+    :raises CallerError: it is none.
+    """
+    from nitrokey.trussed._bootloader.lpc55 import KEK, RKTH
+    from nitrokey.trussed._bootloader.lpc55_upload.sbfile.sb2.images import BootImageV21
+
+    try:
+        image = BootImageV21.parse(data, kek=KEK)
+    except Exception as error:
+        # The SDK's parsers raise whatever they meet: struct, index, assertion and errors of their own.
+        raise CallerError(
+            f"{where}: the image for the LPC55",
+            found=f"{type(error).__name__}: {error}",
+            expected="an SB 2.1 file",
+        ) from None
+    commands = [command for section in image.boot_sections for command in section]
+    rkth = image.cert_block.rkth if image.cert_block else None
+    official = rkth == RKTH
+    signer = "Nitrokey" if official else "an unknown key" if rkth else "nobody"
+    told = image.header.product_version
+    checked = _checked(commands)
+    return Sb2(
+        f"{told.major}.{told.minor}.{told.service}",
+        signer,
+        official,
+        min((number for _, number in checked), default=None),
+        tuple(_step(command) for command in commands),
+        sum(len(command.data) for command in commands if _is(command, "CmdLoad")),
+        tuple(_faults(commands)),
+    )
+
+
+def _is(command: object, name: str) -> bool:
+    return type(command).__name__ == name
+
+
+def _checked(commands: list[object]) -> list[tuple[str, int]]:
+    """The version checks, as (which, number)."""
+    found = []
+    for command in commands:
+        if _is(command, "CmdVersionCheck"):
+            kind = str(command.type.name)
+            found.append(("non-secure" if "NON" in kind else "secure", int(command.version)))
+    return found
+
+
+def _step(command: object) -> str:
+    if _is(command, "CmdVersionCheck"):
+        ((which, number),) = _checked([command])
+        return f"check {which} version {number}"
+    address = getattr(command, "address", None)
+    if _is(command, "CmdErase"):
+        return f"erase {address:#x}..{address + command.length:#x}"
+    if _is(command, "CmdLoad"):
+        return f"load {len(command.data)} bytes at {address:#x}"
+    return type(command).__name__.removeprefix("Cmd").lower()
+
+
+def _faults(commands: list[object]) -> Iterator[str]:
+    """What must hold of the order and of what is checked (invariant U3)."""
+    names = [type(command).__name__ for command in commands]
+    firsts = [number for number, name in enumerate(names) if name in ("CmdErase", "CmdLoad", "CmdProg")]
+    checks = [number for number, name in enumerate(names) if name == "CmdVersionCheck"]
+    if firsts and any(number > firsts[0] for number in checks):
+        yield "a version is checked after the flash was changed"
+    checked = _checked(commands)
+    for which in ("secure", "non-secure"):
+        if which not in [name for name, _ in checked]:
+            yield f"the {which} version is not checked"
+    if len({number for _, number in checked}) > 1:
+        yield "the two versions that are checked differ"
+    for command in commands:
+        if _is(command, "CmdErase"):
+            end = int(command.address) + int(command.length)
+            if end > FLASH_SIZE:
+                yield f"it erases up to {end:#x}, beyond the firmware"
