@@ -129,6 +129,7 @@ class UsbRig(Rig):
 
     :ivar actuator: the bench's power switch, bare.
     :ivar device: what was on the port when it was last looked at and found usable.
+    :ivar broken: the device with which a connection broke off: it is leaving, even if it is still to be seen.
     :ivar left_us: when the connection in use was found broken, None while none is.
     """
 
@@ -153,6 +154,7 @@ class UsbRig(Rig):
         self.boots = 0
         self.device: UsbDevice | None = None
         self.left_us: int | None = None
+        self.broken: UsbDevice | None = None
         self._stale: tuple[int, int] | None = None
         self._went_us: int | None = None
         self.came_us = None
@@ -314,7 +316,7 @@ class UsbRig(Rig):
     def _usable(self) -> UsbDevice | None:
         """The device on the port, once there is a node through which its face is reached."""
         device = device_at(self.host, self.port)
-        if device is None or device.token == self._stale:
+        if device is None or device.token == self._stale or self._is_leaving(device):
             return None
         if self._face_of(device) is None and not self._is_named_key:
             # Another device does not become the key by waiting.
@@ -322,6 +324,13 @@ class UsbRig(Rig):
         if self._face_of(device) is None or not device.complete:
             return None
         return device if all(map(self.host.may_open, _nodes(device))) else None
+
+    def _is_leaving(self, device: UsbDevice) -> bool:
+        """Is it what a connection has just broken off with? A key that reboots is seen for a moment longer."""
+        return self.broken is not None and (device.token, device.hidraw) == (
+            self.broken.token,
+            self.broken.hidraw,
+        )
 
     def _why_not_up(self) -> KeyharnessError:
         device = device_at(self.host, self.port)

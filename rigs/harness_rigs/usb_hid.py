@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness_rigs.usb import UsbRig
 
 REPORT_BYTES = 64
-_GONE = {errno.EIO, errno.EPIPE, errno.ECONNRESET, errno.ENXIO, errno.ESHUTDOWN, errno.EBADF}
+_GONE = {errno.ENODEV, errno.EIO, errno.EPIPE, errno.ECONNRESET, errno.ENXIO, errno.ESHUTDOWN, errno.EBADF}
 
 
 class Hidraw(CtapHidConnection):
@@ -29,6 +29,7 @@ class Hidraw(CtapHidConnection):
 
     def __init__(self, rig: UsbRig, fd: int):
         self._rig, self.fd = rig, fd
+        self._device = rig.device
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
 
@@ -78,6 +79,7 @@ class Hidraw(CtapHidConnection):
     def _lost(self, error: OSError) -> OSError:
         self._rig.note_lost()
         if error.errno in _GONE:
+            self._rig.broken = self._device
             return OSError(errno.ENODEV, "the key is gone from the bus")
         return OSError(error.errno, f"the key does not answer on the bus: {error.strerror}")
 

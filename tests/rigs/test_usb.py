@@ -15,6 +15,7 @@ from usb_support import PORT, laboratory, make_rig
 from harness.errors import CallerError, RigError
 from harness.home import go_home
 from harness.live import LiveCampaign
+from harness.nodes import device_at
 from harness.rig import KeyGone
 from harness_nitrokey3.door import enter_bootloader
 
@@ -96,6 +97,20 @@ def test_a_stale_node_is_not_taken_for_the_next_boots(lab, usb):
     rig.wait_until_up()
     assert rig.device.token != token
     assert rig.transports.ctaphid().ping(b"x") == b"x"
+
+
+def test_a_key_that_reboots_is_waited_for_though_it_is_still_to_be_seen(lab, usb):
+    """The connection breaks before the kernel has taken the device out of its tree."""
+    usb.wait_until_up()
+    device, before = usb.transports.ctaphid(), usb.device.token
+    port = lab.port(PORT)
+    port.lingers_s = 0.3
+    with pytest.raises(OSError):
+        device.call(0x53)
+    assert device_at(lab.host, PORT).token == before, "still to be seen"
+    usb.wait_until_up()
+    assert usb.device.token != before
+    assert usb.transports.ctaphid().ping(b"back") == b"back"
 
 
 def test_a_switch_that_lies_is_named(lab, usb):

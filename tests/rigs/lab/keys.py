@@ -222,10 +222,16 @@ class TwinKey(Thing):
     def _rebooted(self) -> None:
         self._shown_boot = self.board.boots
         self._sent = 0
+        if self.port.lingers_s:
+            self._hang_up()
+            time.sleep(self.port.lingers_s)
         self._leave()
 
     def _leave(self) -> None:
         self.port.vanish()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         for client in (*self._clients, *self._cards):
             client.close()
         self._clients.clear()

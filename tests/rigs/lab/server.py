@@ -30,6 +30,7 @@ class LabPort:
     :ivar powered: whether its power is on.
     :ivar lies: its switch says that it switches, and does not.
     :ivar stale: what was on it stays in the tree until the power returns, as after a raw request to the hub.
+    :ivar lingers_s: what reboots there is still in the tree for so long after its connections have broken.
     :ivar offs: how often it was switched off.
     """
 
@@ -37,6 +38,7 @@ class LabPort:
         self.lab, self.name = lab, name
         self.powered = True
         self.lies = self.stale = False
+        self.lingers_s = 0.0
         self.offs = 0
         self.thing: Thing | None = None
         self.shown: Shown | None = None
