@@ -11,10 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
-from harness.allowance import USUAL
 from harness.calibration import complaint
-from harness.campaign import Campaign
 from harness.errors import CallerError, one_of
+from harness.forecast import show_plan
 from harness.hooks import Suite
 from harness.rundir import new_run_name
 from harness.session import Session, Wanted
@@ -126,50 +125,7 @@ class Launch:
 
     def show_plan(self, out: TextIO) -> None:
         """What would be written, and what it would cost, without doing it."""
-        session = self.session
-        out.write(f"bench {session.bench.shown} · seed {session.seed}\n")
-        out.write(f"suites {', '.join(suite.name for suite in self.suites)}\n")
-        if not any(suite.name == "endurance" for suite in self.suites):
-            out.write("no campaigns in these suites\n")
-            return
-        total_cuts = total_touches = 0
-        for rig_name in session.rig_names:
-            rig = session.rig(rig_name)
-            info = rig.info()
-            out.write(f"\n  {rig_name}   {info.title} · {info.transport}, personality {info.personality}\n")
-            if not rig.expendable:
-                out.write("    not called expendable: nothing will be written to it, nothing will be cut\n")
-                continue
-            out.write(f"    {'operation':<34} {'cuts':>6} {'touches':>8} {'erases, hottest page':>21}\n")
-            for name in [operation for at, operation in session.pairs if at == rig_name]:
-                # Asking a real key means laying down its home first, and a plan touches nothing.
-                real = rig.evidence_kind == "hardware"
-                if not real and (missing := session.missing(rig_name, name)):
-                    out.write(f"    {name:<34} not offered: {missing}\n")
-                    continue
-                cuts, touches, erases = self._cost(rig_name, name)
-                total_cuts, total_touches = total_cuts + cuts, total_touches + touches
-                out.write(f"    {name:<34} {cuts:>6} {touches:>8} {erases:>21}\n")
-        seconds = total_cuts / 3000 * 60 / session.processes()
-        out.write(
-            f"\n  {total_cuts} cuts, about {max(0.1, seconds / 60):.1f} minutes on {session.processes()} "
-        )
-        out.write(f"processes; {total_touches} touches, all simulated\n")
-        out.write(f"  a run writes below {self._reports}/ and into the ledger, and nowhere else\n")
-
-    def _cost(self, rig_name: str, name: str) -> tuple[int, int, int]:
-        session = self.session
-        rig = session.rig(rig_name)
-        operation = rig.key.operations[name]
-        if rig.glass is None:
-            planned = session.shares(rig_name).first_cuts
-            planned = USUAL.cuts if planned is None else planned
-            return planned, operation.cost.touches * planned, operation.cost.erases * planned
-        campaign = Campaign(rig, operation, session.home(rig_name), cuts=session.shares(rig_name).first_cuts)
-        campaign.prepare()
-        cuts = len(campaign.plan()[0])
-        wear = campaign.estimated_wear(cuts)
-        return cuts, operation.cost.touches * cuts, max((row["used"] for row in wear), default=0)
+        show_plan(self.session, [suite.name for suite in self.suites], self._reports, out)
 
 
 def find_run(name: str | None, reports: Path) -> Path:

@@ -74,6 +74,13 @@ class Shares:
         """An operation's equal share."""
         return Allowance(self.first_cuts, self._until_us(operation), self.goal, self.clock)
 
+    def expected(self, operation: str) -> Allowance:
+        """What an operation may be reckoned to get all in all: what is new cannot be known beforehand."""
+        count = len(self.operations)
+        cuts = ceil(self.cuts / count) if self.cuts is not None else None
+        until_us = self.clock.now_us + self.us // count if self.us is not None else None
+        return Allowance(cuts, until_us, self.goal, self.clock)
+
     @property
     def first_cuts(self) -> int | None:
         """So many cuts each operation gets at first; None if that is not what is limited."""
