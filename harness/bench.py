@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -121,9 +121,12 @@ class LoadedBench:
             for kind in ("power", "touch"):
                 actuators[kind] = self._actuator(kind, settings.pop(kind, None), f"{where} · {kind}")
         try:
-            return _Checked(entry, driver.options.model_validate(settings), **actuators)
+            options = driver.options.model_validate(settings)
         except ValidationError as error:
             raise _explain(error, where, driver.options) from None
+        port = getattr(options, "port", None)
+        placed = {kind: replace(one, port=port) for kind, one in actuators.items() if one is not None}
+        return _Checked(entry, options, **placed)
 
     def _actuator(self, kind: Literal["power", "touch"], table: Any, where: str) -> Actuator | None:
         if table is None:

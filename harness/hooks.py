@@ -29,14 +29,18 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 @dataclass(frozen=True)
 class Actuator:
-    """A power or touch driver with the settings that a bench has for it."""
+    """A power or touch driver with the settings that a bench has for it.
+
+    :ivar port: the USB port of the rig that it belongs to, if it has one.
+    """
 
     driver: PowerDriver | TouchDriver
     options: Any
+    port: str | None = None
 
     @property
     def channel(self) -> str:
-        return self.driver.channel(self.options)
+        return self.driver.channel(self.options).replace("{port}", self.port or "unknown")
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class PowerDriver:
     :param options: pydantic model of `[rig.power]`, less `driver`.
     :param make: raises CallerError for settings that do not fit, RigError for a board that does not answer.
     :param channel: what no second rig may use, in words that are the same for the same channel
-        ("lcus /dev/ttyUSB0 channel 1").
+        ("lcus /dev/ttyUSB0 channel 1"); `{port}` in them stands for the rig's own USB port.
     """
 
     name: str

@@ -64,7 +64,7 @@ class HandSwitch(PowerSwitch):
 
 def _channel(options: HandOptions) -> str:
     # A person has one rig after the other in hand.
-    return f"a hand for {id(options):x}"
+    return "a hand at {port}"
 
 
 HAND = PowerDriver("hand", "a person who plugs, prompted", HandOptions, HandSwitch, _channel)

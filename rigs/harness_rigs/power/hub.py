@@ -188,10 +188,12 @@ def _ask(asked: _Asked, one: Hub, what: Any) -> Any:
 
 
 def _channel(options: HubOptions) -> str:
-    if options.hub is None or options.port is None:
-        # Follows from the rig's own port, which no other rig has either.
-        return f"hub of the rig's own port, {id(options):x}"
-    return f"hub {options.hub} port {options.port}"
+    if options.port is None:
+        return "hub port {port}"
+    if options.hub is None:
+        return f"hub port {options.port} beside {{port}}"
+    bus = options.hub.removeprefix("usb")
+    return f"hub port {bus}{'-' if bus != options.hub else '.'}{options.port}"
 
 
 HUB = PowerDriver("hub", "a USB hub that switches each port", HubOptions, _make, _channel)

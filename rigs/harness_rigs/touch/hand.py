@@ -49,7 +49,7 @@ def _make(request: ActuatorRequest) -> Touch:
 
 def _channel(options: HandTouchOptions) -> str:
     # A person touches one key after the other.
-    return f"a finger for {id(options):x}"
+    return "a finger at {port}"
 
 
 HAND = TouchDriver("hand", "a person who touches, prompted", HandTouchOptions, _make, _channel)

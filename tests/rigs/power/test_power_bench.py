@@ -59,6 +59,11 @@ REFUSED = {
         ),
         ['rig "mini-2" · power', "command false"],
     ),
+    "one port of a hub, said and followed": (
+        rig("mini-1", "1-1.4.2", '[rig.power]\ndriver = "hub"\n')
+        + rig("mini-2", "1-1.4.3", '[rig.power]\ndriver = "hub"\nhub = "1-1.4"\nport = 2\n'),
+        ['rig "mini-2" · power', "hub port 1-1.4.2", 'rig "mini-1" · power'],
+    ),
     "unknown driver": (
         rig("mini-1", "1-1.1", relay(1).replace("lcus", "lcuss")),
         ['rig "mini-1" · power.driver', "lcuss", "lcus, lcus-hid", "combined"],
@@ -114,7 +119,10 @@ OWN_PORTS = "".join(rig(f"hub-{n}", f"1-1.{n}", '[rig.power]\ndriver = "hub"\n')
 @pytest.mark.parametrize("text", [GOOD, OWN_PORTS], ids=["one board", "each its own port of a hub"])
 def test_rigs_that_share_a_board_are_fine(tmp_path, text):
     (tmp_path / "lab.toml").write_text(text)
-    assert len(load_bench(tmp_path / "lab.toml", plugins()).rigs) == 2
+    benches = [load_bench(tmp_path / "lab.toml", plugins()) for _ in range(2)]
+    first, again = ([bench.wiring(name) for name in bench.rigs] for bench in benches)
+    assert first == again, "a calibration is of one wiring, and has to be found again"
+    assert len(set(first)) == 2
 
 
 OUTSIDE = '''
