@@ -25,7 +25,8 @@ TRIED_OFF_MS = (1000, 500, 250, 100, 50, 20, 0)
 TRIES = 3
 """So often does each have to prove itself."""
 MARGIN = 2.0
-SHORTEST_S = 0.05
+SHORTEST_S = 0.1
+"""What proves a boot proves no more: a little longer is rested whatever was enough."""
 LEAD_US = 50_000
 """Between arming and the cut: the cutter has to have got it."""
 CYCLES = 30

@@ -71,8 +71,8 @@ def show(found: Calibration, out: TextIO) -> None:
         out.write("  rest          not measured: the key shows nothing that it loses with its power\n")
     else:
         out.write(
-            f"  rest          {found.off_s:g} s, twice the shortest that always was enough "
-            f"({found.shortest_off_ms:g} ms); used unless the bench says another\n"
+            f"  rest          {found.off_s:g} s, for {found.shortest_off_ms:g} ms always was enough; "
+            "used unless the bench says another\n"
         )
     out.write(f"  back          {found.back_ms:g} ms, p99 {found.back_p99_ms:g} ms\n")
     neighbours = ", ".join(found.neighbours) + " went once" if found.neighbours else "stayed"

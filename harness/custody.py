@@ -137,7 +137,7 @@ class Custody:
             if taken.budget is None:
                 from harness.budget import Budget
 
-                key = settings.identity or f"port:{port}"
+                key = settings.identity or f"port:{port.removeprefix('port ')}"
                 kind, ledger = taken.rig.evidence_kind, self._open_ledger()
                 with ledger.writing() as at:
                     ledger.note_key(at, key, kind, taken.rig.key.name)

@@ -6,6 +6,7 @@ and what wears out is counted as in a run.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Literal, TextIO
 
 from harness.errors import CallerError, RigError
@@ -67,7 +68,18 @@ def touch(session: Session, name: str, hold_s: float, out: TextIO) -> int:
             expected="a key with power",
             mend=f"`keyharness power on {name}`",
         )
-    with rig.touch.holding():
+    with ExitStack() as press:
+        try:
+            press.enter_context(rig.touch.holding())
+        except RigError as error:
+            if error.found is not None:
+                raise
+            raise RigError(
+                f'rig "{name}" · touch',
+                found=error.what,
+                expected="something that touches its key",
+                mend=error.mend or "name it in the bench's table [rig.touch]: docs/rigs.md",
+            ) from None
         rig.clock.wait_us(round(hold_s * 1e6))
     out.write(f'rig "{name}": touched for {hold_s:g} s\n')
     return 0

@@ -117,19 +117,19 @@ def _well(patient: Patient, name: str) -> str:
         return f"{bench.key_name(name)} · {bench.wiring(name)}"
     there = device_at(patient.host, usb)
     found = calibration_for(bench.wiring(name))
-    words = [f"{_key_words(bench.settings(name).identity, there)} at {usb}"]
+    words = [_key_words(bench.settings(name).identity, there, usb)]
     if found is not None and found.fault is None:
         words += _measured(found)
     return ", ".join(words)
 
 
-def _key_words(identity: str | None, there: UsbDevice | None) -> str:
+def _key_words(identity: str | None, there: UsbDevice | None, usb: str) -> str:
     if there is None:
-        return "no key, its power is off,"
+        return f"no key at {usb}: its power is off"
     if identity is None:
-        return f"key {there.shown()}"
+        return f"key {there.shown()} at {usb}"
     kind, _, value = identity.partition(":")
-    return f"key {value[:4]}..." if kind in ("uuid", "marker") else f"key {value}"
+    return f"key {value[:4] + '...' if kind in ('uuid', 'marker') else value} at {usb}"
 
 
 def _measured(found: Calibration) -> list[str]:
