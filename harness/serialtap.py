@@ -23,6 +23,16 @@ class TappedSerial:
         self._tap = tap
         self._frame = bytearray()
 
+    @property
+    def timeout(self) -> float | None:
+        """How long `read` waits, in seconds: the port's own."""
+        limit: float | None = self._port.timeout
+        return limit
+
+    @timeout.setter
+    def timeout(self, limit_s: float | None) -> None:
+        self._port.timeout = limit_s
+
     def write(self, data: Iterable[int]) -> int:
         sent = bytes(data)
         written: int = self._port.write(sent)

@@ -35,6 +35,7 @@ from harness_rigs import usb_card, usb_find
 from harness_rigs.usb_cutter import UsbCutter
 from harness_rigs.usb_hid import Hidraw
 from harness_rigs.usb_options import UsbOptions
+from harness_rigs.usb_serial import UsbSerial
 from harness_rigs.usb_touch import Finger
 
 BAUD = 115_200
@@ -110,9 +111,9 @@ class UsbTransports(Transports):
             port = rig.host.open_serial(device.ttys[0], BAUD, rig.options.answer_s)
         except OSError as error:
             raise usb_find.not_opened(rig.name, device.ttys[0], error) from None
+        rig.left_us = None
         rig.keep(port)
-        port.serial_number = device.serial or ""
-        return TappedSerial(port, rig.tap)
+        return TappedSerial(UsbSerial(rig, port, device.serial or ""), rig.tap)
 
     def card(self) -> Any:
         rig = self._rig

@@ -39,6 +39,11 @@ def pinged(device, times):
         device.ping()
 
 
+def drained(port):
+    for _ in range(100):
+        port.read(1)
+
+
 @pytest.fixture
 def usb(lab):
     lab.plug(PORT, TwinKey(1))
@@ -136,9 +141,16 @@ def test_the_bootloader_is_the_same_key_on_another_node(lab, usb):
     assert port.read(5) == bytes.fromhex("60090107c0")
     with pytest.raises(KeyGone, match="in its bootloader"):
         rig.transports.ctaphid()
-    rig.power.off()
+    port.timeout = None
+    assert port.timeout == rig.options.answer_s, "never for ever"
+    port.timeout = 0.05
+    assert port.read(1) == b"", "nothing more is said within the limit"
+    lab.port(PORT).power(False)
     with pytest.raises(OSError):
-        port.read(1)
+        drained(port)
+    assert rig.left_us is not None
+    lab.port(PORT).power(True)
+    rig.power.off()
     rig.power.on()
     rig.wait_until_up()
     assert rig.face == "application", "the way in is forgotten with the power"
