@@ -78,10 +78,14 @@ def test_what_fails_without_a_cut_is_a_fault_of_the_key(start, fault, word):
     assert word in str(fault_of_key.value)
 
 
-def test_a_crash_before_the_cut_is_told_from_the_cut(start, tmp_path):
-    result, _ = cut(start("later-crash", "--note", tmp_path / "note"), REGISTER, 4)
+@pytest.mark.parametrize(
+    ("fault", "death"),
+    [("later-crash", "crashed: SIGSEGV"), ("later-exit", "exited by itself with code 7")],
+)
+def test_a_death_before_the_cut_is_told_from_the_cut(start, tmp_path, fault, death):
+    result, _ = cut(start(fault, "--note", tmp_path / "note"), REGISTER, 4)
     crashed = [row for row in result.rows if row["death"]]
-    assert {row["death"] for row in crashed} == {"crashed: SIGSEGV"}
+    assert {row["death"] for row in crashed} == {death}
     assert {(row["landed"], row["outcome"], row["blame"]) for row in crashed} == {(False, "old", "key")}
     assert [(f.item, f.outcome, f.severity) for f in result.findings] == [("device", Outcome.STUCK, "S2")]
 
@@ -92,6 +96,7 @@ def test_a_crash_before_the_cut_is_told_from_the_cut(start, tmp_path):
         ("exit-when-dirty", "stuck", "device", "does not come back: it exited by itself with code 3"),
         ("hang-when-dirty", "stuck", "device", "hung: no answer within 0.5 s"),
         ("forget-when-dirty", "lost", "fido2.non_resident_credential", None),
+        ("count-back-when-dirty", "rolled-back", "fido2.sign_count", None),
     ],
 )
 def test_what_a_cut_leads_to(start, fault, outcome, item, death):

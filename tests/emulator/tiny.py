@@ -6,11 +6,12 @@ CTAP 2.0 without PIN; discoverable credentials unless --no-rk. Each state file i
 Nothing is imported that takes long: a campaign starts it hundreds of times. Faults:
 
     exit, crash, hang      in a registration for the relying party of the operation under test
-    later-crash            the same, from the 6th such registration on (counted in --note)
+    later-crash, later-exit  the same, from the 6th such registration on (counted in --note)
     exit-when-dirty        at a start after a registration that was cut: it never comes back
     hang-when-dirty        it starts then, and answers nothing but INIT
     forget-when-dirty      it starts then with a new master key: credentials are gone
     forget-at-the-second   the same, but only at every second such start
+    count-back-when-dirty  it starts then with its counter at 0
     unlucky-counter        the counter lives in RAM
     volatile               everything is forgotten at every start
     lazy                   a discoverable credential is written a second after it was acknowledged
@@ -84,6 +85,8 @@ class Tiny:
         self.mute = fault == "hang-when-dirty" and dirty
         if fault == "forget-when-dirty" and dirty:
             flash.remove("master")
+        if fault == "count-back-when-dirty" and dirty:
+            flash.remove("counter")
         if fault == "forget-at-the-second" and dirty:
             if flash.read("scar") is None:
                 flash.write("scar", {})
@@ -145,7 +148,7 @@ class Tiny:
         if rp == NEW_RP:
             self.misbehave()
         self.flash.write("dirty", {})
-        time.sleep(0.06)
+        time.sleep(0.06 if rp == NEW_RP else 0)
         ident = os.urandom(16)
         ident += self.tag(rp, ident)
         x, y = p256.times(self.key(rp, ident))
@@ -169,14 +172,14 @@ class Tiny:
                 self.later.append((time.monotonic() + 1, lambda: self.flash.write("rk", {"all": whole})))
             else:
                 self.flash.write("rk", {"all": step})
-                time.sleep(0.06 if self.fault in steps else 0)
+                time.sleep(0.06 if self.fault in steps and rp == NEW_RP else 0)
 
     def misbehave(self) -> None:
         fault = self.fault
-        if fault == "later-crash":
+        if fault.startswith("later-"):
             with open(self.note, "a") as file:
                 file.write("x")
-            fault = "crash" if os.stat(self.note).st_size > 5 else ""
+            fault = fault.removeprefix("later-") if os.stat(self.note).st_size > 5 else ""
         time.sleep(0.02)
         if fault == "exit":
             os._exit(7)
