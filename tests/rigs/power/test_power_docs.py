@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+from powertools import cut, says
+from serialboards import SerialBoard
 
+from harness.errors import RigError
+from harness.hooks import ActuatorRequest
 from harness_rigs.power.every import POWER, RELAYS
 from harness_rigs.touch.every import TOUCH
 
@@ -36,3 +42,33 @@ def test_what_is_heavy_is_imported_where_it_is_used():
     program = "import sys, harness_rigs.power.every, harness_rigs.touch.every; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"usb", "serial", "fido2", "http.server"} & set(done.stdout.split())
+
+
+def test_the_board_of_one_s_own_works(host, clock, cutter):
+    """The page's own driver, with a board that does as its first line says."""
+    (source,) = re.findall(r"```python acme_board/acme_board.py\n(.*?)```", PAGE, re.DOTALL)
+    module = types.ModuleType("acme_board")
+    exec(compile(source, "docs/rigs-power.md", "exec"), module.__dict__)
+    (driver,) = module.keyharness_power()
+
+    class Board(SerialBoard):
+        def take(self, data):
+            if data[:1] == b"?":
+                return 1, bytes(ord("A" if on else "a") + n - 1 for n, on in self.relays.items())
+            if data:
+                self.switch(ord(data[:1].lower()) - ord("a") + 1, data[:1].isupper())
+                return 1, b""
+            return None
+
+    board = Board(host.dev / "ttyUSB0", 4)
+    options = driver.options.model_validate({"port": "/dev/ttyUSB0", "channel": 2})
+    switch = driver.make(ActuatorRequest("mini-1", options, None, host, clock))
+    switch.on()
+    assert board.relays[2]
+    assert cut(switch, cutter).error == 0
+    assert not any(board.relays.values())
+    board.garbage = b"1234"
+    with pytest.raises(RigError) as caught:
+        switch.off()
+    says(caught.value, 'rig "mini-1" · power', "relay 2 of /dev/ttyUSB0", "31 32 33 34", "a letter for each")
+    board.close()
