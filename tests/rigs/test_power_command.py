@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 
 import pytest
-from tools import IDENTITY, going_on, latched, switch
+from tools import IDENTITY, InProcess, going_on, latched, switch
 
 TOUCHED = 'rig "a": touched for 0.05 s\n'
 
 
 @pytest.fixture
-def lab(cli):
+def command(cli, monkeypatch, capsys):
+    return InProcess(cli, monkeypatch, capsys)
+
+
+@pytest.fixture
+def lab(cli, command):
     latched(cli, "a")
-    return lambda *arguments: cli(*arguments, "--bench", "lab.toml")
+    return lambda *arguments: command(*arguments, "--bench", "lab.toml")
 
 
-def test_it_stays_as_it_was_left_and_is_counted(cli, lab):
+def test_it_stays_as_it_was_left_and_is_counted(cli, lab, command):
     assert lab("power", "off", "a").stdout == 'rig "a": off\n'
     assert switch(cli, "a").read_text() == "off"
     done = lab("power", "on", "a")
@@ -27,16 +32,16 @@ def test_it_stays_as_it_was_left_and_is_counted(cli, lab):
     (log,) = (cli.state / "keyharness" / "power").iterdir()
     noted = json.loads(log.read_text())
     assert (noted["on"], noted["before"], noted["given_back"]) == (True, True, True)
-    done = cli("history", IDENTITY, "--json")
+    done = command("history", IDENTITY, "--json")
     spent = {row["what"]: row["amount"] for row in json.loads(done.stdout)["spent"]}
     assert spent["relay_operations"] == 2, "one off, and one in the cycle"
 
 
-def test_what_is_not_granted_is_not_switched(cli):
+def test_what_is_not_granted_is_not_switched(cli, command):
     latched(cli, "a", more="budget.relay_operations = 1\n")
-    assert cli("power", "off", "a", "--bench", "lab.toml").returncode == 0
-    assert cli("power", "on", "a", "--bench", "lab.toml").returncode == 0
-    done = cli("power", "off", "a", "--bench", "lab.toml")
+    assert command("power", "off", "a", "--bench", "lab.toml").returncode == 0
+    assert command("power", "on", "a", "--bench", "lab.toml").returncode == 0
+    done = command("power", "off", "a", "--bench", "lab.toml")
     assert done.returncode == 4
     assert "budget.relay_operations" in done.stderr
     assert switch(cli, "a").read_text() == "on"
@@ -67,8 +72,10 @@ def test_a_rig_in_use_is_refused_with_its_holder(cli, lab):
         assert lab("touch", "a").returncode == 3
 
 
-def test_a_simulated_rig_can_be_tried(cli):
-    assert cli("power", "cycle", "nk3-mini").stdout.startswith('rig "nk3-mini": off and on; the key is up, ')
+def test_a_simulated_rig_can_be_tried(cli, command):
+    assert command("power", "cycle", "nk3-mini").stdout.startswith(
+        'rig "nk3-mini": off and on; the key is up, '
+    )
     done = cli("power", "off", "nk3-mini")
     assert done.returncode == 4
     assert "every command makes it anew" in done.stderr

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from command import Cli
 
 LATCHED = Path(__file__).parents[1] / "safety" / "latched_rig.py"
@@ -65,3 +67,25 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+class InProcess:
+    """As `Cli`, in this process: for what a process of its own would add nothing to but its start."""
+
+    def __init__(self, cli: Cli, monkeypatch, capsys):
+        self._cli, self._monkeypatch, self._capsys = cli, monkeypatch, capsys
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        from harness.cli import main
+
+        cli = self._cli
+        with self._monkeypatch.context() as patch:
+            patch.chdir(cli.cwd)
+            for name, value in cli.env.items():
+                patch.setenv(name, value)
+            patch.syspath_prepend(str(cli.state / "plugins"))
+            self._capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main([str(one) for one in arguments])
+        out, err = self._capsys.readouterr()
+        return subprocess.CompletedProcess([*arguments], ended.value.code, out, err)
