@@ -38,8 +38,6 @@ from harness_rigs.usb_options import UsbOptions
 from harness_rigs.usb_serial import UsbSerial
 from harness_rigs.usb_touch import Finger
 
-BAUD = 115_200
-"""A CDC-ACM port has none; pyserial wants a number."""
 NOT_TOLD = "not told"
 
 
@@ -107,13 +105,9 @@ class UsbTransports(Transports):
         device = rig.device
         if device is None or not device.ttys:
             raise KeyGone(f'rig "{rig.name}": the key has no serial port, it is in its {rig.face}')
-        try:
-            port = rig.host.open_serial(device.ttys[0], BAUD, rig.options.answer_s)
-        except OSError as error:
-            raise usb_find.not_opened(rig.name, device.ttys[0], error) from None
-        rig.left_us = None
+        port = UsbSerial(rig, device.ttys[0], device.serial or "")
         rig.keep(port)
-        return TappedSerial(UsbSerial(rig, port, device.serial or ""), rig.tap)
+        return TappedSerial(port, rig.tap)
 
     def card(self) -> Any:
         rig = self._rig
@@ -253,13 +247,22 @@ class UsbRig(Rig):
         while self._open:
             one = self._open.pop()
             try:
-                one.close()
+                if isinstance(one, UsbSerial):
+                    one.power_went()
+                else:
+                    one.close()
             except OSError:
                 continue
 
+    def alone(self, port: UsbSerial) -> None:
+        """The serial port is about to be opened: nobody else may have it."""
+        for one in self._open:
+            if isinstance(one, UsbSerial) and one is not port:
+                one.close()
+
     def keep(self, node: Any) -> None:
         """Close it when the power has gone."""
-        self._open = [one for one in self._open if getattr(one, "fd", 0) is not None]
+        self._open = [one for one in self._open if not (isinstance(one, Hidraw) and one.fd is None)]
         self._open.append(node)
 
     def opened(self, node: Any) -> Hidraw:

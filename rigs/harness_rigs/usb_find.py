@@ -46,7 +46,7 @@ def not_opened(rig: str, node: Path, error: OSError) -> KeyharnessError:
             expected="a udev rule that lets you read and write it",
             mend="sudo keyharness doctor --install-udev-rules, then plug the key in again",
         )
-    if error.errno == errno.EBUSY:
+    if error.errno in (errno.EBUSY, errno.EAGAIN):
         return RigError(
             f'rig "{rig}": {node} is in use by another program',
             found=error.strerror,

@@ -17,7 +17,10 @@ from harness.home import go_home
 from harness.live import LiveCampaign
 from harness.nodes import device_at
 from harness.rig import KeyGone
+from harness_nitrokey3 import containers, signing
 from harness_nitrokey3.door import enter_bootloader
+from harness_nitrokey3.images import Recipe
+from harness_nitrokey3.update import update
 
 NEIGHBOUR = "1-1.4.2"
 
@@ -154,6 +157,20 @@ def test_the_bootloader_is_the_same_key_on_another_node(lab, usb):
     rig.power.on()
     rig.wait_until_up()
     assert rig.face == "application", "the way in is forgotten with the power"
+
+
+@pytest.mark.long
+def test_the_vendors_updater_goes_through_the_bootloader_and_back(lab, usb):
+    """Its own code: the container is checked, the key sent to its bootloader, the image over a serial port."""
+    usb.wait_until_up()
+    before = usb.key.identify(usb)
+    container = containers.make(signing.seed_of(usb), Recipe("1.8.4"))
+    update(usb, container.data)
+    assert usb.face == "application"
+    assert usb.key.identify(usb) == {"firmware": "v1.8.4", "uuid": before["uuid"]}
+    sent = [mark.name for mark in usb.tap.marks if mark.name.startswith(("chunk", "execute"))]
+    assert sent[-1].startswith("execute")
+    assert len(sent) > 10
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["by the cutter", "by this process"])
