@@ -47,6 +47,7 @@ class Proof:
     """
 
     defect: str
+    personality: str
     title: str
     source: str
     suite: str
@@ -164,6 +165,7 @@ class _Trial:
         known = self.known
         return Proof(
             defect=known.name if known else f"{SOUND}{self.options.personality}",
+            personality=self.options.personality,
             title=known.title if known else "our sound firmware, which must pass everything",
             source=known.source if known else "",
             suite=SUITE,

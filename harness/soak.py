@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TextIO
@@ -41,7 +40,7 @@ class Soak:
     operations: int = 0
     seconds: float = 0.0
     alarms: list[tuple[str | None, str]] = field(default_factory=list)
-    by: Counter[str] = field(default_factory=Counter)
+    by: dict[str, int] = field(default_factory=dict)
 
 
 def soak(key: Key, seed: int, cuts: int, as_json: bool, out: TextIO) -> int:
@@ -56,7 +55,8 @@ def soak(key: Key, seed: int, cuts: int, as_json: bool, out: TextIO) -> int:
             _round(key, options, root, found, cuts)
         except KeyFault as fault:
             found.alarms.append((getattr(fault, "replay", None), str(fault)))
-        found.by[f"{options.personality}, {options.fill:.0%} full"] += found.cuts - before
+        where = f"{options.personality}, {options.fill:.0%} full"
+        found.by[where] = found.by.get(where, 0) + found.cuts - before
         if not as_json:
             out.write(
                 f"  round {number:>3}   seed {root}   {options.personality:<14} {options.fill:>4.0%} full "

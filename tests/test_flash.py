@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.clock import VirtualClock
 from harness.seeds import child
-from harness.twin.flash import programmed, torn_erase, torn_program
+from harness.twin.flash import NRF52840_IFS, Flash, programmed, torn_erase, torn_program
+from harness.twin.power import PowerRail
 
 SEED = child(1, "tests")
 pages = st.binary(min_size=256, max_size=256)
@@ -57,6 +59,37 @@ def test_an_erase_keeps_stragglers_to_the_very_end():
     left = sum(8 - byte.bit_count() for byte in nearly)
     assert 100 < left < 1000, "about one cell in a hundred holds out"
     assert torn_erase(page, 1.0, SEED, 3) == b"\xff" * 4096
+
+
+def chip() -> Flash:
+    rail = PowerRail(VirtualClock(), SEED)
+    return Flash("ifs", NRF52840_IFS, rail)
+
+
+def test_a_page_keeps_what_it_has_from_its_endurance_on_at_the_latest_a_tenth_beyond():
+    flash = chip()
+    lasted = []
+    for page in range(NRF52840_IFS.pages):
+        flash.program(page * 4096, b"old!")
+        flash.erases[page] = low = NRF52840_IFS.endurance
+        while not flash.is_worn(page):
+            flash.erases[page] += 1
+        lasted.append(flash.erases[page] - low)
+        assert flash.erase(page) is True, "nothing says so"
+        assert flash.program(page * 4096, b"\0new") is True
+        assert flash.read(page * 4096, 4) == b"old!"
+    assert 1 <= min(lasted) < max(lasted) <= NRF52840_IFS.endurance // 10 + 1
+
+
+def test_a_chip_that_starts_slowly_reads_as_erased_and_takes_nothing():
+    flash = chip()
+    assert flash.program(0, b"here")
+    flash.answers_us = flash._rail.clock.now_us + 10_000
+    assert flash.read(0, 4) == b"\xff" * 4
+    assert not flash.program(8, b"lost")
+    assert not flash.erase(0)
+    flash._rail.clock.wait_us(10_000)
+    assert flash.read(0, 12) == b"here" + b"\xff" * 8
 
 
 @pytest.mark.parametrize("phi", [0.0, 1.0])

@@ -120,6 +120,44 @@ def test_the_layers_of_shipped_versions_lose_data(layer):
     assert (found["unmountable"] == 0) == (layer == "late-replay")
 
 
+def worn_campaign(layer: str) -> tuple[Counter, int]:
+    """Cut updates of a file while a journal page is worn out; and how many updates were refused."""
+    board = prepared(layer)
+    flash = board.flash["ifs"]
+    flash.erases[0] = 2 * NRF52840_IFS.endurance
+    found: Counter = Counter()
+    refused = 0
+    for i in range(4):
+        content = (b"new" if i % 2 == 0 else b"old") * 50
+
+        def write(content: bytes = content) -> None:
+            nonlocal refused
+            try:
+                board.firmware.store.write("counter", content)
+            except StoreDamaged:
+                refused += 1
+
+        trace = recorded(board, write)
+        for _, state in images(trace, all_cuts(trace, 2)):
+            found[verdict(board, state)] += 1
+        board.load(trace.final)
+        flash.erases[0] = 2 * NRF52840_IFS.endurance
+        board.power_on()
+    return found, refused
+
+
+def test_a_worn_journal_page_is_noticed_before_anything_is_lost():
+    found, refused = worn_campaign("safe")
+    assert set(found) <= {"old", "new"}
+    assert refused
+
+
+def test_a_worn_journal_page_that_nobody_looks_at_costs_data():
+    found, refused = worn_campaign("unverified")
+    assert not refused
+    assert found["lost"] + found["unmountable"] + found["torn"] > 0
+
+
 def test_a_stale_record_is_not_applied_when_its_mark_is_torn_away():
     """The remaining 0.3 % of the sketch: an erase of the older journal page that brings its mark back."""
     board = prepared("safe")
