@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from harness.allowance import Allowance
 from harness.campaign import Campaign
 from harness.discovery import discover
 from harness.errors import KeyFault
@@ -29,7 +30,8 @@ from harness.verdicts import Result
 KEY = "nitrokey3-mini"
 LIMIT = 2000
 """So many cuts a search gets."""
-STEP = 100
+STEP, SALTS = 50, 5
+"""So many cuts are made before it is looked whether one of them hit; so many searches are started each."""
 AMONG: tuple[Strategy, ...] = ("hybrid", "vdc", "random")
 WALK = 600
 """On personalities whose operations are long so many cuts of the walk are made, evenly spread."""
@@ -40,7 +42,8 @@ class Window:
     """What the walk knows of one bug.
 
     :ivar harmful_ms: all harmful instants of the operation together. :ivar share: of its time.
-    :ivar first: strategy -> number of the first cut that showed a violation; None if none did.
+    :ivar first: strategy -> number of the first cut that showed a violation, median of several searches; None
+        if half of them found none.
     """
 
     defect: str
@@ -84,9 +87,10 @@ def _worth_us(trace: Trace, number: int, phase: str, phases: int) -> float:
     op = trace.ops[number - 1]
     if phase.startswith("torn"):
         return (op.end_us - op.start_us) / phases
+    # A pause is after one operation and before the next: half of it each.
     if phase == "before":
-        return float(op.start_us - (trace.ops[number - 2].end_us if number > 1 else trace.start_us))
-    return float((trace.ops[number].start_us if number < len(trace.ops) else trace.end_us) - op.end_us)
+        return (op.start_us - (trace.ops[number - 2].end_us if number > 1 else trace.start_us)) / 2
+    return ((trace.ops[number].start_us if number < len(trace.ops) else trace.end_us) - op.end_us) / 2
 
 
 def caught(key: Key, rig: TwinRig, home: Home, only: Sequence[str] = ()) -> tuple[Operation, Result] | None:
@@ -114,11 +118,17 @@ def _processes() -> int:
 
 
 def first_hit(
-    rig: TwinRig, operation: Operation, home: Home, strategy: Strategy, limit: int = LIMIT
+    rig: TwinRig, operation: Operation, home: Home, strategy: Strategy, limit: int = LIMIT, salt: int = 0
 ) -> int | None:
     """The number of the first cut of a search that shows a violation, from 1; None within the limit."""
     campaign = TimedCampaign(
-        rig, operation, home, strategy=strategy, cuts=min(STEP, limit), processes=_processes()
+        rig,
+        operation,
+        home,
+        strategy=strategy,
+        salt=salt,
+        cuts=min(STEP, limit),
+        processes=_processes(),
     )
     result = campaign.run()
     while True:
@@ -128,13 +138,24 @@ def first_hit(
                 return number
         if campaign.planned >= limit:
             return None
-        from harness.allowance import Allowance
-
         result = campaign.more(Allowance(min(campaign.planned + STEP, limit)))
 
 
+def median_hit(
+    rig: TwinRig, operation: Operation, home: Home, strategy: Strategy, limit: int = LIMIT, salts: int = SALTS
+) -> int | None:
+    """The same of several searches: their median."""
+    hits = [first_hit(rig, operation, home, strategy, limit, salt) for salt in range(salts)]
+    middle = sorted(limit + 1 if hit is None else hit for hit in hits)[salts // 2]
+    return middle if middle <= limit else None
+
+
 def window(
-    defect: str, only: Sequence[str] = (), among: Sequence[Strategy] = AMONG, limit: int = LIMIT
+    defect: str,
+    only: Sequence[str] = (),
+    among: Sequence[Strategy] = AMONG,
+    limit: int = LIMIT,
+    salts: int = SALTS,
 ) -> Window | None:
     """What the walk knows of a bug, and what searches by time make of it; None if no walk shows it."""
     key, rig = twin_with(defect)
@@ -149,7 +170,7 @@ def window(
     assert result.trace is not None
     harmful = harmful_us(result)
     whole = result.trace.end_us - result.trace.start_us
-    first = {name: first_hit(rig, operation, home, name, limit) for name in among}
+    first = {name: median_hit(rig, operation, home, name, limit, salts) for name in among}
     return Window(defect, operation.name, round(harmful / 1000, 3), harmful / whole, dict(first))
 
 

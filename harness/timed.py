@@ -78,14 +78,23 @@ def rehearsal_of(trace: Trace, rival_us: int | None) -> Rehearsal:
 class TimedCampaign(Campaign):
     """Cut one operation of a twin at instants that a search chooses.
 
-    :param strategy: of the search. The rest as for `Campaign`; without a budget it goes for `USUAL`.
+    The rest as for `Campaign`; without a budget it goes for `USUAL`.
+
+    :param strategy: of the search. :param salt: another one searches elsewhere first.
     """
 
     def __init__(
-        self, rig: Rig, operation: Operation, home: Home, *, strategy: Strategy = "hybrid", **more: Any
+        self,
+        rig: Rig,
+        operation: Operation,
+        home: Home,
+        *,
+        strategy: Strategy = "hybrid",
+        salt: int = 0,
+        **more: Any,
     ):
         super().__init__(rig, operation, home, **more)
-        self._strategy = strategy
+        self._strategy, self._salt = strategy, salt
         self._covering = self._asked = 0
         self.places = Places()
         self._breaches: dict[int, list[Breach]] = {}
@@ -115,7 +124,7 @@ class TimedCampaign(Campaign):
         settled = Outcome(end["outcome"]) not in VIOLATIONS
         self.search = Search(
             self._strategy,
-            seed=child(self.rig.seed, "timed", self.rig.name, self.operation.name),
+            seed=child(self.rig.seed, "timed", self.rig.name, self.operation.name, self._salt),
             length=self.known.length_us,
             sigma=0.0,
             markers=self.known.markers[1:],

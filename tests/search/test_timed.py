@@ -114,7 +114,7 @@ QUICK = [("pin-compared-first", WRONG)]
 
 @pytest.mark.parametrize(("defect", "name"), QUICK)
 def test_it_finds_what_the_walk_knows(defect, name):
-    known = by_time.window(defect, [name], ("hybrid",), 200)
+    known = by_time.window(defect, [name], ("hybrid",), 200, 1)
     assert 0.01 < known.share < 1
     assert known.first["hybrid"] is not None
 
