@@ -1,6 +1,6 @@
 """Many rigs at once beside one: whether anything in the harness makes them wait for each other.
 
-    python -m benchmarks.rigs [--rigs 32] [--cuts 10]
+    python -m benchmarks.rigs [--rigs 32] [--cuts 6]
 
 Rigs whose time is waiting, one xdist worker each (`-n auto`), campaigns as on hardware: locks, power logs, budgets
 in one ledger, a journal per rig, one display. The rate of a rig is its cuts over its campaign's own time, which
@@ -21,6 +21,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.discovery import discover
 from harness.guard import identity
@@ -49,21 +50,11 @@ class Rate:
     cpu_ms: float
 
 
-@dataclass(frozen=True)
-class Parallel:
-    """One rig, and many."""
-
-    one: Rate
-    many: Rate
-
-    @property
-    def ratio(self) -> float:
-        return self.many.cuts_per_s / (self.many.rigs * self.one.cuts_per_s)
-
-
-def measure(rigs: int = 32, cuts: int = 10) -> Parallel:
-    """Both, one after the other; `cuts` are those of each rig."""
-    return Parallel(rate(1, cuts), rate(rigs, cuts))
+def measure(rigs: int = 32, cuts: int = 6) -> dict[str, Any]:
+    """One rig and then many, as one JSON-able table; `cuts` are those of each rig, besides the uncut ones."""
+    one, many = rate(1, cuts), rate(rigs, cuts)
+    ratio = many.cuts_per_s / (rigs * one.cuts_per_s)
+    return {"one": asdict(one), "many": asdict(many), "ratio": ratio}
 
 
 def rate(rigs: int, cuts: int) -> Rate:
@@ -181,31 +172,25 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def table(parallel: Parallel) -> list[str]:
+def table(found: dict[str, Any]) -> list[str]:
     """For people."""
     lines = ["rigs at once, one worker each, power cycles in real time"]
-    for one in (parallel.one, parallel.many):
+    for one in (Rate(**found["one"]), Rate(**found["many"])):
         lines.append(
-            f"  {one.rigs:>3} rigs  {one.cuts_per_s:>7.2f} cuts/s  {one.cuts:>5} cuts, slowest {one.slowest_s:.1f} s"
+            f"  {one.rigs:>3} rigs  {one.cuts_per_s:>6.2f} cuts/s  {one.cuts:>4} cuts, slowest {one.slowest_s:.1f} s"
             f" (ready after {one.start_s:.1f} s, whole command {one.whole_s:.1f} s, {one.cpu_ms:.0f} ms CPU a cut)"
         )
-    lines.append(f"  {parallel.ratio:>8.3f}  of {parallel.many.rigs} times one; the goal is 0.9")
-    return lines
-
-
-def rows(parallel: Parallel) -> dict[str, object]:
-    """For programs."""
-    return {"one": asdict(parallel.one), "many": asdict(parallel.many), "ratio": parallel.ratio}
+    return [*lines, f"  {found['ratio']:>8.3f}  of {found['many']['rigs']} times one; the goal is 0.9"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rigs", description=__doc__)
     parser.add_argument("--rigs", type=int, default=32)
-    parser.add_argument("--cuts", type=int, default=10, help="of each rig")
+    parser.add_argument("--cuts", type=int, default=6, help="of each rig")
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()
     found = measure(wanted.rigs, wanted.cuts)
-    print(json.dumps(rows(found), indent=1) if wanted.json else "\n".join(table(found)))
+    print(json.dumps(found, indent=1) if wanted.json else "\n".join(table(found)))
 
 
 if __name__ == "__main__":
