@@ -15,9 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fido2.hid import CtapHidDevice
-from fido2.hid.base import CtapHidConnection, HidDescriptor
-
 from harness.clock import MonotonicClock
 from harness.errors import CallerError, KeyharnessError, RigError
 from harness.hooks import ActuatorRequest, Driver, RigRequest
@@ -26,97 +23,22 @@ from harness.kernel_log import KernelLog
 from harness.key import Face
 from harness.locks import Lock
 from harness.nodes import UsbDevice, device_at, port_folder
-from harness.rig import KeyGone, LiveCutter, PowerSwitch, Rig, RigInfo, Touch, Transports
+from harness.rig import KeyGone, LiveCutter, PowerSwitch, Rig, RigInfo, Touch
 from harness.scan import Found
-from harness.serialtap import TappedSerial
-from harness.tap import Tap, TappedHid
+from harness.tap import Tap
 from harness.uevents import wait_until
-from harness_rigs import usb_card, usb_find
+from harness_rigs import usb_find
 from harness_rigs.usb_cutter import UsbCutter
 from harness_rigs.usb_hid import Hidraw
 from harness_rigs.usb_options import UsbOptions
 from harness_rigs.usb_serial import UsbSerial
+from harness_rigs.usb_switch import Switch
 from harness_rigs.usb_touch import Finger
+from harness_rigs.usb_transports import UsbTransports
 
 NOT_TOLD = "not told"
-
-
-class Switch(PowerSwitch):
-    """The bench's switch, with what belongs around it: the rest before power, the look after it went."""
-
-    def __init__(self, rig: UsbRig):
-        self._rig = rig
-
-    @property
-    def is_on(self) -> bool:
-        return self._rig.actuator.is_on
-
-    def on(self) -> None:
-        rig = self._rig
-        if not self.is_on:
-            rig.rest()
-            rig.actuator.on()
-            rig.power_came()
-
-    def off(self) -> None:
-        rig = self._rig
-        if self.is_on:
-            rig.actuator.off()
-            rig.power_went()
-            rig.see_it_go()
-
-    def strike(self) -> Any:
-        return self._rig.actuator.strike()
-
-    def struck(self) -> None:
-        self._rig.actuator.struck()
-
-
-class UsbTransports(Transports):
-    """What the key on a port offers at this moment."""
-
-    def __init__(self, rig: UsbRig):
-        self._rig = rig
-
-    def ctaphid(self) -> CtapHidDevice:
-        rig = self._rig
-        connection = self.ctaphid_packets()
-        device = rig.device
-        assert device is not None
-        descriptor = HidDescriptor(
-            f"usb:{rig.port}", device.vendor_id, device.product_id, 64, 64, device.product, device.serial
-        )
-        try:
-            return CtapHidDevice(descriptor, connection)
-        except OSError as error:
-            raise KeyGone(f'rig "{rig.name}": {error.strerror}') from error
-
-    def ctaphid_packets(self) -> CtapHidConnection:
-        rig = self._rig
-        rig.wait_until_up()
-        device = rig.device
-        if device is None or device.fido is None:
-            raise KeyGone(f'rig "{rig.name}": the key shows no CTAPHID interface, it is in its {rig.face}')
-        return TappedHid(rig.opened(device.fido.node), rig.tap)
-
-    def serial(self) -> TappedSerial:
-        rig = self._rig
-        rig.wait_until_up()
-        device = rig.device
-        if device is None or not device.ttys:
-            raise KeyGone(f'rig "{rig.name}": the key has no serial port, it is in its {rig.face}')
-        port = UsbSerial(rig, device.ttys[0], device.serial or "")
-        rig.keep(port)
-        return TappedSerial(port, rig.tap)
-
-    def card(self) -> Any:
-        rig = self._rig
-        rig.wait_until_up()
-        if rig.device is None or not rig.device.has_card:
-            raise KeyGone(f'rig "{rig.name}": the key shows no card reader, it is in its {rig.face}')
-        card = usb_card.open_card(rig, rig.device)
-        rig.keep(card)
-        return card
+DEAF_S = 0.2
+"""So long is a kernel waited for that was not told the last time either, before the bus is asked."""
 
 
 class UsbRig(Rig):
@@ -151,6 +73,7 @@ class UsbRig(Rig):
         self.left_us: int | None = None
         self.broken: UsbDevice | None = None
         self._stale: tuple[int, int] | None = None
+        self._is_deaf = False
         self._went_us: int | None = None
         self.came_us = None
         self._is_named_key = False
@@ -210,7 +133,8 @@ class UsbRig(Rig):
 
         :raises RigError: it is still there: the switch does not switch its power.
         """
-        gone_us = wait_until(self.host, self._gone_us, self.options.gone_s)
+        limit_s = min(self.options.gone_s, DEAF_S) if self._is_deaf else self.options.gone_s
+        gone_us = wait_until(self.host, self._gone_us, limit_s)
         if gone_us is None:
             gone_us = self._ask_the_bus()
         if self.left_us is not None:
@@ -230,10 +154,19 @@ class UsbRig(Rig):
         there = device_at(self.host, self.port)
         if there is None:
             return self.clock.now_us
-        if self.host.usb_answers(there.bus, there.number) is False:
+        answers = self.host.usb_answers(there.bus, there.number)
+        if answers is False:
             # Its nodes stay until the power returns, and are not to be taken for the next boot's.
-            self._stale = there.token
+            self._stale, self._is_deaf = there.token, True
             return self.clock.now_us
+        if answers is None:
+            raise RigError(
+                f'rig "{self.name}": nobody can tell whether the key has gone',
+                found=f"the kernel still shows it, and /dev/bus/usb/{there.bus:03}/{there.number:03} "
+                "may not be opened by you to ask it",
+                expected="a udev rule that lets you",
+                mend="sudo keyharness doctor --install-udev-rules, then plug the key in again",
+            )
         raise RigError(
             f'rig "{self.name}": the key was still on the bus {self.options.gone_s:g} s after its port '
             "was switched off",
@@ -306,7 +239,8 @@ class UsbRig(Rig):
             # Once its power was cut nothing comes up any more, whatever is still to be seen.
             return "cut" if cutter.has_fired else self._usable()
 
-        found = wait_until(self.host, look, max(0, left_us) / 1e6, also=cutter.fired_fd)
+        limit_s = max(0, left_us) / 1e6
+        found: UsbDevice | str | None = wait_until(self.host, look, limit_s, also=cutter.fired_fd)
         self.boot_us += self.clock.now_us - began_us
         if isinstance(found, str):
             raise KeyGone(f'rig "{self.name}": its power was cut before it was up')

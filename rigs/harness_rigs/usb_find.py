@@ -119,7 +119,7 @@ def _elsewhere(rig: UsbRig) -> Iterator[tuple[UsbDevice, str]]:
 
 def _glance(rig: UsbRig, device: UsbDevice) -> UsbRig:
     """The same rig, looking at another port; nothing there can be switched."""
-    from harness_rigs.usb import UsbTransports
+    from harness_rigs.usb_transports import UsbTransports
 
     other = copy.copy(rig)
     other.port, other.device, other.left_us = device.port, device, None

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from fido2.ctap2 import Ctap2
-from lab import Look, Thing, TwinKey, keyboard, mute_key
+from lab import LabHost, Look, Thing, TwinKey, keyboard, mute_key
 from lab.tree import KEYBOARD_DESCRIPTOR
 from usb_support import PORT, laboratory, make_rig
 
@@ -105,6 +105,15 @@ def test_a_stale_node_is_not_taken_for_the_next_boots(lab, usb):
     rig.wait_until_up()
     assert rig.device.token != token
     assert rig.transports.ctaphid().ping(b"x") == b"x"
+
+
+def test_a_device_that_may_not_be_asked_whether_it_has_gone(lab, usb, monkeypatch):
+    monkeypatch.setattr(LabHost, "usb_answers", lambda self, bus, number: None)
+    lab.port(PORT).stale = True
+    usb.wait_until_up()
+    with pytest.raises(RigError, match="nobody can tell whether the key has gone") as unknown:
+        usb.power.off()
+    assert "/dev/bus/usb/001/" in unknown.value.found
 
 
 def test_a_key_that_reboots_is_waited_for_though_it_is_still_to_be_seen(lab, usb):
