@@ -78,3 +78,5 @@ def show(found: Calibration, out: TextIO) -> None:
     neighbours = ", ".join(found.neighbours) + " went once" if found.neighbours else "stayed"
     out.write(f"  neighbours    {neighbours}\n")
     out.write(f"  spent         {found.cycles} power cycles\n")
+    if "; power " not in found.wiring:
+        out.write("  not kept      its power is a process of each run's own\n")

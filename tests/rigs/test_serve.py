@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import os
 import signal
 import socket
 import sys
@@ -11,12 +13,22 @@ import threading
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from fido2.ctap2 import ClientPin, Ctap2
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
+from lab import Lab, TwinKey, call, plugin
 from tools import free_port, going_on, latched, switch
+
+from harness.discovery import discover
+from harness.hand import Hand
+from harness.nodes import device_at
+from harness.offering import Offering
+from harness.rig import Touch
+from harness.session import Session, Wanted
+from harness.uevents import wait_until
 
 PIN = "a1b2c3d4"
 
@@ -141,6 +153,92 @@ def test_a_program_that_drives_a_pico_rig_runs_unattended(cli):
         assert process.stdout.read().endswith("ended\n")
 
 
+class Reports(CtapHidConnection):
+    """The key's hidraw node, as another program has it open: 65 bytes out, 64 in."""
+
+    def __init__(self, host, node):
+        self._fd = host.open_hidraw(node)
+
+    def write_packet(self, data: bytes) -> None:
+        os.write(self._fd, b"\0" + data)
+
+    def read_packet(self) -> bytes:
+        return os.read(self._fd, 64)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class Finger(Touch):
+    """The laboratory's, held."""
+
+    def __init__(self, request):
+        self._host, self._port = request.host, request.port
+
+    def pressing(self, *, delay_us=200_000):
+        raise AssertionError("nothing of ours is pending")
+
+    @contextmanager
+    def holding(self):
+        with call(self._host.root, "relay") as link:
+            for word in (f"touch {self._port} 0", f"release {self._port}"):
+                link.send(word.encode())
+                link.recv(64)
+                if word.startswith("touch"):
+                    yield
+
+
+def test_a_real_key_is_unplugged_plugged_in_and_touched(tmp_path, monkeypatch):
+    """The same on a USB port: another program has the key's node, and drives the rig by HTTP."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("KEYHARNESS_RUNTIME", str(tmp_path / "runtime"))
+    plugins = discover()
+    plugins.power |= {driver.name: driver for driver in plugin.keyharness_power()}
+    plugins.touch["lab"] = replace(plugin.keyharness_touch()[0], make=Finger)
+    (tmp_path / "lab.toml").write_text(
+        '[[rig]]\nname = "mini-1"\nkey = "nitrokey3-mini"\ndriver = "usb"\nport = "1-1.4.1"\noff_s = 0\n'
+        'expendable = true\n[rig.power]\ndriver = "lab"\n[rig.touch]\ndriver = "lab"\n'
+    )
+    with Lab(tmp_path / "lab") as lab, lab.standing_in() as host:
+        lab.hub("1-1.4", ports=4)
+        lab.plug("1-1.4.1", TwinKey(speed=20))
+        session = Session(Wanted(tmp_path / "lab.toml", seed=1), plugins, purpose="serve")
+        rig = session.rig("mini-1")
+        session.custody.take(rig, write=False)
+        hand = Hand(rig, held_s=10)
+        server = Offering(0, {1: hand}, io.StringIO())
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            controller = Controller(server.url, 1)
+
+            def there():
+                seen = device_at(host, "1-1.4.1")
+                return seen.fido if seen is not None and seen.fido else None
+
+            controller.remove()
+            assert there() is None
+            controller.insert()
+            node = wait_until(host, there, 20)
+            asked = []
+
+            def on_keepalive(status):
+                if status == 2 and not asked:
+                    asked.append(status)
+                    controller.touch()
+
+            connection = Reports(host, node.node)
+            ctap = Ctap2(CtapHidDevice(HidDescriptor("lab", 0, 0, 64, 64, None, None), connection))
+            ctap.reset(on_keepalive=on_keepalive)
+            assert asked == [2]
+            connection.close()
+        finally:
+            server.shutdown()
+            server.server_close()
+            hand.close(20)
+            session.close()
+        assert lab.port("1-1.4.1").powered, "as it was found"
+
+
 @pytest.fixture
 def lab(cli):
     latched(cli, "a", "b", expendable=True)
@@ -215,7 +313,6 @@ def addresses_other_than_loopback(port: int) -> list[str]:
 
 def test_a_touch_ends_by_itself_and_with_the_power():
     from harness.clock import MonotonicClock
-    from harness.hand import Hand
 
     class Press:
         def __init__(self):
