@@ -13,7 +13,7 @@ from lab.tree import KEYBOARD_DESCRIPTOR
 from usb_support import PORT, laboratory, make_rig
 
 from harness.errors import CallerError, RigError
-from harness.home import go_home
+from harness.home import go_home, interrupt
 from harness.live import LiveCampaign
 from harness.nodes import device_at
 from harness.rig import KeyGone
@@ -423,3 +423,21 @@ def test_a_whole_run_with_identity_budget_power_log_and_kernel_log(bench, lab):
     known = json.loads(bench("history", uuid, "--json").stdout)
     spent = {row["what"]: row["amount"] for row in known["spent"]}
     assert spent["relay_operations"] == offs, "every release of the relay, the cutter's among them"
+
+
+def test_an_operation_is_interrupted_where_nobody_sees_inside(lab, usb):
+    usb.wait_until_up()
+    runs = []
+
+    def pings():
+        runs.append(0)
+        device = usb.transports.ctaphid()
+        for _ in range(50):
+            device.ping()
+            runs[-1] += 1
+
+    interrupt(usb, pings)
+    assert runs[0] == 50, "whole, for its length"
+    assert 0 < runs[1] < 50, "and cut"
+    assert not usb.power.is_on
+    assert usb.take_deaths() == [], "nothing that the key did by itself"
