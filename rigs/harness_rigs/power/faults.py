@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.errors import RigError
 from harness.hooks import ActuatorRequest
 
-_GONE = {errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ESHUTDOWN, errno.ECONNRESET, errno.EPIPE}
+_GONE = {errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ESHUTDOWN, errno.EPROTO}
 _BUSY = {errno.EBUSY, errno.EAGAIN}
 
 
@@ -67,10 +67,11 @@ def explain(error: OSError, what: str, node: str, switched: int) -> RigError:
             expected="a board that nobody else speaks to",
             mend=f"`fuser -v {node}` shows by which; ModemManager, for one, opens serial ports unasked",
         )
-    if number == errno.ETIMEDOUT:
+    # Some timeouts have no number: a socket's, and pyserial's when it writes.
+    if number == errno.ETIMEDOUT or (number is None and "time" in reason.lower()):
         return RigError(
             what,
-            found=f"{node}: no answer",
+            found=f"{node}: no answer ({reason})",
             expected="an answer",
             mend="plug the board in again; if it stays silent, another kind of board may be there",
         )
@@ -85,4 +86,16 @@ def explain(error: OSError, what: str, node: str, switched: int) -> RigError:
             if switched
             else "plug the board in, or name the node that it has",
         )
-    return RigError(what, found=f"{node}: {reason}", expected="a board that can be spoken to")
+    if number == errno.EPIPE and node.startswith("/dev/bus/usb"):
+        return RigError(
+            what,
+            found=f"{node} refuses the request (a stall)",
+            expected="a board that knows it",
+            mend="is that the board that the driver is for, and has it such a channel?",
+        )
+    return RigError(
+        what,
+        found=f"{node}: {reason}",
+        expected="a board that can be spoken to",
+        mend="is it switched on, and is that where it is?",
+    )

@@ -101,6 +101,7 @@ class ChannelSwitch(PowerSwitch):
     ):
         self._channel, self._inverted = channel, inverted
         self._rest = Rest(request.clock, off_time_s)
+        self._is_unconfirmed = False
         self._momentary = isinstance(request, Part) and request.momentary
         self._switched = 0
         self._rig, self._place = request.rig, place_of(request)
@@ -136,10 +137,11 @@ class ChannelSwitch(PowerSwitch):
                 self._channel.cut()
             finally:
                 self._channel.struck()
-            with self._channel.opened():
-                self._confirm(False)
+        # Asking the board takes its time, in which the rig is to see when the key goes: it is done before power.
+        self._is_unconfirmed = True
 
     def _switch(self, on: bool) -> None:
+        self._is_unconfirmed = False
         with self._talking():
             # What was opened for a cut that never came would stay open.
             self._channel.struck()
@@ -165,10 +167,12 @@ class ChannelSwitch(PowerSwitch):
         """:raises RigError: it says on, and we have not switched it on."""
         with self._talking(), self._channel.opened():
             seen = self._channel.read()
+        unconfirmed, self._is_unconfirmed = self._is_unconfirmed, False
         if seen is not None and seen != self._inverted:
             self._is_on = True
+            what = "the power was not cut, or it" if unconfirmed else "the power"
             raise RigError(
-                f"{self.what}: the power came back by itself",
+                f"{self.what}: {what} came back by itself",
                 found="the board says on",
                 expected="off, as it was left",
                 mend="another program switches it, or the kernel does: for a hub see docs/rigs-power.md",

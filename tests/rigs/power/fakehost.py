@@ -37,6 +37,7 @@ class UsbThing:
     def __init__(self):
         self.heard: list[tuple[str, bytes]] = []
         self.mute = self.gone = False
+        self.changed = threading.Condition()
         self.dies_on: bytes | None = None
         self.denied = False
         self._answers: list[bytes] = []
@@ -71,6 +72,11 @@ class UsbThing:
             self._answers.append(answer)
 
     # What the bus does.
+
+    def is_hearing(self, kind: str, data: bytes) -> bool:
+        """Wait until the last thing that it heard is this, and it has done it."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self.heard[-1:] == [(kind, data)], 5)
 
     def take(self, kind: str, data: bytes) -> None:
         if self.gone:
@@ -141,17 +147,23 @@ class FakeHost(Host):
         # Whoever closes without reading the last answer resets the link.
         with link, contextlib.suppress(OSError):
             while data := link.recv(4096):
-                if data.startswith(b"ioctl:"):
-                    request, report = int.from_bytes(data[6:14], "little"), data[14:]
-                    assert request == 0xC0094806, f"{request:x}: not HIDIOCSFEATURE(9)"
-                    thing.take("set", report[1:])
-                    thing.set_feature(report[1:])
-                    continue
-                assert data[0] == 0, "the report's number is missing"
-                thing.take("out", data[1:])
-                answer = thing.report(data[1:])
+                with thing.changed:
+                    answer = self._heard(thing, data)
+                    thing.changed.notify_all()
                 if answer is not None and not thing.mute:
                     link.send(answer)
+
+    @staticmethod
+    def _heard(thing: UsbThing, data: bytes) -> bytes | None:
+        if data.startswith(b"ioctl:"):
+            request, report = int.from_bytes(data[6:14], "little"), data[14:]
+            assert request == 0xC0094806, f"{request:x}: not HIDIOCSFEATURE(9)"
+            thing.take("set", report[1:])
+            thing.set_feature(report[1:])
+            return None
+        assert data[0] == 0, "the report's number is missing"
+        thing.take("out", data[1:])
+        return thing.report(data[1:])
 
     def _ioctl(self, fd: int, request: int, report):
         thing, size = self._open[fd], request >> 16 & 0x3FFF

@@ -66,6 +66,7 @@ def test_the_board_of_one_s_own_works(host, clock, cutter):
     switch.on()
     assert board.relays[2]
     assert cut(switch, cutter).error == 0
+    assert board.is_hearing(b"b")
     assert not any(board.relays.values())
     board.garbage = b"1234"
     with pytest.raises(RigError) as caught:

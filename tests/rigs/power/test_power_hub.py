@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fakehost import FakeHost, UsbThing, build_shim
+from fakehost import FakeHost, UsbThing, build_shim, stall
 from fakehubs import HubThing, link_halves, off, on, plug_hub, status
 from powertools import RIG, cut, power, says
 
@@ -203,6 +203,13 @@ class TestByRequest:
         with pytest.raises(RigError) as caught:
             switch.off()
         says(caught.value, "port 2 of hub 1-1.4", "after 2", "switches", "powered hub")
+
+    def test_a_request_that_is_refused(self, host, clock, hub, monkeypatch):
+        switch = power("hub", host, clock, on_port="1-1.4.2")
+        monkeypatch.setattr(hub, "control", lambda *_: (_ for _ in ()).throw(stall()))
+        with pytest.raises(RigError) as caught:
+            switch.off()
+        says(caught.value, "port 2 of hub 1-1.4", "refuses the request (a stall)", "mend")
 
     def test_garbage(self, host, clock, hub):
         switch = power("hub", host, clock, on_port="1-1.4.2")

@@ -139,6 +139,7 @@ def test_a_whole_run(tmp_path, lab, board):
     cli.env |= lab.environment() | {"KEYHARNESS_NODE": "/nonexistent"}
     bench = cli.cwd / "lab.toml"
     bench.write_text(BENCH + RELAYS)
+    limit_s = 500  # dozens of boots, in real time
     uuid = json.loads(cli("inspect", "mini-1", "--json", "--bench", "lab.toml").stdout)["identity"]
     bench.write_text(BENCH + f'identity = "{uuid}"\n' + RELAYS)
     run = (
@@ -153,10 +154,18 @@ def test_a_whole_run(tmp_path, lab, board):
         "--cuts",
         "2",
     )
-    done = cli(*run)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = cli(*run, timeout=limit_s)
+    # On a busy machine two cuts may both come too late: inconclusive then, and no fault of the switch.
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    assert "0 violations" in done.stdout
+    assert "rig faults 0" in done.stdout
     rows = [json.loads(line) for line in (cli.run_dir / "evidence.jsonl").open()]
     assert len(rows) >= 2
-    assert all(row["fired_us"] <= row["lost_us"] for row in rows)
+    cuts = [row for row in rows if row["planned"]["marker"] != "end"]
+    assert cuts
+    assert all(row["fired_us"] <= row["lost_us"] for row in cuts)
     assert lab.port(PORT).powered
     assert lab.port(NEIGHBOUR).offs == 0
+    known = json.loads(cli("history", uuid, "--json").stdout)
+    spent = {row["what"]: row["amount"] for row in known["spent"]}
+    assert spent["relay_operations"] == lab.port(PORT).offs

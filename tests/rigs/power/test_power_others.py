@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import socket
 import subprocess
 import sys
 import threading
@@ -60,6 +61,21 @@ class TestPico:
         with pytest.raises(RigError) as caught:
             power("pico", host, clock, url=pico.url).off()
         says(caught.value, f'rig "{RIG}" · power', "power of usb1", "refused")
+
+    def test_one_that_hangs_up_or_never_answers(self, host, clock, monkeypatch):
+        monkeypatch.setattr("harness_rigs.power.pico.ANSWER_S", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+            switch = power("pico", host, clock, url=url)
+            with pytest.raises(RigError) as caught:
+                switch.off()
+            says(caught.value, f'rig "{RIG}" · power', "power of usb1", "no answer", "mend")
+            hung_up = threading.Thread(target=lambda: [server.accept()[0].close() for _ in range(2)])
+            hung_up.start()
+            with pytest.raises(RigError) as caught:
+                switch.off()
+            says(caught.value, f'rig "{RIG}" · power', "power of usb1", "found", "mend")
+            hung_up.join(5)
 
     def test_an_address_that_is_none(self, host, clock):
         with pytest.raises(ValidationError, match="http://<host>"):
