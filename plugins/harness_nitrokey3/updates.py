@@ -31,12 +31,15 @@ from harness_nitrokey3.breaking import Breaking, Killed
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.sdk import open_nk3
+from harness_nitrokey3.twin.bootloader import PAGE
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
 from harness_nitrokey3.update import Refusal, SlowBoot, update
 
 ONE_UPDATE = {"forced_updates": 1}
-BREAKS = (12, 40, 60)
-"""The writes in which the updater is killed: in the first pages, in the middle, and near the end of eight."""
+BREAKS = (0.1, 0.5, 0.9)
+"""How far the updater gets before it is killed, each time anew."""
+WRITES_BEFORE, WRITES_PER_PAGE = 8, 6
+"""About so many frames go before the image, and with each of its pages (SLIP over a serial port, MTU 2051)."""
 STEPS = ("1.8.3", "1.9.0")
 """The versions that a key is updated to: the next one of these, so that first boots have something to do."""
 
@@ -147,21 +150,28 @@ def _arrange_half(rig: Rig, memory: Memory) -> None:
 
 
 def _install_with_breaks(rig: Rig, memory: Memory) -> None:
-    """The updater is killed a few times on the way, with the power on; then it is let through.
+    """The updater is killed a few times in the middle of a frame, with the power on; then it is let through.
 
-    After each the key is plugged in again: some half-sent frames need that (docs/updates.md).
+    Each next one meets the key as the last one left it; only if it cannot go on is the key plugged in again, which
+    some half-sent frames need (docs/updates.md).
     """
     real = rig.transports
-    for at in BREAKS:
-        rig.transports = Breaking(real, at, 0.5)
+    pages = -(-len(container_for(rig, update_memory(memory).ours).image.bin) // PAGE)
+    for share in BREAKS:
+        rig.transports = Breaking(real, WRITES_BEFORE + round(WRITES_PER_PAGE * pages * share), 0.5)
         try:
-            with suppress(Killed):
-                _install(rig, memory)
+            # The client goes on where the key says that it is, so one of them may be through before it breaks off.
+            return _install(rig, memory)
+        except Killed:
+            continue
+        except Refusal:
+            rig.power.cycle()
         finally:
             rig.transports = real
+    try:
+        _install(rig, memory)
+    except Refusal:
         rig.power.cycle()
-    with suppress(Refusal):
-        # It may have been the last frame that was broken off, and then the new version runs already.
         _install(rig, memory)
 
 
