@@ -78,7 +78,7 @@ class Channel(ABC):
         """What the board says of this channel; None if it cannot tell."""
 
     def strike(self, active: bool) -> Action | None:
-        """`set` as one action of the cutter's process, None if that cannot be; the board is open for it."""
+        """`set` as one action of the cutter's process, on something that this opens; None if that cannot be."""
         return None
 
     def cut(self) -> None:  # noqa: B027 - most boards answer nothing that would have to be read

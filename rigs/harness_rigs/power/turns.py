@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import threading
+import weakref
 from typing import Self
 
 from harness.errors import RigError
@@ -40,9 +41,11 @@ class Turn:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._wait()
+        _TAKEN.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        _TAKEN.discard(self)
         os.close(self._fd)
         self._fd = -1
 
@@ -71,3 +74,17 @@ class Turn:
             f"{self._board} is in use for longer than {self._limit_s:g} s",
             mend="another rig on the same board hangs; `keyharness rigs` shows who is at which",
         )
+
+
+_TAKEN: weakref.WeakSet[Turn] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # A child that keeps the file open keeps the turn, for as long as it lives.
+    for turn in list(_TAKEN):
+        os.close(turn._fd)
+        turn._fd = -1
+    _TAKEN.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

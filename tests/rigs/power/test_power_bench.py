@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -258,3 +259,21 @@ def test_a_turn_is_waited_for_and_not_for_ever():
     waiter.join(5)
     with Turn("board", 1), Turn("another board", 1):
         pass
+
+
+def test_a_forked_child_does_not_keep_a_turn():
+    read, write = os.pipe()
+    with Turn("board", 1):
+        child = os.fork()
+        if child == 0:
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+    try:
+        with Turn("board", 1):
+            pass
+    finally:
+        os.write(write, b"x")
+        os.waitpid(child, 0)
+        os.close(read)
+        os.close(write)
