@@ -119,7 +119,7 @@ def test_only_the_explicit_words_make_a_key_expendable(desk):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("words", ["yes", "This key may be destroyed!"])
+@pytest.mark.parametrize("words", [pytest.param("yes", marks=pytest.mark.long), "This key may be destroyed!"])
 def test_other_words_do_not(desk, words):
     done = enroll(desk, "--pick", "1-1.4.1", "--name", "mini-2", "--expendable", words)
     assert done.returncode == 0, done.stdout + done.stderr

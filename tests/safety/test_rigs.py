@@ -62,13 +62,13 @@ def test_a_held_rig_is_a_clear_error(lab, command):
         assert done.returncode == 3, done.stdout + done.stderr
         assert f"held by process {process.pid} since 20" in done.stderr
         assert "a test that holds it" in done.stderr
-        row = rigs(lab)
-        assert row["health"] == "in use"
-        assert row["holder"]["pid"] == process.pid
         done = lab(*CASE)
         assert done.returncode == 3
         assert f"held by process {process.pid}" in (lab.run_dir / "results.jsonl").read_text()
-        assert rigs(lab)["quarantine"] is None, "being in use is no fault of the rig"
+        row = rigs(lab)
+        assert row["health"] == "in use"
+        assert row["holder"]["pid"] == process.pid
+        assert row["quarantine"] is None, "being in use is no fault of the rig"
     finally:
         process.kill()
         process.wait()
