@@ -64,7 +64,7 @@ def read(data: bytes, where: str) -> Sb2:
         min((number for _, number in checked), default=None),
         tuple(_step(command) for command in commands),
         sum(len(command.data) for command in commands if _is(command, "CmdLoad")),
-        tuple(_faults(commands)),
+        tuple(faults_of(commands)),
     )
 
 
@@ -94,7 +94,7 @@ def _step(command: object) -> str:
     return type(command).__name__.removeprefix("Cmd").lower()
 
 
-def _faults(commands: list[object]) -> Iterator[str]:
+def faults_of(commands: list[object]) -> Iterator[str]:
     """What must hold of the order and of what is checked (invariant U3)."""
     names = [type(command).__name__ for command in commands]
     firsts = [number for number, name in enumerate(names) if name in ("CmdErase", "CmdLoad", "CmdProg")]
