@@ -11,7 +11,6 @@ Source: Yubico/python-fido2 at d1fd711, tests/device/__init__.py (PicoController
 
 from __future__ import annotations
 
-import http.client
 import socket
 from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import urlsplit
@@ -98,11 +97,13 @@ class Pico(Channel):
         return "\r\n".join(lines).encode()
 
     def _answer(self, link: socket.socket) -> None:
-        answer = http.client.HTTPResponse(link, method="GET")
+        from http.client import HTTPException, HTTPResponse
+
+        answer = HTTPResponse(link, method="GET")
         try:
             answer.begin()
             said = answer.read(200)
-        except http.client.HTTPException as error:
+        except HTTPException as error:
             raise Unexpected(f"{type(error).__name__}: {error}", "an answer in HTTP") from None
         finally:
             answer.close()
