@@ -42,8 +42,10 @@ def test_a_killed_updater_is_followed_by_one_that_goes_on(make_rig: MakeRig) -> 
 @pytest.mark.parametrize(
     ("defect", "personality", "update"),
     [
-        ("version-raised-early", "reference", "update.install.aborted"),
-        ("journal-migration-once", "reference-1.2", "update.install.interrupted"),
+        pytest.param("version-raised-early", "reference", "update.install.aborted", marks=pytest.mark.long),
+        pytest.param(
+            "journal-migration-once", "reference-1.2", "update.install.interrupted", marks=pytest.mark.long
+        ),
         ("settings-lost-open", "reference", "update.install.interrupted"),
     ],
 )

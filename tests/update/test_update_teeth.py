@@ -14,7 +14,7 @@ DEFECTS = {
 HEAD = '[[rig]]\nname = "a"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = true\n'
 
 
-QUICK = ("", "same-version-unchecked")
+QUICK = ("",)
 
 
 @pytest.mark.parametrize(
