@@ -118,7 +118,7 @@ def doctor(
     from harness.doctor.visit import admit, examine, show, table, verdict
 
     patient, found = admit(bench)
-    if install_udev_rules:
+    if install_udev_rules and patient.plugins.keys:
         from harness.doctor.rules import RELOAD, install
 
         sys.stdout.write(f"written: {install(patient)}\nnow: {RELOAD}\n")

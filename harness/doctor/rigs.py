@@ -11,7 +11,7 @@ from harness.custody import port_of
 from harness.doctor.finding import Finding, Level, Patient
 from harness.errors import Blame, KeyharnessError
 from harness.locks import Lock
-from harness.nodes import UsbDevice, device_at
+from harness.nodes import UsbDevice, device_at, devices
 from harness.powerlog import PowerLog
 from harness.rig import Rig
 
@@ -25,6 +25,15 @@ def rigs(patient: Patient) -> Iterator[Finding]:
         if not any(one.level == "fault" for one in found):
             yield _finding(name, "ok", _well(patient, name))
         yield from found
+
+
+def strangers(patient: Patient) -> Iterator[Finding]:
+    """Keys that are plugged in and that no rig of a bench with real keys is for."""
+    for one in devices(patient.host) if patient.ports else ():
+        known = (one.vendor_id, one.product_id) in patient.key_ids or one.fido is not None
+        if known and one.port not in patient.ports:
+            text = f"{one.shown()} at {one.port} is in no rig of this bench"
+            yield Finding("strangers", "ok", text, "`keyharness enroll` adds it")
 
 
 def _finding(rig: str, level: Level, text: str, mend: str | None = None, *, caller: bool = False) -> Finding:

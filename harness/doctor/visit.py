@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     daemons.autosuspend,
     software.scheduling,
     storage.folders,
+    rigs.strangers,
     rigs.rigs,
 )
 RIG_FAULT, CALLER_FAULT = 3, 4

@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "power"))
 
+from fakehost import FakeBackend
+from fakehubs import HubThing
 from lab import Lab, Look, Thing, TwinKey, keyboard, mute_key, plugin
+from lab.labhost import LabHost
 from lab.tree import FIDO_DESCRIPTOR
 
 from harness import quarantine
@@ -48,7 +52,6 @@ def plugins():
     found = discover()
     for table, made in ((found.power, plugin.keyharness_power()), (found.touch, plugin.keyharness_touch())):
         table.update({driver.name: driver for driver in made})
-    found.power["hub"] = replace(found.power["lab"], name="hub")
     return found
 
 
@@ -59,6 +62,12 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.delenv("KEYHARNESS_LEDGER", raising=False)
     with Lab(tmp_path / "lab") as lab, lab.standing_in():
         lab.hub("1-1.4", ports=7)
+        lab.thing = HubThing(7)
+
+        class Things:
+            sys, things = lab.tree.sys, {"1-1.4": lab.thing}
+
+        monkeypatch.setattr(LabHost, "usb_backend", lambda self: FakeBackend(Things))
         yield lab
 
 
@@ -338,6 +347,25 @@ def test_a_missing_key_another_device_and_a_bootloader(lab, patient):
     lab.port("1-1.4.1").power(False)
     (found, *_) = rigs.rigs(patient())
     assert found.level == "ok", "no key is seen on a port that is off"
+
+
+def test_a_hub_that_cannot_switch_its_ports(lab, patient):
+    plugged(lab, mute_key())
+    assert not texts(rigs.rigs(patient(power="hub")), "fault")
+    lab.thing.switching = 0
+    (text,) = texts(rigs.rigs(patient(power="hub")), "fault")
+    assert "hub 1-1.4 (0bda:5411)" in text
+    assert "all" in text
+
+
+def test_a_key_that_is_in_no_rig(lab, patient):
+    plugged(lab, mute_key())
+    plugged(lab, mute_key(), "1-1.4.3")
+    plugged(lab, keyboard(), "1-1.4.2")
+    (found,) = rigs.strangers(patient())
+    assert (found.level, found.text) == ("ok", "20a0:42b2 Nitrokey 3 at 1-1.4.3 is in no rig of this bench")
+    assert found.mend == "`keyharness enroll` adds it"
+    assert not list(rigs.strangers(patient(VIRTUAL))), "nobody asked for real ones"
 
 
 def test_a_port_that_no_hub_has_and_a_bench_that_is_wrong(lab, patient, tmp_path):
