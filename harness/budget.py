@@ -223,5 +223,13 @@ class PinTries:
         # One at a time: of tries none is reserved that is not about to be spent.
         self._budget.draw("pin_tries", 1, "a PIN is tried", block=1)
 
+    def setting(self, pin: str) -> None:
+        from harness.pins import PinJournal
+
+        journal = PinJournal(self._budget.key)
+        newest = journal.records()[-1:]
+        if [one.pin for one in newest] != [pin]:
+            journal.write_ahead("set", pin)
+
     def right(self) -> None:
         self._budget.give_back("pin_tries", 1)

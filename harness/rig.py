@@ -203,6 +203,12 @@ class PinGuard(Protocol):
         :raises BudgetExhausted: none may be spent.
         """
 
+    def setting(self, pin: str) -> None:
+        """A PIN is about to be given to the key; when this returns no crash can lose it.
+
+        :raises RigError: it could not be written down.
+        """
+
     def right(self) -> None:
         """It was the right one, which gives the key all its tries back."""
 

@@ -103,8 +103,13 @@ class GuardedPin(ClientPin):  # type: ignore[misc, unused-ignore]
         self._guard.right()
         return token
 
+    def set_pin(self, pin: str) -> None:
+        self._guard.setting(pin)
+        super().set_pin(pin)
+
     def change_pin(self, old_pin: str, new_pin: str) -> None:
         self._guard.trying(int(self.get_pin_retries()[0]))
+        self._guard.setting(new_pin)
         super().change_pin(old_pin, new_pin)
         self._guard.right()
 

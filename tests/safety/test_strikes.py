@@ -15,6 +15,7 @@ import pytest
 from harness.budget import Budget, BudgetExhausted, Grants, PinTries
 from harness.cutter import Cutter, Write
 from harness.ledger import Ledger
+from harness.pins import PinJournal
 from harness.powerlog import LoggedSwitch, PowerLog
 from harness.rig import PowerSwitch
 
@@ -158,8 +159,12 @@ def test_a_key_with_few_tries_left_is_not_asked_and_loses_none(budget):
 
     rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
     rig.power.on()
-    Fido(rig).pin().set_pin("27182818")
     rig.pin_guard = PinTries(budget)
+    Fido(rig).pin().set_pin("27182818")
+    Fido(rig).pin().change_pin("27182818", "31415926")
+    Fido(rig).pin().change_pin("31415926", "27182818")
+    journalled = [one.pin for one in PinJournal("uuid:1").records()]
+    assert journalled == ["27182818", "31415926", "27182818"], "whoever sets it, a suite or a plugin"
     Fido(rig).pin().get_pin_token("27182818")
     budget.close()
     assert budget.spent("pin_tries") == 0, "the right PIN gives everything back"
