@@ -135,7 +135,7 @@ class CommandSwitch(PowerSwitch):
 
     def _failed(self, which: Which, found: str) -> RigError:
         return RigError(
-            f"{self._place}.{which}: {self._shown(which)}",
+            f"{self._place}.{which}: command {self._shown(which)}",
             found=found,
             expected="exit code 0" + (" (on) or 1 (off)" if which == "state" else ""),
             mend="run it by hand, as the same user",

@@ -43,6 +43,8 @@ class DcttechOptions(HidOptions, RelayOptions):
 class Dcttech(HidChannel):
     """One relay of a dcttech board."""
 
+    driver = "dcttech"
+
     def _report(self, active: bool) -> bytes:
         return bytes([ON if active else OFF, self.number]).ljust(SIZE, b"\0")
 

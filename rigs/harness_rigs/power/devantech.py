@@ -34,6 +34,8 @@ class DevantechOptions(SerialRelayOptions):
 class Devantech(SerialChannel):
     """One relay of a Devantech board."""
 
+    driver = "devantech"
+
     def __init__(self, request: ActuatorRequest):
         options: DevantechOptions = request.options
         super().__init__(request, options.port, options.channel, 19200)

@@ -44,12 +44,14 @@ class Ft245rOptions(HidOptions, RelayOptions):
 class Ft245r(Channel):
     """One relay of an FT245R board."""
 
+    driver = "ft245r"
+
     def __init__(self, request: ActuatorRequest, board: UsbDevice, number: int):
         self._request, self._port = request, board.port
         self.number = number
         self.board = f"board usb {board.port}"
         self.node = usb_node(board)
-        self.name = f"relay {number} of {board.product or board.ids} at {board.port}"
+        self.name = f"channel {number} at path {board.port} ({board.product or board.ids})"
         self._usb: Any = None
 
     @contextmanager

@@ -72,7 +72,7 @@ class HidChannel(Channel):
         self.number = number
         self.board = f"board usb {board.port}"
         self.node = str(board.hidraw[0].node) if board.hidraw else usb_node(board)
-        self.name = f"channel {number} of {board.product or board.ids} at {board.port}"
+        self.name = f"channel {number} at path {board.port} ({board.product or board.ids})"
         self._line: Hidraw | UsbHid | None = None
         self._struck: Descriptor | None = None
 

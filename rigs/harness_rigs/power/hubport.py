@@ -48,13 +48,15 @@ class HubPort(Channel):
     :param halves: the one that the key hangs on first.
     """
 
+    driver = "hub"
+
     def __init__(self, request: ActuatorRequest, halves: list[Half], way: Way):
         self._request, self._halves, self._way = request, halves, way
         first = halves[0]
         self.number = first.number
         # By the lower of the two names, so that both halves are one board.
         self.board = f"hub {min(half.hub.name for half in halves)}"
-        self.name = f"port {first.number} of hub {first.hub.name}"
+        self.name = f"{first.hub.name} port {first.number}"
         self.node = usb_node(first.hub.device)
         self._struck: Descriptor | None = None
 

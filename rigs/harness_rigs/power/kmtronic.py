@@ -36,6 +36,8 @@ class KmtronicOptions(SerialRelayOptions):
 class Kmtronic(SerialChannel):
     """One relay of a KMTronic board."""
 
+    driver = "kmtronic"
+
     def __init__(self, request: ActuatorRequest):
         options: KmtronicOptions = request.options
         super().__init__(request, options.port, options.channel)

@@ -43,6 +43,8 @@ def frame(channel: int, active: bool) -> bytes:
 class Lcus(SerialChannel):
     """One relay of an LCUS board."""
 
+    driver = "lcus"
+
     def __init__(self, request: ActuatorRequest):
         options: LcusOptions = request.options
         super().__init__(request, options.port, options.channel)

@@ -33,6 +33,8 @@ class LcusHidOptions(HidOptions, RelayOptions):
 class LcusHid(HidChannel):
     """One relay of an LCUS board on HID."""
 
+    driver = "lcus-hid"
+
     def set(self, active: bool) -> None:
         self.line.write(frame(self.number, active))
         # What it answers is said nowhere; that it answers is the sign that it has taken the command.

@@ -34,6 +34,8 @@ class NumatoOptions(SerialRelayOptions):
 class Numato(SerialChannel):
     """One relay of a Numato module."""
 
+    driver = "numato"
+
     def __init__(self, request: ActuatorRequest):
         options: NumatoOptions = request.options
         super().__init__(request, options.port, options.channel, 115200)

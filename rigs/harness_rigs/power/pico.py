@@ -46,6 +46,8 @@ class Pico(Channel):
     :param thing: "power" or "touch".
     """
 
+    driver = "pico"
+
     def __init__(self, url: str, usb: int, thing: str):
         parts = urlsplit(url)
         self._host, self._at = parts.hostname or "", parts.port or 80
@@ -54,7 +56,7 @@ class Pico(Channel):
         # The path may be a secret, and messages are kept; so may be what stands before an @.
         self.node = shown_url(url)
         self.board = f"board {self.node}"
-        self.name = f"{thing} of usb{usb} at {self.node}"
+        self.name = f"{thing} of usb {usb} at url {self.node}"
         self._struck: socket.socket | None = None
 
     def opened(self) -> AbstractContextManager[None]:

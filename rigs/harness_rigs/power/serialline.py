@@ -46,7 +46,7 @@ class SerialChannel(Channel):
         self._host, self._path, self._baud = request.host, request.host.root / port.lstrip("/"), baud
         self.number = number
         self.node = port
-        self.name = f"relay {number} of {port}"
+        self.name = f"channel {number} at port {port}"
         self.board = f"board {os.path.realpath(self._path)}"
         self._port: Any = None
         self._struck: Descriptor | None = None

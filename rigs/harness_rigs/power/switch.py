@@ -52,13 +52,15 @@ class RelayOptions(SwitchOptions):
 class Channel(ABC):
     """One channel of a board. Its OSErrors and `Unexpected`s are explained by who uses it.
 
-    :ivar name: in words: "relay 1 of /dev/ttyUSB0".
+    :ivar driver: the name of its driver.
+    :ivar name: which it is, in the words of its settings: "channel 1 at port /dev/ttyUSB0".
     :ivar board: what only one may speak to at a time, the same words for the same board.
     :ivar number: which channel of the board.
     :ivar part: what of the channel, for boards that do more than one thing with it.
     :ivar node: what is opened, for messages.
     """
 
+    driver: str
     name: str
     board: str
     number: int
@@ -105,7 +107,7 @@ class ChannelSwitch(PowerSwitch):
         self._momentary = isinstance(request, Part) and request.momentary
         self._switched = 0
         self._rig, self._place = request.rig, place_of(request)
-        self.what = f"{self._place}: {channel.name}"
+        self.what = f"{self._place}: {channel.driver} {channel.name}"
         self._claim()
         self._is_on = self._first_look(request)
 
@@ -211,7 +213,7 @@ class ChannelSwitch(PowerSwitch):
         if other := self._has_another_rig():
             raise CallerError(
                 self._place,
-                found=f"{self._channel.name}, which {other} has",
+                found=f"{self._channel.driver} {self._channel.name}, which {other} has",
                 expected="a channel of its own",
                 mend="give one of them another channel",
             )

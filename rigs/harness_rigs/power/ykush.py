@@ -44,6 +44,8 @@ class YkushOptions(HidOptions):
 class Ykush(HidChannel):
     """Power of one port."""
 
+    driver = "ykush"
+
     def command(self, active: bool) -> int:
         return self.number | ON if active else self.number
 

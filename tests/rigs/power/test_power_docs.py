@@ -71,5 +71,11 @@ def test_the_board_of_one_s_own_works(host, clock, cutter):
     board.garbage = b"1234"
     with pytest.raises(RigError) as caught:
         switch.off()
-    says(caught.value, 'rig "mini-1" · power', "relay 2 of /dev/ttyUSB0", "31 32 33 34", "a letter for each")
+    says(
+        caught.value,
+        'rig "mini-1" · power',
+        "acme-board channel 2 at port /dev/ttyUSB0",
+        "31 32 33 34",
+        "a letter for each",
+    )
     board.close()

@@ -76,7 +76,12 @@ class TestDcttech:
         board.stuck = True
         with pytest.raises(RigError) as caught:
             switch.on()
-        says(caught.value, f'rig "{RIG}" · power', "channel 2 of USBRelay2", AT, "did not switch")
+        says(
+            caught.value,
+            f'rig "{RIG}" · power',
+            "dcttech channel 2 at path 1-1.3 (USBRelay2)",
+            "did not switch",
+        )
 
     def test_garbage(self, host, clock, board):
         board.letters = "\xff\xfe\xfd\xfc\xfb"
@@ -304,4 +309,4 @@ class TestFt245r:
         board.dies_on = b"\x40\x0b"
         with pytest.raises(RigError) as caught:
             switch.on()
-        says(caught.value, f'rig "{RIG}" · power', "relay 1", AT, "gone after 1 switches")
+        says(caught.value, f'rig "{RIG}" · power', "ft245r channel 1 at path", AT, "gone after 1 switches")

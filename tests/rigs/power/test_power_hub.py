@@ -76,7 +76,7 @@ class TestBySysfs:
         forbid(monkeypatch, disable(host, "1-1.4.2"))
         with pytest.raises(RigError) as caught:
             strict.off()
-        says(caught.value, f'rig "{RIG}" · power', "port 2 of hub 1-1.4", "disable", "Permission denied")
+        says(caught.value, f'rig "{RIG}" · power', "hub 1-1.4 port 2", "disable", "Permission denied")
         with pytest.raises(RigError) as caught:
             strict.strike()
         says(caught.value, "disable", "Permission denied")
@@ -92,7 +92,7 @@ class TestBySysfs:
         disable(host, "1-1.4.2").write_text("0\n")
         with pytest.raises(RigError) as caught:
             switch.on()
-        says(caught.value, "port 2 of hub 1-1.4", "came back by itself")
+        says(caught.value, "hub 1-1.4 port 2", "came back by itself")
 
 
 def forbid(monkeypatch, path: Path) -> None:
@@ -192,7 +192,7 @@ class TestByRequest:
         hub.dies_on = off(2)[1]
         with pytest.raises(RigError) as caught:
             switch.off()
-        says(caught.value, f'rig "{RIG}" · power', "port 2 of hub 1-1.4", "gone after 1 switches")
+        says(caught.value, f'rig "{RIG}" · power', "hub 1-1.4 port 2", "gone after 1 switches")
 
     def test_the_hub_drops_off_after_20_switches(self, host, clock, hub):
         switch = power("hub", host, clock, on_port="1-1.4.2")
@@ -202,21 +202,21 @@ class TestByRequest:
         (host.sys / "bus/usb/devices/1-1.4").unlink()
         with pytest.raises(RigError) as caught:
             switch.off()
-        says(caught.value, "port 2 of hub 1-1.4", "after 2", "switches", "powered hub")
+        says(caught.value, "hub 1-1.4 port 2", "after 2", "switches", "powered hub")
 
     def test_a_request_that_is_refused(self, host, clock, hub, monkeypatch):
         switch = power("hub", host, clock, on_port="1-1.4.2")
         monkeypatch.setattr(hub, "control", lambda *_: (_ for _ in ()).throw(stall()))
         with pytest.raises(RigError) as caught:
             switch.off()
-        says(caught.value, "port 2 of hub 1-1.4", "refuses the request (a stall)", "mend")
+        says(caught.value, "hub 1-1.4 port 2", "refuses the request (a stall)", "mend")
 
     def test_garbage(self, host, clock, hub):
         switch = power("hub", host, clock, on_port="1-1.4.2")
         hub.garbage = True
         with pytest.raises(RigError) as caught:
             switch.off()
-        says(caught.value, "port 2 of hub 1-1.4", "13 37", "4 bytes")
+        says(caught.value, "hub 1-1.4 port 2", "13 37", "4 bytes")
         with pytest.raises(RigError) as caught:
             power("hub", host, clock, on_port="1-1.4.2")
         says(caught.value, f'rig "{RIG}" · power: hub 1-1.4', "13 37", "a hub descriptor")

@@ -49,18 +49,18 @@ class TestPico:
         for act in (switch.off, lambda: cut(switch, cutter)):
             with pytest.raises(RigError) as caught:
                 act()
-            says(caught.value, f'rig "{RIG}" · power', "usb7", "404", "no such port", "`usb`")
+            says(caught.value, f'rig "{RIG}" · power', "pico power of usb 7", "404", "no such port", "`usb`")
             assert "secret" not in str(caught.value)
 
     def test_garbage_and_nobody(self, host, clock, pico):
         pico.garbage = True
         with pytest.raises(RigError) as caught:
             power("pico", host, clock, url=pico.url).off()
-        says(caught.value, f'rig "{RIG}" · power', "power of usb1", "an answer in HTTP")
+        says(caught.value, f'rig "{RIG}" · power', "pico power of usb 1", "an answer in HTTP")
         pico.close()
         with pytest.raises(RigError) as caught:
             power("pico", host, clock, url=pico.url).off()
-        says(caught.value, f'rig "{RIG}" · power', "power of usb1", "refused")
+        says(caught.value, f'rig "{RIG}" · power', "pico power of usb 1", "refused")
 
     def test_one_that_hangs_up_or_never_answers(self, host, clock, monkeypatch):
         monkeypatch.setattr("harness_rigs.power.pico.ANSWER_S", 0.2)
@@ -69,12 +69,12 @@ class TestPico:
             switch = power("pico", host, clock, url=url)
             with pytest.raises(RigError) as caught:
                 switch.off()
-            says(caught.value, f'rig "{RIG}" · power', "power of usb1", "no answer", "mend")
+            says(caught.value, f'rig "{RIG}" · power', "pico power of usb 1", "no answer", "mend")
             hung_up = threading.Thread(target=lambda: [server.accept()[0].close() for _ in range(2)])
             hung_up.start()
             with pytest.raises(RigError) as caught:
                 switch.off()
-            says(caught.value, f'rig "{RIG}" · power', "power of usb1", "found", "mend")
+            says(caught.value, f'rig "{RIG}" · power', "pico power of usb 1", "found", "mend")
             hung_up.join(5)
 
     def test_an_address_that_is_none(self, host, clock):
@@ -153,7 +153,7 @@ class TestCommand:
         with pytest.raises(RigError) as caught:
             switch.on()
         assert time.monotonic() - began < 30
-        says(caught.value, f'rig "{RIG}" · power.on: sleep 60', "more than 0.2 s")
+        says(caught.value, f'rig "{RIG}" · power.on: command sleep 60', "more than 0.2 s")
 
     def test_one_that_is_killed(self, host, clock):
         switch = power("command", host, clock, on=["true"], off=["/bin/sh", "-c", "kill -9 $$"])
@@ -327,7 +327,7 @@ class TestCombined:
         board.unplug()
         with pytest.raises(RigError) as caught:
             switch.on()
-        says(caught.value, f'rig "{RIG}" · power.parts.vbus', "relay 1 of /dev/ttyUSB0", "gone")
+        says(caught.value, f'rig "{RIG}" · power.parts.vbus', "lcus channel 1 at port /dev/ttyUSB0", "gone")
 
     def test_a_part_that_another_rig_has(self, host, clock, board):
         first = power("lcus", host, clock, port="/dev/ttyUSB0", channel=2, rig="mini-1")

@@ -78,7 +78,12 @@ class TestRelay:
 
         with pytest.raises(RigError) as caught:
             hold()
-        says(caught.value, f'rig "{RIG}" · touch.switch', "relay 2 of /dev/ttyUSB0", "did not switch")
+        says(
+            caught.value,
+            f'rig "{RIG}" · touch.switch',
+            "lcus channel 2 at port /dev/ttyUSB0",
+            "did not switch",
+        )
 
     def test_it_does_not_see_requests(self, host, clock, board):
         finger = touch("relay", host, clock, switch=SWITCH)
@@ -110,7 +115,7 @@ def test_the_pico_rig_s_finger(host, clock, pico):
     beside.off()
     with pytest.raises(RigError) as caught, touch("pico", host, clock, url=pico.url, usb=9).holding():
         pass
-    says(caught.value, f'rig "{RIG}" · touch', "touch of usb9", "404")
+    says(caught.value, f'rig "{RIG}" · touch', "pico touch of usb 9", "404")
 
 
 def test_a_command(host, clock, tmp_path):
@@ -122,7 +127,7 @@ def test_a_command(host, clock, tmp_path):
     settings["on"] = ["false"]
     with pytest.raises(RigError) as caught, touch("command", host, clock, **settings).holding():
         pass
-    says(caught.value, f'rig "{RIG}" · touch.on: false', "exit code 1")
+    says(caught.value, f'rig "{RIG}" · touch.on: command false', "exit code 1")
 
 
 def test_a_person_is_asked_and_not_waited_for(host, clock):
