@@ -11,9 +11,13 @@ from typing import Any
 from harness.errors import RigError
 
 
-def write_durably(path: Path, body: Mapping[str, Any], mode: int = 0o600) -> None:
+def write_durably(
+    path: Path, body: Mapping[str, Any], mode: int = 0o600, *, old_will_do: bool = False
+) -> None:
     """Replace a JSON file: whoever looks finds the old one or the new one, whenever the power fails.
 
+    :param old_will_do: the host's own power failure may bring the old one back: then its folder is not synced,
+        which takes as long again as the file.
     :raises RigError: it cannot be written.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -25,7 +29,8 @@ def write_durably(path: Path, body: Mapping[str, Any], mode: int = 0o600) -> Non
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-        sync_folder(path.parent)
+        if not old_will_do:
+            sync_folder(path.parent)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise RigError(f"{path}", found=error.strerror, expected="a file that can be written") from None

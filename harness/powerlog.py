@@ -53,8 +53,11 @@ class PowerLog:
         return restored
 
     def switching(self, on: bool) -> None:
-        """Write ahead that the power is about to be switched."""
-        self._write(on, given_back=False)
+        """Write ahead that the power is about to be switched.
+
+        After a crash of the host the entry before this one will do: it says as well that the port was taken.
+        """
+        self._write(on, given_back=False, old_will_do=True)
 
     def give_back(self, rig: Rig) -> None:
         """Put the power back as it was found."""
@@ -69,7 +72,7 @@ class PowerLog:
         self._before = rig.power.is_on
         self._write(self._before, given_back=False)
 
-    def _write(self, on: bool, *, given_back: bool) -> None:
+    def _write(self, on: bool, *, given_back: bool, old_will_do: bool = False) -> None:
         write_durably(
             self.path,
             {
@@ -80,6 +83,7 @@ class PowerLog:
                 "at": now(),
                 "pid": os.getpid(),
             },
+            old_will_do=old_will_do,
         )
 
 
