@@ -7,12 +7,10 @@ the power without telling the kernel) is asked of the bus itself.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from harness.clock import MonotonicClock
@@ -72,11 +70,11 @@ class UsbRig(Rig):
         self.device: UsbDevice | None = None
         self.left_us: int | None = None
         self.broken: UsbDevice | None = None
-        self._stale: tuple[int, int] | None = None
+        self.stale: tuple[int, int] | None = None
         self._is_deaf = False
         self._went_us: int | None = None
         self.came_us = None
-        self._is_named_key = False
+        self.is_named_key = False
         self._open: list[Any] = []
         self._deaths: list[str] = []
         self._firmware: str | None = None
@@ -118,6 +116,22 @@ class UsbRig(Rig):
             if left_us > 0:
                 self.clock.wait_us(left_us)
 
+    def require_still_gone(self) -> None:
+        """Kernels have been seen to give a port its power back by themselves (uhubctl, issues 90 and 458).
+
+        :raises RigError: it is on the bus, and nobody has switched it on.
+        """
+        if self._went_us is None or self._gone_us() is not None:
+            return
+        there = device_at(self.host, self.port)
+        if there is not None:
+            raise RigError(
+                f'rig "{self.name}": the key came back while its port was switched off',
+                found=f"{there.shown()} on port {self.port}",
+                expected="no power until it is switched on",
+                mend="something else switches this port: the kernel does so with some hubs; use a relay",
+            )
+
     def power_came(self) -> None:
         self.came_us = self.clock.now_us
         self.boots += 1
@@ -145,7 +159,7 @@ class UsbRig(Rig):
 
     def _gone_us(self) -> int | None:
         there = device_at(self.host, self.port)
-        if there is None or there.token == self._stale:
+        if there is None or there.token == self.stale:
             return self.clock.now_us
         return None
 
@@ -157,7 +171,7 @@ class UsbRig(Rig):
         answers = self.host.usb_answers(there.bus, there.number)
         if answers is False:
             # Its nodes stay until the power returns, and are not to be taken for the next boot's.
-            self._stale, self._is_deaf = there.token, True
+            self.stale, self._is_deaf = there.token, True
             return self.clock.now_us
         if answers is None:
             raise RigError(
@@ -217,10 +231,10 @@ class UsbRig(Rig):
     @property
     def face(self) -> str:
         there = device_at(self.host, self.port)
-        face = self._face_of(there) if there is not None else None
+        face = self.face_of(there) if there is not None else None
         return face.name if face is not None else "application"
 
-    def _face_of(self, device: UsbDevice) -> Face | None:
+    def face_of(self, device: UsbDevice) -> Face | None:
         for face in self.key.faces:
             if (face.vendor_id, face.product_id) in ((device.vendor_id, device.product_id), (0, 0)):
                 return face
@@ -235,33 +249,37 @@ class UsbRig(Rig):
         left_us = since_us + round(self.options.up_s * 1e6) - began_us
         cutter = self._cutter
 
-        def look() -> UsbDevice | str | None:
+        def look() -> tuple[UsbDevice | None] | None:
             # Once its power was cut nothing comes up any more, whatever is still to be seen.
-            return "cut" if cutter.has_fired else self._usable()
+            if cutter.has_fired:
+                return (None,)
+            there = self._usable()
+            return None if there is None else (there,)
 
         limit_s = max(0, left_us) / 1e6
-        found: UsbDevice | str | None = wait_until(self.host, look, limit_s, also=cutter.fired_fd)
+        looked = wait_until(self.host, look, limit_s, also=cutter.fired_fd)
         self.boot_us += self.clock.now_us - began_us
-        if isinstance(found, str):
-            raise KeyGone(f'rig "{self.name}": its power was cut before it was up')
+        if looked is None:
+            raise usb_find.why_not_up(self)
+        (found,) = looked
         if found is None:
-            raise self._why_not_up()
+            raise KeyGone(f'rig "{self.name}": its power was cut before it was up')
         self.device = found
-        if not self._is_named_key:
+        if not self.is_named_key:
             usb_find.require_named_key(self, found)
-            self._is_named_key = True
+            self.is_named_key = True
 
     def _usable(self) -> UsbDevice | None:
         """The device on the port, once there is a node through which its face is reached."""
         device = device_at(self.host, self.port)
-        if device is None or device.token == self._stale or self._is_leaving(device):
+        if device is None or device.token == self.stale or self._is_leaving(device):
             return None
-        if self._face_of(device) is None and not self._is_named_key:
+        if self.face_of(device) is None and not self.is_named_key:
             # Another device does not become the key by waiting.
             return device
-        if self._face_of(device) is None or not device.complete:
+        if self.face_of(device) is None or not device.complete:
             return None
-        return device if all(map(self.host.may_open, _nodes(device))) else None
+        return device if all(map(self.host.may_open, usb_find.nodes_of(device))) else None
 
     def _is_leaving(self, device: UsbDevice) -> bool:
         """Is it what a connection has just broken off with? A key that reboots is seen for a moment longer."""
@@ -269,29 +287,6 @@ class UsbRig(Rig):
             self.broken.token,
             self.broken.hidraw,
         )
-
-    def _why_not_up(self) -> KeyharnessError:
-        device = device_at(self.host, self.port)
-        limit = f"within {self.options.up_s:g} s"
-        if device is None or device.token == self._stale:
-            if not self._is_named_key and (moved := usb_find.moved(self)) is not None:
-                return moved
-            return KeyGone(f'rig "{self.name}": nothing came up on port {self.port} {limit}')
-        if self._face_of(device) is None:
-            return KeyGone(
-                f'rig "{self.name}": what came up on port {self.port} is {device.shown()}, none of its faces'
-            )
-        if not device.authorized:
-            return RigError(
-                f'rig "{self.name}": {device.shown()} on port {self.port} is not authorised',
-                found="0 in its `authorized` file",
-                expected="a device that the kernel may use",
-                mend="allow it in USBGuard, or in whatever else decides that here",
-            )
-        for node in _nodes(device):
-            if not self.host.may_open(node):
-                return usb_find.not_opened(self.name, node, OSError(errno.EACCES, os.strerror(errno.EACCES)))
-        return KeyGone(f'rig "{self.name}": {device.shown()} on port {self.port} has no node {limit}')
 
     # What became of it.
 
@@ -366,13 +361,6 @@ class UsbRig(Rig):
         self._cutter.close()
         if self._log is not None:
             self._log.close()
-
-
-def _nodes(device: UsbDevice) -> list[Path]:
-    """What has to be opened to speak to it: CTAPHID, a serial port, or HID of another kind."""
-    if device.fido is not None:
-        return [device.fido.node]
-    return [*device.ttys, *(one.node for one in device.hidraw)]
 
 
 def _release(device: UsbDevice) -> str:

@@ -81,6 +81,7 @@ class UsbCutter(LiveCutter):
         self._action: Action | None = None
         self._own: _OwnCut | None = None
         self._at_us = 0
+        self._over_us: int | None = None
         self._boot_offset_us: int | None = None
 
     def _started(self) -> Cutter:
@@ -139,6 +140,7 @@ class UsbCutter(LiveCutter):
         return fd is not None and bool(select.select([fd], [], [], 0)[0])
 
     def collect(self) -> Shot:
+        self._over_us = self._rig.clock.now_us
         if self._own is not None:
             own, self._own = self._own, None
             with own:
@@ -176,8 +178,10 @@ class UsbCutter(LiveCutter):
         rig.power.struck()
         rig.power_went()
         lost_us = rig.see_it_go()
-        if left_us is not None and left_us < fired_us:
-            # It went before, and nobody had cut.
+        over_us, self._over_us = self._over_us, None
+        if left_us is not None and over_us is not None and left_us <= over_us < fired_us:
+            # The operation ended with it, and nobody had cut. A key that was told to reboot leaves as well, but
+            # then the operation goes on.
             rig.note_death(f"left the bus by itself {(fired_us - left_us) / 1000:.1f} ms before it was cut")
             return Shot(fired_us, float(fired_us - self._at_us), left_us, False)
         return Shot(fired_us, float(fired_us - self._at_us), lost_us, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness.errors import CallerError, KeyharnessError, RigError
 from harness.host import Host
 from harness.locks import Lock
-from harness.nodes import UsbDevice, devices, hub_of
+from harness.nodes import UsbDevice, device_at, devices, hub_of
 from harness.rig import KeyGone
 from harness.tap import Tap
 
@@ -54,6 +55,38 @@ def not_opened(rig: str, node: Path, error: OSError) -> KeyharnessError:
             mend="end it; ModemManager takes every new serial port that no udev rule keeps from it",
         )
     return KeyGone(f'rig "{rig}": {node} has gone ({error.strerror})')
+
+
+def why_not_up(rig: UsbRig) -> KeyharnessError:
+    """Why nothing that can be talked to came up on the rig's port in time."""
+    device = device_at(rig.host, rig.port)
+    limit = f"within {rig.options.up_s:g} s"
+    if device is None or device.token == rig.stale:
+        if not rig.is_named_key and (elsewhere := moved(rig)) is not None:
+            return elsewhere
+        return KeyGone(f'rig "{rig.name}": nothing came up on port {rig.port} {limit}')
+    if rig.face_of(device) is None:
+        return KeyGone(
+            f'rig "{rig.name}": what came up on port {rig.port} is {device.shown()}, none of its faces'
+        )
+    if not device.authorized:
+        return RigError(
+            f'rig "{rig.name}": {device.shown()} on port {rig.port} is not authorised',
+            found="0 in its `authorized` file",
+            expected="a device that the kernel may use",
+            mend="allow it in USBGuard, or in whatever else decides that here",
+        )
+    for node in nodes_of(device):
+        if not rig.host.may_open(node):
+            return not_opened(rig.name, node, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    return KeyGone(f'rig "{rig.name}": {device.shown()} on port {rig.port} has no node {limit}')
+
+
+def nodes_of(device: UsbDevice) -> list[Path]:
+    """What has to be opened to speak to it: CTAPHID, a serial port, or HID of another kind."""
+    if device.fido is not None:
+        return [device.fido.node]
+    return [*device.ttys, *(one.node for one in device.hidraw)]
 
 
 def require_named_key(rig: UsbRig, there: UsbDevice) -> None:
@@ -124,19 +157,19 @@ def _glance(rig: UsbRig, device: UsbDevice) -> UsbRig:
     other = copy.copy(rig)
     other.port, other.device, other.left_us = device.port, device, None
     other.tap = Tap(rig.clock)
-    other._is_named_key, other._open = True, []
+    other.is_named_key, other._open = True, []
     other.transports = UsbTransports(other)
     return other
 
 
 def _uuid(rig: UsbRig) -> str:
-    before, rig._is_named_key = rig._is_named_key, True
+    before, rig.is_named_key = rig.is_named_key, True
     try:
         return rig.key.identify(rig).get("uuid", "")
     except (KeyharnessError, OSError, ValueError):
         return ""
     finally:
-        rig._is_named_key = before
+        rig.is_named_key = before
 
 
 def _ids(device: UsbDevice) -> tuple[int, int]:

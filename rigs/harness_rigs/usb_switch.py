@@ -25,6 +25,7 @@ class Switch(PowerSwitch):
         rig = self._rig
         if not self.is_on:
             rig.rest()
+            rig.require_still_gone()
             rig.actuator.on()
             rig.power_came()
 

@@ -17,6 +17,7 @@ from harness.home import go_home, interrupt
 from harness.live import LiveCampaign
 from harness.nodes import device_at
 from harness.rig import KeyGone
+from harness.uevents import wait_until
 from harness_nitrokey3 import containers, signing
 from harness_nitrokey3.door import enter_bootloader
 from harness_nitrokey3.images import Recipe
@@ -138,6 +139,30 @@ def test_a_switch_that_lies_is_named(lab, usb):
         rig.power.off()
     assert "still on the bus 0.5 s after its port was switched off" in str(lie.value)
     assert PORT in str(lie.value)
+
+
+def test_power_that_comes_back_by_itself_is_named(lab, usb):
+    usb.wait_until_up()
+    usb.power.off()
+    lab.port(PORT).power(True)
+    assert wait_until(lab.host, lambda: device_at(lab.host, PORT), 5)
+    with pytest.raises(RigError, match="came back while its port was switched off"):
+        usb.power.on()
+
+
+def test_a_key_that_was_told_to_reboot_did_not_leave_by_itself(lab, usb):
+    """The cut falls while its client waits for it to come back."""
+    usb.wait_until_up()
+    device = usb.transports.ctaphid()
+    lab.port(PORT).lingers_s = 0.2
+    usb.cutter.prepare()
+    usb.cutter.arm(usb.clock.now_us + 100_000)
+    with pytest.raises(OSError):
+        device.call(0x53)
+    usb.clock.wait_us(150_000)
+    shot = usb.cutter.collect()
+    assert shot.took
+    assert usb.take_deaths() == []
 
 
 def test_the_bootloader_is_the_same_key_on_another_node(lab, usb):
