@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,7 +36,7 @@ class HeldTouch(Touch):
     def __init__(self, request: ActuatorRequest):
         self.place = place_of(request)
 
-    def pressing(self, *, delay_us: int = 200_000):  # type: ignore[no-untyped-def]
+    def pressing(self, *, delay_us: int = 200_000) -> AbstractContextManager[None]:
         """:raises RigError: always: what switches sees no request, so it cannot tell when the key asks."""
         raise RigError(
             f"{self.place}: this finger does not see when the key asks",
@@ -66,7 +66,14 @@ class Finger(HeldTouch):
             self._clock.wait_us(APART_US)
         self._known = True
         self._failed = None
-        self._switch.on()
+        try:
+            self._switch.on()
+        except KeyharnessError:
+            # Nobody knows whether it is pressed: an answer may have been lost.
+            self._known = False
+            with suppress(KeyharnessError):
+                self._switch.off()
+            raise
         self._pressed = True
         ends = threading.Timer(self._press_s, self._end) if self._press_s is not None else None
         if ends is not None:

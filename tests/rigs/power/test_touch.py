@@ -8,11 +8,13 @@ import tty
 
 import pytest
 from picorig import PicoRig
-from powertools import RIG, power, says, touch
+from powertools import RIG, power, request, says, touch
 from pydantic import ValidationError
 from serialboards import LcusBoard
 
 from harness.errors import CallerError, RigError
+from harness.rig import PowerSwitch
+from harness_rigs.touch.finger import Finger
 
 PRESSED, RELEASED = b"\xa0\x02\x01\xa3", b"\xa0\x02\x00\xa2"
 SWITCH = {"driver": "lcus", "port": "/dev/ttyUSB0", "channel": 2}
@@ -84,6 +86,22 @@ class TestRelay:
             "lcus channel 2 at port /dev/ttyUSB0",
             "did not switch",
         )
+
+    def test_a_press_that_fails_is_let_go_of(self, host, clock, board):
+        class Hangs(PowerSwitch):
+            is_on, moves = False, []
+
+            def on(self):
+                self.moves.append("on")
+                raise RigError("the board is gone")
+
+            def off(self):
+                self.moves.append("off")
+
+        asked = request("touch", "relay", host, clock, switch=SWITCH)[1]
+        with pytest.raises(RigError), Finger(asked, Hangs(), None).holding():
+            raise AssertionError("it is not pressed")
+        assert Hangs.moves == ["on", "off"]
 
     def test_it_does_not_see_requests(self, host, clock, board):
         finger = touch("relay", host, clock, switch=SWITCH)
