@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from harness.bench import load_bench
 from harness.discovery import Plugins, discover
-from harness.doctor import daemons, nodes, rigs, software, storage
+from harness.doctor import busy, daemons, nodes, rigs, software, storage
 from harness.doctor.finding import Finding, Patient, fault
 from harness.errors import KeyharnessError
 from harness.host import Host, here
@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     daemons.autosuspend,
     software.scheduling,
     storage.folders,
+    busy.busy,
     rigs.strangers,
     rigs.rigs,
 )

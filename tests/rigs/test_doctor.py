@@ -23,7 +23,7 @@ from lab.tree import FIDO_DESCRIPTOR
 from harness import quarantine
 from harness.calibration import Calibration, keep
 from harness.discovery import discover
-from harness.doctor import daemons, nodes, rigs, software, storage
+from harness.doctor import busy, daemons, nodes, rigs, software, storage
 from harness.doctor.finding import Patient
 from harness.doctor.rules import FILE, install, rules
 from harness.doctor.visit import admit, examine, show, verdict
@@ -290,6 +290,28 @@ def test_autosuspend(lab, patient):
     assert "20a0:42b2 Nitrokey 3 at 1-1.4.1 may be suspended" in found.text
     (lab.tree.folder("1-1.4.1") / "power/autosuspend_delay_ms").write_text("-1000\n")
     assert not list(daemons.autosuspend(patient()))
+
+
+def test_a_node_that_another_program_has_open(lab, patient):
+    plugged(lab, mute_key())
+    node = f"/dev/{node_of(lab).name}"
+    relay = '[rig.touch]\ndriver = "command"\non = ["true", "/dev/serial/by-id/relay"]\noff = ["true"]\n'
+    (lab.tree.dev / "ttyUSB0").touch()
+    (lab.tree.dev / "serial/by-id").mkdir(parents=True)
+    (lab.tree.dev / "serial/by-id/relay").symlink_to("../../ttyUSB0")
+    chosen = patient(BENCH + relay)
+    assert not list(busy.busy(chosen))
+    runs(lab, "firefox-esr", 4711)
+    runs(lab, "minicom", 4712)
+    for pid, opened in ((4711, node), (4712, "/dev/ttyUSB0"), (4712, "/dev/null")):
+        folder = lab.folder / "proc" / str(pid) / "fd"
+        folder.mkdir(exist_ok=True)
+        (folder / str(len(list(folder.iterdir())))).symlink_to(opened)
+    found = sorted(busy.busy(patient(BENCH + relay)), key=lambda one: one.text)
+    assert [(one.level, one.rig) for one in found] == [("warn", "mini-1"), ("fault", "mini-1")]
+    assert found[0].text == f"{node} is open in firefox-esr (process 4711)"
+    assert found[1].text == "/dev/ttyUSB0 is open in minicom (process 4712)"
+    assert not list(busy.busy(patient(VIRTUAL)))
 
 
 # Rigs.
