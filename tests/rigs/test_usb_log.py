@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from lab import TwinKey
 from usb_support import PORT, laboratory, make_rig
 
+from harness.evidence import Judged
 from harness.host import Host
 from harness.kernel_log import KernelLog, Tally, belongs
+from harness.portlog import PortLog
 from harness.report.summary import build_summary
 
 LINES = (
@@ -201,3 +203,35 @@ def test_the_summary_counts_to_a_thousand_plugs(tmp_path):
             "per_thousand": {"-71": 2.0, "-110": 4.0},
         }
     ]
+
+
+def test_each_cut_has_its_lines_and_only_failures_are_shown(tmp_path):
+    with laboratory(tmp_path) as lab:
+        lab.plug(PORT, TwinKey(1))
+        usb = make_rig()
+        usb.wait_until_up()
+        lab.port(PORT).fails_to_enumerate(-110)
+        log = PortLog(usb, tmp_path / "kernel.log")
+        kept = []
+        keep = log.keeping(kept.extend)
+        rows = [
+            {"id": "kh1:mini-1/a:1:x+1us:000000", "outcome": "old", "death": None},
+            {"id": "kh1:mini-1/a:1:x+2us:000000", "outcome": "lost", "death": None},
+            {"id": "kh1:mini-1/a:1:x+3us:000000", "outcome": "old", "death": "left the bus by itself"},
+            {"id": "kh1:mini-1/a:1:x+4us:000000", "outcome": "stuck", "death": None},
+        ]
+        for row in rows[:3]:
+            usb.power.off()
+            usb.power.on()
+            usb.wait_until_up()
+            keep([Judged(row, {})])
+        keep([Judged(rows[3], {})])
+        usb.close()
+    assert [one.row for one in kept] == rows
+    text = (tmp_path / "kernel.log").read_text()
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [f"## {row['id']} {row['outcome']}" for row in rows[:3]], "no lines, no heading"
+    assert "-110" not in text, "that was before the campaign"
+    assert [shown.splitlines()[0] for shown in log.failed] == headings[1:]
+    assert "new full-speed USB device" in log.failed[0]
+    assert log.plugs() == {"plugs": 3, "-71": 0, "-110": 0}
