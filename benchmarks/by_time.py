@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from harness.allowance import Allowance
 from harness.campaign import Campaign
@@ -79,7 +80,7 @@ def harmful_us(result: Result) -> float:
     return harmful
 
 
-def _torn(result: Result) -> Iterator[dict]:
+def _torn(result: Result) -> Iterator[dict[str, Any]]:
     return (row for row in result.rows if row["planned"]["phase"].startswith("torn"))
 
 
@@ -174,15 +175,17 @@ def window(
     return Window(defect, operation.name, round(harmful / 1000, 3), harmful / whole, dict(first))
 
 
-def rows(defects: Sequence[str] = ()) -> list[dict]:
-    """One row per bug."""
+def rows(
+    defects: Sequence[str] = (), among: Sequence[Strategy] = AMONG, salts: int = SALTS
+) -> list[dict[str, Any]]:
+    """One row per bug that the walk of some operation shows."""
     twin = discover().keys[KEY].twin
     assert twin is not None
-    found = (window(name) for name in defects or twin.defects)
+    found = (window(name, (), among, LIMIT, salts) for name in defects or twin.defects)
     return [asdict(one) for one in found if one is not None]
 
 
-def show(table: Sequence[dict]) -> None:
+def show(table: Sequence[dict[str, Any]]) -> None:
     """The same for people."""
     print(
         f"{'first cut that shows the bug, by time':<34}{'in':<36}{'harmful':>12}{'share':>9}"

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +110,56 @@ def test_what_cannot_be_meant_is_refused(cli, option, value, word):
     assert option in done.stderr
     assert word in done.stderr
     assert "Traceback" not in done.stderr
+
+
+TINY = Path(__file__).parent.parent / "emulator" / "tiny.py"
+BENCH = f"""\
+[[rig]]
+name = "tiny"
+key = "fido2"
+driver = "emulator"
+expendable = true
+command = [
+    "{sys.executable}", "{TINY}", "--state", "{{state}}",
+    "--udp", "{{port}}:{{answer_port}}", "--fault", "neither",
+]
+transport = "ctaphid-udp"
+"""
+
+
+@pytest.mark.long
+def test_a_killed_live_run_goes_on_where_it_was(cli):
+    """Killed among the repetitions of an abnormal cut: they are not begun anew, and the search goes on."""
+    (cli.cwd / "tiny.toml").write_text(BENCH)
+    asked = ["run", "endurance", "--seed", "1", "--bench", "tiny.toml", "--cuts", "16"]
+    asked += ["--operation", "fido2.make_credential.over"]
+    process = subprocess.Popen(
+        [*cli.command, *asked],
+        cwd=cli.cwd,
+        env=cli.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    rows: list[bytes] = []
+    while len(rows) < 9:
+        assert process.poll() is None, "it is over before it could be killed"
+        try:
+            process.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            rows = [
+                line for path in cli.cwd.glob("reports/*/journal/*.over.jsonl") for line in path.open("rb")
+            ]
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (journal,) = cli.cwd.glob("reports/*/journal/*.over.jsonl")
+    kept = journal.read_bytes()
+    kept = kept[: kept.rfind(b"\n") + 1]
+    done = cli("run", "--resume", cli.run_dir.name)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert journal.read_bytes().startswith(kept)
+    judged = [json.loads(line) for line in journal.read_text().splitlines()]
+    searched = [row for row in judged if row["stream"] != "replay"]
+    assert len(searched) == 1 + 16
+    assert len(judged) - len(searched) == 5, "each kind of finding is made again five times, and no more"
+    assert "came back" in done.stdout
