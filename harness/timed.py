@@ -94,7 +94,8 @@ class TimedCampaign(Campaign):
         **more: Any,
     ):
         super().__init__(rig, operation, home, **more)
-        self._strategy, self._salt = strategy, salt
+        self._strategy = strategy
+        self._salt = (salt,) if salt else ()
         self._covering = self._asked = 0
         self.places = Places()
         self._breaches: dict[int, list[Breach]] = {}
@@ -124,7 +125,7 @@ class TimedCampaign(Campaign):
         settled = Outcome(end["outcome"]) not in VIOLATIONS
         self.search = Search(
             self._strategy,
-            seed=child(self.rig.seed, "timed", self.rig.name, self.operation.name, self._salt),
+            seed=child(self.rig.seed, "timed", self.rig.name, self.operation.name, *self._salt),
             length=self.known.length_us,
             sigma=0.0,
             markers=self.known.markers[1:],
