@@ -50,7 +50,7 @@ def soak(key: Key, seed: int, cuts: int, as_json: bool, out: TextIO) -> int:
     for number, options, root in _rounds(key, seed):
         if found.cuts >= cuts:
             break
-        before, since = found.cuts, time.monotonic()
+        before, since, alarms = found.cuts, time.monotonic(), len(found.alarms)
         try:
             _round(key, options, root, found, cuts)
         except KeyFault as fault:
@@ -62,6 +62,8 @@ def soak(key: Key, seed: int, cuts: int, as_json: bool, out: TextIO) -> int:
                 f"  round {number:>3}   seed {root}   {options.personality:<14} {options.fill:>4.0%} full "
                 f"{found.cuts - before:>7} cuts {time.monotonic() - since:>7.1f} s\n"
             )
+            # At once: whoever ends it before its time has seen what there was.
+            out.writelines(f"    ALARM  {text}   {replay}\n" for replay, text in found.alarms[alarms:])
             out.flush()
     found.seconds = round(time.monotonic() - started, 1)
     if as_json:
