@@ -6,9 +6,8 @@ moment when the key was made ready for it until it was judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.evidence import Judged, Row
 from harness.key import Outcome
@@ -43,12 +42,16 @@ class PortLog:
 
         return noted
 
-    def plugs(self) -> dict[str, Any] | None:
-        """How often the key was enumerated since, and the errors among these; None where nobody counts."""
+    def plugs(self, earlier: Mapping[str, int] | None = None) -> dict[str, int] | None:
+        """How often the key was enumerated since, and the errors among these; None where nobody counts.
+
+        :param earlier: what was counted of the same campaign before it went on; is added.
+        """
         now, before = self._rig.plugs, self._before
         if now is None or before is None:
             return None
-        return {name: count - before.get(name, 0) for name, count in now.items()}
+        known = earlier or {}
+        return {name: count - before.get(name, 0) + known.get(name, 0) for name, count in now.items()}
 
     def note(self, row: Row) -> None:
         """A cut was judged."""

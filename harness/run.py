@@ -81,19 +81,34 @@ class Run:
     def campaign(self, rig: str, operation: str) -> tuple[Result, str | None]:
         """Run one campaign; the second value is why it failed, None if it did not."""
         show = self._display.campaign if self._display else None
-        result = self.session.campaign(rig, operation, self.dir, show)
+        try:
+            result = self.session.campaign(rig, operation, self.dir, show)
+        finally:
+            # A campaign that a dead key ends returns no result, and its kernel log says most.
+            self._show_kernel_log()
         row = campaign_row(result)
         if self._display:
             self._display.campaign_done(row)
         self._illustrate(result, row)
         return result, self._failure(row)
 
+    def _show_kernel_log(self) -> None:
+        """Attach what the kernel said during the cuts that failed since the last time."""
+        from harness.report import labels
+
+        for text in self.session.take_kernel_lines():
+            labels.attach_text(text, "kernel log")
+
     def rest(self, rig: str) -> str | None:
         """Spend what is left of a rig's budget where outcomes are new; why that failed, None if it did not."""
         show = self._display.campaign if self._display else None
         before = {pair: found_by(one.result) for pair, one in self.session.campaigns.items()}
         failures = []
-        for operation, result in self.session.rest(rig, self.dir, show):
+        try:
+            went_on = self.session.rest(rig, self.dir, show)
+        finally:
+            self._show_kernel_log()
+        for operation, result in went_on:
             row = campaign_row(result)
             if self._display:
                 self._display.campaign_done(row)
@@ -110,8 +125,6 @@ class Run:
             for picture in pictures.draw(self.dir.path, row, result.rows, trace):
                 labels.attach_picture(picture, picture.stem.rpartition(".")[2])
         labels.attach_evidence(result.rows)
-        for text in result.kernel_lines:
-            labels.attach_text(text, "kernel log")
         for finding in row["findings"]:
             labels.attach_replay(finding["first"], self._bench)
         if row["findings"]:

@@ -83,6 +83,7 @@ class Session:
         self.seed = default_seed() if wanted.seed is None else wanted.seed
         self.custody = Custody(self.bench, purpose)
         self._rigs: dict[str, Rig] = {}
+        self._port_logs: list[PortLog] = []
         self._homes: dict[str, Home] = {}
         self._homeless: dict[str, KeyharnessError] = {}
         self._missing: dict[str, dict[str, str | None]] = {}
@@ -289,6 +290,7 @@ class Session:
         """(where rows are kept, what was kept before); what a campaign came to is written down at the end."""
         rig = self.rig(rig_name)
         port_log = PortLog(rig, run.kernel_log(rig_name, operation))
+        self._port_logs.append(port_log)
         with run.journal(rig_name, operation) as journal:
             try:
                 yield port_log.keeping(journal.keep), journal.kept
@@ -296,10 +298,15 @@ class Session:
                 campaign = self.campaigns.get((rig_name, operation))
                 if campaign is not None and campaign.result.rows:
                     result = campaign.result
-                    result.plugs, result.kernel_lines = port_log.plugs(), port_log.failed
+                    result.plugs = port_log.plugs(result.plugs)
                     run.note_campaign(rig_name, operation, campaign_row(result))
                     if (trace := trace_row(result)) is not None:
                         run.write_trace(rig_name, operation, trace)
+
+    def take_kernel_lines(self) -> list[str]:
+        """What the kernel said during the cuts that failed; told once."""
+        port_logs, self._port_logs = self._port_logs, []
+        return [text for port_log in port_logs for text in port_log.failed]
 
     def close(self) -> None:
         self.custody.release()

@@ -85,8 +85,6 @@ class Result:
     timing: dict[str, Any] = field(default_factory=dict)
     plugs: dict[str, Any] | None = None
     """How often the key was enumerated meanwhile and the errors among these, see `harness.portlog`."""
-    kernel_lines: list[str] = field(default_factory=list)
-    """What the host's kernel said during the cuts that failed."""
     goal: Goal | None = None
     marks: list[tuple[str, int]] = field(default_factory=list)
 

@@ -235,3 +235,6 @@ def test_each_cut_has_its_lines_and_only_failures_are_shown(tmp_path):
     assert [shown.splitlines()[0] for shown in log.failed] == headings[1:]
     assert "new full-speed USB device" in log.failed[0]
     assert log.plugs() == {"plugs": 3, "-71": 0, "-110": 0}
+    assert log.plugs({"plugs": 4, "-71": 1, "-110": 0}) == {"plugs": 7, "-71": 1, "-110": 0}, (
+        "a campaign that went on"
+    )
