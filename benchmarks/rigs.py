@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,8 @@ class Rate:
 
     :ivar cuts_per_s: the sum of the rigs' own rates.
     :ivar whole_s: the whole command; `start_s`: until all rigs were ready.
+    :ivar starved: the share of its time, from its start to its end, for which a rig's process was ready to run
+        and had no core: where it is much, the ratio is that of a busy machine.
     :ivar cpu_ms: of all processes together for one cut, less what the workers had used until then.
     """
 
@@ -48,6 +51,7 @@ class Rate:
     start_s: float
     whole_s: float
     cpu_ms: float
+    starved: float
 
 
 def measure(rigs: int = 32, cuts: int = 6) -> dict[str, Any]:
@@ -101,7 +105,13 @@ def rate(rigs: int, cuts: int) -> Rate:
             gate.opened - began,
             whole_s,
             (used_s * 1000 - gate.cpu_ms) / done,
+            _starved(folder),
         )
+
+
+def _starved(folder: Path) -> float:
+    notes = [line.split() for line in (folder / "start.starved").read_text().splitlines()]
+    return statistics.mean(float(share) for _, share in notes)
 
 
 class Gate:
@@ -178,9 +188,11 @@ def table(found: dict[str, Any]) -> list[str]:
     for one in (Rate(**found["one"]), Rate(**found["many"])):
         lines.append(
             f"  {one.rigs:>3} rigs  {one.cuts_per_s:>6.2f} cuts/s  {one.cuts:>4} cuts, slowest {one.slowest_s:.1f} s"
-            f" (ready after {one.start_s:.1f} s, whole command {one.whole_s:.1f} s, {one.cpu_ms:.0f} ms CPU a cut)"
+            f" (ready after {one.start_s:.1f} s, whole command {one.whole_s:.1f} s, {one.cpu_ms:.0f} ms CPU a cut,"
+            f" {one.starved:.1%} of the time without a core)"
         )
-    return [*lines, f"  {found['ratio']:>8.3f}  of {found['many']['rigs']} times one; the goal is 0.9"]
+    many = found["many"]["rigs"]
+    return [*lines, f"  {found['ratio']:>8.3f}  of {many} times one; the goal is 0.9"]
 
 
 def main() -> None:

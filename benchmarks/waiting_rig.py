@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,7 +34,10 @@ class Switch(PowerSwitch):
     """The twin's, with the time that it takes."""
 
     def __init__(self, inner: PowerSwitch, name: str):
-        self._inner, self._name, self._started = inner, name, False
+        self._inner, self._name = inner, name
+        self.starved_ns: int | None = None
+        """What this process had waited for a core when all were let go; None before that."""
+        self.began_ns = 0
 
     @property
     def is_on(self) -> bool:
@@ -50,12 +54,20 @@ class Switch(PowerSwitch):
 
     def _wait_for_all(self) -> None:
         start = os.environ.get("WAITING_START")
-        if not self._started and start:
+        if self.starved_ns is None and start:
             with socket.socket(socket.AF_UNIX) as link:
                 link.connect(start)
                 link.send(f"{self._name} {time.process_time() * 1000:.0f}".encode())
                 link.recv(1)
-        self._started = True
+            self.starved_ns, self.began_ns = starved_ns(), time.monotonic_ns()
+
+
+def starved_ns() -> int:
+    """How long this process was ready to run and had no core (proc(5), schedstat)."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
 
 
 class Cutter(LiveCutter):
@@ -95,12 +107,19 @@ class WaitingRig(TwinRig):
         number = request.options.number
         super().__init__(request.name, request.key, TwinOptions(), number, request.expendable)
         self.seed = request.seed
-        self.power = Switch(self.power, request.name)
+        self._switch = Switch(self.power, request.name)
+        self.power = self._switch
         self._cutter = Cutter(self)
 
     @property
     def cutter(self) -> LiveCutter:
         return self._cutter
+
+    def close(self) -> None:
+        if (before := self._switch.starved_ns) is not None:
+            with open(os.environ["WAITING_START"] + ".starved", "a") as file:
+                lasted_ns = time.monotonic_ns() - self._switch.began_ns
+                file.write(f"{self.name} {(starved_ns() - before) / lasted_ns}\n")
 
 
 @hookimpl
