@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -39,6 +40,9 @@ def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibrat
         except RigError as error:
             if real:
                 keep(Calibration(name, rig.wiring, now(), fault=str(error)))
+            with suppress(RigError):
+                # A switch that does not do what it is asked may fail at this, too: the first fault is the one to tell.
+                session.custody.release()
             raise
         if real:
             keep(found)
