@@ -196,9 +196,7 @@ def prove(
     long: Annotated[
         bool, typer.Option("--long", help="100,000 cuts into the sound twin instead: no false alarm.")
     ] = False,
-    cuts: Annotated[
-        int, typer.Option("--cuts", metavar="N", min=1, help="With --long: so many.")
-    ] = 100_000,
+    cuts: Annotated[int, typer.Option("--cuts", metavar="N", min=1, help="With --long: so many.")] = 100_000,
 ) -> None:
     """Seed known bugs into a twin, one at a time, and see that the suites catch each."""
     from harness.prove import prove as do

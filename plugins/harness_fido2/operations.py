@@ -223,7 +223,10 @@ def _reset_and_register_worlds(before: Memory, after: Memory) -> Worlds:
     was, *fresh = _reset_worlds(before, after)
     return [
         old({**was.values, "fido2.new_credential": "absent"}),
-        *(World("reset", Outcome.RECOVERED, {**one.values, "fido2.new_credential": "absent"}) for one in fresh),
+        *(
+            World("reset", Outcome.RECOVERED, {**one.values, "fido2.new_credential": "absent"})
+            for one in fresh
+        ),
         *(World(one.name, Outcome.NEW, {**one.values, "fido2.new_credential": ASSERTS}) for one in fresh),
     ]
 
