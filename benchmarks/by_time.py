@@ -192,9 +192,15 @@ def show(table: Sequence[dict[str, Any]]) -> None:
         + "".join(f"{n:>8}" for n in AMONG)
     )
     for row in table:
-        cells = "".join(f"{row['first'].get(name) or f'>{LIMIT}':>8}" for name in AMONG)
+        cells = "".join(f"{_shown(row['first'], name):>8}" for name in AMONG)
         share = f"{100 * row['share']:.3g} %"
         print(f"  {row['defect']:<32}{row['operation']:<36}{row['harmful_ms']:>9.2f} ms{share:>9}{cells}")
+
+
+def _shown(first: Mapping[str, int | None], name: str) -> str:
+    if name not in first:
+        return "-"
+    return str(first[name] or f">{LIMIT}")
 
 
 def main() -> int:
