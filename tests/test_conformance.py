@@ -32,6 +32,7 @@ def suite_of(cli, bench):
     return json.loads((cli.run_dir / "summary.json").read_text())["suites"]["conformance"]
 
 
+@pytest.mark.long
 def test_the_twin_with_every_feature_passes_every_table(cli):
     counts = suite_of(cli, "reference-all.toml")
     assert counts["failed"] == counts["error"] == counts["skipped"] == 0

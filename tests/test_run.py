@@ -208,6 +208,7 @@ def test_pytest_in_the_checkout_takes_plain_options(cli):
     assert summary_of(cli)["verdict"] == "pass"
 
 
+@pytest.mark.long
 def test_the_tests_of_a_rig_stay_on_one_worker(cli):
     bench = "".join(
         f'[[rig]]\nname = "{name}"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = true\n'

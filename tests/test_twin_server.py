@@ -159,6 +159,7 @@ def test_what_was_acknowledged_outlives_a_kill(tcp):
     client.get_pin_token("123456")
 
 
+@pytest.mark.long
 def test_a_kill_in_mid_write_leaves_the_old_or_the_new_state(serve, tmp_path):
     """Really in real time: each flash operation is in its file only when its time is over."""
     port = free_port()

@@ -91,6 +91,7 @@ def test_a_finding_lies_between_sound_instants(torn):
     assert " ms after " in place["text"]
 
 
+@pytest.mark.long
 def test_it_is_taken_up_where_it_was(start, torn):
     """What was judged is not cut again, and what follows is what would have followed."""
     rig = start("neither")
@@ -154,6 +155,7 @@ def test_bursts_and_rests_are_made(start):
         assert campaign.rig.clock.now_us - began_us >= plan.off_us
 
 
+@pytest.mark.long
 def test_the_shortest_history_is_found_where_no_state_is_put_back(start, monkeypatch):
     rig = start("forget-at-the-second")
     monkeypatch.setattr(type(rig), "vault", None)

@@ -68,6 +68,7 @@ def test_a_budget_in_cuts_is_spent_on_all_together(cli):
     assert "test_where_outcomes_are_new" in (cli.run_dir / "results.jsonl").read_text()
 
 
+@pytest.mark.long
 def test_the_same_budget_gives_the_same_bytes(cli, tmp_path):
     evidence = []
     for number in range(2):
