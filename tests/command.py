@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 class Cli:
     """Runs `keyharness` in an empty directory."""
 
-    def __init__(self, cwd: Path):
+    def __init__(self, cwd: Path, *, allure: bool = False):
+        """:param allure: let Allure make the report's page, which takes a second of each run; else our own does."""
         self.cwd = cwd
         # Beside it, because a test may want to see that a command writes nothing here.
         self.state = cwd.with_name(f"{cwd.name}-state")
@@ -27,6 +28,10 @@ class Cli:
             "XDG_STATE_HOME": str(self.state),
             "KEYHARNESS_RUNTIME": str(self.state / "runtime"),
         }
+        if not allure:
+            self.env["KEYHARNESS_ALLURE"] = "/nonexistent"
+        # No suite of ours draws examples, and importing what does takes a tenth of a second.
+        self.env["PYTEST_ADDOPTS"] = "-p no:hypothesispytest"
         self.command = [sys.executable, "-m", "harness"]
 
     def __call__(self, *arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:

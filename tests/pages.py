@@ -157,6 +157,8 @@ class Shell:
                 "PATH": f"{self._programs}{os.pathsep}{os.environ.get('PATH', '')}",
                 "COLUMNS": str(WIDTH),
                 "NO_COLOR": "1",
+                # A page of the documents shows what is printed, and Allure takes a second of each run.
+                "KEYHARNESS_ALLURE": "/nonexistent",
                 "XDG_STATE_HOME": str(self._state),
                 "KEYHARNESS_RUNTIME": str(self._state / "runtime"),
             },

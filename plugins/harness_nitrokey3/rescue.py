@@ -5,7 +5,6 @@ from __future__ import annotations
 from harness.errors import CallerError
 from harness.rig import Rig
 from harness_nitrokey3 import containers
-from harness_nitrokey3.update import update
 
 
 def rescue(rig: Rig) -> None:
@@ -13,6 +12,8 @@ def rescue(rig: Rig) -> None:
 
     :raises Refusal: it does, or the container is none for it.
     """
+    from harness_nitrokey3.update import update
+
     if rig.firmware_file is None:
         raise CallerError(
             f'rig "{rig.name}" · firmware',

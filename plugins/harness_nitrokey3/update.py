@@ -1,8 +1,8 @@
 """The firmware update: the vendor's updater from end to end, across both faces of the key on a rig.
 
     update()     runs it, from whichever face the key shows
-    Refusal      says who refused: the host's own checks, or the key
 
+The updater brings an HTTP client along: what every start imports does not import this.
 What the updater swallows or wraps does not matter to a campaign: the rig's tap sees every chunk and response.
 """
 
@@ -23,26 +23,12 @@ from nitrokey.trussed.updates import DeviceHandler, Updater, UpdateUi, Warning
 from harness.errors import KeyFault, RigError
 from harness.rig import KeyGone, Rig
 from harness_nitrokey3 import containers, sdk, signing
+from harness_nitrokey3.refusal import Refusal, SlowBoot
 from harness_nitrokey3.sdk import open_nk3
 
 POLL_US = 500_000
 """What one of the SDK's waiting tries stands for."""
 Progress = Callable[[str, int, int], None]
-
-
-class Refusal(KeyFault):
-    """An update that was not carried out, with nothing lost on the way.
-
-    :ivar by: "host" for a check before anything was sent, "key" for a refusal of the bootloader.
-    """
-
-    def __init__(self, what: str, by: str):
-        super().__init__(what)
-        self.by = by
-
-
-class SlowBoot(KeyFault):
-    """The updater gave up waiting for the first boot, and the key came back after that."""
 
 
 class _HostRefuses(Exception):

@@ -30,10 +30,10 @@ from harness_nitrokey3.admin import identify
 from harness_nitrokey3.breaking import Breaking, Killed
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe
+from harness_nitrokey3.refusal import Refusal, SlowBoot
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.bootloader import PAGE
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
-from harness_nitrokey3.update import Refusal, SlowBoot, update
 
 ONE_UPDATE = {"forced_updates": 1}
 BREAKS = (0.1, 0.5, 0.9)
@@ -126,6 +126,8 @@ def deletes(ours: str) -> bool:
 
 def _install(rig: Rig, memory: Memory) -> None:
     """What is left behind is judged, and not whether the updater had the patience to wait for it."""
+    from harness_nitrokey3.update import update
+
     mine = update_memory(memory)
     with suppress(SlowBoot):
         update(rig, mine.container, uuid=mine.uuid)

@@ -42,7 +42,6 @@ def lab(cli):
     suite.mkdir(parents=True)
     (suite / "test_small.py").write_text(SUITE)
     cli.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(plugin), os.environ.get("PYTHONPATH")]))
-    cli.env["KEYHARNESS_NODE"] = "/nonexistent"
     cli.switch = cli.state / "switch"
     cli.bench = cli.cwd / "lab.toml"
     cli.bench.write_text(BENCH.format(switch=cli.switch))

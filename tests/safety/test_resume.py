@@ -32,20 +32,12 @@ def summary(cli):
     return table
 
 
-@pytest.fixture
-def cli(cli):
-    """Without the page that Node makes, which takes longer than what is tested here."""
-    cli.env["KEYHARNESS_NODE"] = "/nonexistent"
-    return cli
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Where the run is that nobody disturbs."""
     from command import Cli
 
     cli = Cli(tmp_path_factory.mktemp("whole"))
-    cli.env["KEYHARNESS_NODE"] = "/nonexistent"
     done = cli(*ASKED)
     assert done.returncode == 1, done.stdout + done.stderr
     return cli
@@ -150,7 +142,6 @@ def test_fifty_kill_points(tmp_path_factory, whole):
     hits, seed = 0, 100
     while hits < 50:
         cli = Cli(tmp_path_factory.mktemp("chain"))
-        cli.env["KEYHARNESS_NODE"] = "/nonexistent"
         hits += chain(cli, whole, seed, 5)
         seed += 1
         assert seed < 130, "the runs are over before they can be killed"

@@ -55,7 +55,6 @@ def run(cli, *arguments):
     spy = cli.cwd.with_name(f"{cli.cwd.name}-spied")
     cli.env["SPY_FILE"] = str(spy)
     cli.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), cli.env.get("PYTHONPATH")]))
-    cli.env["KEYHARNESS_NODE"] = "/nonexistent"
     done = cli("run", "--seed", "1", *arguments)
     used = {tuple(line.split()) for line in spy.read_text().splitlines()}
     secrets = {(kind, bytes.fromhex(value)) for kind, value in used}

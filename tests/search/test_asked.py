@@ -16,7 +16,6 @@ CHANGE, LOGIN = "fido2.client_pin.change", "fido2.get_assertion"
 
 @pytest.fixture
 def cli(cli):
-    cli.env["KEYHARNESS_NODE"] = "/nonexistent"
     cli.env["COLUMNS"] = "200"
     return cli
 

@@ -15,8 +15,9 @@ from harness.rig import KeyGone
 from harness_nitrokey3 import containers, door, images, sdk, signing
 from harness_nitrokey3.admin import identify
 from harness_nitrokey3.images import Recipe
+from harness_nitrokey3.refusal import Refusal
 from harness_nitrokey3.sdk import open_nk3
-from harness_nitrokey3.update import Handler, Refusal, update
+from harness_nitrokey3.update import Handler, update
 
 POLLS_MAX, POLLS_MAX_MIGRATION = 60, 500
 """How long the vendor's updater waits for the first boot (facts: U5)."""

@@ -18,7 +18,8 @@ from update_support import MakeRig
 from harness.errors import CallerError
 from harness_nitrokey3 import containers, images, lpc55, signing
 from harness_nitrokey3.images import Recipe
-from harness_nitrokey3.update import Refusal, update
+from harness_nitrokey3.refusal import Refusal
+from harness_nitrokey3.update import update
 
 SECURE = CmdVersionCheck(VersionCheckType.SECURE_VERSION, 4194754)
 NON_SECURE = CmdVersionCheck(VersionCheckType.NON_SECURE_VERSION, 4194754)

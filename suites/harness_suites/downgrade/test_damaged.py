@@ -6,7 +6,8 @@ import pytest
 
 from harness.rig import Rig
 from harness_nitrokey3 import door, signing
-from harness_nitrokey3.update import Refusal, update
+from harness_nitrokey3.refusal import Refusal
+from harness_nitrokey3.update import update
 from harness_suites.downgrade.bench import container, in_state, running
 from harness_suites.downgrade.table import DAMAGES, GOOD_IMAGE, UNCHANGED, WANTED, Damage
 

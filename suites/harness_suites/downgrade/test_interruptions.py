@@ -15,7 +15,8 @@ from harness.twin.record import cut_at, images
 from harness.twin.rig import TwinRig
 from harness_nitrokey3 import update as updates
 from harness_nitrokey3.breaking import Breaking, Killed
-from harness_nitrokey3.update import Refusal, Ui, update
+from harness_nitrokey3.refusal import Refusal
+from harness_nitrokey3.update import Ui, update
 from harness_suites.downgrade.bench import Prepared, container, data_judged, in_state, prepared, running
 
 OURS, WANTED = "1.8.3", "1.9.0"

@@ -9,8 +9,9 @@ from harness_fido2.client import Fido
 from harness_fido2.operations import reset_key
 from harness_nitrokey3 import door, images, signing
 from harness_nitrokey3.images import Recipe, core
+from harness_nitrokey3.refusal import Refusal
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
-from harness_nitrokey3.update import Refusal, update
+from harness_nitrokey3.update import update
 from harness_suites.downgrade.bench import (
     Prepared,
     after,
