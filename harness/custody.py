@@ -19,13 +19,12 @@ from harness.key import Key, Memory, Operation
 from harness.locks import InUse, Lock
 from harness.powerlog import LoggedSwitch, PowerLog
 from harness.rig import PowerSwitch, Rig
+from harness.rundir import QUARANTINED
 
 if TYPE_CHECKING:
     from harness.bench import LoadedBench
     from harness.budget import Budget, Grants
     from harness.ledger import Ledger
-
-QUARANTINED = "quarantined"
 
 
 class RigQuarantined(RigError):
@@ -96,6 +95,7 @@ class Custody:
             )
         settings = self._bench.settings(rig.name)
         rig.identity = prove_identity(rig, settings.identity, unfinished=taken.unfinished)
+        taken.seen = True
         if taken.log is not None:
             self._spend(taken, taken.log, settings.budget, booted=not was_on)
         if rig.expendable:
@@ -221,7 +221,7 @@ class Custody:
         try:
             if taken.log is not None:
                 was_on = taken.rig.power.is_on
-                taken.log.give_back(taken.rig)
+                taken.log.give_back(taken.rig, seen=taken.seen)
                 if taken.budget is not None and taken.rig.power.is_on != was_on:
                     _count(taken.budget, on=not was_on)
             if taken.budget is not None:
@@ -246,7 +246,7 @@ def _count(budget: Budget, *, on: bool) -> None:
 class _Taken:
     def __init__(self, rig: Rig):
         self.rig = rig
-        self.unfinished = False
+        self.unfinished = self.seen = False
         self.lock: Lock | None = None
         self.log: PowerLog | None = None
         self.budget: Budget | None = None

@@ -52,15 +52,20 @@ def show_plan(session: Session, suites: list[str], reports: Path, out: TextIO) -
     if session.wanted.budget_us is not None:
         total.seconds = min(total.seconds, session.wanted.budget_us / 1e6)
     out.write(f"\n  {total.cuts} cuts, about {_time(total.seconds)} on {session.processes()} processes; ")
-    simulated = all(session.rig(name).evidence_kind != "hardware" for name in session.rig_names)
+    there = [name for name in session.rig_names if name not in session.absent]
+    simulated = all(session.rig(name).evidence_kind != "hardware" for name in there)
     out.write(f"{total.touches} touches{', all simulated' if simulated else ''}\n")
     out.write(f"  a run writes below {reports}/ and into the ledger, and nowhere else\n")
 
 
 def _rig(session: Session, rig_name: str, out: TextIO) -> Cost:
+    of_rig = Cost(0, 0, 0, 0.0)
+    if error := session.absent.get(rig_name):
+        text = str(error).replace("\n", "\n    ")
+        out.write(f"\n  {rig_name}   is not there, and would be left out: {text}\n")
+        return of_rig
     rig = session.rig(rig_name)
     info = rig.info()
-    of_rig = Cost(0, 0, 0, 0.0)
     out.write(f"\n  {rig_name}   {info.title} · {info.transport}, personality {info.personality}\n")
     if not rig.expendable:
         out.write("    not called expendable: nothing will be written to it, nothing will be cut\n")

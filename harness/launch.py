@@ -41,8 +41,7 @@ class Launch:
             if suites
             else list(self.session.plugins.suites.values())
         )
-        for name in self.session.rig_names:
-            self.session.rig(name)
+        self.session.look_for_rigs()
 
     @classmethod
     def resumed(cls, name: str, reports: Path) -> Launch:
@@ -61,9 +60,11 @@ class Launch:
         return cls(asked.wanted, list(asked.suites), reports, list(asked.pytest_args), path.name)
 
     def complaints(self) -> list[str]:
-        """What is wrong with the calibration of rigs that are going to be cut."""
-        said = []
+        """Which rigs are not there, and what is wrong with the calibration of those that are going to be cut."""
+        said = [f'rig "{name}" is left out: {error}' for name, error in self.session.absent.items()]
         for name in self.session.rig_names:
+            if name in self.session.absent:
+                continue
             rig = self.session.rig(name)
             if rig.expendable and (why := complaint(rig)):
                 said.append(f"{why}; `keyharness calibrate {name}`")

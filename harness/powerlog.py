@@ -42,15 +42,16 @@ class PowerLog:
     def take(self, rig: Rig) -> bool:
         """Note that the port's power is in our hands; put it back first if somebody has left it.
 
-        To be called under the port's lock. Returns whether somebody had.
+        To be called under the port's lock. Returns whether a run was killed here whose key nobody has looked at since.
         """
         noted = read_json(self.path)
         restored = noted is not None and not noted["given_back"]
+        self._unfinished = restored or bool(noted and noted.get("unfinished"))
         if restored and noted is not None and noted["before"]:
             rig.power.on()
         self._before = bool(noted["before"]) if restored and noted else rig.power.is_on
         self._write(rig.power.is_on, given_back=False)
-        return restored
+        return self._unfinished
 
     def switching(self, on: bool) -> None:
         """Write ahead that the power is about to be switched.
@@ -59,8 +60,12 @@ class PowerLog:
         """
         self._write(on, given_back=False, old_will_do=True)
 
-    def give_back(self, rig: Rig) -> None:
-        """Put the power back as it was found."""
+    def give_back(self, rig: Rig, *, seen: bool = False) -> None:
+        """Put the power back as it was found.
+
+        :param seen: the key is known to be what it has to be: what a killed run left there is dealt with.
+        """
+        self._unfinished = self._unfinished and not seen
         if self._before:
             rig.power.on()
         else:
@@ -80,6 +85,7 @@ class PowerLog:
                 "on": on,
                 "before": self._before,
                 "given_back": given_back,
+                "unfinished": self._unfinished,
                 "at": now(),
                 "pid": os.getpid(),
             },

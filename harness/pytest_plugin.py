@@ -278,7 +278,7 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The rig under test. Where states can be copied every test starts from the home state, the key off."""
     run = run_of(request.config)
     session = run.session
-    the_rig = session.rig(request.param)
+    the_rig = _rig(session, request.param)
     run.label(the_rig, request.node)
     if not the_rig.expendable:
         pytest.skip(f'rig "{the_rig.name}": its key is not called expendable in {session.bench.shown}')
@@ -292,9 +292,22 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     the_rig.power.off()
 
 
+def _rig(session: Session, name: str) -> Rig:
+    """A rig by its name; one that is not there is skipped, which makes the run inconclusive."""
+    from harness.errors import RigError
+    from harness.rundir import NOT_THERE
+
+    try:
+        return session.rig(name)
+    except RigError as error:
+        found = f", found: {error.found}" if error.found else ""
+        pytest.skip(f"{NOT_THERE}: {error.what}{found}".replace("\n", " "))
+
+
 def _home(session: Session, rig: Rig) -> Home:
     """The rig's home state; a quarantined rig is skipped, which makes the run inconclusive."""
-    from harness.custody import QUARANTINED, RigQuarantined
+    from harness.custody import RigQuarantined
+    from harness.rundir import QUARANTINED
 
     try:
         session.custody.refuse_quarantined(rig)

@@ -18,7 +18,7 @@ from typing import Any
 from harness.allowance import Goal
 from harness.errors import CallerError
 from harness.evidence import Row, line, read_journal
-from harness.rundir import NOT_ASKED
+from harness.rundir import KEPT_BACK, NOT_ASKED
 from harness.session import Wanted
 
 RESUMED = "resumed.json"
@@ -128,9 +128,9 @@ def take_up(path: Path) -> None:
 
 
 def cases_done(path: Path) -> dict[str, Row]:
-    """The cases that a run has finished, by node id. What a quarantined rig has kept from running is not."""
+    """The cases that a run has finished, by node id. What a rig has kept from running is not."""
     rows = [one.row for one in read_journal(path / "results.jsonl")]
-    return {row["nodeid"]: row for row in rows if not str(row.get("reason") or "").startswith("quarantined")}
+    return {row["nodeid"]: row for row in rows if not str(row.get("reason") or "").startswith(KEPT_BACK)}
 
 
 def compare(path: Path, head: Mapping[str, Any], before: Mapping[str, Any]) -> None:

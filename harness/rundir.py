@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 NOT_ASKED = "not asked yet"
 """The firmware of a rig that another worker has: that one tells."""
+QUARANTINED, NOT_THERE = "quarantined", "not there"
+KEPT_BACK = (f"{QUARANTINED}: ", f"{NOT_THERE}: ")
+"""How the reason of a case begins that was skipped because of its rig: such a run is inconclusive."""
 
 
 def new_run_name() -> str:

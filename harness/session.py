@@ -17,7 +17,7 @@ from harness.bench import LoadedBench, load_bench
 from harness.campaign import Campaign
 from harness.custody import Custody
 from harness.discovery import Plugins, discover
-from harness.errors import CallerError, KeyharnessError, one_of
+from harness.errors import CallerError, KeyharnessError, RigError, one_of
 from harness.evidence import Judged
 from harness.home import Home, go_home, missing_of, seeded
 from harness.lines import campaign_row, trace_row
@@ -83,6 +83,7 @@ class Session:
         self.seed = default_seed() if wanted.seed is None else wanted.seed
         self.custody = Custody(self.bench, purpose)
         self._rigs: dict[str, Rig] = {}
+        self.absent: dict[str, RigError] = {}
         self._port_logs: list[PortLog] = []
         self._homes: dict[str, Home] = {}
         self._homeless: dict[str, KeyharnessError] = {}
@@ -125,9 +126,30 @@ class Session:
         return pairs
 
     def rig(self, name: str) -> Rig:
+        """
+        :raises RigError: it is not there; asked again, this process says the same.
+        """
+        if name in self.absent:
+            raise self.absent[name]
         if name not in self._rigs:
-            self._rigs[name] = self.bench.make(name, self.seed)
+            try:
+                self._rigs[name] = self.bench.make(name, self.seed)
+            except RigError as error:
+                self.absent[name] = error
+                raise
         return self._rigs[name]
+
+    def look_for_rigs(self) -> None:
+        """Make the rigs of this run. One hub that is not plugged in keeps no other rig from its tests.
+
+        :raises RigError: not one is there.
+        """
+        for name in self.rig_names:
+            if not self._is_not_ours(name):
+                with suppress(RigError):
+                    self.rig(name)
+        if len(self.absent) == len(self.rig_names):
+            raise next(iter(self.absent.values()))
 
     def home(self, name: str) -> Home:
         """The rig's home state, laid down once a process."""
@@ -191,8 +213,9 @@ class Session:
 
         Of several workers each has rigs of its own, and touches no other: it tells of them when it gets there.
         """
+        self.look_for_rigs()
         infos = [self._about(name) for name in self.rig_names]
-        kinds = {self._kind(name) for name in self.rig_names}
+        kinds = {kind for name in self.rig_names if (kind := self._kind(name))}
         return {
             "version": harness.__version__,
             "seed": self.seed,
@@ -218,11 +241,14 @@ class Session:
         """Is it a rig whose board another worker may be speaking to at this moment? Then it is not even made."""
         return self.wanted.workers > 1 and self.bench.is_actuated(name)
 
-    def _kind(self, name: str) -> EvidenceKind:
-        return "hardware" if self._is_not_ours(name) else self.rig(name).evidence_kind
+    def _kind(self, name: str) -> EvidenceKind | None:
+        """What tests of the rig are evidence of; None if nothing can be said of one that is not there."""
+        if self._is_not_ours(name) or (name in self.absent and self.bench.is_actuated(name)):
+            return "hardware"
+        return None if name in self.absent else self.rig(name).evidence_kind
 
     def _about(self, name: str) -> RigInfo:
-        if self._is_not_ours(name):
+        if self._is_not_ours(name) or name in self.absent:
             key = self.plugins.keys[self.bench.key_name(name)]
             may = self.bench.is_expendable(name)
             return RigInfo(name, key.name, key.title, NOT_ASKED, None, "hardware", may)

@@ -16,6 +16,7 @@ from harness.report.files import Row
 from harness.report.run import CASE_OUTCOMES, Run, Tally, read_run
 from harness.report.verdict import Ruling, verdict
 from harness.report.words import counted, is_violation
+from harness.rundir import KEPT_BACK, QUARANTINED
 
 SCHEMA = 1
 
@@ -27,8 +28,6 @@ _OPERATION_FIELDS = (
 
 BUS_ERRORS = ("-71", "-110")
 """EPROTO and ETIMEDOUT in the kernel's log, see `harness.kernel_log`."""
-QUARANTINED = "quarantined"
-"""A skip whose reason begins so: the rig was not to be used."""
 _NEVER_NULL: dict[str, object] = {"cuts": 0, "violations": 0, "outcomes": {}, "exhaustive": False}
 
 
@@ -60,7 +59,7 @@ def _summed_up(run: Run, name: str, usage: tuple[str, ...]) -> tuple[Row, Ruling
         judged_cuts=judged,
         cut_short=cut_short,
         usage=usage,
-        faults=[*run.damage.sentences, *_evidence_faults(run), *_quarantined(run)],
+        faults=[*run.damage.sentences, *_evidence_faults(run), *_kept_back(run)],
     )
     campaign_s = sum(row.get("duration_s") or 0 for row in run.operations)
     observe_s = sum(row.get("observe_s") or 0 for row in run.operations) or campaign_s
@@ -228,19 +227,20 @@ def _evidence_faults(run: Run) -> list[str]:
     return said
 
 
-def _quarantined(run: Run) -> list[str]:
-    """What a run did not do because a rig was not to be used."""
+def _kept_back(run: Run) -> list[str]:
+    """What a run did not do because a rig was not to be used, or not there."""
     kept: dict[tuple[str, str], int] = {}
     for case in run.cases:
         reason = str(case.get("reason") or "")
-        if case["outcome"] == "skipped" and reason.startswith(QUARANTINED):
+        if case["outcome"] == "skipped" and reason.startswith(KEPT_BACK):
             at = (str(case.get("rig")), reason)
             kept[at] = kept.get(at, 0) + 1
-    return [
-        f"rig {rig} is in quarantine, {counted(count, 'case')} not run: "
-        f"{reason.removeprefix(QUARANTINED).strip(': ')}"
-        for (rig, reason), count in sorted(kept.items())
-    ]
+    said = []
+    for (rig, reason), count in sorted(kept.items()):
+        word, _, why = reason.partition(": ")
+        is_so = "in quarantine" if word == QUARANTINED else word
+        said.append(f"rig {rig} is {is_so}, {counted(count, 'case')} not run: {why}")
+    return said
 
 
 def _rig_faults(run: Run) -> int:

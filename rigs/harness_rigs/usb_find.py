@@ -20,22 +20,17 @@ if TYPE_CHECKING:
     from harness_rigs.usb import UsbRig
 
 
-def no_such_port(host: Host, rig: str, port: str) -> CallerError:
-    """The bench names a port that no hub has."""
+def no_such_port(host: Host, rig: str, port: str) -> KeyharnessError:
+    """The bench names a port that its hub does not have; or the hub is gone, for which the bench may be right."""
     hub, number = hub_of(port)
     folder = host.sys / "bus/usb/devices" / hub
+    what, look = f'rig "{rig}" · port', "`keyharness list --hubs` shows hubs and what hangs on each port"
     if folder.exists():
         ports = (folder / "maxchild").read_text().strip() if (folder / "maxchild").exists() else "none"
         expected = f"a port of hub {hub}, which has 1-{ports}"
-        found: object = number
-    else:
-        found, expected = port, f"a port that is there: no hub is at {hub}"
-    return CallerError(
-        f'rig "{rig}" · port',
-        found=found,
-        expected=expected,
-        mend="`keyharness list --hubs` shows hubs and what hangs on each port",
-    )
+        return CallerError(what, found=number, expected=expected, mend=look)
+    expected = f"a port that is there: no hub is at {hub}"
+    return RigError(what, found=port, expected=expected, mend=f"plug the hub in, or mend the bench: {look}")
 
 
 def not_opened(rig: str, node: Path, error: OSError) -> KeyharnessError:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tools import with_plugin
 
 from harness.bench import NAME
-from harness.errors import CallerError
+from harness.errors import RigError
 from harness.rig_ids import rig_ids
 from harness.scheduler import rig_of
 from harness.session import Session, Wanted
@@ -145,5 +145,5 @@ def test_a_worker_does_not_speak_to_the_boards_of_others(tmp_path):
     assert head["evidence_kind"] == ["hardware"]
     (row,) = head["rigs"]
     assert (row["name"], row["key"], row["expendable"]) == ("mini-1", "nitrokey3-mini", True)
-    with pytest.raises(CallerError, match="mini-1"):
+    with pytest.raises(RigError, match="mini-1"):
         Session(Wanted(bench, seed=1)).head()

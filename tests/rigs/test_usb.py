@@ -346,15 +346,15 @@ def test_a_device_that_is_kept_from_the_kernel_is_said_to_be(lab, usb):
 
 
 @pytest.mark.parametrize(
-    ("port", "found", "expected"),
+    ("port", "found", "expected", "whose"),
     [
-        ("1-1.4.9", "9", "a port of hub 1-1.4, which has 1-4"),
-        ("1-1.7.2", "1-1.7.2", "no hub is at 1-1.7"),
-        ("3-1", "3-1", "no hub is at usb3"),
+        ("1-1.4.9", "9", "a port of hub 1-1.4, which has 1-4", CallerError),
+        ("1-1.7.2", "1-1.7.2", "no hub is at 1-1.7", RigError),
+        ("3-1", "3-1", "no hub is at usb3", RigError),
     ],
 )
-def test_a_port_that_no_hub_has(lab, port, found, expected):
-    with pytest.raises(CallerError) as wrong:
+def test_a_port_that_no_hub_has(lab, port, found, expected, whose):
+    with pytest.raises(whose) as wrong:
         make_rig(port)
     assert str(wrong.value.found) == found
     assert expected in str(wrong.value.expected)

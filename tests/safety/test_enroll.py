@@ -250,12 +250,20 @@ def test_after_a_kill_a_blank_key_is_believed_to_be_the_marked_one(own_state):
         Custody(OneRig(expected), "test").take(rig)
     # As a run leaves it that is killed: taken, and never given back.
     PowerLog(f"rig {rig.name}").take(rig)
+    # Others who put the power back in between, or only look at the key, have not dealt with that.
+    log = PowerLog(f"rig {rig.name}")
+    assert log.take(rig)
+    log.give_back(rig)
+    looking = Custody(OneRig(expected), "look")
+    looking.take(rig, write=False)
+    looking.release()
     custody = Custody(OneRig(expected), "test")
     custody.take(rig)
     assert rig.identity == expected
     custody.release()
     rig.power.on()
     assert f"marker:{marker(rig)}" == expected
+    assert not PowerLog(f"rig {rig.name}").take(rig), "that is dealt with now"
 
 
 def test_what_cannot_be_seen_is_said_before_the_words_are_asked_for(desk):
