@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.durable import read_json
+from harness.durable import read_json, write_durably
 from harness.evidence import Journal, line, merge
 
 if TYPE_CHECKING:
@@ -78,6 +80,19 @@ class RunDir:
 
     def _rig_file(self, rig: str) -> Path:
         return self.path / "journal" / f"{rig}.rig.json"
+
+    def begin_time(self, rig: str) -> float:
+        """Note that a rig's time runs from now on; how long it ran before this run was taken up, in seconds.
+
+        The time that it lay dead is none: what was written last to the rig's journals ended it.
+        """
+        path = self.path / "journal" / f"{rig}.time.json"
+        spent_s = 0.0
+        if noted := read_json(path):
+            touched = [one.stat().st_mtime for one in path.parent.glob(f"{glob.escape(rig)}.*")]
+            spent_s = noted["spent_s"] + max(0.0, max(touched) - noted["at"])
+        write_durably(path, {"spent_s": round(spent_s, 3), "at": time.time()})
+        return float(spent_s)
 
     def journal(self, rig: str, operation: str) -> Journal:
         """The journal of one campaign. The whole plan is one shard as long as there is one key."""

@@ -267,6 +267,7 @@ class Session:
         self, rig_name: str, operation: str, run: RunDir, progress: CampaignProgress | None = None
     ) -> Result:
         """Run one campaign, journalling as it goes; what was done is on disk however it ends."""
+        self.shares(rig_name).begin(lambda: run.begin_time(rig_name))
         with self._journalled(rig_name, operation, run) as (keep, kept):
             make = campaign_kind(self.rig(rig_name), self.wanted.search)
             campaign = make(
@@ -288,6 +289,7 @@ class Session:
         self, rig_name: str, run: RunDir, progress: CampaignProgress | None = None
     ) -> list[tuple[str, Result]]:
         """Spend what is left of a rig's budget where outcomes are new: the operations that went on."""
+        self.shares(rig_name).begin(lambda: run.begin_time(rig_name))
         for operation in self.shares(rig_name).operations:
             key = rig_name, operation
             if key not in self.campaigns and run.journal_path(*key).exists():

@@ -70,6 +70,14 @@ class Shares:
         """Is there something to be given where outcomes are new?"""
         return self.limited and len(self.operations) > 1
 
+    def begin(self, spent_s: Callable[[], float]) -> None:
+        """The time of a budget in time runs from now on, unless it does already.
+
+        :param spent_s: how much of it was spent before, by a run that is taken up.
+        """
+        if self.us is not None and self._began_us is None:
+            self._began_us = self.clock.now_us - round(spent_s() * 1e6)
+
     def first(self, operation: str) -> Allowance:
         """An operation's equal share."""
         return Allowance(self.first_cuts, self._until_us(operation), self.goal, self.clock)
@@ -94,8 +102,8 @@ class Shares:
         if self.us is None:
             return None
         now_us = self.clock.now_us
-        if self._began_us is None:
-            self._began_us = now_us
+        self.begin(lambda: 0.0)
+        assert self._began_us is not None
         left = len(self.operations) - self.operations.index(operation)
         equally = 1.0 if len(self.operations) == 1 else EQUALLY
         # What those before did not need is left for those behind.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,6 +17,7 @@ from harness.course import FLICKERS, Course, search_for
 from harness.errors import CallerError
 from harness.plans import END, Plan, by_time, planned
 from harness.rehearsal import Rehearsal, Uncut, lateness_us, rehearsed
+from harness.rundir import RunDir
 from harness.shares import Shares
 
 MARKERS = (("start", 0), ("request-sent", 900), ("keepalive", 100_000), ("response", 190_000))
@@ -238,3 +241,20 @@ def test_a_search_that_there_is_not():
     assert wishes.search("time") == "time"
     with pytest.raises(CallerError, match="--search"):
         wishes.search("bisect")
+
+
+def test_a_run_that_is_taken_up_has_what_is_left_of_its_time(tmp_path):
+    run = RunDir(tmp_path)
+    (tmp_path / "journal").mkdir()
+    journal = run.journal_path("mini", "a")
+    assert run.begin_time("mini") == 0
+    for written_s, spent_s in ((40, 40), (10, 50)):
+        journal.touch()
+        at_s = time.time() + written_s
+        os.utime(journal, (at_s, at_s))
+        assert run.begin_time("mini") == pytest.approx(spent_s, abs=1)
+    shares = Shares(["a", "b"], us=100_000_000, clock=VirtualClock())
+    shares.begin(lambda: 50.0)
+    until_us = shares.first("a").until_us
+    assert until_us is not None
+    assert 0 < until_us - shares.clock.now_us <= 25_000_000
