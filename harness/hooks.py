@@ -7,7 +7,7 @@ implements any of these with `@hookimpl`. Ours do it the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,7 @@ class PowerDriver:
     :param make: raises CallerError for settings that do not fit, RigError for a board that does not answer.
     :param channel: what no second rig may use, in words that are the same for the same channel
         ("lcus /dev/ttyUSB0 channel 1"); `{port}` in them stands for the rig's own USB port.
+    :param boards: (idVendor, idProduct) -> name of what it opens itself, for which a user needs a udev rule.
     """
 
     name: str
@@ -111,6 +112,7 @@ class PowerDriver:
     options: type[BaseModel]
     make: Callable[[ActuatorRequest], PowerSwitch]
     channel: Callable[[Any], str]
+    boards: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from harness.errors import KeyFault, RigError
+from harness.errors import KeyFault, KeyharnessError, RigError
 
 if TYPE_CHECKING:
     from fido2.hid import CtapHidDevice
@@ -277,6 +277,10 @@ class Rig(ABC):
         """How often it was enumerated ("plugs"), and the errors among these ("-71", "-110") since the rig was
         made; None where nobody counts that.
         """
+        return None
+
+    def lacks(self) -> KeyharnessError | None:
+        """What can be seen to keep it from working without giving it power; None if nothing does."""
         return None
 
     @property

@@ -118,3 +118,8 @@ class Patient:
             for face in key.faces
             if face.vendor_id
         }
+
+    @cached_property
+    def board_ids(self) -> dict[tuple[int, int], str]:
+        """(vendor, product) of all boards that power drivers open -> what it is called."""
+        return {one: name for driver in self.plugins.power.values() for one, name in driver.boards.items()}

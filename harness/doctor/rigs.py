@@ -60,6 +60,8 @@ def _rig(patient: Patient, name: str) -> Iterator[Finding]:
     try:
         # Nothing is switched by that, but a board that does not answer says so.
         made = bench.make(name, 1)
+        if lacking := made.lacks():
+            raise lacking
         yield from _made(patient, name, made, usb)
     except KeyharnessError as error:
         text = error.what.removeprefix(f"{bench.shown}: ").removeprefix(f'rig "{name}"').lstrip(": ·")

@@ -1,4 +1,4 @@
-"""The udev rule that gives keys, their bootloaders and hubs to people: made, found, installed.
+"""The udev rule that gives keys, their bootloaders, relay boards and hubs to people: made, found, installed.
 
 The file's number is below 73, where logind gives devices tagged `uaccess` to who sits at the seat; for who logs
 in otherwise there is a group. Matches and keys are those of udev(7).
@@ -43,7 +43,7 @@ def has_group(root: Path) -> bool:
 
 
 def rules(patient: Patient) -> str:
-    """The text of our file, for all known keys."""
+    """The text of our file, for all known keys and for the boards that switch their power."""
     group = f', GROUP="{GROUP}"' if has_group(patient.root) else ""
     mine = f'MODE="0660"{group}, TAG+="uaccess"'
     lines = [
@@ -51,16 +51,20 @@ def rules(patient: Patient) -> str:
         'ACTION=="remove", GOTO="keyharness_end"',
     ]
     for (vendor, product), name in sorted(patient.key_ids.items()):
-        one, above = (
-            f'{what}{{idVendor}}=="{vendor:04x}", {what}{{idProduct}}=="{product:04x}"'
-            for what in ("ATTR", "ATTRS")
-        )
+        one, above = _matches(vendor, product)
         lines += [
             f"# {name}",
             f'SUBSYSTEM=="hidraw", {above}, {mine}',
             f'SUBSYSTEM=="tty", {above}, {mine}, ENV{{ID_MM_DEVICE_IGNORE}}="1", ENV{{ID_MM_PORT_IGNORE}}="1"',
             f'SUBSYSTEM=="usb", ENV{{DEVTYPE}}=="usb_device", {one}, {mine}, ATTR{{power/control}}="on", '
             'ENV{ID_MM_DEVICE_IGNORE}="1"',
+        ]
+    for (vendor, product), name in sorted(patient.board_ids.items()):
+        one, above = _matches(vendor, product)
+        lines += [
+            f"# {name}",
+            f'SUBSYSTEM=="hidraw", {above}, {mine}',
+            f'SUBSYSTEM=="usb", ENV{{DEVTYPE}}=="usb_device", {one}, {mine}',
         ]
     if group:
         # The attribute is made with the hub's interface, below which its ports are.
@@ -71,6 +75,12 @@ def rules(patient: Patient) -> str:
             f"RUN+=\"/bin/sh -c 'chgrp -f {GROUP} {files}; chmod -f g+w {files}; true'\"",
         ]
     return "\n".join([*lines, 'LABEL="keyharness_end"']) + "\n"
+
+
+def _matches(vendor: int, product: int) -> Iterator[str]:
+    """For the device itself, and for what is below it."""
+    for what in ("ATTR", "ATTRS"):
+        yield f'{what}{{idVendor}}=="{vendor:04x}", {what}{{idProduct}}=="{product:04x}"'
 
 
 def install(patient: Patient) -> Path:

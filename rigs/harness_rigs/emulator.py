@@ -29,7 +29,7 @@ from harness_rigs.emulator_faces import EmulatorTransports, FilesVault, ProcessC
 from harness_rigs.emulator_link import Link, TcpLink, UdpLink, VpcdLink
 from harness_rigs.emulator_options import EmulatorOptions
 from harness_rigs.emulator_pcsc import PcscLink, Reader
-from harness_rigs.emulator_process import Host, PortLock, Process, death, was_killed
+from harness_rigs.emulator_process import Host, PortLock, Process, death, no_program, was_killed
 from harness_rigs.emulator_touch import Finger
 
 LOG_LINES = 5
@@ -207,6 +207,18 @@ class EmulatorRig(Rig):
         # `keyharness twin` is found although nobody has activated the environment that it is installed in.
         found = os.pathsep.join(filter(None, [ours.get("PATH"), str(Path(sys.executable).parent)]))
         return {**ours, "PATH": found, **self.options.env}
+
+    def lacks(self) -> KeyharnessError | None:
+        """Its program, if that is not there or cannot be executed."""
+        program = self.options.command[0]
+        base = self.options.directory or self.options.template
+        if "{" in program or ("/" in program and not program.startswith("/") and base is None):
+            return None  # what it is called is not known before it is started
+        path = str(base / program) if base and "/" in program else program
+        if shutil.which(path, path=self._env()["PATH"]):
+            return None
+        found = "a file that you may not execute" if Path(path).is_file() else "no such program"
+        return no_program(program, found)
 
     def _log(self) -> int:
         """What it prints in this boot; not in the directory with its state."""

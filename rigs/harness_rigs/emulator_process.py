@@ -26,6 +26,16 @@ DEATH_LIMIT_S = 10.0
 Isolation = Literal["auto", "namespace", "none"]
 
 
+def no_program(program: str, found: str) -> CallerError:
+    """The bench's command names nothing that can be executed."""
+    return CallerError(
+        f"command {program}",
+        found=found,
+        expected="a program that can be executed",
+        mend="name it by its absolute path",
+    )
+
+
 class Host:
     """Where the emulators of one rig run: in a network namespace of their own, or in ours.
 
@@ -108,12 +118,7 @@ class Host:
             )
         except OSError as error:
             os.close(touch_w)
-            raise CallerError(
-                f"command {argv[0]}",
-                found=error.strerror,
-                expected="a program that can be executed",
-                mend="name it by its absolute path",
-            ) from None
+            raise no_program(argv[0], error.strerror) from None
         finally:
             os.close(touch_r)
         return Process(self, answer["pid"], pidfd, touch_w)

@@ -181,6 +181,8 @@ def test_the_rule_names_every_identity_and_is_found_again(lab, patient):
     text = path.read_text()
     for vendor, product in chosen.key_ids:
         assert text.count(f'{{idVendor}}=="{vendor:04x}", ATTRS{{idProduct}}=="{product:04x}"') == 2
+    for board in ('"16c0", ATTRS{idProduct}=="05df"', '"04d8", ATTRS{idProduct}=="f2f7"'):
+        assert text.count(f'SUBSYSTEM=="hidraw", ATTRS{{idVendor}}=={board}') == 1
     assert "plugdev" not in text, "that host has no such group"
     (lab.folder / "etc/group").write_text("root:x:0:\nplugdev:x:46:me\n")
     assert 'GROUP="plugdev"' in rules(chosen)
@@ -400,6 +402,29 @@ def test_a_port_that_no_hub_has_and_a_bench_that_is_wrong(lab, patient, tmp_path
     _, wrong = admit(tmp_path / "bad.toml", lab.host)
     assert verdict(wrong) == 4
     assert verdict([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        ("/nonexistent/fw", "command /nonexistent/fw: no such program"),
+        ("{note}", "a file that you may not execute"),
+        ("no-such-program", "no such program"),
+        ("sh", None),
+        ("./{{state}}/fw", None),
+    ],
+)
+def test_an_emulator_whose_program_is_not_there(patient, tmp_path, program, text):
+    note = tmp_path / "note"
+    note.write_text("no program")
+    entry = (
+        '[[rig]]\nname = "build"\nkey = "fido2"\ndriver = "emulator"\ntransport = "ctaphid-udp"\n'
+        f'command = ["{program.format(note=note)}"]\n'
+    )
+    bench = entry.replace("{", "{{").replace("}", "}}")
+    told = texts(rigs.rigs(patient(bench)), "fault")
+    assert bool(told) is (text is not None)
+    assert not text or text in told[0]
 
 
 def test_a_rig_in_use_in_quarantine_or_left_off(lab, patient):

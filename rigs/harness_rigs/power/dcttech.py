@@ -109,4 +109,4 @@ def _channel(options: DcttechOptions) -> str:
     return hid_channel("dcttech", options)
 
 
-DCTTECH = PowerDriver("dcttech", "dcttech USBRelay boards (HID)", DcttechOptions, _make, _channel)
+DCTTECH = PowerDriver("dcttech", "dcttech USBRelay boards (HID)", DcttechOptions, _make, _channel, IDS)

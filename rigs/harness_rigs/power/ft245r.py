@@ -110,4 +110,6 @@ def _channel(options: Ft245rOptions) -> str:
     return hid_channel("ft245r", options)
 
 
-FT245R = PowerDriver("ft245r", "FT245R relay boards (SainSmart, Denkovi)", Ft245rOptions, _make, _channel)
+FT245R = PowerDriver(
+    "ft245r", "FT245R relay boards (SainSmart, Denkovi)", Ft245rOptions, _make, _channel, IDS
+)

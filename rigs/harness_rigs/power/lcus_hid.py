@@ -63,4 +63,4 @@ def _channel(options: LcusHidOptions) -> str:
     return hid_channel("lcus-hid", options)
 
 
-LCUS_HID = PowerDriver("lcus-hid", "LCUS relay boards on USB HID", LcusHidOptions, _make, _channel)
+LCUS_HID = PowerDriver("lcus-hid", "LCUS relay boards on USB HID", LcusHidOptions, _make, _channel, IDS)

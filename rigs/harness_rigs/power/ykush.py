@@ -120,4 +120,4 @@ def _channel(options: YkushOptions) -> str:
     return hid_channel("ykush", options) + (" data lines" if options.lines == "data" else "")
 
 
-YKUSH = PowerDriver("ykush", "Yepkit YKUSH, YKUSH3 and YKUSH XS", YkushOptions, _make, _channel)
+YKUSH = PowerDriver("ykush", "Yepkit YKUSH, YKUSH3 and YKUSH XS", YkushOptions, _make, _channel, IDS)
