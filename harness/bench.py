@@ -88,9 +88,19 @@ class LoadedBench:
         return list(self._requests)
 
     def _refuse_shared_channels(self) -> None:
-        """Several rigs may hang on one board, but not on one channel of it."""
+        """Several rigs may hang on one board, but not on one channel of it, and not on one USB port."""
         users: dict[str, str] = {}
         for name, checked in self._requests.items():
+            if (port := self.usb_port(name)) is not None:
+                place, user = f"USB port {port}", f'rig "{name}"'
+                if place in users:
+                    raise CallerError(
+                        f"{self.shown}: {user} · port",
+                        found=f"{port}, where {users[place]} is",
+                        expected="a port of its own",
+                        mend="name the port that its key hangs on; `keyharness list --hubs` shows them",
+                    )
+                users[place] = user
             for kind in ("power", "touch"):
                 actuator: Actuator | None = getattr(checked, kind)
                 if actuator is None:

@@ -60,6 +60,10 @@ REFUSED = {
         ),
         ['rig "mini-2" · power', "command false"],
     ),
+    "two rigs on one port": (
+        rig("mini-1", "1-1.1", relay(1)) + rig("mini-2", "1-1.1", relay(2)),
+        ['rig "mini-2" · port', "1-1.1", 'where rig "mini-1" is', "a port of its own"],
+    ),
     "one port of a hub, said and followed": (
         rig("mini-1", "1-1.4.2", '[rig.power]\ndriver = "hub"\n')
         + rig("mini-2", "1-1.4.3", '[rig.power]\ndriver = "hub"\nhub = "1-1.4"\nport = 2\n'),
