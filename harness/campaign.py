@@ -87,7 +87,10 @@ class Campaign(Recording):
             return self._left()[:BATCH], False
         if most is None or most >= len(cuts):
             return cuts, True
-        return spread(cuts, most, self.trace.tear_seed), False
+        if most < 2:
+            return spread(cuts, most, self.trace.tear_seed), False
+        *within, end = cuts
+        return [*spread(within, most - 1, self.trace.tear_seed), end], False
 
     @cached_property
     def _all(self) -> list[Cut]:
@@ -95,7 +98,9 @@ class Campaign(Recording):
 
     @cached_property
     def _order(self) -> list[Cut]:
-        return evenly(self._all, self.trace.tear_seed)
+        # What was acknowledged is there to stay or it is not: a beginning without that instant proves little.
+        *within, end = self._all
+        return [end, *evenly(within, self.trace.tear_seed)]
 
     def _left(self) -> list[Cut]:
         """The cuts that have not been made, in an order of which every beginning is evenly spread."""

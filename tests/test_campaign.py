@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from harness.allowance import Allowance
 from harness.campaign import Campaign, spread
 from harness.discovery import discover
 from harness.errors import CallerError, HarnessFault, KeyFault
@@ -46,6 +47,14 @@ def test_every_cut_is_judged_and_equal_images_are_observed_once(sound):
     assert result.exhaustive
     assert result.complete
     assert not result.findings
+
+
+@pytest.mark.parametrize("budget", [{"cuts": 2}, {"cuts": 40}, {"allowance": Allowance(until_us=0)}])
+def test_a_sample_looks_at_what_was_acknowledged(sound, budget):
+    """A write that is acknowledged and lives in RAM alone shows at one cut: the last."""
+    result = campaign(sound, "fido2.credential_management.delete", **budget).run()
+    assert not result.exhaustive
+    assert [row["acknowledged"] for row in result.rows].count(True) >= 1
 
 
 def test_a_sample_is_cut_live_and_leaves_the_computed_image(sound):

@@ -177,11 +177,17 @@ def reset_key(rig: Rig, memory: Memory) -> None:
     """authenticatorReset within ten seconds of power-up (CTAP 2.1, section 6.6); everything is forgotten."""
     with rig.touch.pressing():
         Fido(rig).ctap.reset()
+    forget(memory)
+
+
+def forget(memory: Memory) -> None:
+    """A reset was acknowledged: nothing of what was on the key is there any more."""
     mine = fido_memory(memory)
     mine.pin, mine.counter, mine.handle = None, 0, b""
 
 
-def _reset_worlds(before: Memory, after: Memory) -> Worlds:
+def reset_worlds(before: Memory, after: Memory) -> Worlds:
+    """The worlds that a reset may leave; what it forgets is gone as a whole."""
     mine = fido_memory(before)
     fresh: dict[str, Value] = {
         "fido2.pin_set": False if mine.pin else None,
@@ -220,7 +226,7 @@ def _reset_and_register(rig: Rig, memory: Memory) -> None:
 
 
 def _reset_and_register_worlds(before: Memory, after: Memory) -> Worlds:
-    was, *fresh = _reset_worlds(before, after)
+    was, *fresh = reset_worlds(before, after)
     return [
         old({**was.values, "fido2.new_credential": "absent"}),
         *(
@@ -335,7 +341,7 @@ OPERATIONS: tuple[Operation, ...] = (
         title="reset the FIDO2 application",
         arrange=_nothing,
         act=reset_key,
-        worlds=_reset_worlds,
+        worlds=reset_worlds,
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(touches=1),
     ),

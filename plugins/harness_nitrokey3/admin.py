@@ -8,7 +8,7 @@ from harness.home import interrupt
 from harness.key import Application, Item, Law, Look, Memory, Operation, Severity, Value, new, old
 from harness.rig import Rig
 from harness_fido2.client import Fido, fido_memory
-from harness_nitrokey3 import mishaps
+from harness_nitrokey3 import configuration, mishaps
 from harness_nitrokey3.sdk import open_nk3
 
 
@@ -92,6 +92,7 @@ OPERATIONS = (
         powered=False,
     ),
     *mishaps.OPERATIONS,
+    *configuration.OPERATIONS,
 )
 
 ADMIN = Application("admin", "Admin", _no_preparation, OPERATIONS, ITEMS)

@@ -18,7 +18,7 @@ from nitrokey.trussed._bootloader.nrf52 import SignatureKey
 from nitrokey.trussed._bootloader.nrf52_upload.lister.enumerated_device import EnumeratedDevice
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 
-from harness.rig import Rig
+from harness.rig import KeyGone, Rig
 from harness.twin.client_random import _Shim
 
 _TRANSPORT = "nitrokey.trussed._bootloader.nrf52_upload.dfu.dfu_transport_serial"
@@ -34,6 +34,23 @@ _rig: Rig | None = None
 def open_nk3(rig: Rig) -> NK3:
     """The SDK's own device object on whatever transport the rig has."""
     return NK3(CtapHidConnection(rig.transports.ctaphid()))
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """What the SDK makes of a key that has gone is again that the key has gone.
+
+    :raises OSError: a transport's own error, or KeyGone, where that was the cause of an error of the SDK's.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, (KeyGone, OSError)):
+            cause = cause.__cause__
+        if cause is None or cause is error:
+            raise
+        raise cause from None
 
 
 def _sleep(seconds: float) -> None:

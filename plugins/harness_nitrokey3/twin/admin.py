@@ -65,7 +65,11 @@ class Admin:
             pending = records.read(self._platform.internal, RESET_PENDING)
         except Damaged:
             pending = None
-        if pending is not None:
+        if pending is None:
+            return
+        if "reset-not-finished" in self._platform.defects:
+            self._platform.internal.remove(RESET_PENDING)
+        else:
             self._reset(pending[1])
 
     def commands(self) -> dict[int, Command]:

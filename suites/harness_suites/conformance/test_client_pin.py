@@ -497,6 +497,16 @@ def test_a_change_with_a_wrong_pin_costs_a_try_and_changes_nothing(with_pin, ver
     assert get_token(with_pin, version=version, pin=PIN)[1]
 
 
+@pytest.mark.case("CTAP 2.1, 6.5.5.6 step 8", needs=PINS)
+@BOTH
+def test_a_change_with_the_right_pin_gives_all_tries_back(with_pin, version):
+    guess_wrong(with_pin, version)
+    Exchange(with_pin, version).send(CHANGE, new_pin=OTHER_PIN)
+    assert tries(with_pin) == TRIES_MAX
+    with_pin.power_cycle()
+    assert tries(with_pin) == TRIES_MAX, "after a power cycle"
+
+
 @pytest.mark.case("CTAP 2.1, 6.5.5.6 step 7.1", needs=PINS)
 @BOTH
 def test_a_change_with_a_wrong_pin_makes_a_new_key_agreement_key(with_pin, version):
