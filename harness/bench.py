@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.budget import Grants
 from harness.calibration import rested
 from harness.discovery import Plugins
-from harness.errors import CallerError, one_of
+from harness.errors import CallerError, RigError, one_of
 from harness.hooks import Actuator, RigRequest
 from harness.pins import refuse_pins_in
 from harness.rig import Rig
@@ -213,7 +213,7 @@ class LoadedBench:
         request = RigRequest(name, key, entry.expendable, seed, options, power, checked.touch)
         try:
             rig = driver.make(request)
-        except CallerError as error:
+        except (CallerError, RigError) as error:
             error.what = f"{self.shown}: {error.what}"
             raise
         rig.wiring = wiring
