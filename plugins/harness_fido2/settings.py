@@ -31,6 +31,11 @@ def _min_pin(look: Look) -> Value:
 
 
 @refusals
+def _force_change(look: Look) -> Value:
+    return fido(look).info.force_pin_change
+
+
+@refusals
 def _blobs(look: Look) -> Value:
     """The array's entries, which the client accepts only under a right checksum; digested."""
     blobs = LargeBlobs(fido(look).ctap).read_blob_array()
@@ -40,6 +45,9 @@ def _blobs(look: Look) -> Value:
 # F5: what protects a key never gets weaker without a reset.
 ALWAYS_UV = Item("fido2.always_uv", Law.KEPT, _always_uv, "alwaysUv", breach=Outcome.LOOSENED)
 MIN_PIN_LENGTH = Item("fido2.min_pin", Law.KEPT, _min_pin, "the minimum PIN length", breach=Outcome.LOOSENED)
+FORCE_CHANGE = Item(
+    "fido2.force_change", Law.KEPT, _force_change, "the duty to change the PIN", breach=Outcome.LOOSENED
+)
 LARGE_BLOBS = Item("fido2.large_blobs", Law.ATOMIC, _blobs, "the large-blob array")
 
 
@@ -60,6 +68,15 @@ def _toggle(rig: Rig, memory: Memory) -> None:
 
 def _raise_minimum(rig: Rig, memory: Memory) -> None:
     _config(rig, memory).set_min_pin_length(MIN_PIN)
+
+
+def _outgrow(rig: Rig, memory: Memory) -> None:
+    """A minimum that the PIN in force falls short of: it has to be changed before it is good for anything."""
+    _config(rig, memory).set_min_pin_length(_too_long(memory))
+
+
+def _too_long(memory: Memory) -> int:
+    return len(fido_memory(memory).pin or "") + 1
 
 
 def _harden(rig: Rig, memory: Memory) -> None:
@@ -128,6 +145,21 @@ OPERATIONS = (
             old({"fido2.min_pin": fido_memory(before).min_pin}),
             new({"fido2.min_pin": MIN_PIN}),
         ],
+        acknowledged_old=Outcome.LOOSENED,
+        cost=Cost(pin_tries=1, irreversible=ONE_WAY),
+        missing=_lacks_config("setMinPINLength"),
+    ),
+    Operation(
+        name="fido2.config.min_pin.forced",
+        title="raise the minimum PIN length above that of the PIN",
+        arrange=lambda rig, memory: None,
+        act=_outgrow,
+        worlds=lambda before, after: [
+            old({"fido2.min_pin": fido_memory(before).min_pin, "fido2.force_change": False}),
+            # A PIN that has to be changed is refused, whoever asks (CTAP 2.1, sections 6.5.5.7.1 and 6.5.5.7.2).
+            new({"fido2.min_pin": _too_long(before), "fido2.force_change": True, "fido2.pin": ANY}),
+        ],
+        items=(FORCE_CHANGE,),
         acknowledged_old=Outcome.LOOSENED,
         cost=Cost(pin_tries=1, irreversible=ONE_WAY),
         missing=_lacks_config("setMinPINLength"),

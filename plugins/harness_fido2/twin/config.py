@@ -78,6 +78,8 @@ def _set_min_pin_length(app: Authenticator, parameters: Members) -> None:
     if rp_ids is not None:
         allowed = tuple(crypto.sha256(rp_id.encode()) for rp_id in rp_ids)
     forced = state.force_change or bool(force) or (has_pin and state.pin_length < length)
+    if "minimum-before-duty" in app.platform.defects:
+        app.vault.change(min_pin=length, min_pin_rps=allowed)
     app.vault.change(min_pin=length, min_pin_rps=allowed, force_change=forced)
     if forced:
         app.reset_tokens()
