@@ -2,6 +2,7 @@
 
 Workers are forked, so they see what was prepared before; only indices and results cross. A worker that dies
 or exceeds the limit costs the item that it was at, which is reported with the way it died; the others go on.
+What may have been the host's doing (it was put to sleep, it ran out of memory) has to happen twice.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from harness.parent import end_with
 T = TypeVar("T")
 
 CHUNK = 8
+HUNG, KILLED = "hung", "died of SIGKILL"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Pool(Generic[T]):
         self._processes = max(1, processes)
         self._limit_s = limit_s
         self._workers: list[_Worker] = []
+        self._again: set[int] = set()
 
     def run(self, count: int, on_result: Callable[[int, T | Died], None]) -> None:
         """Work through 0 .. count-1; `on_result` is called in the caller's process, in order of arrival.
@@ -138,7 +141,7 @@ class Pool(Generic[T]):
                 done += self._take(worker, waiting, on_result)
             elif worker.current and time.monotonic() >= worker.deadline:
                 os.kill(worker.pid, signal.SIGKILL)
-                done += self._bury(worker, waiting, on_result, f"hung for {self._limit_s:.0f} s")
+                done += self._bury(worker, waiting, on_result, f"{HUNG} for {self._limit_s:.0f} s")
         return done
 
     def _take(self, worker: _Worker, waiting: list[int], on_result: Callable[[int, T | Died], None]) -> int:
@@ -171,6 +174,10 @@ class Pool(Generic[T]):
         # Results arrive in order, so the first one outstanding is the one it was at.
         victim, *rest = worker.current
         waiting.extend(reversed(rest))
+        if how.startswith((HUNG, KILLED)) and victim not in self._again:
+            self._again.add(victim)
+            waiting.append(victim)
+            return 0
         on_result(victim, Died(how))
         return 1
 

@@ -53,6 +53,21 @@ def test_a_hang_is_ended():
     assert got == {0: 0, 1: Died("hung for 0 s"), 2: 2, 3: 3}
 
 
+@pytest.mark.parametrize("way", ["asleep", "killed"])
+def test_what_the_host_did_is_not_the_keys_fault(tmp_path, way):
+    """Stopped with Ctrl-Z, or picked by the kernel for want of memory: done again, and only then believed."""
+
+    def work(index):
+        seen = tmp_path / str(index)
+        if index == 2 and not seen.exists():
+            seen.touch()
+            os.kill(os.getpid(), signal.SIGSTOP if way == "asleep" else signal.SIGKILL)
+        return index
+
+    assert run(work, 5, limit_s=0.5) == {i: i for i in range(5)}
+    assert run(lambda index: os.kill(os.getpid(), signal.SIGKILL), 1) == {0: Died("died of SIGKILL")}
+
+
 def test_an_error_reaches_the_caller_whole():
     def work(index):
         raise HarnessFault("broken", found="x", expected="y")
