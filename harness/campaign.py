@@ -9,12 +9,12 @@ sample is cut live and must leave the computed image, byte for byte.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from harness.allowance import Allowance
+from harness.conduct import Conduct
 from harness.errors import CallerError, HarnessFault
 from harness.evidence import Judged, Row, is_covering, replay_id
 from harness.home import Home, seeded
@@ -35,46 +35,20 @@ NESTED_STATES = 3
 BATCH = 64
 """So many rows are written at once; and under a budget in time, so many cuts are begun at once."""
 
-Progress = Callable[[int, int], None]
 Looks = dict[bytes, Look | Died | Earlier]
 """What was seen of an image, by its digest."""
 
 
-class Campaign(Recording):
+class Campaign(Recording, Conduct):
     """Cut one operation of the key on one rig.
 
     :param home: the state to start from (see `go_home`).
-    :param cuts: at most so many cuts, evenly spread; None for every modelled one.
-    :param allowance: the same in more detail; then `cuts` is not looked at.
-    :param processes: how many observe at the same time.
-    :param on_progress: called with (done, total) in distinct states.
-    :param on_rows: called with evidence rows as soon as they are judged, in plan order.
-    :param on_judged: the same, with what a campaign that is taken up again needs of them.
-    :param earlier: what was judged of this plan before: its first rows, which are not cut again.
+    :param terms: see `harness.conduct`; a number of cuts is evenly spread over all modelled ones.
     """
 
-    def __init__(
-        self,
-        rig: Rig,
-        operation: Operation,
-        home: Home,
-        *,
-        cuts: int | None = None,
-        allowance: Allowance | None = None,
-        processes: int = 1,
-        on_progress: Progress | None = None,
-        on_rows: Callable[[Sequence[Row]], None] | None = None,
-        on_judged: Callable[[Sequence[Judged]], None] | None = None,
-        earlier: Sequence[Judged] = (),
-    ):
-        super().__init__(rig, operation, home)
-        self.allowance = allowance or Allowance(cuts)
-        self._processes = processes
-        self._on_progress = on_progress or (lambda done, total: None)
-        self._on_rows = on_rows or (lambda rows: None)
-        self.on_judged = on_judged or (lambda judged: None)
-        self._earlier = earlier
-        self.result = Result(operation, rig)
+    def __init__(self, rig: Rig, operation: Operation, home: Home, **terms: Any):
+        Recording.__init__(self, rig, operation, home)
+        Conduct.__init__(self, rig, operation, **terms)
         self._numbered = 0
         self._walked: set[str] = set()
         self._looks: dict[bytes, Look | Died] = {}
@@ -137,17 +111,6 @@ class Campaign(Recording):
             self.result.exhaustive = not self._left()
         return self.result
 
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        started = time.monotonic()
-        self.result.complete = False
-        try:
-            yield
-            self.result.complete = True
-        finally:
-            self.result.duration_s += time.monotonic() - started
-            self._conclude()
-
     def _conclude(self) -> None:
         self.result.goal = self.allowance.goal
         self.result.wear = self.estimated_wear(len(self.result.rows))
@@ -203,10 +166,8 @@ class Campaign(Recording):
             if ready - judged >= BATCH or final:
                 done = [self._judged(targets[i], arrivals[digests[i]], stream) for i in range(judged, ready)]
                 judged = ready
-                rows = [one.row for one in done]
-                self.result.rows += rows
-                self.on_judged(done)
-                self._on_rows(rows)
+                self.result.rows += [one.row for one in done]
+                self._hand_on(done)
 
         def arrived(index: int, look: Look | Died) -> None:
             digest = digests[order[index]]

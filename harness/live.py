@@ -9,16 +9,17 @@ of the operation is missed, never a pass.
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
+from typing import Any
 
 from harness import interrupt
 from harness.abnormal import Abnormal
 from harness.aftercare import KINDS, Aftercare, told
 from harness.allowance import Allowance
+from harness.conduct import Conduct
 from harness.course import Course, search_for
 from harness.errors import CallerError
 from harness.evidence import Judged, Row, is_covering, replay_id
@@ -40,21 +41,14 @@ REPLAY_TRIES = 5
 HISTORY = 8
 """On a key whose state cannot be put back, so many earlier cuts may have to do with what one leads to."""
 
-Progress = Callable[[int, int], None]
 
-
-class LiveCampaign(Lookout):
+class LiveCampaign(Lookout, Conduct):
     """Cut one operation of a real key, or of an emulator, while it runs.
 
     :param home: the state to start from (see `go_home`).
-    :param cuts: how many are planned; None until `harness.allowance.USUAL` is reached.
-    :param allowance: the same in more detail; then `cuts` is not looked at.
     :param strategy: of the search.
     :param care: so many kinds of abnormal outcomes are looked into (`harness.aftercare`).
-    :param processes: not used: one key does one thing at a time.
-    :param on_progress: called with (done, planned).
-    :param on_judged: called with each row as soon as it is judged, in plan order.
-    :param earlier: what was judged of this plan before: its first rows, which are not cut again.
+    :param terms: see `harness.conduct`; one key does one thing at a time, whatever `processes` says.
     """
 
     def __init__(
@@ -63,23 +57,13 @@ class LiveCampaign(Lookout):
         operation: Operation,
         home: Home,
         *,
-        cuts: int | None = None,
-        allowance: Allowance | None = None,
         strategy: Strategy = "hybrid",
         care: int = KINDS,
-        processes: int = 1,
-        on_progress: Progress | None = None,
-        on_rows: Callable[[Sequence[Row]], None] | None = None,
-        on_judged: Callable[[Sequence[Judged]], None] | None = None,
-        earlier: Sequence[Judged] = (),
+        **terms: Any,
     ):
-        super().__init__(rig, operation, home)
-        self.allowance = allowance or Allowance(cuts)
+        Lookout.__init__(self, rig, operation, home)
+        Conduct.__init__(self, rig, operation, **terms)
         self._strategy = strategy
-        self._on_progress = on_progress or (lambda done, total: None)
-        self._on_rows = on_rows or (lambda rows: None)
-        self.on_judged = on_judged or (lambda judged: None)
-        self._earlier = list(earlier)
         self._own_ms: list[float] = []
         self._whole_ms: list[float] = []
         self.places = Places()
@@ -87,7 +71,6 @@ class LiveCampaign(Lookout):
         self._before_this: deque[Plan] = deque(maxlen=HISTORY)
         # Where a state can be put back there is nothing before a cut that it could come from.
         self._care = Aftercare(self._before_this if rig.vault is None else (), care)
-        self.result = Result(operation, rig)
 
     def run(self) -> Result:
         """Cut and judge until the allowance is spent.
@@ -110,15 +93,11 @@ class LiveCampaign(Lookout):
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        started = time.monotonic()
-        self.result.complete = False
-        try:
-            yield
-            self.result.complete = True
-        finally:
-            self.rig.power.off()
-            self.result.duration_s += time.monotonic() - started
-            self._conclude()
+        with super()._working():
+            try:
+                yield
+            finally:
+                self.rig.power.off()
 
     def _begin_course(self, at_end: str) -> None:
         seed = child(self.rig.seed, "live", self.rig.name, self.operation.name)
@@ -154,8 +133,7 @@ class LiveCampaign(Lookout):
             judged = self._taken_up(plan, self._earlier.pop(0))
         else:
             judged = self._judge_uncut() if plan.marker == END else self._one(plan)
-            self.on_judged([judged])
-            self._on_rows([judged.row])
+            self._hand_on([judged])
         self._count(plan, judged)
         return judged
 
