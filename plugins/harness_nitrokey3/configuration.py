@@ -6,7 +6,8 @@ cut, the key is afterwards as it was or as new.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from fido2.ctap import CtapError
 
@@ -20,28 +21,66 @@ SKIP_UP_OFF = "fido.disable_skip_up_timeout"
 NO_APPLICATION = "keyharness"
 
 
-def _setting(look: Look) -> Value:
-    return _value(look.rig)
+@dataclass
+class Settings:
+    """What the host knows of the settings: name -> value, as they were before the operation."""
+
+    values: dict[str, str] = field(default_factory=dict)
 
 
-def _value(rig: Rig) -> str:
+def _read(rig: Rig) -> dict[str, str]:
     admin = open_nk3(rig).admin
-    return str(admin.get_config(SKIP_UP_OFF)) if admin.has_config(SKIP_UP_OFF) else "not offered"
+    names = [one.name for one in admin.list_available_fields()] if admin.has_config(SKIP_UP_OFF) else []
+    return {name: str(admin.get_config(name)) for name in names if admin.has_config(name)}
 
 
-SETTING = Item("admin.setting", Law.ATOMIC, _setting, "the setting that was changed")
+def _shown(values: Mapping[str, str]) -> Value:
+    return " ".join(f"{name}={value}" for name, value in sorted(values.items())) or "not offered"
 
 
-def _set(value: str) -> Callable[[Rig, Memory], None]:
-    def act(rig: Rig, memory: Memory) -> None:
-        with unwrapped():
-            open_nk3(rig).admin.set_config(SKIP_UP_OFF, value)
+def _look(look: Look) -> Value:
+    return _shown(_read(look.rig))
 
-    return act
+
+SETTINGS = Item("admin.settings", Law.ATOMIC, _look, "the settings")
+
+
+def _set(rig: Rig, name: str, value: str) -> None:
+    with unwrapped():
+        open_nk3(rig).admin.set_config(name, value)
+
+
+def _prepared(value: str) -> Callable[[Rig, Memory], None]:
+    """The setting has this value, and where it can be put back, another one is on."""
+
+    def arrange(rig: Rig, memory: Memory) -> None:
+        _set(rig, SKIP_UP_OFF, value)
+        others = [
+            one.name
+            for one in open_nk3(rig).admin.list_available_fields()
+            if one.name != SKIP_UP_OFF and not one.requires_touch_confirmation and not one.destructive
+        ]
+        if rig.vault is not None and others:
+            _set(rig, others[-1], "true")
+        memory.part("admin", Settings).values = _read(rig)
+
+    return arrange
+
+
+def _change(value: str) -> Callable[[Rig, Memory], None]:
+    return lambda rig, memory: _set(rig, SKIP_UP_OFF, value)
+
+
+def _changed(value: str) -> Callable[[Memory, Memory], list[World]]:
+    def worlds(before: Memory, after: Memory) -> list[World]:
+        was = before.part("admin", Settings).values
+        return [old({SETTINGS.name: _shown(was)}), new({SETTINGS.name: _shown({**was, SKIP_UP_OFF: value})})]
+
+    return worlds
 
 
 def _lacks_settings(rig: Rig) -> str | None:
-    return "no such setting" if _value(rig) == "not offered" else None
+    return None if _read(rig) else "no settings"
 
 
 def _lacks_reset(rig: Rig) -> str | None:
@@ -72,9 +111,11 @@ def _factory_reset(rig: Rig, memory: Memory) -> None:
 
 def _reset_worlds(before: Memory, after: Memory) -> list[World]:
     was, *fresh = reset_worlds(before, after)
+    values = before.part("admin", Settings).values
+    left, none = _shown(values), _shown(dict.fromkeys(values, "false"))
     return [
-        old({**was.values, "admin.setting": "true"}),
-        *(World(one.name, one.outcome, {**one.values, "admin.setting": "false"}) for one in fresh),
+        old({**was.values, SETTINGS.name: left}),
+        *(World(one.name, one.outcome, {**one.values, SETTINGS.name: none}) for one in fresh),
     ]
 
 
@@ -86,28 +127,28 @@ OPERATIONS = (
     Operation(
         name="admin.setting.on",
         title="switch a setting on",
-        arrange=_set("false"),
-        act=_set("true"),
-        worlds=lambda before, after: [old({"admin.setting": "false"}), new({"admin.setting": "true"})],
-        items=(SETTING,),
+        arrange=_prepared("false"),
+        act=_change("true"),
+        worlds=_changed("true"),
+        items=(SETTINGS,),
         missing=_lacks_settings,
     ),
     Operation(
         name="admin.setting.off",
         title="switch a setting off",
-        arrange=_set("true"),
-        act=_set("false"),
-        worlds=lambda before, after: [old({"admin.setting": "true"}), new({"admin.setting": "false"})],
-        items=(SETTING,),
+        arrange=_prepared("true"),
+        act=_change("false"),
+        worlds=_changed("false"),
+        items=(SETTINGS,),
         missing=_lacks_settings,
     ),
     Operation(
         name="admin.factory_reset",
         title="reset the whole key to how it left the factory",
-        arrange=_set("true"),
+        arrange=_prepared("true"),
         act=_factory_reset,
         worlds=_reset_worlds,
-        items=(SETTING,),
+        items=(SETTINGS,),
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(touches=1),
         missing=_lacks_both,

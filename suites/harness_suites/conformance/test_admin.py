@@ -407,11 +407,23 @@ def test_the_sdk_changes_a_setting(sdk, skip_touch):
 
 
 @pytest.mark.case("admin-app, SET_CONFIG")
-def test_a_setting_that_is_changed_leaves_the_others_alone(nitrokey, sdk, skip_touch):
-    names = [field.name for field in sdk.admin.list_available_fields() if field.name != SKIP_TOUCH]
-    before = [get(nitrokey, name) for name in names]
-    put(nitrokey, setting(SKIP_TOUCH, {"true": "false", "false": "true"}[skip_touch]))
-    assert [get(nitrokey, name) for name in names] == before
+@pytest.mark.parametrize("neighbour", ["true", "false"])
+def test_a_setting_that_is_changed_leaves_the_others_alone(nitrokey, skip_touch, neighbour):
+    others = [field["n"] for field in fields(nitrokey) if field["n"] != SKIP_TOUCH]
+    free = [field["n"] for field in fields(nitrokey) if not field["c"] and not field["d"]]
+    before = {name: get(nitrokey, name) for name in others}
+    # What nobody has switched on cannot be seen to be switched off.
+    switched = [name for name in free if name in before]
+    for name in switched:
+        assert put(nitrokey, setting(name, neighbour)) == CONFIG_OK
+    wanted = {**before, **dict.fromkeys(switched, (CONFIG_OK, neighbour.encode()))}
+    try:
+        for value in ({"true": "false", "false": "true"}[skip_touch], skip_touch):
+            assert put(nitrokey, setting(SKIP_TOUCH, value)) == CONFIG_OK
+            assert {name: get(nitrokey, name) for name in others} == wanted
+    finally:
+        for name in switched:
+            put(nitrokey, setting(name, before[name][1].decode()))
 
 
 @pytest.mark.case("admin-app, SET_CONFIG: InvalidValue")
