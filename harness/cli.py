@@ -241,6 +241,10 @@ def twin(
     speed: Annotated[
         str, typer.Option("--speed", metavar="real|max", help="Whether flash takes its time.")
     ] = "real",
+    exit_on_reboot: Annotated[
+        int | None,
+        typer.Option("--exit-on-reboot", metavar="CODE", min=1, max=125, help="End with it at a reboot."),
+    ] = None,
     seed: SeedOption = 1,
     trace: Annotated[bool, typer.Option("--trace", help="Show the messages, decoded, on stderr.")] = False,
 ) -> None:
@@ -254,7 +258,20 @@ def twin(
     options = TwinOptions(personality, flash, defects=tuple(defect or ()))
     raise typer.Exit(
         serve(
-            Wish(key, options, state, seed or 1, ctaphid_udp, ctaphid_tcp, vpcd, touch, speed, trace, dfu_pty)
+            Wish(
+                key,
+                options,
+                state,
+                seed or 1,
+                ctaphid_udp,
+                ctaphid_tcp,
+                vpcd,
+                touch,
+                speed,
+                trace,
+                dfu_pty,
+                exit_on_reboot,
+            )
         )
     )
 

@@ -29,10 +29,11 @@ class Wish:
     speed: str
     trace: bool
     dfu_pty: Path | None = None
+    exit_on_reboot: int | None = None
 
 
 def serve(wish: Wish) -> int:
-    """Serve; returns 0 after SIGTERM or SIGINT.
+    """Serve; returns 0 after SIGTERM or SIGINT, and the code that was asked for after a reboot.
 
     :raises CallerError: an option that does not fit.
     """
@@ -48,7 +49,12 @@ def serve(wish: Wish) -> int:
     }
     state = StateFiles(wish.state, board, label)
     tracer = key.twin.tracer() if wish.trace else None
-    how = Serving(_touch_ms(wish.touch), stdin=wish.touch == "stdin", paced=wish.speed == "real")
+    how = Serving(
+        _touch_ms(wish.touch),
+        stdin=wish.touch == "stdin",
+        paced=wish.speed == "real",
+        exit_on_reboot=wish.exit_on_reboot,
+    )
     return Server(board, state, _faces(wish, key.twin.atr), how, tracer, sys.stdout).run()
 
 

@@ -214,6 +214,22 @@ def test_the_admin_application_answers_through_the_sdk_and_survives_a_reboot(tcp
     assert NK3(SdkConnection(connect())).uuid() == uuid
 
 
+def test_a_reboot_may_end_the_process_which_goes_on_as_the_same_key(serve):
+    """Over UDP nobody sees a reboot; the end of a process everybody does."""
+    listen, answer = free_port(), free_port()
+    how = ("--ctaphid-udp", f"{listen}:{answer}", "--speed", "max", "--exit-on-reboot", "42")
+    process = serve(*how)
+    link = Udp(listen, answer)
+    nk3 = NK3(SdkConnection(device(link)))
+    uuid = nk3.uuid()
+    link._socket.settimeout(1)
+    nk3.reboot()
+    assert process.wait(20) == 42
+    link.close()
+    serve(*how)
+    assert NK3(SdkConnection(device(Udp(listen, answer)))).uuid() == uuid
+
+
 def test_the_card_side_speaks_vpcd(serve):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)

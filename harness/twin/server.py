@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -276,11 +276,14 @@ class Serving:
 
     :ivar touch_ms: touch so long after the key asks; None leaves it to SIGUSR1 and, with `stdin`, to a line.
     :ivar paced: whether flash operations take their time.
+    :ivar exit_on_reboot: the code to end with when the firmware reboots, so that whoever serves it starts it again;
+        None reboots inside the process.
     """
 
     touch_ms: int | None = None
     stdin: bool = False
     paced: bool = True
+    exit_on_reboot: int | None = None
 
 
 class Server:
@@ -316,7 +319,7 @@ class Server:
         return now_us + ahead_us
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; returns 0."""
+        """Serve until SIGTERM or SIGINT, and return 0; or until a reboot that is to end it, and return its code."""
         signal.signal(signal.SIGUSR1, lambda *_: self._press())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop())
@@ -324,13 +327,16 @@ class Server:
         self._power_on()
         self._out.write("ready\n")
         self._out.flush()
+        code = 0
         while not self._stopped:
-            self._watch_for_reboot()
+            if self._watch_for_reboot() and self._how.exit_on_reboot is not None:
+                code = self._how.exit_on_reboot
+                break
             self._step()
         self._board.power_off()
         for face in self._faces:
             face.close()
-        return 0
+        return code
 
     def _power_on(self) -> None:
         self._board.clock.reach_us(self._now_us())
@@ -346,14 +352,16 @@ class Server:
         for face in self._faces:
             face.present(shown)
 
-    def _watch_for_reboot(self) -> None:
-        if self._board.boots != self._boots:
-            self._boots = self._board.boots
-            self._state.note_boots()
-            for face in self._faces:
-                face.replugged()
-            self._show_face()
-            self._say("the firmware rebooted")
+    def _watch_for_reboot(self) -> bool:
+        if self._board.boots == self._boots:
+            return False
+        self._boots = self._board.boots
+        self._state.note_boots()
+        for face in self._faces:
+            face.replugged()
+        self._show_face()
+        self._say("the firmware rebooted")
+        return True
 
     def _stop(self) -> None:
         self._stopped = True
@@ -394,7 +402,7 @@ class Server:
             self._press()
         else:
             # The other end has closed: no more touches from there.
-            self._how = Serving(self._how.touch_ms, False, self._how.paced)
+            self._how = replace(self._how, stdin=False)
 
     def _deliver(self, endpoint: str, packet: bytes) -> None:
         self._trace(endpoint, False, packet)
