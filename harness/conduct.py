@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ from harness.verdicts import Result
 Progress = Callable[[int, int], None]
 
 
-class Conduct:
+class Conduct(ABC):
     """A campaign's terms.
 
     :param cuts: at most so many cuts; None for all, or until `harness.allowance.USUAL` is reached.
@@ -52,9 +53,9 @@ class Conduct:
         self.on_judged(judged)
         self._on_rows([one.row for one in judged])
 
+    @abstractmethod
     def _conclude(self) -> None:
         """What the result says at the end, however that came."""
-        raise NotImplementedError
 
     @contextmanager
     def _working(self) -> Iterator[None]:

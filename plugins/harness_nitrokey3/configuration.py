@@ -126,23 +126,17 @@ def _lacks_both(rig: Rig) -> str | None:
 
 
 OPERATIONS = (
-    Operation(
-        name="admin.setting.on",
-        title="switch a setting on",
-        arrange=_prepared("false"),
-        act=_change("true"),
-        worlds=_changed("true"),
-        items=(SETTINGS,),
-        missing=_lacks_settings,
-    ),
-    Operation(
-        name="admin.setting.off",
-        title="switch a setting off",
-        arrange=_prepared("true"),
-        act=_change("false"),
-        worlds=_changed("false"),
-        items=(SETTINGS,),
-        missing=_lacks_settings,
+    *(
+        Operation(
+            name=f"admin.setting.{word}",
+            title=f"switch a setting {word}",
+            arrange=_prepared(was),
+            act=_change(becomes),
+            worlds=_changed(becomes),
+            items=(SETTINGS,),
+            missing=_lacks_settings,
+        )
+        for word, was, becomes in (("on", "false", "true"), ("off", "true", "false"))
     ),
     Operation(
         name="admin.factory_reset",
