@@ -19,6 +19,8 @@ QUICK = {
 }
 """One of each kind: the flash layer, two writes instead of one, an old personality, no cut needed."""
 SAID = {
+    "minimum-before-duty": "fido2.force_change loosened",
+    "reset-not-finished": "admin.factory_reset: admin.settings",
     "no-journal": "stuck",
     "pin-compared-first": "fido2.pin_retries loosened",
     "external-store-made-anew": "admin.power_up.slow_store",

@@ -150,6 +150,19 @@ OPERATIONS = (
         missing=_lacks_config("setMinPINLength"),
     ),
     Operation(
+        name="fido2.config.min_pin.again",
+        title="raise the minimum PIN length again, with alwaysUv on",
+        arrange=_harden,
+        act=lambda rig, memory: _config(rig, memory).set_min_pin_length(HIGHER_MIN_PIN),
+        worlds=lambda before, after: [
+            old({"fido2.min_pin": MIN_PIN}),
+            new({"fido2.min_pin": HIGHER_MIN_PIN}),
+        ],
+        acknowledged_old=Outcome.LOOSENED,
+        cost=Cost(pin_tries=1, irreversible=ONE_WAY),
+        missing=_lacks_both,
+    ),
+    Operation(
         name="fido2.config.min_pin.forced",
         title="raise the minimum PIN length above that of the PIN",
         arrange=lambda rig, memory: None,
@@ -163,19 +176,6 @@ OPERATIONS = (
         acknowledged_old=Outcome.LOOSENED,
         cost=Cost(pin_tries=1, irreversible=ONE_WAY),
         missing=_lacks_config("setMinPINLength"),
-    ),
-    Operation(
-        name="fido2.config.min_pin.again",
-        title="raise the minimum PIN length again, with alwaysUv on",
-        arrange=_harden,
-        act=lambda rig, memory: _config(rig, memory).set_min_pin_length(HIGHER_MIN_PIN),
-        worlds=lambda before, after: [
-            old({"fido2.min_pin": MIN_PIN}),
-            new({"fido2.min_pin": HIGHER_MIN_PIN}),
-        ],
-        acknowledged_old=Outcome.LOOSENED,
-        cost=Cost(pin_tries=1, irreversible=ONE_WAY),
-        missing=_lacks_both,
     ),
     Operation(
         name="fido2.large_blobs.write",
