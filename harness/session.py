@@ -126,7 +126,8 @@ class Session:
         return pairs
 
     def rig(self, name: str) -> Rig:
-        """
+        """A rig of the bench, made once.
+
         :raises RigError: it is not there; asked again, this process says the same.
         """
         if name in self.absent:

@@ -103,7 +103,7 @@ def _pictures(run_dir: Path, summary: Row) -> dict[tuple[str, str], list[tuple[s
 
 def _head(summary: Row) -> str:
     label = LABELS[summary["verdict"]][0]
-    keys = len({rig["name"] for rig in summary["rigs"]})
+    keys = words.keys_in(summary["rigs"])
     kind = words.evidence_sentence(summary["evidence_kind"], keys)
     if not summary["complete"]:
         kind += " · cut short"

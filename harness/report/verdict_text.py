@@ -34,7 +34,7 @@ def verdict_block(
     :param report: path of the report's page, shown last.
     """
     label, tone = LABELS[summary["verdict"]]
-    keys = len({rig["name"] for rig in summary["rigs"]})
+    keys = words.keys_in(summary["rigs"])
     title = words.evidence_sentence(summary["evidence_kind"], keys)
     if summary["verdict"] == FAIL and not summary["complete"]:
         title += " · cut short"

@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 from typing import Any
 
 from harness.key import VIOLATIONS, Outcome
+from harness.rundir import NOT_ASKED
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,17 @@ def shares(outcomes: Mapping[str, int]) -> list[str]:
         exact = is_violation(name) or name == Outcome.MISSED
         said.append(f"{CLASSES[name].word} {number(count) if exact else percent(count, judged)}")
     return said
+
+
+def keys_in(rigs: Iterable[Mapping[str, Any]]) -> int:
+    """How many keys took part: not those of rigs that were not there, and a twin is none."""
+    return len(
+        {
+            rig["name"]
+            for rig in rigs
+            if rig.get("firmware") != NOT_ASKED and not str(rig.get("transport")).startswith("twin")
+        }
+    )
 
 
 def evidence_sentence(kinds: Sequence[str], keys: int) -> str:
