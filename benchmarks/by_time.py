@@ -4,6 +4,7 @@ One known bug at a time is in a twin. The walk says which instants are harmful; 
 them by time alone, as on a real key: from the classes of outcomes, without seeing the flash.
 
     python -m benchmarks.by_time [DEFECT]...
+    python -m benchmarks.by_time --survey [DEFECT]...     where else each shows: half a minute each
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.allowance import Allowance
-from harness.campaign import Campaign
+from harness.campaign import Campaign, UncutFault
 from harness.discovery import discover
-from harness.errors import KeyFault
 from harness.home import Home, go_home, missing
 from harness.key import Key, Operation
 from harness.search import Strategy
@@ -38,13 +38,62 @@ WALK = 600
 """On personalities whose operations are long so many cuts of the walk are made, evenly spread."""
 
 
+WHERE: dict[str, str] = {
+    "late-journal-replay": "fido2.get_assertion",
+    "no-journal": "fido2.get_assertion",
+    "format-on-unmountable": "fido2.get_assertion",
+    "fresh-on-missing-state": "fido2.get_assertion",
+    "pin-compared-first": "fido2.client_pin.wrong",
+    "counter-in-ram": "fido2.client_pin.wrong",
+    "reset-wrong-order": "fido2.reset",
+    "zero-length-file": "fido2.get_assertion",
+    "journal-migration-once": "update.install",
+    "migration-not-idempotent": "update.install",
+    "settings-lost-open": "update.install",
+    "version-raised-early": "update.install",
+    "version-raised-late": "update.install",
+    "written-before-verified": "update.install.interrupted",
+    "refusal-erases": "update.refused",
+    "same-version-unchecked": "update.install.interrupted",
+    "overwrite-deletes-first": "fido2.make_credential.over",
+    "credential-in-place": "fido2.credential_management.update_user",
+    "names-apart": "fido2.make_credential.resident",
+    "create-leaks": "admin.interrupted_registrations",
+    "pin-lost-rename": "fido2.client_pin.change",
+    "minimum-in-place": "fido2.config.min_pin.again",
+    "minimum-before-duty": "fido2.config.min_pin.forced",
+    "setting-saved-later": "fido2.config.always_uv",
+    "blobs-in-place": "fido2.large_blobs.rewrite",
+    "sign-counter-in-ram": "fido2.client_pin.set",
+    "reset-key-not-saved": "fido2.reset.register",
+    "self-attestation": "admin.power_up.lost_certificate",
+    "reset-not-finished": "admin.factory_reset",
+    "certificate-moved": "update.install",
+    "external-store-made-anew": "admin.power_up.slow_store",
+    "worn-journal": "admin.worn_page",
+}
+"""Defect -> an operation in which it shows, where there are several a narrow one (`--survey` lists them)."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the walk of an operation knows of a bug: for how long a cut is harmful, and what share that is.
+
+    Both are 0 where it shows without a cut in it: the key is not as it must be, or an acknowledged write is gone.
+    """
+
+    operation: Operation
+    harmful_ms: float
+    share: float
+
+
 @dataclass(frozen=True)
 class Window:
-    """What the walk knows of one bug.
+    """What a search by time makes of what the walk knows.
 
     :ivar harmful_ms: all harmful instants of the operation together. :ivar share: of its time.
-    :ivar first: strategy -> number of the first cut that showed a violation, median of several searches; None
-        if half of them found none.
+    :ivar first: strategy -> number of the first cut that showed a violation, median of several searches: 0 if
+        it showed before the search had begun, None if half of them found none.
     """
 
     defect: str
@@ -94,24 +143,33 @@ def _worth_us(trace: Trace, number: int, phase: str, phases: int) -> float:
     return ((trace.ops[number].start_us if number < len(trace.ops) else trace.end_us) - op.end_us) / 2
 
 
-def caught(key: Key, rig: TwinRig, home: Home, only: Sequence[str] = ()) -> tuple[Operation, Result] | None:
-    """The first operation in whose walk a bug shows, with that walk."""
-    assert key.twin is not None
-    known = key.twin.defects[rig.options.defects[0]]
-    # Its own application's first, else FIDO2's: what happens to a whole chip shows in every application.
-    nearest = known.application or "fido2"
-    ours = sorted(key.operations.values(), key=lambda one: one.application != nearest)
-    for operation in ours:
-        if (only and operation.name not in only) or missing(rig, home, operation):
-            continue
-        cuts = None if known.personality is None else WALK
-        try:
-            result = Campaign(rig, operation, home, cuts=cuts, processes=_processes()).run()
-        except KeyFault:
-            continue
-        if any(row["blame"] == "key" and "nested" not in row["planned"] for row in result.rows):
-            return operation, result
-    return None
+def known(rig: TwinRig, operation: Operation, home: Home) -> Known | None:
+    """What the walk of an operation knows of the bug in a twin; None if it knows nothing."""
+    assert rig.key.twin is not None
+    bug = rig.key.twin.defects[rig.options.defects[0]]
+    cuts = None if bug.personality is None else WALK
+    try:
+        result = Campaign(rig, operation, home, cuts=cuts, processes=_processes()).run()
+    except UncutFault:
+        return Known(operation, 0.0, 0.0)
+    if not any(row["blame"] == "key" for row in result.rows):
+        return None
+    assert result.trace is not None
+    harmful = harmful_us(result)
+    return Known(operation, harmful / 1000, harmful / (result.trace.end_us - result.trace.start_us))
+
+
+def everywhere(defect: str) -> list[Known]:
+    """What the walks of all operations know of a bug, the hardest to hit first.
+
+    What shows without any cut of a search, because the key is not as it must be or an acknowledged write does
+    not last, comes last: that is found in any case.
+    """
+    key, rig = twin_with(defect)
+    home = go_home(rig)
+    offered = (one for one in key.operations.values() if not missing(rig, home, one))
+    found = [one for operation in offered if (one := known(rig, operation, home)) is not None]
+    return sorted(found, key=lambda one: (not one.share, one.share))
 
 
 def _processes() -> int:
@@ -121,7 +179,7 @@ def _processes() -> int:
 def first_hit(
     rig: TwinRig, operation: Operation, home: Home, strategy: Strategy, limit: int = LIMIT, salt: int = 0
 ) -> int | None:
-    """The number of the first cut of a search that shows a violation, from 1; None within the limit."""
+    """The number of the first cut of a search that shows a violation; 0 if none is needed, None within the limit."""
     campaign = TimedCampaign(
         rig,
         operation,
@@ -131,10 +189,13 @@ def first_hit(
         cuts=min(STEP, limit),
         processes=_processes(),
     )
-    result = campaign.run()
+    try:
+        result = campaign.run()
+    except UncutFault:
+        return 0
     while True:
-        # The first row is the end, which is no cut of the search.
-        for number, row in enumerate(result.rows[1:], start=1):
+        # Row 0 is the one cut after everything, which every search makes before it chooses any.
+        for number, row in enumerate(result.rows):
             if row["blame"] == "key":
                 return number
         if campaign.planned >= limit:
@@ -153,60 +214,67 @@ def median_hit(
 
 def window(
     defect: str,
-    only: Sequence[str] = (),
     among: Sequence[Strategy] = AMONG,
     limit: int = LIMIT,
     salts: int = SALTS,
-) -> Window | None:
-    """What the walk knows of a bug, and what searches by time make of it; None if no walk shows it."""
+) -> Window:
+    """What the walk knows of a bug, and what searches by time make of it."""
     key, rig = twin_with(defect)
-    try:
-        home = go_home(rig)
-    except KeyFault:
-        return None
-    shown = caught(key, rig, home, only)
-    if shown is None:
-        return None
-    operation, result = shown
-    assert result.trace is not None
-    harmful = harmful_us(result)
-    whole = result.trace.end_us - result.trace.start_us
+    home = go_home(rig)
+    operation = key.operations[WHERE[defect]]
+    walked = known(rig, operation, home)
+    assert walked is not None, f"{defect} does not show in {operation.name}: see --survey"
     first = {name: median_hit(rig, operation, home, name, limit, salts) for name in among}
-    return Window(defect, operation.name, round(harmful / 1000, 3), harmful / whole, dict(first))
+    return Window(defect, operation.name, round(walked.harmful_ms, 3), walked.share, dict(first))
 
 
 def rows(
     defects: Sequence[str] = (), among: Sequence[Strategy] = AMONG, salts: int = SALTS
 ) -> list[dict[str, Any]]:
-    """One row per bug that the walk of some operation shows."""
-    twin = discover().keys[KEY].twin
-    assert twin is not None
-    found = (window(name, (), among, LIMIT, salts) for name in defects or twin.defects)
-    return [asdict(one) for one in found if one is not None]
+    """One row per bug."""
+    return [asdict(window(name, among, salts=salts)) for name in defects or WHERE]
 
 
 def show(table: Sequence[dict[str, Any]]) -> None:
     """The same for people."""
-    print(
-        f"{'first cut that shows the bug, by time':<34}{'in':<36}{'harmful':>12}{'share':>9}"
-        + "".join(f"{n:>8}" for n in AMONG)
-    )
+    print(HEAD)
     for row in table:
-        cells = "".join(f"{_shown(row['first'], name):>8}" for name in AMONG)
-        share = f"{100 * row['share']:.3g} %"
-        print(f"  {row['defect']:<32}{row['operation']:<36}{row['harmful_ms']:>9.2f} ms{share:>9}{cells}")
+        print(line(row))
+
+
+HEAD = f"{'first cut that shows the bug, by time':<34}{'in':<42}{'harmful':>12}{'share':>9}" + "".join(
+    f"{name:>8}" for name in AMONG
+)
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """One row for people; 0 stands for what shows before the search begins."""
+    cells = "".join(f"{_shown(row['first'], name):>8}" for name in AMONG)
+    share = f"{100 * row['share']:.3g} %"
+    return f"  {row['defect']:<32}{row['operation']:<42}{row['harmful_ms']:>9.2f} ms{share:>9}{cells}"
 
 
 def _shown(first: Mapping[str, int | None], name: str) -> str:
     if name not in first:
         return "-"
-    return str(first[name] or f">{LIMIT}")
+    return f">{LIMIT}" if first[name] is None else str(first[name])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.by_time", description=__doc__.splitlines()[0])
     parser.add_argument("defect", nargs="*")
-    show(rows(parser.parse_args().defect))
+    parser.add_argument("--survey", action="store_true", help="walk all operations, and say where each shows")
+    wanted = parser.parse_args()
+    if not wanted.survey:
+        print(HEAD)
+    twin = discover().keys[KEY].twin
+    assert twin is not None
+    for name in wanted.defect or twin.defects:
+        if wanted.survey:
+            shown = [f"{one.operation.name} {100 * one.share:.3g} %" for one in everywhere(name)]
+            print(f"{name}: {', '.join(shown) or 'nowhere'}", flush=True)
+        else:
+            print(line(asdict(window(name))), flush=True)
     return 0
 
 

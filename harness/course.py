@@ -9,6 +9,9 @@ These say nothing of all instants, so they are not covering; they are a fixed pa
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Collection
+
 from harness.key import VIOLATIONS, Outcome
 from harness.plans import Plan, Stream
 from harness.rehearsal import Rehearsal
@@ -57,14 +60,23 @@ class Course:
     """The cuts of one campaign, in order.
 
     What it answers depends on the seed and on what has been told, so it is taken up again by asking and
-    telling what had been done.
+    telling what had been done. Several may be asked for before the first of them is told.
+
+    :param streams: which of the other streams there are cuts of.
     """
 
-    def __init__(self, search: Search, known: Rehearsal, seed: bytes):
+    def __init__(
+        self,
+        search: Search,
+        known: Rehearsal,
+        seed: bytes,
+        streams: Collection[Stream] = ("nested", "burst", "rest"),
+    ):
         self.search, self._known, self._seed = search, known, seed
+        self._others = [turn for turn in TURNS if turn[0] in streams]
         self._number = 0
         self._turns: dict[str, int] = {}
-        self._asked: Cut | None = None
+        self._asked: deque[Cut | None] = deque()
 
     @property
     def planned(self) -> int:
@@ -74,17 +86,19 @@ class Course:
     def ask(self) -> Plan:
         """The next cut."""
         number, self._number = self._number, self._number + 1
-        for stream, every, which in TURNS:
+        for stream, every, which in self._others:
             if number % every == which and (self._known.boot_us or stream == "rest"):
+                self._asked.append(None)
                 return self._special(stream)
-        self._asked = cut = self.search.ask()
+        cut = self.search.ask()
+        self._asked.append(cut)
         return plan_of(cut)
 
     def tell(self, outcome: str, hit_us: float | None = None) -> None:
-        """What the cut that was asked for last came to."""
-        if self._asked is not None:
-            self.search.tell(self._asked, outcome, hit_us)
-            self._asked = None
+        """What the first of the cuts came to that were asked for and not told yet."""
+        cut = self._asked.popleft()
+        if cut is not None:
+            self.search.tell(cut, outcome, hit_us)
 
     def _special(self, stream: Stream) -> Plan:
         turn = self._turns.get(stream, 0)

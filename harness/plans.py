@@ -74,9 +74,14 @@ class Plan:
         """In words."""
         if self.marker == END:
             return "after everything, at a clean restart"
-        said = after(self.offset_us, self.marker)
+        return after(self.offset_us, self.marker) + self.then
+
+    @property
+    def then(self) -> str:
+        """What follows the cut, in words; empty if nothing but a look."""
+        said = ""
         if self.boots:
-            said += ", then " + ", ".join(f"{at_us / 1000:.1f} ms" for at_us in self.boots)
+            said = ", then " + ", ".join(f"{at_us / 1000:.1f} ms" for at_us in self.boots)
             said += " into the boot after it" if len(self.boots) == 1 else " into the boots after it"
         return said + (f", then {self.off_us / 1e6:g} s without power" if self.off_us else "")
 

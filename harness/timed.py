@@ -2,39 +2,42 @@
 
 The operation is recorded once, as for the walk of every flash operation; but where to cut is what the search
 says, from the classes of outcomes alone. An instant of virtual time is a flash operation and how far it got,
-or a moment between two. So the same search can be measured against what the walk knows to be there.
+or a moment between two; the boot after it is cut the same way. So the same search can be measured against what
+the walk knows to be there.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness import interrupt
 from harness.allowance import Allowance
 from harness.campaign import Campaign
-from harness.course import plan_of
+from harness.course import Course, search_for
 from harness.evidence import Judged, Row, is_covering
 from harness.home import Home
 from harness.judge import Breach
-from harness.key import VIOLATIONS, Operation, Outcome
+from harness.key import Operation
 from harness.places import Places
-from harness.plans import END, START, Plan, planned
+from harness.plans import END, START, Plan, Stream, planned
 from harness.pool import Died, Pool
 from harness.proof import bound, window_ms
 from harness.rehearsal import Rehearsal
 from harness.rig import Rig
-from harness.search import Search, Strategy
+from harness.search import Strategy
 from harness.seeds import child
 from harness.targets import Look, Target
 from harness.twin.record import Cut, Trace, images
+from harness.twin.state import BoardState
 from harness.verdicts import Result, breaches_of
 
 AT_ONCE = 8
 """So many cuts are asked for before the first of them is told; the same on every machine."""
-
+STREAMS: tuple[Stream, ...] = ("nested", "burst")
+"""What there is besides the search. A twin's flash loses nothing by itself: a long rest would look for nothing."""
 
 _NOWHERE = Plan(END, 0, 0)
 
@@ -56,7 +59,7 @@ def cut_at_us(trace: Trace, at_us: float) -> Cut:
     return Cut(number + 1, "before" if number < len(trace.ops) else END, 0.0, round(at_us))
 
 
-def rehearsal_of(trace: Trace, rival_us: int | None) -> Rehearsal:
+def rehearsal_of(trace: Trace, rival_us: int | None, boot_us: int = 0) -> Rehearsal:
     """What a recorded run says: instants are exact on a virtual clock."""
     markers = [(mark.name, mark.at_us - trace.start_us) for mark in trace.marks]
     responses = [mark for mark in trace.marks if mark.name.startswith("response")]
@@ -66,7 +69,7 @@ def rehearsal_of(trace: Trace, rival_us: int | None) -> Rehearsal:
         tail_us=0,
         sigma_us=0.0,
         drift=0.0,
-        boot_us=0,
+        boot_us=boot_us,
         rival_us=rival_us,
         last=responses[-1].name if responses else None,
         status=responses[-1].status if responses else None,
@@ -96,7 +99,7 @@ class TimedCampaign(Campaign):
         super().__init__(rig, operation, home, **more)
         self._strategy = strategy
         self._salt = (salt,) if salt else ()
-        self._covering = self._asked = 0
+        self._covering = 0
         self.places = Places()
         self._breaches: dict[int, list[Breach]] = {}
 
@@ -109,7 +112,7 @@ class TimedCampaign(Campaign):
 
     @property
     def planned(self) -> int:
-        return self._asked
+        return self.course.planned
 
     def more(self, allowance: Allowance) -> Result:
         self.allowance = allowance
@@ -119,33 +122,36 @@ class TimedCampaign(Campaign):
 
     def _begin(self) -> None:
         self.result.trace = self.prepare()
-        self.known = rehearsal_of(self.trace, self.question.rival_us)
+        self.known = rehearsal_of(self.trace, self.question.rival_us, self._boot_us())
         self.result.marks = list(self.known.markers)
         (end,) = self._make([Plan(END, 0, self.known.length_us)])
-        settled = Outcome(end["outcome"]) not in VIOLATIONS
-        self.search = Search(
-            self._strategy,
-            seed=child(self.rig.seed, "timed", self.rig.name, self.operation.name, *self._salt),
-            length=self.known.length_us,
-            sigma=0.0,
-            markers=self.known.markers[1:],
-            start=START,
-            ends=(Outcome.OLD, end["outcome"]) if settled else None,
-        )
+        seed = child(self.rig.seed, "timed", self.rig.name, self.operation.name, *self._salt)
+        self.search = search_for(self._strategy, seed, self.known, end["outcome"])
+        self.course = Course(self.search, self.known, seed, STREAMS)
+
+    def _boot_us(self) -> int:
+        """How long the key takes to come up after the operation; 0 if it does not."""
+
+        def boot(_: int) -> int:
+            self.glass.restore(self.trace.final)
+            trace = self.glass.record(self.rig.power.on)
+            return trace.end_us - trace.start_us
+
+        taken: list[int | Died] = []
+        Pool(boot, 1).run(1, lambda _, us: taken.append(us))
+        return taken[0] if isinstance(taken[0], int) else 0
 
     def _go_on(self) -> None:
-        most = self.allowance.cuts
-        while self._takes_up() or self.allowance.goes_on(self._asked, self._covering):
+        course, most = self.course, self.allowance.cuts
+        while self._takes_up() or self.allowance.goes_on(course.planned, self._covering):
             interrupt.check()
-            count = AT_ONCE if most is None else min(AT_ONCE, most - self._asked)
-            wishes = [self.search.ask() for _ in range(count)]
-            self._asked += count
-            plans = [plan_of(wish) for wish in wishes]
-            for wish, plan, row in zip(wishes, plans, self._make(plans)):
-                self.search.tell(wish, row["outcome"], plan.time_us)
+            count = AT_ONCE if most is None else min(AT_ONCE, most - course.planned)
+            plans = [course.ask() for _ in range(count)]
+            for plan, row in zip(plans, self._make(plans)):
+                course.tell(row["outcome"], plan.time_us)
                 self._covering += is_covering(row)
-            self.result.planned = self.allowance.estimate(self._asked, self._covering) + 1
-            self._on_progress(self._asked, self.result.planned - 1)
+            self.result.planned = self.allowance.estimate(course.planned, self._covering) + 1
+            self._on_progress(course.planned, self.result.planned - 1)
 
     def _takes_up(self) -> bool:
         return self.allowance.until_us is not None and self._numbered < len(self._earlier)
@@ -160,11 +166,7 @@ class TimedCampaign(Campaign):
 
     def _make(self, plans: Sequence[Plan]) -> list[Row]:
         """Make cuts; their rows, in the same order."""
-        targets: list[Target] = []
-        for n, plan in enumerate(plans):
-            cut = self._at_end if plan.marker == END else cut_at_us(self.trace, self._instant(plan.time_us))
-            ((_, state),) = images(self.trace, [cut])
-            targets.append(TimedTarget(cut, state, plan.label, None, self._numbered + n, plan))
+        targets: list[Target] = list(self._targets(plans))
         self._numbered += len(targets)
         first = len(self.result.rows)
         self._look_at(targets, "timed")
@@ -176,6 +178,35 @@ class TimedCampaign(Campaign):
                 self.places.add(plan.time_us, plan.stream, kinds)
         return self.result.rows[first:]
 
+    def _targets(self, plans: Sequence[Plan]) -> list[TimedTarget]:
+        targets = []
+        for n, plan in enumerate(plans):
+            cut = self._at_end if plan.marker == END else cut_at_us(self.trace, self._instant(plan.time_us))
+            ((_, state),) = images(self.trace, [cut])
+            targets.append(TimedTarget(cut, state, plan.label, None, self._numbered + n, plan))
+        cut_again = [n for n, plan in enumerate(plans) if plan.boots]
+
+        def boot(index: int) -> BoardState:
+            target = targets[cut_again[index]]
+            return self._after_boots(target.state, target.plan.boots)
+
+        def booted(index: int, state: BoardState | Died) -> None:
+            # A key that died in that boot will do so again, while it is looked at.
+            if isinstance(state, BoardState):
+                n = cut_again[index]
+                targets[n] = replace(targets[n], state=state)
+
+        Pool(boot, self._processes).run(len(cut_again), booted)
+        return targets
+
+    def _after_boots(self, state: BoardState, boots: Sequence[int]) -> BoardState:
+        """What is left when each of the boots that follow is cut so long after the power came back."""
+        for at_us in boots:
+            self.glass.restore(state)
+            boot = self.glass.record(self.rig.power.on)
+            ((_, state),) = images(boot, [cut_at_us(boot, boot.start_us + at_us)])
+        return state
+
     @property
     def _at_end(self) -> Cut:
         return Cut(len(self.trace.ops) + 1, END, 0.0, self.trace.end_us)
@@ -184,9 +215,14 @@ class TimedCampaign(Campaign):
         return _timed(target).plan.row
 
     def _judged(self, target: Target, look: Look | Died, stream: str) -> Judged:
-        judged = super()._judged(target, look, _timed(target).plan.stream)
+        plan = _timed(target).plan
+        judged = super()._judged(target, look, plan.stream)
+        judged.row["boots"] += len(plan.boots)
         self._breaches[target.number] = breaches_of(judged)
         return judged
+
+    def _place(self, target: Target) -> str:
+        return super()._place(target) + _timed(target).plan.then
 
     def _conclude(self) -> None:
         super()._conclude()
@@ -204,13 +240,12 @@ class TimedCampaign(Campaign):
         trace = self.prepare()
         known = rehearsal_of(trace, None)
         plan = planned(label, dict(known.markers), known.length_us)
-        cut = cut_at_us(trace, self._instant(plan.time_us))
-        ((_, state),) = images(trace, [cut])
-        target = TimedTarget(cut, state, label, None, 0, plan)
+        (target,) = self._targets([plan])
+        cut = target.cut
         found: list[Look | Died] = []
         Pool(lambda _: self._look(target), 1).run(1, lambda _, look: found.append(look))
         judged = self._judged(target, found[0], "replay")
-        self.replayed_at = self.where(cut)
+        self.replayed_at = self._place(target)
         if cut.phi:
             self._check_live([cut])
         return judged.row, [

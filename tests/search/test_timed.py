@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from benchmarks import by_time
@@ -10,9 +12,11 @@ from harness.discovery import discover
 from harness.errors import CallerError
 from harness.evidence import Judged, is_covering
 from harness.home import go_home
+from harness.pool import Pool
 from harness.report.schema import EvidenceLine
 from harness.timed import TimedCampaign, cut_at_us
 from harness.twin.model import TwinOptions
+from harness.twin.record import images
 from harness.twin.rig import TwinRig
 
 KEY = discover().keys["nitrokey3-mini"]
@@ -43,7 +47,7 @@ def test_rows_are_evidence_of_cuts_in_time(done):
     for row in result.rows:
         EvidenceLine.model_validate(row, strict=False)
         assert row["planned"]["marker"] in {name for name, _ in campaign.known.markers} | {"end"}
-    assert {row["stream"] for row in result.rows} == {"cover", "refine"}
+    assert {row["stream"] for row in result.rows} == {"cover", "refine", "nested", "burst"}
     assert result.live_checked == 3
     assert not result.exhaustive
 
@@ -92,6 +96,45 @@ def test_a_cut_is_repeated_from_its_label(done, bad):
         timed(bad).replay("request-sent")
 
 
+def test_the_boots_after_a_cut_are_cut_as_they_would_be_live(bad):
+    """In each boot of a burst the power fails where it was planned, inside a write if there is one."""
+    campaign = timed(bad)
+    trace, glass, rig = campaign.prepare(), campaign.glass, campaign.rig
+    ((_, state),) = images(trace, [cut_at_us(trace, trace.ops[3].start_us + 30)])
+    glass.restore(state)
+    first = glass.record(rig.power.on)
+    op = next(op for op in first.ops if op.kind == "erase")
+    at_us = (op.start_us + op.end_us) // 2 - first.start_us
+    computed = campaign._after_boots(state, [at_us, at_us, 399_999])
+
+    def live(_: int) -> tuple[bool, bytes]:
+        left = state
+        for _ in range(2):
+            glass.restore(left)
+            boot = glass.record(rig.power.on)
+            cut = cut_at_us(boot, boot.start_us + at_us)
+            glass.restore(left)
+            fired = cut.phi > 0 and glass.cut_live(rig.power.on, cut.flash_op, cut.phi)
+            left = glass.snapshot()
+        glass.restore(left)
+        rig.power.on()
+        rig.power.off()
+        return fired, glass.snapshot().digest()
+
+    got = []
+    Pool(live, 1).run(1, lambda _, found: got.append(found))
+    assert got == [(True, computed.digest())]
+    assert computed.digest() != state.digest()
+
+
+def test_a_cut_in_the_boot_after_it_is_repeated_from_its_label(done, bad):
+    _, result = done
+    row = next(row for row in result.rows if row["stream"] == "nested")
+    again = timed(bad)
+    assert again.replay(row["id"].split(":")[3])[0]["changed"] == row["changed"]
+    assert again.replayed_at.endswith("ms into the boot after it")
+
+
 def test_a_goal_ends_it(bad):
     result = timed(bad, "fido2.client_pin.change", cuts=None, allowance=Allowance(goal=Goal(0.9, 0.2))).run()
     covering = sum(map(is_covering, result.rows))
@@ -111,26 +154,29 @@ def test_an_instant_is_a_flash_operation_and_how_far_it_got(bad):
     assert cut_at_us(trace, trace.end_us + 1).phase == "end"
 
 
-QUICK = [("pin-compared-first", WRONG)]
-OF_EACH_KIND = ("late-journal-replay", "settings-lost-open", "credential-in-place", "pin-lost-rename")
+def test_every_known_bug_is_looked_for():
+    assert set(by_time.WHERE) == set(KEY.twin.defects)
 
 
-@pytest.mark.parametrize(("defect", "name"), QUICK)
-def test_it_finds_what_the_walk_knows(defect, name):
-    known = by_time.window(defect, [name], ("hybrid",), 200, 1)
-    assert 0.01 < known.share < 1
-    assert known.first["hybrid"] is not None
+def check(defect: str, salts: int = 1) -> by_time.Window:
+    """A search by time finds a bug that the walk knows."""
+    found = by_time.window(defect, ("hybrid", "random"), salts=salts)
+    assert found.first["hybrid"] is not None
+    return found
+
+
+def test_it_finds_what_the_walk_knows():
+    assert 0.01 < check("pin-compared-first").share < 1
+
+
+def test_it_finds_what_shows_without_a_cut():
+    assert check("counter-in-ram").first == {"hybrid": 0, "random": 0}
 
 
 @pytest.mark.long
-def test_it_finds_what_the_walk_knows_of_bugs_of_each_kind(capsys):
-    """With room for chance: a window is hit by one evenly spread cut in 1 / share. `script/bench` does all bugs."""
-    table = by_time.rows(OF_EACH_KIND, among=("hybrid", "random"), salts=1)
+def test_it_finds_every_known_bug(capsys):
+    """Beside what random cuts take. Which of the two is quicker is chance where a window is wide."""
     with capsys.disabled():
-        print()
-        by_time.show(table)
-    missed = [
-        row["defect"] for row in table if row["first"]["hybrid"] is None and row["share"] > 5 / by_time.LIMIT
-    ]
-    assert len(table) == len(OF_EACH_KIND)
-    assert not missed
+        print("\n" + by_time.HEAD)
+        for defect in by_time.WHERE:
+            print(by_time.line(asdict(check(defect))), flush=True)
