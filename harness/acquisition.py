@@ -1,4 +1,4 @@
-"""What has been seen around one place, and where the next cut there is most likely to hit.
+"""What has been seen around one place, and where to cut there next.
 
 Two models, each small enough to be updated after every cut. An `Edge` is where one outcome class gives way to
 another: a write that is not atomic shows between them. A `Halo` is where a rare class ("recovered") turned
@@ -40,7 +40,7 @@ CORE = 1 / 8
 """A window is taken to be so much of its halo."""
 CORE_HITS = 0.7
 """How often a cut in the core is taken to hit: below 1, because the window need not be in the middle."""
-WINDOW_IN_HALO = 0.7
+WINDOW_IN_HALO = 0.8
 """How likely it is beforehand that there is a window in a halo at all."""
 
 _LIMIT = 5 * STEPS
@@ -211,6 +211,18 @@ class Halo:
                 cell[2] *= 1 - SEEN * inside - (1 - SEEN) * core
         self._normalise()
         self._best = None
+
+    def draw(self, at: float) -> float:
+        """Where to cut next: the middle of a halo as likely as it is, drawn by a number in [0, 1).
+
+        Always to cut where a hit is likeliest is to stay where the class was seen first: how far a halo reaches,
+        and so where its middle is, shows only at its ends.
+        """
+        for middle, _, weight in self._cells:
+            at -= weight
+            if at < 0:
+                return middle
+        return self.middle
 
     def best(self) -> tuple[float, float]:
         """(where the next cut hits most likely, how likely)."""

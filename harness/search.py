@@ -9,8 +9,8 @@ each cut led to, nothing else. The unit of time is the caller's.
 
 The hybrid has two halves. Covering cuts are the next points of a fixed, scrambled sequence, whatever was
 seen; they alone carry the statistics. Between them it refines: gaps between two classes are halved, the
-narrowest first; then it aims where `harness.acquisition` says that a hit is likeliest, and covers again as
-soon as that is less likely than finding something new.
+narrowest first; then it aims where `harness.acquisition` says, and covers again as soon as a hit there is less
+likely than finding something new.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Search:
         if place is None:
             time = self._cover(number)
         else:
-            time = min(max(self._aim(place), 0.0), self.length)
+            time = min(max(self._aim(place, number), 0.0), self.length)
             stream = "halo" if isinstance(place, Halo) else "refine"
             self._spent[stream] += 1
             self._busy[number] = place
@@ -230,9 +230,11 @@ class Search:
                 best = rate, place
         return best
 
-    def _aim(self, place: Place) -> float:
+    def _aim(self, place: Place, number: int) -> float:
         if isinstance(place, tuple):
             return (place[0] + place[1]) / 2
+        if isinstance(place, Halo):
+            return place.draw(unit(self._seed, "halo", number))
         return place.best()[0]
 
     # Learning.

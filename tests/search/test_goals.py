@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 
 import pytest
 
-from benchmarks.search import CONFIDENCE, FACTS, LISTS, PERIODIC_CUTS, PROVING, SCENARIOS, hits, proved
+from benchmarks.devices import BAD
+from benchmarks.search import (
+    CONFIDENCE,
+    FACTS,
+    LISTS,
+    PERIODIC_CUTS,
+    PROVING,
+    SCENARIOS,
+    cuts_of,
+    hits,
+    proved,
+    search_for,
+)
 from harness.statistics import lower_bound
 
 GOALS = [SCENARIOS[0], SCENARIOS[1], SCENARIOS[2], SCENARIOS[4]]
-HIDDEN = SCENARIOS[3]
+HIDDEN, HALO = SCENARIOS[3], SCENARIOS[4]
 WITHIN = 1.1
 """A figure of the facts is reached if ours is at most so many times it."""
 names = partial(pytest.mark.parametrize, ids=lambda scenario: scenario.name)
@@ -31,6 +44,15 @@ def test_markers_make_up_for_drift():
     assert 2 * marked.median < bare.median
 
 
+@pytest.mark.parametrize("number", [23, 68, 193, 5068, 5082, 5098, 5138])
+def test_a_halo_that_was_seen_leads_to_its_window(number):
+    """Here the search once stayed at the end of the halo that it had seen first, for 400 cuts and more."""
+    outcomes = [
+        outcome for _, outcome, _ in islice(cuts_of(search_for(HALO, "hybrid", number), HALO, number), 900)
+    ]
+    assert outcomes.index(BAD) - outcomes.index("recovered") <= 120
+
+
 def test_windows_that_come_back_with_every_chunk_are_seen():
     found = [proved(PROVING[2], "hybrid", PERIODIC_CUTS, number) for number in range(10)]
     assert not any(missed for missed, _, _ in found)
@@ -43,8 +65,8 @@ def test_the_goals_are_reached(scenario, first):
     median, p95 = FACTS[scenario.name, "hybrid"]
     found = hits(scenario, "hybrid", range(first, first + 200))
     assert found.median <= WITHIN * median
-    # The tail of a halo is that of finding it at all, which only covering does: no goal names it.
-    assert found.p95 <= WITHIN * p95 or scenario.kind == "halo"
+    # The tail of a halo is that of finding it at all, which only covering does: it gets some more room.
+    assert found.p95 <= (1.25 if scenario.kind == "halo" else WITHIN) * p95
 
 
 @pytest.mark.long
