@@ -246,7 +246,7 @@ class TimedCampaign(Campaign):
         Pool(lambda _: self._look(target), 1).run(1, lambda _, look: found.append(look))
         judged = self._judged(target, found[0], "replay")
         self.replayed_at = self._place(target)
-        if cut.phi:
+        if cut.phi and not plan.boots:
             self._check_live([cut])
         return judged.row, [
             Breach(f.item, f.law, f.outcome, f.severity, f.text) for f in self.result.findings

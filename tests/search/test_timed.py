@@ -133,6 +133,7 @@ def test_a_cut_in_the_boot_after_it_is_repeated_from_its_label(done, bad):
     again = timed(bad)
     assert again.replay(row["id"].split(":")[3])[0]["changed"] == row["changed"]
     assert again.replayed_at.endswith("ms into the boot after it")
+    assert again.result.live_checked == 0
 
 
 def test_a_goal_ends_it(bad):
