@@ -26,6 +26,7 @@ from harness.recording import UNCUT as UNCUT
 from harness.recording import Recording
 from harness.recording import UncutFault as UncutFault
 from harness.rig import Rig
+from harness.second_look import SecondLooks
 from harness.targets import Earlier, Look, Target, evenly, spread, where
 from harness.twin.record import Cut, Trace, all_cuts, cut_at, images
 from harness.verdicts import Result, breaches_of, evidence, noted
@@ -53,6 +54,7 @@ class Campaign(Recording, Conduct):
         self._walked: set[str] = set()
         self._looks: dict[bytes, Look | Died] = {}
         self._seen: set[bytes] = set()
+        self._second_looks = SecondLooks()
 
     def plan(self) -> tuple[list[Cut], bool]:
         """The cuts that are made first, in plan order, and whether they are all there are."""
@@ -94,6 +96,7 @@ class Campaign(Recording, Conduct):
                 self._in_parts(self.allowance)
             elif self.allowance.cuts is None:
                 self._nest(*looked)
+            self._look_again()
         return self.result
 
     @property
@@ -109,6 +112,7 @@ class Campaign(Recording, Conduct):
             else:
                 self._walk(self._left()[: max(0, allowance.cuts - self.planned)], "cover")
             self.result.exhaustive = not self._left()
+            self._look_again()
         return self.result
 
     def _conclude(self) -> None:
@@ -207,14 +211,36 @@ class Campaign(Recording, Conduct):
                     mend="take a run up again with the bench, the plugins and the version it was begun with",
                 )
             self.result.rows.append(one.row)
-            self.result.count(breaches_of(one), one.row, self._place(target), covering=is_covering(one.row))
+            self._count(target, one.row, breaches_of(one))
             looks[digest] = Earlier(one.note.get("writes", False))
         return looks
 
-    def _look(self, target: Target) -> Look:
-        """Boot one image and observe it; runs in a worker."""
+    def _count(self, target: Target, row: Row, breaches: Sequence[Breach]) -> None:
+        self.result.count(breaches, row, self._place(target), covering=is_covering(row))
+        if self.glass.is_metastable:
+            self._second_looks.note(target, row["outcome"], breaches)
+
+    def _look_again(self) -> None:
+        """Does what was abnormal stay, and come back? Asked where a state need not read the same twice."""
+        due = self._second_looks.looks()
+        found: dict[int, str] = {}
+
+        def arrived(index: int, look: Look | Died) -> None:
+            found[index] = str(self._verdict(due[index][0], look).outcome)
+
+        Pool(lambda index: self._look(*due[index]), self._processes).run(len(due), arrived)
+        for breaches, again in self._second_looks.told(found.__getitem__):
+            for breach in breaches:
+                if (finding := self.result.finding(breach)) is not None and finding.again is None:
+                    finding.again = again
+
+    def _look(self, target: Target, cycles: int = 0) -> Look:
+        """Boot one image and observe it, after so many power cycles; runs in a worker."""
         rig, glass = self.rig, self.glass
         glass.restore(target.state)
+        for _ in range(cycles):
+            rig.power.on()
+            rig.power.off()
         boot = glass.record(rig.power.on)
         with seeded(rig, "look", target.state.digest().hex()):
             seen = observe(rig, self.items, self.memory, self.promise)
@@ -289,29 +315,32 @@ class Campaign(Recording, Conduct):
             Pool(lambda _, at=index: live(at), 1).run(1, lambda _, got, at=index: compare(at, got))  # type: ignore[misc]
 
     def _judged(self, target: Target, look: Look | Died, stream: str) -> Judged:
-        cut = target.cut
-        response_us = self.trace.acknowledged_us
-        acknowledged = response_us is not None and cut.at_us >= response_us
-        if isinstance(look, Died):
-            verdict = stuck(f"the simulated firmware {look.how}")
-        else:
-            verdict = self.question.verdict(
-                look.seen,
-                look.completed,
-                acknowledged=acknowledged,
-                since_request_us=cut.at_us - self.trace.requested_us,
-            )
+        acknowledged, verdict = self._acknowledged(target), self._verdict(target, look)
         boots = look.seen.boots if isinstance(look, Look) else 0
         row = self._row(target, stream, verdict, acknowledged, boots)
         row["death"] = look.how if isinstance(look, Died) else None
-        self.result.count(verdict.breaches, row, self._place(target), covering=is_covering(row))
+        self._count(target, row, verdict.breaches)
         note = noted(verdict.breaches)
         if isinstance(look, Look) and look.writes:
             note["writes"] = True
         return Judged(row, note)
 
+    def _acknowledged(self, target: Target) -> bool:
+        response_us = self.trace.acknowledged_us
+        return response_us is not None and target.cut.at_us >= response_us
+
+    def _verdict(self, target: Target, look: Look | Died) -> Judgement:
+        if isinstance(look, Died):
+            return stuck(f"the simulated firmware {look.how}")
+        return self.question.verdict(
+            look.seen,
+            look.completed,
+            acknowledged=self._acknowledged(target),
+            since_request_us=target.cut.at_us - self.trace.requested_us,
+        )
+
     def _place(self, target: Target) -> str:
-        return self.where(target.cut) + (f", then {target.nested} of the next boot" if target.nested else "")
+        return self.where(target.cut) + (f", then {target.nested.label} of the next boot" if target.nested else "")
 
     def _planned(self, target: Target) -> Row:
         cut = target.cut

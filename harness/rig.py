@@ -321,6 +321,11 @@ class GlassBox(Vault):
     def torn_phases(self) -> int:
         """How many torn states of a flash operation are modelled."""
 
+    @property
+    @abstractmethod
+    def is_metastable(self) -> bool:
+        """May the same state read differently at each boot?"""
+
     @abstractmethod
     def seeded(self, *purpose: object) -> Stream:
         """Randomness for a client that talks to this twin."""

@@ -108,6 +108,7 @@ class TimedCampaign(Campaign):
             self._begin()
             self._go_on()
             self._check_live(self._sample())
+            self._look_again()
         return self.result
 
     @property
@@ -118,6 +119,7 @@ class TimedCampaign(Campaign):
         self.allowance = allowance
         with self._working():
             self._go_on()
+            self._look_again()
         return self.result
 
     def _begin(self) -> None:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from harness.clock import VirtualClock
 from harness.seeds import child
-from harness.twin.flash import NRF52840_IFS, Flash, programmed, torn_erase, torn_program
+from harness.twin.flash import NRF52840_IFS, Flash
 from harness.twin.power import PowerRail
+from harness.twin.tear import programmed, torn_erase, torn_program
 
 SEED = child(1, "tests")
 pages = st.binary(min_size=256, max_size=256)

@@ -102,6 +102,8 @@ class Board:
         self.panicked = False
         self.to_host.clear()
         self.boots += 1
+        for flash in self.flash.values():
+            flash.settle(self.boots)
         self.booted_us = self.clock.now_us
         try:
             self.firmware = self._start(self)

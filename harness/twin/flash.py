@@ -9,13 +9,14 @@ Model and figures: facts in docs/flash.md (nRF52840 product specification, NVMC;
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import HarnessFault
-from harness.seeds import child, unit
+from harness.seeds import unit
+from harness.twin import metastable
 from harness.twin.state import FlashImage
+from harness.twin.tear import programmed, torn_erase, torn_program
 
 if TYPE_CHECKING:
     from harness.twin.power import PowerRail
@@ -72,6 +73,8 @@ class Flash:
     A page works for as many erases as its part is specified for and, by a keyed hash, up to a tenth more. From
     then on it keeps what it has and says nothing: the parts of which the twins are made have no error flag for it.
 
+    :ivar metastable: cells that a torn operation left half-way read anew at each boot (`harness.twin.metastable`).
+    :ivar weak: which those are: page -> mask.
     :ivar answers_us: a chip that starts slowly does not answer before this instant of the board's clock: what is
         read is 0xFF, and what is sent is lost.
     """
@@ -84,6 +87,8 @@ class Flash:
         self._erased = erased
         self.pages: list[bytes] = list(blank.pages) if blank else [erased] * part.pages
         self.erases: list[int] = list(blank.erases) if blank else [0] * part.pages
+        self.metastable = False
+        self.weak: dict[int, bytes] = dict(blank.weak) if blank else {}
         self.answers_us = 0
 
     @property
@@ -99,11 +104,18 @@ class Flash:
         return self.erases[page] > stands * (1 + 0.1 * unit(self._rail.seed, "endurance", self.name, page))
 
     def image(self) -> FlashImage:
-        return FlashImage(tuple(self.pages), tuple(self.erases))
+        return FlashImage(tuple(self.pages), tuple(self.erases), tuple(sorted(self.weak.items())))
 
     def load(self, image: FlashImage) -> None:
         self.pages = list(image.pages)
         self.erases = list(image.erases)
+        self.weak = dict(image.weak)
+
+    def settle(self, boot: int) -> None:
+        """The power is there: cells that are half-way read as one or the other for this boot."""
+        for page, weak in self.weak.items():
+            content = self.pages[page]
+            self.pages[page] = metastable.settled(content, weak, self._rail.seed, boot, self.name, page)
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes at `address`; may cross pages."""
@@ -131,7 +143,9 @@ class Flash:
         before = self.pages[page]
         took = not self.is_worn(page)
         span = self._span(words * self.part.word_us)
-        cut = self._rail.meets(FlashOp(self.name, "program", page, offset, data, *span, took))
+        op = FlashOp(self.name, "program", page, offset, data, *span, took)
+        cut = self._rail.meets(op)
+        self._weaken(op, cut)
         if not took:
             return cut is None
         if cut is None:
@@ -148,9 +162,9 @@ class Flash:
         if self._rail.dead or not self.answers:
             return False
         took = not self.is_worn(page)
-        cut = self._rail.meets(
-            FlashOp(self.name, "erase", page, 0, b"", *self._span(self.part.erase_us), took)
-        )
+        op = FlashOp(self.name, "erase", page, 0, b"", *self._span(self.part.erase_us), took)
+        cut = self._rail.meets(op)
+        self._weaken(op, cut)
         self.erases[page] += 1
         if not took:
             return cut is None
@@ -161,6 +175,18 @@ class Flash:
         self.pages[page] = torn_erase(self.pages[page], phi, self._rail.seed, index)
         return False
 
+    def _weaken(self, op: FlashOp, cut: tuple[int, float] | None) -> None:
+        """Which cells of the operation's page are half-way after it; before its effect is there."""
+        if not self.metastable:
+            return
+        weak, page = self.weak.pop(op.page, b""), self.pages[op.page]
+        if cut is None:
+            weak = metastable.whole(weak, op)
+        else:
+            weak = metastable.torn(weak, page, op, cut[1], self._rail.seed, cut[0], self.part.word_size)
+        if weak:
+            self.weak[op.page] = weak
+
     def _store(self, page: int, content: bytes) -> None:
         self.pages[page] = content
         if self._rail.on_stored is not None:
@@ -169,75 +195,3 @@ class Flash:
     def _span(self, duration_us: int) -> tuple[int, int]:
         start = self._rail.clock.now_us
         return start, start + duration_us
-
-
-def programmed(page: bytes, offset: int, data: bytes) -> bytes:
-    """A page after `data` was programmed at `offset`."""
-    end = offset + len(data)
-    there = page[offset:end]
-    if there.count(0xFF) != len(there):
-        merged = int.from_bytes(there, "big") & int.from_bytes(data, "big")
-        data = merged.to_bytes(len(data), "big")
-    return page[:offset] + data + page[end:]
-
-
-def torn_program(
-    page: bytes, offset: int, data: bytes, phi: float, seed: bytes, index: int, word_size: int
-) -> bytes:
-    """A page after a program call that got as far as `phi` of its time.
-
-    Words go in order; in the torn word a bit due to be cleared is cleared iff its hash is below the fraction
-    of the word's own time. phi 0 is before, 1 is after.
-    """
-    if phi >= 1:
-        return programmed(page, offset, data)
-    words = -(-len(data) // word_size)
-    whole, part = divmod(phi * words, 1)
-    done = min(int(whole) * word_size, len(data))
-    result = programmed(page, offset, data[:done]) if done else page
-    torn = data[done : done + word_size]
-    if torn and part > 0:
-        keep = _mask(seed, index, done, len(torn), part)
-        weakened = bytes(byte | ~mask & 0xFF for byte, mask in zip(torn, keep))
-        result = programmed(result, offset + done, weakened)
-    return result
-
-
-def torn_erase(page: bytes, phi: float, seed: bytes, index: int) -> bytes:
-    """A page after an erase that got as far as `phi` of its time.
-
-    Cells are set one by one, each when its hash falls below F(phi); F rises early, evenly or late, as the
-    seed says for this erase, and one cell in a hundred holds out to the very end.
-    """
-    if phi <= 0:
-        return page
-    if phi >= 1:
-        return b"\xff" * len(page)
-    pace = (0.25, 1.0, 4.0)[int(unit(seed, "erase pace", index) * 3)]
-    done = min(phi**pace, 0.99)
-    mask = int.from_bytes(_mask(seed, index, -1, len(page), done), "big")
-    return (int.from_bytes(page, "big") | mask).to_bytes(len(page), "big")
-
-
-_PLANES = 10
-
-
-def _mask(seed: bytes, index: int, place: int, size: int, share: float) -> bytes:
-    """`size` bytes in which a bit is 1 iff its own 10-bit hash is below `share`; monotone in `share`.
-
-    The hash is compared plane by plane, most significant bit first, on whole integers: 32,768 cells at once.
-    """
-    limit = round(share * (1 << _PLANES))
-    if limit >= 1 << _PLANES:
-        return b"\xff" * size
-    material = hashlib.shake_128(child(seed, "tear", index, place)).digest(size * _PLANES)
-    ones = (1 << (8 * size)) - 1
-    below, equal = 0, ones
-    for plane in range(_PLANES):
-        bits = int.from_bytes(material[plane * size : (plane + 1) * size], "big")
-        if limit >> (_PLANES - 1 - plane) & 1:
-            below |= equal & ~bits
-            equal &= bits
-        else:
-            equal &= ~bits
-    return (below & ones).to_bytes(size, "big")

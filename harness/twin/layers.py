@@ -164,7 +164,7 @@ class Safe(Layer):
     """Two journal pages, used in turn; a record counts only when its checksum is there.
 
     Record: magic, sequence number, page, left, right (little-endian words), the kept data, padding; at the
-    end of the page the commit word (CRC-32 of all before it) and the applied mark (0 when applied).
+    end of the page the commit word (CRC-32 of all before it) and the applied mark (two words, 0 when applied).
 
     Why no cut hurts, in either page and at any depth:
     - before the commit word is whole the target page has not been touched, and the record is not valid;
@@ -173,6 +173,12 @@ class Safe(Layer):
       page that tears can bring back its mark but not raise its number: the sketch in facts/keys.md 0.2, which
       looked at each record by itself, applied such a record to a page that had since changed. That was its
       remaining 0.3 %.
+
+    And why none does where a torn word reads as one thing in this boot and as another in the next:
+    - a record that is found valid may not be so the next time: its commit word is programmed once more before the
+      target page is touched;
+    - a mark that is found whole may not be: it counts when its second word has been begun, for then the first is
+      whole; else both are programmed once more before anything else writes.
 
     A journal page is erased in every second rewrite, so it is the first to wear out, and then it silently keeps
     its old record. A record is therefore read back before the page it is for is touched.
@@ -185,8 +191,8 @@ class Safe(Layer):
 
     def __init__(self, flash: Flash):
         super().__init__(flash)
-        self._commit = self._page_size - 8
-        self._mark = self._page_size - 4
+        self._commit = self._page_size - 12
+        self._mark = self._page_size - 8
         self._newest: tuple[int, int] | None = None
 
     def _sequence(self, index: int) -> int:
@@ -206,8 +212,10 @@ class Safe(Layer):
         if not sequence:
             return True
         record = self.flash.pages[index]
-        if record[self._mark :] == b"\0\0\0\0":
-            return True
+        if record[self._mark : self._mark + 4] == bytes(4):
+            return record[self._mark + 4 :] != b"\xff" * 4 or self._applied(index)
+        if not self._committed(index, record[self._commit : self._mark]):
+            return False
         page, left, right = struct.unpack_from("<3I", record, 8)
         kept = (
             record[20 : 20 + left]
@@ -216,8 +224,11 @@ class Safe(Layer):
         )
         return self._rewrite(page, kept, left, right) and self._applied(index)
 
+    def _committed(self, index: int, word: bytes) -> bool:
+        return self.flash.program(index * self._page_size + self._commit, word)
+
     def _applied(self, index: int) -> bool:
-        return self.flash.program(index * self._page_size + self._mark, bytes(4))
+        return self.flash.program(index * self._page_size + self._mark, bytes(8))
 
     def _replace(self, page: int, content: bytes, left: int, right: int) -> bool:
         if self._newest is None and not self.on_power_up():
@@ -232,7 +243,7 @@ class Safe(Layer):
         if not (
             self.flash.erase(index)
             and self.flash.program(start, record)
-            and self.flash.program(start + self._commit, struct.pack("<I", zlib.crc32(padded)))
+            and self._committed(index, struct.pack("<I", zlib.crc32(padded)))
         ):
             return False
         if self.verifies and self._sequence(index) != sequence:

@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 from harness.errors import CallerError
 from harness.seeds import unit
 from harness.tap import Mark
-from harness.twin.flash import FlashOp, Part, programmed, torn_erase, torn_program
-from harness.twin.state import BoardState, FlashImage
+from harness.twin.flash import FlashOp, Part
+from harness.twin.metastable import settled, whole
+from harness.twin.metastable import torn as torn_weak
+from harness.twin.state import BoardState
+from harness.twin.tear import programmed, torn_erase, torn_program
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Trace:
     :ivar boots: for each boot in it, the number of flash operations before that boot.
     :ivar final: the state after it.
     :ivar tear_seed: key of the hashes that say how a torn operation stands.
+    :ivar metastable: whether one leaves cells that are neither 0 nor 1.
     """
 
     base: BoardState
@@ -38,6 +42,7 @@ class Trace:
     final: BoardState
     parts: dict[str, Part]
     tear_seed: bytes
+    metastable: bool = False
 
     @property
     def acknowledged_us(self) -> int | None:
@@ -134,26 +139,52 @@ def all_cuts(trace: Trace, torn_phases: int) -> list[Cut]:
 def images(trace: Trace, cuts: Iterable[Cut]) -> Iterator[tuple[Cut, BoardState]]:
     """The state that each cut leaves. Cuts must come in the order of their flash operations."""
     pages = {name: list(image.pages) for name, image in trace.base.chips.items()}
+    weak = {name: dict(image.weak) for name, image in trace.base.chips.items()}
     chips = dict(trace.base.chips)
-    done = 0
+    done = booted = 0
+
+    def refresh(chip: str) -> None:
+        masks = tuple(sorted(weak[chip].items()))
+        chips[chip] = replace(trace.base.chips[chip], pages=tuple(pages[chip]), weak=masks)
+
+    def boot() -> None:
+        # Each boot reads anew what is half-way.
+        nonlocal booted
+        while booted < len(trace.boots) and trace.boots[booted] <= done:
+            booted += 1
+            number = trace.base.boots + booted
+            for chip in [chip for chip, masks in weak.items() if masks]:
+                for page, mask in weak[chip].items():
+                    content = pages[chip][page]
+                    pages[chip][page] = settled(content, mask, trace.tear_seed, number, chip, page)
+                refresh(chip)
+
+    boot()
     for cut in cuts:
         while done < cut.flash_op - 1:
             op = trace.ops[done]
             pages[op.chip][op.page] = _after(pages[op.chip][op.page], op)
-            chips[op.chip] = _image(trace, pages, op.chip)
+            if mask := whole(weak[op.chip].pop(op.page, b""), op):
+                weak[op.chip][op.page] = mask
+            refresh(op.chip)
             done += 1
-        booted = sum(1 for at in trace.boots if at <= done)
+            boot()
         state = BoardState(dict(chips), trace.base.boots + booted)
         if cut.phi > 0:
-            op = trace.ops[cut.flash_op - 1]
-            word = trace.parts[op.chip].word_size
-            page = torn(pages[op.chip][op.page], op, cut.phi, trace.tear_seed, cut.flash_op, word)
-            state = state.with_page(op.chip, op.page, page)
+            state = _torn_state(trace, state, cut)
         yield cut, state
 
 
-def _image(trace: Trace, pages: dict[str, list[bytes]], chip: str) -> FlashImage:
-    return replace(trace.base.chips[chip], pages=tuple(pages[chip]))
+def _torn_state(trace: Trace, state: BoardState, cut: Cut) -> BoardState:
+    op, seed = trace.ops[cut.flash_op - 1], trace.tear_seed
+    word = trace.parts[op.chip].word_size
+    image = state.chips[op.chip]
+    before = image.pages[op.page]
+    weak = b""
+    if trace.metastable:
+        weak = torn_weak(dict(image.weak).get(op.page, b""), before, op, cut.phi, seed, cut.flash_op, word)
+    page = torn(before, op, cut.phi, seed, cut.flash_op, word)
+    return state.with_page(op.chip, op.page, page, weak)
 
 
 def _after(page: bytes, op: FlashOp) -> bytes:

@@ -28,7 +28,7 @@ from harness.twin.state import BoardState
 
 OFF_US = 1_000_000
 """How long a twin stays off in a power cycle."""
-PROFILES = ("nor-torn", "nor-atomic")
+PROFILES = ("nor-torn", "nor-atomic", "nor-metastable")
 TORN_PHASES = 4
 """Torn states looked at in each flash operation, besides before and after."""
 
@@ -187,6 +187,8 @@ class TwinRig(Rig, GlassBox):
         self.model = key.twin
         self._board_seed = child(seed, "twin", key.name)
         self.board = self.model.build(options, self._board_seed)
+        for flash in self.board.flash.values():
+            flash.metastable = self.is_metastable
         self.clock = HostClock()
         self.clock.board = self.board
         self.tap = Tap(self.clock)
@@ -229,6 +231,10 @@ class TwinRig(Rig, GlassBox):
     @property
     def torn_phases(self) -> int:
         return 0 if self.options.profile == "nor-atomic" else TORN_PHASES
+
+    @property
+    def is_metastable(self) -> bool:
+        return self.options.profile == "nor-metastable"
 
     @property
     def face(self) -> str:
@@ -300,6 +306,7 @@ class TwinRig(Rig, GlassBox):
             final=self.board.state(),
             parts={name: flash.part for name, flash in self.board.flash.items()},
             tear_seed=self.board.rail.seed,
+            metastable=self.is_metastable,
         )
 
     def cut_live(self, act: Callable[[], None], flash_op: int, phi: float) -> bool:

@@ -9,15 +9,22 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class FlashImage:
-    """One chip: its pages (immutable, shared between images) and how often each was erased."""
+    """One chip: its pages (immutable, shared between images) and how often each was erased.
+
+    :ivar weak: (page, which of its cells are neither 0 nor 1), in order (see `harness.twin.metastable`).
+    """
 
     pages: tuple[bytes, ...]
     erases: tuple[int, ...]
+    weak: tuple[tuple[int, bytes], ...] = ()
 
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that stand for the contents; wear does not count."""
-        return hashlib.blake2b(b"".join(map(_page_digest, self.pages)), digest_size=16).digest()
+        whole = hashlib.blake2b(b"".join(map(_page_digest, self.pages)), digest_size=16)
+        for page, mask in self.weak:
+            whole.update(page.to_bytes(4, "big") + mask)
+        return whole.digest()
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,13 @@ class BoardState:
     chips: dict[str, FlashImage]
     boots: int
 
-    def with_page(self, chip: str, page: int, content: bytes) -> BoardState:
-        """The same state with one page replaced."""
+    def with_page(self, chip: str, page: int, content: bytes, weak: bytes = b"") -> BoardState:
+        """The same state with one page replaced, and with the mask of its cells that are neither 0 nor 1."""
         image = self.chips[chip]
         pages = (*image.pages[:page], content, *image.pages[page + 1 :])
-        return replace(self, chips={**self.chips, chip: replace(image, pages=pages)})
+        others = [one for one in image.weak if one[0] != page]
+        masks = tuple(sorted([*others, (page, weak)])) if weak else tuple(others)
+        return replace(self, chips={**self.chips, chip: replace(image, pages=pages, weak=masks)})
 
     def digest(self) -> bytes:
         """16 bytes that are equal when the contents and the number of boots are; wear does not count."""

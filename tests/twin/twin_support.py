@@ -18,10 +18,11 @@ from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnect
 
 from harness.seeds import child
 from harness.twin.board import Board
-from harness.twin.flash import FlashOp, programmed, torn_erase, torn_program
+from harness.twin.flash import FlashOp
 from harness.twin.layers import layer_called
 from harness.twin.model import TwinOptions
 from harness.twin.state import BoardState
+from harness.twin.tear import programmed, torn_erase, torn_program
 from harness_fido2.twin import records, vault
 from harness_nitrokey3.twin import boot, model, personality
 
