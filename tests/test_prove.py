@@ -84,7 +84,7 @@ def test_the_sound_twins_are_clean_and_all_defects_caught_by_another_seed(cli):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("bench", ["virtual.toml", "reference-1.9.toml"])
+@pytest.mark.parametrize("bench", ["virtual.toml", "reference-1.9.toml", "metastable.toml"])
 def test_the_sound_twin_gives_no_false_alarm(cli, bench):
     done = cli("run", "endurance", "--seed", 20261120, "--bench", bench, timeout=600)
     assert done.returncode == 0, done.stdout
