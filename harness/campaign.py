@@ -340,7 +340,9 @@ class Campaign(Recording, Conduct):
         )
 
     def _place(self, target: Target) -> str:
-        return self.where(target.cut) + (f", then {target.nested.label} of the next boot" if target.nested else "")
+        return self.where(target.cut) + (
+            f", then {target.nested.label} of the next boot" if target.nested else ""
+        )
 
     def _planned(self, target: Target) -> Row:
         cut = target.cut
