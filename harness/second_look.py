@@ -1,7 +1,7 @@
 """What is abnormal on a twin with metastable cells is looked at again, as it is on a real key.
 
-On other twins a state is what it is. Here it reads anew at each boot: the first cut of each kind is power-cycled
-and looked at, and made again, by when the key has booted once more each time.
+On other twins a state is what it is. Here it reads anew at each boot: after the first cut of each kind the key is
+looked at once more after power cycles, and as it reads when the same cut comes some boots later.
 """
 
 from __future__ import annotations
