@@ -251,7 +251,7 @@ def show(table: Sequence[dict[str, Any]]) -> None:
         print(line(row))
 
 
-HEAD = f"{'first cut that shows the bug, by time':<34}{'in':<42}{'harmful':>12}{'share':>9}" + "".join(
+HEAD = f"{'first cut that shows the bug':<34}{'in':<42}{'harmful':>12}{'share':>9}" + "".join(
     f"{name:>8}" for name in AMONG
 )
 
