@@ -22,6 +22,7 @@ from harness.twin.metastable import settled, torn, whole
 from harness.twin.model import TwinOptions
 from harness.twin.record import Cut, all_cuts, images
 from harness.twin.rig import TwinRig
+from harness.twin.state import BoardState
 from harness.twin.tear import programmed, torn_program
 from tests.test_layers import prepared, recorded, verdict
 
@@ -112,18 +113,23 @@ def test_each_image_is_what_a_live_cut_leaves_also_of_a_boot_from_a_torn_state(t
     assert seen.total() > 20
 
 
-def twice_cut(layer: type[Safe], monkeypatch) -> Counter:
-    """A write on `safe` is cut where a journal's own words are written, then the boot after it, then that one's."""
-    monkeypatch.setitem(layers.LAYERS, "safe", layer)
-    board = prepared("safe")
+def torn_words(board) -> list[BoardState]:
+    """What is left when a write on `safe` is cut where a journal's own words are written."""
     board.flash["ifs"].metastable = True
-    trace = recorded(board, lambda: board.firmware.store.write("counter", b"new" * 50))
-    trace = metastable(trace)
+    trace = metastable(recorded(board, lambda: board.firmware.store.write("counter", b"new" * 50)))
     small = [
         n for n, op in enumerate(trace.ops, 1) if op.kind == "program" and op.page < 2 and len(op.data) <= 8
     ]
+    cuts = [Cut(n, "torn1", step / 40, 0) for n in small for step in range(1, 40)]
+    return [state for _, state in images(trace, cuts)]
+
+
+def twice_cut(layer: type[Safe], monkeypatch) -> Counter:
+    """The same, then the boot after it is cut."""
+    monkeypatch.setitem(layers.LAYERS, "safe", layer)
+    board = prepared("safe")
     found: Counter = Counter()
-    for _, state in images(trace, [Cut(n, "torn1", step / 40, 0) for n in small for step in range(1, 40)]):
+    for state in torn_words(board):
         board.load(state)
         boot = metastable(recorded(board, board.power_on), boots=(0,))
         for _, nested in images(boot, all_cuts(boot, 2)):
@@ -156,6 +162,17 @@ def test_safe_makes_sure_of_its_own_words_before_it_goes_by_them(monkeypatch):
     found = twice_cut(Safe, monkeypatch)
     assert set(found) <= {"old", "new"}
     assert found.total() > 300
+
+
+def test_what_is_written_in_one_boot_is_there_in_the_next_ones_whatever_a_torn_word_reads_as():
+    board = prepared("safe")
+    for state in torn_words(board):
+        board.load(state)
+        board.power_on()
+        board.firmware.store.write("later", b"here" * 40)
+        for _ in range(4):
+            assert verdict(board, board.state()) in ("old", "new")
+            assert board.firmware.store.read("later") == b"here" * 40
 
 
 def test_a_layer_that_does_not_is_seen_to_lose_data(monkeypatch):

@@ -179,6 +179,8 @@ class Safe(Layer):
       target page is touched;
     - a mark that is found whole may not be: it counts when its second word has been begun, for then the first is
       whole; else both are programmed once more before anything else writes.
+    - a record that is found invalid may be valid the next time: its page is as it was, because the file system
+      programs a block only after it has erased it, and that takes the record's journal page first.
 
     A journal page is erased in every second rewrite, so it is the first to wear out, and then it silently keeps
     its old record. A record is therefore read back before the page it is for is touched.
