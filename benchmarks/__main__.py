@@ -13,8 +13,8 @@ import harness
 from benchmarks import by_time, cutter, discovery, emulator, rigs, search, startup
 from benchmarks.campaigns import Bench, Speed
 from benchmarks.timing import Beside
-from harness.errors import CallerError
-from harness.session import Session, Wanted
+from harness.base.errors import CallerError
+from harness.run.session import Session, Wanted
 
 OPERATIONS = ("fido2.client_pin.change", "fido2.get_assertion", "fido2.make_credential.resident")
 

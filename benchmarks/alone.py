@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager, nullcontext
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
-from harness.clock import VirtualClock
-from harness.errors import HarnessFault
-from harness.key import Key
-from harness.rig import PowerSwitch, Rig, RigInfo, Touch, Transports
+from harness.base.clock import VirtualClock
+from harness.base.errors import HarnessFault
+from harness.model.key import Key
+from harness.model.rig import PowerSwitch, Rig, RigInfo, Touch, Transports
 
 Packet = tuple[str, bytes]
 """("to key" or "to host", 64 bytes)."""

@@ -16,17 +16,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness.allowance import Allowance
-from harness.campaign import Campaign, UncutFault
-from harness.discovery import discover
-from harness.home import Home, go_home, missing
-from harness.key import Key, Operation
-from harness.search import Strategy
-from harness.timed import TimedCampaign
+from harness.bench.registry import discover
+from harness.campaign.home import Home, go_home, missing
+from harness.campaign.result import Result
+from harness.campaign.timed_twin import TimedCampaign
+from harness.campaign.walk import Campaign, UncutFault
+from harness.model.key import Key, Operation
+from harness.search.search import Strategy
+from harness.search.stopping import Allowance
 from harness.twin.model import TwinOptions
-from harness.twin.record import Trace
 from harness.twin.rig import TwinRig
-from harness.verdicts import Result
+from harness.twin.trace import Trace
 
 KEY = "nitrokey3-mini"
 LIMIT = 2000

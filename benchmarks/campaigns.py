@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from benchmarks.alone import ListRig, Packet, Recorder
 from benchmarks.timing import Beside, beside, seconds_each
-from harness.campaign import Campaign
-from harness.home import seeded
-from harness.observe import observe
-from harness.pool import Died, Pool
-from harness.session import Session
+from harness.campaign.home import seeded
+from harness.campaign.observe import observe
+from harness.campaign.walk import Campaign
+from harness.campaign.worker_pool import Died, Pool
+from harness.run.session import Session
 from harness.twin.client_random import client_random
-from harness.twin.record import Cut, images
-from harness.twin.state import BoardState
+from harness.twin.image import BoardState
+from harness.twin.trace import Cut, images
 
 T = TypeVar("T")
 

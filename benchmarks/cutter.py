@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harness.cutter import Cutter, Measure
+from harness.host.cutter import Cutter, Measure
 
 ROUNDS = 300
 AHEAD_NS = 8_000_000

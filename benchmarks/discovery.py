@@ -20,9 +20,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from harness.host import Host
-from harness.nodes import UsbDevice, device_at
-from harness.uevents import wait_until
+from harness.host.host import Host
+from harness.host.uevents import wait_until
+from harness.host.usb import UsbDevice, device_at
 
 PORT = "1-1.4.1"
 ROUNDS = 200

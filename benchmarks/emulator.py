@@ -10,8 +10,8 @@ import importlib.resources
 from pathlib import Path
 from typing import Any
 
-from harness.live import LiveCampaign
-from harness.session import Session, Wanted
+from harness.campaign.timed_live import LiveCampaign
+from harness.run.session import Session, Wanted
 
 OPERATION = "fido2.get_assertion"
 CUTS = 40

@@ -24,9 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.discovery import discover
-from harness.guard import identity
-from harness.hooks import RigRequest
+from harness.bench.plugin_api import RigRequest
+from harness.bench.registry import discover
+from harness.safety.identity import identity
 
 OPERATION = "fido2.client_pin.wrong"
 LIMIT_S = 1800

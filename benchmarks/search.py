@@ -22,8 +22,8 @@ from itertools import islice
 from typing import Any
 
 from benchmarks.devices import BAD, Scenario
-from harness.search import STRATEGIES, Cut, Search, Strategy
-from harness.statistics import narrowest_window, upper_bound
+from harness.search.bounds import narrowest_window, upper_bound
+from harness.search.search import STRATEGIES, Cut, Search, Strategy
 
 DEVICES = 200
 LISTS = {"tuned": 0, "held out": 5000}

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.hooks import Driver, RigRequest, hookimpl
-from harness.rig import LiveCutter, PowerSwitch, Shot
+from harness.bench.plugin_api import Driver, RigRequest, hookimpl
+from harness.model.rig import LiveCutter, PowerSwitch, Shot
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 

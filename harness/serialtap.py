@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from harness.tap import Tap
+from harness.model.tap import Tap
 
 _SENT = {0x01: "object", 0x04: "execute", 0x08: "chunk"}
 _END, _RESULT_AT = 0xC0, 2

@@ -6,16 +6,16 @@ import dataclasses
 
 import pytest
 
-from harness.allowance import Allowance
-from harness.campaign import Campaign, spread
-from harness.discovery import discover
-from harness.errors import CallerError, HarnessFault, KeyFault
-from harness.home import go_home
-from harness.key import Law, Outcome
-from harness.seeds import child
+from harness.base.errors import CallerError, HarnessFault, KeyFault
+from harness.base.seeds import child
+from harness.bench.registry import discover
+from harness.campaign.home import go_home
+from harness.campaign.walk import Campaign, spread
+from harness.model.key import Law, Outcome
+from harness.search.stopping import Allowance
 from harness.twin.model import TwinOptions
-from harness.twin.record import all_cuts, images
 from harness.twin.rig import TwinRig
+from harness.twin.trace import all_cuts, images
 
 KEY = discover().keys["nitrokey3-mini"]
 

@@ -9,13 +9,13 @@ import pytest
 from pydantic import BaseModel
 
 import pages
-from harness.bench import Bench, RigEntry
-from harness.budget import Grants
-from harness.discovery import Plugins, discover
-from harness.key import Law, Outcome
+from harness.bench.bench import Bench, RigEntry
+from harness.bench.registry import Plugins, discover
+from harness.model.key import Law, Outcome
 from harness.report import schema
 from harness.report.verdict import EXIT_CODES
-from harness.twin.layers import LAYERS
+from harness.safety.budget import Grants
+from harness.twin.flash_layers import LAYERS
 from harness.twin.rig import PROFILES
 from installation import Environment, keyharness_with
 from pages import PAGES, ROOT, Block, Shell

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.clock import VirtualClock
-from harness.seeds import child
+from harness.base.clock import VirtualClock
+from harness.base.seeds import child
 from harness.twin.flash import NRF52840_IFS, Flash
-from harness.twin.power import PowerRail
+from harness.twin.rail import PowerRail
 from harness.twin.tear import programmed, torn_erase, torn_program
 
 SEED = child(1, "tests")

@@ -9,7 +9,7 @@ import sys
 FORGETFUL = """
 import os, signal
 from harness import interrupt
-from harness.pool import Pool
+from harness.campaign.worker_pool import Pool
 
 interrupt.keep()
 

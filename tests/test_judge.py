@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judge import Judgement, judge
-from harness.key import ANY, Item, Law, Outcome, Severity, World, new, old
-from harness.verdicts import with_deaths
+from harness.campaign.result import with_deaths
+from harness.model.judge import Judgement, judge
+from harness.model.key import ANY, Item, Law, Outcome, Severity, World, new, old
 
 
 def item(name, law, **more):

@@ -8,10 +8,10 @@ import pytest
 
 from harness.twin.board import Board
 from harness.twin.flash import NRF52840_IFS, FlashOp
-from harness.twin.layers import LAYERS
-from harness.twin.power import Panic, PowerLost
-from harness.twin.record import Trace, all_cuts, images
-from harness.twin.store import Store, StoreDamaged
+from harness.twin.flash_layers import LAYERS
+from harness.twin.littlefs_store import Store, StoreDamaged
+from harness.twin.rail import Panic, PowerLost
+from harness.twin.trace import Trace, all_cuts, images
 
 GEOMETRY = {"block_size": 256, "read_size": 4, "prog_size": 256, "cache_size": 256, "lookahead_size": 8}
 KEPT = {f"kept{i}": bytes([i]) * 200 for i in range(6)}

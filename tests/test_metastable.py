@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.campaign import Campaign
-from harness.discovery import discover
-from harness.home import go_home
-from harness.pool import Pool
-from harness.seeds import child
-from harness.twin import layers
+from harness.base.seeds import child
+from harness.bench.registry import discover
+from harness.campaign.home import go_home
+from harness.campaign.walk import Campaign
+from harness.campaign.worker_pool import Pool
+from harness.twin import flash_layers
 from harness.twin.flash import FlashOp
-from harness.twin.layers import Safe
+from harness.twin.flash_layers import Safe
+from harness.twin.image import BoardState
 from harness.twin.metastable import settled, torn, whole
 from harness.twin.model import TwinOptions
-from harness.twin.record import Cut, all_cuts, images
 from harness.twin.rig import TwinRig
-from harness.twin.state import BoardState
 from harness.twin.tear import programmed, torn_program
+from harness.twin.trace import Cut, all_cuts, images
 from tests.test_layers import prepared, recorded, verdict
 
 KEY = discover().keys["nitrokey3-mini"]
@@ -126,7 +126,7 @@ def torn_words(board) -> list[BoardState]:
 
 def twice_cut(layer: type[Safe], monkeypatch) -> Counter:
     """The same, then the boot after it is cut."""
-    monkeypatch.setitem(layers.LAYERS, "safe", layer)
+    monkeypatch.setitem(flash_layers.LAYERS, "safe", layer)
     board = prepared("safe")
     found: Counter = Counter()
     for state in torn_words(board):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.discovery import discover
-from harness.errors import HarnessFault
-from harness.home import go_home
-from harness.key import Item, Law
-from harness.observe import NO_ANSWER, observe
-from harness.rig import KeyGone
+from harness.base.errors import HarnessFault
+from harness.bench.registry import discover
+from harness.campaign.home import go_home
+from harness.campaign.observe import NO_ANSWER, observe
+from harness.model.key import Item, Law
+from harness.model.rig import KeyGone
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 

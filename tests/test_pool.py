@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from fido2.ctap import CtapError
 
-from harness.errors import HarnessFault
-from harness.pool import Died, Pool
+from harness.base.errors import HarnessFault
+from harness.campaign.worker_pool import Died, Pool
 
 
 def run(work, count, processes=2, limit_s=30.0):

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.discovery import discover
-from harness.soak import soak
+from harness.bench.registry import discover
+from harness.run.soak import soak
 
 QUICK = {
     "fresh-on-missing-state": "lost",

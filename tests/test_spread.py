@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.spread import cover
+from harness.search.low_discrepancy import cover
 
 
 @pytest.mark.parametrize("power", [1, 3, 6, 8])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.doctor.finding import Finding, Patient, fault, ok, warn
-from harness.doctor.rules import rule_files
-from harness.nodes import devices
+from harness.doctor.context import Finding, Patient, fault, ok, warn
+from harness.doctor.udev_rules import rule_files
+from harness.host.usb import devices
 
 INSTALL = "sudo keyharness doctor --install-udev-rules"
 

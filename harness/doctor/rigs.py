@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import quarantine
-from harness.calibration import Calibration, calibration_for, complaint_about
-from harness.custody import port_of
-from harness.doctor.finding import Finding, Level, Patient
-from harness.errors import Blame, KeyharnessError
-from harness.locks import Lock
-from harness.nodes import UsbDevice, device_at, devices
-from harness.powerlog import PowerLog
-from harness.rig import Rig
+from harness.base.errors import Blame, KeyharnessError
+from harness.bench.calibration import Calibration, calibration_for, complaint_about
+from harness.doctor.context import Finding, Level, Patient
+from harness.host.locks import Lock
+from harness.host.usb import UsbDevice, device_at, devices
+from harness.model.rig import Rig
+from harness.safety import quarantine
+from harness.safety.claim import port_of
+from harness.safety.power_journal import PowerLog
 
 
 def rigs(patient: Patient) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from harness.doctor.finding import Finding, Patient, ok, warn
+from harness.doctor.context import Finding, Patient, ok, warn
 
 OURS = "keyharness"
 LIBRARIES = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from harness.doctor.finding import Finding, Patient, fault
-from harness.errors import KeyharnessError
-from harness.ledger import ledger_url, state_dir
-from harness.locks import runtime_dir
+from harness.base.errors import KeyharnessError
+from harness.doctor.context import Finding, Patient, fault
+from harness.evidence.ledger import ledger_url, state_dir
+from harness.host.locks import runtime_dir
 
 
 def folders(patient: Patient) -> Iterator[Finding]:

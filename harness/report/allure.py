@@ -15,14 +15,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Blame
-from harness.key import VIOLATIONS, Outcome
-from harness.report import files, history, page
+from harness.base.errors import Blame
+from harness.model.key import VIOLATIONS, Outcome
+from harness.report import allure_history, files, page
+from harness.report.allure_labels import BLAME_LABEL, OUTCOME_LABEL
 from harness.report.files import Damage, Row, read_object, write_json, write_text
-from harness.report.labels import BLAME_LABEL, OUTCOME_LABEL
-from harness.report.node import Node, find_tools
+from harness.report.node_js import Node, find_tools
 from harness.report.offline import loads, offline
-from harness.report.words import CLASSES
+from harness.report.vocabulary import CLASSES
 
 GENERATE_S_MAX = 120
 _BROKEN = ["failed", "broken"]
@@ -87,7 +87,7 @@ def executor(head: Row) -> Row:
         "name": "keyharness",
         "type": "keyharness",
         "buildName": run,
-        "reportName": history.entry_name(str(run)),
+        "reportName": allure_history.entry_name(str(run)),
     }
 
 
@@ -158,12 +158,12 @@ def _made_by_allure(run_dir: Path, runs_dir: Path, node: Node, cli: Path) -> Pat
     with tempfile.TemporaryDirectory(prefix="keyharness-allure-") as name:
         scratch = Path(name)
         past = scratch / files.HISTORY
-        history.lay_out(runs_dir, run, started, past)
+        allure_history.lay_out(runs_dir, run, started, past)
         settings = json.loads(
             (resources.files("harness.report") / "data" / "allurerc.json").read_text("utf-8")
         )
         settings |= {
-            "name": history.entry_name(run),
+            "name": allure_history.entry_name(run),
             "output": str(scratch / "out"),
             "historyPath": str(past),
             "categories": {"rules": _allure3_categories()},
@@ -179,7 +179,7 @@ def _made_by_allure(run_dir: Path, runs_dir: Path, node: Node, cli: Path) -> Pat
                 f"Allure's page would load {reaching[0]}, and a report tells nobody that it is read"
             )
         write_text(run_dir / files.INDEX, html)
-        history.take_in(runs_dir, run, started, past)
+        allure_history.take_in(runs_dir, run, started, past)
     return run_dir / files.INDEX
 
 

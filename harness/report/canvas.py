@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.key import Outcome
-from harness.report.words import CLASSES, is_violation
+from harness.model.key import Outcome
+from harness.report.vocabulary import CLASSES, is_violation
 
 INK, FAINT, PALE, ALARM = "#222222", "#777777", "#EFEFEF", "#FBEDE6"
 FONT = "DejaVu Sans"

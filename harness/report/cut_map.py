@@ -13,13 +13,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness.evidence import is_covering
-from harness.key import Outcome
-from harness.plans import END, START
-from harness.report import canvas, coverage, words
+from harness.evidence.journal import is_covering
+from harness.model.key import Outcome
+from harness.report import canvas, cut_coverage, vocabulary
 from harness.report.canvas import ALARM, FAINT, INK, PALE
 from harness.report.files import Row
-from harness.report.words import counted, is_violation, number
+from harness.report.vocabulary import counted, is_violation, number
+from harness.search.plan import END, START
 
 WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.35
 LANE, FLASH = 0.27, 0.2
@@ -56,7 +56,7 @@ def cut_map(operation: Row, rows: Sequence[Row], out: Path, trace: Row | None = 
     classes = canvas.lanes([outcome for _, outcome in placed.cuts])
     footer = _footer(operation, placed)
     sampled = bool(placed.covering) and not operation.get("exhaustive")
-    below = (FLASH + 0.08 if placed.ops else 0) + (coverage.HEIGHT + 0.06 if sampled else 0)
+    below = (FLASH + 0.08 if placed.ops else 0) + (cut_coverage.HEIGHT + 0.06 if sampled else 0)
     body = LANE * len(classes) + below
     span = _span(placed)
     per_inch = (span[1] - span[0]) / (WIDTH - LEFT - RIGHT)
@@ -72,10 +72,10 @@ def cut_map(operation: Row, rows: Sequence[Row], out: Path, trace: Row | None = 
             _flash(area, placed, per_inch)
         if sampled:
             at = FLASH + 0.1 if placed.ops else 0.02
-            coverage.strip(area, operation, placed.covering, placed.x, at, span, per_inch)
+            cut_coverage.strip(area, operation, placed.covering, placed.x, at, span, per_inch)
         for number_, name in enumerate(classes):
             _lane(area, placed, name, base + LANE * number_, span, per_inch)
-        coverage.findings(area, operation, placed.x, base, body, per_inch)
+        cut_coverage.findings(area, operation, placed.x, base, body, per_inch)
         _marks(area, placed, labels, body)
         _scale(area, placed)
         _titles(figure, operation, footer)
@@ -173,7 +173,7 @@ def _lane(area: Any, placed: Placed, name: str, y: float, span: tuple[float, flo
                 spots.append(at)
         area.plot(spots, [y + LANE - 0.03] * len(spots), "v", markersize=4.5, color=INK, zorder=5)
     judged = sum(1 for _, outcome in placed.cuts if outcome != Outcome.MISSED)
-    share = words.percent(len(ats), judged) if name != Outcome.MISSED else ""
+    share = vocabulary.percent(len(ats), judged) if name != Outcome.MISSED else ""
     canvas.lane_label(area, name, y + LANE / 2, LANE - 0.12, per_inch, [number(len(ats)), share])
 
 
@@ -268,9 +268,9 @@ def _footer(operation: Row, placed: Placed) -> list[str]:
     if operation.get("distinct_states"):
         parts.append(counted(operation["distinct_states"], "distinct state"))
     if operation.get("exhaustive"):
-        parts.append(words.EVERY_PHASE)
+        parts.append(vocabulary.EVERY_PHASE)
     lines = [" · ".join(parts)]
-    if not operation.get("exhaustive") and (proved := words.bound_sentence(operation)):
+    if not operation.get("exhaustive") and (proved := vocabulary.bound_sentence(operation)):
         first, _, window = proved.partition("; ")
         lines += [first, window] if window else [first]
     counts = Counter(outcome for _, outcome in placed.cuts)

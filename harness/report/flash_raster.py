@@ -13,11 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from harness.key import Outcome
+from harness.model.key import Outcome
 from harness.report import canvas
 from harness.report.canvas import ALARM, FAINT, INK, PALE
 from harness.report.files import Row
-from harness.report.words import CLASSES, counted, is_violation, number
+from harness.report.vocabulary import CLASSES, counted, is_violation, number
 
 WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.35
 LANE, PAGE, GAP = 0.17, 0.17, 0.5

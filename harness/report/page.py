@@ -12,15 +12,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from harness.report import files, words
+from harness.report import files, vocabulary
 from harness.report.files import Damage, Row, read_object, read_rows, write_text
-from harness.report.node import INSTALL_COMMAND
-from harness.report.run import check_case
+from harness.report.load import check_case
+from harness.report.node_js import INSTALL_COMMAND
 from harness.report.summary import build_summary
 from harness.report.text import duration, operation_name, several_rigs
 from harness.report.verdict import blame_of
 from harness.report.verdict_text import LABELS, finding_lines, proofs, replay_command
-from harness.report.words import CLASSES, is_violation, number, percent
+from harness.report.vocabulary import CLASSES, is_violation, number, percent
 
 CASES_MAX = 200
 PICTURES_BYTES_MAX = 60_000_000
@@ -103,8 +103,8 @@ def _pictures(run_dir: Path, summary: Row) -> dict[tuple[str, str], list[tuple[s
 
 def _head(summary: Row) -> str:
     label = LABELS[summary["verdict"]][0]
-    keys = words.keys_in(summary["rigs"])
-    kind = words.evidence_sentence(summary["evidence_kind"], keys)
+    keys = vocabulary.keys_in(summary["rigs"])
+    kind = vocabulary.evidence_sentence(summary["evidence_kind"], keys)
     if not summary["complete"]:
         kind += " · cut short"
     facts = [
@@ -203,7 +203,7 @@ def _operations(summary: Row) -> str:
             _number(op["distinct_states"]),
             f'<td>{_share(op["outcomes"] or {})}<span class="said">{_said(op["outcomes"] or {})}</span></td>',
             _number(op["violations"], bad=True),
-            _text(words.proof(op)),
+            _text(vocabulary.proof(op)),
         ]
         for op in operations
     ]
@@ -216,13 +216,13 @@ def _share(outcomes: Mapping[str, int]) -> str:
     parts = "".join(
         f'<span style="width:{100 * count / whole:.2f}%;background:{CLASSES[name].colour}" '
         f'title="{CLASSES[name].word}: {number(count)}, {percent(count, whole)}"></span>'
-        for name, count in words.in_order(outcomes)
+        for name, count in vocabulary.in_order(outcomes)
     )
     return f'<div class="share">{parts}</div>'
 
 
 def _said(outcomes: Mapping[str, int]) -> str:
-    shown = zip(words.in_order(outcomes), words.shares(outcomes))
+    shown = zip(vocabulary.in_order(outcomes), vocabulary.shares(outcomes))
     return " · ".join(
         f"<b>{escape(said)}</b>" if is_violation(name) else escape(said) for (name, _), said in shown
     )
@@ -236,7 +236,7 @@ def _shown(summary: Row, pictures: Mapping[tuple[str, str], Sequence[tuple[str, 
         if not shown:
             continue
         name = operation_name(op["rig"], op["operation"], several)
-        said = ", ".join(words.shares(op["outcomes"] or {}))
+        said = ", ".join(vocabulary.shares(op["outcomes"] or {}))
         figures = "".join(
             f'<figure><img alt="{kind} of {escape(name)}: {escape(said)}" src="{escape(address)}"></figure>'
             for kind, address in shown

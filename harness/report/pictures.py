@@ -16,8 +16,8 @@ from harness.report import files
 from harness.report.cut_map import cut_map
 from harness.report.files import Damage, Row, read_object, read_rows
 from harness.report.flash_raster import commit_point, flash_raster
+from harness.report.load import check_evidence, check_operation
 from harness.report.risk import risk
-from harness.report.run import check_evidence, check_operation
 
 __all__ = ["commit_point", "cut_map", "draw", "draw_run", "flash_raster", "risk"]
 

@@ -12,13 +12,13 @@ from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from harness.evidence import is_covering
+from harness.evidence.journal import is_covering
 from harness.report import canvas
 from harness.report.canvas import FAINT, INK, PALE
 from harness.report.cut_map import place
 from harness.report.files import Row
-from harness.report.words import at_most, counted, fraction, is_violation, number
-from harness.statistics import CONFIDENCE, narrowest_window, unseen, upper_bound
+from harness.report.vocabulary import at_most, counted, fraction, is_violation, number
+from harness.search.bounds import CONFIDENCE, narrowest_window, unseen, upper_bound
 
 WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.75
 SHARES, WINDOWS = 2.3, 0.95

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from harness.errors import Blame
-from harness.key import Outcome, Severity
+from harness.base.errors import Blame
+from harness.model.key import Outcome, Severity
 
 Count = Annotated[int, Field(ge=0)]
 Phase = Annotated[str, StringConstraints(pattern=r"^(before|torn[1-9][0-9]*|after|end)$")]

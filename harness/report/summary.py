@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from harness.errors import Blame
-from harness.key import Outcome
+from harness.base.errors import Blame
+from harness.evidence.rundir import KEPT_BACK, QUARANTINED
+from harness.model.key import Outcome
 from harness.report import files
 from harness.report.files import Row
-from harness.report.run import CASE_OUTCOMES, Run, Tally, read_run
+from harness.report.load import CASE_OUTCOMES, Run, Tally, read_run
 from harness.report.verdict import Ruling, verdict
-from harness.report.words import counted, is_violation
-from harness.rundir import KEPT_BACK, QUARANTINED
+from harness.report.vocabulary import counted, is_violation
 
 SCHEMA = 1
 
@@ -27,7 +27,7 @@ _OPERATION_FIELDS = (
 )
 
 BUS_ERRORS = ("-71", "-110")
-"""EPROTO and ETIMEDOUT in the kernel's log, see `harness.kernel_log`."""
+"""EPROTO and ETIMEDOUT in the kernel's log, see `harness.host.kernel_log`."""
 _NEVER_NULL: dict[str, object] = {"cuts": 0, "violations": 0, "outcomes": {}, "exhaustive": False}
 
 

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from harness.report.run import CASE_OUTCOMES
+from harness.report.load import CASE_OUTCOMES
 from harness.report.text import (
     CAMPAIGN_SUITE,
     Row,
@@ -27,12 +27,12 @@ from harness.report.text import (
 )
 from harness.report.verdict import blame_of
 from harness.report.verdict_text import verdict_block
-from harness.report.words import number
+from harness.report.vocabulary import number
 
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from harness.clock import Clock
+    from harness.base.clock import Clock
 
 PLAIN_WIDTH = 140
 """Of a log, whose reader's width nobody knows."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from harness.report import words
-from harness.report.words import counted, number
+from harness.report import vocabulary
+from harness.report.vocabulary import counted, number
 
 Row = Mapping[str, Any]
 Groups = Mapping[str, Mapping[str, int]]
@@ -145,8 +145,8 @@ def operation_lines(
         (
             operation_name(op["rig"], op["operation"], several_rigs),
             counted(op["cuts"], "cut"),
-            "  ".join(words.shares(op.get("outcomes") or {})),
-            words.proof(op),
+            "  ".join(vocabulary.shares(op.get("outcomes") or {})),
+            vocabulary.proof(op),
         )
         for op in operations
     ]

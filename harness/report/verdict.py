@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import Blame
-from harness.report.words import counted, fraction, number
+from harness.base.errors import Blame
+from harness.report.vocabulary import counted, fraction, number
 
 PASS, FAIL, INTERRUPTED = "pass", "fail", "interrupted"
 INCONCLUSIVE, NOTHING_TESTED = "inconclusive", "nothing-tested"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 import textwrap
 
-from harness.report import words
+from harness.report import vocabulary
 from harness.report.summary import violations_of
 from harness.report.text import Paint, Row, operation_name, plain, several_rigs
 from harness.report.verdict import FAIL, INCONCLUSIVE, INTERRUPTED, NOTHING_TESTED, PASS
-from harness.report.words import counted, number
+from harness.report.vocabulary import counted, number
 
 LABELS = {
     PASS: ("PASS", "good"),
@@ -34,8 +34,8 @@ def verdict_block(
     :param report: path of the report's page, shown last.
     """
     label, tone = LABELS[summary["verdict"]]
-    keys = words.keys_in(summary["rigs"])
-    title = words.evidence_sentence(summary["evidence_kind"], keys)
+    keys = vocabulary.keys_in(summary["rigs"])
+    title = vocabulary.evidence_sentence(summary["evidence_kind"], keys)
     if summary["verdict"] == FAIL and not summary["complete"]:
         title += " · cut short"
     indent = " " * (6 + len(label) + 3)
@@ -80,7 +80,11 @@ def _how_often(violation: Row, operation: Row) -> str:
     count, covering, of = violation["count"] or 0, violation["covering_count"], violation["of"]
     if covering is None or not of:
         return counted(count, "cut")
-    among = f"in the walk of {words.EVERY_OPERATION}" if operation.get("exhaustive") else "evenly spread ones"
+    among = (
+        f"in the walk of {vocabulary.EVERY_OPERATION}"
+        if operation.get("exhaustive")
+        else "evenly spread ones"
+    )
     if not covering and count == 1 and ":end:" in str(violation["first"]):
         return "after a clean restart: nobody had cut"
     aimed = "were aimed at the fault or made again"
@@ -139,13 +143,13 @@ def _proved(summary: Row) -> list[str]:
     ]
     walked = sum(1 for op in operations if op["exhaustive"])
     if walked == len(operations):
-        said.append(f"{'all ' if walked > 1 else ''}{counted(walked, 'operation')}: {words.EVERY_PHASE}")
+        said.append(f"{'all ' if walked > 1 else ''}{counted(walked, 'operation')}: {vocabulary.EVERY_PHASE}")
     elif walked:
-        said.append(f"{walked} of {counted(len(operations), 'operation')}: {words.EVERY_PHASE}")
-    least = words.weakest(op for op in operations if not op["violations"])
+        said.append(f"{walked} of {counted(len(operations), 'operation')}: {vocabulary.EVERY_PHASE}")
+    least = vocabulary.weakest(op for op in operations if not op["violations"])
     if least:
         proved = (
-            words.bound_sentence(least)
+            vocabulary.bound_sentence(least)
             or f"a sample of {counted(least['cuts'], 'cut')}, which bounds nothing"
         )
         said.append(f"{least['operation']}: {proved}")
@@ -160,7 +164,7 @@ def _spent(summary: Row) -> list[str]:
         f"missed cuts {number(summary['missed_cuts'])} of {number(planned)}",
         f"rig faults {number(summary['rig_faults'])}",
     ]
-    hot = words.hottest(summary["wear"])
+    hot = vocabulary.hottest(summary["wear"])
     if hot and hot["limit"]:
         spent = f"{number(hot['used'])} of {number(hot['limit'])} erases on its hottest page"
         parts.append(

@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from harness.clock import VirtualClock
-from harness.errors import HarnessFault
-from harness.seeds import Stream, child
+from harness.base.clock import VirtualClock
+from harness.base.errors import HarnessFault
+from harness.base.seeds import Stream, child
 from harness.twin.flash import Flash, Part
-from harness.twin.power import Panic, PowerLost, PowerRail
-from harness.twin.state import BoardState
+from harness.twin.image import BoardState
+from harness.twin.rail import Panic, PowerLost, PowerRail
 
 FRAME_US = 1000
 """A full-speed USB frame."""

@@ -12,14 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness.errors import HarnessFault
-from harness.seeds import unit
+from harness.base.errors import HarnessFault
+from harness.base.seeds import unit
 from harness.twin import metastable
-from harness.twin.state import FlashImage
+from harness.twin.image import FlashImage
 from harness.twin.tear import programmed, torn_erase, torn_program
 
 if TYPE_CHECKING:
-    from harness.twin.power import PowerRail
+    from harness.twin.rail import PowerRail
 
 Kind = Literal["erase", "program"]
 

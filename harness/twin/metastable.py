@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from harness.seeds import child
+from harness.base.seeds import child
 from harness.twin.tear import HOLDS_OUT, erased_share, mask, torn_word
 
 if TYPE_CHECKING:

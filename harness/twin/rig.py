@@ -10,21 +10,21 @@ from contextlib import AbstractContextManager, contextmanager
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
-from harness.clock import VirtualClock
-from harness.errors import CallerError, HarnessFault, one_of
-from harness.key import Face, Key
-from harness.rig import GlassBox, KeyGone, PowerSwitch, Rig, RigInfo, Touch, Transports
-from harness.seeds import Stream, child
+from harness.base.clock import VirtualClock
+from harness.base.errors import CallerError, HarnessFault, one_of
+from harness.base.seeds import Stream, child
+from harness.model.key import Face, Key
+from harness.model.rig import GlassBox, KeyGone, PowerSwitch, Rig, RigInfo, Touch, Transports
+from harness.model.tap import Tap, TappedHid
 from harness.serialtap import TappedSerial
-from harness.tap import Tap, TappedHid
 from harness.twin.board import ENUMERATION_US, FRAME_US, Board
 from harness.twin.client_random import client_random
 from harness.twin.flash import FlashOp
+from harness.twin.image import BoardState
 from harness.twin.model import TwinOptions
-from harness.twin.power import PowerLost
-from harness.twin.record import Trace
+from harness.twin.rail import PowerLost
 from harness.twin.serial import TwinSerial
-from harness.twin.state import BoardState
+from harness.twin.trace import Trace
 
 OFF_US = 1_000_000
 """How long a twin stays off in a power cycle."""

@@ -24,10 +24,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from harness.errors import CallerError
+from harness.base.errors import CallerError
 from harness.twin.board import Board
+from harness.twin.image import BoardState, FlashImage
 from harness.twin.model import Tracer
-from harness.twin.state import BoardState, FlashImage
 
 LOOPBACK = "127.0.0.1"
 

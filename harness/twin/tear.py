@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from harness.seeds import child, unit
+from harness.base.seeds import child, unit
 
 
 def programmed(page: bytes, offset: int, data: bytes) -> bytes:

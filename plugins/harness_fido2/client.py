@@ -14,9 +14,9 @@ from fido2.ctap import CtapError
 from fido2.ctap2 import AttestationResponse, CredentialManagement, Ctap2
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
-from harness import pins
-from harness.key import Look, Memory
-from harness.rig import PinGuard, Rig
+from harness.model.key import Look, Memory
+from harness.model.rig import PinGuard, Rig
+from harness.safety import pins
 
 CANARY_RP = "canary.keyharness.example"
 ES256 = [{"type": "public-key", "alg": -7}]
@@ -72,7 +72,7 @@ def fido_memory(memory: Memory) -> FidoMemory:
 
 
 def pin_for(rig: Rig, which: str) -> str:
-    """A PIN for a test key, see `harness.pins`: on twins eight digits from the run's seed."""
+    """A PIN for a test key, see `harness.safety.pins`: on twins eight digits from the run's seed."""
     return pins.pin_for(rig, which)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
 
-from harness.key import Cost, Item, Law, Look, Memory, Operation, Outcome, Value, new, old
-from harness.rig import Rig
+from harness.model.key import Cost, Item, Law, Look, Memory, Operation, Outcome, Value, new, old
+from harness.model.rig import Rig
 from harness_fido2.client import Fido, fido, fido_memory, lacks, refusal
 from harness_fido2.items import ASSERTS, NEW_RESIDENT, refusals
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from fido2.ctap import CtapError
 
-from harness.errors import CallerError
-from harness.key import ANY, Application, Cost, Memory, Operation, Outcome, Value, World, new, old
-from harness.rig import Rig
+from harness.base.errors import CallerError
+from harness.model.key import ANY, Application, Cost, Memory, Operation, Outcome, Value, World, new, old
+from harness.model.rig import Rig
 from harness_fido2 import management, ownership, settings, u2f
 from harness_fido2.client import CANARY_RP, Fido, fido_memory, lacks, pin_for
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT

@@ -7,8 +7,8 @@ import secrets
 from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
 
-from harness.pins import candidates
-from harness.rig import Rig
+from harness.model.rig import Rig
+from harness.safety.pins import candidates
 from harness_fido2.client import ES256, Fido, challenge
 
 OURS = ".keyharness.example"

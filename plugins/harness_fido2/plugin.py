@@ -5,9 +5,9 @@ Keys with a plugin of their own put the same application together with what else
 
 from __future__ import annotations
 
-from harness.hooks import hookimpl
-from harness.key import Face, Key
-from harness.rig import Rig
+from harness.bench.plugin_api import hookimpl
+from harness.model.key import Face, Key
+from harness.model.rig import Rig
 
 
 def identify(rig: Rig) -> dict[str, str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nitrokey.nk3 import NK3
 
-from harness.home import interrupt
-from harness.key import Application, Item, Law, Look, Memory, Operation, Severity, Value, new, old
-from harness.rig import Rig
+from harness.campaign.home import interrupt
+from harness.model.key import Application, Item, Law, Look, Memory, Operation, Severity, Value, new, old
+from harness.model.rig import Rig
 from harness_fido2.client import Fido, fido_memory
-from harness_nitrokey3 import configuration, mishaps
+from harness_nitrokey3 import configuration, hardware_faults
 from harness_nitrokey3.sdk import open_nk3
 
 
@@ -91,7 +91,7 @@ OPERATIONS = (
         worlds=lambda before, after: [old({}), new({})],
         powered=False,
     ),
-    *mishaps.OPERATIONS,
+    *hardware_faults.OPERATIONS,
     *configuration.OPERATIONS,
 )
 

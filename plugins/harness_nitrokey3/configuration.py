@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from fido2.ctap import CtapError
 
-from harness.key import Cost, Item, Law, Look, Memory, Operation, Outcome, Value, World, new, old
-from harness.rig import KeyGone, Rig
+from harness.model.key import Cost, Item, Law, Look, Memory, Operation, Outcome, Value, World, new, old
+from harness.model.rig import KeyGone, Rig
 from harness_fido2.operations import forget, reset_worlds
 from harness_nitrokey3.sdk import open_nk3, unwrapped
 

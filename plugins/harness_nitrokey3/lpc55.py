@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.errors import CallerError
+from harness.base.errors import CallerError
 
 FLASH_SIZE = 0x93000
 """What an image may erase: the firmware's part of the flash and the page behind it (facts/keys.md 1.1)."""

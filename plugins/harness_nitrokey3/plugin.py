@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from harness.hooks import hookimpl
-from harness.key import Face, Key
+from harness.bench.plugin_api import hookimpl
+from harness.model.key import Face, Key
 
 
 @hookimpl
 def keyharness_keys() -> list[Key]:
     from harness_fido2.operations import FIDO2
     from harness_nitrokey3.admin import ADMIN, identify
-    from harness_nitrokey3.describe import describe
+    from harness_nitrokey3.container_rows import describe
     from harness_nitrokey3.rescue import rescue
     from harness_nitrokey3.twin.model import MODEL
-    from harness_nitrokey3.updates import UPDATE
+    from harness_nitrokey3.update_operations import UPDATE
 
     return [
         Key(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.errors import KeyFault
+from harness.base.errors import KeyFault
 
 
 class Refusal(KeyFault):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.errors import CallerError
-from harness.rig import Rig
+from harness.base.errors import CallerError
+from harness.model.rig import Rig
 from harness_nitrokey3 import containers
 
 
@@ -12,7 +12,7 @@ def rescue(rig: Rig) -> None:
 
     :raises Refusal: it does, or the container is none for it.
     """
-    from harness_nitrokey3.update import update
+    from harness_nitrokey3.updater import update
 
     if rig.firmware_file is None:
         raise CallerError(

@@ -18,7 +18,7 @@ from nitrokey.trussed._bootloader.nrf52 import SignatureKey
 from nitrokey.trussed._bootloader.nrf52_upload.lister.enumerated_device import EnumeratedDevice
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 
-from harness.rig import KeyGone, Rig
+from harness.model.rig import KeyGone, Rig
 from harness.twin.client_random import _Shim
 
 _TRANSPORT = "nitrokey.trussed._bootloader.nrf52_upload.dfu.dfu_transport_serial"

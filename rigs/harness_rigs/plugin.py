@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from harness.hooks import Driver, PowerDriver, TouchDriver, hookimpl
+from harness.bench.plugin_api import Driver, PowerDriver, TouchDriver, hookimpl
 
 
 @hookimpl
 def keyharness_drivers() -> list[Driver]:
-    from harness_rigs.emulator import EMULATOR
-    from harness_rigs.usb import USB
+    from harness_rigs.emulator.rig import EMULATOR
+    from harness_rigs.usb.rig import USB
     from harness_rigs.virtual import VIRTUAL
 
     return [VIRTUAL, EMULATOR, USB]
@@ -16,13 +16,13 @@ def keyharness_drivers() -> list[Driver]:
 
 @hookimpl
 def keyharness_power() -> list[PowerDriver]:
-    from harness_rigs.power.every import POWER
+    from harness_rigs.power.all_drivers import POWER
 
     return POWER
 
 
 @hookimpl
 def keyharness_touch() -> list[TouchDriver]:
-    from harness_rigs.touch.every import TOUCH
+    from harness_rigs.touch.all_drivers import TOUCH
 
     return TOUCH

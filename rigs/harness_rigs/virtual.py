@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.hooks import Driver, RigRequest
-from harness.rig import Rig
+from harness.bench.plugin_api import Driver, RigRequest
+from harness.model.rig import Rig
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 

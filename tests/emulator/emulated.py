@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.discovery import discover
-from harness.home import go_home
-from harness.hooks import RigRequest
-from harness.live import LiveCampaign
-from harness_rigs.emulator import EmulatorOptions, EmulatorRig
+from harness.bench.plugin_api import RigRequest
+from harness.bench.registry import discover
+from harness.campaign.home import go_home
+from harness.campaign.timed_live import LiveCampaign
+from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig
 
 TINY = Path(__file__).with_name("tiny.py")
 # Without site-packages: it needs none, and starts in half the time.

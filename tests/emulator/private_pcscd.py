@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness_rigs.emulator_host import loopback_up
+from harness_rigs.emulator.host import loopback_up
 
 ROOT = Path(os.environ.get("KEYHARNESS_PCSC_ROOT", "/"))
 DRIVER = ROOT / "usr/lib/pcsc/drivers/serial/libifdvpcd.so"

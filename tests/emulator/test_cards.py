@@ -11,8 +11,8 @@ import private_pcscd
 import pytest
 from emulated import TWIN_COMMAND, make_rig
 
-from harness.errors import RigError
-from harness.rig import KeyGone
+from harness.base.errors import RigError
+from harness.model.rig import KeyGone
 
 HERE = Path(__file__).parent
 CARD_COMMAND = [*TWIN_COMMAND[:-2], "--speed", "max", "--vpcd", "127.0.0.1:{port}"]

@@ -7,13 +7,13 @@ import json
 import pytest
 from emulated import cut, tiny
 
-from harness.allowance import Allowance
-from harness.errors import CallerError
-from harness.evidence import is_covering
-from harness.home import go_home
-from harness.live import LiveCampaign
+from harness.base.errors import CallerError
+from harness.campaign.home import go_home
+from harness.campaign.timed_live import LiveCampaign
+from harness.evidence.journal import is_covering
 from harness.report.schema import EvidenceLine
-from harness.statistics import upper_bound
+from harness.search.bounds import upper_bound
+from harness.search.stopping import Allowance
 
 OVER = "fido2.make_credential.over"
 REGISTER = "fido2.make_credential.non_resident"

@@ -14,11 +14,11 @@ import pytest
 from emulated import TINY, TWIN_COMMAND, cut, make_rig, namespaces_permitted, tiny, twin
 from fido2.ctap2 import Ctap2
 
-from harness.errors import CallerError, RigError
-from harness.home import go_home
-from harness.key import Outcome
-from harness.rig import KeyGone
-from harness_rigs.emulator_process import PortLock
+from harness.base.errors import CallerError, RigError
+from harness.campaign.home import go_home
+from harness.model.key import Outcome
+from harness.model.rig import KeyGone
+from harness_rigs.emulator.process import PortLock
 
 IN_NAMESPACES = pytest.mark.skipif(
     not namespaces_permitted(), reason="this host does not permit network namespaces"
@@ -144,7 +144,7 @@ def free_port():
 def test_a_lock_on_ports_is_free_when_its_holder_dies():
     port = free_port()
     program = (
-        "import sys; from harness_rigs.emulator_process import PortLock; PortLock([int(sys.argv[1])]).take('x');"
+        "import sys; from harness_rigs.emulator.process import PortLock; PortLock([int(sys.argv[1])]).take('x');"
         "print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

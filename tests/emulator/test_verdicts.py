@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from emulated import cut, tiny
 
-from harness.errors import KeyFault, RigError
-from harness.home import FORGETFUL, go_home, missing_of, restart_breaches
-from harness.key import Outcome
+from harness.base.errors import KeyFault, RigError
+from harness.campaign.home import FORGETFUL, go_home, missing_of, restart_breaches
+from harness.model.key import Outcome
 
 REGISTER = "fido2.make_credential.non_resident"
 RESIDENT = "fido2.make_credential.resident"

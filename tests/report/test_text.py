@@ -6,12 +6,20 @@ import io
 
 import pytest
 
-from harness.clock import VirtualClock
+from harness.base.clock import VirtualClock
 from harness.report.summary import build_summary
 from harness.report.terminal import RunDisplay
 from harness.report.text import ansi, bar, duration, headline, operation_lines, rig_lines, suite_lines
 from harness.report.verdict_text import failure_text, verdict_block
-from harness.report.words import at_most, bound_sentence, evidence_sentence, percent, proof, shares, weakest
+from harness.report.vocabulary import (
+    at_most,
+    bound_sentence,
+    evidence_sentence,
+    percent,
+    proof,
+    shares,
+    weakest,
+)
 from report import sample
 
 

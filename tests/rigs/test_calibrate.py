@@ -20,14 +20,14 @@ from fakehubs import HubThing
 from lab import Lab, TwinKey, keyboard, mute_key, plugin
 from lab.labhost import LabHost
 
-from harness import calibration
-from harness.calibrate_command import calibrate
-from harness.calibration import Calibration, calibration_for, calibration_of, complaint
-from harness.discovery import discover
-from harness.errors import RigError
-from harness.launch import Launch
-from harness.ledger import now
-from harness.session import Session, Wanted
+from harness.base.errors import RigError
+from harness.bench import calibration
+from harness.bench.calibration import Calibration, calibration_for, calibration_of, complaint
+from harness.bench.registry import discover
+from harness.commands.calibrate import calibrate
+from harness.evidence.ledger import now
+from harness.run.launch import Launch
+from harness.run.session import Session, Wanted
 
 BENCH = """\
 [[rig]]
@@ -77,8 +77,8 @@ def at(tmp_path, monkeypatch):
     """A laboratory with one key and one neighbour, and a session on it."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("KEYHARNESS_RUNTIME", str(tmp_path / "runtime"))
-    monkeypatch.setattr("harness.calibrate.LONG_OFF_US", 300_000)
-    monkeypatch.setattr("harness.calibrate.TRIED_OFF_MS", (150, 60, 0))
+    monkeypatch.setattr("harness.run.measure_switch.LONG_OFF_US", 300_000)
+    monkeypatch.setattr("harness.run.measure_switch.TRIED_OFF_MS", (150, 60, 0))
     with Lab(tmp_path / "lab") as lab, lab.standing_in():
 
         class Things:
@@ -170,8 +170,8 @@ def test_a_port_that_leaves_the_bus_and_keeps_its_power_is_told_by_the_key(at):
 
 
 def test_the_rest_is_what_the_charge_needs(at, monkeypatch):
-    monkeypatch.setattr("harness.calibrate.LONG_OFF_US", 600_000)
-    monkeypatch.setattr("harness.calibrate.TRIED_OFF_MS", (500, 10, 0))
+    monkeypatch.setattr("harness.run.measure_switch.LONG_OFF_US", 600_000)
+    monkeypatch.setattr("harness.run.measure_switch.TRIED_OFF_MS", (500, 10, 0))
     at.plug(Buffered(for_s=0.3, speed=40))
     found = at.calibrate(cycles=8)
     assert found.booted
@@ -218,7 +218,7 @@ def test_no_key_and_a_key_that_does_not_come_back(at):
 def test_a_run_complains_before_it_cuts(at, monkeypatch, tmp_path):
     """Of rigs that it may cut."""
     at.plug(mute_key())
-    monkeypatch.setattr("harness.session.discover", lab_plugins)
+    monkeypatch.setattr("harness.run.session.discover", lab_plugins)
     at.session().close()
     launch = Launch(Wanted(at.file, seed=1), ["endurance"], tmp_path, [])
     assert launch.complaints() == []

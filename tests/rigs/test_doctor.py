@@ -20,18 +20,18 @@ from lab import Lab, Look, Thing, TwinKey, keyboard, mute_key, plugin
 from lab.labhost import LabHost
 from lab.tree import FIDO_DESCRIPTOR
 
-from harness import quarantine
-from harness.calibration import Calibration, keep
-from harness.discovery import discover
-from harness.doctor import busy, daemons, nodes, rigs, software, storage
-from harness.doctor.finding import Patient
-from harness.doctor.rules import FILE, install, rules
-from harness.doctor.visit import admit, examine, show, verdict
-from harness.errors import RigError
-from harness.hubs import hubs
-from harness.hubs import show as show_hubs
-from harness.locks import Lock
-from harness.powerlog import PowerLog
+from harness.base.errors import RigError
+from harness.bench.calibration import Calibration, keep
+from harness.bench.registry import discover
+from harness.doctor import daemons, open_files, permissions, rigs, software, storage
+from harness.doctor.checks import admit, examine, show, verdict
+from harness.doctor.context import Patient
+from harness.doctor.udev_rules import FILE, install, rules
+from harness.host.hubs import hubs
+from harness.host.hubs import show as show_hubs
+from harness.host.locks import Lock
+from harness.safety import quarantine
+from harness.safety.power_journal import PowerLog
 
 BENCH = """\
 [[rig]]
@@ -76,7 +76,7 @@ def patient(lab, tmp_path, plugins):
     """Makes the patient with a bench; None is without one."""
 
     def made(bench=BENCH, *, power="lab", more="", **how):
-        from harness.bench import load_bench
+        from harness.bench.bench import load_bench
 
         loaded = None
         if bench is not None:
@@ -90,8 +90,8 @@ def patient(lab, tmp_path, plugins):
 
 def plugged(lab, thing, port="1-1.4.1"):
     """Plug something in, and wait until it is there."""
-    from harness.nodes import device_at
-    from harness.uevents import wait_until
+    from harness.host.uevents import wait_until
+    from harness.host.usb import device_at
 
     lab.plug(port, thing)
     assert wait_until(lab.host, lambda: device_at(lab.host, port), 20) is not None
@@ -157,27 +157,27 @@ def test_scheduling(patient):
 def test_a_node_that_is_roots(lab, patient):
     plugged(lab, mute_key())
     chosen = patient()
-    assert [one.level for one in nodes.hidraw(chosen)] == ["ok"]
+    assert [one.level for one in permissions.hidraw(chosen)] == ["ok"]
     node_of(lab).chmod(0o600)
     node = node_of(lab)
     node.chmod(0)
-    (found,) = nodes.hidraw(chosen)
+    (found,) = permissions.hidraw(chosen)
     assert found.level == "fault"
     assert found.text == f"/dev/{node.name} is not readable by you (---------- {node.owner()}): rig mini-1"
     assert found.mend.startswith("sudo keyharness doctor --install-udev-rules")
-    (found,) = nodes.hidraw(patient(VIRTUAL))
+    (found,) = permissions.hidraw(patient(VIRTUAL))
     assert found.level == "warn", "no rig of this bench is on it"
     assert "20a0:42b2 Nitrokey 3" in found.text
 
 
 def test_the_rule_names_every_identity_and_is_found_again(lab, patient):
     chosen = patient()
-    (found,) = nodes.udev_rules(chosen)
+    (found,) = permissions.udev_rules(chosen)
     assert found.level == "warn"
     assert "20a0:42b2 Nitrokey 3, 20a0:42e8 Nitrokey 3 Bootloader" in found.text
     path = install(chosen)
     assert path == lab.folder / FILE
-    assert [one.level for one in nodes.udev_rules(chosen)] == ["ok"]
+    assert [one.level for one in permissions.udev_rules(chosen)] == ["ok"]
     text = path.read_text()
     for vendor, product in chosen.key_ids:
         assert text.count(f'{{idVendor}}=="{vendor:04x}", ATTRS{{idProduct}}=="{product:04x}"') == 2
@@ -187,10 +187,10 @@ def test_the_rule_names_every_identity_and_is_found_again(lab, patient):
     (lab.folder / "etc/group").write_text("root:x:0:\nplugdev:x:46:me\n")
     assert 'GROUP="plugdev"' in rules(chosen)
     assert "*-port*/disable" in rules(chosen)
-    (found,) = nodes.udev_rules(chosen)
+    (found,) = permissions.udev_rules(chosen)
     assert "another version" in found.text
     install(chosen)
-    assert [one.level for one in nodes.udev_rules(chosen)] == ["ok"]
+    assert [one.level for one in permissions.udev_rules(chosen)] == ["ok"]
 
 
 def test_the_vendors_own_rule_will_do(lab, patient):
@@ -199,11 +199,13 @@ def test_the_vendors_own_rule_will_do(lab, patient):
     (folder / "41-nitrokey.rules").write_text(
         'ATTRS{idVendor}=="20a0", ATTRS{idProduct}=="42b2|42e8", TAG+="uaccess"\n'
     )
-    assert not list(nodes.udev_rules(patient()))
+    assert not list(permissions.udev_rules(patient()))
     hidden = lab.folder / "etc/udev/rules.d"
     hidden.mkdir(parents=True)
     (hidden / "41-nitrokey.rules").write_text("")
-    assert [one.level for one in nodes.udev_rules(patient())] == ["warn"], "a file of that name hides it"
+    assert [one.level for one in permissions.udev_rules(patient())] == ["warn"], (
+        "a file of that name hides it"
+    )
 
 
 def test_rules_are_valid_lines(patient, lab):
@@ -230,10 +232,10 @@ def test_rules_that_may_not_be_written(patient, lab):
 def test_a_hub_port_that_may_not_be_switched(lab, patient):
     file = lab.tree.port("1-1.4.1") / "disable"
     file.chmod(0o444)
-    (found,) = nodes.hub_ports(patient(power="hub"))
+    (found,) = permissions.hub_ports(patient(power="hub"))
     assert (found.level, found.rig) == ("fault", None)
     file.chmod(0o644)
-    assert not list(nodes.hub_ports(patient(power="hub")))
+    assert not list(permissions.hub_ports(patient(power="hub")))
 
 
 # Daemons.
@@ -302,18 +304,18 @@ def test_a_node_that_another_program_has_open(lab, patient):
     (lab.tree.dev / "serial/by-id").mkdir(parents=True)
     (lab.tree.dev / "serial/by-id/relay").symlink_to("../../ttyUSB0")
     chosen = patient(BENCH + relay)
-    assert not list(busy.busy(chosen))
+    assert not list(open_files.busy(chosen))
     runs(lab, "firefox-esr", 4711)
     runs(lab, "minicom", 4712)
     for pid, opened in ((4711, node), (4712, "/dev/ttyUSB0"), (4712, "/dev/null")):
         folder = lab.folder / "proc" / str(pid) / "fd"
         folder.mkdir(exist_ok=True)
         (folder / str(len(list(folder.iterdir())))).symlink_to(opened)
-    found = sorted(busy.busy(patient(BENCH + relay)), key=lambda one: one.text)
+    found = sorted(open_files.busy(patient(BENCH + relay)), key=lambda one: one.text)
     assert [(one.level, one.rig) for one in found] == [("warn", "mini-1"), ("fault", "mini-1")]
     assert found[0].text == f"{node} is open in firefox-esr (process 4711)"
     assert found[1].text == "/dev/ttyUSB0 is open in minicom (process 4712)"
-    assert not list(busy.busy(patient(VIRTUAL)))
+    assert not list(open_files.busy(patient(VIRTUAL)))
 
 
 # Rigs.
@@ -452,7 +454,7 @@ def test_a_lock_that_somebody_left_behind(lab, patient):
 
     fork = (
         "import os, sys\n"
-        "from harness.locks import Lock\n"
+        "from harness.host.locks import Lock\n"
         'lock = Lock("port usb:1-1.4.1"); lock.take("run, rig mini-1")\n'
         "os.set_inheritable(lock._fd, True)\n"
         "import subprocess\n"

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tools import with_plugin
 
-from harness.bench import NAME
-from harness.errors import RigError
-from harness.rig_ids import rig_ids
-from harness.scheduler import rig_of
-from harness.session import Session, Wanted
+from harness.base.errors import RigError
+from harness.bench.bench import NAME
+from harness.pytest_plugin.rig_ids import rig_ids
+from harness.pytest_plugin.scheduler import rig_of
+from harness.run.session import Session, Wanted
 
 SUITE = """\
 import os
@@ -35,7 +35,7 @@ def test_second(rig):
 """
 PLUGIN = """\
 from pathlib import Path
-from harness.hooks import Suite, hookimpl
+from harness.bench.plugin_api import Suite, hookimpl
 
 @hookimpl
 def keyharness_suites():
@@ -108,7 +108,7 @@ def test_a_wrong_bench_is_a_usage_error_and_no_traceback(noting):
 
 
 def test_other_tests_keep_xdists_own_count():
-    from harness.pytest_plugin import pytest_xdist_auto_num_workers
+    from harness.pytest_plugin.plugin import pytest_xdist_auto_num_workers
 
     here = SimpleNamespace(dir=Path("/nonexistent"))
     config = SimpleNamespace(args=["/nonexistent/test_x.py"], invocation_params=here)

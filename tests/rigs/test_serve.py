@@ -22,13 +22,13 @@ from fido2.hid.base import CtapHidConnection, HidDescriptor
 from lab import Lab, TwinKey, call, plugin
 from tools import free_port, going_on, latched, switch
 
-from harness.discovery import discover
-from harness.hand import Hand
-from harness.nodes import device_at
-from harness.offering import Offering
-from harness.rig import Touch
-from harness.session import Session, Wanted
-from harness.uevents import wait_until
+from harness.bench.registry import discover
+from harness.commands.pico_server import Offering
+from harness.commands.rig_thread import Hand
+from harness.host.uevents import wait_until
+from harness.host.usb import device_at
+from harness.model.rig import Touch
+from harness.run.session import Session, Wanted
 
 PIN = "a1b2c3d4"
 
@@ -312,7 +312,7 @@ def addresses_other_than_loopback(port: int) -> list[str]:
 
 
 def test_a_touch_ends_by_itself_and_with_the_power():
-    from harness.clock import MonotonicClock
+    from harness.base.clock import MonotonicClock
 
     class Press:
         def __init__(self):

@@ -12,16 +12,16 @@ from lab import LabHost, Look, Thing, TwinKey, keyboard, mute_key
 from lab.tree import KEYBOARD_DESCRIPTOR
 from usb_support import PORT, laboratory, make_rig
 
-from harness.errors import CallerError, RigError
-from harness.home import go_home, interrupt
-from harness.live import LiveCampaign
-from harness.nodes import device_at
-from harness.rig import KeyGone
-from harness.uevents import wait_until
+from harness.base.errors import CallerError, RigError
+from harness.campaign.home import go_home, interrupt
+from harness.campaign.timed_live import LiveCampaign
+from harness.host.uevents import wait_until
+from harness.host.usb import device_at
+from harness.model.rig import KeyGone
 from harness_nitrokey3 import containers, signing
-from harness_nitrokey3.door import enter_bootloader
+from harness_nitrokey3.bootloader_probe import enter_bootloader
 from harness_nitrokey3.images import Recipe
-from harness_nitrokey3.update import update
+from harness_nitrokey3.updater import update
 
 NEIGHBOUR = "1-1.4.2"
 

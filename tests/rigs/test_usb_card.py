@@ -8,9 +8,9 @@ import pytest
 from lab import LabHost, TwinKey, keyboard
 from usb_support import PORT, laboratory, make_rig
 
-from harness.errors import RigError
-from harness.host import Host
-from harness.rig import KeyGone
+from harness.base.errors import RigError
+from harness.host.host import Host
+from harness.model.rig import KeyGone
 from harness_nitrokey3.twin.card import ADMIN_AID, ATR
 
 OTHER = "1-1.4.3"

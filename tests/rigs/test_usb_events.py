@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lab.server import _as_udev
 
-from harness.errors import RigError
-from harness.host import Host
-from harness.uevents import Event, Watch, parse, wait_until
+from harness.base.errors import RigError
+from harness.host.host import Host
+from harness.host.uevents import Event, Watch, parse, wait_until
 
 KERNEL = (
     b"add@/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/0003:20A0:42B2.0003/hidraw/hidraw2\0"

@@ -11,14 +11,14 @@ from lab import Look, Thing, TwinKey, keyboard, mute_key
 from lab.plugin import keyharness_power
 from usb_support import PORT, laboratory, make_rig
 
-from harness.discovery import discover
-from harness.enrolment import WORDS, Request, choices, enrol
-from harness.errors import CallerError
-from harness.locks import Lock
-from harness.nodes import device_at, devices, port_order
-from harness.rig import KeyGone
-from harness.scan import scan
-from harness.uevents import wait_until
+from harness.base.errors import CallerError
+from harness.bench.registry import discover
+from harness.commands.enroll import WORDS, Request, choices, enrol
+from harness.host.locks import Lock
+from harness.host.scan import scan
+from harness.host.uevents import wait_until
+from harness.host.usb import device_at, devices, port_order
+from harness.model.rig import KeyGone
 
 OTHER = "1-1.4.3"
 

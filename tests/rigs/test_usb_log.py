@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from lab import TwinKey
 from usb_support import PORT, laboratory, make_rig
 
-from harness.evidence import Judged
-from harness.host import Host
-from harness.kernel_log import KernelLog, Tally, belongs
-from harness.portlog import PortLog
+from harness.evidence.journal import Judged
+from harness.evidence.port_log import PortLog
+from harness.host.host import Host
+from harness.host.kernel_log import KernelLog, Tally, belongs
 from harness.report.summary import build_summary
 
 LINES = (

@@ -76,7 +76,7 @@ class InProcess:
         self._cli, self._monkeypatch, self._capsys = cli, monkeypatch, capsys
 
     def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        from harness.cli import main
+        from harness.cli.main import main
 
         cli = self._cli
         with self._monkeypatch.context() as patch:

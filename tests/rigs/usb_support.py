@@ -10,10 +10,10 @@ from typing import Any
 from lab import Lab
 from lab.plugin import Options, keyharness_power, keyharness_touch
 
-from harness.discovery import discover
-from harness.hooks import Actuator, RigRequest
-from harness_rigs.usb import UsbRig
-from harness_rigs.usb_options import UsbOptions
+from harness.bench.plugin_api import Actuator, RigRequest
+from harness.bench.registry import discover
+from harness_rigs.usb.options import UsbOptions
+from harness_rigs.usb.rig import UsbRig
 
 PORT = "1-1.4.1"
 QUICK = {"off_s": 0.0, "gone_s": 0.5, "up_s": 2.0, "answer_s": 5.0}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.errors import RigError
-from harness.hooks import Driver, RigRequest, Suite, hookimpl
-from harness.rig import KeyGone, PowerSwitch
+from harness.base.errors import RigError
+from harness.bench.plugin_api import Driver, RigRequest, Suite, hookimpl
+from harness.model.rig import KeyGone, PowerSwitch
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 
@@ -70,12 +70,12 @@ class LatchedRig(TwinRig):
 
     def _break_an_update_off(self) -> None:
         """Let it take the init packet of an update and no more: it has no firmware that runs then."""
-        from harness_nitrokey3 import door, images, signing
+        from harness_nitrokey3 import bootloader_probe, images, signing
 
         self.power.on()
-        door.enter_bootloader(self)
+        bootloader_probe.enter_bootloader(self)
         image = images.make(images.Recipe(os.environ["LATCHED_BOOTLOADER"]), signing.seed_of(self))
-        assert door.offer(self, image) == door.ACCEPTED
+        assert bootloader_probe.offer(self, image) == bootloader_probe.ACCEPTED
         self.power.off()
 
     def _somebody_elses_pin(self) -> None:

@@ -18,9 +18,9 @@ def pytest_configure() -> None:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
     from fido2.ctap2 import ClientPin
 
-    import harness.pins
+    import harness.safety.pins
 
-    derive, pin_for, token = ec.derive_private_key, harness.pins.pin_for, ClientPin.get_pin_token
+    derive, pin_for, token = ec.derive_private_key, harness.safety.pins.pin_for, ClientPin.get_pin_token
     from_bytes = ed25519.Ed25519PrivateKey.from_private_bytes
 
     def spied_derive(value, *more):
@@ -44,5 +44,5 @@ def pytest_configure() -> None:
 
     ec.derive_private_key = spied_derive
     ed25519.Ed25519PrivateKey.from_private_bytes = spied_from_bytes
-    harness.pins.pin_for = spied_pin_for
+    harness.safety.pins.pin_for = spied_pin_for
     ClientPin.get_pin_token = spied_token

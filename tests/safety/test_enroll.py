@@ -9,8 +9,8 @@ import tomllib
 
 import pytest
 
-from harness.budget import Grants
-from harness.scan import scan
+from harness.host.scan import scan
+from harness.safety.budget import Grants
 
 FIDO = bytes.fromhex("06d0f10901a1010920150026ff0075089540810209211500") + bytes(8)
 KEYBOARD = bytes.fromhex("05010906a101")
@@ -167,7 +167,7 @@ def anonymous_rig():
     """A rig of hardware with a key that says no serial of its own."""
     from dataclasses import replace
 
-    from harness.discovery import discover
+    from harness.bench.registry import discover
     from harness.twin.model import TwinOptions
     from harness.twin.rig import TwinRig
 
@@ -191,8 +191,8 @@ class OneRig:
 
 
 def test_a_mark_that_a_reset_took_away_is_put_on_again(own_state):
-    from harness.custody import Custody
-    from harness.home import go_home
+    from harness.campaign.home import go_home
+    from harness.safety.claim import Custody
     from harness_fido2.ownership import mark, marker
 
     rig = anonymous_rig()
@@ -216,9 +216,9 @@ def test_a_mark_that_a_reset_took_away_is_put_on_again(own_state):
 
 
 def test_what_an_earlier_run_left_is_removed_and_what_somebody_else_put_there_is_not(own_state):
-    from harness.custody import Custody
-    from harness.errors import CallerError
-    from harness.home import go_home
+    from harness.base.errors import CallerError
+    from harness.campaign.home import go_home
+    from harness.safety.claim import Custody
     from harness_fido2.client import Fido
     from harness_fido2.ownership import mark
 
@@ -239,9 +239,9 @@ def test_what_an_earlier_run_left_is_removed_and_what_somebody_else_put_there_is
 
 
 def test_after_a_kill_a_blank_key_is_believed_to_be_the_marked_one(own_state):
-    from harness.custody import Custody
-    from harness.errors import CallerError
-    from harness.powerlog import PowerLog
+    from harness.base.errors import CallerError
+    from harness.safety.claim import Custody
+    from harness.safety.power_journal import PowerLog
     from harness_fido2.ownership import marker
 
     rig = anonymous_rig()
@@ -272,7 +272,7 @@ def test_what_cannot_be_seen_is_said_before_the_words_are_asked_for(desk):
 
 
 def test_a_key_without_a_serial_gets_a_mark_that_costs_nothing_to_read():
-    from harness.guard import identity
+    from harness.safety.identity import identity
     from harness_fido2.ownership import mark, marker
 
     rig = anonymous_rig()

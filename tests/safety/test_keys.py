@@ -94,7 +94,7 @@ def test_touch_is_given_only_while_our_own_request_is_pending():
     from fido2.ctap import CtapError
     from fido2.ctap2 import Ctap2
 
-    from harness.discovery import discover
+    from harness.bench.registry import discover
     from harness.twin.model import TwinOptions
     from harness.twin.rig import TwinRig
 

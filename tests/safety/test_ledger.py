@@ -10,19 +10,19 @@ import sys
 import pytest
 from sqlalchemy import event, select
 
-from harness.budget import Budget, BudgetExhausted, Grants, PinTries
-from harness.errors import CallerError, RigError
-from harness.history import history_of, keys_of
-from harness.key import Cost
-from harness.ledger import Ledger
+from harness.base.errors import CallerError, RigError
+from harness.evidence.ledger import Ledger
+from harness.evidence.ledger_queries import history_of, keys_of
+from harness.model.key import Cost
+from harness.safety.budget import Budget, BudgetExhausted, Grants, PinTries
 
 HEAD = {"run": "20261120-000000-aaaa", "started": "s", "seed": 1, "bench": "b", "version": "0"}
 KEYS = {"one": ("uuid:1", "hardware", "m"), "two": ("twin:m/two", "twin", "m")}
 
 RESERVING = """
 import sys
-from harness.budget import Budget, BudgetExhausted, Grants
-from harness.ledger import Ledger
+from harness.safety.budget import Budget, BudgetExhausted, Grants
+from harness.evidence.ledger import Ledger
 
 budget = Budget(Ledger(), "uuid:1", "hardware", "rig", Grants(pin_tries=int(sys.argv[1])))
 while True:
@@ -206,8 +206,8 @@ def test_an_operation_reserves_before_it_acts_and_does_not_act_without(budget):
     """Whoever runs it, a run or a replay: custody hands out the operations so."""
     from dataclasses import replace
 
-    from harness.custody import spending
-    from harness.discovery import discover
+    from harness.bench.registry import discover
+    from harness.safety.claim import spending
 
     tries = PinTries(budget)
     spent_when_acting = []
@@ -245,8 +245,8 @@ def test_a_right_pin_costs_no_try_and_a_wrong_one_does(budget):
 
 @pytest.mark.parametrize(("granted", "offered"), [(0, False), (1, True)])
 def test_what_nothing_gives_back_is_not_offered_until_it_is_granted(own_state, granted, offered):
-    from harness.custody import spending
-    from harness.discovery import discover
+    from harness.bench.registry import discover
+    from harness.safety.claim import spending
 
     name = "fido2.config.min_pin"
     key = discover().keys["fido2"]

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from cryptography.fernet import Fernet
 
-from harness import pins
-from harness.errors import CallerError
-from harness.pins import PinJournal
+from harness.base.errors import CallerError
+from harness.safety import pins
+from harness.safety.pins import PinJournal
 
 
 def rig(kind="hardware", identity="uuid:1"):

@@ -10,9 +10,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from harness.evidence import Journal, Judged, read_journal
-from harness.locks import Lock
-from harness.seeds import Stream
+from harness.base.seeds import Stream
+from harness.evidence.journal import Journal, Judged, read_journal
+from harness.host.locks import Lock
 
 # On a flash layer that loses data: the findings have to come out the same, too.
 ASKED = [
@@ -196,7 +196,7 @@ def test_a_run_that_came_to_its_end_is_not_taken_up(undisturbed, whole):
 
 
 def test_a_run_is_taken_up_with_the_bench_it_was_begun_with(cli):
-    from harness.bench import default_bench
+    from harness.bench.bench import default_bench
 
     bench = cli.cwd / "mine.toml"
     bench.write_text((default_bench().parent / "late-replay.toml").read_text())
@@ -225,10 +225,10 @@ def test_options_do_not_go_with_resume(cli):
 
 def test_another_plan_is_not_continued(tmp_path):
     """The ids of the rows have to be those of the plan."""
-    from harness.campaign import Campaign
-    from harness.discovery import discover
-    from harness.errors import CallerError
-    from harness.home import go_home
+    from harness.base.errors import CallerError
+    from harness.bench.registry import discover
+    from harness.campaign.home import go_home
+    from harness.campaign.walk import Campaign
     from harness.twin.model import TwinOptions
     from harness.twin.rig import TwinRig
 

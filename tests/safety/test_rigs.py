@@ -13,7 +13,7 @@ import pytest
 CASE = ["run", "small", "--seed", "1", "--bench", "lab.toml"]
 HOLD = """
 import sys
-from harness.locks import Lock
+from harness.host.locks import Lock
 lock = Lock("rig real-1")
 lock.take("a test that holds it")
 print("held", flush=True)
@@ -76,11 +76,11 @@ def test_a_held_rig_is_a_clear_error(lab, command):
 
 
 def test_a_child_that_outlives_its_parent_does_not_keep_the_lock(own_state):
-    from harness.locks import Lock
+    from harness.host.locks import Lock
 
     fork = (
         "import os, sys, time\n"
-        "from harness.locks import Lock\n"
+        "from harness.host.locks import Lock\n"
         'lock = Lock("rig x"); lock.take("test")\n'
         "pid = os.fork()\n"
         "if pid == 0:\n"
@@ -170,7 +170,7 @@ def test_a_preserved_key_is_left_untouched(lab):
 @pytest.fixture
 def broken_off(lab):
     """A key on which an update to 1.9.0 was broken off, and that update's container."""
-    from harness.seeds import child
+    from harness.base.seeds import child
     from harness_nitrokey3 import containers
     from harness_nitrokey3.images import Recipe
 
@@ -233,7 +233,7 @@ def test_the_parent_of_nobody_is_told_at_once():
         [
             sys.executable,
             "-c",
-            "import signal; from harness.parent import end_with; "
+            "import signal; from harness.base.parent import end_with; "
             "end_with(1 << 30, signal.SIGTERM); raise SystemExit(0)",
         ],
         check=False,

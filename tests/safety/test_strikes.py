@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.budget import Budget, BudgetExhausted, Grants, PinTries
-from harness.cutter import Cutter, Write
-from harness.ledger import Ledger
-from harness.pins import PinJournal
-from harness.powerlog import LoggedSwitch, PowerLog
-from harness.rig import PowerSwitch
+from harness.evidence.ledger import Ledger
+from harness.host.cutter import Cutter, Write
+from harness.model.rig import PowerSwitch
+from harness.safety.budget import Budget, BudgetExhausted, Grants, PinTries
+from harness.safety.pins import PinJournal
+from harness.safety.power_journal import LoggedSwitch, PowerLog
 
 
 class Relay(PowerSwitch):
@@ -129,7 +129,7 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from types import SimpleNamespace
 from test_strikes import Relay
-from harness.powerlog import LoggedSwitch, PowerLog
+from harness.safety.power_journal import LoggedSwitch, PowerLog
 relay = Relay()
 log = PowerLog("port 1")
 log.take(SimpleNamespace(power=relay))
@@ -152,7 +152,7 @@ def test_a_key_with_few_tries_left_is_not_asked_and_loses_none(budget):
     """The real client, on a key whose counter moves: the word of the key comes before the ledger's."""
     from fido2.ctap import CtapError
 
-    from harness.discovery import discover
+    from harness.bench.registry import discover
     from harness.twin.model import TwinOptions
     from harness.twin.rig import TwinRig
     from harness_fido2.client import Fido

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.abnormal import MISSES, Abnormal, Action, is_abnormal
+from harness.search.recheck_plan import MISSES, Abnormal, Action, is_abnormal
 
 
 def follow(plan, answer):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.allocation import Allocation
+from harness.campaign.allocation import Allocation
 
 
 def spend(allocation, outcome):

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import wishes
-from harness.allowance import USUAL, Allowance, Goal
-from harness.clock import VirtualClock
-from harness.course import FLICKERS, Course, search_for
-from harness.errors import CallerError
-from harness.plans import END, Plan, by_time, planned
-from harness.rehearsal import Rehearsal, Uncut, lateness_us, rehearsed
-from harness.rundir import RunDir
-from harness.shares import Shares
+from harness.base.clock import VirtualClock
+from harness.base.errors import CallerError
+from harness.campaign.budget_split import Shares
+from harness.evidence.rundir import RunDir
+from harness.run import options as wishes
+from harness.search.plan import END, Plan, by_time, planned
+from harness.search.schedule import FLICKERS, Course, search_for
+from harness.search.stopping import USUAL, Allowance, Goal
+from harness.search.timing_profile import Rehearsal, Uncut, lateness_us, rehearsed
 
 MARKERS = (("start", 0), ("request-sent", 900), ("keepalive", 100_000), ("response", 190_000))
 KNOWN = Rehearsal(MARKERS, 200_000, 10_000, 50.0, 0.001, 70_000, None, "response", 0, 1, True)

@@ -20,7 +20,7 @@ from benchmarks.search import (
     proved,
     search_for,
 )
-from harness.statistics import lower_bound
+from harness.search.bounds import lower_bound
 
 GOALS = [SCENARIOS[0], SCENARIOS[1], SCENARIOS[2], SCENARIOS[4]]
 HIDDEN, HALO = SCENARIOS[3], SCENARIOS[4]

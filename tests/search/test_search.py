@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.devices import Scenario
-from harness.search import STRATEGIES, Cut, Search
+from harness.search.search import STRATEGIES, Cut, Search
 
 CLASSES = ("old", "new", "bootloader", "recovered", "torn", "lost", "missed")
 outcomes = st.lists(st.sampled_from(CLASSES), max_size=120)

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.seeds import child
-from harness.spread import cover
-from harness.statistics import (
+from harness.base.seeds import child
+from harness.search.bounds import (
     Missed,
     Sprt,
     budget_for,
@@ -23,6 +22,7 @@ from harness.statistics import (
     upper_bound,
     weakest,
 )
+from harness.search.low_discrepancy import cover
 
 confidences = st.floats(0.5, 0.999)
 counts = st.tuples(st.integers(0, 60), st.integers(1, 400)).filter(lambda pair: pair[0] < pair[1])

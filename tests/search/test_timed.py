@@ -7,17 +7,17 @@ from dataclasses import asdict
 import pytest
 
 from benchmarks import by_time
-from harness.allowance import Allowance, Goal
-from harness.discovery import discover
-from harness.errors import CallerError
-from harness.evidence import Judged, is_covering
-from harness.home import go_home
-from harness.pool import Pool
+from harness.base.errors import CallerError
+from harness.bench.registry import discover
+from harness.campaign.home import go_home
+from harness.campaign.timed_twin import TimedCampaign, cut_at_us
+from harness.campaign.worker_pool import Pool
+from harness.evidence.journal import Judged, is_covering
 from harness.report.schema import EvidenceLine
-from harness.timed import TimedCampaign, cut_at_us
+from harness.search.stopping import Allowance, Goal
 from harness.twin.model import TwinOptions
-from harness.twin.record import images
 from harness.twin.rig import TwinRig
+from harness.twin.trace import images
 
 KEY = discover().keys["nitrokey3-mini"]
 WRONG = "fido2.client_pin.wrong"

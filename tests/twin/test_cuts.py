@@ -24,7 +24,7 @@ from twin_support import (
 )
 
 from harness.twin.board import Board
-from harness.twin.state import BoardState
+from harness.twin.image import BoardState
 
 PIN = "1234"
 PERMISSION = ClientPin.PERMISSION

@@ -29,7 +29,7 @@ from twin_support import (
 )
 
 from harness.twin.board import Board
-from harness.twin.state import BoardState
+from harness.twin.image import BoardState
 
 World = dict[str, Any]
 TEARS = (0.3, 0.7)

@@ -12,9 +12,9 @@ from fido2.ctap2.pin import ClientPin
 from fido2.hid import CTAPHID
 from twin_support import ES256, HASH, RP, SEED, damaged, make, open_ctap2, open_device, open_sdk, replug
 
-from harness.errors import CallerError
+from harness.base.errors import CallerError
+from harness.twin.image import BoardState
 from harness.twin.model import TwinOptions
-from harness.twin.state import BoardState
 from harness_nitrokey3.twin import factory, personality
 from harness_nitrokey3.twin.model import MODEL
 

@@ -16,14 +16,14 @@ from fido2.webauthn import AttestationObject
 from nitrokey.nk3 import NK3
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnection
 
-from harness.seeds import child
+from harness.base.seeds import child
 from harness.twin.board import Board
 from harness.twin.flash import FlashOp
-from harness.twin.layers import layer_called
+from harness.twin.flash_layers import layer_called
+from harness.twin.image import BoardState
 from harness.twin.model import TwinOptions
-from harness.twin.state import BoardState
 from harness.twin.tear import programmed, torn_erase, torn_program
-from harness_fido2.twin import records, vault
+from harness_fido2.twin import persistent_state, records
 from harness_nitrokey3.twin import boot, model, personality
 
 SEED = child(1, "tests of the twin")
@@ -169,7 +169,7 @@ def damaged(board: Board, layer: str) -> BoardState:
     """The board's state with every block lost that holds a record of the FIDO2 application's state."""
     store = boot.internal_store(board, layer_called(layer)(board.flash["ifs"]))
     store.mount()
-    secret = records.unseal(store.read(vault.STATE) or b"")[3]
+    secret = records.unseal(store.read(persistent_state.STATE) or b"")[3]
     state = board.state()
     for number, page in enumerate(board.flash["ifs"].pages[2:], 2):
         if secret in page:

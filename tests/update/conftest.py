@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from update_support import MakeRig
 
-from harness.discovery import discover
+from harness.bench.registry import discover
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 

@@ -9,11 +9,11 @@ import pytest
 from update_support import MakeRig, container
 
 from harness.twin.rig import TwinRig
-from harness_nitrokey3 import door, images, signing
+from harness_nitrokey3 import bootloader_probe, images, signing
 from harness_nitrokey3.images import Image, Recipe
 from harness_nitrokey3.twin import slip
 from harness_nitrokey3.twin.bootloader import MTU
-from harness_nitrokey3.update import update
+from harness_nitrokey3.updater import update
 
 CREATE, SET_PRN, CRC, EXECUTE, READ_ERROR, SELECT, GET_MTU, WRITE, PING = range(1, 10)
 OK, NOT_SUPPORTED, BAD_PARAMETER, NO_RESOURCES, BAD_OBJECT = 1, 2, 3, 4, 5
@@ -51,7 +51,7 @@ class Line:
 @pytest.fixture
 def twin(make_rig: MakeRig) -> TwinRig:
     twin = make_rig()
-    door.enter_bootloader(twin)
+    bootloader_probe.enter_bootloader(twin)
     return twin
 
 
@@ -186,7 +186,7 @@ def test_a_wrong_binary_is_found_at_the_end_and_never_starts(twin: TwinRig, line
 
 def test_the_register_that_asks_for_the_bootloader_is_lost_with_the_power(make_rig: MakeRig) -> None:
     rig = make_rig()
-    door.enter_bootloader(rig)
+    bootloader_probe.enter_bootloader(rig)
     assert rig.face == "bootloader"
     rig.power.cycle()
     rig.wait_until_up()
@@ -227,8 +227,8 @@ def test_without_either_settings_page_nothing_runs_and_nothing_is_taken(make_rig
     rig.glass.restore(state)
     rig.power.on()
     assert rig.face == "bootloader"
-    assert door.offer(rig, _image(rig, "1.0.0")).startswith("refused: Extended Error 0x05")
-    assert door.offer(rig, _image(rig, "9.0.0")).startswith("refused: Extended Error 0x05")
+    assert bootloader_probe.offer(rig, _image(rig, "1.0.0")).startswith("refused: Extended Error 0x05")
+    assert bootloader_probe.offer(rig, _image(rig, "9.0.0")).startswith("refused: Extended Error 0x05")
 
 
 def test_one_settings_page_is_enough(make_rig: MakeRig) -> None:

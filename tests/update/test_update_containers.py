@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from nitrokey.trussed._bootloader import Variant
 
-from harness.errors import CallerError
-from harness.seeds import child
+from harness.base.errors import CallerError
+from harness.base.seeds import child
 from harness_nitrokey3 import containers, images, signing
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe

@@ -9,15 +9,15 @@ import pytest
 from nitrokey.nk3 import _NK3_DATA
 from update_support import MakeRig, container
 
-from harness.campaign import Campaign
-from harness.home import go_home
-from harness.rig import KeyGone
-from harness_nitrokey3 import containers, door, images, sdk, signing
+from harness.campaign.home import go_home
+from harness.campaign.walk import Campaign
+from harness.model.rig import KeyGone
+from harness_nitrokey3 import bootloader_probe, containers, images, sdk, signing
 from harness_nitrokey3.admin import identify
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.refusal import Refusal
 from harness_nitrokey3.sdk import open_nk3
-from harness_nitrokey3.update import Handler, update
+from harness_nitrokey3.updater import Handler, update
 
 POLLS_MAX, POLLS_MAX_MIGRATION = 60, 500
 """How long the vendor's updater waits for the first boot (facts: U5)."""
@@ -73,7 +73,7 @@ def test_a_lower_version_is_refused_by_the_host_in_the_application(make_rig: Mak
 
 def test_a_lower_version_is_refused_by_the_key_in_the_bootloader(make_rig: MakeRig) -> None:
     rig = make_rig()
-    door.enter_bootloader(rig)
+    bootloader_probe.enter_bootloader(rig)
     with pytest.raises(Refusal, match="firmware version is too low") as refusal:
         update(rig, container(rig, "1.8.2").data)
     assert refusal.value.by == "key"
@@ -89,7 +89,7 @@ def test_the_same_version_can_be_declined(make_rig: MakeRig) -> None:
 def test_without_a_touch_nothing_happens(make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = make_rig()
     before = rig.glass.snapshot()
-    monkeypatch.setattr("harness_nitrokey3.update.Ui.request_bootloader_confirmation", lambda self: None)
+    monkeypatch.setattr("harness_nitrokey3.updater.Ui.request_bootloader_confirmation", lambda self: None)
     with pytest.raises(Refusal, match="not confirmed with the touch button"):
         update(rig, container(rig, "1.9.0").data)
     assert rig.face == "application"
@@ -114,8 +114,8 @@ def test_a_container_signed_for_another_seed_is_nobodys(make_rig: MakeRig) -> No
     other = containers.make(signing.seed_of(make_rig(seed=2)), Recipe("1.9.0"))
     with pytest.raises(Refusal, match="not signed by Nitrokey"):
         update(rig, other.data)
-    door.enter_bootloader(rig)
-    assert door.offer(rig, other.image) == "refused: Response Code InvalidSignature"
+    bootloader_probe.enter_bootloader(rig)
+    assert bootloader_probe.offer(rig, other.image) == "refused: Response Code InvalidSignature"
 
 
 @pytest.mark.parametrize("personality", ["reference-1.7", "reference-1.2", "1.7.1", "1.2.2", "1.0.0"])
@@ -172,7 +172,7 @@ def test_a_twin_above_it_refuses_the_genuine_container(
     with pytest.raises(Refusal) as refusal:
         update(rig, data)
     assert refusal.value.by == "host"
-    door.enter_bootloader(rig)
+    bootloader_probe.enter_bootloader(rig)
     before = rig.glass.snapshot()
     with pytest.raises(Refusal, match="too low") as refusal:
         update(rig, data)
@@ -191,9 +191,11 @@ def test_one_bit_of_the_genuine_image_is_enough_to_refuse_it(
     image = containers.read(genuine).image
     changed = bytearray(image.dat)
     changed[at] ^= 1
-    door.enter_bootloader(rig)
+    bootloader_probe.enter_bootloader(rig)
     before = rig.glass.snapshot()
-    assert door.offer(rig, images.Image(bytes(changed), image.bin, 0), whole=True).startswith("refused")
+    assert bootloader_probe.offer(rig, images.Image(bytes(changed), image.bin, 0), whole=True).startswith(
+        "refused"
+    )
     assert rig.glass.differing(before, rig.glass.snapshot()) == []
 
 

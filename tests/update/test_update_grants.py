@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from update_support import container
 
-from harness.budget import Budget, BudgetExhausted, Grants
-from harness.custody import spending
-from harness.discovery import discover
-from harness.key import Memory, Operation
-from harness.ledger import Ledger
-from harness.observe import observe
-from harness.rig import KeyGone
+from harness.bench.registry import discover
+from harness.campaign.observe import observe
+from harness.evidence.ledger import Ledger
+from harness.model.key import Memory, Operation
+from harness.model.rig import KeyGone
+from harness.safety.budget import Budget, BudgetExhausted, Grants
+from harness.safety.claim import spending
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
-from harness_nitrokey3 import door
+from harness_nitrokey3 import bootloader_probe
 
 
 class Posing(TwinRig):
@@ -77,7 +77,7 @@ def test_an_update_is_spent_before_it_is_begun_and_no_more_than_was_granted(
     operation.act(real, memory)
     items = [item for item in operation.items if item.name.startswith("update.")]
     seen = observe(real, items, memory, memory, exact=False)
-    assert seen.values == {"update.runs": "application v1.9.0", "update.accepts": door.SIGNED}
+    assert seen.values == {"update.runs": "application v1.9.0", "update.accepts": bootloader_probe.SIGNED}
     assert budget.spent("forced_updates") == 2
     with pytest.raises(BudgetExhausted, match="forced_updates"):
         operation.act(real, memory)
@@ -98,7 +98,7 @@ def test_a_bootloader_that_takes_a_foreign_image_is_caught_without_a_copy(tmp_pa
     options = TwinOptions(defects=("same-version-unchecked",))
     rig = Posing("real", key, options, 1, expendable=True)
     rig.power.on()
-    assert door.foreign(rig, "1.8.3", "1.9.0") == "v1.8.3 signed by somebody else"
+    assert bootloader_probe.foreign(rig, "1.8.3", "1.9.0") == "v1.8.3 signed by somebody else"
 
 
 def test_an_emulator_has_no_bootloader(real: Posing) -> None:

@@ -15,11 +15,11 @@ from nitrokey.trussed._bootloader.lpc55_upload.sbfile.sb2.commands import (
 )
 from update_support import MakeRig
 
-from harness.errors import CallerError
+from harness.base.errors import CallerError
 from harness_nitrokey3 import containers, images, lpc55, signing
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.refusal import Refusal
-from harness_nitrokey3.update import update
+from harness_nitrokey3.updater import update
 
 SECURE = CmdVersionCheck(VersionCheckType.SECURE_VERSION, 4194754)
 NON_SECURE = CmdVersionCheck(VersionCheckType.NON_SECURE_VERSION, 4194754)
@@ -99,11 +99,11 @@ def test_a_container_for_the_lpc55_alone_is_told_apart(cli, genuine: Path) -> No
 @pytest.mark.parametrize("variant", ["nrf52", "lpc55"])
 def test_the_other_chip_is_never_sent_it(make_rig: MakeRig, genuine: Path, variant: str, face: str) -> None:
     """Under its own name there is no image for this chip; under the other's it is none that can be read."""
-    from harness_nitrokey3 import door
+    from harness_nitrokey3 import bootloader_probe
 
     rig = make_rig("reference-1.7", version="1.7.1")
     if face == "bootloader":
-        door.enter_bootloader(rig)
+        bootloader_probe.enter_bootloader(rig)
     start = rig.snapshot()
     good = images.make(Recipe("1.7.2"), signing.seed_of(rig))
     data = containers.pack(good, "v1.7.2", variant=variant, bare=_sb2(genuine)).data

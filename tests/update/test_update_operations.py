@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from update_support import MakeRig
 
-from harness.campaign import Campaign
-from harness.home import go_home
+from harness.campaign.home import go_home
+from harness.campaign.result import Result
+from harness.campaign.walk import Campaign
 from harness.twin.rig import TwinRig
-from harness.verdicts import Result
 
 CUTS = 18
 

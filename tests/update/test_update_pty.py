@@ -16,7 +16,7 @@ from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_transport_serial
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnection
 from nitrokey.trussed.admin_app import BootMode
 
-from harness.seeds import child
+from harness.base.seeds import child
 from harness_nitrokey3 import images
 from harness_nitrokey3.images import Recipe
 

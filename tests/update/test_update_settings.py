@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.clock import VirtualClock
-from harness.seeds import child
+from harness.base.clock import VirtualClock
+from harness.base.seeds import child
 from harness.twin.flash import Flash
-from harness.twin.power import PowerLost, PowerRail
-from harness.twin.state import FlashImage
+from harness.twin.image import FlashImage
+from harness.twin.rail import PowerLost, PowerRail
 from harness_nitrokey3.twin.dfu_settings import (
     BACKUP,
     CLOSED,

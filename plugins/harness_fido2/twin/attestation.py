@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.twin.store import StoreDamaged
+from harness.twin.littlefs_store import StoreDamaged
 from harness_fido2.twin import crypto, records
 from harness_fido2.twin.records import Damaged
 
 if TYPE_CHECKING:
-    from harness.twin.store import Store
+    from harness.twin.littlefs_store import Store
 
 KEY_PATH = "fido/sec/00"
 CERTIFICATE_PATH = "fido/x5c/00"

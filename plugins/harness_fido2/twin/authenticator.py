@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from harness.twin.store import StoreDamaged, StoreFull
+from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import (
     attestation,
     cbor,
@@ -27,10 +27,10 @@ from harness_fido2.twin.features import (
     TRIES_PER_BOOT,
     Features,
 )
+from harness_fido2.twin.persistent_state import Vault
 from harness_fido2.twin.pinproto import Permission, PinProtocol, ProtocolOne, ProtocolTwo
 from harness_fido2.twin.status import Refused, Status
 from harness_fido2.twin.steps import Handler, Step, Touched, touch
-from harness_fido2.twin.vault import Vault
 
 if TYPE_CHECKING:
     from harness_fido2.twin.platform import Platform

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness_fido2.twin import crypto
 from harness_fido2.twin.features import PIN_MAX, TRIES, TRIES_PER_BOOT
-from harness_fido2.twin.members import optional, required
+from harness_fido2.twin.parameters import optional, required
 from harness_fido2.twin.pinproto import Permission, PinProtocol
 from harness_fido2.twin.status import Refused, Status
 

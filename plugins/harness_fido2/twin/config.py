@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness_fido2.twin import cbor, crypto
 from harness_fido2.twin.features import MIN_PIN_RPS_MAX, PIN_MAX
-from harness_fido2.twin.members import optional, required
+from harness_fido2.twin.parameters import optional, required
 from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Refused, Status
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from harness.twin.store import StoreDamaged, StoreFull
+from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import cbor, crypto, records
 from harness_fido2.twin.features import ID_MAX
 from harness_fido2.twin.records import Damaged
 from harness_fido2.twin.status import Refused, Status
 
 if TYPE_CHECKING:
+    from harness_fido2.twin.persistent_state import Vault
     from harness_fido2.twin.platform import Platform
-    from harness_fido2.twin.vault import Vault
 
 DIRECTORY = "fido/rk"
 NAMES, UNFINISHED = "fido/names", "fido/new"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness_fido2.twin import cbor, crypto
 from harness_fido2.twin.credentials import Credential
+from harness_fido2.twin.enumeration import Course
 from harness_fido2.twin.makecredential import names_of
-from harness_fido2.twin.members import descriptor, optional, required
+from harness_fido2.twin.parameters import descriptor, optional, required
 from harness_fido2.twin.pinproto import Permission, Token
-from harness_fido2.twin.stateful import Course
 from harness_fido2.twin.status import Refused, Status
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from harness.seeds import Stream
+from harness.base.seeds import Stream
 from harness_fido2.twin import cbor
 
 ES256, EDDSA = -7, -8

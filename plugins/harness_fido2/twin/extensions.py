@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness_fido2.twin import crypto
 from harness_fido2.twin.features import BLOB_MAX
-from harness_fido2.twin.members import optional, required
+from harness_fido2.twin.parameters import optional, required
 from harness_fido2.twin.status import Refused, Status
 
 if TYPE_CHECKING:

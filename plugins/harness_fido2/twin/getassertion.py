@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from harness_fido2.twin import cbor, crypto, extensions, verification
 from harness_fido2.twin.credentials import Credential
+from harness_fido2.twin.enumeration import Course
 from harness_fido2.twin.makecredential import SIGN_US
-from harness_fido2.twin.members import descriptors, optional, options, required
+from harness_fido2.twin.parameters import descriptors, optional, options, required
 from harness_fido2.twin.pinproto import Permission
-from harness_fido2.twin.stateful import Course
 from harness_fido2.twin.status import Refused, Status
 
 if TYPE_CHECKING:

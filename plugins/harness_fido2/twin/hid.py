@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from harness.errors import HarnessFault
+from harness.base.errors import HarnessFault
 from harness.twin.board import Board
 from harness_fido2.twin.status import HidError
 from harness_fido2.twin.steps import Handler, Leave, Reply, Touch, Touched

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.twin.store import StoreDamaged, StoreFull
+from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import crypto
 from harness_fido2.twin.features import MESSAGE_MAX
-from harness_fido2.twin.members import optional
+from harness_fido2.twin.parameters import optional
 from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Refused, Status
 

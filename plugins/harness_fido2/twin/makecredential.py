@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness_fido2.twin import cbor, crypto, extensions, verification
 from harness_fido2.twin.credentials import RESIDENT_ID_SIZE, Credential, seal_id
-from harness_fido2.twin.members import descriptors, entries, integer, optional, options, required
+from harness_fido2.twin.parameters import descriptors, entries, integer, optional, options, required
 from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Refused, Status
 from harness_fido2.twin.steps import touch

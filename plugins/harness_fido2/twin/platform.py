@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.seeds import Stream
+from harness.base.seeds import Stream
 
 if TYPE_CHECKING:
     from harness.twin.board import Board
-    from harness.twin.store import Store
+    from harness.twin.littlefs_store import Store
 
 
 class Platform:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from harness.twin.store import Store, StoreDamaged
+from harness.twin.littlefs_store import Store, StoreDamaged
 from harness_fido2.twin import cbor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.twin.store import StoreDamaged, StoreFull
+from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import crypto
 from harness_fido2.twin.credentials import Credential, seal_id
 from harness_fido2.twin.makecredential import KEY_US, SIGN_US

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.twin.store import StoreDamaged, StoreFull
+from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import cbor, records
 from harness_fido2.twin.hid import Command
 from harness_fido2.twin.platform import Platform

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.twin.layers import Layer, Plain, layer_called
-from harness.twin.power import Panic, PowerLost
-from harness.twin.store import Store, StoreDamaged, StoreFull
-from harness_fido2.twin import vault
+from harness.twin.flash_layers import Layer, Plain, layer_called
+from harness.twin.littlefs_store import Store, StoreDamaged, StoreFull
+from harness.twin.rail import Panic, PowerLost
+from harness_fido2.twin import persistent_state
 from harness_fido2.twin.authenticator import Authenticator
 from harness_fido2.twin.hid import CBOR, MSG, HidFirmware
 from harness_fido2.twin.platform import Platform
@@ -61,7 +61,7 @@ def start(board: Board, personality: Personality, uuid: bytes) -> Firmware:
         if formatted:
             # That firmware takes an empty file system for a new key.
             factory.make_directories(platform)
-            vault.initialise(platform)
+            persistent_state.initialise(platform)
             migration.note_layout(internal, personality.layout)
         if not migration.move_files(platform, personality.layout):
             status |= migration.MIGRATION_ERROR

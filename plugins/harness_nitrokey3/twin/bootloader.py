@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_cc_pb2 as pb
 
 from harness.twin.board import Board
-from harness.twin.power import PowerLost
+from harness.twin.rail import PowerLost
 from harness_nitrokey3.twin import dfu_image, dfu_settings, slip
 from harness_nitrokey3.twin.dfu_settings import BY_CRC, BY_SIGNATURE, NO_IMAGE, VALID_IMAGE, DfuSettings
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.errors import HarnessFault
+from harness.base.errors import HarnessFault
 from harness.twin.board import Board
 from harness_fido2.twin.hid import Command, HidFirmware
 from harness_fido2.twin.status import HidError

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 
 from harness.twin.flash import Flash, Part
-from harness.twin.power import PowerLost
+from harness.twin.rail import PowerLost
 
 SETTINGS = Part("nrf52840 settings", 4096, 2, 4, 41, 85_000, 10_000)
 """Page 0 is the settings page (0xFF000), page 1 its backup (0xFE000)."""

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from harness.seeds import Stream, child
-from harness_fido2.twin import attestation, crypto, vault
+from harness.base.seeds import Stream, child
+from harness_fido2.twin import attestation, crypto, persistent_state
 from harness_fido2.twin.credentials import DIRECTORY as CREDENTIALS
 from harness_fido2.twin.platform import Platform
 
@@ -20,7 +20,7 @@ AAGUID = bytes.fromhex("ec99db19cd1f4c06a2a9940f17a6a30b")
 """The AAGUID of the Nitrokey 3 (facts/keys.md 1.1)."""
 _AAGUID_OID = x509.ObjectIdentifier("1.3.6.1.4.1.45724.1.1.4")
 _FROM, _TO = datetime.datetime(2020, 1, 1), datetime.datetime(2099, 12, 31)
-DIRECTORIES = ("fido", vault.DIRECTORY, "fido/x5c", CREDENTIALS, "fido/dat", "admin")
+DIRECTORIES = ("fido", persistent_state.DIRECTORY, "fido/x5c", CREDENTIALS, "fido/dat", "admin")
 
 
 class Batch(NamedTuple):
@@ -84,4 +84,4 @@ def provision(platform: Platform, seed: bytes) -> None:
     make_directories(platform)
     made = batch(seed)
     attestation.write(platform.internal, made.key, made.certificate)
-    vault.initialise(platform)
+    persistent_state.initialise(platform)

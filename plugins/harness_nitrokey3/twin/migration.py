@@ -19,9 +19,9 @@ import zlib
 from typing import TYPE_CHECKING
 
 from harness.twin.flash import Flash, Part
-from harness.twin.power import PowerLost
-from harness.twin.store import Store, StoreDamaged, StoreFull
-from harness_fido2.twin import attestation, cbor, records, vault
+from harness.twin.littlefs_store import Store, StoreDamaged, StoreFull
+from harness.twin.rail import PowerLost
+from harness_fido2.twin import attestation, cbor, persistent_state, records
 from harness_fido2.twin.records import Damaged
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _forget(platform: Platform) -> None:
     for path in CREDENTIALS.values():
         for name in platform.internal.names(path):
             platform.internal.remove(f"{path}/{name}")
-    vault.initialise(platform)
+    persistent_state.initialise(platform)
 
 
 # The layer

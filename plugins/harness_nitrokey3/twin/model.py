@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from harness.seeds import child
+from harness.base.seeds import child
 from harness.twin.board import Board
 from harness.twin.flash import GD25Q16, NRF52840_IFS, Part
-from harness.twin.layers import layer_called
+from harness.twin.flash_layers import layer_called
+from harness.twin.image import BoardState
 from harness.twin.model import Defect, TwinOptions
-from harness.twin.state import BoardState
 from harness_fido2.trace import CtaphidTracer
 from harness_fido2.twin.platform import Platform
 from harness_nitrokey3.twin import boot, factory, migration, reset

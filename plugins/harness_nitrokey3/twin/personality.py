@@ -10,8 +10,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness.errors import CallerError, one_of
-from harness.twin.layers import LAYERS, layer_called
+from harness.base.errors import CallerError, one_of
+from harness.twin.flash_layers import LAYERS, layer_called
 from harness.twin.model import Defect, TwinOptions
 from harness_fido2.twin.features import Features
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness_fido2.twin import records
+from harness_fido2.twin.persistent_state import CONFIG_ERROR
 from harness_fido2.twin.records import Damaged
-from harness_fido2.twin.vault import CONFIG_ERROR
 
 if TYPE_CHECKING:
     from harness_fido2.twin.platform import Platform

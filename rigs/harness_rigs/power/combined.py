@@ -18,10 +18,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.clock import Clock
-from harness.cutter import Action
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
+from harness.base.clock import Clock
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.host.cutter import Action
+from harness.model.rig import PowerSwitch
 from harness_rigs.power.nested import Nested, nested
 
 

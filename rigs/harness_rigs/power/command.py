@@ -14,13 +14,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.cutter import Action, Write
-from harness.errors import CallerError, RigError
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import place_of
+from harness.base.errors import CallerError, RigError
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.host.cutter import Action, Write
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import place_of
+from harness_rigs.power.off_timer import Rest
 from harness_rigs.power.process import LimitPassed, Program
-from harness_rigs.power.rest import Rest
 from harness_rigs.power.switch import SwitchOptions, is_presumed_on
 
 Which = Literal["on", "off", "state"]

@@ -16,12 +16,12 @@ import re
 
 from pydantic import Field
 
-from harness.cutter import Action
-from harness.errors import CallerError, RigError
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.nodes import UsbDevice
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import Unexpected, explain, place_of, shown
+from harness.base.errors import CallerError, RigError
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.host.cutter import Action
+from harness.host.usb import UsbDevice
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import Unexpected, explain, place_of, shown
 from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, hid_opened, only_one
 from harness_rigs.power.switch import ChannelSwitch, RelayOptions
 from harness_rigs.power.usbdevice import usb_node

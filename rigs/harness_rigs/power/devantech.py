@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.errors import CallerError
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import place_of
+from harness.base.errors import CallerError
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import place_of
 from harness_rigs.power.serialline import SerialChannel, SerialRelayOptions, serial_channel
 from harness_rigs.power.switch import ChannelSwitch
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.errors import CallerError
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.nodes import UsbDevice, device_at
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import Unexpected, place_of, shown
+from harness.base.errors import CallerError
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.host.usb import UsbDevice, device_at
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import Unexpected, place_of, shown
 from harness_rigs.power.hidline import HidOptions, boards, hid_channel, only_one
 from harness_rigs.power.switch import Channel, ChannelSwitch, RelayOptions
 from harness_rigs.power.usbdevice import TRANSFER_MS, opened, usb_node

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import place_of
-from harness_rigs.power.rest import Rest
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import place_of
+from harness_rigs.power.off_timer import Rest
 from harness_rigs.power.switch import SwitchOptions, is_presumed_on
 from harness_rigs.power.terminal import Terminal
 

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 from pydantic import Field
 
-from harness.cutter import Ioctl, Write
-from harness.errors import RigError
-from harness.hooks import ActuatorRequest
-from harness.nodes import UsbDevice, device_at, devices
+from harness.base.errors import RigError
+from harness.bench.plugin_api import ActuatorRequest
+from harness.host.cutter import Ioctl, Write
+from harness.host.usb import UsbDevice, device_at, devices
+from harness_rigs.power.board_errors import place_of
 from harness_rigs.power.descriptor import Descriptor
-from harness_rigs.power.faults import place_of
 from harness_rigs.power.hidraw import REPORT_NUMBER, Hidraw, set_feature_request
 from harness_rigs.power.switch import Channel, SwitchOptions
 from harness_rigs.power.usbdevice import opened as usb_opened

@@ -20,12 +20,12 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.errors import CallerError, RigError
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.nodes import hub_of
-from harness.rig import PowerSwitch
+from harness.base.errors import CallerError, RigError
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.host.usb import hub_of
+from harness.model.rig import PowerSwitch
 from harness_rigs.power import hubrequests
-from harness_rigs.power.faults import Unexpected, explain, place_of
+from harness_rigs.power.board_errors import Unexpected, explain, place_of
 from harness_rigs.power.hubport import Half, HubPort, Way
 from harness_rigs.power.hubrequests import HubDescriptor
 from harness_rigs.power.hubtree import Hub, connect_type, hub, hubs, linked_peer, on_port, same_tail

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.cutter import Action, Ioctl, Write
-from harness.hooks import ActuatorRequest
+from harness.bench.plugin_api import ActuatorRequest
+from harness.host.cutter import Action, Ioctl, Write
 from harness_rigs.power import hubrequests
+from harness_rigs.power.board_errors import Unexpected, place_of
 from harness_rigs.power.descriptor import Descriptor
-from harness_rigs.power.faults import Unexpected, place_of
 from harness_rigs.power.hubtree import Hub, hub, on_port
 from harness_rigs.power.switch import Channel
 from harness_rigs.power.usbdevice import opened, usb_node

@@ -17,7 +17,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from harness_rigs.power.faults import Unexpected, shown
+from harness_rigs.power.board_errors import Unexpected, shown
 from harness_rigs.power.usbdevice import TRANSFER_MS
 
 GET_STATUS, CLEAR_FEATURE, SET_FEATURE, GET_DESCRIPTOR = 0, 1, 3, 6

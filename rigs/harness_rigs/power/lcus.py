@@ -14,10 +14,10 @@ import re
 
 from pydantic import Field
 
-from harness.errors import CallerError
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import Unexpected, place_of, shown
+from harness.base.errors import CallerError
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import Unexpected, place_of, shown
 from harness_rigs.power.serialline import ANSWER_S, SerialChannel, SerialRelayOptions, serial_channel
 from harness_rigs.power.switch import ChannelSwitch
 

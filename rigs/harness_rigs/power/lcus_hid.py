@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.cutter import Action
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.host.cutter import Action
+from harness.model.rig import PowerSwitch
 from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, only_one
 from harness_rigs.power.lcus import frame
 from harness_rigs.power.switch import ChannelSwitch, RelayOptions

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from harness.errors import CallerError, one_of
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import Part, place_of
+from harness.base.errors import CallerError, one_of
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import Part, place_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def nested(table: Mapping[str, Any], name: str, **defaults: Any) -> Nested:
     :param defaults: settings that it has where nothing is said, if it knows them.
     :raises PydanticCustomError: it does not fit; for use in a validator.
     """
-    from harness.discovery import discover
+    from harness.bench.registry import discover
 
     power = discover().power
     driver = power.get(str(table.get("driver")))

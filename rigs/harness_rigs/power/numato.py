@@ -15,9 +15,9 @@ import string
 
 from pydantic import Field
 
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import Unexpected
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import Unexpected
 from harness_rigs.power.serialline import ANSWER_S, SerialChannel, SerialRelayOptions, serial_channel
 from harness_rigs.power.switch import ChannelSwitch
 

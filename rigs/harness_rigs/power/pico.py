@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from harness.cutter import Action, Write
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import Unexpected
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.host.cutter import Action, Write
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import Unexpected
 from harness_rigs.power.switch import Channel, ChannelSwitch, SwitchOptions
 
 ANSWER_S = 5.0

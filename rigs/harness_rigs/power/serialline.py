@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.cutter import Action, Write
-from harness.hooks import ActuatorRequest
+from harness.bench.plugin_api import ActuatorRequest
+from harness.host.cutter import Action, Write
+from harness_rigs.power.board_errors import Unexpected, shown
 from harness_rigs.power.descriptor import Descriptor
-from harness_rigs.power.faults import Unexpected, shown
 from harness_rigs.power.switch import Channel, RelayOptions
 
 ANSWER_S = 0.5

@@ -16,14 +16,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.cutter import Action
-from harness.errors import CallerError, RigError
-from harness.hooks import ActuatorRequest
-from harness.nodes import device_at
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import Part, Unexpected, explain, place_of
-from harness_rigs.power.rest import Rest
-from harness_rigs.power.turns import Turn
+from harness.base.errors import CallerError, RigError
+from harness.bench.plugin_api import ActuatorRequest
+from harness.host.cutter import Action
+from harness.host.usb import device_at
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import Part, Unexpected, explain, place_of
+from harness_rigs.power.board_lock import Turn
+from harness_rigs.power.off_timer import Rest
 
 TURN_S = 10.0
 

@@ -7,8 +7,8 @@ import select
 import termios
 from typing import Self
 
-from harness.errors import CallerError, RigError
-from harness.host import Host
+from harness.base.errors import CallerError, RigError
+from harness.host.host import Host
 
 
 class Terminal:

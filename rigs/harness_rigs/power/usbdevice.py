@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness.errors import RigError
-from harness.host import Host
-from harness.nodes import UsbDevice
+from harness.base.errors import RigError
+from harness.host.host import Host
+from harness.host.usb import UsbDevice
 
 TRANSFER_MS = 1000
 

@@ -16,11 +16,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.cutter import Action
-from harness.errors import CallerError
-from harness.hooks import ActuatorRequest, PowerDriver
-from harness.rig import PowerSwitch
-from harness_rigs.power.faults import Unexpected, place_of, shown
+from harness.base.errors import CallerError
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
+from harness.host.cutter import Action
+from harness.model.rig import PowerSwitch
+from harness_rigs.power.board_errors import Unexpected, place_of, shown
 from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, only_one
 from harness_rigs.power.switch import ChannelSwitch
 

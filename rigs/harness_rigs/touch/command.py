@@ -6,10 +6,10 @@ import shlex
 
 from pydantic import Field
 
-from harness.hooks import ActuatorRequest, TouchDriver
-from harness.rig import Touch
+from harness.bench.plugin_api import ActuatorRequest, TouchDriver
+from harness.model.rig import Touch
+from harness_rigs.power.board_errors import Part
 from harness_rigs.power.command import CommandOptions, CommandSwitch
-from harness_rigs.power.faults import Part
 from harness_rigs.touch.finger import Finger, FingerOptions
 
 

@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.errors import KeyharnessError, RigError
-from harness.hooks import ActuatorRequest
-from harness.rig import PowerSwitch, Touch
-from harness_rigs.power.faults import place_of
+from harness.base.errors import KeyharnessError, RigError
+from harness.bench.plugin_api import ActuatorRequest
+from harness.model.rig import PowerSwitch, Touch
+from harness_rigs.power.board_errors import place_of
 
 APART_US = 100_000
 """Between letting go and pressing again, so that a key sees two touches (python-fido2's controller waits as long)."""

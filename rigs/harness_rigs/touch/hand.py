@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.hooks import ActuatorRequest, TouchDriver
-from harness.rig import Touch
-from harness_rigs.power.faults import Part
+from harness.bench.plugin_api import ActuatorRequest, TouchDriver
+from harness.model.rig import Touch
+from harness_rigs.power.board_errors import Part
 from harness_rigs.power.terminal import Terminal
 from harness_rigs.touch.finger import HeldTouch
 

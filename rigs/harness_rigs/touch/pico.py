@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from harness.hooks import ActuatorRequest, TouchDriver
-from harness.rig import Touch
-from harness_rigs.power.faults import Part
+from harness.bench.plugin_api import ActuatorRequest, TouchDriver
+from harness.model.rig import Touch
+from harness_rigs.power.board_errors import Part
 from harness_rigs.power.pico import Pico, http_url, shown_url
 from harness_rigs.power.switch import ChannelSwitch
 from harness_rigs.touch.finger import Finger, FingerOptions

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import PrivateAttr, field_validator, model_validator
 
-from harness.hooks import ActuatorRequest, TouchDriver
-from harness.rig import Touch
-from harness_rigs.power.faults import Part
+from harness.bench.plugin_api import ActuatorRequest, TouchDriver
+from harness.model.rig import Touch
+from harness_rigs.power.board_errors import Part
 from harness_rigs.power.nested import Nested, nested
 from harness_rigs.touch.finger import Finger, FingerOptions
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.home import seeded
-from harness.pytest_plugin import session_of
-from harness.results import NOT_OFFERED
-from harness.rig import Rig
+from harness.campaign.home import seeded
+from harness.model.rig import Rig
+from harness.pytest_plugin.cases import NOT_OFFERED
+from harness.pytest_plugin.plugin import session_of
 from harness_suites.conformance.device import PIN, Authenticator, reset, reset_with_pin
 
 

@@ -12,7 +12,7 @@ import random
 import pytest
 from fido2.ctap import CtapError
 
-from harness.results import NOT_OFFERED
+from harness.pytest_plugin.cases import NOT_OFFERED
 from harness_suites.conformance.device import ES256, HASH, RP, USER
 from harness_suites.conformance.handmade import (
     ARRAY,

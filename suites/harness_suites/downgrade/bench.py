@@ -10,21 +10,21 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from harness.home import Home, go_home, seeded
-from harness.judge import Judgement, judge
-from harness.key import ANY, Memory, new
-from harness.observe import Seen, observe
-from harness.rig import Rig
-from harness.twin.record import Trace, cut_at, images
+from harness.campaign.home import Home, go_home, seeded
+from harness.campaign.observe import Seen, observe
+from harness.model.judge import Judgement, judge
+from harness.model.key import ANY, Memory, new
+from harness.model.rig import Rig
+from harness.twin.image import BoardState
 from harness.twin.rig import TwinRig
-from harness.twin.state import BoardState
-from harness_nitrokey3 import containers, door, signing
+from harness.twin.trace import Trace, cut_at, images
+from harness_nitrokey3 import bootloader_probe, containers, signing
 from harness_nitrokey3.admin import identify
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe, core
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
-from harness_nitrokey3.update import update
-from harness_nitrokey3.updates import DELETED
+from harness_nitrokey3.update_operations import DELETED
+from harness_nitrokey3.updater import update
 
 CUTS = (0.25, 0.5, 0.75)
 """How far each of several updates in a row gets."""
@@ -84,7 +84,7 @@ def in_state(rig: Rig, version: str, state: str, fill: float = 0.0) -> Prepared:
     key.rig.glass.restore(key.states[state])
     key.rig.power.on()
     if state != "application":
-        door.enter_bootloader(key.rig)
+        bootloader_probe.enter_bootloader(key.rig)
     return key
 
 
@@ -100,7 +100,7 @@ def _make(rig: Rig, key: Prepared, version: str, state: str) -> BoardState:
         return found
     assert state == "never-booted"
     # From one version lower, up to the last flash operation before the first boot of this one.
-    earlier = prepared(rig, door.older(core(version)), key.rig.fill)
+    earlier = prepared(rig, bootloader_probe.older(core(version)), key.rig.fill)
     trace = _update(earlier, earlier.states["application"], version)
     ((_, found),) = images(trace, [cut_at(trace, f"op{trace.boots[-1]}.after", 0)])
     return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.rig import Rig
-from harness_nitrokey3 import door, signing
+from harness.model.rig import Rig
+from harness_nitrokey3 import bootloader_probe, signing
 from harness_nitrokey3.refusal import Refusal
-from harness_nitrokey3.update import update
+from harness_nitrokey3.updater import update
 from harness_suites.downgrade.bench import container, in_state, running
 from harness_suites.downgrade.table import DAMAGES, GOOD_IMAGE, UNCHANGED, WANTED, Damage
 
@@ -38,7 +38,7 @@ def test_a_key_that_is_sent_a_damaged_image_never_starts_it(rig: Rig, damage: Da
     key = in_state(rig, OURS, "bootloader")
     start = key.rig.glass.snapshot()
     made = damage.make(signing.seed_of(key.rig))
-    offered = door.offer(key.rig, made.image, whole=True)
+    offered = bootloader_probe.offer(key.rig, made.image, whole=True)
     if damage.key == UNCHANGED:
         assert offered.startswith("refused"), damage.why
         assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == [], damage.why

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from nitrokey.trussed.updates import Warning
 
-from harness.rig import Rig
+from harness.model.rig import Rig
 from harness_nitrokey3 import containers, images, signing
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.refusal import Refusal, SlowBoot
-from harness_nitrokey3.update import update
+from harness_nitrokey3.updater import update
 from harness_suites.downgrade.bench import container, data_judged, in_state, running
 from harness_suites.downgrade.table import PAIRS, REFUSED, Data, Pair
 

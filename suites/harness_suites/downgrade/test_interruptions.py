@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from harness.errors import RigError
-from harness.rig import KeyGone, Rig
-from harness.seeds import Stream
-from harness.twin.power import PowerLost
-from harness.twin.record import cut_at, images
+from harness.base.errors import RigError
+from harness.base.seeds import Stream
+from harness.model.rig import KeyGone, Rig
+from harness.twin.rail import PowerLost
 from harness.twin.rig import TwinRig
-from harness_nitrokey3 import update as updates
-from harness_nitrokey3.breaking import Breaking, Killed
+from harness.twin.trace import cut_at, images
+from harness_nitrokey3 import updater as updates
+from harness_nitrokey3.killed_updater import Breaking, Killed
 from harness_nitrokey3.refusal import Refusal
-from harness_nitrokey3.update import Ui, update
+from harness_nitrokey3.updater import Ui, update
 from harness_suites.downgrade.bench import Prepared, container, data_judged, in_state, prepared, running
 
 OURS, WANTED = "1.8.3", "1.9.0"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from harness.rig import Rig
+from harness.model.rig import Rig
 from harness_fido2.client import Fido
 from harness_fido2.operations import reset_key
-from harness_nitrokey3 import door, images, signing
+from harness_nitrokey3 import bootloader_probe, images, signing
 from harness_nitrokey3.images import Recipe, core
 from harness_nitrokey3.refusal import Refusal
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
-from harness_nitrokey3.update import update
+from harness_nitrokey3.updater import update
 from harness_suites.downgrade.bench import (
     Prepared,
     after,
@@ -73,9 +73,9 @@ def test_a_version_is_taken_or_refused_as_ruled(rig: Rig, pair: Pair, state: str
 
 
 def _check_that_the_floor_is_up(key: Prepared, version: str) -> None:
-    door.enter_bootloader(key.rig)
-    lower = images.make(Recipe(door.older(core(version))), signing.seed_of(key.rig))
-    assert door.offer(key.rig, lower).startswith("refused: Extended Error 0x05")
+    bootloader_probe.enter_bootloader(key.rig)
+    lower = images.make(Recipe(bootloader_probe.older(core(version))), signing.seed_of(key.rig))
+    assert bootloader_probe.offer(key.rig, lower).startswith("refused: Extended Error 0x05")
 
 
 @RULED
@@ -88,9 +88,9 @@ def test_the_key_alone_decides_by_the_number(rig: Rig, pair: Pair) -> None:
     key = in_state(rig, pair.ours, "bootloader")
     start = key.rig.glass.snapshot()
     image = images.make(Recipe(pair.wanted), signing.seed_of(key.rig))
-    offered = door.offer(key.rig, image, whole=True)
+    offered = bootloader_probe.offer(key.rig, image, whole=True)
     if pair.key == TAKEN:
-        assert offered == door.ACCEPTED
+        assert offered == bootloader_probe.ACCEPTED
         assert running(key.rig) == f"application v{pair.wanted}"
     else:
         assert offered.startswith("refused: Extended Error 0x05"), pair.why

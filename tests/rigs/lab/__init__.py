@@ -3,7 +3,7 @@
     with Lab(tmp_path / "lab") as lab:
         lab.hub("1-1.4", ports=7)
         lab.plug("1-1.4.1", TwinKey(seed=1))
-        with lab.standing_in():            # this process's harness.host.here() is the laboratory
+        with lab.standing_in():            # this process's harness.host.host.here() is the laboratory
             ...
         subprocess.run(..., env={**env, **lab.environment()})      # and a child's
 

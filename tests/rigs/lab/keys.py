@@ -12,8 +12,8 @@ import tty
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.discovery import discover
-from harness.seeds import child
+from harness.base.seeds import child
+from harness.bench.registry import discover
 from harness.twin.board import ENUMERATION_US
 from harness.twin.flash import FlashOp
 from harness.twin.model import TwinOptions

@@ -7,7 +7,7 @@ import os
 import socket
 from pathlib import Path
 
-from harness.host import Host
+from harness.host.host import Host
 from lab.scard import LabScard
 from lab.wire import call
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.cutter import Action, Write
-from harness.errors import RigError
-from harness.hooks import ActuatorRequest, PowerDriver, TouchDriver, hookimpl
-from harness.rig import PowerSwitch, Touch
+from harness.base.errors import RigError
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver, TouchDriver, hookimpl
+from harness.host.cutter import Action, Write
+from harness.model.rig import PowerSwitch, Touch
 from lab.wire import call
 
 

@@ -6,8 +6,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from harness.nodes import UsbDevice, devices
-from harness.uevents import wait_until
+from harness.host.uevents import wait_until
+from harness.host.usb import UsbDevice, devices
 from harness_nitrokey3.twin.card import ATR
 from lab.wire import call
 

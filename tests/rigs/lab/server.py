@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.host import standing_in
-from harness.nodes import hub_of
+from harness.host.host import standing_in
+from harness.host.usb import hub_of
 from lab import inotify
 from lab.keys import Thing, TwinKey
 from lab.labhost import LabHost

@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.nodes import hub_of
+from harness.host.usb import hub_of
 
 HOST_CONTROLLER = "devices/pci0000:00/0000:00:14.0"
 FIDO_DESCRIPTOR = bytes.fromhex(

@@ -9,9 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness.clock import VirtualClock
-from harness.cutter import Cutter
-from harness.host import Host
+from harness.base.clock import VirtualClock
+from harness.host.cutter import Cutter
+from harness.host.host import Host
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import pytest
 import usb.backend
 from lab.tree import Look, Tree
 
-from harness.host import Host
+from harness.host.host import Host
 from harness_rigs.power import hidraw
 
 VENDOR_DESCRIPTOR = bytes.fromhex("0600ff 0901 a101 0901 1500 26ff00 7508 9508 b102 c0")

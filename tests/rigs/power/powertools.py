@@ -6,12 +6,12 @@ import time
 from functools import cache
 from typing import Any
 
-from harness.clock import Clock
-from harness.cutter import Cutter, Fired
-from harness.discovery import discover
-from harness.hooks import ActuatorRequest
-from harness.host import Host
-from harness.rig import PowerSwitch, Touch
+from harness.base.clock import Clock
+from harness.bench.plugin_api import ActuatorRequest
+from harness.bench.registry import discover
+from harness.host.cutter import Cutter, Fired
+from harness.host.host import Host
+from harness.model.rig import PowerSwitch, Touch
 
 RIG = "mini-2"
 plugins = cache(discover)

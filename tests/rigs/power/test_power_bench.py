@@ -13,10 +13,10 @@ from powertools import plugins, says
 from serialboards import DevantechBoard
 
 from command import Cli
-from harness.bench import load_bench
-from harness.errors import CallerError
-from harness.locks import InUse
-from harness_rigs.power.turns import Turn
+from harness.base.errors import CallerError
+from harness.bench.bench import load_bench
+from harness.host.locks import InUse
+from harness_rigs.power.board_lock import Turn
 
 RIG = """
 [[rig]]
@@ -132,8 +132,8 @@ def test_rigs_that_share_a_board_are_fine(tmp_path, text):
 
 OUTSIDE = '''
 from pydantic import BaseModel
-from harness.hooks import PowerDriver, hookimpl
-from harness.rig import PowerSwitch
+from harness.bench.plugin_api import PowerDriver, hookimpl
+from harness.model.rig import PowerSwitch
 
 
 class Options(BaseModel):
@@ -165,11 +165,11 @@ USE = """
 import sys
 sys.path[:0] = sys.argv[2:]
 from pathlib import Path
-from harness.bench import load_bench
-from harness.clock import MonotonicClock
-from harness.discovery import discover
-from harness.hooks import ActuatorRequest
-from harness.host import Host
+from harness.bench.bench import load_bench
+from harness.base.clock import MonotonicClock
+from harness.bench.registry import discover
+from harness.bench.plugin_api import ActuatorRequest
+from harness.host.host import Host
 
 actuator = load_bench(Path("lab.toml"), discover())._requests["mini-1"].power
 host = Host(Path(sys.argv[1]))
@@ -217,8 +217,8 @@ import sys
 sys.path[:0] = sys.argv[3:]
 from pathlib import Path
 from powertools import power
-from harness.clock import MonotonicClock
-from harness.host import Host
+from harness.base.clock import MonotonicClock
+from harness.host.host import Host
 host, channel = Host(Path(sys.argv[1])), int(sys.argv[2])
 switch = power("devantech", host, MonotonicClock(), port="/dev/ttyUSB0", channel=channel, rig=f"mini-{channel}")
 for _ in range(15):

@@ -12,10 +12,10 @@ import pytest
 from powertools import cut, says
 from serialboards import SerialBoard
 
-from harness.errors import RigError
-from harness.hooks import ActuatorRequest
-from harness_rigs.power.every import POWER, RELAYS
-from harness_rigs.touch.every import TOUCH
+from harness.base.errors import RigError
+from harness.bench.plugin_api import ActuatorRequest
+from harness_rigs.power.all_drivers import POWER, RELAYS
+from harness_rigs.touch.all_drivers import TOUCH
 
 PAGE = (Path(__file__).parents[3] / "docs" / "rigs-power.md").read_text(encoding="utf-8")
 
@@ -39,7 +39,9 @@ def test_every_relay_may_hang_on_either_contact():
 
 
 def test_what_is_heavy_is_imported_where_it_is_used():
-    program = "import sys, harness_rigs.power.every, harness_rigs.touch.every; print(*sys.modules)"
+    program = (
+        "import sys, harness_rigs.power.all_drivers, harness_rigs.touch.all_drivers; print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"usb", "serial", "fido2", "http.client"} & set(done.stdout.split())
 

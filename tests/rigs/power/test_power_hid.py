@@ -9,8 +9,8 @@ from fakehost import FakeHost, build_shim
 from hidboards import DcttechBoard, Ft245rBoard, LcusHidBoard, Ykush3Board, YkushBoard, YkushXsBoard
 from powertools import RIG, cut, power, says
 
-from harness.cutter import Cutter
-from harness.errors import CallerError, RigError
+from harness.base.errors import CallerError, RigError
+from harness.host.cutter import Cutter
 
 AT = "1-1.3"
 

@@ -13,8 +13,8 @@ from fakehost import FakeHost, UsbThing, build_shim, stall
 from fakehubs import HubThing, link_halves, off, on, plug_hub, status
 from powertools import RIG, cut, power, says
 
-from harness.cutter import Cutter, Ioctl
-from harness.errors import CallerError, RigError
+from harness.base.errors import CallerError, RigError
+from harness.host.cutter import Cutter, Ioctl
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from powertools import plugins
 from serialboards import LcusBoard
 
 from command import Cli
-from harness.bench import load_bench
+from harness.bench.bench import load_bench
 
 PORT, NEIGHBOUR = "1-1.4.1", "1-1.4.2"
 BENCH = """\

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from powertools import power
 
-from harness.clock import VirtualClock
+from harness.base.clock import VirtualClock
 from harness_rigs.power.hubrequests import USBDEVFS_CONTROL, descriptor
 from harness_rigs.power.lcus import frame
 

@@ -18,7 +18,7 @@ from powertools import RIG, cut, power, says
 from pydantic import ValidationError
 from serialboards import LcusBoard
 
-from harness.errors import CallerError, RigError
+from harness.base.errors import CallerError, RigError
 
 
 @pytest.fixture
@@ -226,8 +226,8 @@ class TestHand:
 import sys
 sys.path[:0] = sys.argv[1:]
 from powertools import power
-from harness.clock import MonotonicClock
-from harness.host import Host
+from harness.base.clock import MonotonicClock
+from harness.host.host import Host
 power("hand", Host(), MonotonicClock(), limit_s=20).off()
 print("done", flush=True)
 """

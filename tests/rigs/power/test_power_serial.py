@@ -6,7 +6,7 @@ import pytest
 from powertools import RIG, cut, power, says
 from serialboards import DevantechBoard, KmtronicBoard, LcusBoard, NumatoBoard
 
-from harness.errors import CallerError, RigError
+from harness.base.errors import CallerError, RigError
 
 PORT = "/dev/ttyUSB0"
 BOARDS = {

@@ -12,8 +12,8 @@ from powertools import RIG, power, request, says, touch
 from pydantic import ValidationError
 from serialboards import LcusBoard
 
-from harness.errors import CallerError, RigError
-from harness.rig import PowerSwitch
+from harness.base.errors import CallerError, RigError
+from harness.model.rig import PowerSwitch
 from harness_rigs.touch.finger import Finger
 
 PRESSED, RELEASED = b"\xa0\x02\x01\xa3", b"\xa0\x02\x00\xa2"

@@ -1,0 +1,1 @@
+"""Errors and blame, clocks, seeds, small durable files, signals."""

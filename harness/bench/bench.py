@@ -1,0 +1,308 @@
+"""A bench: the rigs of one host, as a TOML file says."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.base.errors import CallerError, RigError, one_of
+from harness.bench.calibration import rested
+from harness.bench.plugin_api import Actuator, RigRequest
+from harness.bench.registry import Plugins
+from harness.model.rig import Rig
+from harness.safety.budget import Grants
+from harness.safety.pins import refuse_pins_in
+
+NAME = r"^[a-z0-9][a-z0-9._-]*$"
+_OWN = ("name", "key", "driver", "expendable", "firmware", "operations", "identity", "on_stuck", "budget")
+
+
+class RigEntry(BaseModel):
+    """One rig. What is not named here belongs to its driver."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(pattern=NAME)
+    key: str
+    driver: str
+    expendable: bool = False
+    identity: str | None = None
+    """The key that the rig is for, as `keyharness enroll` found it; hardware is not written to without."""
+    on_stuck: Literal["recover", "preserve"] = "recover"
+    """What `keyharness recover` does with a key that is dead: preserve leaves it as it is for the laboratory."""
+    budget: Grants = Grants()
+    firmware: Path | None = None
+    """The update container that updates install; relative to the bench file."""
+    operations: list[str] | None = None
+    """Only these are cut on this rig; all of the key's if nothing is said."""
+
+
+class Bench(BaseModel):
+    """A bench file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(default="bench", pattern=NAME)
+    rig: list[RigEntry] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A rig's entry with everything in it looked up."""
+
+    entry: RigEntry
+    options: Any
+    power: Actuator | None = None
+    touch: Actuator | None = None
+
+
+class LoadedBench:
+    """A bench whose names have all been looked up; rigs are made on demand.
+
+    :ivar shown: the name under which messages speak of the file.
+    :ivar file: where it was read.
+    """
+
+    def __init__(self, bench: Bench, shown: str, plugins: Plugins, file: Path | None = None):
+        self.bench, self.shown, self.plugins = bench, shown, plugins
+        self.file = file or Path(shown)
+        names = [entry.name for entry in bench.rig]
+        for name in names:
+            if names.count(name) > 1:
+                raise CallerError(
+                    f'{shown}: rig "{name}"',
+                    found=f"{names.count(name)} rigs of that name",
+                    expected="a name for each rig",
+                    mend="rename one",
+                )
+        self._requests = {entry.name: self._check(entry) for entry in bench.rig}
+        self._refuse_shared_channels()
+
+    @property
+    def rigs(self) -> list[str]:
+        return list(self._requests)
+
+    def _refuse_shared_channels(self) -> None:
+        """Several rigs may hang on one board, but not on one channel of it, and not on one USB port."""
+        users: dict[str, str] = {}
+        for name, checked in self._requests.items():
+            if (port := self.usb_port(name)) is not None:
+                place, user = f"USB port {port}", f'rig "{name}"'
+                if place in users:
+                    raise CallerError(
+                        f"{self.shown}: {user} · port",
+                        found=f"{port}, where {users[place]} is",
+                        expected="a port of its own",
+                        mend="name the port that its key hangs on; `keyharness list --hubs` shows them",
+                    )
+                users[place] = user
+            for kind in ("power", "touch"):
+                actuator: Actuator | None = getattr(checked, kind)
+                if actuator is None:
+                    continue
+                user = f'rig "{name}" · {kind}'
+                if actuator.channel in users:
+                    raise CallerError(
+                        f"{self.shown}: {user}",
+                        found=f"{actuator.channel}, which {users[actuator.channel]} has",
+                        expected="a channel of its own",
+                        mend="give one of them another channel",
+                    )
+                users[actuator.channel] = user
+
+    def _check(self, entry: RigEntry) -> _Checked:
+        where = f'{self.shown}: rig "{entry.name}"'
+        self.plugins.key(entry.key, f"{where} · key")
+        driver = self.plugins.driver(entry.driver, f"{where} · driver")
+        offered = list(self.plugins.keys[entry.key].operations)
+        for name in entry.operations or ():
+            if name not in offered:
+                raise CallerError(
+                    f"{where} · operations", found=f'"{name}"', expected=one_of(name, sorted(offered))
+                )
+        settings = {name: value for name, value in entry if name not in _OWN}
+        actuators = {}
+        if driver.actuated:
+            for kind in ("power", "touch"):
+                actuators[kind] = self._actuator(kind, settings.pop(kind, None), f"{where} · {kind}")
+        try:
+            options = driver.options.model_validate(settings)
+        except ValidationError as error:
+            raise _explain(error, where, driver.options) from None
+        port = getattr(options, "port", None)
+        placed = {kind: replace(one, port=port) for kind, one in actuators.items() if one is not None}
+        return _Checked(entry, options, **placed)
+
+    def _actuator(self, kind: Literal["power", "touch"], table: Any, where: str) -> Actuator | None:
+        if table is None:
+            return None
+        if not isinstance(table, dict) or not isinstance(table.get("driver"), str):
+            raise CallerError(
+                where,
+                found=repr(table),
+                expected=f"a table with the name of a {kind} driver",
+                mend=f'e.g. [rig.{kind}] driver = "{min(getattr(self.plugins, kind), default="...")}"',
+            )
+        driver = self.plugins.actuator(kind, table["driver"], f"{where}.driver")
+        settings = {name: value for name, value in table.items() if name != "driver"}
+        try:
+            return Actuator(driver, driver.options.model_validate(settings))
+        except ValidationError as error:
+            raise _explain(error, where, driver.options, inside=True) from None
+
+    def key_name(self, rig: str) -> str:
+        return self._requests[rig].entry.key
+
+    def settings(self, rig: str) -> RigEntry:
+        """What the bench says of a rig and is not its driver's."""
+        return self._requests[rig].entry
+
+    def operations(self, rig: str) -> list[str]:
+        """The operations that are cut on a rig, in the order of the key."""
+        entry = self._requests[rig].entry
+        offered = list(self.plugins.keys[entry.key].operations)
+        return [name for name in offered if entry.operations is None or name in entry.operations]
+
+    def is_expendable(self, rig: str) -> bool:
+        return self._requests[rig].entry.expendable
+
+    def is_actuated(self, name: str) -> bool:
+        """Is it a rig with a board of its own for power or touch?"""
+        return self.plugins.drivers[self._requests[name].entry.driver].actuated
+
+    def usb_port(self, name: str) -> str | None:
+        """The USB port that a rig's key hangs on, as sysfs names it; None for a rig without one."""
+        checked = self._requests[name]
+        port = getattr(checked.options, "port", None)
+        return str(port) if self.is_actuated(name) and port is not None else None
+
+    def wiring(self, name: str) -> str:
+        """How a rig is powered and reached, in words that are the same for as long as the bench says the same."""
+        checked = self._requests[name]
+        port = getattr(checked.options, "port", None)
+        words = [checked.entry.driver + (f" {port}" if port else "")]
+        if checked.power is not None:
+            words.append(f"power {checked.power.driver.name}, {checked.power.channel}")
+        return "; ".join(words)
+
+    def make(self, name: str, seed: int, *, rest_s: float | None = None) -> Rig:
+        """Build a rig.
+
+        :param rest_s: how long its key stays without power at least, where the bench does not say so itself;
+            what was calibrated, or else the drivers' own, if None.
+        :raises CallerError: no such rig, or settings that do not fit the key.
+        """
+        if name not in self._requests:
+            raise CallerError(
+                f'rig "{name}"',
+                found=name,
+                expected=f"a rig of {self.shown}: {one_of(name, self.rigs)}",
+                mend=f"name one of these, or add it to {self.shown}",
+            )
+        checked = self._requests[name]
+        entry = checked.entry
+        driver = self.plugins.drivers[entry.driver]
+        key = self.plugins.keys[entry.key]
+        wiring = self.wiring(name)
+        options, power = rested(checked.options, checked.power, wiring, rest_s)
+        request = RigRequest(name, key, entry.expendable, seed, options, power, checked.touch)
+        try:
+            rig = driver.make(request)
+        except (CallerError, RigError) as error:
+            error.what = f"{self.shown}: {error.what}"
+            raise
+        rig.wiring = wiring
+        if entry.firmware is not None:
+            rig.firmware_file = self._firmware(name, self.file.parent / entry.firmware)
+        return rig
+
+    def _firmware(self, rig: str, path: Path) -> Path:
+        if not path.is_file():
+            raise CallerError(
+                f'{self.shown}: rig "{rig}" · firmware',
+                found=f"no file {path}",
+                expected="an update container",
+            )
+        return path
+
+
+def default_bench() -> Path:
+    """The bench that is used when none is named: one twin."""
+    return Path(str(files("harness") / "data" / "virtual.toml"))
+
+
+def load_bench(path: Path | None, plugins: Plugins) -> LoadedBench:
+    """Read and check a bench file; None is the default bench.
+
+    :raises CallerError: unreadable, not TOML, or not a bench.
+    """
+    file = path or default_bench()
+    if path is not None and not path.exists() and (packaged := default_bench().parent / path.name).exists():
+        # A wheel has no rigs/ folder: the benches that come with Keyharness are found by their names.
+        file = packaged
+    shown = str(path) if path else file.name
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise CallerError(
+            f"bench {shown}", found=reason, expected="a bench file", mend="docs/rigs.md shows one"
+        ) from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CallerError(
+            f"bench {shown}", found=str(error), expected="TOML", mend="mend that line"
+        ) from None
+    refuse_pins_in(raw, shown)
+    try:
+        bench = Bench.model_validate(raw)
+    except ValidationError as error:
+        raise _explain(error, shown, Bench, raw) from None
+    return LoadedBench(bench, shown, plugins, file)
+
+
+def _explain(
+    error: ValidationError, where: str, model: type[BaseModel], raw: Any = None, *, inside: bool = False
+) -> CallerError:
+    """The first thing that pydantic found, in the words of UX.md."""
+    first = error.errors(include_url=False)[0]
+    place, known = _place(first["loc"], raw), _fields(model, first["loc"])
+    if inside:
+        place = place.replace(" · ", ".")
+    found: object = first.get("input")
+    expected = first["msg"]
+    mend = None
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][-1])
+        found, expected = f'"{name}"', f"one of {one_of(name, known)}"
+        mend = "remove it, or spell it as it is expected"
+    elif first["type"] == "missing":
+        found, expected = "nothing", f'"{first["loc"][-1]}"'
+        mend = "add it; docs/rigs.md shows a bench file"
+    return CallerError(f"{where}{place}", found=found, expected=expected, mend=mend)
+
+
+def _place(loc: tuple[int | str, ...], raw: Any) -> str:
+    parts, prefix = list(loc), ""
+    if len(parts) > 1 and parts[0] == "rig" and isinstance(parts[1], int):
+        entry = raw["rig"][parts[1]] if isinstance(raw, dict) and isinstance(raw.get("rig"), list) else {}
+        name = entry.get("name") if isinstance(entry, dict) else None
+        prefix = f': rig "{name}"' if name else f": rig number {parts[1] + 1}"
+        parts = parts[2:]
+    dotted = ".".join(str(part) for part in parts)
+    return f"{prefix} · {dotted}" if dotted else prefix
+
+
+def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    for part in loc[:-1]:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,147 @@
+"""What was measured of a rig's power: how long a cut takes, how long the key has to rest, when it is back.
+
+Kept beside the ledger, one file a rig's wiring, because it is a property of the switch, the cable and the key
+on it. Made by `keyharness calibrate` (harness/run/measure_switch.py), used by whoever makes a rig or plans cuts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.base.atomic_file import read_json, write_durably
+from harness.evidence.ledger import state_dir
+
+if TYPE_CHECKING:
+    from harness.bench.plugin_api import Actuator
+    from harness.model.rig import Rig
+
+OLD_DAYS = 30
+RESTS = ("off_s", "off_time_s")
+"""What drivers call the time that a key stays without power at least."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was found of one rig. Times are in milliseconds unless their name says otherwise.
+
+    :ivar wiring: see `harness.bench.bench.LoadedBench.wiring`.
+    :ivar at: when, in UTC, e.g. 2026-11-20T09:30:12Z.
+    :ivar cut_ms: from the command to the key seen gone, median; `cut_p99_ms` its 99th percentile and
+        `cut_jitter_ms` its standard deviation.
+    :ivar late_p99_ms: how late the command itself was.
+    :ivar back_ms: from power to a key that can be talked to; `back_p99_ms`.
+    :ivar shortest_off_ms: the shortest time without power after which the key had always lost what it keeps
+        only with power; None if it shows no such thing.
+    :ivar off_s: how long it should rest: twice that, or what the bench says where it is not known.
+    :ivar booted: whether each power cycle was proved by the key itself, not only by the bus.
+    :ivar neighbours: devices that went once along with it, in words; more than once is a fault.
+    :ivar relay_operations: how many were spent on this.
+    :ivar fault: why the rig is not fit for cuts; None if it is.
+    """
+
+    rig: str
+    wiring: str
+    at: str
+    cycles: int = 0
+    cut_ms: float | None = None
+    cut_p99_ms: float | None = None
+    cut_jitter_ms: float | None = None
+    late_p99_ms: float | None = None
+    realtime: bool = False
+    back_ms: float | None = None
+    back_p99_ms: float | None = None
+    shortest_off_ms: float | None = None
+    off_s: float | None = None
+    booted: bool = False
+    neighbours: tuple[str, ...] = ()
+    relay_operations: int = 0
+    fault: str | None = None
+
+    def age_days(self, now: datetime | None = None) -> float:
+        then = datetime.strptime(self.at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return ((now or datetime.now(UTC)) - then).total_seconds() / 86_400
+
+
+def _path(wiring: str) -> Path:
+    readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", wiring)[:60].strip("-.")
+    return state_dir() / "calibration" / f"{readable}.{sha256(wiring.encode()).hexdigest()[:8]}.json"
+
+
+def keep(calibration: Calibration) -> Path:
+    """Keep it in the place of an earlier one of the same wiring; returns where.
+
+    :raises RigError: it cannot be written.
+    """
+    path = _path(calibration.wiring)
+    write_durably(path, asdict(calibration))
+    return path
+
+
+def calibration_for(wiring: str) -> Calibration | None:
+    """What was last measured of a wiring; None if nothing was, or not by a version that this one understands."""
+    if not wiring or (kept := read_json(_path(wiring))) is None:
+        return None
+    known = {field.name for field in fields(Calibration)}
+    try:
+        found = Calibration(**{name: value for name, value in kept.items() if name in known})
+        found.age_days()
+    except (TypeError, ValueError):
+        return None
+    return replace(found, neighbours=tuple(found.neighbours)) if found.wiring == wiring else None
+
+
+def calibration_of(rig: Rig) -> Calibration | None:
+    """What was last measured of a rig as it is wired now; None if nothing was, or it failed."""
+    found = calibration_for(rig.wiring)
+    return found if found is not None and found.fault is None else None
+
+
+def complaint(rig: Rig, now: datetime | None = None) -> str | None:
+    """What is wrong with a rig's calibration, in words for a report; None if nothing is, or it needs none."""
+    if rig.evidence_kind != "hardware":
+        return None
+    return complaint_about(rig.name, calibration_for(rig.wiring), now)
+
+
+def complaint_about(name: str, found: Calibration | None, now: datetime | None = None) -> str | None:
+    """The same, of what was kept for a rig."""
+    if found is None:
+        return (
+            f'rig "{name}" was not calibrated as it is wired now: nobody knows whether its power really goes'
+        )
+    if found.fault is not None:
+        return f'rig "{name}" failed its calibration: {found.fault.splitlines()[0]}'
+    if (days := found.age_days(now)) > OLD_DAYS:
+        return f'rig "{name}" was last calibrated {days:.0f} days ago'
+    return None
+
+
+def rested(
+    options: Any, power: Actuator | None, wiring: str, rest_s: float | None
+) -> tuple[Any, Actuator | None]:
+    """A rig's options and its switch, with the time that its key rests as it was calibrated.
+
+    What the bench itself says stands, unless `rest_s` is given: that is for who measures it.
+    """
+    if rest_s is None:
+        found = calibration_for(wiring) if power is not None else None
+        off_s = found.off_s if found is not None and found.fault is None else None
+        if off_s is None:
+            return options, power
+    else:
+        off_s = rest_s
+
+    def with_rest(model: Any) -> Any:
+        names = [name for name in RESTS if name in type(model).model_fields]
+        if rest_s is None:
+            names = [name for name in names if name not in model.model_fields_set]
+        return model.model_copy(update=dict.fromkeys(names, off_s))
+
+    if power is not None:
+        power = replace(power, options=with_rest(power.options))
+    return with_rest(options), power

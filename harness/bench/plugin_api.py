@@ -1,0 +1,164 @@
+"""The hooks through which keys, drivers and suites are found.
+
+A distribution of anybody's offers a plugin module under the entry-point group `keyharness`; the module
+implements any of these with `@hookimpl`. Ours do it the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from harness.base.clock import Clock
+    from harness.host.host import Host
+    from harness.host.scan import Found
+    from harness.model.key import Key
+    from harness.model.rig import PowerSwitch, Rig, Touch
+
+GROUP = "keyharness"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@dataclass(frozen=True)
+class Actuator:
+    """A power or touch driver with the settings that a bench has for it.
+
+    :ivar port: the USB port of the rig that it belongs to, if it has one.
+    """
+
+    driver: PowerDriver | TouchDriver
+    options: Any
+    port: str | None = None
+
+    @property
+    def channel(self) -> str:
+        return self.driver.channel(self.options).replace("{port}", self.port or "unknown")
+
+
+@dataclass(frozen=True)
+class RigRequest:
+    """What a driver is asked to make a rig from.
+
+    :ivar options: an instance of the driver's own options model.
+    :ivar power: what switches its power, for a driver that is `actuated`; None if the bench names none.
+    :ivar touch: what touches it; None likewise.
+    """
+
+    name: str
+    key: Key
+    expendable: bool
+    seed: int
+    options: Any
+    power: Actuator | None = None
+    touch: Actuator | None = None
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A way to power and reach a key.
+
+    :param options: pydantic model of what a bench may say besides name, key, driver and expendable.
+    :param make: builds the rig; raises CallerError for settings that do not fit, RigError for a rig that does
+        not answer.
+    :param actuated: its rigs have the tables `[rig.power]` and `[rig.touch]`.
+    :param enrol: the settings with which it would reach something that was seen, None if it cannot.
+    """
+
+    name: str
+    title: str
+    options: type[BaseModel]
+    make: Callable[[RigRequest], Rig]
+    enrol: Callable[[Found], Mapping[str, Any] | None] | None = None
+    actuated: bool = False
+
+
+@dataclass(frozen=True)
+class ActuatorRequest:
+    """What a power or touch driver is asked to make its part of a rig from.
+
+    :ivar rig: the rig's name, for messages.
+    :ivar options: an instance of the driver's own options model.
+    :ivar port: the USB port that the key hangs on, as sysfs names it ("1-1.4.1"); None if the rig says none.
+    """
+
+    rig: str
+    options: Any
+    port: str | None
+    host: Host
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class PowerDriver:
+    """A way to switch a key's power.
+
+    :param options: pydantic model of `[rig.power]`, less `driver`.
+    :param make: raises CallerError for settings that do not fit, RigError for a board that does not answer.
+    :param channel: what no second rig may use, in words that are the same for the same channel
+        ("lcus /dev/ttyUSB0 channel 1"); `{port}` in them stands for the rig's own USB port.
+    :param boards: (idVendor, idProduct) -> name of what it opens itself, for which a user needs a udev rule.
+    """
+
+    name: str
+    title: str
+    options: type[BaseModel]
+    make: Callable[[ActuatorRequest], PowerSwitch]
+    channel: Callable[[Any], str]
+    boards: Mapping[tuple[int, int], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TouchDriver:
+    """A way to touch a key; as PowerDriver, for `[rig.touch]`."""
+
+    name: str
+    title: str
+    options: type[BaseModel]
+    make: Callable[[ActuatorRequest], Touch]
+    channel: Callable[[Any], str]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A folder of pytest files that ask something of a key."""
+
+    name: str
+    title: str
+    path: Path
+
+
+class Specs:
+    """What a plugin may offer."""
+
+    @hookspec
+    def keyharness_keys(self) -> Sequence[Key]:
+        """Models of keys."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_drivers(self) -> Sequence[Driver]:
+        """Drivers for rigs."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_power(self) -> Sequence[PowerDriver]:
+        """Ways to switch power."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_touch(self) -> Sequence[TouchDriver]:
+        """Ways to touch a key."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_suites(self) -> Sequence[Suite]:
+        """Folders of tests."""
+        raise AssertionError("a specification is not called")

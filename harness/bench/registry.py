@@ -1,0 +1,160 @@
+"""Find what is installed: every plugin under the entry-point group `keyharness`, ours and others' alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, TypeVar
+
+import pluggy
+
+from harness.base.errors import CallerError, one_of
+from harness.bench.plugin_api import GROUP, Driver, PowerDriver, Specs, Suite, TouchDriver
+from harness.model.key import Key
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PluginInfo:
+    """Where a plugin comes from."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+
+
+@dataclass
+class Plugins:
+    """What the installed plugins offer, by name."""
+
+    keys: dict[str, Key] = field(default_factory=dict)
+    drivers: dict[str, Driver] = field(default_factory=dict)
+    suites: dict[str, Suite] = field(default_factory=dict)
+    power: dict[str, PowerDriver] = field(default_factory=dict)
+    touch: dict[str, TouchDriver] = field(default_factory=dict)
+    found: list[PluginInfo] = field(default_factory=list)
+
+    def key(self, name: str, where: str) -> Key:
+        return _named(self.keys, name, where, "the name of a key", "`keyharness list` shows the keys")
+
+    def driver(self, name: str, where: str) -> Driver:
+        return _named(
+            self.drivers, name, where, "the name of a driver", "`keyharness list` shows the drivers"
+        )
+
+    def actuator(self, kind: Literal["power", "touch"], name: str, where: str) -> PowerDriver | TouchDriver:
+        """The power or touch driver of that name."""
+        table: dict[str, Any] = getattr(self, kind)
+        chosen: PowerDriver | TouchDriver = _named(
+            table, name, where, f"the name of a {kind} driver", "`keyharness list` shows the drivers"
+        )
+        return chosen
+
+    def suite(self, name: str) -> Suite:
+        return _named(
+            self.suites, name, f'suite "{name}"', "the name of a suite", "`keyharness list` shows the suites"
+        )
+
+
+def _named(table: dict[str, T], name: str, where: str, what: str, mend: str) -> T:
+    if name not in table:
+        raise CallerError(where, found=name, expected=f"{what}: {one_of(name, list(table))}", mend=mend)
+    return table[name]
+
+
+def discover() -> Plugins:
+    """Load every plugin and ask it what it offers.
+
+    :raises CallerError: a plugin does not import, misuses a hook, or offers a name that is taken.
+    """
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(Specs)
+    plugins = Plugins()
+    origin: dict[Any, str] = {}
+    for entry in sorted(set(entry_points(group=GROUP)), key=lambda e: (e.name, e.value)):
+        info = _info(entry)
+        module = _load(entry, info)
+        if manager.is_registered(module):
+            continue
+        try:
+            manager.register(module, name=f"{info.distribution}:{entry.name}")
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise CallerError(
+                f'plugin "{entry.name}" ({entry.value}, from {info.distribution} {info.version})',
+                found=str(error).splitlines()[-1].strip(),
+                expected="hooks as harness.bench.plugin_api.Specs declares them",
+                mend=f"docs/plugins.md shows them; repair or uninstall {info.distribution}",
+            ) from None
+        origin[module] = f'plugin "{entry.name}" (from {info.distribution} {info.version})'
+        plugins.found.append(info)
+    tables: list[tuple[str, dict[str, Any], Any]] = [
+        ("keyharness_keys", plugins.keys, Key),
+        ("keyharness_drivers", plugins.drivers, Driver),
+        ("keyharness_suites", plugins.suites, Suite),
+        ("keyharness_power", plugins.power, PowerDriver),
+        ("keyharness_touch", plugins.touch, TouchDriver),
+    ]
+    owners: dict[tuple[str, str], str] = {}
+    for hook, table, kind in tables:
+        for impl in getattr(manager.hook, hook).get_hookimpls():
+            _add(
+                table, _ask(impl.function, origin[impl.plugin], hook), kind, origin[impl.plugin], hook, owners
+            )
+    return plugins
+
+
+def _info(entry: EntryPoint) -> PluginInfo:
+    dist = entry.dist
+    return PluginInfo(entry.name, entry.value, dist.name if dist else "?", dist.version if dist else "?")
+
+
+def _load(entry: EntryPoint, info: PluginInfo) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:
+        raise CallerError(
+            f'plugin "{entry.name}" ({entry.value}, from {info.distribution} {info.version})',
+            found=f"{type(error).__name__}: {error}",
+            expected="a module that imports",
+            mend=f"repair or uninstall {info.distribution}",
+        ) from error
+
+
+def _ask(function: Callable[[], Iterable[Any]], whose: str, hook: str) -> list[Any]:
+    try:
+        return list(function())
+    except Exception as error:
+        raise CallerError(
+            f"{whose}: {hook}()",
+            found=f"{type(error).__name__}: {error}",
+            expected="a list",
+            mend="repair or uninstall it",
+        ) from error
+
+
+def _add(
+    table: dict[str, Any],
+    offered: list[Any],
+    kind: Any,
+    whose: str,
+    hook: str,
+    owners: dict[tuple[str, str], str],
+) -> None:
+    for thing in offered:
+        if not isinstance(thing, kind):
+            raise CallerError(
+                f"{whose}: {hook}()", found=repr(thing), expected=f"objects of harness.{kind.__name__}"
+            )
+        if thing.name in table:
+            raise CallerError(
+                f"{whose}: {hook}()",
+                found=f'the name "{thing.name}", which {owners[hook, thing.name]} has too',
+                expected="a name of its own",
+                mend="rename it, or uninstall one of the two",
+            )
+        table[thing.name] = thing
+        owners[hook, thing.name] = whose

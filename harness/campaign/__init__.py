@@ -1,0 +1,1 @@
+"""Many cuts into one operation."""

@@ -1,0 +1,92 @@
+"""Images of a key at a cut: what is to be looked at, what was seen there, and where a cut is, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.base.seeds import unit
+from harness.campaign.observe import Seen
+from harness.search.low_discrepancy import cover
+from harness.twin.image import BoardState
+from harness.twin.trace import Cut, Trace
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one image was found to be: the observation, and a second one after a completing act."""
+
+    seen: Seen
+    completed: Seen | None
+    boot_ops: int
+
+    @property
+    def writes(self) -> bool:
+        """Does the boot after the cut write, so that it may be cut as well?"""
+        return bool(self.boot_ops) and not self.seen.stuck
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What is still known of an image that was judged before the run was taken up again."""
+
+    writes: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """One image to be observed: which cut it is, before or after which boot, and its place in the plan."""
+
+    cut: Cut
+    state: BoardState
+    label: str
+    nested: Cut | None = None
+    number: int = 0
+
+
+def worn(before: BoardState, after: BoardState) -> Counter[tuple[str, int]]:
+    """Erases between two states, by (chip, page)."""
+    worn: Counter[tuple[str, int]] = Counter()
+    for name, image in after.chips.items():
+        if image.erases != before.chips[name].erases:
+            for page, (was, now) in enumerate(zip(before.chips[name].erases, image.erases)):
+                if now > was:
+                    worn[name, page] = now - was
+    return worn
+
+
+def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:
+    """At most `count` of `things`, in order, one from each of `count` equal parts."""
+    if count >= len(things):
+        return list(things)
+    places = (int((i + unit(seed, "spread", i)) * len(things) / count) for i in range(count))
+    return [things[place] for place in places]
+
+
+def evenly(things: Sequence[Any], seed: bytes) -> list[Any]:
+    """All of `things` in an order of which every beginning is evenly spread."""
+    count = len(things)
+    order: dict[int, None] = {}
+    number = 0
+    # Some places come up again; when hardly any new ones do, the rest follows as it stands.
+    while len(order) < count and number < 4 * count:
+        order[int(cover(1, seed, number)[0] * count)] = None
+        number += 1
+    return [things[place] for place in (*order, *(n for n in range(count) if n not in order))]
+
+
+def where(trace: Trace, cut: Cut) -> str:
+    """A cut in words: 3.2 ms after "request sent" (flash op 17, erase of page 4, torn)."""
+    before = [mark for mark in trace.marks if mark.at_us <= cut.at_us]
+    if before:
+        after = f'{(cut.at_us - before[-1].at_us) / 1000:.1f} ms after "{before[-1].name.replace("-", " ")}"'
+    else:
+        after = f"{(cut.at_us - trace.start_us) / 1000:.1f} ms after the start"
+    if cut.phase == "end":
+        return f"{after} (after everything)"
+    op = trace.ops[cut.flash_op - 1]
+    phase = "torn" if cut.phase.startswith("torn") else cut.phase
+    what = "erase of" if op.kind == "erase" else f"program of {len(op.data)} bytes in"
+    return f"{after} (flash op {cut.flash_op}, {what} page {op.page}, {phase})"

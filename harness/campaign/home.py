@@ -1,0 +1,269 @@
+"""The home state of a key: everything laid down that later checks look for, before the first cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from harness.base.errors import CallerError, KeyFault, RigError
+from harness.campaign.observe import observe
+from harness.model.judge import Breach, judge
+from harness.model.key import Item, Key, Law, Memory, Observation, Operation, new
+from harness.model.rig import Rig, Vault
+from harness.twin.client_random import client_random
+from harness.twin.trace import cut_at, images
+
+FORGETFUL = "its state resets at every start"
+"""The remark about a rig whose key is blank whenever it is switched on: no cut into it says anything."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """What `go_home` left: what the host knows and, where states can be copied, the state to come back to.
+
+    :ivar lasting: False if a clean restart already brings the factory's state back.
+    :ivar broken: what a clean restart alone already breaks, and with which campaigns can do without.
+    """
+
+    memory: Memory
+    state: Any
+    lasting: bool = True
+    broken: tuple[Breach, ...] = ()
+
+    def watched(self, key: Key, operation: Operation) -> tuple[Item, ...]:
+        """What is observed after each cut into an operation.
+
+        A counter that goes back whenever the key is switched on would be found again in every cut and hide
+        nothing but itself: it is found once, by the test of clean restarts.
+        """
+        broken = {breach.item for breach in self.broken}
+        return tuple(item for item in (*key.items, *operation.items) if item.name not in broken)
+
+
+def seeded(rig: Rig, *purpose: object) -> AbstractContextManager[None]:
+    """The client's randomness: from the rig's seed on a twin, real elsewhere."""
+    return client_random(rig.glass.seeded(*purpose)) if rig.glass else nullcontext()
+
+
+def require_expendable(rig: Rig) -> None:
+    """:raises CallerError: the bench does not allow writing to the key on this rig."""
+    if not rig.expendable:
+        raise CallerError(
+            f'rig "{rig.name}" · expendable',
+            found="not set: the key on this rig is not to be written to",
+            expected="expendable = true, for a key whose content nobody needs",
+            mend=f'set it in the bench file if the key on rig "{rig.name}" may be used up',
+        )
+
+
+def interrupt(rig: Rig, act: Callable[[], None], *, at: float = 0.5, recovering: bool = True) -> None:
+    """Leave the key as a power cut about half-way through `act` does, with something to recover; off.
+
+    What writes nothing (a login of a key whose counter is constant) cannot be interrupted in a write: it is whole.
+
+    :param at: how far it gets. :param recovering: False to take the instant as it is.
+    """
+    glass = rig.glass
+    if glass is None:
+        _interrupt_live(rig, act, at)
+        return
+    trace = glass.record(act)
+    if not trace.ops:
+        rig.power.off()
+        return
+    middle = min(int(len(trace.ops) * at), len(trace.ops) - 1)
+    # A boot that writes nothing would show nothing: take the first instant after which it recovers.
+    for number in [*range(middle, len(trace.ops)), *range(middle)]:
+        ((_, state),) = images(trace, [cut_at(trace, f"op{number + 1}.before", 0)])
+        glass.restore(state)
+        if not recovering or glass.record(rig.power.on).ops:
+            break
+    glass.restore(state)
+
+
+def _interrupt_live(rig: Rig, act: Callable[[], None], at: float) -> None:
+    """The same of a key whose inside nobody sees: it is run whole once, for its length, and then cut.
+
+    What the whole run did is undone where states can be copied, and stays on a real key.
+
+    :raises RigError: the rig cannot cut.
+    """
+    if rig.cutter is None:
+        raise RigError(f'rig "{rig.name}" cannot cut while an operation runs')
+    vault, state = rig.vault, None
+    if vault is not None:
+        rig.power.off()
+        state = vault.snapshot()
+        rig.power.on()
+        rig.wait_until_up()
+    began_us = rig.clock.now_us
+    act()
+    length_us = rig.clock.now_us - began_us
+    rig.power.off()
+    if vault is not None:
+        vault.restore(state)
+    rig.power.on()
+    rig.wait_until_up()
+    rig.cutter.prepare()
+    rig.cutter.arm(rig.clock.now_us + round(length_us * at))
+    # Whatever a client makes of a connection that breaks; that it breaks is meant.
+    with suppress(Exception):
+        act()
+    rig.cutter.collect()
+    rig.power.off()
+    rig.take_deaths()
+
+
+def go_home(rig: Rig, known: Memory | None = None) -> Home:
+    """Lay down the canaries of all applications of the key; the key is off afterwards.
+
+    :param known: what an earlier home left on this key, where nothing else can bring it back.
+    :raises CallerError: the key is not expendable.
+    :raises KeyFault: it does not keep over a clean restart what it had acknowledged.
+    :raises RigError: its state is not where the rig copies it.
+    """
+    require_expendable(rig)
+    memory = known.copy() if known else Memory()
+    live = rig.vault if rig.glass is None else None
+    blank = live.snapshot() if live is not None and not rig.power.is_on else None
+    if not rig.power.is_on:
+        rig.power.on()
+    rig.wait_until_up()
+    with seeded(rig, "home"):
+        for application in rig.key.applications:
+            application.prepare(rig, memory)
+    if live is None:
+        rig.power.off()
+        return Home(memory, rig.glass.snapshot() if rig.glass else None)
+    restart = _Restart(rig, memory)
+    lasting = restart.check()
+    rig.settle()
+    rig.power.off()
+    home = Home(memory, live.snapshot(), lasting, restart.broken)
+    if lasting and blank is not None:
+        restart.check_copies(live, blank)
+        live.restore(home.state)
+    return home
+
+
+class _Restart:
+    """What a clean restart of a key that is no twin shows, before anything is cut. The key must be on."""
+
+    def __init__(self, rig: Rig, memory: Memory):
+        self._rig, self._memory = rig, memory
+        self._items = [item for item in rig.key.items if not item.after_replug or item.law is Law.RISING]
+        self._before = self._look()
+        self.broken: tuple[Breach, ...] = ()
+
+    def _look(self) -> Observation:
+        seen = observe(self._rig, self._items, self._memory, self._memory)
+        if seen.stuck:
+            raise KeyFault(f'rig "{self._rig.name}": {seen.stuck}, before anything was cut')
+        return seen.values
+
+    def _breaches(self) -> tuple[Breach, ...]:
+        """In what the key now differs from what it was."""
+        floors = {
+            item.name: max(
+                item.floor(self._memory) if item.floor else 0, *self._before.get(item.name) or (0,)
+            )
+            for item in self._items
+            if item.law is Law.RISING
+        }
+        return judge(
+            items=self._items,
+            worlds=[new({})],
+            before=self._before,
+            seen=self._look(),
+            acknowledged=True,
+            floors=floors,
+        ).breaches
+
+    def check(self) -> bool:
+        """Is what was laid down still there after a clean restart? False if nothing is: the key is blank then.
+
+        A counter that went back is kept in `broken`.
+
+        :raises KeyFault: a part of it is gone.
+        """
+        rig = self._rig
+        rig.settle()
+        rig.power.off()
+        breaches = self._breaches()
+        if all(breach.law == Law.RISING.value for breach in breaches):
+            self.broken = breaches
+            return True
+        blank = [application.blank for application in rig.key.applications if application.blank]
+        if blank and all(is_blank(rig) for is_blank in blank):
+            rig.remark = FORGETFUL
+            return False
+        rig.power.off()
+        raise KeyFault(
+            f'rig "{rig.name}": the key does not keep over a clean restart what it had acknowledged',
+            found="; ".join(f"{breach.outcome}: {breach.text}" for breach in breaches),
+            expected="everything as it was before the restart",
+        )
+
+    def breaches(self) -> tuple[Breach, ...]:
+        """What a clean restart breaks; the key is on afterwards."""
+        self._rig.settle()
+        self._rig.power.off()
+        return self._breaches()
+
+    def check_copies(self, vault: Vault, blank: Any) -> None:
+        """Does the key become another when its earlier state is put back?
+
+        :raises RigError: it does not: it keeps its state elsewhere.
+        """
+        vault.restore(blank)
+        followed = self._breaches()
+        self._rig.power.off()
+        if not followed:
+            raise RigError(
+                f'rig "{self._rig.name}": the key keeps its state elsewhere',
+                found="what was written is there though the files of its working directory were put back",
+                expected="all of its state in files of the working directory",
+                mend="give it {state} where its command or its environment says where state is kept",
+            )
+
+
+def restart_breaches(rig: Rig, home: Home) -> tuple[Breach, ...]:
+    """What of the home state a clean restart breaks, with nothing cut at all; the key is off afterwards."""
+    if home.broken:
+        return home.broken
+    if rig.vault is not None and home.state is not None:
+        rig.vault.restore(home.state)
+    rig.power.on()
+    rig.wait_until_up()
+    with seeded(rig, "restart"):
+        breaches = _Restart(rig, home.memory.copy()).breaches()
+    rig.power.off()
+    return breaches
+
+
+def missing(rig: Rig, home: Home, operation: Operation) -> str | None:
+    """What the operation needs and the key does not offer, in words; None if nothing is missing."""
+    return missing_of(rig, home, [operation])[operation.name]
+
+
+def missing_of(rig: Rig, home: Home, operations: Sequence[Operation]) -> dict[str, str | None]:
+    """The same of several operations, asked in one boot of a key that is no twin."""
+    answers: dict[str, str | None] = {operation.name: None for operation in operations}
+    up = False
+    for operation in operations:
+        if operation.missing is None:
+            continue
+        if not up:
+            if rig.vault is not None and home.state is not None:
+                rig.vault.restore(home.state)
+            rig.power.on()
+            rig.wait_until_up()
+            up = rig.glass is None
+        with seeded(rig, "missing", operation.name):
+            answers[operation.name] = operation.missing(rig)
+        if not up:
+            rig.power.off()
+    rig.power.off()
+    return answers

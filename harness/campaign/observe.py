@@ -1,0 +1,91 @@
+"""Look at a key after a cut: power it, read what is free, use what costs, plug it in again, use the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.base.errors import HarnessFault, KeyharnessError
+from harness.model.key import Item, Look, Memory, Observation
+from harness.model.rig import KeyGone, Rig
+
+BOOTS_TO_COME_BACK = 3
+"""So many times is the power switched on before a key counts as stuck."""
+
+NO_ANSWER = "no answer"
+"""The value of an item during whose observation the key hung or fell off the bus."""
+
+
+@dataclass
+class Seen:
+    """What one look found.
+
+    :ivar values: item -> value; empty when the key did not come back.
+    :ivar boots: how often the power was switched on.
+    :ivar stuck: why the key counts as stuck, else None.
+    """
+
+    values: Observation = field(default_factory=dict)
+    boots: int = 0
+    stuck: str | None = None
+
+
+def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *, exact: bool = True) -> Seen:
+    """Observe all items of the face that the key shows, the free ones first.
+
+    The key is on afterwards unless it is stuck.
+
+    :param promise: what the host would know had the operation been acknowledged.
+    :param exact: see `harness.model.key.Look`.
+    """
+    seen = Seen()
+    look = Look(rig, memory, promise, exact)
+    order = sorted(items, key=lambda item: (item.after_replug, bool(item.spends)))
+    if not _bring_up(rig, seen):
+        return seen
+    replugged = False
+    for item in order:
+        if item.face not in ("", rig.face):
+            continue
+        if item.after_replug and not replugged:
+            replugged = True
+            rig.power.off()
+            look.replugged()
+            if not _bring_up(rig, seen):
+                return seen
+        try:
+            seen.values[item.name] = item.observe(look)
+        except (KeyGone, OSError):
+            # It hung or left while it was used: note that, and go on with a fresh boot.
+            seen.values[item.name] = NO_ANSWER
+            rig.power.off()
+            look.replugged()
+            if not _bring_up(rig, seen):
+                return seen
+        except KeyharnessError:
+            raise
+        except Exception as error:
+            raise HarnessFault(
+                f'item "{item.name}" could not be observed',
+                found=f"{type(error).__name__}: {error}",
+                expected="a value: what a key refuses is one, too",
+                mend=f"mend the plugin that offers {item.name.partition('.')[0]}",
+            ) from error
+    return seen
+
+
+def _bring_up(rig: Rig, seen: Seen) -> bool:
+    why = ""
+    for _ in range(BOOTS_TO_COME_BACK):
+        if not rig.power.is_on:
+            rig.power.on()
+            seen.boots += 1
+        try:
+            rig.wait_until_up()
+        except KeyGone as gone:
+            why = gone.what
+            rig.power.off()
+        else:
+            return True
+    seen.stuck = f"the key did not come back in {BOOTS_TO_COME_BACK} boots ({why})"
+    return False

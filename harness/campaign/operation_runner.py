@@ -1,0 +1,209 @@
+"""A rig on which an operation is run, whole or cut: what moves the key, and judges nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fido2.ctap import CtapError
+
+from harness.base.errors import HarnessFault, KeyFault, KeyharnessError
+from harness.campaign.home import Home, go_home
+from harness.model.key import Memory, Operation
+from harness.model.rig import KeyGone, LiveCutter, Rig, Shot
+from harness.model.tap import Mark
+from harness.search.plan import END, START, Plan
+from harness.search.timing_profile import Uncut
+
+
+@dataclass
+class Try:
+    """One run of the operation that was to be cut.
+
+    :ivar ended_us: when it came to its end, by itself or by an error.
+    :ivar returned: whether that was its own end.
+    :ivar shot: what the cutter did; None if its marker was never seen.
+    """
+
+    promise: Memory
+    start_us: int
+    marks: tuple[Mark, ...]
+    ended_us: int
+    returned: bool
+    shot: Shot | None
+    deaths: list[str]
+
+    def at_us(self, name: str) -> int | None:
+        """When a marker was seen."""
+        if name == START:
+            return self.start_us
+        return next((mark.at_us for mark in self.marks if mark.name == name), None)
+
+    @property
+    def waited_us(self) -> int:
+        """How long the operation had been over when its cut came."""
+        if self.shot is None or self.shot.fired_us is None:
+            return 0
+        return max(0, self.shot.fired_us - self.ended_us)
+
+    def since_request_us(self, requests: int) -> int | None:
+        """How long after the last of so many requests the power went; None if not all had been sent."""
+        sent = [mark.at_us for mark in self.marks if mark.name.startswith("request-sent")]
+        if self.shot is None or self.shot.fired_us is None or not sent or len(sent) < requests:
+            return None
+        return self.shot.fired_us - sent[-1]
+
+
+class Stage:
+    """Runs one operation on one rig.
+
+    :param home: the state to start from.
+    :ivar memory: what the host knows when the operation starts.
+    :ivar boot_us: how long the slowest boot took so far.
+    """
+
+    def __init__(self, rig: Rig, cutter: LiveCutter, operation: Operation, home: Home):
+        self.rig, self.cutter, self.operation, self.home = rig, cutter, operation, home
+        self.memory = home.memory.copy()
+        self.boot_us = 0
+
+    def arrange(self) -> None:
+        """Bring the key to where the operation starts, and keep a copy of that where there can be one."""
+        rig, vault = self.rig, self.rig.vault
+        if vault is None:
+            return
+        vault.restore(self.home.state)
+        self.memory = self.home.memory.copy()
+        self._up()
+        self.operation.arrange(rig, self.memory)
+        rig.power.off()
+        self._start = vault.snapshot()
+
+    def begin(self) -> None:
+        """The key off, in the state in which the operation starts."""
+        rig = self.rig
+        if rig.vault is not None:
+            rig.vault.restore(self._start)
+            return
+        self.home = go_home(rig, self.home.memory)
+        self.memory = self.home.memory.copy()
+        self._up()
+        self.operation.arrange(rig, self.memory)
+        rig.power.off()
+
+    def _up(self) -> None:
+        began_us = self.rig.clock.now_us
+        self.rig.power.on()
+        self.rig.wait_until_up()
+        self.boot_us = max(self.boot_us, self.rig.clock.now_us - began_us)
+
+    def whole(self, operation: Operation) -> Uncut:
+        """Run an operation to its end; the key is off afterwards.
+
+        :raises KeyFault: it died, hung or failed without a cut.
+        """
+        rig = self.rig
+        self.begin()
+        if self.operation.powered:
+            self._up()
+        memory = self.memory.copy()
+        rig.tap.clear()
+        start_us = rig.clock.now_us
+        try:
+            operation.act(rig, memory)
+        except (KeyGone, OSError) as error:
+            rig.power.off()
+            how = "; ".join(rig.take_deaths()) or str(error)
+            raise KeyFault(
+                f"{operation.name}: the key failed in an operation that nobody cut",
+                found=how,
+                expected="an answer, as the operation's own run before the first cut must have one",
+            ) from error
+        except CtapError as error:
+            raise KeyFault(
+                f"{operation.name}: the key refused an operation that nobody cut",
+                found=str(error),
+                expected="that it does what its getInfo offers",
+            ) from error
+        start_us = self._began_us(start_us)
+        marks = {mark.name: mark.at_us - start_us for mark in rig.tap.marks}
+        marks[END] = rig.clock.now_us - start_us
+        last = rig.tap.last("response")
+        rig.power.off()
+        return Uncut(marks, memory, last.status if last else None)
+
+    def attempt(self, cut: Plan, lead_us: int = 0) -> Try:
+        """Run the operation and cut it; the key is off afterwards.
+
+        :param lead_us: so long before its instant the switch is told, because it takes so long.
+        """
+        rig = self.rig
+        self.begin()
+        if self.operation.powered:
+            self._up()
+            self.cutter.prepare()
+        promise = self.memory.copy()
+        rig.take_deaths()
+        rig.tap.clear()
+        armed = False
+
+        def arm(mark: Mark | None) -> None:
+            nonlocal armed
+            if not armed and (mark.name if mark else START) == cut.marker and rig.power.is_on:
+                armed = True
+                self.cutter.arm((mark.at_us if mark else start_us) + cut.offset_us - lead_us)
+
+        rig.tap.on_mark = arm
+        returned = False
+        shot: Shot | None = None
+        start_us = rig.clock.now_us
+        try:
+            if cut.marker == START and rig.power.is_on:
+                arm(None)
+            elif cut.marker == START:
+                armed = self.cutter.arm_boot(cut.offset_us)
+            self.operation.act(rig, promise)
+            returned = True
+        except (KeyGone, OSError):
+            pass
+        except KeyharnessError:
+            raise
+        except Exception as error:
+            # Whatever a client library makes of a connection that broke; without a cut it is a fault.
+            if not armed:
+                raise HarnessFault(
+                    f"{self.operation.name} could not be run", found=f"{type(error).__name__}: {error}"
+                ) from error
+        finally:
+            rig.tap.on_mark = None
+            ended_us = rig.clock.now_us
+            if armed:
+                shot = self.cutter.collect()
+        start_us = self._began_us(start_us)
+        rig.power.off()
+        tried = Try(promise, start_us, tuple(rig.tap.marks), ended_us, returned, shot, rig.take_deaths())
+        if cut.boots:
+            tried.deaths += self._cut_boots(cut.boots)
+        if cut.off_us:
+            rig.clock.wait_us(cut.off_us)
+        return tried
+
+    def _began_us(self, start_us: int) -> int:
+        """An operation that begins without power begins when it comes, and not with the rest before that."""
+        came_us = self.rig.came_us
+        if self.operation.powered or came_us is None:
+            return start_us
+        return max(start_us, came_us)
+
+    def _cut_boots(self, offsets_us: tuple[int, ...]) -> list[str]:
+        """Give the key power and take it again, once for each offset: how it died of itself meanwhile."""
+        rig = self.rig
+        for offset_us in offsets_us:
+            began_us = rig.clock.now_us
+            armed = self.cutter.arm_boot(offset_us)
+            rig.power.on()
+            if not armed:
+                # The switch comes on when it likes: then as long after that was asked for.
+                self.cutter.arm(max(began_us + offset_us, rig.clock.now_us))
+            self.cutter.collect()
+            rig.power.off()
+        return rig.take_deaths()

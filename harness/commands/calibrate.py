@@ -1,0 +1,86 @@
+"""`keyharness calibrate`: take a rig, measure it, keep what was found, and say what it means."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from harness.base.errors import CallerError, RigError
+from harness.bench.calibration import Calibration, keep
+from harness.evidence.ledger import now
+from harness.host.host import here
+from harness.run.measure_switch import Calibrator
+from harness.run.session import Session
+
+
+def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibration:
+    """Measure a rig of the session's bench; nothing is written to its key.
+
+    :param out: where each cycle is told.
+    :raises CallerError: a rig whose cuts are computed; or its budget does not grant what this takes.
+    :raises RigError: it is in use, or not fit for cuts: that is kept, too.
+    """
+    # A rig of its own, whose switch does not wait: how long the key has to rest is what is asked here.
+    rig = session.bench.make(name, session.seed, rest_s=0.0)
+    if rig.evidence_kind == "twin":
+        raise CallerError(
+            f'rig "{name}"', found="a simulated key", expected="a rig whose power is really switched"
+        )
+    real = rig.evidence_kind == "hardware"
+
+    def told(done: int, most: int, what: str) -> None:
+        out.write(f"  {done:>3}/{most}  {what}\n")
+        out.flush()
+
+    try:
+        session.custody.take(rig, write=False)
+        try:
+            found = Calibrator(rig, here(), cycles, told).run()
+        except RigError as error:
+            if real:
+                keep(Calibration(name, rig.wiring, now(), fault=str(error)))
+            with suppress(RigError):
+                # A switch that does not do what it is asked may fail at this, too: the first fault is the one to tell.
+                session.custody.release()
+            raise
+        if real:
+            keep(found)
+        return found
+    finally:
+        session.custody.release()
+        rig.close()
+
+
+def table(found: Calibration) -> dict[str, Any]:
+    """As JSON."""
+    return asdict(found)
+
+
+def show(found: Calibration, out: TextIO) -> None:
+    """For people."""
+    out.write(f'rig "{found.rig}" · {found.wiring}\n')
+    proof = (
+        "proved by the key: it boots each time"
+        if found.booted
+        else "as the bus shows it; the key does not say"
+    )
+    out.write(f"  power goes    yes, {proof}\n")
+    scheduled = "" if found.realtime else ", without real-time scheduling"
+    out.write(
+        f"  cut to gone   {found.cut_ms:g} ms, +- {found.cut_jitter_ms:g} ms, p99 {found.cut_p99_ms:g} ms; "
+        f"the command itself late by {found.late_p99_ms:g} ms (p99){scheduled}\n"
+    )
+    if found.shortest_off_ms is None:
+        out.write("  rest          not measured: the key shows nothing that it loses with its power\n")
+    else:
+        out.write(
+            f"  rest          {found.off_s:g} s, for {found.shortest_off_ms:g} ms always was enough; "
+            "used unless the bench says another\n"
+        )
+    out.write(f"  back          {found.back_ms:g} ms, p99 {found.back_p99_ms:g} ms\n")
+    neighbours = ", ".join(found.neighbours) + " went once" if found.neighbours else "stayed"
+    out.write(f"  neighbours    {neighbours}\n")
+    out.write(f"  spent         {found.cycles} power cycles\n")
+    if "; power " not in found.wiring:
+        out.write("  not kept      its power is a process of each run's own\n")

@@ -1,0 +1,48 @@
+"""Read a key without moving anything on it: works on keys that must not be written to."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+from harness.base.errors import RigError
+from harness.model.key import Look, Memory
+from harness.model.rig import Rig
+from harness.safety.claim import Custody
+from harness.safety.identity import bring_up, identity
+
+
+def inspect(rig: Rig, custody: Custody) -> dict[str, Any]:
+    """Identity and every item whose observation costs nothing, as one JSON-able table.
+
+    :raises RigError: no key comes up, or somebody else is at the rig.
+    """
+    custody.take(rig, write=False)
+    if why := bring_up(rig):
+        raise RigError(f'rig "{rig.name}": no key', found=why, expected="a key that comes up")
+    look = Look(rig, Memory(), Memory())
+    items = {
+        item.name: item.observe(look)
+        for item in rig.key.items
+        if not item.spends and not item.after_replug and item.face in ("", rig.face)
+    }
+    info = rig.info()
+    return {
+        "rig": rig.name,
+        "key": rig.key.name,
+        "title": rig.key.title,
+        "identity": identity(rig),
+        "firmware": info.firmware,
+        "transport": info.transport,
+        "evidence_kind": rig.evidence_kind,
+        "expendable": rig.expendable,
+        "items": items,
+    }
+
+
+def show(table: dict[str, Any], out: TextIO) -> None:
+    """The same for people."""
+    may = "expendable" if table["expendable"] else "not expendable: never written to"
+    out.write(f"rig {table['rig']} · {table['title']} · {table['transport']} · {may}\n")
+    out.write(f"  {'identity':<30} {table['identity']}\n  {'firmware':<30} {table['firmware']}\n")
+    for name, value in table["items"].items():
+        out.write(f"  {name:<30} {value}\n")

@@ -1,0 +1,85 @@
+"""`keyharness power` and `keyharness touch`: switch a rig, or touch its key, because a person said so.
+
+Nothing is written to the key, so it need not be expendable; but the rig is locked, the power log knows of it,
+and what wears out is counted as in a run.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Literal, TextIO
+
+from harness.base.errors import CallerError, RigError
+from harness.model.rig import KeyGone, Rig
+from harness.run.session import Session
+
+Wish = Literal["on", "off", "cycle"]
+
+
+def is_lasting(rig: Rig) -> bool:
+    """Does its power stay as it is when this process ends?"""
+    return rig.evidence_kind == "hardware"
+
+
+def switch(session: Session, name: str, wish: Wish, out: TextIO) -> int:
+    """Switch a rig's power and leave it so; 0, or 3 if it was switched on and no key came up.
+
+    :raises CallerError: the rig is one that every command makes anew, or its relay has spent what was granted.
+    :raises RigError: somebody else is at it, or it does not do what it is asked.
+    """
+    rig = session.rig(name)
+    if wish != "cycle" and not is_lasting(rig):
+        raise CallerError(
+            f'rig "{name}"',
+            found=f"{rig.evidence_kind}: every command makes it anew, and nothing of it stays",
+            expected="a rig whose power stays as it is left",
+            mend="`keyharness serve` keeps such a rig for as long as it runs",
+        )
+    session.custody.take(rig, write=False)
+    began_us = rig.clock.now_us
+    {"on": rig.power.on, "off": rig.power.off, "cycle": rig.power.cycle}[wish]()
+    if not is_lasting(rig) and not rig.power.is_on:
+        rig.power.on()
+    done, code = {"on": "on", "off": "off", "cycle": "off and on"}[wish], 0
+    if wish != "off":
+        try:
+            rig.wait_until_up()
+            done += f"; the key is up, {(rig.clock.now_us - began_us) / 1e6:.2f} s later"
+        except KeyGone as gone:
+            done, code = f"{done}; no key came up: {gone.what}", 3
+    session.custody.leave(rig)
+    out.write(f'rig "{name}": {done}\n')
+    return code
+
+
+def touch(session: Session, name: str, hold_s: float, out: TextIO) -> int:
+    """Touch the key on a rig once.
+
+    :raises RigError: somebody else is at it, it has no power, or nothing touches it.
+    """
+    rig = session.rig(name)
+    session.custody.take(rig, write=False)
+    if not is_lasting(rig) and not rig.power.is_on:
+        rig.power.on()
+    if not rig.power.is_on:
+        raise RigError(
+            f'rig "{name}"',
+            found="off",
+            expected="a key with power",
+            mend=f"`keyharness power on {name}`",
+        )
+    with ExitStack() as press:
+        try:
+            press.enter_context(rig.touch.holding())
+        except RigError as error:
+            if error.found is not None:
+                raise
+            raise RigError(
+                f'rig "{name}" · touch',
+                found=error.what,
+                expected="something that touches its key",
+                mend=error.mend or "name it in the bench's table [rig.touch]: docs/rigs.md",
+            ) from None
+        rig.clock.wait_us(round(hold_s * 1e6))
+    out.write(f'rig "{name}": touched for {hold_s:g} s\n')
+    return 0

@@ -1,0 +1,74 @@
+"""The rigs of a bench as they are at this moment: health, holder, quarantine."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+from harness.base.errors import KeyharnessError
+from harness.host.locks import Lock
+from harness.model.rig import Rig
+from harness.run.session import Session
+from harness.safety import quarantine
+from harness.safety.claim import port_of
+from harness.safety.power_journal import PowerLog
+
+
+def state_of(session: Session, name: str) -> dict[str, Any]:
+    """One rig. Power that a killed process left switched is put back, if nobody else is at the rig.
+
+    A rig that cannot be reached is told like the others: one hub that is not plugged in hides no other rig.
+    """
+    entry = session.bench.settings(name)
+    row = {"rig": name, "key": entry.key, "driver": entry.driver, "expendable": entry.expendable}
+    row |= {"identity": entry.identity, "holder": None, "quarantine": None, "fault": None}
+    try:
+        rig = session.rig(name)
+    except KeyharnessError as error:
+        return {**row, "evidence_kind": None, "port": None, "health": "not there", "fault": str(error)}
+    port = port_of(rig)
+    held = quarantine.quarantined(port) if port else None
+    holder = Lock(port).holder() if port else None
+    restored = _restored(rig, port) if port and holder is None else False
+    if held:
+        health = "quarantined"
+    elif holder:
+        health = "in use"
+    else:
+        health = "power put back" if restored else "free"
+    return {
+        **row,
+        "evidence_kind": rig.evidence_kind,
+        "port": port,
+        "health": health,
+        "holder": {"pid": holder.pid, "since": holder.since, "purpose": holder.purpose} if holder else None,
+        "quarantine": {"since": held.since, "why": held.why} if held else None,
+    }
+
+
+def _restored(rig: Rig, port: str) -> bool:
+    log = PowerLog(port)
+    if rig.evidence_kind != "hardware" or not log.left_behind:
+        return False
+    with Lock(port) as lock:
+        lock.take("put the power back")
+        log.take(rig)
+        log.give_back(rig)
+    return True
+
+
+def show(bench: str, rows: list[dict[str, Any]], out: TextIO) -> None:
+    """For people."""
+    out.write(f"bench {bench}\n")
+    for row in rows:
+        may = "expendable" if row["expendable"] else "not expendable"
+        out.write(f"  {row['rig']:<20} {row['health']:<14} {row['key']} · {row['driver']} · {may}\n")
+        if row["identity"]:
+            out.write(f"    key         {row['identity']}\n")
+        if row["holder"]:
+            who = row["holder"]
+            out.write(f"    holder      process {who['pid']} since {who['since']}: {who['purpose']}\n")
+        if row["fault"]:
+            out.write("    " + row["fault"].replace("\n", "\n    ") + "\n")
+        if row["quarantine"]:
+            why = row["quarantine"]["why"].replace("\n", "\n                ")
+            out.write(f"    quarantine  since {row['quarantine']['since']}: {why}\n")

@@ -1,0 +1,88 @@
+"""All checks, in the order in which they are read, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from harness.base.errors import KeyharnessError
+from harness.bench.bench import load_bench
+from harness.bench.registry import Plugins, discover
+from harness.doctor import daemons, open_files, permissions, rigs, software, storage
+from harness.doctor.context import Finding, Patient, fault
+from harness.host.host import Host, here
+
+Check = Callable[[Patient], Iterator[Finding]]
+CHECKS: tuple[Check, ...] = (
+    software.python,
+    software.xdist,
+    software.libraries,
+    daemons.pcscd,
+    permissions.hidraw,
+    permissions.udev_rules,
+    permissions.hub_ports,
+    daemons.usbguard,
+    daemons.modem_manager,
+    daemons.scdaemon,
+    daemons.autosuspend,
+    software.scheduling,
+    storage.folders,
+    open_files.busy,
+    rigs.strangers,
+    rigs.rigs,
+)
+RIG_FAULT, CALLER_FAULT = 3, 4
+
+
+def admit(bench: Path | None, host: Host | None = None) -> tuple[Patient, list[Finding]]:
+    """The host with its bench; what is wrong with the bench or the plugins is a finding, not the end."""
+    wrong: list[Finding] = []
+    plugins = Plugins()
+    loaded = None
+    try:
+        plugins = discover()
+        loaded = load_bench(bench, plugins)
+    except KeyharnessError as error:
+        wrong.append(Finding("bench", "fault", _in_lines(error), error.mend, caller=True))
+    return Patient(host or here(), plugins, loaded), wrong
+
+
+def examine(patient: Patient, checks: Iterable[Check] = CHECKS) -> list[Finding]:
+    """Everything that the checks say."""
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found += check(patient)
+        except KeyharnessError as error:
+            found.append(fault(check.__name__, _in_lines(error), error.mend or "see the error"))
+    return found
+
+
+def verdict(found: Iterable[Finding]) -> int:
+    """0 if a run would work, 3 if something is wrong with this host or its rigs, 4 with the bench."""
+    faults = [one for one in found if one.level == "fault"]
+    if any(one.caller for one in faults):
+        return CALLER_FAULT
+    return RIG_FAULT if faults else 0
+
+
+def table(found: Iterable[Finding]) -> list[dict[str, Any]]:
+    """As JSON."""
+    return [asdict(one) for one in found]
+
+
+def show(found: list[Finding], out: TextIO) -> None:
+    """For people."""
+    widest = max((len(one.rig) for one in found if one.rig is not None), default=0)
+    for one in found:
+        head = f"{one.level:<6} " if one.rig is None else f"rig {one.rig:<{widest}}  {one.level:<6} "
+        out.write(head + one.text.replace("\n", "\n" + " " * len(head)) + "\n")
+        if one.mend is not None:
+            out.write(" " * len(head) + f"mend: {one.mend}\n")
+
+
+def _in_lines(error: KeyharnessError) -> str:
+    rows = [("found", error.found), ("expected", error.expected)]
+    return "\n".join([error.what, *(f"{label:<9} {value}" for label, value in rows if value is not None)])

@@ -1,0 +1,105 @@
+"""The udev rule that gives keys, their bootloaders, relay boards and hubs to people: made, found, installed.
+
+The file's number is below 73, where logind gives devices tagged `uaccess` to who sits at the seat; for who logs
+in otherwise there is a group. Matches and keys are those of udev(7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.base.errors import RigError
+
+if TYPE_CHECKING:
+    from harness.doctor.context import Patient
+
+FILE = "etc/udev/rules.d/70-keyharness.rules"
+FOLDERS = ("etc/udev/rules.d", "run/udev/rules.d", "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d")
+GROUP = "plugdev"
+RELOAD = "udevadm control --reload-rules && udevadm trigger, then plug the key in again"
+
+
+def rule_files(root: Path) -> Iterator[tuple[Path, str]]:
+    """The rules of a host that are in force, with their text; one that hides another by its name, alone."""
+    seen: set[str] = set()
+    for folder in FOLDERS:
+        for file in sorted((root / folder).glob("*.rules")):
+            if file.name not in seen:
+                seen.add(file.name)
+                try:
+                    yield file, file.read_text(encoding="utf-8", errors="replace")
+                except OSError:
+                    continue
+
+
+def has_group(root: Path) -> bool:
+    try:
+        text = (root / "etc/group").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(line.startswith(f"{GROUP}:") for line in text.splitlines())
+
+
+def rules(patient: Patient) -> str:
+    """The text of our file, for all known keys and for the boards that switch their power."""
+    group = f', GROUP="{GROUP}"' if has_group(patient.root) else ""
+    mine = f'MODE="0660"{group}, TAG+="uaccess"'
+    lines = [
+        "# Written by `keyharness doctor --install-udev-rules`; it writes it anew.",
+        'ACTION=="remove", GOTO="keyharness_end"',
+    ]
+    for (vendor, product), name in sorted(patient.key_ids.items()):
+        one, above = _matches(vendor, product)
+        lines += [
+            f"# {name}",
+            f'SUBSYSTEM=="hidraw", {above}, {mine}',
+            f'SUBSYSTEM=="tty", {above}, {mine}, ENV{{ID_MM_DEVICE_IGNORE}}="1", ENV{{ID_MM_PORT_IGNORE}}="1"',
+            f'SUBSYSTEM=="usb", ENV{{DEVTYPE}}=="usb_device", {one}, {mine}, ATTR{{power/control}}="on", '
+            'ENV{ID_MM_DEVICE_IGNORE}="1"',
+        ]
+    for (vendor, product), name in sorted(patient.board_ids.items()):
+        one, above = _matches(vendor, product)
+        lines += [
+            f"# {name}",
+            f'SUBSYSTEM=="hidraw", {above}, {mine}',
+            f'SUBSYSTEM=="usb", ENV{{DEVTYPE}}=="usb_device", {one}, {mine}',
+        ]
+    if group:
+        # The attribute is made with the hub's interface, below which its ports are.
+        files = "/sys$devpath/*-port*/disable"
+        lines += [
+            "# The ports of hubs, whose power the kernel switches (Linux 6.0 and later)",
+            'SUBSYSTEM=="usb", DRIVER=="hub", '
+            f"RUN+=\"/bin/sh -c 'chgrp -f {GROUP} {files}; chmod -f g+w {files}; true'\"",
+        ]
+    return "\n".join([*lines, 'LABEL="keyharness_end"']) + "\n"
+
+
+def _matches(vendor: int, product: int) -> Iterator[str]:
+    """For the device itself, and for what is below it."""
+    for what in ("ATTR", "ATTRS"):
+        yield f'{what}{{idVendor}}=="{vendor:04x}", {what}{{idProduct}}=="{product:04x}"'
+
+
+def install(patient: Patient) -> Path:
+    """Write our file; returns where.
+
+    :raises RigError: this user may not.
+    """
+    path = patient.root / FILE
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(rules(patient), encoding="utf-8")
+        beside.chmod(0o644)
+        beside.replace(path)
+    except OSError as error:
+        raise RigError(
+            f"{path}",
+            found=error.strerror,
+            expected="a file that you may write",
+            mend="sudo keyharness doctor --install-udev-rules",
+        ) from None
+    return path

@@ -1,0 +1,150 @@
+"""Evidence: one line per cut, appended to a journal as it is judged, merged in plan order at the end.
+
+The fields are a contract (docs/reports.md). The journal of a rig is the only truth about what was done to the
+key on it; everything else in a report is derived.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from harness.base.errors import RigError
+
+Row = dict[str, Any]
+
+REPLAY_PREFIX = "kh1"
+NOTE = "note"
+"""The field of a journal's line that evidence.jsonl does not have."""
+
+
+def replay_id(rig: str, operation: str, seed: int, cut: str, fingerprint: str) -> str:
+    """The pasteable name of one cut: kh1:<rig>/<operation>:<seed>:<cut>:<check>."""
+    return f"{REPLAY_PREFIX}:{rig}/{operation}:{seed}:{cut}:{fingerprint[:6]}"
+
+
+COVERING = ("exhaustive", "cover")
+"""The streams whose cuts say something of all instants; the others were aimed."""
+
+
+def is_covering(row: Mapping[str, Any]) -> bool:
+    """Does a row say something of all instants? A missed cut does not, nor the clean restart of a live run."""
+    return (
+        row.get("stream") in COVERING
+        and row["outcome"] != "missed"
+        and not (row["stream"] == "cover" and (row.get("planned") or {}).get("marker") == "end")
+    )
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """A row as it stands in a file: sorted keys, no spaces, so that equal rows are equal bytes."""
+    return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row of evidence, with what only the campaign that made it needs of it when it is taken up again.
+
+    :ivar note: JSON-able; stays in the journal and never gets into evidence.jsonl.
+    """
+
+    row: Row
+    note: Row
+
+
+class Journal:
+    """An append-only file of rows. What a kill left half-written at its end is cut off when it is opened.
+
+    :ivar kept: what it already held.
+    :raises RigError: another process writes it.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: TextIO = path.open("a", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise RigError(
+                f"journal {path.name}",
+                found="another process is writing it",
+                expected="a run that has ended",
+                mend="wait for that run, or end it",
+            ) from None
+        self.kept: list[Judged] = read_journal(path)
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows, and make them durable before returning."""
+        text = "".join(line(row) for row in rows)
+        if text:
+            self._file.write(text)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def keep(self, judged: Iterable[Judged]) -> None:
+        """The same for rows with notes; both are one line, so that a kill takes both or none."""
+        self.append({**one.row, NOTE: one.note} if one.note else one.row for one in judged)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_journal(path: Path) -> list[Judged]:
+    """What a journal holds, up to the first line that is not whole; the rest is cut off the file."""
+    kept: list[Judged] = []
+    whole = 0
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return kept
+    for text in data.splitlines(keepends=True):
+        row = _parsed(text)
+        if row is None:
+            os.truncate(path, whole)
+            break
+        whole += len(text)
+        kept.append(Judged(row, row.pop(NOTE, {})))
+    return kept
+
+
+def _parsed(text: bytes) -> Row | None:
+    if not text.endswith(b"\n"):
+        return None
+    try:
+        row = json.loads(text)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def merge(journals: Iterable[Path], out: Path) -> int:
+    """Merge journals into one file, in the order given; a torn last line is left out. Returns the rows."""
+    count = 0
+    with out.open("w", encoding="utf-8") as target:
+        for path in journals:
+            for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
+                if text.endswith("\n"):
+                    target.write(_without_note(text))
+                    count += 1
+    return count
+
+
+def _without_note(text: str) -> str:
+    if f'"{NOTE}":' not in text:
+        return text
+    row = json.loads(text)
+    row.pop(NOTE, None)
+    return line(row)

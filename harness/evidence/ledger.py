@@ -1,0 +1,358 @@
+"""The ledger: what was done to each key, for ever.
+
+Runs, campaigns, cuts, wear, spent budgets, quarantined rigs and retired keys, by the key's own identity
+("uuid:...", "serial:...", "marker:..."; "twin:..." for simulated ones, whose cuts are kept as counts, because
+nobody's key wears out by them). SQLite at $XDG_STATE_HOME/keyharness/ledger.sqlite, or the file or the
+SQLAlchemy URL in $KEYHARNESS_LEDGER.
+
+A record is acknowledged when a method returns: it is on the disk then (write-ahead log, synchronous FULL).
+Transactions are short and begin by taking the write lock, so that two writers wait for each other and neither
+reads what the other is about to change.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.base.errors import CallerError, RigError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+BUSY_LIMIT_S = 30
+_FULL, _BUSY = ("disk is full", "no space left"), ("locked", "busy")
+
+
+def ledger_url() -> str:
+    """Where the ledger is, as SQLAlchemy writes it."""
+    named = os.environ.get("KEYHARNESS_LEDGER")
+    if named and "://" in named:
+        return named
+    return f"sqlite:///{Path(named).absolute() if named else state_dir() / 'ledger.sqlite'}"
+
+
+def state_dir() -> Path:
+    """Where this user's state is kept: $XDG_STATE_HOME/keyharness."""
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "keyharness"
+
+
+def now() -> str:
+    """In UTC, e.g. 2026-11-20T09:30:12Z."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+class Ledger:
+    """An open ledger.
+
+    :param url: see `ledger_url`.
+    :raises RigError: it cannot be opened.
+    """
+
+    def __init__(self, url: str | None = None):
+        from sqlalchemy import create_engine, event
+        from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+        self.url = url or ledger_url()
+        self._sqlite = self.url.startswith("sqlite")
+        if self._sqlite:
+            file = Path(self.url.removeprefix("sqlite:///"))
+            try:
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise _trouble(self.url, error.strerror or str(error)) from None
+        try:
+            options = {"connect_args": {"timeout": BUSY_LIMIT_S}} if self._sqlite else {"pool_pre_ping": True}
+            self._engine = create_engine(self.url, **options)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise CallerError(
+                "KEYHARNESS_LEDGER",
+                found=str(error),
+                expected="a file, or a URL as SQLAlchemy takes it",
+                mend="sqlite:////var/lib/keyharness/ledger.sqlite, for one",
+            ) from None
+        if self._sqlite:
+            event.listen(self._engine, "connect", _prepare_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+        self.tables = _tables()
+        try:
+            if not self._is_made():
+                with self.writing() as at:
+                    self.tables.metadata.create_all(at)
+        except DBAPIError as error:
+            raise _trouble(self.url, str(error.orig)) from None
+
+    def _is_made(self) -> bool:
+        from sqlalchemy import inspect
+
+        with self._engine.connect().execution_options(reading=True) as at:
+            return bool(inspect(at).has_table("quarantine"))
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: what was done in it is on the disk when it is left, or none of it is.
+
+        :raises RigError: the disk is full, the file cannot be written, or another writer does not let go.
+        """
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            with self._engine.begin() as at:
+                yield at
+        except DBAPIError as error:
+            raise _trouble(self.url, str(error.orig)) from None
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Writing.
+
+    def note_key(self, at: Connection, key: str, kind: str, model: str) -> None:
+        """Know a key from now on."""
+        from sqlalchemy import select
+
+        keys = self.tables.keys
+        if at.execute(select(keys.c.id).where(keys.c.id == key)).first() is None:
+            at.execute(keys.insert().values(id=key, kind=kind, model=model, first_seen=now()))
+
+    def note_campaign(self, run: str, key: str, kind: str, row: Mapping[str, Any]) -> None:
+        """One campaign is over; noted again, it takes the place of what was noted before.
+
+        :param row: a line of operations.jsonl.
+        """
+        with self.writing() as at:
+            self._note_campaign(at, run, key, kind, row)
+
+    def note_run(
+        self,
+        head: Mapping[str, Any],
+        verdict: str,
+        keys: Mapping[str, tuple[str, str, str]],
+        campaigns: Sequence[Mapping[str, Any]],
+        cuts: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """A run as it ended, in one transaction; noted again (it was taken up) it takes the place of before.
+
+        :param keys: rig -> (identity, kind, model).
+        :param cuts: rows of evidence; those of twins are left out.
+        """
+        tables = self.tables
+        with self.writing() as at:
+            at.execute(tables.runs.delete().where(tables.runs.c.id == head["run"]))
+            at.execute(
+                tables.runs.insert().values(
+                    id=head["run"],
+                    started=head["started"],
+                    seed=str(head["seed"]),
+                    bench=head["bench"],
+                    version=head["version"],
+                    verdict=verdict,
+                )
+            )
+            for identity, kind, model in keys.values():
+                self.note_key(at, identity, kind, model)
+            for row in campaigns:
+                identity, kind, _ = keys[row["rig"]]
+                self._note_campaign(at, head["run"], identity, kind, row)
+            rows = [
+                {
+                    "run": head["run"],
+                    "key": keys[cut["rig"]][0],
+                    "cut": cut["id"],
+                    "operation": cut["operation"],
+                    "outcome": cut["outcome"],
+                    "acknowledged": bool(cut["acknowledged"]),
+                }
+                for cut in cuts
+                if keys[cut["rig"]][1] != "twin"
+            ]
+            at.execute(tables.cuts.delete().where(tables.cuts.c.run == head["run"]))
+            if rows:
+                at.execute(tables.cuts.insert(), rows)
+
+    def _note_campaign(self, at: Connection, run: str, key: str, kind: str, row: Mapping[str, Any]) -> None:
+        tables = self.tables
+        known = (row["operation"], run, key)
+        for table in (tables.outcomes, tables.wear):
+            at.execute(
+                table.delete().where(
+                    table.c.operation == known[0], table.c.run == known[1], table.c.key == known[2]
+                )
+            )
+        common = {"run": run, "key": key, "kind": kind, "operation": row["operation"]}
+        if row["outcomes"]:
+            at.execute(
+                tables.outcomes.insert(),
+                [{**common, "outcome": name, "cuts": count} for name, count in row["outcomes"].items()],
+            )
+        # Of real keys it was reserved as it was spent; of twins it is what a real key would have spent.
+        self._note_estimate(at, common, row.get("spent") or {})
+        worn = [part for part in row.get("wear") or [] if part["used"]]
+        if worn:
+            at.execute(
+                tables.wear.insert(),
+                [
+                    {
+                        **common,
+                        "what": part["what"],
+                        "used": part["used"],
+                        "upto": part["limit"],
+                        "estimated": bool(part["estimated"]),
+                    }
+                    for part in worn
+                ],
+            )
+
+    def _note_estimate(self, at: Connection, common: Mapping[str, Any], spent: Mapping[str, int]) -> None:
+        table = self.tables.spent
+        why = f"{common['operation']} in {common['run']}, estimated"
+        at.execute(table.delete().where(table.c.key == common["key"], table.c.why == why))
+        if common["kind"] != "hardware" and spent:
+            known = {"key": common["key"], "kind": common["kind"], "rig": "", "why": why, "at": now()}
+            at.execute(
+                table.insert(),
+                [
+                    {**known, "what": what, "amount": amount, "settled": True}
+                    for what, amount in spent.items()
+                ],
+            )
+
+    def retire(self, key: str, reason: str) -> None:
+        """Never use a key again."""
+        keys = self.tables.keys
+        with self.writing() as at:
+            self.note_key(at, key, "hardware", "")
+            at.execute(keys.update().where(keys.c.id == key).values(retired=now(), retired_for=reason))
+
+    # Reading.
+
+    def rows(self, statement: Any) -> list[dict[str, Any]]:
+        """What a SELECT finds.
+
+        :raises RigError: the ledger cannot be read.
+        """
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            with self._engine.connect().execution_options(reading=True) as at:
+                return [dict(row) for row in at.execute(statement).mappings()]
+        except DBAPIError as error:
+            raise _trouble(self.url, str(error.orig)) from None
+
+    def retired(self, key: str) -> str | None:
+        """Why a key is not to be used any more; None if it may be."""
+        from sqlalchemy import select
+
+        keys = self.tables.keys
+        found = self.rows(select(keys.c.retired_for).where(keys.c.id == key, keys.c.retired.is_not(None)))
+        return str(found[0]["retired_for"]) if found else None
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    # Transactions are begun by the engine's own event, not by the driver before the first write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_LIMIT_S * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _begin_sqlite(at: Connection) -> None:
+    at.exec_driver_sql("BEGIN" if at.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
+
+
+def _trouble(url: str, why: str) -> RigError:
+    where = f"ledger {url.removeprefix('sqlite:///')}" if url.startswith("sqlite") else "ledger"
+    low = why.lower()
+    if any(word in low for word in _FULL):
+        return RigError(
+            where,
+            found="the disk is full",
+            expected="room for what is done to keys: nothing is done that could not be written down",
+            mend="make room, then go on with `keyharness run --resume`",
+        )
+    if any(word in low for word in _BUSY):
+        return RigError(
+            where,
+            found=f"another process has kept it locked for {BUSY_LIMIT_S} s",
+            expected="short transactions",
+            mend="see which process has it open: fuser",
+        )
+    return RigError(where, found=why, expected="a ledger that can be read and written")
+
+
+class _Tables:
+    """The tables, made when SQLAlchemy is first needed."""
+
+    def __init__(self) -> None:
+        from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
+
+        self.metadata = MetaData()
+
+        def table(name: str, *columns: Column[Any]) -> Table:
+            return Table(name, self.metadata, *columns)
+
+        def text(name: str, **more: Any) -> Column[Any]:
+            return Column(name, String, **more)
+
+        self.keys = table(
+            "keys",
+            *(text("id", primary_key=True), text("kind"), text("model"), text("first_seen")),
+            *(text("retired"), text("retired_for")),
+        )
+        self.runs = table(
+            "runs",
+            *(text("id", primary_key=True), text("started"), text("seed"), text("bench"), text("version")),
+            text("verdict"),
+        )
+        self.outcomes = table(
+            "outcomes",
+            Column("n", Integer, primary_key=True),
+            *(text("run"), text("key", index=True), text("kind"), text("operation"), text("outcome")),
+            Column("cuts", Integer),
+        )
+        self.cuts = table(
+            "cuts",
+            Column("n", Integer, primary_key=True),
+            *(text("run", index=True), text("key", index=True), text("cut"), text("operation")),
+            *(text("outcome"), Column("acknowledged", Boolean)),
+        )
+        self.wear = table(
+            "wear",
+            Column("n", Integer, primary_key=True),
+            *(text("run"), text("key", index=True), text("kind"), text("operation"), text("what")),
+            *(Column("used", Integer), Column("upto", Integer), Column("estimated", Boolean)),
+        )
+        self.spent = table(
+            "spent",
+            Column("n", Integer, primary_key=True),
+            *(text("key"), text("kind"), text("rig"), text("what"), Column("amount", Integer), text("why")),
+            *(text("at"), Column("settled", Boolean)),
+        )
+        Index("spent_by_key", self.spent.c.key, self.spent.c.what)
+        self.quarantine = table(
+            "quarantine",
+            Column("n", Integer, primary_key=True),
+            *(text("rig", index=True), text("since"), text("why"), text("cleared"), text("cleared_for")),
+        )
+
+
+_MADE: list[_Tables] = []
+
+
+def _tables() -> _Tables:
+    if not _MADE:
+        _MADE.append(_Tables())
+    return _MADE[0]

@@ -1,0 +1,152 @@
+"""The folder a run leaves behind: journals while it goes on, the files of the contract at its end."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.base.atomic_file import read_json, write_durably
+from harness.evidence.journal import Journal, line, merge
+
+if TYPE_CHECKING:
+    from harness.model.rig import RigInfo
+
+SCHEMA = 1
+NOT_ASKED = "not asked yet"
+"""The firmware of a rig that another worker has: that one tells."""
+QUARANTINED, NOT_THERE = "quarantined", "not there"
+KEPT_BACK = (f"{QUARANTINED}: ", f"{NOT_THERE}: ")
+"""How the reason of a case begins that was skipped because of its rig: such a run is inconclusive."""
+
+
+def new_run_name() -> str:
+    """Date, time and four hex digits, e.g. 20261120-093012-7c1e: sorts by time, unique on a host."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+
+
+def slug(operation: str) -> str:
+    """An operation's name as part of a file name."""
+    return operation.replace("/", "_")
+
+
+class RunDir:
+    """One run's folder. Several processes (xdist workers) may write to different files of it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def started(self) -> bool:
+        return (self.path / "run.json").exists()
+
+    def start(self, head: Mapping[str, Any]) -> bool:
+        """Write run.json; False if another process of this run has already done it."""
+        for part in ("journal", "logs", "pictures", "allure-results"):
+            (self.path / part).mkdir(parents=True, exist_ok=True)
+        body = {"schema": SCHEMA, "run": self.name, **head}
+        temporary = self.path / f"run.json.{os.getpid()}"
+        temporary.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        try:
+            os.link(temporary, self.path / "run.json")
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        return True
+
+    def head(self) -> dict[str, Any]:
+        """run.json, with what the workers have found out about their rigs since."""
+        head: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        for rig in head["rigs"]:
+            rig.update(read_json(self._rig_file(rig["name"])) or {})
+        return head
+
+    def note_rig(self, info: RigInfo) -> None:
+        """What a rig said of itself when its worker got there; once."""
+        path = self._rig_file(info.name)
+        if not path.exists():
+            body = {name: getattr(info, name) for name in ("firmware", "personality", "transport")}
+            path.write_text(line(body), encoding="utf-8")
+
+    def _rig_file(self, rig: str) -> Path:
+        return self.path / "journal" / f"{rig}.rig.json"
+
+    def begin_time(self, rig: str) -> float:
+        """Note that a rig's time runs from now on; how long it ran before this run was taken up, in seconds.
+
+        The time that it lay dead is none: what was written last to the rig's journals ended it.
+        """
+        path = self.path / "journal" / f"{rig}.time.json"
+        spent_s = 0.0
+        if noted := read_json(path):
+            touched = [one.stat().st_mtime for one in path.parent.glob(f"{glob.escape(rig)}.*")]
+            spent_s = noted["spent_s"] + max(0.0, max(touched) - noted["at"])
+        write_durably(path, {"spent_s": round(spent_s, 3), "at": time.time()})
+        return float(spent_s)
+
+    def journal(self, rig: str, operation: str) -> Journal:
+        """The journal of one campaign. The whole plan is one shard as long as there is one key."""
+        return Journal(self.journal_path(rig, operation))
+
+    def journal_path(self, rig: str, operation: str) -> Path:
+        return self.path / "journal" / f"{rig}.{slug(operation)}.jsonl"
+
+    def note_campaign(self, rig: str, operation: str, row: Mapping[str, Any]) -> None:
+        """One campaign is over, or was cut short."""
+        path = self.path / "journal" / f"{rig}.{slug(operation)}.result.json"
+        beside = path.with_suffix(f".{os.getpid()}")
+        beside.write_text(line(row), encoding="utf-8")
+        beside.replace(path)
+
+    def kernel_log(self, rig: str, operation: str) -> Path:
+        """Where the kernel's lines about a rig's port are kept during one campaign."""
+        return self.path / "logs" / f"{rig}.{slug(operation)}.kernel.log"
+
+    def note_case(self, row: Mapping[str, Any]) -> None:
+        with (self.path / "results.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line(row))
+
+    def write_trace(self, rig: str, operation: str, trace: Mapping[str, Any]) -> Path:
+        path = self.path / "logs" / f"{rig}.{slug(operation)}.trace.json"
+        path.write_text(line(trace), encoding="utf-8")
+        return path
+
+    def merge_again(self) -> None:
+        """Make evidence.jsonl and operations.jsonl from the journals, in plan order, and complete run.json.
+
+        A run that was killed has its journals and nothing else: whoever reads it merges first.
+        """
+        folder = self.path / "journal"
+        head = self.head()
+        beside = self.path / f"run.json.{os.getpid()}"
+        beside.write_text(json.dumps(head, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        beside.replace(self.path / "run.json")
+        order = head["order"]
+        stems = [f"{rig}.{slug(operation)}" for rig, operation in order]
+        merge(
+            [path for stem in stems if (path := folder / f"{stem}.jsonl").exists()],
+            self.path / "evidence.jsonl",
+        )
+        merge(
+            [path for stem in stems if (path := folder / f"{stem}.result.json").exists()],
+            self.path / "operations.jsonl",
+        )
+
+    def finish(self, *, complete: bool, interrupted: bool, duration_s: float) -> None:
+        body = {
+            "complete": complete,
+            "interrupted": interrupted,
+            "ended": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "duration_s": round(duration_s, 3),
+        }
+        (self.path / "finish.json").write_text(json.dumps(body, sort_keys=True) + "\n", encoding="utf-8")

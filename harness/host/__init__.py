@@ -1,0 +1,1 @@
+"""The seam to Linux: devices, events, locks, the process that cuts."""

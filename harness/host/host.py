@@ -1,0 +1,182 @@
+"""The machine that rigs hang on: its device tree, its device nodes and its events.
+
+Drivers ask for these here and nowhere else, so that a laboratory can be put in their place: KEYHARNESS_HOST
+names a function ("package.module:function") that returns a Host of another kind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from harness.base.errors import CallerError
+
+VARIABLE = "KEYHARNESS_HOST"
+
+UEVENT_PROTOCOL = 15
+"""NETLINK_KOBJECT_UEVENT of linux/netlink.h."""
+KERNEL_GROUP, UDEV_GROUP = 1, 2
+"""The kernel's own events, and udev's: the same, once rules have set who may open the node."""
+_RECEIVE_BYTES = 1 << 20
+
+_CONTROL = struct.Struct("@BBHHHIP")
+"""struct usbdevfs_ctrltransfer of linux/usbdevice_fs.h."""
+USBDEVFS_CONTROL = 3 << 30 | _CONTROL.size << 16 | ord("U") << 8
+_STATUS_LIMIT_MS = 500
+
+
+class Host:
+    """This machine, as the kernel shows it below a root folder.
+
+    :ivar root: the folder that holds sys/, proc/ and dev/.
+    """
+
+    def __init__(self, root: Path = Path("/")):
+        self.root = root
+
+    @property
+    def sys(self) -> Path:
+        return self.root / "sys"
+
+    @property
+    def dev(self) -> Path:
+        return self.root / "dev"
+
+    def usb_backend(self) -> Any:
+        """What pyusb is to speak through; None for libusb."""
+        return None
+
+    def open_serial(self, node: Path, baud: int, limit_s: float) -> Any:
+        """A serial port, shaped as pyserial's Serial; opened exclusively.
+
+        :param limit_s: how long a read or a write may take.
+        :raises OSError: it cannot be opened (serial.SerialException is one).
+        """
+        import serial
+
+        return serial.Serial(str(node), baud, timeout=limit_s, write_timeout=limit_s, exclusive=True)
+
+    def open_hidraw(self, node: Path) -> int:
+        """A descriptor on which each read is one input report, and each write a number and a report.
+
+        :raises OSError: it cannot be opened.
+        """
+        return os.open(node, os.O_RDWR | os.O_CLOEXEC)
+
+    def may_open(self, node: Path) -> bool:
+        """May this process read and write a node? False as long as udev has not said so."""
+        return os.access(node, os.R_OK | os.W_OK)
+
+    def usb_answers(self, bus: int, number: int) -> bool | None:
+        """Does a device answer on the bus? Asks for its status (USB 2.0, section 9.4.5); None if it cannot be
+        asked.
+        """
+        node = self.dev / f"bus/usb/{bus:03}/{number:03}"
+        try:
+            device = os.open(node, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return None
+        status = ctypes.create_string_buffer(2)
+        request = _CONTROL.pack(0x80, 0, 0, 0, 2, _STATUS_LIMIT_MS, ctypes.addressof(status))
+        try:
+            fcntl.ioctl(device, USBDEVFS_CONTROL, request)
+        except OSError:
+            return False
+        finally:
+            os.close(device)
+        return True
+
+    def scard(self) -> Any:
+        """pyscard's module of PC/SC functions, which speak to the pcscd of this host.
+
+        :raises ImportError: it, or the library that it loads, is not there.
+        """
+        try:
+            ctypes.CDLL("libpcsclite.so.1")
+        except OSError:
+            raise ImportError("no libpcsclite.so.1") from None
+        from smartcard import scard
+
+        return scard
+
+    def open_uevents(self) -> socket.socket:
+        """A socket that gets one datagram for each device that comes or goes; see `harness.host.uevents`.
+
+        :raises OSError: this process gets none.
+        """
+        link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENT_PROTOCOL)
+        try:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+            link.bind((0, KERNEL_GROUP | UDEV_GROUP))
+        except OSError:
+            link.close()
+            raise
+        return link
+
+    log_commands: tuple[tuple[str, ...], ...] = (
+        ("dmesg", "--follow-new"),
+        ("journalctl", "--dmesg", "--follow", "--lines=0", "--output=short-monotonic"),
+    )
+    """What prints the kernel's lines as they come, where /dev/kmsg may not be read."""
+
+    def open_kernel_log(self) -> int:
+        """A descriptor that gives one record of /dev/kmsg a read, from now on; reading does not wait.
+
+        :raises OSError: it may not be read here.
+        """
+        log = os.open(self.dev / "kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.lseek(log, 0, os.SEEK_END)
+        except OSError:
+            os.close(log)
+            raise
+        return log
+
+
+_here: Host | None = None
+
+
+def here() -> Host:
+    """The host of this process.
+
+    :raises CallerError: KEYHARNESS_HOST names nothing that can be called.
+    """
+    global _here
+    if _here is None:
+        _here = _make(os.environ.get(VARIABLE))
+    return _here
+
+
+@contextmanager
+def standing_in(host: Host) -> Iterator[Host]:
+    """While entered, this host is the one that everything in this process hangs on."""
+    global _here
+    before, _here = _here, host
+    try:
+        yield host
+    finally:
+        _here = before
+
+
+def _make(name: str | None) -> Host:
+    if not name:
+        return Host()
+    module, _, function = name.partition(":")
+    try:
+        made = getattr(import_module(module), function)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise CallerError(
+            VARIABLE, found=f"{name}: {error}", expected='"package.module:function" that makes a Host'
+        ) from None
+    assert isinstance(made, Host)
+    return made

@@ -1,0 +1,182 @@
+"""Locks that die with their holder: one per port, one per run.
+
+A lock is flock(2) on a file of the runtime directory: $KEYHARNESS_RUNTIME, else the directory `keyharness` in
+$XDG_RUNTIME_DIR, else /tmp/keyharness-<uid>. People who share a host's rigs share a $KEYHARNESS_RUNTIME.
+The file says who holds it, since when and what for; it is never removed, because who waits for a removed file
+would hold another one than who comes next. A forked child lets go at once: only the process that took a lock
+keeps it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import stat
+import weakref
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.base.errors import RigError
+
+MAX_BYTES = 4096
+
+
+class InUse(RigError):
+    """Somebody else is at it: no fault of the rig."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock.
+
+    :ivar since: in UTC, e.g. 2026-11-20T09:30:12Z.
+    """
+
+    pid: int
+    since: str
+    purpose: str
+
+
+def runtime_dir() -> Path:
+    """Where locks are, made if need be.
+
+    :raises RigError: it cannot be made, or belongs to somebody else.
+    """
+    if named := os.environ.get("KEYHARNESS_RUNTIME"):
+        path = Path(named)
+    elif given := os.environ.get("XDG_RUNTIME_DIR"):
+        path = Path(given) / "keyharness"
+    else:
+        path = Path("/tmp") / f"keyharness-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = path.stat(follow_symlinks=False)
+    except OSError as error:
+        raise RigError(f"runtime directory {path}", found=error.strerror, expected="a directory") from None
+    # In /tmp anybody could have made it first, and pointed it elsewhere.
+    if not named and (owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode)):
+        raise RigError(
+            f"runtime directory {path}",
+            found=f"it belongs to user {owner.st_uid}",
+            expected="a directory of your own",
+            mend="name one in KEYHARNESS_RUNTIME",
+        )
+    return path
+
+
+class Lock:
+    """One lock.
+
+    :param name: what is locked, in words: "port usb:1-1.4.1", "run 20261120-093012-7c1e".
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        # Readable, and of bounded length whatever the name is.
+        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", name)[:60].strip("-.")
+        self._file_name = f"{readable}.{hashlib.sha256(name.encode()).hexdigest()[:8]}.lock"
+        self._fd: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._fd is not None
+
+    def take(self, purpose: str) -> None:
+        """Take it, without waiting.
+
+        :raises InUse: somebody else holds it; says who, since when and what for.
+        """
+        if self._fd is not None:
+            return
+        fd = self._open()
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _read(fd)
+            os.close(fd)
+            raise _held_by(self.name, holder) from None
+        me = Holder(os.getpid(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", purpose)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(asdict(me)).encode()[:MAX_BYTES], 0)
+        self._fd = fd
+        _HELD.add(self)
+
+    def release(self) -> None:
+        """Let go; nothing happens if it is not held."""
+        if self._fd is not None:
+            _HELD.discard(self)
+            os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = None
+
+    def holder(self) -> Holder | None:
+        """Who holds it at this moment; None if it is free. Takes nothing: a probe must not be in the way."""
+        if self._fd is not None:
+            return _read(self._fd)
+        fd = self._open()
+        try:
+            if not _is_locked(os.fstat(fd)):
+                return None
+            return _read(fd) or Holder(0, "?", "not said")
+        finally:
+            os.close(fd)
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _open(self) -> int:
+        path = runtime_dir() / self._file_name
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+        except OSError as error:
+            raise RigError(f"lock {path}", found=error.strerror, expected="a file to lock") from None
+
+    def _forget(self) -> None:
+        """In a forked child: close without unlocking, which would unlock the parent's."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+_HELD: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for lock in list(_HELD):
+        lock._forget()
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _is_locked(file: os.stat_result) -> bool:
+    """Is there an flock on a file? proc(5), /proc/locks: `1: FLOCK ADVISORY WRITE 708 08:01:13420 0 EOF`."""
+    # Some file systems show stat(2) another device than the one they are locked on: the inode has to do.
+    inode = f":{file.st_ino}"
+    with open("/proc/locks", encoding="ascii") as locks:
+        return any(f[1] == "FLOCK" and f[5].endswith(inode) for f in map(str.split, locks))
+
+
+def _read(fd: int) -> Holder | None:
+    try:
+        return Holder(**json.loads(os.pread(fd, MAX_BYTES, 0)))
+    except (ValueError, TypeError):
+        return None
+
+
+def _held_by(name: str, holder: Holder | None) -> InUse:
+    # All of it in the first line: a case's reason is one line.
+    if holder is None:
+        return InUse(f"{name} is in use by another process", mend="wait for it, or end it")
+    return InUse(
+        f"{name} is in use: held by process {holder.pid} since {holder.since}: {holder.purpose}",
+        mend=f"wait for it, or end it (kill -INT {holder.pid}); the lock is free as soon as it is gone",
+    )

@@ -1,0 +1,154 @@
+"""What is plugged in or running that may be a key: a read-only look at sysfs and /proc.
+
+Nothing is opened for writing and no device is spoken to: HID report descriptors, USB descriptors and the
+sockets of processes are read as the kernel shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.host.host import here
+from harness.host.usb import CCID_CLASS, FIDO_USAGE, PORT
+
+EMULATOR_PORTS = {("udp", 8111): "ctaphid-udp", ("tcp", 35962): "ctaphid-tcp"}
+"""The fixed ports of emulators that listen (facts/emulators.md)."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One thing that may be a key.
+
+    :ivar place: where it is: a USB port ("1-1.4.1") or a process ("pid 4711").
+    :ivar more: what a driver may need, by name.
+    """
+
+    kind: Literal["hidraw", "card", "process"]
+    place: str
+    title: str
+    vendor_id: int | None = None
+    product_id: int | None = None
+    serial: str | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def shown(self) -> str:
+        ids = f" {self.vendor_id:04x}:{self.product_id:04x}" if self.vendor_id is not None else ""
+        serial = f", serial {self.serial}" if self.serial else ""
+        return f"{self.kind:<8} {self.place:<14} {self.title}{ids}{serial}"
+
+    def table(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def scan(root: Path | None = None) -> list[Found]:
+    """Everything that is seen, in a stable order.
+
+    :param root: where /sys and /proc are; those of this process's host if nothing is said.
+    """
+    root = root or here().root
+    fido = list(_hidraw(root))
+    # The card side of a key that is listed already is no other key.
+    listed = {one.place for one in fido}
+    cards = [one for one in _cards(root) if one.place not in listed]
+    return [*sorted([*fido, *cards], key=lambda one: (one.kind, one.place)), *_processes(root)]
+
+
+def _hidraw(root: Path) -> Iterator[Found]:
+    for entry in _list(root / "sys/class/hidraw"):
+        device = entry / "device"
+        descriptor = _bytes(device / "report_descriptor")
+        if not descriptor.startswith(FIDO_USAGE):
+            continue
+        said = dict(line.split("=", 1) for line in _text(device / "uevent").splitlines() if "=" in line)
+        _, vendor, product = ([*said.get("HID_ID", "").split(":"), "0", "0", "0"])[:3]
+        yield Found(
+            "hidraw",
+            _usb_port(device) or entry.name,
+            said.get("HID_NAME", "FIDO device"),
+            int(vendor, 16) & 0xFFFF,
+            int(product, 16) & 0xFFFF,
+            said.get("HID_UNIQ") or None,
+            {"node": f"/dev/{entry.name}"},
+        )
+
+
+def _cards(root: Path) -> Iterator[Found]:
+    for interface in _list(root / "sys/bus/usb/devices"):
+        if _text(interface / "bInterfaceClass") != CCID_CLASS:
+            continue
+        device = interface.resolve().parent
+        yield Found(
+            "card",
+            device.name,
+            _text(device / "product") or "smart card",
+            int(_text(device / "idVendor") or "0", 16),
+            int(_text(device / "idProduct") or "0", 16),
+            _text(device / "serial") or None,
+        )
+
+
+def _processes(root: Path) -> Iterator[Found]:
+    listening: dict[str, tuple[str, int]] = {}
+    for protocol in ("udp", "tcp"):
+        for line in _text(root / "proc/net" / protocol).splitlines()[1:]:
+            fields = line.split()
+            port = int(fields[1].rpartition(":")[2], 16)
+            if (protocol, port) in EMULATOR_PORTS:
+                listening[f"socket:[{fields[9]}]"] = (protocol, port)
+    if not listening:
+        return
+    for process in _list(root / "proc"):
+        if not process.name.isdigit():
+            continue
+        for link in _list(process / "fd"):
+            at = listening.get(_target(link))
+            if at is not None:
+                command = [part for part in _text(process / "cmdline").split("\0") if part]
+                yield Found(
+                    "process",
+                    f"pid {process.name}",
+                    " ".join(command)[:80],
+                    more={
+                        "command": command,
+                        "directory": _target(process / "cwd"),
+                        "transport": EMULATOR_PORTS[at],
+                        "port": at[1],
+                    },
+                )
+                break
+
+
+def _usb_port(device: Path) -> str | None:
+    """The port that a device hangs on: the last part of its path that names one."""
+    for part in reversed(device.resolve().parts):
+        if PORT.fullmatch(part):
+            return part
+    return None
+
+
+def _list(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _text(path: Path) -> str:
+    return _bytes(path).decode(errors="replace").strip()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""

@@ -1,0 +1,177 @@
+"""What is on a USB port at this moment: read from sysfs, nothing is opened or spoken to.
+
+A port is named as sysfs names the device on it: "1-1.4.1" is bus 1, port 1, port 4 of the hub there, port 1
+of the hub there. Node numbers (hidraw3, ttyACM0) are the kernel's and change from plug to plug; a device is
+told from its predecessor on the same port by its number on the bus and its folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.host.host import Host
+
+PORT = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)*")
+FIDO_USAGE = bytes.fromhex("06d0f1")
+"""Usage page 0xF1D0 in a report descriptor (CTAP 2.1, section 11.2.8.1)."""
+CCID_CLASS, HUB_CLASS, HID_CLASS, CDC_CLASS, ACM_SUBCLASS = "0b", "09", "03", "02", "02"
+"""USB-IF's class codes; ACM: CDC 1.2, table 4."""
+
+
+@dataclass(frozen=True)
+class HidNode:
+    """One HID interface with a node.
+
+    :ivar node: its path below the host's dev/.
+    :ivar fido: whether its reports are CTAPHID's.
+    """
+
+    node: Path
+    interface: int
+    fido: bool
+    descriptor: bytes
+
+
+@dataclass(frozen=True)
+class UsbDevice:
+    """One device as enumerated once.
+
+    :ivar token: differs between two enumerations on one port.
+    :ivar release: bcdDevice, e.g. "0108".
+    :ivar complete: whether each interface that gets a node has its node by now.
+    :ivar authorized: False if somebody (USBGuard, for one) keeps the kernel from using it.
+    :ivar serial: None where the descriptor has none (SerialNumber=0) or an empty one.
+    """
+
+    port: str
+    folder: Path
+    token: tuple[int, int]
+    bus: int
+    number: int
+    vendor_id: int
+    product_id: int
+    release: str
+    product: str
+    serial: str | None
+    hidraw: tuple[HidNode, ...]
+    ttys: tuple[Path, ...]
+    has_card: bool
+    is_hub: bool
+    complete: bool = True
+    authorized: bool = True
+
+    @property
+    def fido(self) -> HidNode | None:
+        return next((node for node in self.hidraw if node.fido), None)
+
+    @property
+    def ids(self) -> str:
+        return f"{self.vendor_id:04x}:{self.product_id:04x}"
+
+    def shown(self) -> str:
+        """As messages speak of it."""
+        serial = f", serial {self.serial}" if self.serial else ""
+        return f"{self.ids} {self.product or 'a device'}{serial}"
+
+
+def device_at(host: Host, port: str) -> UsbDevice | None:
+    """The device on a port; None if there is none, or it went while it was looked at."""
+    folder = host.sys / "bus/usb/devices" / port
+    try:
+        return _read(host, port, folder.resolve(strict=True))
+    except (OSError, ValueError):
+        return None
+
+
+def devices(host: Host) -> Iterator[UsbDevice]:
+    """All devices on ports, hubs among them, in the order of their ports."""
+    try:
+        names = [entry.name for entry in (host.sys / "bus/usb/devices").iterdir()]
+    except OSError:
+        return
+    for name in sorted((name for name in names if PORT.fullmatch(name)), key=port_order):
+        if (device := device_at(host, name)) is not None:
+            yield device
+
+
+def port_order(port: str) -> list[int]:
+    """By number: 1-1.10 comes after 1-1.9."""
+    return [int(part) for part in re.split(r"[-.]", port)]
+
+
+def hub_of(port: str) -> tuple[str, int]:
+    """The hub that a port belongs to as sysfs names it, and its number there: ("1-1.4", 1), ("usb1", 3)."""
+    before, dot, last = port.rpartition(".")
+    if dot:
+        return before, int(last)
+    bus, _, number = port.partition("-")
+    return f"usb{bus}", int(number)
+
+
+def port_folder(host: Host, port: str) -> Path | None:
+    """The hub's own folder of a port, which is there without a device; None if the hub has no such port."""
+    hub, number = hub_of(port)
+    base = host.sys / "bus/usb/devices" / hub
+    name = hub.removeprefix("usb") + "-0" if hub.startswith("usb") else hub
+    found = sorted(base.glob(f"{name}:*/{hub}-port{number}"))
+    return found[0] if found else None
+
+
+def _read(host: Host, port: str, folder: Path) -> UsbDevice:
+    interfaces = sorted(entry for entry in folder.iterdir() if entry.name.startswith(f"{port}:"))
+    serial = _text(folder / "serial")
+    return UsbDevice(
+        port=port,
+        folder=folder,
+        token=(int((folder / "devnum").read_text()), folder.stat().st_ino),
+        bus=int((folder / "busnum").read_text()),
+        number=int((folder / "devnum").read_text()),
+        vendor_id=int((folder / "idVendor").read_text(), 16),
+        product_id=int((folder / "idProduct").read_text(), 16),
+        release=_text(folder / "bcdDevice"),
+        product=_text(folder / "product"),
+        # Some firmware answers with a string of zeros where it means that it has none.
+        serial=serial if serial.strip("0") else None,
+        hidraw=tuple(node for one in interfaces for node in _hidraw(host, one)),
+        ttys=tuple(host.dev / tty.name for one in interfaces for tty in _ttys(one)),
+        has_card=any(_text(one / "bInterfaceClass") == CCID_CLASS for one in interfaces),
+        is_hub=_text(folder / "bDeviceClass") == HUB_CLASS,
+        complete=len(interfaces) >= max(1, int(_text(folder / "bNumInterfaces") or 0))
+        and all(map(_has_its_node, interfaces)),
+        authorized=_text(folder / "authorized") != "0",
+    )
+
+
+def _has_its_node(interface: Path) -> bool:
+    kind = _text(interface / "bInterfaceClass")
+    if kind == HID_CLASS:
+        return any(interface.glob("*/hidraw/hidraw*"))
+    if kind == CDC_CLASS and _text(interface / "bInterfaceSubClass") == ACM_SUBCLASS:
+        return bool(_ttys(interface))
+    return True
+
+
+def _hidraw(host: Host, interface: Path) -> Iterator[HidNode]:
+    for raw in sorted(interface.glob("*/hidraw/hidraw*")):
+        descriptor = (raw.parent.parent / "report_descriptor").read_bytes()
+        yield HidNode(
+            host.dev / raw.name,
+            int(interface.name.rpartition(".")[2]),
+            descriptor.startswith(FIDO_USAGE),
+            descriptor,
+        )
+
+
+def _ttys(interface: Path) -> list[Path]:
+    # CDC-ACM has tty/ttyACM0, a serial converter ttyUSB0/tty/ttyUSB0.
+    return sorted([*interface.glob("tty/tty*"), *interface.glob("tty*/tty/tty*")])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

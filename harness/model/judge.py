@@ -1,0 +1,200 @@
+"""The judge: which world does what was seen match, and what would the owner have lost?
+
+It knows no key. It is handed the items with their laws, the worlds the operation may leave, what was seen
+before and after, and whether the transport had delivered the acknowledgement. One world must match all items
+it names, as a whole; every other item obeys its own law; the worst item decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.model.key import Item, Law, Observation, Outcome, Severity, Value, World
+
+STUCK_ITEM = "device"
+"""The name under which a key that does not come back is reported."""
+
+
+@dataclass(frozen=True)
+class Breach:
+    """One item that is not as it must be."""
+
+    item: str
+    law: str
+    outcome: Outcome
+    severity: Severity
+    text: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a cut led to.
+
+    :ivar outcome: one of the closed set; the worst breach, else what the world says.
+    :ivar world: name of the world that matched, None if none did.
+    :ivar breaches: worst first; empty when nothing was violated.
+    :ivar changed: item -> (before, after), where they differ.
+    """
+
+    outcome: Outcome
+    world: str | None
+    breaches: tuple[Breach, ...] = ()
+    changed: Mapping[str, tuple[Value, Value]] = field(default_factory=dict)
+
+
+_RANK = [Outcome.LOST, Outcome.TORN, Outcome.ROLLED_BACK, Outcome.LOOSENED, Outcome.STUCK]
+
+
+def _badness(breach: Breach) -> tuple[int, int, str]:
+    return list(Severity).index(breach.severity), _RANK.index(breach.outcome), breach.item
+
+
+def stuck(why: str) -> Judgement:
+    """The key did not come back, or stopped answering for good."""
+    return Judgement(Outcome.STUCK, None, (Breach(STUCK_ITEM, "answers", Outcome.STUCK, Severity.S1, why),))
+
+
+def matches(world: World, seen: Observation) -> list[str]:
+    """The items in which what was seen differs from a world."""
+    return [name for name, value in world.values.items() if seen.get(name) != value]
+
+
+def find_world(worlds: Sequence[World], seen: Observation, acknowledged: bool) -> World | None:
+    """The world that matches; of several the one that fits the acknowledgement best, and then says most."""
+    wanted = [Outcome.NEW, Outcome.BOOTLOADER, Outcome.RECOVERED, Outcome.OLD]
+    if not acknowledged:
+        wanted.reverse()
+    fitting = [world for world in worlds if not matches(world, seen)]
+    return min(fitting, key=lambda world: (wanted.index(world.outcome), -len(world.values)), default=None)
+
+
+def judge(
+    *,
+    items: Sequence[Item],
+    worlds: Sequence[World],
+    before: Observation,
+    seen: Observation,
+    acknowledged: bool,
+    acknowledged_old: Outcome = Outcome.LOST,
+    floors: Mapping[str, int] | None = None,
+) -> Judgement:
+    """Judge one cut.
+
+    :param before: the same items, observed on the state before the operation.
+    :param floors: for rising items, the highest value that the host had seen when the power went.
+    """
+    by_name = {item.name: item for item in items}
+    breaches: list[Breach] = []
+    world = find_world(worlds, seen, acknowledged)
+    if world is None:
+        nearest = min(worlds, key=lambda w: _distance(w, seen, acknowledged))
+        for name in matches(nearest, seen):
+            breaches.append(_torn(by_name[name], nearest, worlds, seen))
+        named = set(nearest.values)
+        place = nearest
+    else:
+        place = world
+        named = set(world.values)
+        if acknowledged and world.outcome is not Outcome.NEW and _distinct(worlds):
+            for name in _telling(world, worlds):
+                item = by_name[name]
+                breaches.append(
+                    Breach(
+                        name,
+                        item.law.value,
+                        acknowledged_old,
+                        item.severity,
+                        f"the key had acknowledged the operation, and {item.title or name} is still "
+                        f"{_show(seen.get(name))}",
+                    )
+                )
+    for item in items:
+        if item.name not in seen and place.outcome is Outcome.BOOTLOADER:
+            # The application is not there to be asked; it is, once the world has been completed.
+            continue
+        if item.name not in named and (breach := _by_law(item, before, seen, floors or {})):
+            breaches.append(breach)
+    breaches.sort(key=_badness)
+    changed = {
+        name: (before.get(name), seen.get(name))
+        for name in sorted({*before, *seen})
+        if before.get(name) != seen.get(name)
+    }
+    if breaches:
+        outcome = breaches[0].outcome
+    else:
+        assert world is not None
+        outcome = world.outcome
+    return Judgement(outcome, world.name if world else None, tuple(breaches), changed)
+
+
+def _distance(world: World, seen: Observation, acknowledged: bool) -> tuple[int, bool, bool]:
+    """How far what was seen is from a world; of equal ones the item that a world names first tells most."""
+    wrong = matches(world, seen)
+    return len(wrong), next(iter(world.values), None) in wrong, (world.outcome is Outcome.NEW) != acknowledged
+
+
+def _distinct(worlds: Sequence[World]) -> bool:
+    return any(world.outcome is Outcome.NEW for world in worlds)
+
+
+def _telling(world: World, worlds: Sequence[World]) -> list[str]:
+    """The items in which a world differs from the new one."""
+    new = next(w for w in worlds if w.outcome is Outcome.NEW)
+    return [name for name, value in new.values.items() if world.values.get(name) != value] or list(new.values)
+
+
+def _torn(item: Item, nearest: World, worlds: Sequence[World], seen: Observation) -> Breach:
+    """No world matches: name the class that says most about this item."""
+    value = seen.get(item.name)
+    legal = [world.values[item.name] for world in worlds if item.name in world.values]
+    outcome = item.breach or Outcome.TORN
+    if item.law is Law.FALLING and isinstance(value, int):
+        numbers = [number for number in legal if isinstance(number, int)]
+        outcome = Outcome.LOOSENED if numbers and value > max(numbers) else Outcome.TORN
+    wanted = " or ".join(dict.fromkeys(_show(number) for number in legal))
+    text = f"{item.title or item.name} is {_show(value)}; it must be {wanted}"
+    if value in legal:
+        text += f", and here {_show(nearest.values[item.name])}, as the rest of what was seen belongs to the "
+        text += f"{nearest.name} world"
+    return Breach(item.name, item.law.value, outcome, item.severity, text)
+
+
+def _by_law(item: Item, before: Observation, seen: Observation, floors: Mapping[str, int]) -> Breach | None:
+    was, now = before.get(item.name), seen.get(item.name)
+    title = item.title or item.name
+    if item.law is Law.RISING:
+        return _rising(item, now, floors.get(item.name, 0))
+    if item.law is Law.FALLING and isinstance(was, int) and isinstance(now, int):
+        if now <= was:
+            return None
+        text = f"{title} was raised from {was} to {now}"
+        return Breach(item.name, item.law.value, item.breach_outcome, item.severity, text)
+    if was == now:
+        return None
+    outcome = item.breach_outcome if item.law is not Law.FALLING else Outcome.LOST
+    return Breach(
+        item.name, item.law.value, outcome, item.severity, f"{title} was {_show(was)} and is {_show(now)}"
+    )
+
+
+def _rising(item: Item, now: Value, floor: int) -> Breach | None:
+    title = item.title or item.name
+    if not isinstance(now, tuple) or not all(isinstance(value, int) for value in now):
+        # What made the counter unreadable is an item of its own (the credential that did not assert).
+        return None
+    if floor == 0 and set(now) == {0}:
+        # WebAuthn section 6.1.1: an authenticator without a signature counter reports a constant zero.
+        return None
+    last = floor
+    for value in now:
+        if value <= last:
+            text = f"{title} went from {last} to {value}"
+            return Breach(item.name, item.law.value, item.breach_outcome, item.severity, text)
+        last = value
+    return None
+
+
+def _show(value: Value) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,361 @@
+"""A rig: one port with a key in it, and what surrounds it.
+
+A rig hands out the ecosystem's own handles (python-fido2's CtapHidDevice, later a card connection, a serial
+port, a feature report handle). Whoever uses one does not know whether hidraw, a twin or a socket is behind.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from harness.base.errors import KeyFault, KeyharnessError, RigError
+
+if TYPE_CHECKING:
+    from fido2.hid import CtapHidDevice
+    from fido2.hid.base import CtapHidConnection
+
+    from harness.base.clock import Clock
+    from harness.base.seeds import Stream
+    from harness.host.cutter import Action
+    from harness.model.key import Key
+    from harness.model.tap import Tap
+    from harness.twin.image import BoardState
+    from harness.twin.trace import Trace
+
+EvidenceKind = Literal["twin", "emulator", "hardware"]
+
+
+class KeyGone(KeyFault):
+    """The key is not on the bus, or does not answer."""
+
+
+class PowerSwitch(ABC):
+    """What gives a key its power and takes it away."""
+
+    @abstractmethod
+    def on(self) -> None: ...
+
+    @abstractmethod
+    def off(self) -> None: ...
+
+    @property
+    @abstractmethod
+    def is_on(self) -> bool: ...
+
+    def strike(self) -> Action | None:
+        """What the cutter's process has to do to take the power away; everything slow is done before.
+
+        For one cut: the cutter closes its own copy of the descriptor, the switch keeps the original. None if
+        only this process can do it, which is later and said to be. `struck` has to be called afterwards.
+        """
+        return None
+
+    def struck(self) -> None:  # noqa: B027 - a switch that offers no strike has nothing to note
+        """The cutter has taken the power away: the switch stands at off."""
+
+    def cycle(self) -> None:
+        """Off, as long as the rig needs to lose its charge, and on."""
+        self.off()
+        self.on()
+
+
+class Touch(ABC):
+    """What touches the key."""
+
+    @abstractmethod
+    def pressing(self, *, delay_us: int = 200_000) -> AbstractContextManager[None]:
+        """While entered, touch the key `delay_us` after it asks: inside our own pending request only."""
+
+    def holding(self) -> AbstractContextManager[None]:
+        """While entered, the key is touched, for somebody who has a request of his own pending elsewhere.
+
+        For `keyharness touch` and `keyharness serve`, which were asked for by name; never for a test.
+
+        :raises RigError: this rig cannot be touched without a request of ours.
+        """
+        raise RigError("this rig has nothing that touches its key without a request of ours")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What became of an armed cut. Instants are on the rig's clock.
+
+    :ivar fired_us: when the cutter acted; None if it was called off before that.
+    :ivar late_us: how much later that was than asked for.
+    :ivar lost_us: when the key was seen to be gone; None if it was not seen to go.
+    :ivar took: False if the key had gone by itself before.
+    """
+
+    fired_us: int | None
+    late_us: float
+    lost_us: int | None
+    took: bool
+
+
+class LiveCutter(ABC):
+    """Takes the power away at an instant, in a process of its own. The switch stands at off afterwards."""
+
+    @property
+    @abstractmethod
+    def realtime(self) -> bool:
+        """Is it scheduled so that nobody interrupts it?"""
+
+    def prepare(self) -> None:  # noqa: B027 - most have nothing that takes time
+        """Do beforehand what the next `arm` would lose time with. The key must be on."""
+
+    @abstractmethod
+    def arm(self, at_us: int) -> None:
+        """Cut at an instant of the rig's clock; at once if it has passed. The key must be on."""
+
+    def arm_boot(self, offset_us: int) -> bool:
+        """Cut so long after the key is next given power, in its boot; False if this cutter has to be told when.
+
+        The key must be off. `collect` as after `arm`.
+        """
+        return False
+
+    @abstractmethod
+    def collect(self) -> Shot:
+        """Wait until the armed cut has fired and the key is gone."""
+
+    @abstractmethod
+    def disarm(self) -> Shot | None:
+        """Call it off; what happened if it was too late for that."""
+
+
+class Vault(ABC):
+    """Where the whole state of a key can be copied and put back while it has no power."""
+
+    @abstractmethod
+    def snapshot(self) -> Any: ...
+
+    @abstractmethod
+    def restore(self, state: Any) -> None:
+        """Put a state in; the key is off afterwards."""
+
+    @abstractmethod
+    def differing(self, one: Any, other: Any) -> Sequence[str]:
+        """In which parts two states differ, by name; empty if they are the same."""
+
+
+class Transports:
+    """The ways to talk to the key on a rig. A rig without one of them says so."""
+
+    def ctaphid(self) -> CtapHidDevice:
+        """A new CTAPHID channel, tapped.
+
+        :raises KeyGone: the key is not there.
+        :raises RigError: this rig has no CTAPHID.
+        """
+        raise RigError("this rig has no CTAPHID transport")
+
+    def card(self) -> Any:
+        """A new connection to the key's card side, shaped as pyscard's CardConnection.
+
+        :raises KeyGone: the card is not there.
+        :raises RigError: this rig has no card reader.
+        """
+        raise RigError("this rig has no card reader")
+
+    def ctaphid_packets(self) -> CtapHidConnection:
+        """The bare 64-byte reports of the CTAPHID interface, for who frames them himself; tapped.
+
+        :raises KeyGone: the key is not there.
+        :raises RigError: this rig has no CTAPHID.
+        """
+        raise RigError("this rig has no CTAPHID transport")
+
+    def serial(self) -> Any:
+        """The serial port that the key shows in its bootloader, shaped as pyserial's Serial; tapped.
+
+        Besides pyserial's own it has `serial_number`, what the key says of itself on USB.
+
+        :raises KeyGone: the key is not there, or not in a face with a serial port.
+        :raises RigError: this rig has no serial ports.
+        """
+        raise RigError("this rig has no serial ports")
+
+
+@dataclass(frozen=True)
+class RigInfo:
+    """What a report says of a rig."""
+
+    name: str
+    key: str
+    title: str
+    firmware: str
+    personality: str | None
+    transport: str
+    expendable: bool
+
+
+class PinGuard(Protocol):
+    """What is asked before a PIN of a real key is tried, by the client that tries it."""
+
+    def trying(self, left: int) -> None:
+        """A PIN is about to be tried, and the key says that so many tries are left.
+
+        :raises BudgetExhausted: none may be spent.
+        """
+
+    def setting(self, pin: str) -> None:
+        """A PIN is about to be given to the key; when this returns no crash can lose it.
+
+        :raises RigError: it could not be written down.
+        """
+
+    def right(self) -> None:
+        """It was the right one, which gives the key all its tries back."""
+
+
+class Rig(ABC):
+    """One port, its key, its power, its touch, its transports and its clock."""
+
+    name: str
+    key: Key
+    evidence_kind: EvidenceKind
+    expendable: bool
+    clock: Clock
+    tap: Tap
+    power: PowerSwitch
+    touch: Touch
+    transports: Transports
+    seed: int
+
+    firmware_file: Path | None = None
+    """The update container that the caller asked for, if any."""
+    fill: float = 0.0
+    """How full the key is made at home, as a share of the room that it says it has; only benches of twins ask."""
+    boot_us: int = 0
+    """Time that the key's boots have taken so far, all together."""
+    came_us: int | None = None
+    """When the key was last given power, on the rig's clock; None where nobody notes it."""
+    talk_us: int = 0
+    """Time that was spent waiting for the key's answers."""
+    shared: str | None = None
+    """What only one process may use at a time (a port, a directory); None for a rig that is this process's own,
+    and on hardware for the rig by its name."""
+    wiring: str = ""
+    """How it is powered and reached, in words that stay the same for as long as the bench says the same."""
+    identity: str | None = None
+    """The key that custody has proved to be on it: "uuid:...", "serial:...", "marker:..."."""
+    pin_guard: PinGuard | None = None
+    """What has to be asked before a PIN is tried; None where no try is ever missed."""
+    remark: str = ""
+    """What was found out about the rig and belongs beside every verdict, e.g. that its state does not last."""
+
+    @property
+    def glass(self) -> GlassBox | None:
+        """The inside of a simulated key; None where there is only the outside."""
+        return None
+
+    @property
+    def vault(self) -> Vault | None:
+        """Where its state can be copied and put back; None where only the key itself can change it."""
+        return self.glass
+
+    @property
+    def cutter(self) -> LiveCutter | None:
+        """What cuts while an operation really runs; None on twins, whose cuts are computed."""
+        return None
+
+    def take_deaths(self) -> list[str]:
+        """How the key has ended by itself since this was last asked, in words; nothing that we did."""
+        return []
+
+    def take_log(self) -> list[str]:
+        """What the host's kernel has said about its port since this was last asked; nothing on other rigs."""
+        return []
+
+    @property
+    def plugs(self) -> Mapping[str, int] | None:
+        """How often it was enumerated ("plugs"), and the errors among these ("-71", "-110") since the rig was
+        made; None where nobody counts that.
+        """
+        return None
+
+    def lacks(self) -> KeyharnessError | None:
+        """What can be seen to keep it from working without giving it power; None if nothing does."""
+        return None
+
+    @property
+    def face(self) -> str:
+        """The face that the key shows while it is up: the name of one of `key.faces`."""
+        return "application"
+
+    @abstractmethod
+    def info(self) -> RigInfo: ...
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """What a replay depends on besides the seed: firmware, personality, defects, flash layer, profile."""
+
+    @abstractmethod
+    def wait_until_up(self) -> None:
+        """Return when the key has enumerated.
+
+        :raises KeyGone: it does not, within the rig's limit.
+        """
+
+    def settle(self) -> None:  # noqa: B027 - a twin has written what it acknowledged
+        """Leave the key alone for as long as a calm owner does before he pulls it out.
+
+        Some firmware writes after it has acknowledged. The campaigns find that; what is only laid down for
+        later (the home state, the states of the conformance suite) is not to be lost by it.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most rigs have nothing to let go of
+        """Let go of whatever the rig holds."""
+
+
+class GlassBox(Vault):
+    """The inside of a twin: its state can be copied, and an operation recorded once and cut many times."""
+
+    @property
+    @abstractmethod
+    def torn_phases(self) -> int:
+        """How many torn states of a flash operation are modelled."""
+
+    @property
+    @abstractmethod
+    def is_metastable(self) -> bool:
+        """May the same state read differently at each boot?"""
+
+    @abstractmethod
+    def seeded(self, *purpose: object) -> Stream:
+        """Randomness for a client that talks to this twin."""
+
+    @abstractmethod
+    def snapshot(self) -> BoardState:
+        """The state of a key without power: what is in its flash."""
+
+    @abstractmethod
+    def restore(self, state: BoardState) -> None:
+        """Put a state in; the key is off afterwards."""
+
+    def differing(self, one: BoardState, other: BoardState) -> list[str]:
+        return [name for name, image in one.chips.items() if image.pages != other.chips[name].pages]
+
+    @abstractmethod
+    def worn(self, chip: str, page: int) -> AbstractContextManager[None]:
+        """While entered, a page is past its endurance."""
+
+    @abstractmethod
+    def slow(self, chip: str, delay_us: int) -> AbstractContextManager[None]:
+        """While entered, a chip does not answer for so long after each power-up."""
+
+    @abstractmethod
+    def record(self, act: Callable[[], None]) -> Trace:
+        """Run `act` uncut and keep every flash operation, boot and mark."""
+
+    @abstractmethod
+    def cut_live(self, act: Callable[[], None], flash_op: int, phi: float) -> bool:
+        """Run `act` with the power failing in its `flash_op`-th flash operation; say whether it did.
+
+        :param phi: how far the operation gets: 0 before, 0..1 torn, 1 after.
+        """

@@ -1,0 +1,107 @@
+"""What a pytest report means for a key: one row per case, whatever its phases were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.base.errors import Blame, KeyharnessError
+
+NOT_OFFERED = "not offered"
+"""A skip whose reason begins so says that the key does not have the feature."""
+
+_OF_THE_KEY = ("fido2", "cryptography.exceptions", "nitrokey", "smartcard")
+"""Libraries whose errors say that a key refused, vanished or answered wrongly."""
+
+
+def blame_of(error: BaseException) -> str:
+    """Whose fault an exception that ended a test is: a bug in a suite does not count against the key."""
+    if isinstance(error, KeyharnessError):
+        return error.blame.value
+    if isinstance(error, AssertionError | pytest.fail.Exception | OSError):
+        return Blame.KEY.value
+    of_the_key = any(type(error).__module__.startswith(name) for name in _OF_THE_KEY)
+    return (Blame.KEY if of_the_key else Blame.HARNESS).value
+
+
+_RANK = ["passed", "not_offered", "skipped", "error", "failed"]
+
+
+def merged(report: pytest.TestReport, before: dict[str, Any] | None) -> dict[str, Any]:
+    """The row of a case after one more of its phases; the worst phase decides."""
+    properties = dict(report.user_properties)
+    outcome, reason = _outcome(report)
+    row = {
+        "nodeid": report.nodeid,
+        "suite": properties.get("suite"),
+        "rig": properties.get("rig"),
+        "outcome": outcome,
+        "blame": _blame(outcome, properties),
+        "reason": reason,
+        "duration_s": round(report.duration, 4),
+        "campaign": properties.get("campaign"),
+    }
+    if before is None:
+        return row
+    row["duration_s"] = round(before["duration_s"] + report.duration, 4)
+    if _RANK.index(before["outcome"]) >= _RANK.index(outcome):
+        for name in ("outcome", "blame", "reason"):
+            row[name] = before[name]
+    return row
+
+
+def _outcome(report: pytest.TestReport) -> tuple[str, str | None]:
+    if report.passed:
+        return "passed", None
+    if report.skipped:
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        return ("not_offered" if reason.startswith(NOT_OFFERED) else "skipped"), reason
+    # A test that could not be set up or taken down says nothing of the key.
+    return ("failed" if report.when == "call" else "error"), _in_a_line(report)
+
+
+def tell_junit(config: pytest.Config, row: dict[str, Any]) -> None:
+    """Put a case that was finished before the run was taken up into JUnit's file."""
+    from _pytest.junitxml import xml_key
+
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    reason = str(row["reason"])
+    file, _, name = row["nodeid"].rpartition("::")
+    for when in ("setup", "call", "teardown"):
+        # An error is one of a phase around the test itself; which one is not kept.
+        at = "setup" if row["outcome"] in ("error", "skipped", "not_offered") else "call"
+        outcome: Any = "passed"
+        longrepr: Any = None
+        if when == at and row["outcome"] != "passed":
+            skipped = row["outcome"] in ("skipped", "not_offered")
+            outcome, longrepr = ("skipped", (file, 0, reason)) if skipped else ("failed", reason)
+        elif when == "call" and at == "setup":
+            continue
+        report = pytest.TestReport(
+            nodeid=row["nodeid"],
+            location=(file, None, name),
+            keywords={},
+            outcome=outcome,
+            longrepr=longrepr,
+            when=when,
+            duration=row["duration_s"] if when == at else 0.0,
+            user_properties=[("rig", row["rig"]), ("suite", row["suite"])],
+        )
+        xml.pytest_runtest_logreport(report)
+
+
+def _in_a_line(report: pytest.TestReport) -> str:
+    """What went wrong in one line; the whole is in JUnit's file and in Allure."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else report.longreprtext
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+
+
+def _blame(outcome: str, properties: dict[str, Any]) -> str | None:
+    if outcome in ("passed", "skipped", "not_offered"):
+        return None
+    return properties.get("blame") or ("key" if outcome == "failed" else "harness")

@@ -1,0 +1,67 @@
+"""`keyharness run` shows the run instead of pytest's own lines; where there is no run, pytest's are shown."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from harness.base.clock import MonotonicClock
+from harness.report.terminal import RunDisplay
+
+
+class Shown:
+    """The run's display, as plugins and runs see it.
+
+    :param kept: what pytest's own reporter writes, shown at the end if there was no run to show.
+    """
+
+    def __init__(self, stream: TextIO, kept: io.StringIO, bench: str | None):
+        self._clock = MonotonicClock()
+        self._stream, self._kept = stream, kept
+        self._display = RunDisplay(stream, clock=self._clock, bench=bench)
+        self._began: dict[tuple[str, str], int] = {}
+        self._finished = False
+
+    def started(self, head: dict[str, Any]) -> None:
+        self._display.started(head)
+
+    def case(self, row: dict[str, Any]) -> None:
+        self._display.case(row)
+
+    def campaign(self, rig: str, operation: str, done: int, total: int) -> None:
+        now = self._clock.now_us
+        began = self._began.setdefault((rig, operation), now)
+        seconds = (now - began) / 1e6
+        rate = done / seconds if done and seconds > 0.2 else None
+        self._display.campaign(rig, operation, done, total, rate, (total - done) / rate if rate else None)
+
+    def campaign_done(self, row: dict[str, Any]) -> None:
+        self._display.operation(row)
+
+    def finished(self, summary: dict[str, Any], run: Path) -> None:
+        self._finished = True
+        page = run / "index.html"
+        shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
+        self._display.report = str(shown) if page.exists() else None
+        self._display.finished(summary)
+
+    def pytest_unconfigure(self) -> None:
+        self._display.close()
+        if not self._finished:
+            self._stream.write(self._kept.getvalue())
+
+
+def take_over(config: pytest.Config) -> None:
+    """Put our display in the place of pytest's reporter, which goes on writing where nobody looks."""
+    manager = config.pluginmanager
+    kept = io.StringIO()
+    reporter = manager.get_plugin("terminalreporter")
+    if reporter is not None:
+        manager.unregister(reporter)
+        manager.register(TerminalReporter(config, kept), "terminalreporter")
+    manager.register(Shown(sys.stdout, kept, config.getoption("kh_bench")), "keyharness-display")

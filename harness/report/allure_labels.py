@@ -1,0 +1,109 @@
+"""What a test says about itself in Allure's results; nothing, where allure-pytest is not active.
+
+Rig is part of a test's identity, and so of its history; firmware and seed are not: the same test on the next
+firmware is the same test, and its history shows what changed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.model.key import Severity
+from harness.report.verdict_text import replay_command
+
+_SEVERITIES = {Severity.S1: "blocker", Severity.S2: "critical", Severity.S3: "minor"}
+BLAME_LABEL, OUTCOME_LABEL = "blame", "outcome"
+
+
+def active() -> bool:
+    """Whether allure-pytest is writing results in this process."""
+    commons = sys.modules.get("allure_commons")
+    return commons is not None and bool(commons.plugin_manager.get_plugins())
+
+
+def label_case(
+    *,
+    suite: str,
+    application: str | None = None,
+    operation: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    case: str | None = None,
+    rig: str | None = None,
+    firmware: str | None = None,
+    seed: int | None = None,
+    severity: str | None = None,
+) -> None:
+    """File the running test: epic = suite, feature = application, story = operation.
+
+    :param case: pytest's id of the parameters. Allure shows bytes and objects by their type alone, and would
+        take two cases that differ in nothing else for one that was tried twice.
+    """
+    if not active():
+        return
+    dynamic = _allure().dynamic
+    dynamic.epic(suite)
+    for value, say in ((application, dynamic.feature), (operation, dynamic.story), (title, dynamic.title)):
+        if value:
+            say(value)
+    if description:
+        dynamic.description(description)
+    if severity:
+        dynamic.severity(_SEVERITIES[Severity(severity)])
+    for name, identity in (("case", case), ("rig", rig)):
+        if identity:
+            dynamic.parameter(name, identity)
+    for name, known in (("firmware", firmware), ("seed", seed)):
+        if known is not None:
+            dynamic.parameter(name, known, excluded=True)
+
+
+def label_failure(blame: str, outcomes: Iterable[str] = ()) -> None:
+    """Say whose fault a failure of the running test is, and which violation classes it showed."""
+    if not active():
+        return
+    dynamic = _allure().dynamic
+    dynamic.label(BLAME_LABEL, str(blame))
+    dynamic.tag(f"blame: {blame}")
+    for outcome in dict.fromkeys(map(str, outcomes)):
+        dynamic.label(OUTCOME_LABEL, outcome)
+        dynamic.tag(outcome)
+
+
+def attach_evidence(rows: Iterable[Mapping[str, Any]], name: str = "evidence") -> None:
+    """Attach lines of evidence, as text, so that they can be read in the report."""
+    if active():
+        from harness.evidence.journal import line
+
+        _attach("".join(map(line, rows)), name, "text/plain", "jsonl")
+
+
+def attach_picture(path: Path, name: str) -> None:
+    """Attach a cut map or a flash raster."""
+    if active() and path.is_file():
+        kind = "image/png" if path.suffix == ".png" else "image/svg+xml"
+        _attach(path.read_bytes(), name, kind, path.suffix.lstrip("."))
+
+
+def attach_replay(replay_id: str, bench: str | None = None) -> None:
+    """Attach the command that shows one cut again."""
+    if active():
+        _attach(f"{replay_command(replay_id, bench)}\n", "replay", "text/plain", "txt")
+
+
+def attach_text(text: str, name: str) -> None:
+    """Attach a log, or what a client said."""
+    if active():
+        _attach(text, name, "text/plain", "txt")
+
+
+def _attach(body: str | bytes, name: str, kind: str, extension: str) -> None:
+    _allure().attach(body, name=name, attachment_type=kind, extension=extension)
+
+
+def _allure() -> Any:
+    return importlib.import_module("allure")

@@ -1,0 +1,109 @@
+"""A run's folder, read: its head, its cases, its campaigns, and a tally of its evidence.
+
+Evidence is counted as it streams by and not kept: a long campaign's is larger than a summary has any use for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.base.errors import Blame
+from harness.evidence.journal import is_covering
+from harness.model.key import Outcome
+from harness.report import files
+from harness.report.files import Damage, Row, read_object, read_rows
+from harness.report.vocabulary import is_violation
+
+CASE_OUTCOMES = ("passed", "failed", "skipped", "not_offered", "error")
+
+
+@dataclass
+class Tally:
+    """What evidence.jsonl holds of one operation on one rig.
+
+    :ivar outcomes: cuts by outcome class, the missed ones among them.
+    :ivar covering: judged cuts that were evenly spread; `covering_bad`: those that violated, by class.
+    :ivar first_bad: the first row of each violation class.
+    :ivar faults: cuts that came to nothing through the rig or the harness, by blame.
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    covering: int = 0
+    covering_bad: Counter[str] = field(default_factory=Counter)
+    first_bad: dict[str, Row] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Row) -> None:
+        outcome, blame = row["outcome"], row.get("blame")
+        self.outcomes[outcome] += 1
+        covering = is_covering(row)
+        self.covering += covering
+        if is_violation(outcome):
+            self.covering_bad[outcome] += covering
+            self.first_bad.setdefault(outcome, row)
+        elif outcome != Outcome.MISSED and blame in (Blame.RIG, Blame.HARNESS):
+            self.faults[blame] += 1
+
+    @property
+    def judged(self) -> int:
+        return sum(self.outcomes.values()) - self.outcomes[Outcome.MISSED]
+
+
+@dataclass
+class Run:
+    """The files of a run, read."""
+
+    head: Row
+    cases: list[Row]
+    operations: list[Row]
+    tallies: dict[tuple[str, str], Tally]
+    finish: Row | None
+    damage: Damage
+
+
+def read_run(run_dir: Path) -> Run:
+    """Read a run's folder, whatever state it is in."""
+    damage = Damage()
+    head = read_object(run_dir / files.RUN, damage) or {}
+    if not head and not damage.sentences:
+        damage.add(files.RUN, "it is not there")
+    tallies: dict[tuple[str, str], Tally] = {}
+    for row in read_rows(run_dir / files.EVIDENCE, damage, check_evidence):
+        tallies.setdefault((row["rig"], row["operation"]), Tally()).add(row)
+    operations = {}
+    for row in read_rows(run_dir / files.OPERATIONS, damage, check_operation):
+        operations[row["rig"], row["operation"]] = row  # a resumed campaign writes its line again
+    cases = {}
+    for row in read_rows(run_dir / files.RESULTS, damage, check_case):
+        cases[row["nodeid"], row.get("rig")] = row
+    finish = read_object(run_dir / files.FINISH, damage)
+    return Run(
+        head,
+        [cases[key] for key in sorted(cases, key=str)],
+        [operations[key] for key in sorted(operations)],
+        tallies,
+        finish,
+        damage,
+    )
+
+
+def check_evidence(row: Row) -> str | None:
+    """What is wrong with a line of evidence, for `read_rows`; None if it can be counted."""
+    if not isinstance(row.get("rig"), str) or not isinstance(row.get("operation"), str):
+        return "it names no rig or no operation"
+    return None if row.get("outcome") in set(Outcome) else f"its outcome is {row.get('outcome')!r}"
+
+
+def check_operation(row: Row) -> str | None:
+    """As `check_evidence`, for a campaign's line."""
+    named = isinstance(row.get("rig"), str) and isinstance(row.get("operation"), str)
+    return None if named else "it names no rig or no operation"
+
+
+def check_case(row: Row) -> str | None:
+    """As `check_evidence`, for a finished test case."""
+    if not isinstance(row.get("nodeid"), str):
+        return "it names no test case"
+    return None if row.get("outcome") in CASE_OUTCOMES else f"its outcome is {row.get('outcome')!r}"

@@ -1,0 +1,179 @@
+"""The words, numbers and colours in which every face of the report says the same thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import Any
+
+from harness.evidence.rundir import NOT_ASKED
+from harness.model.key import VIOLATIONS, Outcome
+
+
+@dataclass(frozen=True)
+class ClassLook:
+    """How an outcome class is said and drawn.
+
+    :ivar colour: of the palette of Okabe and Ito, which people who confuse red and green can tell apart.
+    :ivar hatch: a second sign besides the colour, for print and for colours used twice.
+    """
+
+    word: str
+    colour: str
+    hatch: str = ""
+
+
+CLASSES: Mapping[str, ClassLook] = {
+    Outcome.OLD: ClassLook("unchanged", "#56B4E9"),
+    Outcome.NEW: ClassLook("completed", "#009E73"),
+    Outcome.BOOTLOADER: ClassLook("bootloader", "#F0E442", "...."),
+    Outcome.RECOVERED: ClassLook("recovered", "#0072B2", "////"),
+    Outcome.TORN: ClassLook("torn", "#E69F00", "xxxx"),
+    Outcome.LOST: ClassLook("lost", "#D55E00"),
+    Outcome.ROLLED_BACK: ClassLook("rolled back", "#CC79A7"),
+    Outcome.LOOSENED: ClassLook("loosened", "#CC79A7", "\\\\\\\\"),
+    Outcome.STUCK: ClassLook("stuck", "#000000"),
+    Outcome.MISSED: ClassLook("missed", "#BBBBBB", "||||"),
+}
+"""In the order in which they are listed: what is well first, violations after it, no answer last."""
+
+EVIDENCE_KINDS = {
+    "twin": "model run: simulated key, no vendor firmware executed",
+    "emulator": "emulator run: vendor firmware on an emulated chip, which proves order, not timing",
+    "hardware": "hardware run",
+}
+"""What each kind of evidence is evidence of."""
+
+COUNTED = ("hardware", "emulator")
+"""Kinds of evidence of which it is said how many keys took part: a twin is no key."""
+
+EVERY_OPERATION = "every modelled flash operation"
+EVERY_PHASE = f"{EVERY_OPERATION} in every modelled phase"
+
+
+def is_violation(outcome: str) -> bool:
+    """Whether an outcome, as it stands in a file, is a violation."""
+    return outcome in {violation.value for violation in VIOLATIONS}
+
+
+def in_order(outcomes: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The classes that occur, in the order of CLASSES."""
+    return [(name.value, outcomes[name]) for name in Outcome if outcomes.get(name)]
+
+
+def number(value: float) -> str:
+    """1234.0 -> "1,234"; 0.25 -> "0.25"."""
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2g}"
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """(1, "cut") -> "1 cut"; (1200, "cut") -> "1,200 cuts"."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def percent(part: float, whole: float) -> str:
+    """A share in whole percents; what is there is never shown as nothing, and 100 % is all of it."""
+    if not whole:
+        return "0 %"
+    share = 100 * part / whole
+    if 0 < share < 1:
+        return "<1 %"
+    if 99 < share < 100:
+        return ">99 %"
+    return f"{share:.0f} %"
+
+
+def fraction(value: float) -> str:
+    """0.01 -> "1 %"; 0.001 -> "0.1 %"."""
+    return f"{100 * value:.3g} %"
+
+
+def at_most(value: float) -> str:
+    """A bound, rounded up to two digits: 0.00998 -> "1 %", 0.0942 -> "9.5 %"."""
+    if not 0 < value < 1:
+        return fraction(value)
+    digits = 1 - floor(log10(value))
+    # What is a round number but for the last bit of a float is not rounded up.
+    return fraction(ceil(value * 10**digits - 1e-9) / 10**digits)
+
+
+def shares(outcomes: Mapping[str, int]) -> list[str]:
+    """What became of the cuts: "unchanged 61 %", "completed 39 %", "lost 28".
+
+    Violations and missed cuts are counted, not averaged: one of them is one too many.
+    """
+    judged = sum(count for name, count in outcomes.items() if name != Outcome.MISSED)
+    said = []
+    for name, count in in_order(outcomes):
+        exact = is_violation(name) or name == Outcome.MISSED
+        said.append(f"{CLASSES[name].word} {number(count) if exact else percent(count, judged)}")
+    return said
+
+
+def keys_in(rigs: Iterable[Mapping[str, Any]]) -> int:
+    """How many keys took part: not those of rigs that were not there, and a twin is none."""
+    return len(
+        {
+            rig["name"]
+            for rig in rigs
+            if rig.get("firmware") != NOT_ASKED and not str(rig.get("transport")).startswith("twin")
+        }
+    )
+
+
+def evidence_sentence(kinds: Sequence[str], keys: int) -> str:
+    """What a run is evidence of. Several kinds in one run are each named."""
+    said = []
+    for kind in kinds:
+        text = EVIDENCE_KINDS.get(kind, f"{kind} run")
+        said.append(f"{text}: {counted(keys, 'key')} took part" if kind in COUNTED else text)
+    return "; ".join(said) or "nothing says what kind of evidence this is"
+
+
+def bound_sentence(operation: Mapping[str, Any]) -> str:
+    """What a sampled operation proves, in UX.md's words; empty if there is no bound."""
+    bound = operation.get("bound")
+    if not bound:
+        return ""
+    found = "" if operation.get("violations") else "no violation in "
+    text = (
+        f"{found}{number(operation.get('covering_cuts') or 0)} evenly spread cuts: "
+        f"below {at_most(bound['below'])} of instants ({fraction(bound['confidence'])}, approximate)"
+    )
+    if operation.get("window_ms") is not None and not operation.get("violations"):
+        text += (
+            f"; a window that fails every hit and is wider than {number(operation['window_ms'])} ms "
+            "would have been found (95 %)"
+        )
+    return text
+
+
+def proof(operation: Mapping[str, Any]) -> str:
+    """What an operation's cuts prove, in a few words."""
+    if operation.get("exhaustive"):
+        return EVERY_OPERATION
+    bound = operation.get("bound")
+    if not bound:
+        return "a sample"
+    window = operation.get("window_ms") if not operation.get("violations") else None
+    text = f"below {at_most(bound['below'])} ({fraction(bound['confidence'])})"
+    return f"{text}, wider than {number(window)} ms found" if window is not None else text
+
+
+def weakest(operations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The operation of which least is proved; None if all were walked exhaustively."""
+    sampled = [op for op in operations if not op.get("exhaustive")]
+
+    def weakness(op: Mapping[str, Any]) -> tuple[float, float, str]:
+        bound = op.get("bound") or {}
+        return bound.get("below", 2.0), -(op.get("covering_cuts") or 0), str(op.get("operation"))
+
+    return max(sampled, key=weakness, default=None)
+
+
+def hottest(wear: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The part of a key of which most is used up."""
+    return max(wear, key=lambda row: row["used"] / (row.get("limit") or float("inf")), default=None)

@@ -1,0 +1,157 @@
+"""Start a run: check what was asked, then hand it to pytest in a child process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import TextIO
+
+from harness.base.errors import CallerError, one_of
+from harness.bench.calibration import complaint
+from harness.bench.plugin_api import Suite
+from harness.evidence.rundir import new_run_name
+from harness.run.estimate import show_plan
+from harness.run.session import Session, Wanted
+
+
+class Launch:
+    """A run that has been asked for.
+
+    :raises CallerError: a suite, a bench, a rig or an operation that does not exist.
+    """
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        suites: list[str],
+        reports: Path,
+        pytest_args: list[str],
+        resume: str | None = None,
+    ):
+        self.session = Session(wanted)
+        self._wanted, self._reports, self._pytest_args = wanted, reports, pytest_args
+        self._resume = resume
+        self.suites: list[Suite] = (
+            [self.session.plugins.suite(name) for name in dict.fromkeys(suites)]
+            if suites
+            else list(self.session.plugins.suites.values())
+        )
+        self.session.look_for_rigs()
+
+    @classmethod
+    def resumed(cls, name: str, reports: Path) -> Launch:
+        """The rest of a run that was killed or interrupted.
+
+        :raises CallerError: no such run, it came to its end, or its bench has changed.
+        :raises RigError: it is still going on.
+        """
+        from harness.host.locks import Lock
+        from harness.run.resume import read_asked
+
+        path = find_run(name, reports)
+        with Lock(f"run {path.absolute()}") as lock:
+            lock.take("look whether the run has ended")
+        asked = read_asked(path)
+        return cls(asked.wanted, list(asked.suites), reports, list(asked.pytest_args), path.name)
+
+    def complaints(self) -> list[str]:
+        """Which rigs are not there, and what is wrong with the calibration of those that are going to be cut."""
+        said = [f'rig "{name}" is left out: {error}' for name, error in self.session.absent.items()]
+        for name in self.session.rig_names:
+            if name in self.session.absent:
+                continue
+            rig = self.session.rig(name)
+            if rig.expendable and (why := complaint(rig)):
+                said.append(f"{why}; `keyharness calibrate {name}`")
+        return said
+
+    def run(self) -> int:
+        """Run pytest in a child; returns its exit code, which is the verdict's."""
+        for said in self.complaints():
+            sys.stderr.write(f"warn: {said}\n")
+        name = self._resume or new_run_name()
+        path = self._reports.absolute() / name
+        command = [sys.executable, "-m", "pytest", *self._arguments(name, path)]
+        # Ctrl-C reaches the child too, which ends cleanly; it must not end the parent before that. A handler,
+        # unlike SIG_IGN, is not inherited across exec.
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            child = subprocess.Popen(command, env={**os.environ, "KEYHARNESS_PARENT": str(os.getpid())})
+            code = child.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if code < 0:
+            sys.stderr.write(f"the run ended by {signal.Signals(-code).name}; what was done is in {path}\n")
+            return 3
+        if code == 5 and not (path / "run.json").exists():
+            sys.stderr.write("nothing was tested: no test matches what was asked for\n")
+        return code
+
+    def _arguments(self, name: str, path: Path) -> list[str]:
+        wanted = self._wanted
+        arguments = ["-c", str(files("harness") / "data" / "pytest.ini")]
+        arguments += ["--rootdir", str(self.suites[0].path.parent), "--kh-display"]
+        arguments += ["--kh-run", name, "--kh-reports", str(self._reports.absolute())]
+        asked = {"suites": [suite.name for suite in self.suites], "pytest_args": self._pytest_args}
+        arguments += ["--kh-asked", json.dumps(asked)]
+        if self._resume:
+            arguments += ["--kh-resume"]
+        arguments += ["--kh-seed", str(self.session.seed)]
+        arguments += ["--alluredir", str(path / "allure-results"), "--junitxml", str(path / "junit.xml")]
+        if wanted.bench:
+            arguments += ["--kh-bench", str(wanted.bench)]
+        for rig in wanted.rigs:
+            arguments += ["--kh-rig", rig]
+        for operation in wanted.operations:
+            arguments += ["--kh-operation", operation]
+        if wanted.cuts is not None:
+            arguments += ["--kh-cuts", str(wanted.cuts)]
+        if wanted.budget_us is not None:
+            arguments += ["--kh-budget", f"{wanted.budget_us / 1e6:g}s"]
+        if wanted.goal is not None:
+            arguments += [
+                "--kh-confidence",
+                str(wanted.goal.confidence),
+                "--kh-below",
+                str(wanted.goal.below),
+            ]
+        if wanted.search is not None:
+            arguments += ["--kh-search", wanted.search]
+        return [*arguments, *(str(suite.path) for suite in self.suites), *self._pytest_args]
+
+    def show_plan(self, out: TextIO) -> None:
+        """What would be written, and what it would cost, without doing it."""
+        show_plan(self.session, [suite.name for suite in self.suites], self._reports, out)
+
+
+def find_run(name: str | None, reports: Path) -> Path:
+    """The folder of a run.
+
+    :raises CallerError: there is none of that name, or none at all.
+    """
+    runs = sorted(path.name for path in reports.glob("*") if (path / "run.json").exists())
+    if not runs:
+        raise CallerError(f"{reports}", found="no run", expected="a run", mend="`keyharness run` makes one")
+    chosen = name or runs[-1]
+    if chosen not in runs:
+        raise CallerError(
+            f'run "{chosen}"', found=chosen, expected=one_of(chosen, runs), mend=f"name one of {reports}"
+        )
+    return reports / chosen
+
+
+def make_report_of(name: str | None, reports: Path, out: TextIO) -> None:
+    """Derive a run's summary and report again, and show the verdict."""
+    from harness.report.verdict_text import verdict_block
+    from harness.run.run import make_report
+
+    path = find_run(name, reports)
+    summary, _ = make_report(path)
+    bench = summary.get("bench")
+    block = verdict_block(summary, bench, str(path / "index.html"), width=120)
+    out.write("\n".join(block) + "\n")

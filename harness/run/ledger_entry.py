@@ -1,0 +1,138 @@
+"""A run, entered into the ledger: derived from its folder, once it has come to an end.
+
+A run that is killed does not get that far. So each is noted when it begins, and whoever comes next - another
+run, or `keyharness history` - enters those that have ended without a word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.base.atomic_file import read_json, write_durably
+from harness.base.errors import KeyharnessError
+from harness.evidence.ledger import state_dir
+from harness.evidence.rundir import RunDir
+from harness.host.locks import Lock
+
+KILLED = "killed"
+"""The verdict of a run that nobody has ended; taken up and ended, it gets another."""
+
+
+def note_identity(run: RunDir, rig: str, identity: str, kind: str, model: str) -> None:
+    """Keep in the run's folder which key was on a rig; any worker may."""
+    path = run.path / "journal" / f"{rig}.key.json"
+    if not path.exists():
+        path.write_text(json.dumps({"identity": identity, "kind": kind, "model": model}) + "\n")
+
+
+def began(path: Path) -> None:
+    """A run goes on in a folder, in this process or with it."""
+    write_durably(_note(path), {"run": str(path), "pid": os.getpid(), "born": _born(os.getpid())})
+
+
+def ended(path: Path) -> None:
+    """It has come to its end, and is in the ledger."""
+    _note(path).unlink(missing_ok=True)
+
+
+def enter_abandoned() -> list[Path]:
+    """Enter the runs whose processes are gone; returns their folders. What cannot be read is passed over."""
+    entered = []
+    for file in sorted(_folder().glob("*.json")) if _folder().is_dir() else ():
+        noted = read_json(file)
+        if noted is None or _goes_on(noted):
+            continue
+        path = Path(noted["run"])
+        try:
+            if (path / "run.json").exists():
+                RunDir(path).merge_again()
+                record(path, KILLED)
+                entered.append(path)
+        except (KeyharnessError, OSError, ValueError, KeyError) as error:
+            sys.stderr.write(f"{path}: a run that was killed, not entered into the ledger: {error}\n")
+            continue
+        file.unlink(missing_ok=True)
+    return entered
+
+
+def _goes_on(noted: dict[str, Any]) -> bool:
+    # The lock is the run's; who started pytest himself has none, and is known by his process.
+    if Lock(f"run {noted['run']}").holder() is not None:
+        return True
+    return noted["born"] is not None and _born(noted["pid"]) == noted["born"]
+
+
+def _born(pid: int) -> str | None:
+    """When a process was started, in the kernel's ticks: numbers are used again (proc(5), stat).
+
+    None if there is none, or nothing of it but its exit code.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return fields[19] if fields[0] not in "ZX" else None
+
+
+def _folder() -> Path:
+    return state_dir() / "runs"
+
+
+def _note(path: Path) -> Path:
+    return _folder() / f"{path.name}.{hashlib.sha256(str(path).encode()).hexdigest()[:8]}.json"
+
+
+def record(path: Path, verdict: str) -> None:
+    """Enter a run; entered again, it takes the place of what was entered before.
+
+    :raises RigError: the ledger cannot be written.
+    """
+    from harness.evidence.ledger import Ledger
+
+    head = RunDir(path).head()
+    keys = {rig["name"]: _key(path, head, rig) for rig in head["rigs"]}
+    campaigns, cuts = _rows(path / "operations.jsonl"), _rows(path / "evidence.jsonl")
+    campaigns += _cut_short(campaigns, cuts)
+    # Nobody's key wears out by a twin's cuts: those are counted, not listed.
+    real = any(kind != "twin" for _, kind, _ in keys.values())
+    cuts = cuts if real else []
+    with Ledger() as ledger:
+        ledger.note_run(head, verdict, keys, campaigns, cuts)
+
+
+def _cut_short(
+    campaigns: Sequence[Mapping[str, Any]], cuts: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Campaigns of which a kill left nothing but the cuts that were judged."""
+    known = {(row["rig"], row["operation"]) for row in campaigns}
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for cut in cuts:
+        if (pair := (cut["rig"], cut["operation"])) not in known:
+            found.setdefault(pair, Counter())[cut["outcome"]] += 1
+    return [
+        {"rig": rig, "operation": operation, "outcomes": dict(outcomes)}
+        for (rig, operation), outcomes in found.items()
+    ]
+
+
+def _key(path: Path, head: dict[str, Any], rig: dict[str, Any]) -> tuple[str, str, str]:
+    noted = read_json(path / "journal" / f"{rig['name']}.key.json")
+    if noted is not None:
+        return noted["identity"], noted["kind"], noted["model"]
+    kind = "twin" if head["evidence_kind"] == ["twin"] else rig.get("kind") or "twin"
+    return f"{kind}:{rig['key']}/{rig['name']}", kind, rig["key"]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []

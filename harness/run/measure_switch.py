@@ -1,0 +1,281 @@
+"""`keyharness calibrate`: switch a rig's power again and again, and see what really happens.
+
+A switch that says that it switches proves nothing. Three witnesses are asked each time: the bus (does the key
+leave it?), the key (has it lost what it keeps only with power?) and its neighbours (have they stayed?). A hub
+can take a key off the bus and leave it its power: only the key can tell.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from harness.base.errors import CallerError, KeyharnessError, RigError
+from harness.bench.calibration import Calibration
+from harness.evidence.ledger import now
+from harness.host.host import Host
+from harness.host.usb import device_at, devices, hub_of
+from harness.model.rig import KeyGone, LiveCutter, Rig
+
+LONG_OFF_US = 3_000_000
+"""VBUS has lingered for 2.5 s on ports without a load (OLPC #9566)."""
+TRIED_OFF_MS = (1000, 500, 250, 100, 50, 20, 0)
+TRIES = 3
+"""So often does each have to prove itself."""
+MARGIN = 2.0
+SHORTEST_S = 0.1
+"""What proves a boot proves no more: a little longer is rested whatever was enough."""
+LEAD_US = 50_000
+"""Between arming and the cut: the cutter has to have got it."""
+CYCLES = 30
+
+Progress = Callable[[int, int, str], None]
+"""(cycles done, at most, what was seen)"""
+
+
+@dataclass
+class _Cycle:
+    """One power cycle. Times in microseconds."""
+
+    cut_us: int
+    late_us: float
+    off_us: int
+    back_us: int
+    lost_power: bool | None
+    vanished: set[str] = field(default_factory=set)
+
+
+class Calibrator:
+    """Measures one rig, in custody already.
+
+    :param host: where the rig's neighbours are seen.
+    :param cycles: how many power cycles it may take at most.
+    """
+
+    def __init__(self, rig: Rig, host: Host, cycles: int = CYCLES, on_progress: Progress | None = None):
+        if rig.cutter is None:
+            raise CallerError(
+                f'rig "{rig.name}"',
+                found=f"{rig.evidence_kind}: its cuts are computed",
+                expected="a rig whose power is really switched",
+            )
+        self.rig, self._host, self._cycles = rig, host, cycles
+        self._cutter: LiveCutter = rig.cutter
+        self._say = on_progress or (lambda done, most, what: None)
+        self._port: str | None = getattr(rig, "port", None) if rig.evidence_kind == "hardware" else None
+        self._seen: list[_Cycle] = []
+        self._vanished: Counter[str] = Counter()
+        self._shows = True
+
+    def run(self) -> Calibration:
+        """Measure; the key is on afterwards.
+
+        :raises RigError: its power is not really switched, its neighbours go with it, or no key comes up.
+        """
+        rig = self.rig
+        if not rig.power.is_on:
+            rig.power.on()
+        self._wait_up("before anything was switched")
+        self._cycle(LONG_OFF_US)
+        self._cycle(LONG_OFF_US)
+        shortest_us = self._shortest_off()
+        rest_us = LONG_OFF_US if shortest_us is None else self._rest_us(shortest_us)
+        if not rig.power.is_on:
+            rig.power.on()
+            self._wait_up("after the search for its shortest rest")
+        good = [cycle for cycle in self._seen if cycle.lost_power is not False]
+        while len(self._seen) < self._cycles:
+            good.append(self._cycle(rest_us))
+        return self._found(good, shortest_us, rest_us)
+
+    # One cycle.
+
+    def _cycle(self, off_us: int, *, proves: bool = True) -> _Cycle:
+        """Cut, leave it off, switch it on, and ask the witnesses.
+
+        :param proves: it was off for so long that it must have lost its power.
+        """
+        rig = self.rig
+        before, mark = self._others(), self._mark()
+        self._cutter.prepare()
+        self._cutter.arm(rig.clock.now_us + LEAD_US)
+        try:
+            shot = self._cutter.collect()
+        except RigError as error:
+            raise self._still_there(error) from None
+        if shot.fired_us is None or shot.lost_us is None:
+            raise self._still_there(None)
+        missing = {port: words for port, words in before.items() if port not in self._others()}
+        rig.clock.wait_us(max(0, shot.fired_us + off_us - rig.clock.now_us))
+        on_us = rig.clock.now_us
+        rig.power.on()
+        try:
+            self._wait_up(f"after {(on_us - shot.fired_us) / 1e6:.2f} s without power")
+        except RigError:
+            if proves:
+                raise
+            self._seen.append(
+                _Cycle(shot.lost_us - shot.fired_us, shot.late_us, on_us - shot.fired_us, 0, False)
+            )
+            return self._seen[-1]
+        back_us = rig.clock.now_us - on_us
+        after = self._others()
+        # One that came back at once under another number has lost its power, too.
+        renewed = {port: words for port, words in before.items() if port in after and after[port] != words}
+        lost = None if mark is None else self._mark() != mark
+        cycle = _Cycle(
+            shot.lost_us - shot.fired_us,
+            shot.late_us,
+            on_us - shot.fired_us,
+            back_us,
+            lost,
+            {*missing, *renewed},
+        )
+        self._seen.append(cycle)
+        self._judge(cycle, before, proves)
+        self._say(len(self._seen), self._cycles, _shown(cycle))
+        return cycle
+
+    def _judge(self, cycle: _Cycle, before: dict[str, tuple[str, object]], proves: bool) -> None:
+        if proves and cycle.lost_power is False:
+            raise RigError(
+                f'rig "{self.rig.name}": the key left the bus and kept its power',
+                found=f"after {cycle.off_us / 1e6:.1f} s off it still had what it makes anew at each boot; "
+                + self._switch_words("takes it off the bus and does not cut its power"),
+                expected="a key that boots",
+                mend="cut the data lines too, or add a bleed resistor; or use a relay or another hub: "
+                "docs/rigs.md",
+            )
+        for port in cycle.vanished:
+            self._vanished[f"{port} ({before[port][0]})"] += 1
+        gone = [words for words, times in self._vanished.items() if times > 1]
+        if gone:
+            raise RigError(
+                f'rig "{self.rig.name}": others go with it when it is switched off',
+                found=", ".join(gone) + "; " + self._switch_words("switches more than its port"),
+                expected="that everything else stays on",
+                mend="move them to another hub, or use a hub that switches each port by itself",
+            )
+
+    def _still_there(self, error: RigError | None) -> RigError:
+        what = f'rig "{self.rig.name}": the key was still on the bus after its power was switched off'
+        if error is not None:
+            if "still on the bus" not in error.what:
+                return error
+            what = error.what
+        return RigError(
+            what,
+            found=self._switch_words("claims per-port power and does not cut it"),
+            expected="that the key goes",
+            mend="use a relay or a hub that `keyharness calibrate` accepts; docs/rigs.md lists some",
+        )
+
+    def _switch_words(self, does: str) -> str:
+        """Which switch it is, and what it does."""
+        power = self.rig.wiring.partition("; power ")[2]
+        if self._port is not None and power.startswith("hub"):
+            name = hub_of(self._port)[0]
+            hub = device_at(self._host, name)
+            return f"hub {name}{f' ({hub.ids})' if hub else ''} {does}"
+        return f"the switch ({power or self.rig.wiring or 'of this rig'}) {does}"
+
+    def _wait_up(self, when: str) -> None:
+        try:
+            self.rig.wait_until_up()
+        except KeyGone as gone:
+            raise RigError(
+                f'rig "{self.rig.name}": no key {when}',
+                found=gone.what,
+                expected="a key that comes up",
+                mend=f"`keyharness recover {self.rig.name}`",
+            ) from None
+
+    def _mark(self) -> str | None:
+        """What the key keeps only with power, of all its applications; None if it shows no such thing."""
+        marks: list[str | None] = []
+        if self._shows:
+            try:
+                marks = [app.volatile(self.rig) for app in self.rig.key.applications if app.volatile]
+            except (KeyharnessError, OSError):
+                # A key that does not answer costs its limit each time: it is not asked again.
+                self._shows = False
+        return "/".join(mark for mark in marks if mark) or None
+
+    def _others(self) -> dict[str, tuple[str, object]]:
+        """What else is on the host's ports: port -> words, and what differs between two enumerations."""
+        if self._port is None:
+            return {}
+        return {
+            one.port: (one.shown(), one.token)
+            for one in devices(self._host)
+            if one.port != self._port and not one.port.startswith(f"{self._port}.")
+        }
+
+    # The time that it has to rest.
+
+    def _shortest_off(self) -> int | None:
+        """The shortest time off after which it had always lost its power; None if nobody can tell."""
+        if any(cycle.lost_power is None for cycle in self._seen):
+            return None
+        shortest_us: int = min(cycle.off_us for cycle in self._seen)
+        for off_ms in TRIED_OFF_MS:
+            tried: list[_Cycle] = []
+            for _ in range(TRIES):
+                if len(self._seen) >= self._cycles:
+                    return shortest_us
+                tried.append(self._cycle(off_ms * 1000, proves=False))
+                if tried[-1].lost_power is not True:
+                    self._settle()
+                    return shortest_us
+            shortest_us = max(cycle.off_us for cycle in tried)
+        return shortest_us
+
+    def _settle(self) -> None:
+        """A key that was half without power is given a whole boot before anything else is measured."""
+        self.rig.power.off()
+        self.rig.clock.wait_us(LONG_OFF_US)
+        self.rig.power.on()
+        self._wait_up("after a long rest")
+
+    @staticmethod
+    def _rest_us(shortest_us: int) -> int:
+        return max(round(SHORTEST_S * 1e6), round(shortest_us * MARGIN))
+
+    # What it comes to.
+
+    def _found(self, good: Sequence[_Cycle], shortest_us: int | None, rest_us: int) -> Calibration:
+        cuts = [cycle.cut_us / 1000 for cycle in self._seen]
+        backs = [cycle.back_us / 1000 for cycle in good]
+        return Calibration(
+            rig=self.rig.name,
+            wiring=self.rig.wiring,
+            at=now(),
+            cycles=len(self._seen),
+            cut_ms=round(statistics.median(cuts), 3),
+            cut_p99_ms=round(_p99(cuts), 3),
+            cut_jitter_ms=round(statistics.pstdev(cuts), 3),
+            late_p99_ms=round(_p99([cycle.late_us / 1000 for cycle in self._seen]), 3),
+            realtime=self._cutter.realtime,
+            back_ms=round(statistics.median(backs), 1),
+            back_p99_ms=round(_p99(backs), 1),
+            shortest_off_ms=None if shortest_us is None else round(shortest_us / 1000, 1),
+            off_s=None if shortest_us is None else round(rest_us / 1e6, 3),
+            booted=all(cycle.lost_power is True for cycle in good),
+            neighbours=tuple(sorted(self._vanished)),
+            relay_operations=len(self._seen),
+        )
+
+
+def _p99(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+
+
+def _shown(cycle: _Cycle) -> str:
+    power = {True: "booted", False: "kept its power", None: "came back"}[cycle.lost_power]
+    return (
+        f"gone after {cycle.cut_us / 1000:.1f} ms, off for {cycle.off_us / 1000:.0f} ms, "
+        f"{power} within {cycle.back_us / 1e6:.2f} s"
+    )

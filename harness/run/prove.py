@@ -1,0 +1,257 @@
+"""Prove the judge: seed one known bug at a time into a twin, and see that a campaign catches it.
+
+The sound twin must pass everything first; a judge that never fails and one that always fails prove nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
+from typing import TextIO
+
+from harness.base.errors import CallerError, KeyFault, one_of
+from harness.bench.registry import discover
+from harness.campaign.home import Home, go_home, missing
+from harness.campaign.result import Finding, Result
+from harness.campaign.walk import Campaign, UncutFault
+from harness.model.key import Key, Operation
+from harness.run.session import default_seed
+from harness.twin.model import TwinOptions
+from harness.twin.rig import TwinRig
+from harness.twin.trace import Trace
+
+SUITE = "endurance"
+FIRST_CUTS = 40
+"""So many evenly spread cuts an operation in the first round: most bugs show in it."""
+ELSEWHERE_CUTS = 100
+"""And so many on the sound personalities that no defect is put into by default."""
+AIMED_CUTS = 400
+"""And so many in the second round where a defect shows on a personality of its own, whose operations can be ten
+times as long; all there are where it is put into the first sound one."""
+SOUND = "none: "
+
+Shape = tuple[tuple[object, ...], ...]
+"""What an uncut run of an operation does to the flash, and what is said meanwhile."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What became of one defect.
+
+    :ivar caught_by: "operation: item outcome", None if nothing was violated.
+    :ivar cuts: judged until it was caught, or all if it was not.
+    :ivar as_expected: caught for a defect, clean for the sound twin.
+    """
+
+    defect: str
+    personality: str
+    title: str
+    source: str
+    suite: str
+    caught_by: str | None
+    replay: str | None
+    cuts: int
+    states: int
+    seconds: float
+    as_expected: bool
+
+
+def prove(
+    key_name: str,
+    only: tuple[str, ...],
+    seed: int | None,
+    as_json: bool,
+    out: TextIO,
+    long_cuts: int | None = None,
+) -> int:
+    """Try the sound twin and every defect; 0 if each behaves as expected, 1 if not.
+
+    :param long_cuts: only cut the sound twin, so many times (see `harness.run.soak`).
+
+    :raises CallerError: no such key or defect, or a key without a twin.
+    """
+    key = discover().key(key_name, f'key "{key_name}"')
+    if key.twin is None:
+        raise CallerError(f'key "{key_name}"', found="no twin", expected="a key with a simulated one")
+    for name in only:
+        if name not in key.twin.defects:
+            raise CallerError(
+                f'defect "{name}"',
+                found=name,
+                expected=one_of(name, list(key.twin.defects)),
+                mend="`keyharness list` shows the defects",
+            )
+    root = default_seed() if seed is None else seed
+    if long_cuts is not None:
+        from harness.run.soak import soak
+
+        if not as_json:
+            out.write(f"{key.title} · seed {root} · {long_cuts:,} cuts into the sound twin\n\n")
+        return soak(key, root, long_cuts, as_json, out)
+    trials = [_Trial(key, name, root) for name in only or key.twin.defects]
+    if not only:
+        trials = [*(_Trial(key, "", root, personality) for personality in key.twin.sound), *trials]
+    proofs = []
+    if not as_json:
+        out.write(f"{key.title} · seed {root} · suite {SUITE}\n\n")
+    for trial in trials:
+        proof = trial.run()
+        proofs.append(proof)
+        if not as_json:
+            _show(proof, out)
+    missed = [proof for proof in proofs if not proof.as_expected]
+    if as_json:
+        out.write(json.dumps([asdict(proof) for proof in proofs], indent=1) + "\n")
+    else:
+        bugs = [proof for proof in proofs if not proof.defect.startswith(SOUND)]
+        caught = sum(1 for proof in bugs if proof.as_expected)
+        out.write(f"\n{caught} of {len(bugs)} defects caught")
+        out.write(", the sound twin is clean\n" if not missed and not only else "\n")
+    return 1 if missed else 0
+
+
+@lru_cache(maxsize=4096)
+def _shape(key_name: str, options: TwinOptions, seed: int, operation: str) -> Shape:
+    """Of the sound twin, to which one with a defect is compared."""
+    return _sound(key_name, options.personality, seed).shape(operation)
+
+
+@lru_cache(maxsize=8)
+def _sound(key_name: str, personality: str, seed: int) -> _Trial:
+    return _Trial(discover().key(key_name, f'key "{key_name}"'), "", seed, personality)
+
+
+def _shape_of(trace: Trace) -> Shape:
+    ops = [(op.chip, op.kind, op.page, op.offset, len(op.data)) for op in trace.ops]
+    return (*ops, *((mark.name,) for mark in trace.marks))
+
+
+class _Trial:
+    """One twin on trial, with a defect or sound."""
+
+    def __init__(self, key: Key, defect: str, seed: int, personality: str = ""):
+        assert key.twin is not None
+        self.key, self.seed = key, seed
+        self.known = key.twin.defects.get(defect)
+        own = self.known.personality if self.known else None
+        default = key.twin.sound[0]
+        self.options = TwinOptions(
+            personality=own or personality or default, defects=(defect,) if defect else ()
+        )
+        self.all_cuts = self.options.personality == default
+        self.rig = TwinRig("prove", key, self.options, seed, expendable=True)
+        self.cuts = self.states = 0
+
+    @cached_property
+    def home(self) -> Home:
+        return go_home(self.rig)
+
+    def run(self) -> Proof:
+        started = time.monotonic()
+        caught = replay = None
+        try:
+            found = self._search()
+        except KeyFault as fault:
+            # A twin that does not even survive a clean power-off has been caught before the first cut.
+            caught = f"before any cut: {fault.what}" + (f": {fault.found}" if fault.found else "")
+            replay = fault.replay if isinstance(fault, UncutFault) else None
+        else:
+            if found is not None:
+                operation, worst = found
+                caught, replay = f"{operation}: {worst.item} {worst.outcome}", worst.first
+        known = self.known
+        return Proof(
+            defect=known.name if known else f"{SOUND}{self.options.personality}",
+            personality=self.options.personality,
+            title=known.title if known else "our sound firmware, which must pass everything",
+            source=known.source if known else "",
+            suite=SUITE,
+            caught_by=caught,
+            replay=replay,
+            cuts=self.cuts,
+            states=self.states,
+            seconds=round(time.monotonic() - started, 2),
+            as_expected=(caught is not None) == (known is not None),
+        )
+
+    def shape(self, operation: str) -> Shape:
+        """Empty if the key is not as it must be before anything is cut; its campaign will say so."""
+        try:
+            return _shape_of(Campaign(self.rig, self.key.operations[operation], self.home).prepare())
+        except KeyFault:
+            return ()
+
+    def _search(self) -> tuple[str, Finding] | None:
+        """The operation and the worst finding of the first campaign that has one.
+
+        :raises UncutFault: the first round of cuts found nothing, and without any something is wrong.
+        """
+        uncut: UncutFault | None = None
+        offered = [one for one in self.key.operations.values() if not missing(self.rig, self.home, one)]
+        if self.known is None:
+            rounds: tuple[int | None, ...] = (None if self.all_cuts else ELSEWHERE_CUTS,)
+            left = offered
+        else:
+            rounds = (FIRST_CUTS, None if self.all_cuts else AIMED_CUTS)
+            left = self._differing_first(offered)
+        for cuts in rounds:
+            again = []
+            for operation in left:
+                try:
+                    result = self._campaign(operation, cuts)
+                except UncutFault as fault:
+                    uncut = uncut or fault
+                    continue
+                if result.findings and self._is_of_the_defect(operation, cuts):
+                    worst = min(result.findings, key=lambda finding: (finding.severity, finding.item))
+                    first = next(i for i, row in enumerate(result.rows) if row["id"] == worst.first)
+                    self.cuts += first + 1 - len(result.rows)
+                    return operation.name, worst
+                if not result.exhaustive:
+                    again.append(operation)
+            if uncut is not None:
+                raise uncut
+            left = again
+        return None
+
+    def _campaign(self, operation: Operation, cuts: int | None) -> Result:
+        processes = len(os.sched_getaffinity(0))
+        result = Campaign(self.rig, operation, self.home, cuts=cuts, processes=processes).run()
+        self.cuts += len(result.rows)
+        self.states += result.distinct_states
+        return result
+
+    def _is_of_the_defect(self, operation: Operation, cuts: int | None) -> bool:
+        """On a personality that is not sound by itself a violation counts only if it is gone without the defect."""
+        assert self.key.twin is not None
+        if self.known is None or self.options.personality in self.key.twin.sound:
+            return True
+        control = _sound(self.key.name, self.options.personality, self.seed)
+        return not control._campaign(operation, cuts).findings
+
+    def _differing_first(self, operations: list[Operation]) -> list[Operation]:
+        """First those whose uncut run differs from that of the sound twin; those of its application before others.
+
+        An order only: a bug may show although nothing differs before a cut.
+        """
+        sound = replace(self.options, defects=())
+
+        def rank(operation: Operation) -> tuple[bool, bool]:
+            same = self.shape(operation.name) == _shape(self.key.name, sound, self.seed, operation.name)
+            assert self.known is not None
+            return same, self.known.application not in (None, operation.application)
+
+        return sorted(operations, key=rank)
+
+
+def _show(proof: Proof, out: TextIO) -> None:
+    if proof.defect.startswith(SOUND):
+        verdict = "clean " if proof.as_expected else "ALARM "
+    else:
+        verdict = "caught" if proof.as_expected else "MISSED"
+    spent = f"{proof.cuts:>6} cuts {proof.states:>6} states {proof.seconds:>6.1f} s"
+    out.write(f"  {verdict}  {proof.defect:<26} {spent}   {proof.caught_by or ''}\n")
+    out.flush()

@@ -1,0 +1,134 @@
+"""Bring a rig back to a known state, by a ladder of which no rung makes it worse.
+
+Each rung is tried only if the one before left the key without an answer: open it anew; switch its power;
+leave it without power for long. A key that has come up in its bootloader, because an update was broken off, is
+given the firmware that the bench names, if it is expendable; and, only where that was asked for, it is reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TextIO
+
+from harness.base.errors import CallerError, KeyharnessError
+from harness.campaign.home import require_expendable
+from harness.model.key import Memory
+from harness.model.rig import Rig
+from harness.safety.claim import Custody
+from harness.safety.identity import refuse_foreign
+
+LONG_OFF_US = 10_000_000
+"""VBUS has lingered for seconds on rigs without a load (facts/power.md)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rung: what was done, and why the key did not answer after it; None if it did."""
+
+    what: str
+    why_not: str | None
+
+
+def recover(rig: Rig, custody: Custody, *, on_stuck: str, reset: bool) -> list[Step]:
+    """Climb until the key answers; the steps that were taken.
+
+    :param on_stuck: "preserve": a key that does not answer is left as it is, with its power as it is.
+    :param reset: the key's applications are reset at the end, if nothing but ours is on it.
+    :raises CallerError: a reset of a key that is not expendable, or that holds what is not ours.
+    :raises RigError: somebody else is at the rig.
+    """
+    if reset:
+        require_expendable(rig)
+    custody.take(rig, write=False)
+    steps: list[Step] = []
+
+    def tried(what: str, do: Callable[[], None]) -> bool:
+        try:
+            do()
+            rig.wait_until_up()
+            if rig.face != rig.key.faces[0].name:
+                steps.append(Step(what, f"it is in its {rig.face}"))
+                return False
+            rig.key.identify(rig)
+        except (KeyharnessError, OSError) as error:
+            steps.append(Step(what, getattr(error, "what", str(error))))
+            return False
+        steps.append(Step(what, None))
+        return True
+
+    if rig.power.is_on or on_stuck == "preserve":
+        answers = tried("opened it again", lambda: None)
+        if not answers and on_stuck == "preserve":
+            return [*steps, Step('left it as it is: on_stuck = "preserve"', "it is kept for the laboratory")]
+    else:
+        answers = tried("switched it on", rig.power.on)
+    answers = answers or tried("switched it off and on", rig.power.cycle)
+    if not answers and _lives(rig):
+        answers = _rescue(rig, steps, tried)
+    else:
+        answers = answers or tried(f"left it off for {LONG_OFF_US // 1_000_000} s", lambda: _long_off(rig))
+    if reset and answers:
+        refuse_foreign(rig)
+        for name, operation in rig.key.operations.items():
+            if name.endswith(".reset"):
+                tried(f"reset: {operation.title}", lambda act=operation.act: _reset(rig, act))  # type: ignore[misc]
+    return steps
+
+
+def _lives(rig: Rig) -> bool:
+    """Is it up, in another face than the one that can be tested?"""
+    try:
+        rig.wait_until_up()
+    except (KeyharnessError, OSError):
+        return False
+    return rig.face != rig.key.faces[0].name
+
+
+def _rescue(rig: Rig, steps: list[Step], tried: Callable[[str, Callable[[], None]], bool]) -> bool:
+    rescue = rig.key.rescue
+    if rescue is None:
+        why = "nothing is known that brings this model out of it"
+    elif not rig.expendable:
+        why = "the key is not expendable: nothing is written to it"
+    elif rig.firmware_file is None:
+        why = "the bench names no `firmware`: the container that was being installed, or a later one"
+    else:
+        return tried(f"installed {rig.firmware_file.name}", lambda: rescue(rig))
+    steps.append(Step("installed no firmware", why))
+    return False
+
+
+def _long_off(rig: Rig) -> None:
+    rig.power.off()
+    rig.clock.wait_us(LONG_OFF_US)
+    rig.power.on()
+
+
+def _reset(rig: Rig, act: Callable[[Rig, Memory], None]) -> None:
+    # A reset is only taken in the first seconds after power-up (CTAP 2.1, section 6.6).
+    rig.power.cycle()
+    rig.wait_until_up()
+    act(rig, Memory())
+    rig.power.cycle()
+
+
+def show(rig: str, steps: list[Step], out: TextIO) -> int:
+    """Say what was done; 0 if the key answers, 3 if not."""
+    for step in steps:
+        out.write(f"  {step.what:<40} {'the key answers' if step.why_not is None else step.why_not}\n")
+    answers = bool(steps) and steps[-1].why_not is None
+    out.write(f'rig "{rig}": {"the key answers" if answers else "no answer"}\n')
+    return 0 if answers else 3
+
+
+def port_or_say(rig: str, port: str | None) -> str:
+    """:raises CallerError: a rig that no other process shares, and that nothing is remembered of."""
+    if port is None:
+        raise CallerError(
+            f'rig "{rig}"',
+            found="a rig that every run makes anew",
+            expected="one that outlives the run",
+            mend="run it again: nothing of it is kept",
+        )
+    return port

@@ -1,0 +1,103 @@
+"""Do one cut again, from its pasteable id."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TextIO
+
+from harness.base.errors import CallerError, KeyFault, one_of
+from harness.campaign.result import fingerprint
+from harness.campaign.timed_live import LiveCampaign
+from harness.campaign.walk import UNCUT, Campaign
+from harness.evidence.journal import REPLAY_PREFIX, Row
+from harness.model.judge import Breach
+from harness.model.key import Outcome
+from harness.run.session import Session, Wanted, campaign_kind
+from harness.search.plan import by_time
+
+_ID = re.compile(
+    r"(?P<prefix>[^:]*):(?P<rig>[^/:]+)/(?P<operation>[^:]+):(?P<seed>\d+):(?P<cut>[^:]+)"
+    r":(?P<check>[0-9a-f]{6})"
+)
+
+
+def replay(text: str, bench: Path | None, out: TextIO) -> int:
+    """Replay and say what came of it; 0 if what must hold holds, 1 if not.
+
+    :raises CallerError: not an id, or an id of another bench, firmware or version.
+    """
+    match = _ID.fullmatch(text.strip())
+    if not match or match["prefix"] != REPLAY_PREFIX:
+        raise CallerError(
+            "replay id",
+            found=text,
+            expected=f"{REPLAY_PREFIX}:<rig>/<operation>:<seed>:<cut>:<check>",
+            mend="copy it whole, as the report prints it",
+        )
+    session = Session(Wanted(bench, (match["rig"],), (), int(match["seed"])), purpose="replay")
+    try:
+        return _replay(session, text, match, out)
+    finally:
+        session.close()
+
+
+def _replay(session: Session, text: str, match: re.Match[str], out: TextIO) -> int:
+    rig = session.rig(match["rig"])
+    operations = rig.key.operations
+    if match["operation"] not in operations:
+        raise CallerError(
+            f'operation "{match["operation"]}"',
+            found=match["operation"],
+            expected=one_of(match["operation"], list(operations)),
+            mend="replay it with the version of Keyharness that printed the id",
+        )
+    if (check := fingerprint(rig)[:6]) != match["check"]:
+        raise CallerError(
+            f"replay id {text}",
+            found=f"check {match['check']}",
+            expected=f"{check}, which stands for firmware, personality, defects and flash of {session.bench.shown}",
+            mend="name the bench file that is printed with the id, with --bench, and use the same version",
+        )
+    kind = campaign_kind(rig, "time" if by_time(match["cut"]) else None)
+    home = session.home(rig.name)
+    # Looked up anew: custody has put a price on it.
+    campaign = kind(rig, rig.key.operations[match["operation"]], home)
+    if match["cut"] == UNCUT:
+        return _uncut(campaign, out)
+    row, breaches = campaign.replay(match["cut"])
+    return _tell(row, breaches, campaign, match["cut"], out)
+
+
+def _uncut(campaign: Campaign | LiveCampaign, out: TextIO) -> int:
+    """What is wrong before the first cut needs none to be seen again."""
+    out.write(f"{campaign.operation.name} on {campaign.rig.name}, {campaign.rig.info().firmware}\n")
+    try:
+        campaign.prepare()
+    except KeyFault as fault:
+        out.write(f"  uncut      {fault}\n")
+        return 1
+    out.write("  uncut      the key is as it must be before anything is cut\n")
+    return 0
+
+
+def _tell(
+    row: Row, breaches: list[Breach], campaign: Campaign | LiveCampaign, label: str, out: TextIO
+) -> int:
+    out.write(f"{row['operation']} on {row['rig']}, {row['firmware']}, seed {row['seed']}\n")
+    out.write(f"  cut        {label}: {campaign.replayed_at}\n")
+    live = "cut live too: the same image" if campaign.result.live_checked else "computed only"
+    if isinstance(campaign, LiveCampaign):
+        live = "cut while it ran"
+    out.write(f"  live       {live}\n")
+    out.write(
+        f"  answered   {'acknowledged' if row['acknowledged'] else 'not acknowledged'} when the power went\n"
+    )
+    out.write(f"  outcome    {row['outcome']}\n")
+    if row["death"]:
+        out.write(f"  death      {row['death']}\n")
+    for name, (was, now) in row["changed"].items():
+        out.write(f"  changed    {name}: {was} -> {now}\n")
+    for breach in breaches:
+        out.write(f'  {breach.severity} key     item "{breach.item}" {breach.outcome}: {breach.text}\n')
+    return 1 if Outcome(row["outcome"]).is_violation or breaches else 0

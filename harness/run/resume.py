@@ -1,0 +1,175 @@
+"""Take up a run that was killed or interrupted: what it had judged stays judged, and nothing is cut twice.
+
+run.json says what was asked for; the journals hold the rows that were judged, results.jsonl the cases that
+were finished. Everything else of a twin follows from the seed, so what is made anew is made alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.base.errors import CallerError
+from harness.evidence.journal import Row, line, read_journal
+from harness.evidence.rundir import KEPT_BACK, NOT_ASKED
+from harness.run.session import Wanted
+from harness.search.stopping import Goal
+
+RESUMED = "resumed.json"
+_SAME = ("version", "seed", "order", "evidence_kind", "rigs")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run had been asked for."""
+
+    wanted: Wanted
+    suites: tuple[str, ...]
+    pytest_args: tuple[str, ...]
+
+
+def asked_of(wanted: Wanted, bench_file: Path, more: Mapping[str, Any]) -> Row:
+    """What a run is asked for, as run.json keeps it; `more` is what only the launcher knows."""
+    return {
+        "bench": str(wanted.bench) if wanted.bench else None,
+        "bench_file": str(bench_file.absolute()),
+        "bench_digest": _digest(bench_file),
+        "rigs": list(wanted.rigs),
+        "operations": list(wanted.operations),
+        "cuts": wanted.cuts,
+        "budget_us": wanted.budget_us,
+        "goal": asdict(wanted.goal) if wanted.goal else None,
+        "search": wanted.search,
+        **more,
+    }
+
+
+def read_asked(path: Path) -> Asked:
+    """What the run in a folder was asked for.
+
+    :raises CallerError: the run is at its end, was not begun by `keyharness run`, or its bench has changed.
+    """
+    head = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    asked = head.get("asked")
+    if not asked or "suites" not in asked:
+        raise CallerError(
+            f'run "{path.name}"',
+            found="a run that pytest itself was asked for",
+            expected="one that `keyharness run` began",
+            mend=f"ask pytest again, with --kh-run {path.name} --kh-resume",
+        )
+    _refuse_the_finished(path)
+    wanted = Wanted(
+        _bench(path, asked),
+        tuple(asked["rigs"]),
+        tuple(asked["operations"]),
+        head["seed"],
+        asked["cuts"],
+        budget_us=asked["budget_us"],
+        goal=Goal(**asked["goal"]) if asked["goal"] else None,
+        search=asked["search"],
+    )
+    return Asked(wanted, tuple(asked["suites"]), tuple(asked["pytest_args"]))
+
+
+def _refuse_the_finished(path: Path) -> None:
+    try:
+        finish = json.loads((path / "finish.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return
+    if finish["complete"] and not finish["interrupted"]:
+        raise CallerError(
+            f'run "{path.name}"',
+            found="a run that came to its end",
+            expected="one that was killed or interrupted",
+            mend=f"`keyharness report {path.name}` shows it; `keyharness run` makes another",
+        )
+
+
+def _bench(path: Path, asked: Row) -> Path | None:
+    """The bench under the name it was given, or where it was then; unchanged."""
+    if asked["bench"] is None and _digest(Path(asked["bench_file"])) == asked["bench_digest"]:
+        return None
+    given = [Path(name) for name in (asked["bench"], asked["bench_file"]) if name]
+    for file in given:
+        if _digest(file) == asked["bench_digest"]:
+            return file
+    raise CallerError(
+        f"bench {given[0]}",
+        found="another bench than the one that the run was begun with" if _digest(given[0]) else "no file",
+        expected=f"the bench of {path.name}, unchanged",
+        mend="put it back as it was, or begin a new run",
+    )
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def take_up(path: Path) -> None:
+    """Make a run's folder fit to be written to again; done once, before pytest collects."""
+    read_journal(path / "results.jsonl")
+    body = {"spent_s": round(spent_s(path), 3), "at": time.time()}
+    beside = path / f"{RESUMED}.{os.getpid()}"
+    beside.write_text(line(body), encoding="utf-8")
+    beside.replace(path / RESUMED)
+    # What was derived from a part is not to be taken for the whole.
+    for name in ("finish.json", "summary.json", "index.html"):
+        (path / name).unlink(missing_ok=True)
+
+
+def cases_done(path: Path) -> dict[str, Row]:
+    """The cases that a run has finished, by node id. What a rig has kept from running is not."""
+    rows = [one.row for one in read_journal(path / "results.jsonl")]
+    return {row["nodeid"]: row for row in rows if not str(row.get("reason") or "").startswith(KEPT_BACK)}
+
+
+def compare(path: Path, head: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """See that the run goes on as it began.
+
+    :raises CallerError: it would be another run: plugins, keys or the version have changed.
+    """
+    # Through JSON, as `before` went.
+    now = json.loads(json.dumps(head))
+    for one in now["rigs"]:
+        # A rig of another worker's: that one compares it.
+        if one["firmware"] == NOT_ASKED:
+            one.update(next((rig for rig in before["rigs"] if rig["name"] == one["name"]), {}))
+    for name in _SAME:
+        if now[name] != before[name]:
+            raise CallerError(
+                f'run "{path.name}" · {name}',
+                found=now[name],
+                expected=before[name],
+                mend="take it up with the version, the plugins and the keys that it was begun with",
+            )
+
+
+def spent_s(path: Path) -> float:
+    """How long the run has worked so far, without the time it lay dead."""
+    try:
+        resumed = json.loads((path / RESUMED).read_text(encoding="utf-8"))
+        before, began = float(resumed["spent_s"]), float(resumed["at"])
+    except FileNotFoundError:
+        before, began = 0.0, (path / "run.json").stat().st_mtime
+    touched = [file.stat().st_mtime for file in (path / "journal").iterdir()]
+    touched += [file.stat().st_mtime for file in (path / "results.jsonl",) if file.exists()]
+    return before + max(0.0, max(touched, default=began) - began)
+
+
+def working_s(path: Path) -> float:
+    """How long the run has worked, at its end."""
+    try:
+        resumed = json.loads((path / RESUMED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return time.time() - (path / "run.json").stat().st_mtime
+    return float(resumed["spent_s"]) + time.time() - float(resumed["at"])

@@ -1,0 +1,343 @@
+"""What the tests of one process share: the bench, its rigs, their home states, and where evidence goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.base.errors import CallerError, KeyharnessError, RigError, one_of
+from harness.bench.bench import LoadedBench, load_bench
+from harness.bench.registry import Plugins, discover
+from harness.campaign.budget_split import Shares
+from harness.campaign.home import Home, go_home, missing_of, seeded
+from harness.campaign.result import Result
+from harness.campaign.rows import campaign_row, trace_row
+from harness.campaign.timed_live import LiveCampaign
+from harness.campaign.timed_twin import TimedCampaign
+from harness.campaign.walk import Campaign
+from harness.evidence.journal import Judged
+from harness.evidence.port_log import PortLog
+from harness.evidence.rundir import NOT_ASKED, RunDir
+from harness.model.rig import EvidenceKind, Rig, RigInfo
+from harness.safety.claim import Custody
+from harness.search.search import STRATEGIES, Strategy
+from harness.search.stopping import Goal
+
+CampaignProgress = Callable[[str, str, int, int], None]
+
+
+def strategy_of(search: str | None) -> Strategy:
+    """The strategy that a wish stands for: "time" and none at all are the hybrid."""
+    return next((name for name in STRATEGIES if name == search), "hybrid")
+
+
+def campaign_kind(rig: Rig, search: str | None) -> Callable[..., Campaign | LiveCampaign]:
+    """What cuts on a rig: the walk of a twin, or a search by time."""
+    strategy = strategy_of(search)
+    if rig.glass is None:
+        return partial(LiveCampaign, strategy=strategy)
+    return Campaign if search is None else partial(TimedCampaign, strategy=strategy)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller asked for; empty selections mean everything.
+
+    :ivar cuts: a budget over all operations, None for every modelled cut.
+    :ivar budget_us: the same in time.
+    :ivar goal: for each operation.
+    :ivar search: how instants are chosen: a strategy of `harness.search.search`, or "time", which is its hybrid. A
+        twin on which none is asked for is walked flash operation by flash operation.
+    """
+
+    bench: Path | None = None
+    rigs: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+    seed: int | None = None
+    cuts: int | None = None
+    workers: int = 1
+    budget_us: int | None = None
+    goal: Goal | None = None
+    search: str | None = None
+
+
+def default_seed() -> int:
+    """Today's date in UTC, e.g. 20261120."""
+    return int(f"{datetime.now(UTC):%Y%m%d}")
+
+
+class Session:
+    """Benches and rigs of one process."""
+
+    def __init__(self, wanted: Wanted, plugins: Plugins | None = None, purpose: str = "run"):
+        self.wanted = wanted
+        self.plugins = plugins or discover()
+        self.bench: LoadedBench = load_bench(wanted.bench, self.plugins)
+        self.seed = default_seed() if wanted.seed is None else wanted.seed
+        self.custody = Custody(self.bench, purpose)
+        self._rigs: dict[str, Rig] = {}
+        self.absent: dict[str, RigError] = {}
+        self._port_logs: list[PortLog] = []
+        self._homes: dict[str, Home] = {}
+        self._homeless: dict[str, KeyharnessError] = {}
+        self._missing: dict[str, dict[str, str | None]] = {}
+        self._states: dict[tuple[str, str], Any] = {}
+        self._shares: dict[str, Shares] = {}
+        self.campaigns: dict[tuple[str, str], Campaign | LiveCampaign] = {}
+        self.pairs = self._select()
+
+    @property
+    def rig_names(self) -> list[str]:
+        return list(self.wanted.rigs) or self.bench.rigs
+
+    def _select(self) -> list[tuple[str, str]]:
+        """Every selected (rig, operation), in the order of the bench and of the key."""
+        for name in self.wanted.rigs:
+            if name not in self.bench.rigs:
+                raise CallerError(
+                    f'rig "{name}"',
+                    found=name,
+                    expected=f"a rig of {self.bench.shown}: {one_of(name, self.bench.rigs)}",
+                    mend="name one of these, or another bench with --bench",
+                )
+        pairs = []
+        offered: set[str] = set()
+        for rig in self.rig_names:
+            names = self.bench.operations(rig)
+            offered |= set(names)
+            pairs += [
+                (rig, name) for name in names if not self.wanted.operations or name in self.wanted.operations
+            ]
+        for name in self.wanted.operations:
+            if name not in offered:
+                raise CallerError(
+                    f'operation "{name}"',
+                    found=name,
+                    expected=one_of(name, sorted(offered)),
+                    mend="`keyharness list` shows the operations of each key",
+                )
+        return pairs
+
+    def rig(self, name: str) -> Rig:
+        """A rig of the bench, made once.
+
+        :raises RigError: it is not there; asked again, this process says the same.
+        """
+        if name in self.absent:
+            raise self.absent[name]
+        if name not in self._rigs:
+            try:
+                self._rigs[name] = self.bench.make(name, self.seed)
+            except RigError as error:
+                self.absent[name] = error
+                raise
+        return self._rigs[name]
+
+    def look_for_rigs(self) -> None:
+        """Make the rigs of this run. One hub that is not plugged in keeps no other rig from its tests.
+
+        :raises RigError: not one is there.
+        """
+        for name in self.rig_names:
+            if not self._is_not_ours(name):
+                with suppress(RigError):
+                    self.rig(name)
+        if len(self.absent) == len(self.rig_names):
+            raise next(iter(self.absent.values()))
+
+    def home(self, name: str) -> Home:
+        """The rig's home state, laid down once a process."""
+        if name in self._homeless:
+            raise self._homeless[name]
+        if name not in self._homes:
+            self.custody.take(self.rig(name))
+            try:
+                self._homes[name] = go_home(self.rig(name))
+            except KeyharnessError as error:
+                # It would take as long and end the same way for every test.
+                self._homeless[name] = error
+                raise
+        return self._homes[name]
+
+    def missing(self, rig_name: str, operation: str) -> str | None:
+        """What the operation needs and the rig's key does not offer, in words; None if nothing is missing."""
+        if rig_name not in self._missing:
+            rig = self.rig(rig_name)
+            chosen = [rig.key.operations[name] for at, name in self.pairs if at == rig_name]
+            self._missing[rig_name] = missing_of(rig, self.home(rig_name), chosen)
+        return self._missing[rig_name][operation]
+
+    def state(self, rig_name: str, name: str, make: Callable[[Rig], None]) -> None:
+        """Bring a key into a named state, once a process where states can be copied, and copy it ever after.
+
+        The key is on afterwards.
+        """
+        rig = self.rig(rig_name)
+        vault = rig.vault
+        if vault is None:
+            make(rig)
+            return
+        if (rig_name, name) not in self._states:
+            with seeded(rig, "state", name):
+                make(rig)
+            rig.settle()
+            rig.power.off()
+            self._states[rig_name, name] = vault.snapshot()
+        vault.restore(self._states[rig_name, name])
+        rig.power.on()
+
+    def processes(self) -> int:
+        """How many processes a campaign may use on this host."""
+        return max(1, len(os.sched_getaffinity(0)) // self.wanted.workers)
+
+    def shares(self, rig: str) -> Shares:
+        """What may be spent on a rig's operations."""
+        if rig not in self._shares:
+            wanted, of_rig = self.wanted, [name for at, name in self.pairs if at == rig]
+            share, rest = divmod(wanted.cuts or 0, len(self.pairs) or 1)
+            cuts = sum(share + (n < rest) for n, pair in enumerate(self.pairs) if pair[0] == rig)
+            us = wanted.budget_us
+            if us is not None:
+                us = round(us * min(1.0, wanted.workers / len({at for at, _ in self.pairs})))
+            self._shares[rig] = Shares(of_rig, cuts if wanted.cuts is not None else None, us, wanted.goal)
+        return self._shares[rig]
+
+    def head(self) -> dict[str, Any]:
+        """run.json: what is known before anything was cut.
+
+        Of several workers each has rigs of its own, and touches no other: it tells of them when it gets there.
+        """
+        self.look_for_rigs()
+        infos = [self._about(name) for name in self.rig_names]
+        kinds = {kind for name in self.rig_names if (kind := self._kind(name))}
+        return {
+            "version": harness.__version__,
+            "seed": self.seed,
+            "bench": self.bench.shown,
+            "started": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "evidence_kind": sorted(kinds),
+            "rigs": [
+                {
+                    "name": info.name,
+                    "key": info.key,
+                    "title": info.title,
+                    "firmware": info.firmware,
+                    "personality": info.personality,
+                    "transport": info.transport,
+                    "expendable": info.expendable,
+                }
+                for info in infos
+            ],
+            "order": [list(pair) for pair in self.pairs],
+        }
+
+    def _is_not_ours(self, name: str) -> bool:
+        """Is it a rig whose board another worker may be speaking to at this moment? Then it is not even made."""
+        return self.wanted.workers > 1 and self.bench.is_actuated(name)
+
+    def _kind(self, name: str) -> EvidenceKind | None:
+        """What tests of the rig are evidence of; None if nothing can be said of one that is not there."""
+        if self._is_not_ours(name) or (name in self.absent and self.bench.is_actuated(name)):
+            return "hardware"
+        return None if name in self.absent else self.rig(name).evidence_kind
+
+    def _about(self, name: str) -> RigInfo:
+        if self._is_not_ours(name) or name in self.absent:
+            key = self.plugins.keys[self.bench.key_name(name)]
+            may = self.bench.is_expendable(name)
+            return RigInfo(name, key.name, key.title, NOT_ASKED, None, "hardware", may)
+        rig = self.rig(name)
+        if rig.glass is None and self.wanted.workers > 1:
+            return RigInfo(
+                name, rig.key.name, rig.key.title, NOT_ASKED, None, rig.evidence_kind, rig.expendable
+            )
+        if rig.glass is None and rig.expendable:
+            # What going home finds out about the rig belongs there; what goes wrong is told by each test.
+            with suppress(KeyharnessError):
+                self.home(name)
+        return rig.info()
+
+    def campaign(
+        self, rig_name: str, operation: str, run: RunDir, progress: CampaignProgress | None = None
+    ) -> Result:
+        """Run one campaign, journalling as it goes; what was done is on disk however it ends."""
+        self.shares(rig_name).begin(lambda: run.begin_time(rig_name))
+        with self._journalled(rig_name, operation, run) as (keep, kept):
+            make = campaign_kind(self.rig(rig_name), self.wanted.search)
+            campaign = make(
+                self.rig(rig_name),
+                self.rig(rig_name).key.operations[operation],
+                self.home(rig_name),
+                allowance=self.shares(rig_name).first(operation),
+                processes=self.processes(),
+                on_progress=(lambda done, total: progress(rig_name, operation, done, total))
+                if progress
+                else None,
+                on_judged=keep,
+                earlier=kept,
+            )
+            self.campaigns[rig_name, operation] = campaign
+            return campaign.run()
+
+    def rest(
+        self, rig_name: str, run: RunDir, progress: CampaignProgress | None = None
+    ) -> list[tuple[str, Result]]:
+        """Spend what is left of a rig's budget where outcomes are new: the operations that went on."""
+        self.shares(rig_name).begin(lambda: run.begin_time(rig_name))
+        for operation in self.shares(rig_name).operations:
+            key = rig_name, operation
+            if key not in self.campaigns and run.journal_path(*key).exists():
+                # Its first share was spent before the run was taken up again: nothing is cut here.
+                self.campaign(*key, run, progress)
+        done = {
+            name: campaign
+            for name in self.shares(rig_name).operations
+            if (campaign := self.campaigns.get((rig_name, name))) and campaign.result.complete
+        }
+        went_on: dict[str, Result] = {}
+
+        def go_on(name: str, go: Callable[[], Result]) -> None:
+            with self._journalled(rig_name, name, run) as (keep, _):
+                done[name].on_judged = keep
+                went_on[name] = go()
+
+        if done:
+            self.shares(rig_name).rest(done, go_on)
+        return list(went_on.items())
+
+    @contextmanager
+    def _journalled(
+        self, rig_name: str, operation: str, run: RunDir
+    ) -> Iterator[tuple[Callable[[Sequence[Judged]], None], list[Judged]]]:
+        """(where rows are kept, what was kept before); what a campaign came to is written down at the end."""
+        rig = self.rig(rig_name)
+        port_log = PortLog(rig, run.kernel_log(rig_name, operation))
+        self._port_logs.append(port_log)
+        with run.journal(rig_name, operation) as journal:
+            try:
+                yield port_log.keeping(journal.keep), journal.kept
+            finally:
+                campaign = self.campaigns.get((rig_name, operation))
+                if campaign is not None and campaign.result.rows:
+                    result = campaign.result
+                    result.plugs = port_log.plugs(result.plugs)
+                    run.note_campaign(rig_name, operation, campaign_row(result))
+                    if (trace := trace_row(result)) is not None:
+                        run.write_trace(rig_name, operation, trace)
+
+    def take_kernel_lines(self) -> list[str]:
+        """What the kernel said during the cuts that failed; told once."""
+        port_logs, self._port_logs = self._port_logs, []
+        return [text for port_log in port_logs for text in port_log.failed]
+
+    def close(self) -> None:
+        self.custody.release()
+        for rig in self._rigs.values():
+            rig.close()

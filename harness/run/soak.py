@@ -1,0 +1,118 @@
+"""The other half of the proof: a hundred thousand cuts into the sound twin, and not one alarm.
+
+A judge that cries wolf is no judge. Rounds of all operations over sound personalities, fill levels and seeds,
+each cut judged as any other; boots that follow a cut are cut as well (two cuts in a row).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TextIO
+
+from harness.base.errors import KeyFault
+from harness.base.seeds import child
+from harness.campaign.home import go_home, missing
+from harness.campaign.walk import Campaign
+from harness.model.key import Key
+from harness.twin.model import TwinOptions
+from harness.twin.rig import TwinRig
+
+CUTS = 100_000
+FILLS = (0.0, 0.5, 0.95)
+FULL_CUTS = 24
+"""So many evenly spread cuts an operation on a key that is filled up: listing what it holds takes its time."""
+
+
+@dataclass
+class Soak:
+    """What came of it.
+
+    :ivar alarms: (replay id or None, text).
+    """
+
+    cuts: int = 0
+    nested: int = 0
+    states: int = 0
+    operations: int = 0
+    seconds: float = 0.0
+    alarms: list[tuple[str | None, str]] = field(default_factory=list)
+    by: dict[str, int] = field(default_factory=dict)
+
+
+def soak(key: Key, seed: int, cuts: int, as_json: bool, out: TextIO) -> int:
+    """Cut until so many cuts are judged; 0 if nothing was violated, 1 if something was."""
+    found = Soak()
+    started = time.monotonic()
+    for number, options, root in _rounds(key, seed):
+        if found.cuts >= cuts:
+            break
+        before, since, alarms = found.cuts, time.monotonic(), len(found.alarms)
+        try:
+            _round(key, options, root, found, cuts)
+        except KeyFault as fault:
+            found.alarms.append((getattr(fault, "replay", None), str(fault)))
+        where = f"{options.personality}, {options.fill:.0%} full"
+        found.by[where] = found.by.get(where, 0) + found.cuts - before
+        if not as_json:
+            out.write(
+                f"  round {number:>3}   seed {root}   {options.personality:<14} {options.fill:>4.0%} full "
+                f"{found.cuts - before:>7} cuts {time.monotonic() - since:>7.1f} s\n"
+            )
+            # At once: whoever ends it before its time has seen what there was.
+            out.writelines(f"    ALARM  {text}   {replay}\n" for replay, text in found.alarms[alarms:])
+            out.flush()
+    found.seconds = round(time.monotonic() - started, 1)
+    if as_json:
+        out.write(json.dumps(asdict(found), indent=1) + "\n")
+    else:
+        _tell(found, out)
+    return 1 if found.alarms else 0
+
+
+def _rounds(key: Key, seed: int) -> Iterator[tuple[int, TwinOptions, int]]:
+    """(number, options, seed) for ever: all fill levels and personalities, then another seed."""
+    assert key.twin is not None
+    number = 0
+    while True:
+        root = seed if not number else int.from_bytes(child(seed, "soak", number)[:4], "big")
+        for fill in FILLS:
+            for personality in key.twin.sound:
+                number += 1
+                yield number, TwinOptions(personality=personality, fill=fill), root
+
+
+def _round(key: Key, options: TwinOptions, root: int, found: Soak, cuts: int) -> None:
+    rig = TwinRig("soak", key, options, root, expendable=True)
+    home = go_home(rig)
+    for operation in key.operations.values():
+        if found.cuts >= cuts or missing(rig, home, operation):
+            continue
+        budget = FULL_CUTS if options.fill else None
+        result = Campaign(rig, operation, home, cuts=budget, processes=len(os.sched_getaffinity(0))).run()
+        found.cuts += len(result.rows)
+        found.nested += sum(1 for row in result.rows if row["stream"] == "nested")
+        found.states += result.distinct_states
+        found.operations += 1
+        found.alarms += [
+            (finding.first, f"{operation.name}: {finding.item} {finding.outcome}: {finding.text}")
+            for finding in result.findings
+        ]
+
+
+def _tell(found: Soak, out: TextIO) -> None:
+    out.write(
+        f"\n{found.cuts:,} cuts, {found.nested:,} of them second cuts in a row, {found.states:,} distinct states, "
+        f"{found.operations:,} campaigns, {found.seconds:,.0f} s\n"
+    )
+    for name, count in sorted(found.by.items()):
+        out.write(f"  {name:<28} {count:>8,} cuts\n")
+    if not found.alarms:
+        out.write("no false alarm\n")
+        return
+    out.write(f"{len(found.alarms)} ALARMS on a sound twin: the judge or the twin is wrong\n")
+    for replay, text in found.alarms:
+        out.write(f"  {text}\n" + (f"    {replay}\n" if replay else ""))

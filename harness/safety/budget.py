@@ -1,0 +1,235 @@
+"""What may be spent of a key for ever, and what has been: reserved in the ledger before it is done.
+
+A reservation that was never settled (the process was killed) counts as spent. The key's own counters are
+believed before the ledger. Twins and emulators are not limited: their flash does not wear.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.base.errors import CallerError
+from harness.evidence.ledger import Ledger, now
+from harness.model.key import Cost
+
+Count = Annotated[int, Field(ge=0)]
+
+BLOCK = 32
+"""Of what is spent all the time (a relay's operations, the erases of a boot) so much is reserved at once."""
+
+
+class Grants(BaseModel):
+    """The `[rig.budget]` table of a bench: what may be spent of this key, all runs together.
+
+    The defaults are half of what the parts are rated for (facts/power.md, facts/keys.md 0.6), and nothing of
+    what cannot be undone.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    pin_tries: Count = 1000
+    """Wrong tries of a user PIN. A right one after each gives them back to the key, not to this budget."""
+    so_pin_tries: Count = 0
+    """Wrong tries of a PIN whose counter nothing ever resets."""
+    forced_updates: Count = 0
+    """Updates that destroy the keys, of which some devices allow five."""
+    erases: Count = 5000
+    """Erases of the hottest flash page, of 10,000 specified cycles."""
+    erases_per_boot: Count = 1
+    """So many of them each boot costs."""
+    erases_per_operation: Count = 1
+    """So many each operation costs that does not say so itself."""
+    relay_operations: Count = 50_000
+    """Releases of the relay, of 100,000 rated operations."""
+    one_way_settings: Count = 0
+    """Settings that nothing takes back, or nothing but a reset."""
+    pin_tries_kept: Annotated[int, Field(ge=1)] = 3
+    """The key's own counter is never brought below this."""
+
+
+FULL_TRIES = 8
+"""A PIN has so many tries at most (CTAP 2.1, section 6.5.2.2)."""
+
+SPENDABLE = ("pin_tries", "so_pin_tries", "forced_updates", "erases", "relay_operations", "one_way_settings")
+
+
+class BudgetExhausted(CallerError):
+    """What was granted is spent: grant more, or take another key."""
+
+
+class Budget:
+    """What one key may spend on one rig.
+
+    :param key: the key's identity in the ledger.
+    """
+
+    def __init__(self, ledger: Ledger, key: str, kind: str, rig: str, grants: Grants):
+        self._ledger, self.key, self._kind, self._rig, self.grants = ledger, key, kind, rig, grants
+        self._prepaid: Counter[str] = Counter()
+
+    def spent(self, what: str) -> int:
+        """So much is gone, all runs together, reservations among it."""
+        from sqlalchemy import func, select
+
+        spent = self._ledger.tables.spent
+        statement = select(func.coalesce(func.sum(spent.c.amount), 0).label("sum")).where(
+            spent.c.key == self.key, spent.c.what == what
+        )
+        return int(self._ledger.rows(statement)[0]["sum"])
+
+    def left(self, what: str) -> int:
+        """So much may still be spent."""
+        return max(0, self._granted(what) - self.spent(what)) + self._prepaid[what]
+
+    def reserve(self, amounts: Mapping[str, int], why: str) -> None:
+        """Reserve before spending: durable when it returns, all of it or nothing.
+
+        :raises BudgetExhausted: one of them is not granted; nothing is reserved then.
+        :raises RigError: it could not be written down.
+        """
+        from sqlalchemy import func, select
+
+        wanted = {what: amount for what, amount in amounts.items() if amount > 0}
+        if not wanted:
+            return
+        table = self._ledger.tables.spent
+        with self._ledger.writing() as at:
+            for what, amount in wanted.items():
+                spent = at.execute(
+                    select(func.coalesce(func.sum(table.c.amount), 0)).where(
+                        table.c.key == self.key, table.c.what == what
+                    )
+                ).scalar_one()
+                if self._kind == "hardware" and spent + amount > self._granted(what):
+                    raise self._exhausted(what, amount, int(spent), why)
+            at.execute(table.insert(), [self._row(what, amount, why) for what, amount in wanted.items()])
+
+    def draw(self, what: str, amount: int, why: str, block: int = BLOCK) -> None:
+        """Spend of what is spent all the time; reserved a block at a time.
+
+        :raises BudgetExhausted: it is not granted.
+        """
+        short = amount - self._prepaid[what]
+        if short > 0:
+            reserved = max(short, min(block, self._granted(what) - self.spent(what)))
+            self.reserve({what: reserved}, why)
+            self._prepaid[what] += reserved
+        self._prepaid[what] -= amount
+
+    def note(self, what: str, amount: int, why: str) -> None:
+        """It has been spent, granted or not: what had to be done to leave a rig as it was."""
+        with self._ledger.writing() as at:
+            at.execute(self._ledger.tables.spent.insert(), [self._row(what, amount, why)])
+
+    def believe(self, what: str, at_least: int, why: str) -> None:
+        """The key's own counter says that at least so much is gone: the ledger follows it."""
+        missing = at_least - self.spent(what)
+        if missing > 0:
+            self.note(what, missing, why)
+
+    def pin_tries_of_key(self, left: int, full: int) -> None:
+        """Before a PIN is tried: what the key says of its counter decides.
+
+        :raises BudgetExhausted: it has hardly any left.
+        """
+        self.believe("pin_tries", full - left, "the key's own counter says so")
+        if left <= self.grants.pin_tries_kept and self._kind == "hardware":
+            raise BudgetExhausted(
+                f'rig "{self._rig}" · budget.pin_tries_kept',
+                found=f"the key has {left} PIN tries left",
+                expected=f"more than {self.grants.pin_tries_kept} before one is spent",
+                mend="enter the right PIN once, which gives the key all its tries back",
+            )
+
+    def give_back(self, what: str, amount: int) -> None:
+        """It was reserved and turned out not to be spent: the next draw takes it, or `close`."""
+        self._prepaid[what] += amount
+
+    def refused(self, cost: Cost) -> str | None:
+        """What of an operation's cost nothing gives back and is not granted, in words; None if all of it is."""
+        for what, amount in cost.irreversible.items():
+            if self._kind == "hardware" and amount > self.left(what):
+                return (
+                    f"not granted: {what}, of which {self.left(what)} of {self._granted(what)} are left "
+                    f"([rig.budget] of rig {self._rig})"
+                )
+        return None
+
+    def before(self, cost: Cost, why: str) -> None:
+        """Reserve what running an operation once spends, all of it or nothing.
+
+        Its PIN tries are drawn by whoever tries the PIN; those that an earlier one did not need are used first.
+
+        :raises BudgetExhausted: it is not granted.
+        """
+        amounts = self.of(cost)
+        amounts["pin_tries"] = max(0, amounts["pin_tries"] - self._prepaid["pin_tries"])
+        self.reserve(amounts, why)
+        self._prepaid["pin_tries"] += amounts["pin_tries"]
+
+    def of(self, cost: Cost) -> dict[str, int]:
+        """What running an operation once spends; the boots around it are counted where power is switched."""
+        erases = cost.erases or self.grants.erases_per_operation
+        return {"pin_tries": cost.pin_tries, "erases": erases, **cost.irreversible}
+
+    def close(self) -> None:
+        """Give back what was reserved and not spent."""
+        rows = [self._row(what, -rest, "not spent") for what, rest in self._prepaid.items() if rest > 0]
+        self._prepaid.clear()
+        if rows:
+            with self._ledger.writing() as at:
+                at.execute(self._ledger.tables.spent.insert(), rows)
+
+    def _granted(self, what: str) -> int:
+        granted: int = getattr(self.grants, what)
+        return granted
+
+    def _row(self, what: str, amount: int, why: str) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "kind": self._kind,
+            "rig": self._rig,
+            "what": what,
+            "amount": amount,
+            "why": why,
+            "at": now(),
+            "settled": True,
+        }
+
+    def _exhausted(self, what: str, amount: int, spent: int, why: str) -> BudgetExhausted:
+        return BudgetExhausted(
+            f'rig "{self._rig}" · budget.{what}',
+            found=f"{spent:,} of {self._granted(what):,} spent on {self.key}; {amount:,} more for: {why}",
+            expected="no more than was granted",
+            mend=f"grant more under [rig.budget] {what} if this key may be used up further, or take another",
+        )
+
+
+class PinTries:
+    """Guard a key's PIN tries (`harness.model.rig.PinGuard`): the key's own counter decides, the ledger counts.
+
+    What an operation reserved for its own try is used first, so that no try is paid for twice.
+    """
+
+    def __init__(self, budget: Budget):
+        self._budget = budget
+
+    def trying(self, left: int) -> None:
+        self._budget.pin_tries_of_key(left, FULL_TRIES)
+        # One at a time: of tries none is reserved that is not about to be spent.
+        self._budget.draw("pin_tries", 1, "a PIN is tried", block=1)
+
+    def setting(self, pin: str) -> None:
+        from harness.safety.pins import PinJournal
+
+        journal = PinJournal(self._budget.key)
+        newest = journal.records()[-1:]
+        if [one.pin for one in newest] != [pin]:
+            journal.write_ahead("set", pin)
+
+    def right(self) -> None:
+        self._budget.give_back("pin_tries", 1)

@@ -1,0 +1,122 @@
+"""No key is harmed by accident: what has to be true before anything is written to a key on a rig."""
+
+from __future__ import annotations
+
+from harness.base.errors import CallerError
+from harness.model.rig import KeyGone, Rig
+
+
+def identity(rig: Rig) -> str:
+    """Which key this is, by what it says of itself; costs nothing. "model:..." if it says nothing.
+
+    The key must be on.
+    """
+    if rig.evidence_kind == "twin":
+        return f"twin:{rig.key.name}/{rig.name}"
+    said = rig.key.identify(rig)
+    for name in ("uuid", "serial"):
+        if said.get(name):
+            return f"{name}:{said[name]}"
+    for application in rig.key.applications:
+        if application.marker is not None and (found := application.marker(rig)):
+            return f"marker:{found}"
+    # An emulator is nobody's property: its files are it.
+    return f"{'emulator' if rig.evidence_kind == 'emulator' else 'model'}:{rig.key.name}/{rig.name}"
+
+
+def prove_identity(rig: Rig, expected: str | None, *, unfinished: bool = False) -> str:
+    """See that the key on a rig is the named one.
+
+    :param expected: the identity in the bench; a hardware rig must have one.
+    :param unfinished: a run of ours on this port was killed: it may have reset the key, and with it the mark.
+    :raises CallerError: it is another key, or none is named.
+    """
+    found = identity(rig)
+    if unfinished and expected is not None and _lost_its_mark(rig, expected, found):
+        put_mark_back(rig, expected)
+        found = identity(rig)
+    if expected is None and rig.evidence_kind == "hardware":
+        raise CallerError(
+            f'rig "{rig.name}" · identity',
+            found="not set",
+            expected=f"the key that this rig is for; {found} is there now",
+            mend="`keyharness enroll` writes it, after you have said which key may be written to",
+        )
+    if expected is not None and found != expected:
+        raise CallerError(
+            f'rig "{rig.name}": another key is in it',
+            found=found,
+            expected=expected,
+            mend="put the right key in, or enroll this one: nothing was written to it",
+        )
+    return found
+
+
+def _lost_its_mark(rig: Rig, expected: str, found: str) -> bool:
+    blanks = [application.blank for application in rig.key.applications if application.blank]
+    return (
+        rig.expendable
+        and expected.startswith("marker:")
+        and found.startswith("model:")
+        and all(blank(rig) for blank in blanks)
+    )
+
+
+def put_mark_back(rig: Rig, expected: str) -> None:
+    """Give a key the mark again that a reset of ours took away; nothing happens if it has it. It must be on."""
+    kind, _, value = expected.partition(":")
+    if kind != "marker":
+        return
+    for application in rig.key.applications:
+        if application.marker is not None and application.mark is not None:
+            if application.marker(rig) != value:
+                application.mark(rig, value)
+            return
+
+
+def unseen(rig: Rig) -> list[str]:
+    """What a key may hold although nothing shows it, in words."""
+    return [
+        f"{application.title}: {text}"
+        for application in rig.key.applications
+        if application.unseen is not None and (text := application.unseen(rig))
+    ]
+
+
+def refuse_foreign(rig: Rig) -> None:
+    """See that a key holds nothing that somebody else put there.
+
+    The key must be on, and is afterwards.
+
+    :raises CallerError: it does, whether it is called expendable or not; says what.
+    """
+    reasons = foreign(rig)
+    if reasons:
+        raise CallerError(
+            f'rig "{rig.name}": the key holds what is not ours: {"; ".join(reasons)}',
+            expected="an empty key, or one with nothing but what Keyharness made",
+            mend="take another key; or, if its content is worth nothing, reset it yourself and try again",
+        )
+
+
+def foreign(rig: Rig) -> list[str]:
+    """What a key holds that is not ours, in words; empty if nothing is found."""
+    if rig.evidence_kind == "twin":
+        return []
+    return [
+        f"{application.title}: {reason}"
+        for application in rig.key.applications
+        if application.foreign is not None
+        for reason in application.foreign(rig)
+    ]
+
+
+def bring_up(rig: Rig) -> str | None:
+    """Switch the key on and wait for it; why it is not there, None if it is."""
+    try:
+        if not rig.power.is_on:
+            rig.power.on()
+        rig.wait_until_up()
+    except KeyGone as gone:
+        return gone.what
+    return None

@@ -1,0 +1,241 @@
+"""PINs: where they come from, and how a change of one survives any crash.
+
+On twins and emulators they come from the run's seed. On hardware the PIN in force comes from the environment
+(KEYHARNESS_PIN_<RIG>, KEYHARNESS_PIN_<RIG>_ADMIN; the rig's name in capitals, with _ for what is no letter or
+digit), or from a secret file that only its owner can read ($KEYHARNESS_PINS, lines of the same names), never
+from a bench. A new PIN is made at random and written ahead, encrypted, before it is sent to the key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.base.atomic_file import append_durably, read_lines
+from harness.base.errors import CallerError
+from harness.base.seeds import Stream
+from harness.evidence.ledger import now, state_dir
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
+    from harness.model.rig import Rig
+
+KEY_VARIABLE = "KEYHARNESS_PIN_KEY"
+FILE_VARIABLE = "KEYHARNESS_PINS"
+DIGITS = 8
+_SECRET_WORDS = re.compile(r"(^|[_-])(pins?|puk|passwords?|passphrase|secrets?)$", re.IGNORECASE)
+
+
+def pin_for(rig: Rig, which: str) -> str:
+    """A PIN for a test key by what it is for: "first" is in force, others are put in its place or are wrong.
+
+    On hardware a PIN that is made here has been written ahead when this returns.
+    """
+    if rig.evidence_kind != "hardware":
+        return f"{Stream(rig.seed, 'pin', rig.name, which).below(10**DIGITS):0{DIGITS}d}"
+    if which == "first" and (pin := _in_force(rig)):
+        return pin
+    known = {one.pin for one in PinJournal(identity_of(rig)).records()} | {given(rig.name)}
+    if which == "wrong":
+        return next(pin for pin in ("00000000", "11111111", "22222222") if pin not in known)
+    made = secrets.randbelow(10**DIGITS)
+    pin = f"{made:0{DIGITS}d}"
+    PinJournal(identity_of(rig)).write_ahead(which, pin)
+    return pin
+
+
+def identity_of(rig: Rig) -> str:
+    """The key whose PINs are meant: what custody has proved it to be, else the rig's name."""
+    return getattr(rig, "identity", None) or f"rig:{rig.name}"
+
+
+def variable(rig: str, admin: bool = False) -> str:
+    """The name of the environment variable for a rig's PIN."""
+    return "KEYHARNESS_PIN_" + re.sub(r"[^A-Z0-9]", "_", rig.upper()) + ("_ADMIN" if admin else "")
+
+
+def given(rig: str, *, admin: bool = False) -> str | None:
+    """The PIN that the environment or the secret file gives for a rig; None if neither does.
+
+    :raises CallerError: the secret file is readable by others, or no file.
+    """
+    name = variable(rig, admin)
+    if name in os.environ:
+        return os.environ[name]
+    return _from_file(name)
+
+
+def _in_force(rig: Rig) -> str | None:
+    """The PIN that the key has by our own doing; None if it never had one."""
+    journalled = [one.pin for one in PinJournal(identity_of(rig)).records() if one.which == "first"]
+    return given(rig.name) or (journalled[-1] if journalled else None)
+
+
+def required(rig: Rig, *, admin: bool = False) -> str:
+    """The PIN in force, or how to give it."""
+    pin = given(rig.name, admin=admin)
+    if pin is None:
+        raise CallerError(
+            f'rig "{rig.name}": PIN',
+            found=f"neither {variable(rig.name, admin)} nor a line of that name in ${FILE_VARIABLE}",
+            expected="the PIN of the key on this rig",
+            mend=f"set {variable(rig.name, admin)}, or put it in a file that only you can read",
+        )
+    return pin
+
+
+def candidates(rig: Rig) -> list[str]:
+    """PINs that may be in force, the likeliest first: after a crash a change may or may not have happened."""
+    if rig.evidence_kind != "hardware":
+        return [pin_for(rig, "first")]
+    journalled = [one.pin for one in reversed(PinJournal(identity_of(rig)).records())]
+    first = given(rig.name)
+    return list(dict.fromkeys([*journalled, *([first] if first else [])]))
+
+
+def _from_file(name: str) -> str | None:
+    file = os.environ.get(FILE_VARIABLE)
+    if not file:
+        return None
+    path = Path(file)
+    _check_secret(path)
+    for text in path.read_text(encoding="utf-8").splitlines():
+        found, equals, value = text.partition("=")
+        if equals and found.strip() == name:
+            return value.strip()
+    return None
+
+
+def _check_secret(path: Path) -> None:
+    """:raises CallerError: it is not there, or others than its owner may read it."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise CallerError(f"{path}", found=error.strerror, expected="a file of secrets") from None
+    if not stat.S_ISREG(mode) or mode & 0o077:
+        raise CallerError(
+            f"{path}",
+            found=f"mode {stat.S_IMODE(mode):04o}",
+            expected="mode 0600: a secret that others can read is none",
+            mend=f"chmod 600 {path}",
+        )
+
+
+def refuse_pins_in(raw: Any, shown: str, place: str = "") -> None:
+    """See that a bench holds no PIN; it is a file that is shared, printed and kept.
+
+    :raises CallerError: it does; its value is not repeated.
+    """
+    if isinstance(raw, dict):
+        for name, value in raw.items():
+            here = f"{place}.{name}" if place else str(name)
+            if _SECRET_WORDS.search(str(name)) and not isinstance(value, dict | list):
+                raise CallerError(
+                    f"{shown}: {here}",
+                    found="a PIN or another secret",
+                    expected="none in a bench",
+                    mend="give it in KEYHARNESS_PIN_<RIG> or in a file of mode 0600; docs/rigs.md",
+                )
+            refuse_pins_in(value, shown, here)
+    elif isinstance(raw, list):
+        for number, value in enumerate(raw, 1):
+            refuse_pins_in(value, shown, f"{place}[{number}]")
+
+
+@dataclass(frozen=True)
+class PinRecord:
+    """A PIN that was about to be sent."""
+
+    which: str
+    pin: str
+    at: str
+
+
+class PinJournal:
+    """The PINs that were ever about to be given to one key, encrypted, oldest first.
+
+    :param identity: the key's identity.
+    """
+
+    def __init__(self, identity: str):
+        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", identity)[:80]
+        self.path = state_dir() / "pins" / f"{readable}.jsonl"
+
+    def write_ahead(self, which: str, pin: str) -> None:
+        """On the disk before the change is sent.
+
+        :raises RigError: it could not be written: then nothing may be sent.
+        """
+        token = _cipher().encrypt(f"{which}\0{pin}".encode()).decode()
+        append_durably(self.path, {"at": now(), "token": token})
+
+    def records(self) -> list[PinRecord]:
+        """Everything that was written ahead.
+
+        :raises CallerError: it was encrypted with another key.
+        """
+        from cryptography.fernet import InvalidToken
+
+        found = []
+        for row in read_lines(self.path):
+            try:
+                text = _cipher().decrypt(row["token"].encode()).decode()
+            except InvalidToken:
+                raise CallerError(
+                    f"{self.path}",
+                    found="PINs that another key encrypted",
+                    expected=f"the key that was in ${KEY_VARIABLE} or in {_key_file()} then",
+                    mend="give that key again: without it nobody knows the PIN",
+                ) from None
+            which, _, pin = text.partition("\0")
+            found.append(PinRecord(which, pin, row["at"]))
+        return found
+
+
+def _key_file() -> Path:
+    return state_dir() / "pin.key"
+
+
+def _cipher() -> Fernet:
+    from cryptography.fernet import Fernet
+
+    try:
+        if key := os.environ.get(KEY_VARIABLE):
+            return Fernet(key)
+        return Fernet(_key_from_file())
+    except ValueError:
+        raise CallerError(
+            KEY_VARIABLE,
+            found="no key",
+            expected="32 bytes in URL-safe base64",
+            mend="python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+        ) from None
+
+
+def _key_from_file() -> bytes:
+    from cryptography.fernet import Fernet
+
+    path = _key_file()
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # Of two that make one at the same time the first wins: the other's would lock its PINs away.
+            os.link(beside, path)
+        except FileExistsError:
+            pass
+        finally:
+            beside.unlink()
+    _check_secret(path)
+    return path.read_bytes()

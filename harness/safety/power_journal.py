@@ -1,0 +1,153 @@
+"""Power states that outlive the harness: what was switched off and by whom, written before it is done.
+
+A killed process leaves its port off, and the next one finds no key there. So a rig that outlives the run is
+noted as taken before anything is switched, every switch is written ahead, and whoever touches the rig next
+puts the power back as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.base.atomic_file import read_json, write_durably
+from harness.evidence.ledger import now, state_dir
+from harness.model.rig import PowerSwitch, Rig
+
+if TYPE_CHECKING:
+    from harness.host.cutter import Action
+
+
+class PowerLog:
+    """The power state of one port, on disk.
+
+    :param port: see `harness.model.rig.Rig.port`.
+    """
+
+    def __init__(self, port: str):
+        self.port = port
+        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", port)[-60:].strip("-.")
+        self.path: Path = state_dir() / "power" / f"{readable}.{sha256(port.encode()).hexdigest()[:8]}.json"
+
+    @property
+    def left_behind(self) -> bool:
+        """Did somebody take the port and not give it back? True while it is in use, too: see its lock."""
+        noted = read_json(self.path)
+        return noted is not None and not noted["given_back"]
+
+    def take(self, rig: Rig) -> bool:
+        """Note that the port's power is in our hands; put it back first if somebody has left it.
+
+        To be called under the port's lock. Returns whether a run was killed here whose key nobody has looked at since.
+        """
+        noted = read_json(self.path)
+        restored = noted is not None and not noted["given_back"]
+        self._unfinished = restored or bool(noted and noted.get("unfinished"))
+        if restored and noted is not None and noted["before"]:
+            rig.power.on()
+        self._before = bool(noted["before"]) if restored and noted else rig.power.is_on
+        self._write(rig.power.is_on, given_back=False)
+        return self._unfinished
+
+    def switching(self, on: bool) -> None:
+        """Write ahead that the power is about to be switched.
+
+        After a crash of the host the entry before this one will do: it says as well that the port was taken.
+        """
+        self._write(on, given_back=False, old_will_do=True)
+
+    def give_back(self, rig: Rig, *, seen: bool = False) -> None:
+        """Put the power back as it was found.
+
+        :param seen: the key is known to be what it has to be: what a killed run left there is dealt with.
+        """
+        self._unfinished = self._unfinished and not seen
+        if self._before:
+            rig.power.on()
+        else:
+            rig.power.off()
+        self._write(self._before, given_back=True)
+
+    def leave(self, rig: Rig) -> None:
+        """Whoever switched it meant it: from now on it is as it stands."""
+        self._before = rig.power.is_on
+        self._write(self._before, given_back=False)
+
+    def _write(self, on: bool, *, given_back: bool, old_will_do: bool = False) -> None:
+        write_durably(
+            self.path,
+            {
+                "port": self.port,
+                "on": on,
+                "before": self._before,
+                "given_back": given_back,
+                "unfinished": self._unfinished,
+                "at": now(),
+                "pid": os.getpid(),
+            },
+            old_will_do=old_will_do,
+        )
+
+
+class LoggedSwitch(PowerSwitch):
+    """A switch whose every switching is written ahead and paid for, whoever does it: this process or the cutter's.
+
+    :param before_off: called before the power is taken away: spends a relay's operation.
+    :param before_on: called before it is given: spends what a boot costs.
+    """
+
+    def __init__(
+        self,
+        switch: PowerSwitch,
+        log: PowerLog,
+        before_off: Callable[[], None],
+        before_on: Callable[[], None],
+    ):
+        self._switch, self._log = switch, log
+        self._before_off, self._before_on = before_off, before_on
+        self._off_is_paid = False
+
+    @property
+    def is_on(self) -> bool:
+        return self._switch.is_on
+
+    def on(self) -> None:
+        if not self._switch.is_on:
+            self._before_on()
+            self._log.switching(True)
+        self._switch.on()
+
+    def off(self) -> None:
+        if self._switch.is_on:
+            self._pay_off()
+        self._switch.off()
+        self._off_is_paid = False
+
+    def cycle(self) -> None:
+        if self._switch.is_on:
+            self._pay_off()
+        self._before_on()
+        # The driver's own cycle knows how long this rig needs to lose its charge.
+        self._switch.cycle()
+        self._off_is_paid = False
+        self._log.switching(True)
+
+    def strike(self) -> Action | None:
+        """Paid and written ahead now: later the cutter waits for nobody. A strike that is called off pays for
+        whatever takes the power away instead."""
+        self._pay_off()
+        return self._switch.strike()
+
+    def struck(self) -> None:
+        self._off_is_paid = False
+        self._switch.struck()
+
+    def _pay_off(self) -> None:
+        if not self._off_is_paid:
+            self._before_off()
+            self._off_is_paid = True
+        self._log.switching(False)

@@ -1,0 +1,67 @@
+"""Rigs that are not to be used until somebody has looked at them, and why.
+
+A fault of a rig that outlives the run puts it here: the other rigs go on, and no later run wastes cuts on it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from harness.base.atomic_file import append_durably, read_json, write_durably
+from harness.base.errors import CallerError
+from harness.evidence.ledger import now, state_dir
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Since when, and why, in words."""
+
+    since: str
+    why: str
+
+
+def _folder() -> Path:
+    return state_dir() / "quarantine"
+
+
+def _path(place: str) -> Path:
+    readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", place)[-60:].strip("-.")
+    return _folder() / f"{readable}.{sha256(place.encode()).hexdigest()[:8]}.json"
+
+
+def quarantined(place: str) -> Quarantined | None:
+    """Why a rig is in quarantine; None if it is not.
+
+    :param place: the rig's port.
+    """
+    noted = read_json(_path(place))
+    return Quarantined(noted["since"], noted["why"]) if noted else None
+
+
+def put(place: str, why: str) -> None:
+    """Quarantine a rig; the first reason stands."""
+    if quarantined(place) is None:
+        row = {"place": place, "since": now(), "why": why}
+        write_durably(_path(place), row)
+        append_durably(_folder() / "history.jsonl", {"event": "quarantined", **row})
+
+
+def clear(place: str, reason: str) -> Quarantined:
+    """Let a rig be used again; keeps who said why.
+
+    :raises CallerError: it is not in quarantine, or no reason was given.
+    """
+    held = quarantined(place)
+    if held is None:
+        raise CallerError(place, found="not in quarantine", expected="a rig that is")
+    if not reason.strip():
+        raise CallerError("--reason", found="nothing", expected="what was wrong, and what was done about it")
+    append_durably(
+        _folder() / "history.jsonl",
+        {"event": "cleared", "place": place, "at": now(), "reason": reason, "was": held.why},
+    )
+    _path(place).unlink(missing_ok=True)
+    return held

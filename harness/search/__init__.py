@@ -1,0 +1,1 @@
+"""Where to cut, and what a clean result proves. No input, no output."""

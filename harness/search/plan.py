@@ -1,0 +1,119 @@
+"""A cut that is planned by time, and the label that names it.
+
+request-sent+1234us                     so long after a marker
+request-sent+1234us+boot1+500us         and again, so long after the power came back
+request-sent+1234us+off2000000us        and left without power so long before it is looked at
+end                                     no cut: the operation came to its end, then a clean restart
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from harness.base.errors import CallerError
+
+START, END = "start", "end"
+Stream = Literal["cover", "refine", "halo", "nested", "burst", "rest", "replay"]
+
+_LABEL = re.compile(
+    r"(?P<marker>[a-z][a-z0-9-]*)\+(?P<offset>[0-9]+)us"
+    r"(?P<boots>(\+boot[1-9][0-9]*\+[0-9]+us)*)(\+off(?P<off>[0-9]+)us)?"
+)
+_BOOT = re.compile(r"\+boot[1-9][0-9]*\+([0-9]+)us")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One cut, so long after a marker.
+
+    :ivar time_us: where that is in the operation's own time, from its start.
+    :ivar boots: further cuts: so long after the power came back for the first, the second ... time.
+    :ivar off_us: how long the key is left without power before it is looked at; 0 is what the rig needs.
+    """
+
+    marker: str
+    offset_us: int
+    time_us: int
+    stream: Stream = "cover"
+    boots: tuple[int, ...] = ()
+    off_us: int = 0
+
+    @property
+    def label(self) -> str:
+        if self.marker == END:
+            return END
+        boots = "".join(f"+boot{n}+{at_us}us" for n, at_us in enumerate(self.boots, start=1))
+        return f"{self.marker}+{self.offset_us}us{boots}" + (f"+off{self.off_us}us" if self.off_us else "")
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """`planned` of a line of evidence."""
+        row: dict[str, Any] = {"marker": self.marker, "offset_us": self.offset_us}
+        if len(self.boots) == 1:
+            row["nested"] = {"boot": 1, "offset_us": self.boots[0]}
+        elif self.boots:
+            row["burst"] = list(self.boots)
+        if self.off_us:
+            row["off_us"] = self.off_us
+        return row
+
+    @property
+    def section(self) -> str:
+        """The part of the operation that it is counted in: keepalives are many and alike."""
+        return "keepalive" if self.marker.startswith("keepalive") else self.marker
+
+    def again(self) -> Plan:
+        """The same cut, to see whether the same comes of it."""
+        return replace(self, stream="replay")
+
+    @property
+    def where(self) -> str:
+        """In words."""
+        if self.marker == END:
+            return "after everything, at a clean restart"
+        return after(self.offset_us, self.marker) + self.then
+
+    @property
+    def then(self) -> str:
+        """What follows the cut, in words; empty if nothing but a look."""
+        said = ""
+        if self.boots:
+            said = ", then " + ", ".join(f"{at_us / 1000:.1f} ms" for at_us in self.boots)
+            said += " into the boot after it" if len(self.boots) == 1 else " into the boots after it"
+        return said + (f", then {self.off_us / 1e6:g} s without power" if self.off_us else "")
+
+
+def after(offset_us: float, marker: str) -> str:
+    """(3200, "request-sent") -> 3.2 ms after "request sent"."""
+    named = "the start" if marker == START else f'"{marker.replace("-", " ")}"'
+    return f"{offset_us / 1000:.1f} ms after {named}"
+
+
+def by_time(label: str) -> bool:
+    """Does a label name an instant, and not a flash operation?"""
+    return _LABEL.fullmatch(label) is not None
+
+
+def planned(label: str, markers: Mapping[str, int], length_us: int) -> Plan:
+    """The cut that a label names.
+
+    :param markers: name -> when it is seen, from the operation's start.
+    :raises CallerError: it names none of this operation.
+    """
+    if label == END:
+        return Plan(END, 0, length_us)
+    match = _LABEL.fullmatch(label)
+    if match is None:
+        raise CallerError(
+            f'cut "{label}"',
+            found=label,
+            expected=f"end, or a marker of this operation and an offset, as {list(markers)[-1]}+1234us",
+            mend="copy the replay id as it was printed",
+        )
+    offset_us = int(match["offset"])
+    boots = tuple(int(at_us) for at_us in _BOOT.findall(match["boots"]))
+    time_us = markers.get(match["marker"], 0) + offset_us
+    return Plan(match["marker"], offset_us, time_us, "replay", boots, int(match["off"] or 0))

@@ -1,0 +1,128 @@
+"""The order of a campaign by time: what the search asks for, and every so often a cut of another stream.
+
+    nested   the boot after a cut is cut as well: what mends a torn write is itself cut
+    burst    the power comes back only for moments, several times in a row
+    rest     the key is left without power for long before it is looked at
+
+These say nothing of all instants, so they are not covering; they are a fixed part of the plan.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+
+from harness.base.seeds import child, unit
+from harness.model.key import VIOLATIONS, Outcome
+from harness.search.low_discrepancy import cover
+from harness.search.plan import Plan, Stream
+from harness.search.search import Cut, Search, Strategy
+from harness.search.timing_profile import Rehearsal
+
+TURNS: tuple[tuple[Stream, int, int], ...] = (("nested", 10, 9), ("burst", 50, 24), ("rest", 50, 44))
+"""(stream, one of so many cuts, which of them)."""
+BOOT_ROOM = 1.25
+"""A boot that has something to mend takes longer: so many times the longest boot seen."""
+FLICKERS = 3
+"""So often the power comes back for a moment in a burst."""
+RESTS_US = (2_000_000, 0)
+"""Long and short times without power, in turn; 0 is as short as the rig can."""
+REACTION_US = 200
+"""A cut so soon after a marker could not be armed any more: it is anchored to the one before."""
+
+
+def search_for(strategy: Strategy, seed: bytes, known: Rehearsal, at_end: str) -> Search:
+    """A search that knows of the operation what was rehearsed.
+
+    :param at_end: what the run that nobody cut came to.
+    """
+    settled = Outcome(at_end) not in VIOLATIONS
+    return Search(
+        strategy,
+        seed=seed,
+        length=known.whole_us,
+        sigma=known.sigma_us,
+        drift=known.drift,
+        markers=known.markers[1:],
+        reaction=REACTION_US + known.lead_us,
+        start=known.markers[0][0],
+        ends=(Outcome.OLD, at_end) if settled else None,
+    )
+
+
+def plan_of(cut: Cut) -> Plan:
+    """What the search asks for, in whole microseconds after a marker."""
+    offset_us = round(cut.offset)
+    return Plan(cut.marker, offset_us, round(cut.time - cut.offset) + offset_us, cut.stream)
+
+
+class Course:
+    """The cuts of one campaign, in order.
+
+    What it answers depends on the seed and on what has been told, so it is taken up again by asking and
+    telling what had been done. Several may be asked for before the first of them is told.
+
+    :param streams: which of the other streams there are cuts of.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        known: Rehearsal,
+        seed: bytes,
+        streams: Collection[Stream] = ("nested", "burst", "rest"),
+    ):
+        self.search, self._known, self._seed = search, known, seed
+        self._others = [turn for turn in TURNS if turn[0] in streams]
+        self._number = 0
+        self._turns: dict[str, int] = {}
+        self._asked: deque[Cut | None] = deque()
+
+    @property
+    def planned(self) -> int:
+        """So many cuts have been asked for."""
+        return self._number
+
+    def ask(self) -> Plan:
+        """The next cut."""
+        number, self._number = self._number, self._number + 1
+        for stream, every, which in self._others:
+            if number % every == which and (self._known.boot_us or stream == "rest"):
+                self._asked.append(None)
+                return self._special(stream)
+        cut = self.search.ask()
+        self._asked.append(cut)
+        return plan_of(cut)
+
+    def tell(self, outcome: str, hit_us: float | None = None) -> None:
+        """What the first of the cuts came to that were asked for and not told yet."""
+        cut = self._asked.popleft()
+        if cut is not None:
+            self.search.tell(cut, outcome, hit_us)
+
+    def _special(self, stream: Stream) -> Plan:
+        turn = self._turns.get(stream, 0)
+        self._turns[stream] = turn + 1
+        time_us = self._instant(stream, turn)
+        marker, offset_us = self._known.anchored(time_us)
+        room_us = self._known.boot_us * BOOT_ROOM
+        boots: tuple[int, ...] = ()
+        off_us = 0
+        if stream == "nested":
+            boots = (round(cover(1, child(self._seed, stream, "boot"), turn)[0] * room_us),)
+        elif stream == "burst":
+            boots = tuple(
+                round(unit(self._seed, stream, turn, n) * self._known.boot_us) for n in range(FLICKERS)
+            )
+        else:
+            off_us = RESTS_US[turn % len(RESTS_US)]
+        return Plan(marker, offset_us, time_us, stream, boots, off_us)
+
+    def _instant(self, stream: Stream, turn: int) -> int:
+        """Every second one where an outcome gives way to another: there a boot has most to mend."""
+        edges = self.search.edges()
+        if turn % 2 and edges:
+            at = edges[turn // 2 % len(edges)][2] + self.search.sigma * (unit(self._seed, stream, turn) - 0.5)
+        else:
+            at = cover(1, child(self._seed, stream), turn)[0] * self._known.whole_us
+        return round(min(max(at, 0.0), self._known.whole_us))

@@ -1,0 +1,313 @@
+"""Where to cut next, when only a time can be chosen.
+
+    search = Search("hybrid", seed=1, length=120_000, sigma=150, markers=[("request-sent-1", 800)])
+    cut = search.ask()
+    search.tell(cut, "old")
+
+Pure: no input or output, no clock, no randomness but the seed's. It learns of the key what class of outcome
+each cut led to, nothing else. The unit of time is the caller's.
+
+The hybrid has two halves. Covering cuts are the next points of a fixed, scrambled sequence, whatever was
+seen; they alone carry the statistics. Between them it refines: gaps between two classes are halved, the
+narrowest first; then it aims where `harness.search.acquisition` says, and covers again as soon as a hit there is less
+likely than finding something new.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Literal
+
+from harness.base.seeds import child, unit
+from harness.model.key import VIOLATIONS, Outcome
+from harness.search.acquisition import Edge, Halo
+from harness.search.low_discrepancy import cover
+
+Strategy = Literal["hybrid", "random", "sweep", "vdc"]
+StreamName = Literal["cover", "refine", "halo"]
+Gap = tuple[float, float]
+Place = Gap | Edge | Halo
+STRATEGIES: tuple[Strategy, ...] = ("hybrid", "random", "sweep", "vdc")
+
+SWEEP = 1000
+"""Steps of one sweep; the next one lies between them."""
+FINEST = 1 / 16384
+"""A jitter below this share of the operation is not told from it."""
+AGAIN = 2
+"""A covering cut that missed is asked for so many times more, so that it leaves no hole."""
+
+ALWAYS_COVER = 1 / 5
+"""At least so many of all cuts cover."""
+COVER_HITS = 0.35
+"""The n-th covering cut is taken to hit with a probability of so much / n, as if all scales were alike."""
+GAP_HITS = 0.1
+"""How likely halving a gap is to hit: the window is as likely of one scale as of another."""
+REFINE = (22, 0.2)
+"""So many cuts may refine, and so many more for each that covers: what is hidden is found little later."""
+HALO = (20, 0.5)
+"""The same for cuts in halos."""
+NARROW = 8
+"""A gap of so many sigma is an edge: nearer cuts would only contradict each other."""
+EDGES, HALOS = 128, 16
+"""At most so many are looked into."""
+RARE_SHARE = 0.2
+"""A class that more of the covering cuts lead to is not rare."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One cut to be made.
+
+    :ivar number: its place in the plan, from 0.
+    :ivar marker: fired so long after this marker was seen ...
+    :ivar offset: ... as this.
+    :ivar stream: only those that cover say something of all instants.
+    :ivar time: where that is in the operation's own time, from its start.
+    """
+
+    number: int
+    marker: str
+    offset: float
+    stream: StreamName
+    time: float
+
+
+class Search:
+    """Chooses cuts into one operation.
+
+    Results may be told in any order; cuts may be asked for before earlier ones are told. What `ask` answers
+    depends on the seed and on what has been told of which cut by then, never on the order of telling. A
+    search is taken up again by asking and telling what had been done.
+
+    :param length: of the operation, with the time after it in which cuts are still made.
+    :param sigma: standard deviation of the instant at which a cut takes effect.
+    :param markers: (name, when it is seen), from the operation's start. Cuts are anchored to the last one
+        before them.
+    :param drift: by how much the time after a marker varies from run to run, as a share of it.
+    :param reaction: how long after a marker the earliest cut can be that is anchored to it.
+    :param start: the name of the marker at 0.
+    :param ends: what is known without a cut: the class at 0 and the class at `length`.
+    :param rare: classes that say that something near by was interrupted.
+    :param bad: classes that are hits.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy = "hybrid",
+        *,
+        seed: int | bytes,
+        length: float,
+        sigma: float,
+        markers: Sequence[tuple[str, float]] = (),
+        drift: float = 0.0,
+        reaction: float = 0.0,
+        start: str = "start",
+        ends: tuple[str, str] | None = None,
+        rare: Iterable[str] = (Outcome.RECOVERED,),
+        bad: Iterable[str] = VIOLATIONS,
+    ):
+        if strategy not in STRATEGIES:
+            raise ValueError(f"strategy is {strategy!r}; there are {', '.join(STRATEGIES)}")
+        if not length > 0:
+            raise ValueError(f"length is {length}; it must be above 0")
+        if sigma < 0 or drift < 0 or reaction < 0:
+            raise ValueError(f"sigma {sigma}, drift {drift}, reaction {reaction}: none may be below 0")
+        self.strategy, self.length, self.sigma, self.drift = strategy, length, sigma, drift
+        self.markers = [(start, 0.0), *sorted(markers, key=lambda one: one[1])]
+        self._marks = [at for _, at in self.markers]
+        self.reaction = reaction
+        self.rare, self.bad = frozenset(map(str, rare)), frozenset(map(str, bad))
+        self._seed = child(seed, "search", strategy)
+        self._asked = self._covered = self._rare_covers = 0
+        self._spent: Counter[str] = Counter()
+        self._open: dict[int, Cut] = {}
+        self._busy: dict[int, Place] = {}
+        self._heard: list[tuple[Cut, str, float]] = []
+        self._again: list[tuple[float, int]] = []
+        self._turns: dict[int, int] = {}
+        # Everything seen, and of that what is neither rare nor within reach of an edge.
+        self._all: list[tuple[float, str]] = []
+        self._xs: list[float] = [0.0, length] if ends else []
+        self._classes: list[str] = [str(end) for end in ends] if ends else []
+        self._gaps: list[Gap] | None = None
+        self._edges: list[Edge] = []
+        self._halos: list[Halo] = []
+
+    # Asking and telling.
+
+    def ask(self) -> Cut:
+        """The next cut."""
+        self._learn()
+        number = self._asked
+        self._asked += 1
+        place: Place | None = None
+        stream: StreamName = "cover"
+        if self.strategy == "hybrid" and self._covered >= ALWAYS_COVER * number:
+            rate, place = self._likeliest()
+            if rate <= COVER_HITS / (self._covered + 1):
+                place = None
+        if place is None:
+            time = self._cover(number)
+        else:
+            time = min(max(self._aim(place, number), 0.0), self.length)
+            stream = "halo" if isinstance(place, Halo) else "refine"
+            self._spent[stream] += 1
+            self._busy[number] = place
+        name, at = self.markers[self._anchor(time)]
+        cut = Cut(number, name, time - at, stream, time)
+        self._open[number] = cut
+        return cut
+
+    def tell(self, cut: Cut, outcome: str, landed: float | None = None) -> None:
+        """What a cut led to.
+
+        :param outcome: a class of `harness.model.key.Outcome`; `missed` if it took no effect in the operation.
+        :param landed: where it was measured to have gone, in the operation's own time, if that is known.
+        :raises ValueError: this cut was not asked for, or has been told.
+        """
+        if self._open.get(cut.number) != cut:
+            raise ValueError(f"cut {cut.number} was not asked for, or has been told already")
+        del self._open[cut.number]
+        self._heard.append((cut, str(outcome), cut.time if landed is None else landed))
+
+    def sigma_at(self, x: float) -> float:
+        """How far a cut at x strays: more, the longer its marker has gone by."""
+        return sqrt(self.sigma**2 + (self.drift * (x - self._marks[self._anchor(x)])) ** 2)
+
+    def edges(self) -> list[tuple[str, str, float]]:
+        """(class before, class after, about where) of each change of outcome that was found."""
+        self._learn()
+        self._open_gaps()
+        return sorted(((e.left, e.right, e.median()) for e in self._edges), key=lambda edge: edge[2])
+
+    def _anchor(self, x: float) -> int:
+        """The number of the last marker that is seen early enough to cut at x."""
+        return max(bisect_right(self._marks, x - self.reaction) - 1, 0)
+
+    # Where.
+
+    def _cover(self, number: int) -> float:
+        """The next point of the sequence, or one again that was missed."""
+        if self._again:
+            time, self._turns[number] = self._again.pop(0)
+            return time
+        index = self._covered
+        self._covered += 1
+        if self.strategy == "random":
+            return unit(self._seed, index) * self.length
+        if self.strategy == "sweep":
+            turn, step = divmod(index, SWEEP)
+            within = 0.5 if turn == 0 else cover(1, self._seed, turn)[0]
+            return (step + within) / SWEEP * self.length
+        return cover(1, self._seed, index)[0] * self.length
+
+    def _likeliest(self) -> tuple[float, Place | None]:
+        """(how likely the next cut there hits, where); not where one is being made."""
+        best: tuple[float, Place | None] = (0.0, None)
+        busy = list(self._busy.values())
+        gaps = self._open_gaps()
+        if self._may("refine", REFINE):
+            if free := [gap for gap in gaps if gap not in busy]:
+                best = GAP_HITS, min(free, key=lambda gap: gap[1] - gap[0])
+            best = self._better(best, self._edges, busy)
+        if self._may("halo", HALO):
+            best = self._better(best, self._halos, busy)
+        return best
+
+    def _may(self, stream: StreamName, limit: tuple[int, float]) -> bool:
+        return self._spent[stream] < limit[0] + limit[1] * self._covered
+
+    def _better(
+        self, best: tuple[float, Place | None], places: Sequence[Edge | Halo], busy: list[Place]
+    ) -> tuple[float, Place | None]:
+        for place in places:
+            rate = 0.0 if place.closed else place.best()[1]
+            if rate > best[0] and not any(place is one for one in busy):
+                best = rate, place
+        return best
+
+    def _aim(self, place: Place, number: int) -> float:
+        if isinstance(place, tuple):
+            return (place[0] + place[1]) / 2
+        if isinstance(place, Halo):
+            return place.draw(unit(self._seed, "halo", number))
+        return place.best()[0]
+
+    # Learning.
+
+    def _learn(self) -> None:
+        """Take in what was told since the last cut was asked for, in the order of the plan."""
+        heard, self._heard = sorted(self._heard, key=lambda heard: heard[0].number), []
+        for cut, outcome, x in heard:
+            self._busy.pop(cut.number, None)
+            turn = self._turns.pop(cut.number, 0)
+            if outcome == Outcome.MISSED:
+                if cut.stream == "cover" and turn < AGAIN:
+                    self._again.append((cut.time, turn + 1))
+            elif self.strategy == "hybrid":
+                self._see(x, outcome, cut.stream)
+
+    def _see(self, x: float, outcome: str, stream: StreamName) -> None:
+        insort(self._all, (x, outcome))
+        places: list[Edge | Halo] = [*self._edges, *self._halos]
+        for place in places:
+            self._show(place, x, outcome)
+        if outcome in self.rare:
+            self._rare_covers += stream == "cover"
+            self._see_rare(x, outcome)
+        elif not any(edge.covers(x) for edge in self._edges):
+            at = bisect_right(self._xs, x)
+            self._xs.insert(at, x)
+            self._classes.insert(at, outcome)
+            self._gaps = None
+
+    def _show(self, place: Edge | Halo, x: float, outcome: str) -> None:
+        if outcome in self.bad:
+            # What there was to be found here has been.
+            place.closed |= place.covers(x)
+        else:
+            place.see(x, outcome)
+
+    def _found(self, place: Edge | Halo) -> None:
+        """A new place learns what was seen around it before."""
+        first = bisect_left(self._all, (place.middle - place.reach,))
+        last = bisect_right(self._all, (place.middle + place.reach, "~"))
+        for x, outcome in self._all[first:last]:
+            self._show(place, x, outcome)
+
+    def _see_rare(self, x: float, outcome: str) -> None:
+        if len(self._halos) >= HALOS or self._rare_covers > RARE_SHARE * self._covered + 3:
+            return
+        if any(halo.rare == outcome and halo.explains(x) for halo in self._halos):
+            return
+        halo = Halo(outcome, x, self._blur(x), self.length)
+        self._found(halo)
+        self._halos.append(halo)
+
+    def _blur(self, x: float) -> float:
+        return max(self.sigma_at(x), self.length * FINEST)
+
+    def _open_gaps(self) -> list[Gap]:
+        """Neighbouring cuts of different classes; where they have come near to each other is an edge."""
+        if self._gaps is None:
+            self._gaps = []
+            xs, classes = self._xs, self._classes
+            for i in range(len(xs) - 1):
+                if classes[i] == classes[i + 1]:
+                    continue
+                middle = (xs[i] + xs[i + 1]) / 2
+                if any(edge.covers(middle) for edge in self._edges):
+                    continue
+                blur = self._blur(middle)
+                if xs[i + 1] - xs[i] > NARROW * blur:
+                    self._gaps.append((xs[i], xs[i + 1]))
+                elif len(self._edges) < EDGES:
+                    edge = Edge(classes[i], classes[i + 1], middle, blur)
+                    edge.closed = not self.bad.isdisjoint((edge.left, edge.right))
+                    self._found(edge)
+                    self._edges.append(edge)
+        return self._gaps

@@ -1,0 +1,167 @@
+"""What is known of an operation before its first cut, from running it uncut a few times."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import hypot, sqrt
+from typing import TYPE_CHECKING, Any
+
+from harness.host.cutter import Cutter, Measure
+from harness.model.key import Memory
+from harness.search.plan import END, START
+
+if TYPE_CHECKING:
+    from harness.bench.calibration import Calibration
+
+TAIL_SHARE, TAIL_US = 0.05, 1_000
+"""Cuts are planned until so long after the end, because what was acknowledged a moment ago must last."""
+SIGMA_US_MIN = 20.0
+"""No clock of a transport tells instants apart better."""
+SHOTS, AHEAD_NS = 12, 3_000_000
+
+
+@dataclass(frozen=True)
+class Uncut:
+    """One run of the operation in which nobody cut.
+
+    :ivar marks: name -> when, from the start; `end` is when the operation returned.
+    :ivar status: what the last response said.
+    """
+
+    marks: dict[str, int]
+    memory: Memory
+    status: int | None
+
+    @property
+    def last(self) -> str | None:
+        """The name of the last response."""
+        return next((name for name in reversed(self.marks) if name.startswith("response")), None)
+
+    @property
+    def requests(self) -> int:
+        return sum(1 for name in self.marks if name.startswith("request-sent"))
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What the search needs to know of an operation, in microseconds of its own time.
+
+    :ivar markers: (name, when) of what every run shows, in order; the first is `start`.
+    :ivar length_us: of the operation; `tail_us`: so long after it is still cut.
+    :ivar sigma_us: how far a cut strays from where it was meant to be, apart from drift.
+    :ivar drift: by how much the time after a marker varies from run to run, as a share of it.
+    :ivar boot_us: how long the key takes to come up.
+    :ivar rival_us: how long after its request the rival operation is acknowledged, at the latest (facts: P1).
+    :ivar last, status, requests: the last response, what it said, and how many requests there are.
+    :ivar steady: whether every run has the same last response.
+    :ivar lead_us: how long it takes from the switch's command until the power is gone, where that was measured.
+    """
+
+    markers: tuple[tuple[str, int], ...]
+    length_us: int
+    tail_us: int
+    sigma_us: float
+    drift: float
+    boot_us: int
+    rival_us: int | None
+    last: str | None
+    status: int | None
+    requests: int
+    steady: bool
+    lead_us: int = 0
+
+    def row(self) -> dict[str, Any]:
+        """As JSON: a campaign that is taken up again goes on with what was measured."""
+        return {**asdict(self), "markers": [list(marker) for marker in self.markers]}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Rehearsal:
+        markers = tuple((name, at_us) for name, at_us in row["markers"])
+        return cls(**{**row, "markers": markers})
+
+    @property
+    def whole_us(self) -> int:
+        return self.length_us + self.tail_us
+
+    def anchored(self, time_us: int) -> tuple[str, int]:
+        """(the last marker before an instant, how long before)."""
+        name, at_us = next(marker for marker in reversed(self.markers) if marker[1] <= time_us)
+        return name, time_us - at_us
+
+
+def rehearsed(
+    runs: Sequence[Uncut],
+    *,
+    boot_us: int,
+    rival_us: int | None,
+    late_us: Sequence[float],
+    calibration: Calibration | None = None,
+) -> Rehearsal:
+    """What several runs say together.
+
+    :param late_us: how late shots of the cutter were.
+    :param calibration: what was measured of the rig's switch, if anything was.
+    """
+    markers = stable_markers(runs)
+    sigma_us, drift = _spread(runs, [name for name, _ in markers])
+    length_us = round(statistics.median(run.marks[END] for run in runs))
+    jitter_us = statistics.stdev(late_us) if len(late_us) > 1 else 0.0
+    if calibration is not None and calibration.cut_jitter_ms is not None:
+        jitter_us = hypot(jitter_us, 1000 * calibration.cut_jitter_ms)
+    return Rehearsal(
+        markers=tuple(markers),
+        length_us=length_us,
+        tail_us=max(TAIL_US, round(length_us * TAIL_SHARE)),
+        sigma_us=round(max(SIGMA_US_MIN, hypot(sigma_us, jitter_us)), 3),
+        drift=round(drift, 6),
+        boot_us=boot_us,
+        rival_us=rival_us,
+        last=runs[0].last,
+        status=runs[0].status,
+        requests=runs[0].requests,
+        steady=all(run.last == runs[0].last for run in runs),
+        lead_us=round(1000 * (calibration.cut_ms or 0)) if calibration is not None else 0,
+    )
+
+
+def stable_markers(runs: Sequence[Uncut]) -> list[tuple[str, int]]:
+    """Markers that every run has in the same order, with the median of when they were seen."""
+    common = [name for name in runs[0].marks if name != END and all(name in run.marks for run in runs)]
+    orders = [[name for name in run.marks if name in common] for run in runs]
+    if any(order != orders[0] for order in orders):
+        common = [name for name in common if not name.startswith("keepalive")]
+    markers = [(START, 0)]
+    for name in common:
+        at_us = round(statistics.median(run.marks[name] for run in runs))
+        if at_us >= markers[-1][1]:
+            markers.append((name, at_us))
+    return markers
+
+
+def _spread(runs: Sequence[Uncut], names: Sequence[str]) -> tuple[float, float]:
+    """(how much the steadiest time between two markers strays, by what share of it the others do)."""
+    if len(runs) < 2:
+        return 0.0, 0.0
+    strays, squares, means = [], 0.0, 0.0
+    for before, after in zip(names, [*names[1:], END]):
+        spans = [run.marks[after] - run.marks.get(before, 0) for run in runs]
+        strays.append(statistics.stdev(spans))
+        squares += strays[-1] ** 2
+        means += statistics.mean(spans) ** 2
+    return min(strays), sqrt(squares / means) if means else 0.0
+
+
+def lateness_us(shots: int = SHOTS) -> list[float]:
+    """How late the cutter's process acts on this host, measured with shots that do nothing."""
+    cutter = Cutter()
+    try:
+        late = []
+        for _ in range(shots):
+            cutter.arm(time.monotonic_ns() + AHEAD_NS, Measure())
+            late.append(cutter.collect().late_ns / 1000)
+        return late
+    finally:
+        cutter.close()

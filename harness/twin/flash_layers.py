@@ -1,0 +1,300 @@
+"""Flash layers: how a file system with 256-byte blocks sits on pages of 4 KiB.
+
+An erase of one block is a read of its page, an erase of the page and a rewrite of the other fifteen blocks.
+What happens when the power fails between the last two is what the three layers differ in:
+
+    unjournaled   nothing is kept (Nitrokey 3 firmware up to 1.2.2)
+    late-replay   a journal page holds the other blocks; it is replayed only when the file system does not
+                  mount, and erased at every boot (1.3.1 and later)
+    safe          the journal record has a commit checksum and an applied mark, and is replayed at every boot
+    unverified    the same, and nobody reads back what was written (a defect)
+
+Behaviour of the first two as read in the public source, nitrokey-3-firmware b9ec0bdc,
+components/boards/src/soc/nrf52/flash.rs and nk3am/migrations/ftl_journal/ifs_flash_old.rs.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from abc import ABC, abstractmethod
+
+from harness.base.errors import CallerError, one_of
+from harness.twin.flash import Flash
+
+BLOCK = 256
+
+
+class Layer(ABC):
+    """Blocks of 256 bytes on a flash with larger pages.
+
+    :ivar failed: a page did not take what was written to it: nothing is written any more in this boot.
+    """
+
+    name: str
+    journal_pages = 0
+    failed = False
+
+    def __init__(self, flash: Flash):
+        self.flash = flash
+        self._page_size = flash.part.page_size
+        self._base = self.journal_pages * self._page_size
+
+    @property
+    def blocks(self) -> int:
+        return (self.flash.part.size - self._base) // BLOCK
+
+    def read(self, block: int, offset: int, size: int) -> bytes:
+        return self.flash.read(self._base + block * BLOCK + offset, size)
+
+    def program(self, block: int, offset: int, data: bytes) -> bool:
+        """Program into an erased block. False: the power failed."""
+        return self.flash.program(self._base + block * BLOCK + offset, data)
+
+    def erase(self, block: int) -> bool:
+        """Erase one block and keep its neighbours. False: the power failed."""
+        address = self._base + block * BLOCK
+        page, left = divmod(address, self._page_size)
+        content = self.flash.pages[page]
+        return self._replace(page, content, left, left + BLOCK)
+
+    def _rewrite(self, page: int, content: bytes, left: int, right: int) -> bool:
+        """Erase a page and write back what stands before `left` and from `right` on."""
+        start = page * self._page_size
+        return (
+            self.flash.erase(page)
+            and (left == 0 or self.flash.program(start, content[:left]))
+            and (right == self._page_size or self.flash.program(start + right, content[right:]))
+        )
+
+    @abstractmethod
+    def _replace(self, page: int, content: bytes, left: int, right: int) -> bool:
+        """Rewrite a page without what stands between `left` and `right`."""
+
+    def on_power_up(self) -> bool:
+        """What is done at every boot before the file system is mounted. False: the power failed."""
+        return True
+
+    def on_unmountable(self) -> bool:
+        """Try to mend what does not mount. False: there is nothing to try, or the power failed."""
+        return False
+
+    def on_mounted(self) -> bool:
+        """What is done at every boot once it is known whether the file system mounts."""
+        return True
+
+
+class Unjournaled(Layer):
+    """Read, erase, rewrite: a cut in between loses up to sixteen blocks."""
+
+    name = "unjournaled"
+
+    def _replace(self, page: int, content: bytes, left: int, right: int) -> bool:
+        return self._rewrite(page, content, left, right)
+
+
+class LateReplay(Layer):
+    """Two journal pages, used in turn: four big-endian words (count, address, left, right) and the data."""
+
+    name = "late-replay"
+    journal_pages = 2
+
+    def __init__(self, flash: Flash):
+        super().__init__(flash)
+        self._next: tuple[int, int] | None = None
+
+    def on_mounted(self) -> bool:
+        return self._format()
+
+    def on_unmountable(self) -> bool:
+        counts = self._counts()
+        index = max(range(2), key=lambda i: counts[i])
+        record = self.flash.pages[index]
+        _, address, left, right = struct.unpack_from(">4I", record)
+        page, rest = divmod(address, self._page_size)
+        # The firmware trusts these words; a record that points outside the flash is a fault there (a panic).
+        if (
+            rest
+            or not self.journal_pages <= page < self.flash.part.pages
+            or not left <= right <= self._page_size
+        ):
+            return False
+        kept = record[16 : 16 + left] + b"\xff" * (right - left)
+        kept += record[16 + left : 16 + left + self._page_size - right]
+        return self._rewrite(page, kept, left, right)
+
+    def _format(self) -> bool:
+        self._next = None
+        return (
+            self.flash.erase(0)
+            and self.flash.erase(1)
+            and all(
+                self.flash.program(i * self._page_size, struct.pack(">I", i))
+                and self.flash.program(i * self._page_size + 4, bytes(BLOCK - 4))
+                for i in range(2)
+            )
+        )
+
+    def _counts(self) -> list[int]:
+        return [struct.unpack_from(">I", self.flash.pages[i])[0] for i in range(2)]
+
+    def _replace(self, page: int, content: bytes, left: int, right: int) -> bool:
+        if self._next is None:
+            if 0xFFFFFFFF in self._counts() and not self._format():
+                return False
+            counts = self._counts()
+            index = min(range(2), key=lambda i: counts[i])
+            self._next = (index, counts[index])
+        index, count = self._next
+        start = index * self._page_size
+        if not self.flash.erase(index):
+            return False
+        for place, word in enumerate((count, page * self._page_size, left, right)):
+            if not self.flash.program(start + 4 * place, struct.pack(">I", word)):
+                return False
+        if left and not self.flash.program(start + 16, content[:left]):
+            return False
+        if right < self._page_size and not self.flash.program(start + 16 + left, content[right:]):
+            return False
+        self._next = (1 - index, count + 1)
+        return self._rewrite(page, content, left, right)
+
+
+class Safe(Layer):
+    """Two journal pages, used in turn; a record counts only when its checksum is there.
+
+    Record: magic, sequence number, page, left, right (little-endian words), the kept data, padding; at the
+    end of the page the commit word (CRC-32 of all before it) and the applied mark (two words, 0 when applied).
+
+    Why no cut hurts, in either page and at any depth:
+    - before the commit word is whole the target page has not been touched, and the record is not valid;
+    - from then until the mark is whole, every boot applies the record again before anything else writes;
+    - only the valid record with the highest sequence number is ever applied. An erase of the older journal
+      page that tears can bring back its mark but not raise its number: the sketch in facts/keys.md 0.2, which
+      looked at each record by itself, applied such a record to a page that had since changed. That was its
+      remaining 0.3 %.
+
+    And why none does where a torn word reads as one thing in this boot and as another in the next:
+    - a record that is found valid may not be so the next time: its commit word is programmed once more before the
+      target page is touched;
+    - a mark that is found whole may not be: it counts when its second word has been begun, for then the first is
+      whole; else both are programmed once more before anything else writes.
+    - a record that is found invalid may be valid the next time: its page is as it was, because the file system
+      programs a block only after it has erased it, and that takes the record's journal page first.
+
+    A journal page is erased in every second rewrite, so it is the first to wear out, and then it silently keeps
+    its old record. A record is therefore read back before the page it is for is touched.
+    """
+
+    name = "safe"
+    journal_pages = 2
+    verifies = True
+    _MAGIC = 0x4B484A31
+
+    def __init__(self, flash: Flash):
+        super().__init__(flash)
+        self._commit = self._page_size - 12
+        self._mark = self._page_size - 8
+        self._newest: tuple[int, int] | None = None
+
+    def _sequence(self, index: int) -> int:
+        """The sequence number of a valid record, 0 for anything else."""
+        page = self.flash.pages[index]
+        magic, sequence = struct.unpack_from("<2I", page)
+        if magic != self._MAGIC:
+            return 0
+        (crc,) = struct.unpack_from("<I", page, self._commit)
+        return sequence if zlib.crc32(page[: self._commit]) == crc else 0
+
+    def on_power_up(self) -> bool:
+        numbers = [self._sequence(index) for index in range(2)]
+        sequence = max(numbers)
+        index = numbers.index(sequence)
+        self._newest = (index, sequence)
+        if not sequence:
+            return True
+        record = self.flash.pages[index]
+        if record[self._mark : self._mark + 4] == bytes(4):
+            return record[self._mark + 4 :] != b"\xff" * 4 or self._applied(index)
+        if not self._committed(index, record[self._commit : self._mark]):
+            return False
+        page, left, right = struct.unpack_from("<3I", record, 8)
+        kept = (
+            record[20 : 20 + left]
+            + bytes(right - left)
+            + record[20 + left : 20 + left + self._page_size - right]
+        )
+        return self._rewrite(page, kept, left, right) and self._applied(index)
+
+    def _committed(self, index: int, word: bytes) -> bool:
+        return self.flash.program(index * self._page_size + self._commit, word)
+
+    def _applied(self, index: int) -> bool:
+        return self.flash.program(index * self._page_size + self._mark, bytes(8))
+
+    def _replace(self, page: int, content: bytes, left: int, right: int) -> bool:
+        if self._newest is None and not self.on_power_up():
+            return False
+        assert self._newest is not None
+        index, sequence = 1 - self._newest[0], self._newest[1] + 1
+        start = index * self._page_size
+        record = (
+            struct.pack("<5I", self._MAGIC, sequence, page, left, right) + content[:left] + content[right:]
+        )
+        padded = record.ljust(self._commit, b"\xff")
+        if not (
+            self.flash.erase(index)
+            and self.flash.program(start, record)
+            and self._committed(index, struct.pack("<I", zlib.crc32(padded)))
+        ):
+            return False
+        if self.verifies and self._sequence(index) != sequence:
+            self.failed = True
+            return False
+        self._newest = (index, sequence)
+        return self._rewrite(page, content, left, right) and self._applied(index)
+
+
+class Unverified(Safe):
+    """`safe` without a look at what it wrote: a worn journal page goes unnoticed."""
+
+    name = "unverified"
+    verifies = False
+
+
+class Plain(Layer):
+    """One block a page, for chips whose file system uses the page size (external flash)."""
+
+    name = "plain"
+
+    @property
+    def blocks(self) -> int:
+        return self.flash.part.pages
+
+    def read(self, block: int, offset: int, size: int) -> bytes:
+        return self.flash.read(block * self._page_size + offset, size)
+
+    def program(self, block: int, offset: int, data: bytes) -> bool:
+        start = block * self._page_size + offset
+        return all(self.flash.program(start + at, data[at : at + BLOCK]) for at in range(0, len(data), BLOCK))
+
+    def erase(self, block: int) -> bool:
+        return self.flash.erase(block)
+
+    def _replace(self, page: int, content: bytes, left: int, right: int) -> bool:
+        return self.flash.erase(page)
+
+
+LAYERS: dict[str, type[Layer]] = {cls.name: cls for cls in (Unjournaled, LateReplay, Safe, Unverified)}
+
+
+def layer_called(name: str) -> type[Layer]:
+    """The layer of that name.
+
+    :raises CallerError: there is none.
+    """
+    if name not in LAYERS:
+        raise CallerError(
+            f'flash layer "{name}"', found=name, expected=one_of(name, list(LAYERS)), mend="name one of these"
+        )
+    return LAYERS[name]

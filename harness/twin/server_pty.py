@@ -1,0 +1,61 @@
+"""The serial port of a served twin: a pseudo-terminal, there only while the key shows a face with one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tty
+from pathlib import Path
+from typing import Any
+
+from harness.base.errors import CallerError
+from harness.twin.serial import ENDPOINT
+from harness.twin.server import Face
+
+
+class PtyFace(Face):
+    """A symbolic link to a pseudo-terminal, made when the bootloader appears and removed when it has gone.
+
+    :raises CallerError: something else is at that path.
+    """
+
+    endpoint = ENDPOINT
+
+    def __init__(self, link: Path):
+        if link.is_symlink():
+            link.unlink()
+        elif link.exists():
+            raise CallerError(
+                f"--dfu-pty {link}",
+                found="a file",
+                expected="a path for a link that is made here",
+                mend="name another",
+            )
+        self._link = link
+        # Our own end of the terminal stays open, so that a client that closes its end is no hang-up here.
+        self._host, self._key = os.openpty()
+        tty.setraw(self._key)
+        os.set_blocking(self._host, False)
+
+    def present(self, face: str) -> None:
+        here = face != "application"
+        if here and not self._link.is_symlink():
+            self._link.symlink_to(os.ttyname(self._key))
+        elif not here:
+            self._link.unlink(missing_ok=True)
+
+    def sockets(self) -> list[Any]:
+        return [self._host]
+
+    def readable(self, sock: Any) -> list[bytes]:
+        with contextlib.suppress(BlockingIOError):
+            return [os.read(self._host, 65536)]
+        return []
+
+    def send(self, data: bytes) -> None:
+        # A terminal that nobody reads fills up; what does not fit is lost, as on a port that nobody has opened.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._host, data)
+
+    def close(self) -> None:
+        self._link.unlink(missing_ok=True)

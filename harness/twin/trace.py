@@ -1,0 +1,202 @@
+"""Record an operation once, then compute the flash image of every cut in it.
+
+The image at a cut is the image before the operation, plus the flash operations that had gone through, plus
+the torn part of the next one: the same functions tear it here and in a live run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from harness.base.errors import CallerError
+from harness.base.seeds import unit
+from harness.model.tap import Mark
+from harness.twin.flash import FlashOp, Part
+from harness.twin.image import BoardState
+from harness.twin.metastable import settled, whole
+from harness.twin.metastable import torn as torn_weak
+from harness.twin.tear import programmed, torn_erase, torn_program
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One uncut run of an operation.
+
+    :ivar base: the state before it.
+    :ivar ops: its flash operations, in order, on all chips.
+    :ivar marks: what the transport's tap saw.
+    :ivar boots: for each boot in it, the number of flash operations before that boot.
+    :ivar final: the state after it.
+    :ivar tear_seed: key of the hashes that say how a torn operation stands.
+    :ivar metastable: whether one leaves cells that are neither 0 nor 1.
+    """
+
+    base: BoardState
+    ops: tuple[FlashOp, ...]
+    marks: tuple[Mark, ...]
+    boots: tuple[int, ...]
+    start_us: int
+    end_us: int
+    final: BoardState
+    parts: dict[str, Part]
+    tear_seed: bytes
+    metastable: bool = False
+
+    @property
+    def acknowledged_us(self) -> int | None:
+        """When the last response had arrived whole; None if the operation has no response (power-up)."""
+        for mark in reversed(self.marks):
+            if mark.name.startswith("response"):
+                return mark.at_us
+        return None
+
+    @property
+    def requested_us(self) -> int:
+        """When the last request had been sent whole; the start if there was none."""
+        for mark in reversed(self.marks):
+            if mark.name.startswith("request-sent"):
+                return mark.at_us
+        return self.start_us
+
+    def wear(self) -> dict[tuple[str, int], int]:
+        """Erases per (chip, page)."""
+        worn: dict[tuple[str, int], int] = {}
+        for op in self.ops:
+            if op.kind == "erase":
+                worn[op.chip, op.page] = worn.get((op.chip, op.page), 0) + 1
+        return worn
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An instant, as a flash operation and how far it got.
+
+    :ivar flash_op: number of the operation, from 1; one past the last for the cut after everything.
+    :ivar phase: "before", "torn1" .. "tornN", "after", or "end".
+    :ivar phi: the fraction of the operation's time: 0 before, 1 after.
+    :ivar at_us: when that is in the recorded run.
+    """
+
+    flash_op: int
+    phase: str
+    phi: float
+    at_us: int
+
+    @property
+    def label(self) -> str:
+        return "end" if self.phase == "end" else f"op{self.flash_op}.{self.phase}"
+
+
+_LABEL = re.compile(r"op([1-9][0-9]*)\.(before|after|torn([1-9][0-9]*))")
+
+
+def cut_at(trace: Trace, label: str, torn_phases: int) -> Cut:
+    """The cut that a label names.
+
+    :raises CallerError: no such cut in this operation.
+    """
+    if label == "end":
+        return Cut(len(trace.ops) + 1, "end", 0.0, trace.end_us)
+    match = _LABEL.fullmatch(label)
+    number = int(match[1]) if match else 0
+    torn = int(match[3]) if match and match[3] else 0
+    if not match or number > len(trace.ops) or torn > torn_phases:
+        raise CallerError(
+            f'cut "{label}"',
+            found=label,
+            expected=f"op1 .. op{len(trace.ops)} with .before, .torn1 .. .torn{torn_phases}, .after; or end",
+            mend="copy the replay id as it was printed",
+        )
+    return _cut(trace, number, match[2], torn, torn_phases)
+
+
+def _cut(trace: Trace, number: int, phase: str, torn: int, torn_phases: int) -> Cut:
+    op = trace.ops[number - 1]
+    if phase == "before":
+        phi = 0.0
+    elif phase == "after":
+        phi = 1.0
+    else:
+        # One seeded instant in each of equal parts: evenly spread, and never on a word's border.
+        phi = (torn - 1 + unit(trace.tear_seed, "phi", number, torn)) / torn_phases
+        phi = min(max(phi, 0.002), 0.998)
+    return Cut(number, phase, phi, op.start_us + round(phi * (op.end_us - op.start_us)))
+
+
+def all_cuts(trace: Trace, torn_phases: int) -> list[Cut]:
+    """Every flash operation in every phase, and the power-off after everything."""
+    cuts = []
+    for number in range(1, len(trace.ops) + 1):
+        cuts.append(_cut(trace, number, "before", 0, torn_phases))
+        cuts += [_cut(trace, number, f"torn{i}", i, torn_phases) for i in range(1, torn_phases + 1)]
+        cuts.append(_cut(trace, number, "after", 0, torn_phases))
+    cuts.append(Cut(len(trace.ops) + 1, "end", 0.0, trace.end_us))
+    return cuts
+
+
+def images(trace: Trace, cuts: Iterable[Cut]) -> Iterator[tuple[Cut, BoardState]]:
+    """The state that each cut leaves. Cuts must come in the order of their flash operations."""
+    pages = {name: list(image.pages) for name, image in trace.base.chips.items()}
+    weak = {name: dict(image.weak) for name, image in trace.base.chips.items()}
+    chips = dict(trace.base.chips)
+    done = booted = 0
+
+    def refresh(chip: str) -> None:
+        masks = tuple(sorted(weak[chip].items()))
+        chips[chip] = replace(trace.base.chips[chip], pages=tuple(pages[chip]), weak=masks)
+
+    def boot() -> None:
+        # Each boot reads anew what is half-way.
+        nonlocal booted
+        while booted < len(trace.boots) and trace.boots[booted] <= done:
+            booted += 1
+            number = trace.base.boots + booted
+            for chip in [chip for chip, masks in weak.items() if masks]:
+                for page, mask in weak[chip].items():
+                    content = pages[chip][page]
+                    pages[chip][page] = settled(content, mask, trace.tear_seed, number, chip, page)
+                refresh(chip)
+
+    boot()
+    for cut in cuts:
+        while done < cut.flash_op - 1:
+            op = trace.ops[done]
+            pages[op.chip][op.page] = _after(pages[op.chip][op.page], op)
+            if mask := whole(weak[op.chip].pop(op.page, b""), op):
+                weak[op.chip][op.page] = mask
+            refresh(op.chip)
+            done += 1
+            boot()
+        state = BoardState(dict(chips), trace.base.boots + booted)
+        if cut.phi > 0:
+            state = _torn_state(trace, state, cut)
+        yield cut, state
+
+
+def _torn_state(trace: Trace, state: BoardState, cut: Cut) -> BoardState:
+    op, seed = trace.ops[cut.flash_op - 1], trace.tear_seed
+    word = trace.parts[op.chip].word_size
+    image = state.chips[op.chip]
+    before = image.pages[op.page]
+    weak = b""
+    if trace.metastable:
+        weak = torn_weak(dict(image.weak).get(op.page, b""), before, op, cut.phi, seed, cut.flash_op, word)
+    page = torn(before, op, cut.phi, seed, cut.flash_op, word)
+    return state.with_page(op.chip, op.page, page, weak)
+
+
+def _after(page: bytes, op: FlashOp) -> bytes:
+    if not op.took:
+        return page
+    return b"\xff" * len(page) if op.kind == "erase" else programmed(page, op.offset, op.data)
+
+
+def torn(page: bytes, op: FlashOp, phi: float, seed: bytes, number: int, word_size: int) -> bytes:
+    """A page after `op` got as far as `phi`."""
+    if not op.took:
+        return page
+    if op.kind == "erase":
+        return torn_erase(page, phi, seed, number)
+    return torn_program(page, op.offset, op.data, phi, seed, number, word_size)

@@ -1,0 +1,235 @@
+"""The persistent state of the FIDO2 application, and the one write that commits each change of it.
+
+Files on the internal file system:
+
+    fido/sec/state          one record: all that is small, replaced as a whole (atomic in littlefs)
+    fido/sec/kek.<epoch>    the key-encryption key; the state says which epoch is the valid one
+    fido/sec/00, fido/x5c/00    the attestation key and certificate: written in the factory only
+    fido/rk/...             resident credentials, each with the epoch it was made in
+
+A reset writes a key of a new epoch and then the state that names it: that second write is the reset. What
+belongs to another epoch does not exist any more and is swept, now or at the next boot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from harness_fido2.twin import records, split_state
+from harness_fido2.twin.features import PIN_MIN, TRIES
+from harness_fido2.twin.records import Damaged
+from harness_fido2.twin.status import Refused, Status
+
+if TYPE_CHECKING:
+    from harness_fido2.twin.platform import Platform
+
+CONFIG_ERROR = 0x20
+"""The init status bit that says that persistent data of an application cannot be used."""
+DIRECTORY = "fido/sec"
+STATE = f"{DIRECTORY}/state"
+_FORMAT = 1
+SAVED_EVERY = 8
+"""Every so many uses of the signature counter the defect that keeps it in RAM saves it."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What survives power-off, besides credentials.
+
+    :ivar secret: what secrets of credentials are derived from (hmac-secret).
+    :ivar pin_length: of the PIN, in code points.
+    :ivar min_pin_rps: hashes of the RP IDs that may see the minimum PIN length.
+    """
+
+    epoch: bytes
+    secret: bytes
+    counter: int = 0
+    tries: int = TRIES
+    pin_hash: bytes | None = None
+    pin_length: int = 0
+    min_pin: int = PIN_MIN
+    always_uv: bool = False
+    force_change: bool = False
+    min_pin_rps: Sequence[bytes] = ()
+
+
+_KEYS = {number: member.name for number, member in enumerate(fields(State), 2)}
+"""The number of each member in the record; 1 is the format."""
+
+
+def _encode(state: State) -> bytes:
+    return records.seal({1: _FORMAT} | {key: getattr(state, name) for key, name in _KEYS.items()})
+
+
+def kek_path(epoch: bytes) -> str:
+    return f"{DIRECTORY}/kek.{epoch.hex()}"
+
+
+def initialise(platform: Platform) -> None:
+    """The first state of a key: the factory's work, or that of a firmware that has just formatted it."""
+    vault = Vault(platform, new=True)
+    vault.renew()
+
+
+class Vault:
+    """The state during one boot. Without a usable one, `state` raises and nothing is made up.
+
+    :param new: there is none yet; `renew` makes it.
+    """
+
+    def __init__(self, platform: Platform, new: bool = False):
+        self._platform = platform
+        self._store = platform.internal
+        self._state: State | None = None
+        self._kek = b""
+        self._ram_tries = TRIES
+        self._uses = 0
+        if new:
+            return
+        try:
+            self._load()
+        except Damaged:
+            platform.faults |= CONFIG_ERROR
+
+    @property
+    def usable(self) -> bool:
+        return self._state is not None
+
+    @property
+    def state(self) -> State:
+        """:raises Refused: INTEGRITY_FAILURE, the state is missing or damaged."""
+        if self._state is None:
+            raise Refused(Status.INTEGRITY_FAILURE)
+        return self._state
+
+    @property
+    def kek(self) -> bytes:
+        """The key-encryption key of non-resident credentials."""
+        if not self._kek:
+            raise Refused(Status.INTEGRITY_FAILURE)
+        return self._kek
+
+    @property
+    def tries(self) -> int:
+        """PIN tries that are left."""
+        if "counter-in-ram" in self._platform.defects:
+            return self._ram_tries
+        return self.state.tries
+
+    def change(self, **changes: object) -> State:
+        """Replace members of the state, durably; when this returns, it has happened."""
+        changed = replace(self.state, **changes)  # type: ignore[arg-type]
+        if "counter-in-ram" in self._platform.defects and "tries" in changes:
+            self._ram_tries = changed.tries
+            changed = replace(changed, tries=TRIES)
+            if changed == self._state:
+                return changed
+        if "setting-saved-later" in self._platform.defects and changes.keys() == {"always_uv"}:
+            self._state = changed
+            return changed
+        self._write(changed)
+        return changed
+
+    def next_counter(self) -> int:
+        """A signature counter above every earlier one, durable before it is used.
+
+        One counter for all credentials with random increments, so that relying parties cannot compare uses
+        (fido-authenticator since 0.4: starts at 1, random positive increments).
+        """
+        counter = self.state.counter + 1 + self._platform.stream("counter").below(16)
+        if counter > 0xFFFFFFFF:
+            raise Refused(Status.OTHER)
+        self._uses += 1
+        if "sign-counter-in-ram" in self._platform.defects and self._uses % SAVED_EVERY:
+            self._state = replace(self.state, counter=counter)
+            return counter
+        self.change(counter=counter)
+        return counter
+
+    def renew(self, epoch: bytes | None = None) -> None:
+        """Start a new epoch: no PIN, a new key, no credentials. The signature counter goes on.
+
+        When this returns the reset is durable; `sweep` removes what is left of the old epoch.
+        """
+        epoch = epoch or self._platform.random("epoch", 8)
+        kek = self._platform.random("kek", 32)
+        counter = self._state.counter if self._state else 0
+        if "reset-key-not-saved" not in self._platform.defects:
+            self._store.write(kek_path(epoch), records.seal({1: _FORMAT, 2: kek}))
+        self._write(State(epoch, self._platform.random("secret", 32), counter))
+        self._kek = kek
+        self._ram_tries = TRIES
+
+    def stale_keys(self) -> list[str]:
+        """Key files of other epochs: what a cut in a reset leaves."""
+        if self._state is None:
+            return []
+        valid = f"kek.{self._state.epoch.hex()}"
+        return [name for name in self._store.names(DIRECTORY) if name.startswith("kek.") and name != valid]
+
+    def remove_stale_keys(self) -> None:
+        for name in self.stale_keys():
+            self._store.remove(f"{DIRECTORY}/{name}")
+
+    def drop_key(self) -> None:
+        """Delete the valid key (only a defect does that)."""
+        self._store.remove(kek_path(self.state.epoch))
+
+    def _write(self, state: State) -> None:
+        data = _encode(split_state.without(self._platform.defects, state))
+        if "zero-length-file" in self._platform.defects:
+            # Replaced by remove and create: for a moment there is none, then an empty one.
+            self._store.remove(STATE)
+        self._store.write(STATE, data)
+        split_state.write(self._platform.defects, self._store, self._state, state)
+        self._state = state
+
+    def _load(self) -> None:
+        try:
+            state = self._read_state()
+            kek = self._read_kek(state)
+        except Damaged:
+            if self._platform.defects.isdisjoint(("fresh-on-missing-state", "zero-length-file")):
+                raise
+            # What the defect is: begin from scratch without anybody having asked for it. As in the reports,
+            # resident credentials go on working and non-resident ones are dead.
+            self.renew(self._left_epoch())
+            return
+        self._state, self._kek = state, kek
+
+    def _left_epoch(self) -> bytes | None:
+        """The epoch of a key file that is there without a state."""
+        names = [name for name in self._store.names(DIRECTORY) if name.startswith("kek.")]
+        return bytes.fromhex(names[0][4:]) if names else None
+
+    def _read_state(self) -> State:
+        """:raises Damaged: also if there is none: a provisioned key has one."""
+        content = records.read(self._store, STATE)
+        if content is None or content.get(1) != _FORMAT:
+            raise Damaged
+        try:
+            state = State(**{name: content[key] for key, name in _KEYS.items()})
+            return split_state.joined(self._platform.defects, self._store, state)
+        except (KeyError, TypeError):
+            raise Damaged from None
+
+    def _read_kek(self, state: State) -> bytes:
+        content = None
+        lenient = not self._platform.defects.isdisjoint(("reset-wrong-order", "reset-key-not-saved"))
+        try:
+            content = records.read(self._store, kek_path(state.epoch))
+        except Damaged:
+            if not lenient:
+                raise
+        if content is None:
+            if not lenient:
+                raise Damaged
+            # A firmware with one of these makes a new key where it finds none.
+            content = {1: _FORMAT, 2: self._platform.random("kek", 32)}
+            self._store.write(kek_path(state.epoch), records.seal(content))
+        kek = content.get(2)
+        if type(kek) is not bytes or len(kek) != 32:
+            raise Damaged
+        return kek

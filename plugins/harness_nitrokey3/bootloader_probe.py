@@ -1,0 +1,80 @@
+"""What the bootloader lets in: found out by offering it init packets, as an attacker would.
+
+An init packet that is taken makes the old application invalid, so this is looked at last, and on a copy.
+"""
+
+from __future__ import annotations
+
+from nitrokey.trussed._bootloader.nrf52_upload.dfu.dfu_transport_serial import DfuTransportSerial
+from nitrokey.trussed._bootloader.nrf52_upload.exceptions import NordicSemiException
+from nitrokey.trussed.admin_app import BootMode
+
+from harness.model.rig import Rig
+from harness_nitrokey3 import images, sdk, signing
+from harness_nitrokey3.images import Image, Recipe
+from harness_nitrokey3.sdk import open_nk3
+from harness_nitrokey3.twin.dfu_image import number_of, text_of
+
+ACCEPTED, SIGNED = "accepted", "nothing unsigned and nothing of somebody else's"
+FOREIGN = "somebody else"
+
+
+def enter_bootloader(rig: Rig) -> None:
+    """From whichever face the key shows; asks for a touch in the application."""
+    rig.wait_until_up()
+    if rig.face == "bootloader":
+        return
+    with rig.touch.pressing():
+        open_nk3(rig).admin.reboot(BootMode.BOOTROM)
+    rig.wait_until_up()
+
+
+def offer(rig: Rig, image: Image, *, whole: bool = False) -> str:
+    """Offer an image to the bootloader: ACCEPTED, or how it was refused.
+
+    :param whole: send the binary as well; otherwise only the init packet.
+    :raises OSError: the key went away.
+    """
+    with sdk.bound(rig):
+        transport = DfuTransportSerial(rig.transports.serial().port)
+        try:
+            transport.open()
+            transport.send_init_packet(image.dat)
+            if whole:
+                transport.send_firmware(image.bin)
+            transport.close()
+        except NordicSemiException as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            return f"refused: {error}"
+    return ACCEPTED
+
+
+def older(version: str) -> str:
+    """The next lower version that can be told apart."""
+    return text_of(number_of(version) - 1)
+
+
+def foreign(rig: Rig, ours: str, wanted: str) -> str | None:
+    """What it takes of what is not signed by its maker; None if nothing. Refusals cost it nothing."""
+    seed = signing.seed_of(rig)
+    enter_bootloader(rig)
+    for version in dict.fromkeys((ours, wanted)):
+        for signer in (FOREIGN, ""):
+            if offer(rig, images.make(Recipe(version, signer=signer), seed)) == ACCEPTED:
+                return f"v{version} signed by {signer or 'nobody'}"
+    return None
+
+
+def accepts(rig: Rig, ours: str, wanted: str) -> str:
+    """From which version on the bootloader takes images, and whether it insists on a signature.
+
+    :param ours: the version before an update. :param wanted: and after it.
+    """
+    if (taken := foreign(rig, ours, wanted)) is not None:
+        return taken
+    seed = signing.seed_of(rig)
+    for version in (older(ours), *dict.fromkeys((ours, wanted))):
+        if offer(rig, images.make(Recipe(version), seed)) == ACCEPTED:
+            return f"v{version} and later, signed"
+    return "nothing"

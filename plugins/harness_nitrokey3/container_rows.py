@@ -1,0 +1,74 @@
+"""What an update container is, in rows for a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.base.seeds import child
+from harness.commands.update_matrix import FirmwareFile
+from harness_nitrokey3 import containers
+from harness_nitrokey3.containers import About
+from harness_nitrokey3.images import core
+from harness_nitrokey3.lpc55 import Sb2
+from harness_nitrokey3.twin.bootloader import HARDWARE_VERSION
+from harness_nitrokey3.twin.dfu_image import text_of
+
+KEY = "nitrokey3-mini"
+
+
+def describe(path: Path, seed: int) -> FirmwareFile:
+    """Read a container; its test signatures are checked against the key of `seed`.
+
+    :raises CallerError: it is none.
+    """
+    known = containers.about(path, child(seed, "twin", KEY))
+    rows = [
+        ("version", known.version),
+        ("images", ", ".join(known.variants)),
+        ("sums", "right"),
+        ("signed by", _signer(known)),
+    ]
+    if known.number is not None:
+        rows += [
+            ("nrf52 image", f"{known.size} bytes, number {known.number} ({text_of(known.number)})"),
+            ("may replace", _replaces(known)),
+        ]
+    if known.lpc55 is not None:
+        rows += _lpc55(known.lpc55, core(known.version.removeprefix("v")))
+    return FirmwareFile(path, known.version, known.size, rows)
+
+
+def _lpc55(image: Sb2, version: str) -> list[tuple[str, str]]:
+    """The rows of an image for the LPC55: what its ROM would do with it, one by one."""
+    number = "no number" if image.number is None else f"number {image.number} ({text_of(image.number)})"
+    kind = "an official key of the vendor" if image.official else "not an official key"
+    faults = list(image.faults)
+    if image.number is not None and text_of(image.number) != version:
+        faults.append(f"the container says v{version} and the image checks {text_of(image.number)}")
+    return [
+        ("lpc55 image", f"{image.size} bytes, {number}"),
+        ("lpc55 signer", f"{image.signed_by} ({kind})"),
+        ("lpc55 order", "; ".join(image.steps)),
+        ("lpc55 rules", "; ".join(faults) or "every version is checked before anything is erased"),
+    ]
+
+
+def _signer(known: About) -> str:
+    kind = (
+        "an official key of the vendor" if known.official else "not an official key: no shipped key takes it"
+    )
+    return known.signed_by if known.number is None else f"{known.signed_by} ({kind})"
+
+
+def _replaces(known: About) -> str:
+    assert known.number is not None
+    if known.signed_by in ("nobody", "an unknown key"):
+        return "nothing: no bootloader that is known here trusts it"
+    if known.hardware != HARDWARE_VERSION:
+        return f"nothing here: it is for hardware {known.hardware}"
+    text = text_of(known.number)
+    if core(known.version.removeprefix("v")) != text:
+        return (
+            f"nothing through the vendor's updater: the container says {known.version} and the image {text}"
+        )
+    return f"every version up to {text}, its candidates and test releases included; nothing above"

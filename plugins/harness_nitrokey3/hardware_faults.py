@@ -1,0 +1,298 @@
+"""What befalls a key besides a cut: a page wears out, a chip starts slowly, a file is lost. Staged in twins only.
+
+In each the key may refuse, or answer rightly; to make something up and say that all is well is a violation
+(facts/further-tests.md, "Stores").
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+
+from fido2.ctap import CtapError
+from fido2.ctap2 import LargeBlobs
+
+from harness.base.errors import KeyFault
+from harness.campaign.home import interrupt
+from harness.model.key import Item, Law, Look, Memory, Operation, Severity, Value, new, old
+from harness.model.rig import GlassBox, Rig
+from harness_fido2 import settings
+from harness_fido2.client import Fido, fido, fido_memory, lacks, refusal
+from harness_fido2.items import refusals
+from harness_nitrokey3.sdk import open_nk3
+
+LOGINS = 4
+INTERNAL, EXTERNAL = "ifs", "efs"
+DELAYS_US = (10_000, 30_000, 36_000, 38_000, 40_000, 45_000, 60_000, 100_000, 300_000)
+"""How long the external flash takes to answer after power-up: before, while and after the firmware asks it."""
+SOUND = "right or refused"
+RP, LEAK_RP = "attested.keyharness.example", "leak.keyharness.example"
+FILLER_RP = "filler.keyharness.example"
+AS_BEFORE = "as before"
+MISHAPS, SLACK = 32, 3
+"""So many registrations are cut before a leak is measured; so many blocks may one credential and the file system's
+metadata take."""
+TOLD_MAX, FILLERS_MAX = 250, 40
+"""The status tells 255 free blocks at most, so the store is filled until fewer are free."""
+
+
+@dataclass
+class Mishap:
+    """What is known of a mishap.
+
+    :ivar page: the page that is worn out. :ivar answered: what was wrong with the answers, if anything.
+    :ivar free: blocks that were free before it.
+    """
+
+    free: int = 0
+    page: tuple[str, int] = (INTERNAL, 0)
+    answered: str = SOUND
+
+
+def _mishap(memory: Memory) -> Mishap:
+    return memory.part("mishap", Mishap)
+
+
+def _glass(rig: Rig) -> GlassBox:
+    assert rig.glass is not None
+    return rig.glass
+
+
+def _twins_only(rig: Rig) -> str | None:
+    return None if rig.glass else "it is staged inside a simulated key"
+
+
+# Registrations that are cut, and what they leave
+
+
+def _client(rig: Rig, memory: Memory) -> tuple[Fido, str]:
+    pin = fido_memory(memory).pin
+    assert pin is not None
+    return Fido(rig), pin
+
+
+def _register(rig: Rig, memory: Memory, rp: str = LEAK_RP, user: bytes = b"somebody") -> None:
+    client, pin = _client(rig, memory)
+    _, response = client.make_credential(rp, user, resident=True, pin=pin)
+    fido_memory(memory).counter = response.auth_data.counter
+
+
+def _forget(rig: Rig, memory: Memory) -> None:
+    """Delete what is there of LEAK_RP, of which listing may find nothing."""
+    client, pin = _client(rig, memory)
+    manager = client.management(pin)
+    field = manager.RESULT
+    try:
+        there = list(manager.enumerate_creds(hashlib.sha256(LEAK_RP.encode()).digest()))
+    except CtapError as error:
+        if error.code != CtapError.ERR.NO_CREDENTIALS:
+            raise
+        return
+    for one in there:
+        manager.delete_cred(one[field.CREDENTIAL_ID])
+
+
+def _free(rig: Rig) -> int:
+    """Free blocks of the internal file system: a byte, so that more than 255 are told as 255."""
+    free = open_nk3(rig).admin.status().ifs_blocks
+    assert free is not None
+    return int(free)
+
+
+def _register_in_vain(rig: Rig, memory: Memory) -> None:
+    """Registrations that are cut, each somewhat later than the one before; whatever landed is deleted."""
+    for number in range(FILLERS_MAX):
+        if _free(rig) < TOLD_MAX:
+            break
+        _register(rig, memory, FILLER_RP, b"filler %d" % number)
+    _register_and_forget(rig, memory)
+    _mishap(memory).free = _free(rig)
+    for number in range(MISHAPS):
+        interrupt(
+            rig,
+            lambda: _register(rig, memory.copy()),
+            at=(number + 0.5) / MISHAPS,
+            recovering=False,
+        )
+        rig.power.on()
+        rig.wait_until_up()
+        try:
+            _register(rig, memory)
+        except CtapError as error:
+            raise KeyFault(
+                f"the key does not come through a registration that is cut (number {number + 1})",
+                found=refusal(error),
+                expected="the same registration again",
+            ) from error
+    _forget(rig, memory)
+
+
+def _register_and_forget(rig: Rig, memory: Memory) -> None:
+    _register(rig, memory)
+    _forget(rig, memory)
+
+
+def _space(look: Look) -> Value:
+    lost = _mishap(look.memory).free - _free(look.rig)
+    return AS_BEFORE if lost <= SLACK else f"{lost} blocks fewer are free"
+
+
+_SPACE = Item(
+    "admin.free_blocks", Law.KEPT, _space, "the space that is free after all", Severity.S2, after_replug=True
+)
+
+
+def _lacks_list(rig: Rig) -> str | None:
+    if (why := _twins_only(rig) or lacks(rig, "rk", "clientPin", "credMgmt")) is not None:
+        return why
+    if open_nk3(rig).admin.status().ifs_blocks is None:
+        return "its status does not tell how many blocks are free"
+    return None
+
+
+# A page past its endurance
+
+
+def _log_in(rig: Rig, memory: Memory) -> None:
+    mine = fido_memory(memory)
+    assert mine.non_resident is not None
+    got = Fido(rig).assertions(mine.non_resident.rp, [mine.non_resident.id])
+    mine.counter = max(mine.counter, *(one.auth_data.counter for one in got))
+
+
+def _find_hottest(rig: Rig, memory: Memory) -> None:
+    """The page that a login erases most often; the first one if it erases none."""
+    glass = _glass(rig)
+    state = glass.snapshot()
+    worn = glass.record(lambda: _log_in(rig, memory.copy())).wear()
+    if worn:
+        _mishap(memory).page = max(sorted(worn), key=lambda page: worn[page])
+    glass.restore(state)
+
+
+def _log_in_on_worn_page(rig: Rig, memory: Memory) -> None:
+    with _glass(rig).worn(*_mishap(memory).page):
+        for _ in range(LOGINS):
+            # A refusal is what a sound key answers; what it acknowledges has to last.
+            with suppress(CtapError):
+                _log_in(rig, memory)
+
+
+# An external flash that starts slowly
+
+
+def _power_up_slowly(rig: Rig, memory: Memory) -> None:
+    for delay_us in DELAYS_US:
+        with _glass(rig).slow(EXTERNAL, delay_us):
+            rig.power.on()
+            rig.wait_until_up()
+            try:
+                found = LargeBlobs(Fido(rig).ctap).read_blob_array()
+            except CtapError:
+                found = settings.BLOBS
+            if found != settings.BLOBS:
+                _mishap(memory).answered = "an array that nobody wrote"
+            rig.power.off()
+
+
+def _answers(look: Look) -> Value:
+    return _mishap(look.promise).answered
+
+
+_ANSWERED = Item(
+    "admin.slow_store", Law.KEPT, _answers, "what is answered while the external flash is not there"
+)
+
+
+def _lacks_blobs(rig: Rig) -> str | None:
+    return _twins_only(rig) or settings.lacks_blobs(rig)
+
+
+# A lost certificate
+
+
+def _lose_certificate(rig: Rig, memory: Memory) -> None:
+    """As a rewritten page does whose power fails: the blocks are gone, and the file system mounts."""
+    glass = _glass(rig)
+    _, made = Fido(rig).make_credential(RP, b"before", resident=False, pin=fido_memory(memory).pin)
+    certificate = made.att_stmt["x5c"][0]
+    rig.power.off()
+    state = glass.snapshot()
+    for number, page in enumerate(state.chips[INTERNAL].pages):
+        for at in range(0, len(certificate), 32):
+            page = page.replace(certificate[at : at + 32], b"\xff" * len(certificate[at : at + 32]))
+        state = state.with_page(INTERNAL, number, page)
+    glass.restore(state)
+
+
+def _power_up(rig: Rig, memory: Memory) -> None:
+    rig.power.on()
+    rig.wait_until_up()
+
+
+@refusals
+def _attests(look: Look) -> Value:
+    client = fido(look)
+    try:
+        _, made = client.make_credential(RP, b"after", resident=False, pin=fido_memory(look.memory).pin)
+    except CtapError:
+        return SOUND
+    attested = client.attested(RP, b"after", made)
+    return SOUND if attested.endswith(", valid") else attested
+
+
+_ATTESTS = Item(
+    "admin.lost_certificate",
+    Law.KEPT,
+    _attests,
+    "the attestation of a key whose certificate is lost",
+    spends=frozenset({"counter"}),
+)
+
+
+_SAME = [old({}), new({})]
+
+OPERATIONS = (
+    Operation(
+        name="admin.interrupted_registrations",
+        title=f"power up after {MISHAPS} registrations that were cut",
+        arrange=_register_in_vain,
+        act=_power_up,
+        worlds=lambda before, after: [world({"admin.free_blocks": AS_BEFORE}) for world in (old, new)],
+        items=(_SPACE,),
+        missing=_lacks_list,
+        powered=False,
+    ),
+    Operation(
+        name="admin.worn_page",
+        title="log in while the most erased page is past its endurance",
+        arrange=_find_hottest,
+        act=_log_in_on_worn_page,
+        worlds=lambda before, after: _SAME,
+        missing=_twins_only,
+    ),
+    Operation(
+        name="admin.power_up.slow_store",
+        title="power up while the external flash does not answer yet",
+        arrange=settings.write_blobs,
+        act=_power_up_slowly,
+        worlds=lambda before, after: [
+            world({"fido2.large_blobs": settings.digest(settings.BLOBS), "admin.slow_store": SOUND})
+            for world in (old, new)
+        ],
+        items=(settings.LARGE_BLOBS, _ANSWERED),
+        missing=_lacks_blobs,
+        powered=False,
+    ),
+    Operation(
+        name="admin.power_up.lost_certificate",
+        title="power up after the attestation certificate was lost",
+        arrange=_lose_certificate,
+        act=_power_up,
+        worlds=lambda before, after: [world({"admin.lost_certificate": SOUND}) for world in (old, new)],
+        items=(_ATTESTS,),
+        missing=_twins_only,
+        powered=False,
+    ),
+)

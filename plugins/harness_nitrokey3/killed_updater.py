@@ -1,0 +1,58 @@
+"""An updater that ceases to exist in the middle of a frame, while the key keeps its power."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from harness.model.rig import Transports
+
+
+class Killed(BaseException):
+    """The updater is gone: nothing of it may catch this."""
+
+
+class Breaking(Transports):
+    """A rig's transports whose serial port breaks off at its `at`-th write, after `share` of the frame.
+
+    :ivar writes: how often was written so far.
+    """
+
+    def __init__(self, real: Transports, at: int, share: float):
+        self._real, self._at, self._share = real, at, share
+        self.writes = 0
+
+    def ctaphid(self) -> Any:
+        return self._real.ctaphid()
+
+    def serial(self) -> Any:
+        return _Port(self._real.serial(), self)
+
+    def meets(self, port: Any, data: bytes) -> None:
+        """:raises Killed: this is the write that it breaks off in."""
+        self.writes += 1
+        if self.writes == self._at:
+            cut = round(len(data) * self._share)
+            if cut:
+                port.write(data[:cut])
+            raise Killed
+
+
+class _Port:
+    def __init__(self, port: Any, breaking: Breaking):
+        self._port, self._breaking = port, breaking
+
+    def write(self, data: Iterable[int]) -> int:
+        sent = bytes(data)
+        self._breaking.meets(self._port, sent)
+        written: int = self._port.write(sent)
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("_port", "_breaking"):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._port, name, value)

@@ -1,0 +1,349 @@
+"""The firmware update as a thing that writes, and the worlds that it may leave (facts/keys.md U1..U8)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from harness.campaign.observe import observe
+from harness.model.key import (
+    ANY,
+    Application,
+    Cost,
+    Item,
+    Law,
+    Look,
+    Memory,
+    Operation,
+    Outcome,
+    Value,
+    World,
+    new,
+    old,
+)
+from harness.model.rig import KeyGone, Rig
+from harness.twin.trace import cut_at
+from harness.twin.trace import images as images_of
+from harness_fido2.client import Fido
+from harness_nitrokey3 import bootloader_probe, containers, images, signing
+from harness_nitrokey3.admin import identify
+from harness_nitrokey3.containers import Container
+from harness_nitrokey3.images import Recipe
+from harness_nitrokey3.killed_updater import Breaking, Killed
+from harness_nitrokey3.refusal import Refusal, SlowBoot
+from harness_nitrokey3.sdk import open_nk3
+from harness_nitrokey3.twin.bootloader import PAGE
+from harness_nitrokey3.twin.dfu_image import number_of, text_of
+
+ONE_UPDATE = {"forced_updates": 1}
+BREAKS = (0.1, 0.5, 0.9)
+"""How far the updater gets before it is killed, each time anew."""
+WRITES_BEFORE, WRITES_PER_PAGE = 8, 6
+"""About so many frames go before the image, and with each of its pages (SLIP over a serial port, MTU 2051)."""
+STEPS = ("1.8.3", "1.9.0")
+"""The versions that a key is updated to: the next one of these, so that first boots have something to do."""
+
+
+DELETED: dict[str, Value] = {
+    "fido2.pin_set": False,
+    "fido2.pin": "none",
+    "fido2.pin_retries": ANY,
+    "fido2.resident_credentials": (),
+    "fido2.fillers": ANY,
+    "fido2.non_resident_credential": "absent",
+    "fido2.u2f_handle": ANY,
+    "fido2.sign_count": ANY,
+}
+"""What is to be seen where an update deletes the user's data; what the factory put there stays."""
+
+
+@dataclass
+class UpdateMemory:
+    """What the host knows of an update.
+
+    :ivar ours: the version before it. :ivar wanted: and after it, both without "v".
+    :ivar uuid: of the key that is updated, and no other.
+    :ivar brought: items that the version before does not tell, and what they may be after it.
+    """
+
+    ours: str = ""
+    wanted: str = ""
+    uuid: int | None = None
+    container: bytes = b""
+    brought: dict[str, Value] = field(default_factory=dict)
+    was: dict[str, Value] = field(default_factory=dict)
+    """What was seen before the update, where the operation begins in the middle of one."""
+    takes: str = ""
+    """What a sound bootloader takes, as it can be asked on this rig: see `_takes`."""
+
+
+def update_memory(memory: Memory) -> UpdateMemory:
+    return memory.part("update", UpdateMemory)
+
+
+def next_version(ours: str) -> str:
+    """The version that a key with `ours` is updated to if nobody says otherwise."""
+    number = number_of(ours)
+    higher = [step for step in STEPS if number_of(step) > number]
+    return higher[0] if higher else text_of(number + 1)
+
+
+def container_for(rig: Rig, ours: str) -> Container:
+    """What is installed: the container that was asked for, or one of ours."""
+    if rig.firmware_file is not None:
+        return containers.read(rig.firmware_file)
+    return containers.make(signing.seed_of(rig), Recipe(next_version(ours)))
+
+
+def _arrange(rig: Rig, memory: Memory) -> None:
+    mine = update_memory(memory)
+    known = identify(rig)
+    mine.ours = known["firmware"].removeprefix("v")
+    mine.uuid = int(known["uuid"], 16) if known["uuid"] else None
+    mine.brought = _untold(rig)
+    container = container_for(rig, mine.ours)
+    mine.wanted, mine.container = container.version.removeprefix("v"), container.data
+    mine.takes = bootloader_probe.SIGNED if rig.glass is None else ""
+
+
+def _untold(rig: Rig) -> dict[str, Value]:
+    """What a version that brings a feature with it may bring it in; one that has it keeps its state."""
+    device = open_nk3(rig)
+    untold: dict[str, Value] = {}
+    if Fido(rig).info.options.get("alwaysUv") is None:
+        untold["fido2.always_uv"] = ANY
+    if device.uuid() is None:
+        untold["admin.uuid"] = ANY
+    if device.admin.status().init_status is None:
+        untold |= {"admin.status": "ok", "admin.status_after_replug": "ok"}
+    return untold
+
+
+def deletes(ours: str) -> bool:
+    """Does an update from this version delete the user's data? (The vendor's manual: 1.0.0 and below.)"""
+    return number_of(ours) <= number_of("1.0.0")
+
+
+def _install(rig: Rig, memory: Memory) -> None:
+    """What is left behind is judged, and not whether the updater had the patience to wait for it."""
+    from harness_nitrokey3.updater import update
+
+    mine = update_memory(memory)
+    with suppress(SlowBoot):
+        update(rig, mine.container, uuid=mine.uuid)
+
+
+def _arrange_half(rig: Rig, memory: Memory) -> None:
+    """An update that was cut in its middle: the key stands in its bootloader."""
+    glass = rig.glass
+    assert glass is not None
+    _arrange(rig, memory)
+    mine = update_memory(memory)
+    state = glass.snapshot()
+    items = [item for item in rig.key.items if item.law is not Law.RISING]
+    mine.was = observe(rig, items, memory, memory).values
+    glass.restore(state)
+    rig.power.on()
+    rig.wait_until_up()
+    trace = glass.record(lambda: _install(rig, memory))
+    # Half of what the bootloader writes; what follows its last boot is the new firmware's.
+    ((_, half),) = images_of(trace, [cut_at(trace, f"op{trace.boots[-1] // 2}.before", 0)])
+    glass.restore(half)
+
+
+def _install_with_breaks(rig: Rig, memory: Memory) -> None:
+    """The updater is killed a few times in the middle of a frame, with the power on; then it is let through.
+
+    Each next one meets the key as the last one left it; only if it cannot go on is the key plugged in again, which
+    some half-sent frames need (docs/updates.md).
+    """
+    real = rig.transports
+    pages = -(-len(container_for(rig, update_memory(memory).ours).image.bin) // PAGE)
+    for share in BREAKS:
+        rig.transports = Breaking(real, WRITES_BEFORE + round(WRITES_PER_PAGE * pages * share), 0.5)
+        try:
+            # The client goes on where the key says that it is, so one of them may be through before it breaks off.
+            return _install(rig, memory)
+        except Killed:
+            continue
+        except Refusal:
+            rig.power.cycle()
+        finally:
+            rig.transports = real
+    try:
+        _install(rig, memory)
+    except Refusal:
+        rig.power.cycle()
+        _install(rig, memory)
+
+
+def _complete(rig: Rig, memory: Memory) -> None:
+    """Run the same container again from the bootloader; what that leads to is looked at afterwards."""
+    with suppress(Refusal, KeyGone):
+        _install(rig, memory)
+
+
+def _takes(mine: UpdateMemory, version: str) -> str:
+    """From which version on images are taken; where only foreign ones can be offered, that none of them is."""
+    return mine.takes or f"v{version} and later, signed"
+
+
+def _values(mine: UpdateMemory, version: str) -> dict[str, Value]:
+    return {
+        "update.runs": f"application v{version}",
+        "admin.version": f"v{version}",
+        "update.accepts": _takes(mine, images.core(version)),
+    }
+
+
+def _worlds(before: Memory, after: Memory) -> list[World]:
+    mine = update_memory(before)
+    changed = mine.brought | (DELETED if deletes(mine.ours) else {})
+    return [
+        old(_values(mine, mine.ours)),
+        _in_bootloader(mine),
+        new({**_values(mine, mine.wanted), **changed}),
+    ]
+
+
+def _in_bootloader(mine: UpdateMemory) -> World:
+    values = {"update.runs": "bootloader", "update.accepts": _takes(mine, images.core(mine.ours))}
+    return World("bootloader", Outcome.BOOTLOADER, values, _complete)
+
+
+def _worlds_from_half(before: Memory, after: Memory) -> list[World]:
+    mine = update_memory(before)
+    changed = mine.brought | (DELETED if deletes(mine.ours) else {})
+    return [_in_bootloader(mine), new({**mine.was, **_values(mine, mine.wanted), **changed})]
+
+
+def _runs(look: Look) -> Value:
+    """Which face the key shows, and in the application which version says so."""
+    if look.rig.face != "application":
+        return look.rig.face
+    return f"application {open_nk3(look.rig).admin.version()}"
+
+
+def _accepts(look: Look) -> Value:
+    mine = update_memory(look.memory)
+    ours, wanted = images.core(mine.ours), images.core(mine.wanted)
+    if look.rig.glass is None:
+        # Nothing that might be taken is offered to a key that cannot be copied.
+        return bootloader_probe.foreign(look.rig, ours, wanted) or bootloader_probe.SIGNED
+    return bootloader_probe.accepts(look.rig, ours, wanted)
+
+
+RUNS = Item("update.runs", Law.ATOMIC, _runs, "what runs", face="")
+ACCEPTS = Item(
+    "update.accepts",
+    Law.KEPT,
+    _accepts,
+    "what the bootloader takes",
+    spends=frozenset({"firmware"}),
+    after_replug=True,
+    face="",
+    breach=Outcome.LOOSENED,
+)
+
+
+def _offer_what_must_be_refused(rig: Rig, memory: Memory) -> None:
+    """An older image of ours, and somebody else's of this version and of a later one, whole as they come."""
+    mine = update_memory(memory)
+    seed = signing.seed_of(rig)
+    ours = images.core(mine.ours)
+    bootloader_probe.enter_bootloader(rig)
+    recipes = (
+        Recipe(bootloader_probe.older(ours)),
+        Recipe(ours, signer=bootloader_probe.FOREIGN),
+        Recipe(images.core(mine.wanted), signer=bootloader_probe.FOREIGN),
+    )
+    offered = [images.make(recipe, seed) for recipe in recipes]
+    asked_for = container_for(rig, mine.ours).image
+    if asked_for.number < number_of(ours):
+        offered.append(asked_for)
+    for image in offered:
+        rig.wait_until_up()
+        if rig.face != "bootloader":
+            # One was installed: what runs tells the rest.
+            return
+        bootloader_probe.offer(rig, image, whole=True)
+
+
+def _unchanged(before: Memory, after: Memory) -> list[World]:
+    mine = update_memory(before)
+    values = _values(mine, mine.ours)
+    return [old(values), new(values)]
+
+
+def _no_bootloader(rig: Rig) -> str | None:
+    """Whether a real key's update is granted, custody says (`cost.irreversible`)."""
+    if rig.evidence_kind == "emulator":
+        return "an emulator has no bootloader"
+    return None
+
+
+def _not_an_update(rig: Rig) -> str | None:
+    if (why := _no_bootloader(rig)) is not None:
+        return why
+    if rig.glass is None and rig.firmware_file is None:
+        return "a real key takes the vendor's containers only: name one with --firmware"
+    ours = identify(rig)["firmware"].removeprefix("v")
+    if container_for(rig, ours).image.number < number_of(ours):
+        return f"the container is older than v{ours}: update.refused offers it"
+    return None
+
+
+def _not_half_an_update(rig: Rig) -> str | None:
+    if rig.glass is None:
+        return "it starts in the middle of an update, on copies of that state"
+    return _not_an_update(rig)
+
+
+def _nothing(rig: Rig, memory: Memory) -> None:
+    """Updates have no canaries of their own: those of the applications are what must survive."""
+
+
+OPERATIONS = (
+    Operation(
+        name="update.install",
+        title="update the firmware",
+        arrange=_arrange,
+        act=_install,
+        worlds=_worlds,
+        items=(RUNS, ACCEPTS),
+        cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
+        missing=_not_an_update,
+    ),
+    Operation(
+        name="update.install.interrupted",
+        title="complete an update that was cut in its middle",
+        arrange=_arrange_half,
+        act=_install,
+        worlds=_worlds_from_half,
+        items=(RUNS, ACCEPTS),
+        cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
+        missing=_not_half_an_update,
+    ),
+    Operation(
+        name="update.install.aborted",
+        title="update the firmware with an updater that is killed on the way",
+        arrange=_arrange,
+        act=_install_with_breaks,
+        worlds=_worlds,
+        items=(RUNS, ACCEPTS),
+        cost=Cost(touches=2, seconds=60.0, irreversible=ONE_UPDATE),
+        missing=_not_an_update,
+    ),
+    Operation(
+        name="update.refused",
+        title="offer firmware that must be refused",
+        arrange=_arrange,
+        act=_offer_what_must_be_refused,
+        worlds=_unchanged,
+        items=(RUNS, ACCEPTS),
+        cost=Cost(touches=1, seconds=10.0, irreversible=ONE_UPDATE),
+        missing=_no_bootloader,
+    ),
+)
+
+UPDATE = Application("update", "Firmware update", _nothing, OPERATIONS, ())

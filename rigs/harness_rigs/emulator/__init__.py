@@ -1,0 +1,1 @@
+"""Firmware that runs as a process."""

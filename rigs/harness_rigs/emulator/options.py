@@ -1,0 +1,79 @@
+"""What a bench says of an emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.base.errors import CallerError
+from harness_rigs.emulator.process import Isolation
+
+DEFAULT_PORTS = {"ctaphid-udp": 8111, "ctaphid-tcp": 35962, "vpcd": 35963, "pcsc": 35963}
+ANSWER_PORT = 7112
+
+Kind = Literal["ctaphid-udp", "ctaphid-tcp", "vpcd", "pcsc"]
+
+
+class EmulatorOptions(BaseModel):
+    """The `emulator` driver's part of a bench entry."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    command: list[str] = Field(min_length=1)
+    """The program and its arguments; {state}, {port} and {answer_port} are filled in."""
+    env: dict[str, str] = {}
+    directory: Path | None = None
+    """Where it runs and keeps its state; by default a private directory, gone when the run ends."""
+    template: Path | None = None
+    """What a private directory contains when the key leaves the factory."""
+    transport: Kind
+    port: int | None = Field(default=None, ge=1, le=65535)
+    answer_port: int = Field(default=ANSWER_PORT, ge=1, le=65535)
+    reader: str | None = None
+    """transport pcsc: a part of the reader's name."""
+    isolation: Isolation = "auto"
+    touch: Literal["none", "signal", "stdin"] = "none"
+    touch_signal: str = "SIGUSR1"
+    ready_s: float = Field(default=10.0, gt=0, le=300)
+    answer_s: float = Field(default=10.0, gt=0, le=300)
+    settle_s: float = Field(default=0.3, ge=0, le=60)
+    """So long it is left alone before a state is kept: some firmware writes after it has acknowledged."""
+    reboot_codes: list[int] = []
+    """Exit codes by which it asks to be started again, as a reboot does."""
+
+    @property
+    def main_port(self) -> int:
+        """The port that the transport is on."""
+        return self.port or DEFAULT_PORTS[self.transport]
+
+    @property
+    def own_ports(self) -> Sequence[int]:
+        """The ports that nobody else may use meanwhile. A card in a daemon's reader has none: it dials."""
+        if self.transport == "pcsc":
+            return ()
+        return (self.main_port, *((self.answer_port,) if self.transport == "ctaphid-udp" else ()))
+
+    def check(self, rig: str) -> None:
+        """See that they go together.
+
+        :raises CallerError: they do not, or a directory is not there.
+        """
+        if self.transport == "pcsc" and self.reader is None:
+            raise CallerError(
+                f'rig "{rig}" · reader', found="nothing", expected="the reader's name, for pcsc"
+            )
+        if self.directory is not None and self.template is not None:
+            raise CallerError(
+                f'rig "{rig}" · template',
+                found="directory and template",
+                expected="one of them: a template fills a private directory",
+                mend="remove one",
+            )
+        for name, path in (("template", self.template), ("directory", self.directory)):
+            if path is not None and not path.is_dir():
+                raise CallerError(
+                    f'rig "{rig}" · {name}', found=f"{path}", expected="a directory that is there"
+                )

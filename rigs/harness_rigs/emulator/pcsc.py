@@ -1,0 +1,242 @@
+"""An emulator in the reader of a pcscd: for clients that speak to nothing else, as OpenSC and GnuPG do.
+
+The daemon looks after its readers every 400 ms (measured with pcscd 1.9.9), so a card that is taken away and
+put back faster is one that was never away: after each cut the reader has to be seen empty. A handle is
+disconnected by us and at once: one that is collected later resets the card that is there by then.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import select
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from harness.base.errors import RigError
+from harness.model.rig import KeyGone
+from harness_rigs.emulator.card import check_apdu
+from harness_rigs.emulator.link import Link, gone
+from harness_rigs.emulator.process import Host, Process
+
+if TYPE_CHECKING:
+    from harness_rigs.emulator.rig import EmulatorRig
+
+EMPTY_LIMIT_S, CANCEL_AGAIN_S = 5.0, 0.01
+
+
+def _scard() -> Any:
+    """pyscard's own module of the C functions. It is not needed for anything else.
+
+    :raises RigError: it, or the library that it talks to, is not there.
+    """
+    try:
+        ctypes.CDLL("libpcsclite.so.1")
+    except OSError:
+        raise RigError(
+            "transport pcsc",
+            found="no libpcsclite.so.1",
+            expected="the library of pcscd",
+            mend="install Debian's libpcsclite1 and pcscd",
+        ) from None
+    try:
+        from smartcard import scard
+    except ImportError:
+        raise RigError(
+            "transport pcsc",
+            found="no pyscard in this environment",
+            expected="pyscard, which speaks to pcscd",
+            mend="pip install 'keyharness[pcsc]' (needs libpcsclite-dev and a compiler), or use transport vpcd",
+        ) from None
+    return scard
+
+
+class Reader:
+    """One reader of a pcscd, whose card is waited for by the daemon's own events.
+
+    :param name: a part of its name.
+    :raises RigError: no pyscard, no daemon, no such reader.
+    """
+
+    def __init__(self, name: str):
+        self._scard = scard = _scard()
+        self._context: Any
+        code, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+        if code != scard.SCARD_S_SUCCESS:
+            raise RigError(
+                "transport pcsc",
+                found=scard.SCardGetErrorMessage(code),
+                expected="a pcscd that answers on PCSCLITE_CSOCK_NAME or its usual socket",
+                mend="start pcscd",
+            )
+        _, readers = scard.SCardListReaders(self._context, [])
+        matching = [reader for reader in readers or () if name in reader]
+        if not matching:
+            self.close()
+            raise RigError(
+                f'reader "{name}"',
+                found=", ".join(f'"{reader}"' for reader in readers or ()) or "no reader",
+                expected="a reader with that in its name",
+                mend="name one of those that are there",
+            )
+        self.name: str = matching[0]
+
+    def wait(self, present: bool, until: float, process: Process | None = None) -> bool:
+        """Wait until there is a card in it, or none; False if it stays as it was until an instant.
+
+        :raises OSError: the process has died meanwhile.
+        """
+        scard = self._scard
+        state = scard.SCARD_STATE_UNAWARE
+        with self._woken_by(process):
+            while True:
+                left_s = 0.0 if state == scard.SCARD_STATE_UNAWARE else max(0.0, until - time.monotonic())
+                code, states = scard.SCardGetStatusChange(
+                    self._context, round(left_s * 1000), [(self.name, state)]
+                )
+                if code == scard.SCARD_E_CANCELLED or (process is not None and process.wait(0)):
+                    raise gone()
+                if code not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
+                    raise RigError(f'reader "{self.name}"', found=scard.SCardGetErrorMessage(code))
+                state = states[0][1] & ~scard.SCARD_STATE_CHANGED
+                # A card that does not tell its ATR is mute: it is in, and not ready.
+                ready = bool(state & scard.SCARD_STATE_PRESENT) and not state & scard.SCARD_STATE_MUTE
+                if ready if present else bool(state & scard.SCARD_STATE_EMPTY):
+                    return True
+                if time.monotonic() >= until:
+                    return False
+
+    @contextmanager
+    def _woken_by(self, process: Process | None) -> Iterator[None]:
+        """The death of the process ends the wait for the card."""
+        if process is None:
+            yield
+            return
+        over = threading.Event()
+        woken = os.eventfd(0, os.EFD_CLOEXEC)
+
+        def watch() -> None:
+            poll = select.poll()
+            poll.register(process.pidfd, select.POLLIN)
+            poll.register(woken, select.POLLIN)
+            poll.poll()
+            # What is cancelled before it waits is not woken: once more, until it is.
+            while not over.wait(CANCEL_AGAIN_S):
+                self._scard.SCardCancel(self._context)
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            os.eventfd_write(woken, 1)
+            thread.join()
+            os.close(woken)
+
+    def close(self) -> None:
+        self._scard.SCardReleaseContext(self._context)
+
+
+class PcscLink(Link):
+    """One boot's card in a reader."""
+
+    def __init__(self, host: Host, process: Process, reader: Reader):
+        super().__init__(host, process)
+        self._reader = reader
+        self.cards: list[PcscCard] = []
+
+    def ready(self, until: float) -> bool:
+        return self._reader.wait(True, until, self._process)
+
+    def send(self, data: bytes) -> None:
+        raise OSError(errno.EOPNOTSUPP, "a daemon is in between")
+
+    def receive(self, limit_s: float) -> bytes | None:
+        raise OSError(errno.EOPNOTSUPP, "a daemon is in between")
+
+    def close(self) -> None:
+        """Let go of the card, which is dead, and wait until the daemon has seen that.
+
+        :raises RigError: it does not.
+        """
+        for card in self.cards:
+            card.disconnect()
+        if not self._reader.wait(False, time.monotonic() + EMPTY_LIMIT_S):
+            raise RigError(
+                f'reader "{self._reader.name}"',
+                found=f"a card {EMPTY_LIMIT_S:.0f} s after the emulator was killed",
+                expected="a reader that is empty without the emulator",
+                mend="see what else is in it",
+            )
+
+
+class PcscCard:
+    """A card connection of pyscard's, tapped and limited in time; it lasts for one boot."""
+
+    def __init__(self, rig: EmulatorRig, reader: Reader, link: PcscLink):
+        from smartcard.System import readers
+
+        self._rig, self._boot = rig, rig.boots
+        self._connection = next(one for one in readers() if str(one) == reader.name).createConnection()
+        link.cards.append(self)
+
+    def connect(self, *arguments: Any, **more: Any) -> None:
+        self._in_time(lambda: self._connection.connect(*arguments, **more))
+
+    def transmit(self, apdu: list[int], protocol: int | None = None) -> tuple[list[int], int, int]:
+        """Send a command APDU; returns data, SW1 and SW2.
+
+        :raises OSError: the card has gone, or gave no answer within its limit.
+        """
+        check_apdu(apdu)
+        self._rig.link(self._boot)
+        self._rig.finger.asked_of_a_card()
+        self._rig.tap.mark("request-sent")
+        data, sw1, sw2 = self._in_time(lambda: self._connection.transmit(apdu, protocol))
+        self._rig.tap.mark("response", sw1)
+        return data, sw1, sw2
+
+    def disconnect(self) -> None:
+        """Let go of it, dead or not."""
+        from smartcard.Exceptions import SmartcardException
+
+        with suppress(SmartcardException):
+            self._connection.disconnect()
+
+    def release(self) -> None:
+        """Nothing more is held for it."""
+
+    def _in_time(self, do: Any) -> Any:
+        """Nothing ends a call to the daemon but the card's answer or its death: after its limit it is killed."""
+        from smartcard.Exceptions import SmartcardException
+
+        rig, over = self._rig, threading.Event()
+        began_us = rig.clock.now_us
+        until_us = began_us + round(rig.options.answer_s * 1e6)
+
+        def watch() -> None:
+            while (now_us := rig.clock.now_us) < until_us:
+                if over.wait((min(rig.finger.due_us or until_us, until_us) - now_us) / 1e6):
+                    return
+                rig.finger.press_if_due()
+            rig.hung()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            return do()
+        except SmartcardException as error:
+            rig.lost_us = rig.clock.now_us
+            raise KeyGone(f"the card has gone: {error}") from error
+        finally:
+            over.set()
+            thread.join()
+            rig.talk_us += rig.clock.now_us - began_us
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)

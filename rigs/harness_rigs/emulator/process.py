@@ -1,0 +1,251 @@
+"""An emulator as a process: started, killed, and told how it ended."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.base.errors import CallerError, HarnessFault, RigError
+
+PROGRAM = Path(__file__).with_name("host.py")
+HOST_LIMIT_S = 10.0
+DEATH_LIMIT_S = 10.0
+
+Isolation = Literal["auto", "namespace", "none"]
+
+
+def no_program(program: str, found: str) -> CallerError:
+    """The bench's command names nothing that can be executed."""
+    return CallerError(
+        f"command {program}",
+        found=found,
+        expected="a program that can be executed",
+        mend="name it by its absolute path",
+    )
+
+
+class Host:
+    """Where the emulators of one rig run: in a network namespace of their own, or in ours.
+
+    :ivar isolated: whether it is a namespace of its own, so that fixed ports disturb nobody.
+    :raises RigError: a namespace is required and not permitted.
+    """
+
+    def __init__(self, isolation: Isolation):
+        self.isolated = False
+        self._process: subprocess.Popen[bytes] | None = None
+        ways = {
+            "auto": [["unshare", "-n", "--"], ["unshare", "-U", "-r", "-n", "--"], []],
+            "namespace": [["unshare", "-n", "--"], ["unshare", "-U", "-r", "-n", "--"]],
+            "none": [[]],
+        }[isolation]
+        for way in ways:
+            if self._start(way):
+                self.isolated = bool(way)
+                return
+        raise RigError(
+            "a network namespace could not be made",
+            found="`unshare -n` and `unshare -U -r -n` are not permitted, or not there",
+            expected="the right to make one (CAP_SYS_ADMIN, or unprivileged user namespaces)",
+            mend='isolation = "none" does without: then no other emulator may use the same ports meanwhile',
+        )
+
+    def _start(self, way: list[str]) -> bool:
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        mode = "namespace" if way else "none"
+        command = [*way, sys.executable, "-I", "-S", str(PROGRAM), str(os.getpid()), mode]
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                )
+            except FileNotFoundError:
+                return False
+        try:
+            self._answer()
+        except RigError:
+            self.close()
+            return False
+        return True
+
+    def _answer(self) -> tuple[dict[str, Any], list[int]]:
+        poll = select.poll()
+        poll.register(self._link, select.POLLIN)
+        if not poll.poll(HOST_LIMIT_S * 1000):
+            raise RigError("the emulator's host process does not answer")
+        message, fds, _, _ = socket.recv_fds(self._link, 1 << 16, 2)
+        if not message:
+            raise RigError("the emulator's host process has ended", mend="run it again; somebody killed it")
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        return json.loads(message), fds
+
+    def _ask(self, fds: Sequence[int] = (), **wish: Any) -> tuple[dict[str, Any], list[int]]:
+        try:
+            socket.send_fds(self._link, [json.dumps(wish).encode()], list(fds))
+        except OSError as error:
+            raise RigError("the emulator's host process has ended") from error
+        answer, passed = self._answer()
+        if "errno" in answer:
+            raise OSError(answer["errno"], os.strerror(max(0, answer["errno"])))
+        return answer, passed
+
+    def spawn(self, argv: list[str], env: Mapping[str, str], cwd: Path, output: int) -> Process:
+        """Start an emulator; its output goes to a file descriptor.
+
+        :raises CallerError: it cannot be executed.
+        """
+        touch_r, touch_w = os.pipe()
+        try:
+            answer, (pidfd,) = self._ask(
+                (touch_r, output), do="spawn", argv=argv, env=dict(env), cwd=str(cwd)
+            )
+        except OSError as error:
+            os.close(touch_w)
+            raise no_program(argv[0], error.strerror) from None
+        finally:
+            os.close(touch_r)
+        return Process(self, answer["pid"], pidfd, touch_w)
+
+    def reap(self, pid: int) -> int:
+        return int(self._ask(do="reap", pid=pid)[0]["status"])
+
+    def socket(self, kind: Literal["udp", "listen", "connect"], port: int) -> socket.socket:
+        """A socket on the emulators' loopback interface.
+
+        :raises OSError: nobody listens, or the port is taken.
+        """
+        _, (fd,) = self._ask(do=kind, port=port)
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(False)
+        return sock
+
+    def close(self) -> None:
+        """End it, and with it whatever it has started."""
+        self._link.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class Process:
+    """One boot of an emulator: from its start to its death."""
+
+    def __init__(self, host: Host, pid: int, pidfd: int, stdin: int):
+        self._host, self.pid, self.pidfd, self._stdin = host, pid, pidfd, stdin
+        self._status: int | None = None
+        self.killed = False
+
+    @property
+    def alive(self) -> bool:
+        return self._status is None and not self.wait(0)
+
+    def wait(self, limit_s: float) -> bool:
+        """Has it ended within the limit?"""
+        if self._status is not None:
+            return True
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(limit_s * 1000))
+
+    def signal(self, number: int) -> None:
+        """Send a signal; nothing happens if it has ended."""
+        if self._status is not None:
+            return
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except ProcessLookupError:
+            return
+
+    def line(self) -> None:
+        """An empty line on its stdin."""
+        if self._status is not None:
+            return
+        try:
+            os.write(self._stdin, b"\n")
+        except BrokenPipeError:
+            return
+
+    def kill(self) -> int:
+        """SIGKILL it, if it has not ended by itself, and reap it; returns what waitpid says."""
+        self.signal(signal.SIGKILL)
+        return self.reap()
+
+    def reap(self) -> int:
+        """Wait for its end; returns what waitpid says."""
+        if self._status is None:
+            if not self.wait(DEATH_LIMIT_S):
+                raise HarnessFault(f"process {self.pid} outlived its SIGKILL for {DEATH_LIMIT_S:.0f} s")
+            self._status = self._host.reap(self.pid)
+            os.close(self.pidfd)
+            os.close(self._stdin)
+        return self._status
+
+
+def death(status: int) -> str:
+    """How a process ended, in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"crashed: {signal.Signals(number).name}"
+        except ValueError:
+            return f"crashed: signal {number}"
+    return f"exited by itself with code {os.WEXITSTATUS(status)}"
+
+
+def was_killed(status: int) -> bool:
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+class PortLock:
+    """Fixed ports without a namespace: whoever has the lock may run an emulator on them."""
+
+    def __init__(self, ports: Sequence[int]):
+        self._ports = sorted(set(ports))
+        self._files: list[int] = []
+
+    def take(self, rig: str) -> None:
+        """:raises RigError: somebody else has one of them."""
+        folder = Path(tempfile.gettempdir())
+        for port in self._ports:
+            path = folder / f"keyharness-port-{port}.lock"
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._files.append(fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                self.free()
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+                holder = path.read_text(encoding="utf-8", errors="replace").strip() or "somebody"
+                raise RigError(
+                    f'rig "{rig}": port {port} is in use',
+                    found=f"{holder} runs an emulator on it",
+                    expected="the port for this rig alone: without network namespaces emulators share ports",
+                    mend="wait for the other run to end, name another port, or permit namespaces",
+                ) from None
+            os.ftruncate(fd, 0)
+            os.pwrite(
+                fd, f'rig "{rig}" of process {os.getpid()}, since {time.strftime("%H:%M:%S")}'.encode(), 0
+            )
+
+    def free(self) -> None:
+        while self._files:
+            os.close(self._files.pop())

@@ -1,0 +1,90 @@
+"""One at a time at a board: several rigs may hang on it, of this process and of others.
+
+A turn is flock(2) on a file in the directory of locks, held for one command and its answer. Who has to wait
+sleeps in the kernel until the turn is free, with a limit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import threading
+import weakref
+from typing import Self
+
+from harness.base.errors import RigError
+from harness.host.locks import InUse, runtime_dir
+
+
+class Turn:
+    """A turn at a board, while entered.
+
+    :param board: the same words for the same board, in every process.
+    :raises InUse: somebody holds it for longer than the limit.
+    """
+
+    def __init__(self, board: str, limit_s: float):
+        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", board)[-60:].strip("-.")
+        self._name = f"{readable}.{hashlib.sha256(board.encode()).hexdigest()[:8]}.turn"
+        self._board, self._limit_s = board, limit_s
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        path = runtime_dir() / self._name
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+        except OSError as error:
+            raise RigError(f"lock {path}", found=error.strerror, expected="a file to lock") from None
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._wait()
+        _TAKEN.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _TAKEN.discard(self)
+        os.close(self._fd)
+        self._fd = -1
+
+    def _wait(self) -> None:
+        # flock has no limit, so a thread waits; one that comes too late lets go at once.
+        fd, taken, decided = self._fd, threading.Event(), threading.Lock()
+        gave_up: list[bool] = []
+
+        def wait() -> None:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            with decided:
+                if gave_up:
+                    os.close(fd)
+                else:
+                    taken.set()
+
+        threading.Thread(target=wait, name=f"turn at {self._board}", daemon=True).start()
+        if taken.wait(self._limit_s):
+            return
+        with decided:
+            if taken.is_set():
+                return
+            gave_up.append(True)
+        self._fd = -1
+        raise InUse(
+            f"{self._board} is in use for longer than {self._limit_s:g} s",
+            mend="another rig on the same board hangs; `keyharness rigs` shows who is at which",
+        )
+
+
+_TAKEN: weakref.WeakSet[Turn] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # A child that keeps the file open keeps the turn, for as long as it lives.
+    for turn in list(_TAKEN):
+        os.close(turn._fd)
+        turn._fd = -1
+    _TAKEN.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,1 @@
+"""Real keys on USB ports."""

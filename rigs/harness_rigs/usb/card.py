@@ -1,0 +1,208 @@
+"""The card side of a key on a USB port, through pcscd: the reader that is on the rig's port, and no other.
+
+Names of readers number equal keys in the order in which they came. Which port a reader is on is told by its
+channel: SCARD_ATTR_CHANNEL_ID is 0x0020BBDD for device DD of USB bus BB (PC/SC part 3, 3.1.3; so in libccid).
+A handle is let go by us and at once: one that is collected later would reset the card that is there by then.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from harness.base.errors import RigError
+from harness.model.rig import KeyGone
+
+if TYPE_CHECKING:
+    from harness.host.usb import UsbDevice
+    from harness_rigs.usb.rig import UsbRig
+
+T = TypeVar("T")
+
+USB_CHANNEL = 0x0020
+NEW_READERS = "\\\\?PnP?\\Notification"
+"""Stands for readers that come and go, where one waits for a state (pcsc-lite)."""
+LOOK_AGAIN_MS = 1000
+"""A reader that comes between the look and the wait is not told of: so long at most it goes unseen."""
+HEADER = 4
+"""CLA, INS, P1, P2 (ISO 7816-4, section 5.1)."""
+
+
+class UsbCard:
+    """A connection in the shape of pyscard's CardConnection, tapped and limited in time; lasts for one boot.
+
+    What has gone raises OSError, as a USB device does.
+    """
+
+    def __init__(self, rig: UsbRig, scard: Any, context: Any, reader: str):
+        self._rig, self._scard, self._context, self._reader = rig, scard, context, reader
+        self._handle: Any = None
+        self._protocol = 0
+        self._gone = False
+
+    def connect(self, *_: Any, **__: Any) -> None:
+        """Share the card with others, T=0 or T=1 as it likes."""
+        if self._handle is not None:
+            return
+        scard = self._scard
+        share, protocols = scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
+        code, self._handle, self._protocol = self._in_time(
+            lambda: scard.SCardConnect(self._context, self._reader, share, protocols)
+        )
+        self._check(code)
+
+    def transmit(self, apdu: list[int], protocol: int | None = None) -> tuple[list[int], int, int]:
+        """Send a command APDU; returns data, SW1 and SW2.
+
+        :raises ValueError: shorter than any command APDU.
+        :raises OSError: the card has gone, or gave no answer within its limit.
+        """
+        if len(apdu) < HEADER:
+            raise ValueError(f"a command APDU has at least {HEADER} bytes, this one {len(apdu)}")
+        self.connect()
+        self._rig.tap.mark("request-sent")
+        self._rig.finger.asked_of_a_card()
+        code, answer = self._in_time(
+            lambda: self._scard.SCardTransmit(self._handle, protocol or self._protocol, list(apdu))
+        )
+        self._check(code)
+        if len(answer) < 2:
+            raise OSError(errno.EPROTO, f"an answer of {len(answer)} bytes, and one ends with two of status")
+        self._rig.tap.mark("response", answer[-2])
+        return list(answer[:-2]), answer[-2], answer[-1]
+
+    def getATR(self) -> list[int]:
+        self.connect()
+        code, _, _, _, atr = self._scard.SCardStatus(self._handle)
+        self._check(code)
+        return list(atr)
+
+    def getReader(self) -> str:
+        return self._reader
+
+    def reconnect(self, *_: Any, **__: Any) -> None:
+        self._let_go()
+        self.connect()
+
+    def disconnect(self) -> None:
+        """Let go of the card, without a reset."""
+        self._let_go()
+
+    def release(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything; the rig does so when the power has gone."""
+        self._let_go()
+        if not self._gone:
+            self._gone = True
+            self._scard.SCardReleaseContext(self._context)
+
+    def _let_go(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._scard.SCardDisconnect(handle, self._scard.SCARD_LEAVE_CARD)
+
+    def _check(self, code: int) -> None:
+        if code != self._scard.SCARD_S_SUCCESS:
+            self._rig.note_lost()
+            raise OSError(errno.ENODEV, f"the card has gone: {self._scard.SCardGetErrorMessage(code)}")
+
+    def _in_time(self, do: Callable[[], T]) -> T:
+        """A call to the daemon ends when the card answers or is gone; we wait no longer than our limit, and touch
+        meanwhile where that is due.
+        """
+        if self._gone:
+            raise OSError(errno.ENODEV, "the key has been switched off")
+        rig, done = self._rig, threading.Event()
+        got: list[T] = []
+        began_us = rig.clock.now_us
+        until_us = began_us + round(rig.options.answer_s * 1e6)
+
+        def call() -> None:
+            got.append(do())
+            done.set()
+
+        threading.Thread(target=call, name="card", daemon=True).start()
+        try:
+            while not done.is_set() and (now_us := rig.clock.now_us) < until_us:
+                due_us = rig.finger.due_us
+                if not done.wait((min(due_us or until_us, until_us) - now_us) / 1e6):
+                    rig.finger.press_if_due()
+        finally:
+            rig.talk_us += rig.clock.now_us - began_us
+        if not got:
+            rig.note_death(f"hung: no answer within {rig.options.answer_s:g} s")
+            raise OSError(errno.ETIMEDOUT, f"no answer within {rig.options.answer_s:g} s")
+        rig.finger.answered()
+        return got[0]
+
+
+def open_card(rig: UsbRig, device: UsbDevice) -> UsbCard:
+    """A connection to the card of the key on a rig's port; its reader is waited for.
+
+    :raises RigError: no pyscard, no library, no daemon.
+    :raises KeyGone: no reader on that port comes within the rig's limit.
+    """
+    scard = _scard(rig)
+    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    if code != scard.SCARD_S_SUCCESS:
+        raise RigError(
+            f'rig "{rig.name}": pcscd',
+            found=scard.SCardGetErrorMessage(code),
+            expected="a pcscd that answers",
+            mend="start it (systemctl start pcscd.socket); scdaemon may keep it away from the readers",
+        )
+    until = time.monotonic() + rig.options.up_s
+    while True:
+        names = _readers(scard, context)
+        reader = next((name for name in names if _is_on(rig, scard, context, name, device)), None)
+        if reader is not None:
+            return UsbCard(rig, scard, context, reader)
+        left_ms = round((until - time.monotonic()) * 1000)
+        if left_ms <= 0:
+            scard.SCardReleaseContext(context)
+            raise KeyGone(
+                f'rig "{rig.name}": no reader of pcscd is on port {rig.port} '
+                f"({', '.join(names) or 'it has none'})"
+            )
+        scard.SCardGetStatusChange(
+            context, min(left_ms, LOOK_AGAIN_MS), [(NEW_READERS, scard.SCARD_STATE_UNAWARE)]
+        )
+
+
+def _scard(rig: UsbRig) -> Any:
+    try:
+        return rig.host.scard()
+    except ImportError as error:
+        raise RigError(
+            f'rig "{rig.name}": its card cannot be reached',
+            found=str(error),
+            expected="pyscard and the library of pcscd",
+            mend="install Debian's libpcsclite1 and pcscd, and pip install 'keyharness[pcsc]'",
+        ) from None
+
+
+def _readers(scard: Any, context: Any) -> list[str]:
+    code, names = scard.SCardListReaders(context, [])
+    return list(names or ()) if code == scard.SCARD_S_SUCCESS else []
+
+
+def _is_on(rig: UsbRig, scard: Any, context: Any, name: str, device: UsbDevice) -> bool:
+    if rig.options.reader is not None:
+        return rig.options.reader in name
+    # Direct: the card in it is not touched, and not reset when we let go.
+    code, handle, _ = scard.SCardConnect(context, name, scard.SCARD_SHARE_DIRECT, 0)
+    if code != scard.SCARD_S_SUCCESS:
+        return False
+    try:
+        code, channel = scard.SCardGetAttrib(handle, scard.SCARD_ATTR_CHANNEL_ID)
+    finally:
+        scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
+    if code != scard.SCARD_S_SUCCESS:
+        return False
+    number = int.from_bytes(bytes(channel), "little")
+    return number == USB_CHANNEL << 16 | device.bus << 8 | device.number

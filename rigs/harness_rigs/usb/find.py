@@ -1,0 +1,171 @@
+"""Which key is on a port, and where the one is that should be: in words that name what was found."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.base.errors import CallerError, KeyharnessError, RigError
+from harness.host.host import Host
+from harness.host.locks import Lock
+from harness.host.usb import UsbDevice, device_at, devices, hub_of
+from harness.model.rig import KeyGone
+from harness.model.tap import Tap
+
+if TYPE_CHECKING:
+    from harness_rigs.usb.rig import UsbRig
+
+
+def no_such_port(host: Host, rig: str, port: str) -> KeyharnessError:
+    """The bench names a port that its hub does not have; or the hub is gone, for which the bench may be right."""
+    hub, number = hub_of(port)
+    folder = host.sys / "bus/usb/devices" / hub
+    what, look = f'rig "{rig}" · port', "`keyharness list --hubs` shows hubs and what hangs on each port"
+    if folder.exists():
+        ports = (folder / "maxchild").read_text().strip() if (folder / "maxchild").exists() else "none"
+        expected = f"a port of hub {hub}, which has 1-{ports}"
+        return CallerError(what, found=number, expected=expected, mend=look)
+    expected = f"a port that is there: no hub is at {hub}"
+    return RigError(what, found=port, expected=expected, mend=f"plug the hub in, or mend the bench: {look}")
+
+
+def not_opened(rig: str, node: Path, error: OSError) -> KeyharnessError:
+    """Why a node of the key could not be opened."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return RigError(
+            f'rig "{rig}": {node} may not be opened by you',
+            found=error.strerror,
+            expected="a udev rule that lets you read and write it",
+            mend="sudo keyharness doctor --install-udev-rules, then plug the key in again",
+        )
+    if error.errno in (errno.EBUSY, errno.EAGAIN):
+        return RigError(
+            f'rig "{rig}": {node} is in use by another program',
+            found=error.strerror,
+            expected="a port that nobody else has open",
+            mend="end it; ModemManager takes every new serial port that no udev rule keeps from it",
+        )
+    return KeyGone(f'rig "{rig}": {node} has gone ({error.strerror})')
+
+
+def why_not_up(rig: UsbRig) -> KeyharnessError:
+    """Why nothing that can be talked to came up on the rig's port in time."""
+    device = device_at(rig.host, rig.port)
+    limit = f"within {rig.options.up_s:g} s"
+    if device is None or device.token == rig.stale:
+        if not rig.is_named_key and (elsewhere := moved(rig)) is not None:
+            return elsewhere
+        return KeyGone(f'rig "{rig.name}": nothing came up on port {rig.port} {limit}')
+    if rig.face_of(device) is None:
+        return KeyGone(
+            f'rig "{rig.name}": what came up on port {rig.port} is {device.shown()}, none of its faces'
+        )
+    if not device.authorized:
+        return RigError(
+            f'rig "{rig.name}": {device.shown()} on port {rig.port} is not authorised',
+            found="0 in its `authorized` file",
+            expected="a device that the kernel may use",
+            mend="allow it in USBGuard, or in whatever else decides that here",
+        )
+    for node in nodes_of(device):
+        if not rig.host.may_open(node):
+            return not_opened(rig.name, node, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    return KeyGone(f'rig "{rig.name}": {device.shown()} on port {rig.port} has no node {limit}')
+
+
+def nodes_of(device: UsbDevice) -> list[Path]:
+    """What has to be opened to speak to it: CTAPHID, a serial port, or HID of another kind."""
+    if device.fido is not None:
+        return [device.fido.node]
+    return [*device.ttys, *(one.node for one in device.hidraw)]
+
+
+def require_named_key(rig: UsbRig, there: UsbDevice) -> None:
+    """See that the device on the rig's port is the one that the bench describes.
+
+    :raises CallerError: it is another one; says where the right one is, if that can be seen.
+    """
+    options, faces = rig.options, rig.key.faces
+    if all((face.vendor_id, face.product_id) not in (_ids(there), (0, 0)) for face in faces):
+        wanted = " or ".join(f"{face.vendor_id:04x}:{face.product_id:04x}" for face in faces)
+        raise _another(rig, there.shown(), f"a {rig.key.title} ({wanted})")
+    face = rig.face
+    if options.serial is not None and face == "application" and there.serial != options.serial:
+        found = f"serial {there.serial}" if there.serial else "a key that shows no serial"
+        raise _another(rig, found, f"serial {options.serial}")
+    if options.uuid is not None and face == "application":
+        rig.device = there
+        said = _uuid(rig)
+        if said.lower() != options.uuid.lower():
+            raise _another(
+                rig, f"uuid {said}" if said else "a key that tells no uuid", f"uuid {options.uuid}"
+            )
+
+
+def moved(rig: UsbRig) -> CallerError | None:
+    """The rig's key on another port than the rig's; None if it is not seen."""
+    for device, what in _elsewhere(rig):
+        return CallerError(
+            f'rig "{rig.name}": its key is not on port {rig.port}',
+            found=f"{what} on port {device.port}",
+            expected=f"{what} on port {rig.port}, which is empty",
+            mend=f'plug it back in, or say port = "{device.port}" if that is where it hangs now',
+        )
+    return None
+
+
+def _another(rig: UsbRig, found: str, expected: str) -> CallerError:
+    place = next((f"; that one is on port {device.port}" for device, _ in _elsewhere(rig)), "")
+    return CallerError(
+        f'rig "{rig.name}": another key is on port {rig.port}',
+        found=found,
+        expected=expected + place,
+        mend="put the right key in, or mend the bench: nothing was written to this one",
+    )
+
+
+def _elsewhere(rig: UsbRig) -> Iterator[tuple[UsbDevice, str]]:
+    """The rig's key, wherever else it is: by its serial, or by what it answers."""
+    options = rig.options
+    for device in devices(rig.host):
+        if device.port == rig.port or _ids(device) not in [
+            (face.vendor_id, face.product_id) for face in rig.key.faces
+        ]:
+            continue
+        if options.serial is not None and device.serial == options.serial:
+            yield device, f"serial {device.serial}"
+        elif options.uuid is not None and device.fido is not None:
+            # A key that somebody works with is not asked, which would cost him a request.
+            held = Lock(f"port usb:{device.port}").holder() is not None
+            if not held and _uuid(_glance(rig, device)) == options.uuid:
+                yield device, f"uuid {options.uuid}"
+
+
+def _glance(rig: UsbRig, device: UsbDevice) -> UsbRig:
+    """The same rig, looking at another port; nothing there can be switched."""
+    from harness_rigs.usb.transports import UsbTransports
+
+    other = copy.copy(rig)
+    other.port, other.device, other.left_us = device.port, device, None
+    other.tap = Tap(rig.clock)
+    other.is_named_key, other._open = True, []
+    other.transports = UsbTransports(other)
+    return other
+
+
+def _uuid(rig: UsbRig) -> str:
+    before, rig.is_named_key = rig.is_named_key, True
+    try:
+        return rig.key.identify(rig).get("uuid", "")
+    except (KeyharnessError, OSError, ValueError):
+        return ""
+    finally:
+        rig.is_named_key = before
+
+
+def _ids(device: UsbDevice) -> tuple[int, int]:
+    return device.vendor_id, device.product_id

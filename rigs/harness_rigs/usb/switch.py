@@ -1,0 +1,43 @@
+"""The power switch of a rig with a real key: the bench's own, and what belongs around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.host.cutter import Action
+from harness.model.rig import PowerSwitch
+
+if TYPE_CHECKING:
+    from harness_rigs.usb.rig import UsbRig
+
+
+class Switch(PowerSwitch):
+    """The bench's switch, with what belongs around it: the rest before power, the look after it went."""
+
+    def __init__(self, rig: UsbRig):
+        self._rig = rig
+
+    @property
+    def is_on(self) -> bool:
+        return self._rig.actuator.is_on
+
+    def on(self) -> None:
+        rig = self._rig
+        if not self.is_on:
+            rig.rest()
+            rig.require_still_gone()
+            rig.actuator.on()
+            rig.power_came()
+
+    def off(self) -> None:
+        rig = self._rig
+        if self.is_on:
+            rig.actuator.off()
+            rig.power_went()
+            rig.see_it_go()
+
+    def strike(self) -> Action | None:
+        return self._rig.actuator.strike()
+
+    def struck(self) -> None:
+        self._rig.actuator.struck()
