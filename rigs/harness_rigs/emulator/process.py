@@ -26,11 +26,14 @@ DEATH_LIMIT_S = 10.0
 Isolation = Literal["auto", "namespace", "none"]
 
 
-def no_program(program: str, found: str) -> CallerError:
-    """The bench's command names nothing that can be executed."""
+def no_program(program: str, found: str | None) -> CallerError:
+    """Error for a bench whose `command` names nothing that can be executed.
+
+    :param found: what is there instead; None if the system gave no reason.
+    """
     return CallerError(
         f"command {program}",
-        found=found,
+        found=found or "no such program",
         expected="a program that can be executed",
         mend="name it by its absolute path",
     )
@@ -46,12 +49,12 @@ class Host:
     def __init__(self, isolation: Isolation):
         self.isolated = False
         self._process: subprocess.Popen[bytes] | None = None
-        ways = {
+        ways: dict[Isolation, list[list[str]]] = {
             "auto": [["unshare", "-n", "--"], ["unshare", "-U", "-r", "-n", "--"], []],
             "namespace": [["unshare", "-n", "--"], ["unshare", "-U", "-r", "-n", "--"]],
             "none": [[]],
-        }[isolation]
-        for way in ways:
+        }
+        for way in ways[isolation]:
             if self._start(way):
                 self.isolated = bool(way)
                 return
