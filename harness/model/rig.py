@@ -47,15 +47,16 @@ class PowerSwitch(ABC):
     @abstractmethod
     def is_on(self) -> bool: ...
 
-    def strike(self) -> Action | None:
-        """What the cutter's process has to do to take the power away; everything slow is done before.
+    def cut_action(self) -> Action | None:
+        """The one act with which the cutter's process takes the power away; everything slow is done before.
 
-        For one cut: the cutter closes its own copy of the descriptor, the switch keeps the original. None if
-        only this process can do it, which is later and said to be. `struck` has to be called afterwards.
+        It serves one cut: the cutter closes its own copy of the descriptor, the switch keeps the original.
+        None if only this process can switch; such a cut comes later, and evidence says so. Call `after_cut`
+        afterwards.
         """
         return None
 
-    def struck(self) -> None:  # noqa: B027 - a switch that offers no strike has nothing to note
+    def after_cut(self) -> None:  # noqa: B027 - a switch without a cut action has nothing to note
         """The cutter has taken the power away: the switch stands at off."""
 
     def cycle(self) -> None:

@@ -136,15 +136,17 @@ class LoggedSwitch(PowerSwitch):
         self._off_is_paid = False
         self._log.switching(True)
 
-    def strike(self) -> Action | None:
-        """Paid and written ahead now: later the cutter waits for nobody. A strike that is called off pays for
-        whatever takes the power away instead."""
-        self._pay_off()
-        return self._switch.strike()
+    def cut_action(self) -> Action | None:
+        """Pay and journal the cut now, because the cutter does not wait for either.
 
-    def struck(self) -> None:
+        If this cut is called off, what was paid counts for the next switching off.
+        """
+        self._pay_off()
+        return self._switch.cut_action()
+
+    def after_cut(self) -> None:
         self._off_is_paid = False
-        self._switch.struck()
+        self._switch.after_cut()
 
     def _pay_off(self) -> None:
         if not self._off_is_paid:

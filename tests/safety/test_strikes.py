@@ -39,10 +39,10 @@ class Relay(PowerSwitch):
         os.write(self.line, b"0")
         self.position = False
 
-    def strike(self):
+    def cut_action(self):
         return Write(self.line, b"0")
 
-    def struck(self):
+    def after_cut(self):
         self.position = False
 
 
@@ -78,26 +78,26 @@ def spent(budget):
     return exact
 
 
-def test_a_strike_costs_what_a_switch_costs(switch, relay, budget):
+def test_a_cut_action_costs_what_a_switch_costs(switch, relay, budget):
     cutter = Cutter()
     try:
-        action = switch.strike()
+        action = switch.cut_action()
         assert budget.spent("relay_operations") >= 1, "before it is armed"
         cutter.arm(time.monotonic_ns(), action)
         assert cutter.collect().error == 0
     finally:
         cutter.close()
     assert os.read(relay.wire, 10) == b"0"
-    switch.struck()
+    switch.after_cut()
     assert not switch.is_on
     switch.off()
     switch.on()
     assert spent(budget) == (1, 1)
 
 
-def test_a_strike_that_is_called_off_is_not_paid_twice(switch, budget):
-    switch.strike()
-    switch.strike()
+def test_a_cut_action_that_is_called_off_is_not_paid_twice(switch, budget):
+    switch.cut_action()
+    switch.cut_action()
     switch.off()
     switch.on()
     switch.off()
@@ -109,7 +109,7 @@ def test_without_a_grant_nothing_is_armed(switch, relay, budget):
         switch.off()
         switch.on()
     with pytest.raises(BudgetExhausted, match="relay_operations"):
-        switch.strike()
+        switch.cut_action()
     with pytest.raises(BudgetExhausted, match="relay_operations"):
         switch.cycle()
     assert switch.is_on
@@ -133,7 +133,7 @@ from harness.safety.power_journal import LoggedSwitch, PowerLog
 relay = Relay()
 log = PowerLog("port 1")
 log.take(SimpleNamespace(power=relay))
-LoggedSwitch(relay, log, lambda: None, lambda: None).strike()
+LoggedSwitch(relay, log, lambda: None, lambda: None).cut_action()
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

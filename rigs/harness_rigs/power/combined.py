@@ -6,7 +6,7 @@
     parts.vbus = { driver = "lcus", port = "/dev/ttyUSB0", channel = 1 }
     parts.data = { driver = "lcus", port = "/dev/ttyUSB0", channel = 2 }
 
-A key that has lost VBUS may go on through D+ and D-, hence both. The cutter strikes the part that goes off first,
+A key that has lost VBUS may go on through D+ and D-, hence both. The cutter acts on the part that goes off first,
 so that is to be VBUS; the others follow as soon as this process knows.
 """
 
@@ -92,11 +92,11 @@ class CombinedSwitch(PowerSwitch):
             self._wait(at)
             part.off()
 
-    def strike(self) -> Action | None:
-        return self._off[0].strike()
+    def cut_action(self) -> Action | None:
+        return self._off[0].cut_action()
 
-    def struck(self) -> None:
-        self._off[0].struck()
+    def after_cut(self) -> None:
+        self._off[0].after_cut()
         for part in self._off[1:]:
             self._wait(1)
             part.off()

@@ -47,7 +47,7 @@ class CommandSwitch(PowerSwitch):
         self._options: CommandOptions = request.options
         self._place = place_of(request)
         self._rest = Rest(request.clock, self._options.off_time_s)
-        self._struck: Program | None = None
+        self._cut_program: Program | None = None
         for which in ("on", "off", "state"):
             argv = getattr(self._options, which)
             if argv is not None and shutil.which(argv[0]) is None:
@@ -77,13 +77,13 @@ class CommandSwitch(PowerSwitch):
         self._run("off")
         self._went()
 
-    def strike(self) -> Action | None:
+    def cut_action(self) -> Action | None:
         self._call_off()
-        self._struck = self._start("off", waits=True)
-        return Write(self._struck.go, b"\n")
+        self._cut_program = self._start("off", waits=True)
+        return Write(self._cut_program.go, b"\n")
 
-    def struck(self) -> None:
-        program, self._struck = self._struck, None
+    def after_cut(self) -> None:
+        program, self._cut_program = self._cut_program, None
         if program is not None:
             self._ended("off", program)
         self._went()
@@ -94,7 +94,7 @@ class CommandSwitch(PowerSwitch):
         self._confirm()
 
     def _call_off(self) -> None:
-        program, self._struck = self._struck, None
+        program, self._cut_program = self._cut_program, None
         if program is not None:
             program.kill()
 

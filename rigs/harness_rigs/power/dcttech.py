@@ -57,8 +57,8 @@ class Dcttech(HidChannel):
             raise Unexpected(shown(report), "8 bytes: a serial of five letters, and the state")
         return bool(report[STATE] >> (self.number - 1) & 1)
 
-    def strike(self, active: bool) -> Action | None:
-        return self.strike_feature(self._report(active))
+    def cut_action(self, active: bool) -> Action | None:
+        return self.feature_cut_action(self._report(active))
 
 
 def _find(request: ActuatorRequest) -> UsbDevice:

@@ -5,7 +5,7 @@
     set all       a byte on the bulk OUT endpoint
 
 The lines can only be set all at once: they are read first, and one bit is changed. A mask that was made before a
-cut would put back what other rigs have switched since, so there is no strike: the cut is made by the rig.
+cut would put back what other rigs have switched since, so there is no cut action: this process cuts.
 Source: FTDI AN232R-01 (bit-bang modes of the FT232R and FT245R); libftdi 1.5 for the requests.
 """
 

@@ -1,6 +1,6 @@
 """A person, who takes the key out and puts it back when the terminal says so. Refused where nobody is there.
 
-Good for a first look at a key without any hardware. A hand has no strike: a cut falls when a person has pressed
+Good for a first look at a key without any hardware. A hand has no cut action: a cut falls when a person has pressed
 Enter, seconds later than meant, so of a campaign only the plugging is tested.
 """
 

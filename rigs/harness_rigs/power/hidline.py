@@ -1,7 +1,7 @@
 """Boards that are HID devices: found by where they are plugged in or by their serial, opened for one command.
 
 Through hidraw where the kernel shows a node, through pyusb otherwise. The cutter can be given a hidraw node; a
-transfer with data through usbfs needs a pointer into its own process, so without a node there is no strike.
+transfer with data through usbfs needs a pointer into its own process, so without a node there is no cut action.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class HidChannel(Channel):
         self.node = str(board.hidraw[0].node) if board.hidraw else usb_node(board)
         self.name = f"channel {number} at path {board.port} ({board.product or board.ids})"
         self._line: Hidraw | UsbHid | None = None
-        self._struck: Descriptor | None = None
+        self._cut_handle: Descriptor | None = None
 
     @property
     def line(self) -> Hidraw | UsbHid:
@@ -98,13 +98,13 @@ class HidChannel(Channel):
             finally:
                 self._line = None
 
-    def strike_feature(self, data: bytes) -> Ioctl | None:
+    def feature_cut_action(self, data: bytes) -> Ioctl | None:
         """Set a feature report."""
         report = REPORT_NUMBER + data
         fd = self._node()
         return None if fd is None else Ioctl(fd, set_feature_request(len(report)), report)
 
-    def strike_write(self, data: bytes) -> Write | None:
+    def write_cut_action(self, data: bytes) -> Write | None:
         """Send an output report."""
         fd = self._node()
         return None if fd is None else Write(fd, REPORT_NUMBER + data)
@@ -113,14 +113,14 @@ class HidChannel(Channel):
         hidraw = self._found().hidraw
         if not hidraw:
             return None
-        self.struck()
-        self._struck = Descriptor(None, fd=self._host.open_hidraw(hidraw[0].node))
-        return self._struck.fd
+        self.close_cut_action()
+        self._cut_handle = Descriptor(None, fd=self._host.open_hidraw(hidraw[0].node))
+        return self._cut_handle.fd
 
-    def struck(self) -> None:
-        if self._struck is not None:
-            self._struck.close()
-            self._struck = None
+    def close_cut_action(self) -> None:
+        if self._cut_handle is not None:
+            self._cut_handle.close()
+            self._cut_handle = None
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class HubPort(Channel):
         self.board = f"hub {min(half.hub.name for half in halves)}"
         self.name = f"{first.hub.name} port {first.number}"
         self.node = usb_node(first.hub.device)
-        self._struck: Descriptor | None = None
+        self._cut_handle: Descriptor | None = None
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -77,11 +77,11 @@ class HubPort(Channel):
         # The halves share VBUS: it is there for as long as one of them gives it.
         return any(self._is_powered(half) for half in self._halves)
 
-    def strike(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> Action | None:
         """Everything but the last half is switched off beforehand: the key notices nothing of that."""
         self._refresh()
         self._refuse_others()
-        self.struck()
+        self.close_cut_action()
         first, *others = self._halves
         for half in others:
             self._switch(half, active)
@@ -89,25 +89,27 @@ class HubPort(Channel):
             self._request.clock.wait_us(SUPERSPEED_OFF_US)
         if first.disable is not None and self._way in ("auto", "sysfs"):
             try:
-                self._struck = Descriptor(first.disable, os.O_WRONLY)
-                return Write(self._struck.fd, b"1")
+                self._cut_handle = Descriptor(first.disable, os.O_WRONLY)
+                return Write(self._cut_handle.fd, b"1")
             except PermissionError:
                 if self._way == "sysfs":
                     raise
         self.node = usb_node(first.hub.device)
-        self._struck = Descriptor(self._request.host.root / self.node.lstrip("/"), os.O_RDWR)
-        return Ioctl(self._struck.fd, hubrequests.USBDEVFS_CONTROL, hubrequests.power_off_ioctl(first.number))
+        self._cut_handle = Descriptor(self._request.host.root / self.node.lstrip("/"), os.O_RDWR)
+        return Ioctl(
+            self._cut_handle.fd, hubrequests.USBDEVFS_CONTROL, hubrequests.power_off_ioctl(first.number)
+        )
 
-    def cut(self) -> None:
+    def after_cut(self) -> None:
         if self._way == "both":
             # The kernel has noticed nothing yet: its node would stay until the power is back.
             self._refresh()
             self._switch(self._halves[0], False)
 
-    def struck(self) -> None:
-        if self._struck is not None:
-            self._struck.close()
-            self._struck = None
+    def close_cut_action(self) -> None:
+        if self._cut_handle is not None:
+            self._cut_handle.close()
+            self._cut_handle = None
 
     def _refresh(self) -> None:
         """A hub that was away has another number on its bus."""

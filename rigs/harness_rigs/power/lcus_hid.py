@@ -43,8 +43,8 @@ class LcusHid(HidChannel):
     def read(self) -> None:
         return None
 
-    def strike(self, active: bool) -> Action | None:
-        return self.strike_write(frame(self.number, active))
+    def cut_action(self, active: bool) -> Action | None:
+        return self.write_cut_action(frame(self.number, active))
 
 
 def _make(request: ActuatorRequest) -> PowerSwitch:

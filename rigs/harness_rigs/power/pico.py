@@ -57,7 +57,7 @@ class Pico(Channel):
         self.node = shown_url(url)
         self.board = f"board {self.node}"
         self.name = f"{thing} of usb {usb} at url {self.node}"
-        self._struck: socket.socket | None = None
+        self._cut_handle: socket.socket | None = None
 
     def opened(self) -> AbstractContextManager[None]:
         return nullcontext()
@@ -70,22 +70,22 @@ class Pico(Channel):
     def read(self) -> None:
         return None
 
-    def strike(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> Action | None:
         self._drop()
-        self._struck = self._connected()
-        return Write(self._struck.fileno(), self._request(active))
+        self._cut_handle = self._connected()
+        return Write(self._cut_handle.fileno(), self._request(active))
 
-    def struck(self) -> None:
+    def close_cut_action(self) -> None:
         self._drop()
 
-    def cut(self) -> None:
-        if self._struck is not None:
-            self._answer(self._struck)
+    def after_cut(self) -> None:
+        if self._cut_handle is not None:
+            self._answer(self._cut_handle)
 
     def _drop(self) -> None:
-        if self._struck is not None:
-            self._struck.close()
-            self._struck = None
+        if self._cut_handle is not None:
+            self._cut_handle.close()
+            self._cut_handle = None
 
     def _connected(self) -> socket.socket:
         link = socket.create_connection((self._host, self._at), timeout=ANSWER_S)

@@ -49,7 +49,7 @@ class SerialChannel(Channel):
         self.name = f"channel {number} at port {port}"
         self.board = f"board {os.path.realpath(self._path)}"
         self._port: Any = None
-        self._struck: Descriptor | None = None
+        self._cut_handle: Descriptor | None = None
 
     @abstractmethod
     def command(self, active: bool) -> bytes:
@@ -95,13 +95,13 @@ class SerialChannel(Channel):
         self._port.timeout = ANSWER_S
         return bytes(data)
 
-    def strike(self, active: bool) -> Action | None:
-        self._struck = Descriptor(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    def cut_action(self, active: bool) -> Action | None:
+        self._cut_handle = Descriptor(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         # Baud and framing stay as pyserial sets them for as long as somebody has the port open.
         with self.opened():
-            return Write(self._struck.fd, self.command(active))
+            return Write(self._cut_handle.fd, self.command(active))
 
-    def struck(self) -> None:
-        if self._struck is not None:
-            self._struck.close()
-            self._struck = None
+    def close_cut_action(self) -> None:
+        if self._cut_handle is not None:
+            self._cut_handle.close()
+            self._cut_handle = None

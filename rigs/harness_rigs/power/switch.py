@@ -79,15 +79,15 @@ class Channel(ABC):
     def read(self) -> bool | None:
         """What the board says of this channel; None if it cannot tell."""
 
-    def strike(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> Action | None:
         """`set` as one action of the cutter's process, on something that this opens; None if that cannot be."""
         return None
 
-    def cut(self) -> None:  # noqa: B027 - most boards answer nothing that would have to be read
-        """The cutter has acted: do what belongs after it, before what `strike` opened is closed."""
+    def after_cut(self) -> None:  # noqa: B027 - most boards answer nothing that would have to be read
+        """The cutter has acted: do what belongs after it, before what `cut_action` opened is closed."""
 
-    def struck(self) -> None:  # noqa: B027 - most channels have nothing to put away
-        """The cutter has acted, or will not: close what `strike` opened."""
+    def close_cut_action(self) -> None:  # noqa: B027 - most channels have nothing to put away
+        """The cutter has acted, or will not: close what `cut_action` opened."""
 
 
 class ChannelSwitch(PowerSwitch):
@@ -126,19 +126,19 @@ class ChannelSwitch(PowerSwitch):
         self._switch(False)
         self._rest.begin()
 
-    def strike(self) -> Action | None:
+    def cut_action(self) -> Action | None:
         with self._talking():
-            return self._channel.strike(self._inverted)
+            return self._channel.cut_action(self._inverted)
 
-    def struck(self) -> None:
+    def after_cut(self) -> None:
         self._is_on = False
         self._rest.begin()
         self._switched += 1
         with self._talking():
             try:
-                self._channel.cut()
+                self._channel.after_cut()
             finally:
-                self._channel.struck()
+                self._channel.close_cut_action()
         # Asking the board takes its time, in which the rig is to see when the key goes: it is done before power.
         self._is_unconfirmed = True
 
@@ -146,7 +146,7 @@ class ChannelSwitch(PowerSwitch):
         self._is_unconfirmed = False
         with self._talking():
             # What was opened for a cut that never came would stay open.
-            self._channel.struck()
+            self._channel.close_cut_action()
             with self._channel.opened():
                 self._switched += 1
                 self._channel.set(on != self._inverted)

@@ -66,8 +66,8 @@ class Ykush(HidChannel):
     def _is_state(self, answer: bytes) -> bool:
         return len(answer) > 1 and answer[1] & ~ON == self.number
 
-    def strike(self, active: bool) -> Action | None:
-        return self.strike_write(_report(self.command(active)))
+    def cut_action(self, active: bool) -> Action | None:
+        return self.write_cut_action(_report(self.command(active)))
 
     def _ask(self, command: int) -> bytes:
         self.line.write(_report(command))

@@ -97,7 +97,7 @@ class UsbCutter(LiveCutter):
         """Do what takes time before the instant is known: open the switch, write ahead, start the process."""
         if not self._prepared:
             self._started()
-            self._action = self._rig.power.strike()
+            self._action = self._rig.power.cut_action()
             self._prepared = True
 
     def arm(self, at_us: int) -> None:
@@ -106,14 +106,14 @@ class UsbCutter(LiveCutter):
         if self._action is not None:
             self._started().arm(at_us * 1000, self._action)
         else:
-            # The bare switch: what a cut costs was spent and written ahead by `strike`.
+            # The bare switch: what a cut costs was spent and written ahead by `cut_action`.
             self._own = _OwnCut(self._rig.actuator, at_us)
 
     def arm_boot(self, offset_us: int) -> bool:
-        # What takes time is done now, and the strike again when the power has come: switching on closes what
-        # had been opened for it before.
+        # What takes time is done now. The cut action is made again when the power has come, because switching
+        # on closes what had been opened for it before.
         self._started()
-        self._rig.power.strike()
+        self._rig.power.cut_action()
         self._boot_offset_us = offset_us
         return True
 
@@ -121,7 +121,7 @@ class UsbCutter(LiveCutter):
         """The rig has given the key its power."""
         offset_us, self._boot_offset_us = self._boot_offset_us, None
         if offset_us is not None:
-            self._action, self._prepared = self._rig.actuator.strike(), True
+            self._action, self._prepared = self._rig.actuator.cut_action(), True
             self.arm(at_us + offset_us)
 
     @property
@@ -175,7 +175,7 @@ class UsbCutter(LiveCutter):
                 mend="see to its cable, then `keyharness doctor`",
             )
         left_us = rig.left_us
-        rig.power.struck()
+        rig.power.after_cut()
         rig.power_went()
         lost_us = rig.see_it_go()
         over_us, self._over_us = self._over_us, None

@@ -36,8 +36,8 @@ class Switch(PowerSwitch):
             rig.power_went()
             rig.see_it_go()
 
-    def strike(self) -> Action | None:
-        return self._rig.actuator.strike()
+    def cut_action(self) -> Action | None:
+        return self._rig.actuator.cut_action()
 
-    def struck(self) -> None:
-        self._rig.actuator.struck()
+    def after_cut(self) -> None:
+        self._rig.actuator.after_cut()

@@ -20,7 +20,7 @@ class Options(BaseModel):
     port: str | None = None
     """The rig's own port if nothing is said."""
     slow: bool = False
-    """Offers no strike: only this process can switch it."""
+    """Offers no cut action: only this process can switch it."""
 
 
 class Relay(PowerSwitch):
@@ -30,7 +30,7 @@ class Relay(PowerSwitch):
         self._root, self._port = request.host.root, request.options.port or request.port
         self._slow = request.options.slow
         self._on = self._ask("is") == "on"
-        self._struck = None
+        self._cut_connection = None
 
     def _ask(self, word: str) -> str:
         try:
@@ -55,17 +55,17 @@ class Relay(PowerSwitch):
         self._ask("off")
         self._on = False
 
-    def strike(self) -> Action | None:
+    def cut_action(self) -> Action | None:
         if self._slow:
             return None
-        self._struck = call(self._root, "relay")
-        return Write(self._struck.fileno(), f"off {self._port}".encode())
+        self._cut_connection = call(self._root, "relay")
+        return Write(self._cut_connection.fileno(), f"off {self._port}".encode())
 
-    def struck(self) -> None:
+    def after_cut(self) -> None:
         self._on = False
-        if self._struck is not None:
-            self._struck.close()
-            self._struck = None
+        if self._cut_connection is not None:
+            self._cut_connection.close()
+            self._cut_connection = None
 
 
 class Finger(Touch):

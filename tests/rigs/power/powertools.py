@@ -38,11 +38,11 @@ def touch(driver: str, host: Host, clock: Clock, **settings: Any) -> Touch:
 
 def cut(switch: PowerSwitch, cutter: Cutter) -> Fired:
     """Cut as a campaign does: prepared, fired by the cutter's process, noted."""
-    action = switch.strike()
-    assert action is not None, "it offers no strike"
+    action = switch.cut_action()
+    assert action is not None, "it offers no cut action"
     cutter.arm(time.monotonic_ns() + 5_000_000, action)
     fired = cutter.collect()
-    switch.struck()
+    switch.after_cut()
     return fired
 
 

@@ -26,7 +26,7 @@ def test_it_is_explained_with_its_settings(driver):
     assert not missing
 
 
-def test_the_table_says_which_are_struck():
+def test_the_table_says_which_offer_a_cut_action():
     rows = [line for line in PAGE.splitlines() if line.startswith("| `") and line.count("|") == 5]
     assert [row.split("`")[1] for row in rows[: len(POWER)]] == [
         "hub", "ykush", "lcus", "dcttech", "devantech", "kmtronic", "numato", "lcus-hid", "ft245r", "pico",

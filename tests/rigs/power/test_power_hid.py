@@ -146,7 +146,7 @@ class TestDcttech:
         switch = power("dcttech", host, clock, channel=2)
         switch.on()
         if not hidraw:
-            assert switch.strike() is None, (
+            assert switch.cut_action() is None, (
                 "a transfer with data needs a pointer of the process that makes it"
             )
             return
@@ -194,7 +194,7 @@ class TestYkush:
         board = host.plug(AT, kind(), hidraw=hidraw)
         switch = power("ykush", host, clock)
         if not hidraw:
-            assert switch.strike() is None
+            assert switch.cut_action() is None
             return
         board.heard.clear()
         assert cut(switch, cutter).error == 0
@@ -290,8 +290,8 @@ class TestFt245r:
         first.off()
         assert board.lines == 0b10
 
-    def test_there_is_no_strike_because_a_mask_would_put_others_back(self, host, clock, board):
-        assert power("ft245r", host, clock, path=AT).strike() is None
+    def test_there_is_no_cut_action_because_a_mask_would_put_others_back(self, host, clock, board):
+        assert power("ft245r", host, clock, path=AT).cut_action() is None
 
     def test_it_is_not_guessed(self, host, clock, board):
         with pytest.raises(CallerError) as caught:

@@ -78,7 +78,7 @@ class TestBySysfs:
             strict.off()
         says(caught.value, f'rig "{RIG}" · power', "hub 1-1.4 port 2", "disable", "Permission denied")
         with pytest.raises(RigError) as caught:
-            strict.strike()
+            strict.cut_action()
         says(caught.value, "disable", "Permission denied")
         hub.heard.clear()
         with pytest.raises(RigError) as caught:
@@ -153,7 +153,7 @@ class TestByRequest:
                 f"ioctls of another process are seen through a library, which needs a C compiler: {error}"
             )
         seen = Cutter()
-        action = switch.strike()
+        action = switch.cut_action()
         assert isinstance(action, Ioctl)
         seen.arm(time.monotonic_ns(), action)
         assert seen.collect().error == 0
@@ -166,7 +166,7 @@ class TestByRequest:
         assert (length, limit_ms, pointer) == (0, 1000, 0)
         hub.control(kind, what, value, index, b"")
         assert hub.heard[-1] == off(2)
-        switch.struck()
+        switch.after_cut()
         assert not switch.is_on
         if way == "both":
             assert disable(host, "1-1.4.2").read_text().strip() == "1", "the kernel is told afterwards"
@@ -184,7 +184,7 @@ class TestByRequest:
 
     def test_a_hub_without_a_node_for_the_cutter(self, host, clock, hub):
         with pytest.raises(RigError) as caught:
-            power("hub", host, clock, on_port="1-1.4.2").strike()
+            power("hub", host, clock, on_port="1-1.4.2").cut_action()
         says(caught.value, "/dev/bus/usb/001/", "gone")
 
     def test_the_hub_goes_in_mid_command(self, host, clock, hub):
@@ -257,14 +257,14 @@ class TestBothHalves:
         node = host.dev / "bus/usb/001" / f"{int((host.tree.folder('1-2') / 'devnum').read_text()):03}"
         node.parent.mkdir(parents=True)
         os.mkfifo(node)
-        action = switch.strike()
+        action = switch.cut_action()
         assert self.powered(host, halves, sysfs) == (True, False)
         if not sysfs:
             assert isinstance(action, Ioctl)
             return
         cutter.arm(time.monotonic_ns(), action)
         cutter.collect()
-        switch.struck()
+        switch.after_cut()
         assert self.powered(host, halves, sysfs) == (False, False)
 
     def test_power_on_one_half_is_power(self, host, clock, halves, sysfs):
@@ -344,7 +344,7 @@ class TestRefused:
     def test_a_hub_that_is_plugged_in_later(self, host, clock, hub):
         switch = power("hub", host, clock, hub="1-1.4", port=5)
         plug_hub(host, "1-1.4.5", 4)
-        for act in (switch.off, switch.strike):
+        for act in (switch.off, switch.cut_action):
             with pytest.raises(RigError) as caught:
                 act()
             says(caught.value, f'rig "{RIG}"', "1-1.4.5", "nothing but the key")

@@ -122,9 +122,9 @@ class TestCommand:
 
     def test_a_cut_that_is_called_off_leaves_nothing_waiting(self, host, clock, tool):
         switch = power("command", host, clock, on=tool.on, off=tool.off)
-        waiting = switch.strike()
+        waiting = switch.cut_action()
         assert os.fstat(waiting.fd)
-        switch.strike()
+        switch.cut_action()
         switch.on()
         with pytest.raises(OSError):
             os.fstat(waiting.fd)
@@ -205,7 +205,7 @@ class TestHand:
         assert b'rig "mini-2": take the key out, then press Enter' in person.read
         switch.on()
         assert b"plug the key in, then press Enter" in person.read
-        assert switch.strike() is None
+        assert switch.cut_action() is None
 
     def test_nobody_does_it(self, host, clock):
         person = Person(host)
@@ -284,12 +284,12 @@ class TestCombined:
     def test_the_cutter_cuts_the_first(self, host, clock, board, cutter):
         switch = power("combined", host, clock, parts={"vbus": relay(1), "data": relay(2)})
         switch.on()
-        action = switch.strike()
+        action = switch.cut_action()
         cutter.arm(time.monotonic_ns(), action)
         cutter.collect()
         assert board.is_hearing(b"\xa0\x01\x00\xa1")
         assert board.relays[2], "the data lines follow when this process knows"
-        switch.struck()
+        switch.after_cut()
         assert not any(board.relays.values())
 
     def test_other_drivers(self, host, clock, board, pico, tool):

@@ -123,7 +123,7 @@ def test_a_cut_that_was_none_is_told_before_power_is_given(bench, cutter):
 def test_a_cut_that_is_called_off_leaves_the_power_on(bench, cutter):
     switch = bench.switch()
     switch.on()
-    cutter.arm(1 << 62, switch.strike())
+    cutter.arm(1 << 62, switch.cut_action())
     assert cutter.disarm() is None
     assert bench.energised
     switch.off()
