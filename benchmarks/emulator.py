@@ -6,7 +6,6 @@ killing it, reading its files, the client's arithmetic, judging.
 
 from __future__ import annotations
 
-import importlib.resources
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ LIMIT_MS = 50.0
 
 def measure(cuts: int = CUTS) -> dict[str, Any]:
     """Milliseconds a cut: {"cuts", "boot_ms", "cut_ms": {"p50", "p99"}, "own_ms": {"p50", "p99"}, "limit_ms"}."""
-    bench = Path(str(importlib.resources.files("harness") / "data" / "emulator.toml"))
-    session = Session(Wanted(bench, (), (OPERATION,), 1))
+    session = Session(Wanted(Path("emulator.toml"), (), (OPERATION,), 1))
     try:
         ((name, operation),) = session.pairs
         rig = session.rig(name)

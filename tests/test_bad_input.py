@@ -108,8 +108,19 @@ def test_a_run_that_tests_nothing_does_not_pass(cli):
             "def keyharness_suites(): return [Suite('endurance', 'x', Path('.'))]",
             ['the name "endurance"'],
         ),
+        (
+            "from harness.bench.plugin_api import hookimpl\n@hookimpl\ndef keyharness_benches(): return ['benches']",
+            ["keyharness_benches()", "'benches'", "folders"],
+        ),
     ],
-    ids=["does not import", "wrong object", "unknown hook", "hook that raises", "name that is taken"],
+    ids=[
+        "does not import",
+        "wrong object",
+        "unknown hook",
+        "hook that raises",
+        "name that is taken",
+        "no folder of benches",
+    ],
 )
 def test_a_broken_plugin_is_named(cli, source, expected):
     site = cli.cwd / "site"

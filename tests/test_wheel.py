@@ -19,9 +19,6 @@ pytestmark = pytest.mark.long
 PACKAGES = {"harness", "harness_fido2", "harness_nitrokey3", "harness_rigs", "harness_suites"}
 DATA = {
     "harness/data/pytest.ini",
-    "harness/data/virtual.toml",
-    "harness/data/late-replay.toml",
-    "harness/data/unjournaled.toml",
     "harness/report/data/allurerc.json",
     "harness/report/data/page.css",
     "harness_nitrokey3/personalities.toml",
@@ -60,7 +57,7 @@ def sources() -> set[str]:
             for path in home.rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         }
-    return found
+    return found | {f"harness_rigs/benches/{file.name}" for file in (ROOT / "rigs").glob("*.toml")}
 
 
 def test_it_holds_every_file_of_the_packages_and_nothing_else(wheel):

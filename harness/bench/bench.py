@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,8 @@ from harness.safety.budget import Grants
 from harness.safety.pins import refuse_pins_in
 
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
+DEFAULT_BENCH = "virtual.toml"
+"""The bench file that is used when none is named: the first plugin's that has one of this name."""
 _OWN = ("name", "key", "driver", "expendable", "firmware", "operations", "identity", "on_stuck", "budget")
 
 
@@ -231,20 +232,31 @@ class LoadedBench:
         return path
 
 
-def default_bench() -> Path:
-    """The bench that is used when none is named: one twin."""
-    return Path(str(files("harness") / "data" / "virtual.toml"))
+def find_bench(path: Path | None, plugins: Plugins) -> Path:
+    """Return the file that `--bench` names: that path, or else a plugin's bench file of that name.
+
+    :param path: None means the default bench.
+    :raises CallerError: no bench is named, and no plugin has the default one.
+    """
+    if path is None:
+        default = plugins.bench_file(DEFAULT_BENCH)
+        if default is None:
+            raise CallerError(
+                "bench",
+                found=f"no plugin that has {DEFAULT_BENCH}",
+                expected="a bench",
+                mend="name one with --bench",
+            )
+        return default
+    return path if path.exists() else plugins.bench_file(path.name) or path
 
 
 def load_bench(path: Path | None, plugins: Plugins) -> LoadedBench:
-    """Read and check a bench file; None is the default bench.
+    """Read and check the bench file that `--bench` names; None means the default bench.
 
-    :raises CallerError: unreadable, not TOML, or not a bench.
+    :raises CallerError: there is none, it is unreadable, not TOML, or not a bench.
     """
-    file = path or default_bench()
-    if path is not None and not path.exists() and (packaged := default_bench().parent / path.name).exists():
-        # A wheel has no rigs/ folder: the benches that come with Keyharness are found by their names.
-        file = packaged
+    file = find_bench(path, plugins)
     shown = str(path) if path else file.name
     try:
         text = file.read_text(encoding="utf-8")

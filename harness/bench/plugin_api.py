@@ -159,6 +159,11 @@ class Specs:
         raise AssertionError("a specification is not called")
 
     @hookspec
+    def keyharness_benches(self) -> Sequence[Path]:
+        """Folders with bench files (`*.toml`), which `--bench` finds by their names."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
     def keyharness_suites(self) -> Sequence[Suite]:
         """Folders of tests."""
         raise AssertionError("a specification is not called")

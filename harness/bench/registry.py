@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pluggy
@@ -35,7 +36,13 @@ class Plugins:
     suites: dict[str, Suite] = field(default_factory=dict)
     power: dict[str, PowerDriver] = field(default_factory=dict)
     touch: dict[str, TouchDriver] = field(default_factory=dict)
+    benches: list[Path] = field(default_factory=list)
+    """Folders with bench files, in the order of their plugins."""
     found: list[PluginInfo] = field(default_factory=list)
+
+    def bench_file(self, name: str) -> Path | None:
+        """The bench file of that name in the first plugin that has one."""
+        return next((file for folder in self.benches if (file := folder / name).is_file()), None)
 
     def key(self, name: str, where: str) -> Key:
         return _named(self.keys, name, where, "the name of a key", "`keyharness list` shows the keys")
@@ -104,6 +111,9 @@ def discover() -> Plugins:
             _add(
                 table, _ask(impl.function, origin[impl.plugin], hook), kind, origin[impl.plugin], hook, owners
             )
+    for impl in manager.hook.keyharness_benches.get_hookimpls():
+        whose = origin[impl.plugin]
+        plugins.benches += _folders(_ask(impl.function, whose, "keyharness_benches"), whose)
     return plugins
 
 
@@ -124,9 +134,12 @@ def _load(entry: EntryPoint, info: PluginInfo) -> Any:
         ) from error
 
 
-def _ask(function: Callable[[], Iterable[Any]], whose: str, hook: str) -> list[Any]:
+def _ask(function: Callable[..., object], whose: str, hook: str) -> list[Any]:
     try:
-        return list(function())
+        offered = function()
+        if not isinstance(offered, Iterable):
+            raise TypeError(f"it returned {offered!r}")
+        return list(offered)
     except Exception as error:
         raise CallerError(
             f"{whose}: {hook}()",
@@ -134,6 +147,18 @@ def _ask(function: Callable[[], Iterable[Any]], whose: str, hook: str) -> list[A
             expected="a list",
             mend="repair or uninstall it",
         ) from error
+
+
+def _folders(offered: list[Any], whose: str) -> list[Path]:
+    for folder in offered:
+        if not isinstance(folder, Path) or not folder.is_dir():
+            raise CallerError(
+                f"{whose}: keyharness_benches()",
+                found=repr(folder),
+                expected="paths of folders with bench files",
+                mend="repair or uninstall it",
+            )
+    return offered
 
 
 def _add(

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.bench.plugin_api import Driver, PowerDriver, TouchDriver, hookimpl
+
+
+@hookimpl
+def keyharness_benches() -> list[Path]:
+    here = Path(__file__).parent
+    # A wheel has them in the package; a checkout in rigs/, where a user looks for them.
+    packaged = here / "benches"
+    return [packaged if packaged.is_dir() else here.parent]
 
 
 @hookimpl

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from harness.base.seeds import Stream
+from harness.bench.registry import discover
 from harness.evidence.journal import Journal, Judged, read_journal
 from harness.host.locks import Lock
 
@@ -196,10 +197,9 @@ def test_a_run_that_came_to_its_end_is_not_taken_up(undisturbed, whole):
 
 
 def test_a_run_is_taken_up_with_the_bench_it_was_begun_with(cli):
-    from harness.bench.bench import default_bench
-
     bench = cli.cwd / "mine.toml"
-    bench.write_text((default_bench().parent / "late-replay.toml").read_text())
+    ours = discover().bench_file("late-replay.toml")
+    bench.write_text(ours.read_text())
     assert killed_at(cli, [*ASKED[:5], "mine.toml", *ASKED[6:]], 1)
     bench.write_text(bench.read_text() + "# another comment\n")
     done = go_on(cli)
@@ -226,7 +226,6 @@ def test_options_do_not_go_with_resume(cli):
 def test_another_plan_is_not_continued(tmp_path):
     """The ids of the rows have to be those of the plan."""
     from harness.base.errors import CallerError
-    from harness.bench.registry import discover
     from harness.campaign.home import go_home
     from harness.campaign.walk import Campaign
     from harness.twin.model import TwinOptions

@@ -1,0 +1,73 @@
+"""Bench files: where `--bench` finds them, and those that come with Keyharness."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from harness.base.errors import CallerError
+from harness.bench.bench import find_bench, load_bench
+from harness.bench.registry import Plugins, discover
+from installation import ROOT
+
+OURS = sorted((ROOT / "rigs").glob("*.toml"))
+
+
+@pytest.fixture(scope="module")
+def plugins() -> Plugins:
+    return discover()
+
+
+@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
+def test_each_of_ours_is_a_bench_and_is_found_by_its_name(file, plugins, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bench = load_bench(Path(file.name), plugins)
+    assert bench.file.samefile(file)
+    assert bench.shown == file.name
+    assert bench.rigs
+
+
+def test_the_default_is_one_twin(plugins):
+    bench = load_bench(None, plugins)
+    assert (bench.shown, bench.rigs) == ("virtual.toml", ["nk3-mini"])
+
+
+def test_a_file_that_is_there_goes_before_a_plugin_s(plugins, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("virtual.toml").write_text('[[rig]]\nname = "mine"\nkey = "fido2"\ndriver = "virtual"\n')
+    assert load_bench(Path("virtual.toml"), plugins).rigs == ["mine"]
+    assert load_bench(None, plugins).rigs == ["nk3-mini"], (
+        "the default is never a file that happens to lie there"
+    )
+
+
+def test_the_first_plugin_that_has_it_is_asked(tmp_path):
+    for folder, names in (("one", ["a.toml"]), ("two", ["a.toml", "virtual.toml"])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    plugins = Plugins(benches=[tmp_path / "one", tmp_path / "two"])
+    assert find_bench(Path("a.toml"), plugins) == tmp_path / "one" / "a.toml"
+    assert find_bench(None, plugins) == tmp_path / "two" / "virtual.toml"
+
+
+def test_without_a_default_the_message_says_what_to_do():
+    with pytest.raises(CallerError, match="--bench"):
+        find_bench(None, Plugins())
+
+
+def test_the_wheel_takes_each_of_ours():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert build["targets"]["wheel"]["force-include"] == {
+        f"rigs/{file.name}": f"harness_rigs/benches/{file.name}" for file in OURS
+    }
+
+
+def test_no_file_of_the_repository_is_a_link():
+    listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a Git checkout")
+    assert not [line for line in listed.stdout.splitlines() if line.startswith("120000")]
