@@ -7,7 +7,7 @@ from fido2 import cbor as fido2_cbor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness_fido2.twin import cbor
+from harness.twin import cbor
 
 integers = st.integers(-(1 << 64), (1 << 64) - 1)
 plain = st.booleans() | integers | st.binary(max_size=300) | st.text(max_size=80)

@@ -25,8 +25,8 @@ from twin_support import (
     uv,
 )
 
+from harness.twin import cbor
 from harness.twin.board import Board
-from harness_fido2.twin import cbor
 from harness_nitrokey3.twin import factory
 
 protocols = pytest.mark.parametrize("protocol", [PinProtocolV1(), PinProtocolV2()], ids=["one", "two"])

@@ -7,9 +7,10 @@ import itertools
 import pytest
 from twin_support import ES256, HASH, RP, make
 
+from harness.twin import cbor
 from harness.twin.board import Board
-from harness_fido2.twin import cbor, hid
-from harness_fido2.twin.steps import Handler, Reply
+from harness.twin.handlers import Handler, Reply
+from harness_fido2.twin import hid
 
 ERROR = 0xBF
 MAKE = b"\x01" + cbor.encode({1: HASH, 2: RP, 3: {"id": b"u"}, 4: ES256})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.twin import records
 from harness.twin.littlefs_store import StoreDamaged
-from harness_fido2.twin import crypto, records
-from harness_fido2.twin.records import Damaged
+from harness.twin.records import Damaged
+from harness_fido2.twin import crypto
 
 if TYPE_CHECKING:
     from harness.twin.littlefs_store import Store

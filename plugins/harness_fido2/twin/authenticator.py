@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from harness.twin import cbor
+from harness.twin.handlers import Cancelled, Handler, Step, Touched, touch
 from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import (
     attestation,
-    cbor,
     clientpin,
     config,
     credmgmt,
@@ -17,23 +18,24 @@ from harness_fido2.twin import (
     makecredential,
     u2f,
 )
-from harness_fido2.twin.credentials import Credential, Residents, open_id
+from harness_fido2.twin.credentials import DIRECTORY, Credential, Residents, open_id
 from harness_fido2.twin.features import (
     BLOB_MAX,
     ID_MAX,
+    INTERNAL,
     LIST_MAX,
     MESSAGE_MAX,
     MIN_PIN_RPS_MAX,
     TRIES_PER_BOOT,
+    UP_TIMEOUT_US,
     Features,
 )
 from harness_fido2.twin.persistent_state import Vault
 from harness_fido2.twin.pinproto import Permission, PinProtocol, ProtocolOne, ProtocolTwo
 from harness_fido2.twin.status import Refused, Status
-from harness_fido2.twin.steps import Handler, Step, Touched, touch
 
 if TYPE_CHECKING:
-    from harness_fido2.twin.platform import Platform
+    from harness.twin.platform import Platform
 
 RESET_WINDOW_US = 10_000_000
 """A reset must come within ten seconds of power-up (section 6.6)."""
@@ -49,17 +51,22 @@ class Authenticator:
 
     :ivar pending: what a stateful command left for its 'next' command (section 6), forgotten by any other.
     :param may_skip_touch: whether the configuration allows `skip_touch_ms` of the features.
+    :param directory: where the resident credentials are kept.
     :ivar tries_now: PIN tries that are left in this boot.
     """
 
     def __init__(
-        self, platform: Platform, features: Features, may_skip_touch: Callable[[], bool] = lambda: True
+        self,
+        platform: Platform,
+        features: Features,
+        may_skip_touch: Callable[[], bool] = lambda: True,
+        directory: str = DIRECTORY,
     ):
         self.platform = platform
         self._may_skip_touch = may_skip_touch
         self.features = features
         self.vault = Vault(platform)
-        self.residents = Residents(platform, self.vault)
+        self.residents = Residents(platform, self.vault, directory)
         self.protocols: dict[int, PinProtocol] = {2: ProtocolTwo(platform), 1: ProtocolOne(platform)}
         self.tries_now = TRIES_PER_BOOT
         self.pending: Any = None
@@ -81,6 +88,9 @@ class Authenticator:
             members = yield from self._perform(request[0], request[1:])
         except Refused as refused:
             return bytes((refused.status,))
+        except Cancelled:
+            # CTAP 2.1, section 11.2.9.1.5.
+            return bytes((Status.KEEPALIVE_CANCEL,))
         except StoreFull:
             return bytes((Status.KEY_STORE_FULL,))
         except StoreDamaged:
@@ -158,7 +168,7 @@ class Authenticator:
 
     def selection(self) -> Result:
         """Section 6.9."""
-        if (yield from touch()) is Touched.TIMED_OUT:
+        if (yield from touch(UP_TIMEOUT_US)) is Touched.TIMED_OUT:
             raise Refused(Status.USER_ACTION_TIMEOUT)
         return None
 
@@ -166,7 +176,7 @@ class Authenticator:
         """Section 6.6: within ten seconds of power-up, and with a touch."""
         if self.platform.board.uptime_us > RESET_WINDOW_US:
             raise Refused(Status.NOT_ALLOWED)
-        if (yield from touch()) is Touched.TIMED_OUT:
+        if (yield from touch(UP_TIMEOUT_US)) is Touched.TIMED_OUT:
             raise Refused(Status.USER_ACTION_TIMEOUT)
         self.wipe()
         return None
@@ -176,7 +186,7 @@ class Authenticator:
     @property
     def attestation(self) -> attestation.Attestation | None:
         if not self._attestation_read:
-            self._attestation = attestation.read(self.platform.internal)
+            self._attestation = attestation.read(self.platform.store(INTERNAL))
             self._attestation_read = True
         return self._attestation
 

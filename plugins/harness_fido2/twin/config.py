@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness_fido2.twin import cbor, crypto
+from harness.twin import cbor
+from harness_fido2.twin import crypto
 from harness_fido2.twin.features import MIN_PIN_RPS_MAX, PIN_MAX
 from harness_fido2.twin.parameters import optional, required
 from harness_fido2.twin.pinproto import Permission

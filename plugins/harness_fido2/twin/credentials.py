@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from harness.twin import cbor, records
 from harness.twin.littlefs_store import StoreDamaged, StoreFull
-from harness_fido2.twin import cbor, crypto, records
-from harness_fido2.twin.features import ID_MAX
-from harness_fido2.twin.records import Damaged
+from harness.twin.records import Damaged
+from harness_fido2.twin import crypto
+from harness_fido2.twin.features import ID_MAX, INTERNAL
 from harness_fido2.twin.status import Refused, Status
 
 if TYPE_CHECKING:
+    from harness.twin.platform import Platform
     from harness_fido2.twin.persistent_state import Vault
-    from harness_fido2.twin.platform import Platform
 
 DIRECTORY = "fido/rk"
 NAMES, UNFINISHED = "fido/names", "fido/new"
@@ -128,10 +129,10 @@ class Residents:
     writing the new one and removing the old.
     """
 
-    def __init__(self, platform: Platform, vault: Vault):
+    def __init__(self, platform: Platform, vault: Vault, directory: str = DIRECTORY):
         self._platform = platform
-        self._store = platform.internal
-        self._directory = platform.credentials
+        self._store = platform.store(INTERNAL)
+        self._directory = directory
         self._vault = vault
         self._known: dict[str, Credential | None] | None = None
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness_fido2.twin import cbor, crypto
+from harness.twin import cbor
+from harness_fido2.twin import crypto
 from harness_fido2.twin.credentials import Credential
 from harness_fido2.twin.enumeration import Course
 from harness_fido2.twin.makecredential import names_of

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from harness.base.seeds import Stream
-from harness_fido2.twin import cbor
+from harness.twin import cbor
 
 ES256, EDDSA = -7, -8
 _CURVE = ec.SECP256R1()

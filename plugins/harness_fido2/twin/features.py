@@ -36,6 +36,10 @@ class Features:
     min_pin_told: bool = True
 
 
+INTERNAL, EXTERNAL = "internal", "external"
+"""The stores that the key must provide: state and credentials; the large-blob array."""
+UP_TIMEOUT_US = 30_000_000
+"""How long user presence is waited for (CTAP 2.1, section 6.2.2; fido-authenticator: FIDO2_UP_TIMEOUT)."""
 MESSAGE_MAX = 3072
 LIST_MAX = 10
 """maxCredentialCountInList."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness_fido2.twin import cbor, crypto, extensions, verification
+from harness.twin import cbor
+from harness_fido2.twin import crypto, extensions, verification
 from harness_fido2.twin.credentials import Credential
 from harness_fido2.twin.enumeration import Course
 from harness_fido2.twin.makecredential import SIGN_US

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from harness.base.errors import HarnessFault
 from harness.twin.board import Board
+from harness.twin.handlers import Handler, Leave, Reply, Touch, Touched
 from harness_fido2.twin.status import HidError
-from harness_fido2.twin.steps import Handler, Leave, Reply, Touch, Touched
 
 ENDPOINT = "ctaphid"
 REPORT_SIZE = 64

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import crypto
-from harness_fido2.twin.features import MESSAGE_MAX
+from harness_fido2.twin.features import EXTERNAL, MESSAGE_MAX
 from harness_fido2.twin.parameters import optional
 from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Refused, Status
@@ -64,7 +64,7 @@ def read(app: Authenticator) -> bytes:
     :raises Refused: INTEGRITY_FAILURE, it cannot be read: that is no empty array.
     """
     try:
-        data = app.platform.external.read(PATH) or b""
+        data = app.platform.store(EXTERNAL).read(PATH) or b""
     except StoreDamaged:
         if "external-store-made-anew" in app.platform.defects:
             return EMPTY
@@ -76,12 +76,12 @@ def read(app: Authenticator) -> bytes:
 def sweep(app: Authenticator) -> None:
     """Remove an array of another epoch."""
     try:
-        data = app.platform.external.read(PATH)
+        data = app.platform.store(EXTERNAL).read(PATH)
     except StoreDamaged:
         data = b""
     if data is not None and not data.startswith(app.vault.state.epoch):
         try:
-            app.platform.external.remove(PATH)
+            app.platform.store(EXTERNAL).remove(PATH)
         except StoreDamaged:
             # It belongs to an epoch that is over, so it is not there for anybody; the next sweep removes it.
             return
@@ -121,7 +121,7 @@ def _set(
     app.pending = None
     if crypto.sha256(pending.data[:-_HASH_SIZE])[:_HASH_SIZE] != pending.data[-_HASH_SIZE:]:
         raise Refused(Status.INTEGRITY_FAILURE)
-    store = app.platform.external
+    store = app.platform.store(EXTERNAL)
     write = store.write_in_place if "blobs-in-place" in app.platform.defects else store.write
     try:
         write(PATH, app.vault.state.epoch + pending.data)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness_fido2.twin import cbor, crypto, extensions, verification
+from harness.twin import cbor
+from harness.twin.handlers import touch
+from harness_fido2.twin import crypto, extensions, verification
 from harness_fido2.twin.credentials import RESIDENT_ID_SIZE, Credential, seal_id
+from harness_fido2.twin.features import UP_TIMEOUT_US
 from harness_fido2.twin.parameters import descriptors, entries, integer, optional, options, required
 from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Refused, Status
-from harness_fido2.twin.steps import touch
 
 if TYPE_CHECKING:
     from harness_fido2.twin.authenticator import Authenticator, Members, Result
@@ -65,7 +67,7 @@ def make_credential(app: Authenticator, members: Members) -> Result:
         known = app.find(identity, rp_hash)
         if known is not None and (known.protect != 3 or verified):
             # The touch keeps a site from probing for credentials; whether it comes does not matter.
-            yield from touch()
+            yield from touch(UP_TIMEOUT_US)
             raise Refused(Status.CREDENTIAL_EXCLUDED)
     wanted = extensions.creation(app, request.extensions, resident)
     yield from verification.present()

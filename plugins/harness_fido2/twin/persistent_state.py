@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from harness_fido2.twin import records, split_state
-from harness_fido2.twin.features import PIN_MIN, TRIES
-from harness_fido2.twin.records import Damaged
+from harness.twin import records
+from harness.twin.records import Damaged
+from harness_fido2.twin import split_state
+from harness_fido2.twin.features import INTERNAL, PIN_MIN, TRIES
 from harness_fido2.twin.status import Refused, Status
 
 if TYPE_CHECKING:
-    from harness_fido2.twin.platform import Platform
+    from harness.twin.platform import Platform
 
 CONFIG_ERROR = 0x20
 """The init status bit that says that persistent data of an application cannot be used."""
@@ -81,7 +82,7 @@ class Vault:
 
     def __init__(self, platform: Platform, new: bool = False):
         self._platform = platform
-        self._store = platform.internal
+        self._store = platform.store(INTERNAL)
         self._state: State | None = None
         self._kek = b""
         self._ram_tries = TRIES

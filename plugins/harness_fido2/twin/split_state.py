@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness_fido2.twin import records
+from harness.twin import records
 from harness_fido2.twin.features import PIN_MIN
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.twin.handlers import Handler, Step, Touch, Touched
 from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import crypto
 from harness_fido2.twin.credentials import Credential, seal_id
 from harness_fido2.twin.makecredential import KEY_US, SIGN_US
 from harness_fido2.twin.status import Refused
-from harness_fido2.twin.steps import Handler, Step, Touch, Touched
 
 if TYPE_CHECKING:
     from harness_fido2.twin.authenticator import Authenticator

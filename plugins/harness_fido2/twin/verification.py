@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+from harness.twin.handlers import Step, Touched, touch
+from harness_fido2.twin.features import UP_TIMEOUT_US
 from harness_fido2.twin.pinproto import Permission, PinProtocol
 from harness_fido2.twin.status import Refused, Status
-from harness_fido2.twin.steps import Step, Touched, touch
 
 if TYPE_CHECKING:
     from harness_fido2.twin.authenticator import Authenticator
@@ -78,5 +79,5 @@ def verify(
 
 def present() -> Generator[Step, Touched | None, None]:
     """:raises Refused: OPERATION_DENIED, nobody touched the key in time."""
-    if (yield from touch()) is Touched.TIMED_OUT:
+    if (yield from touch(UP_TIMEOUT_US)) is Touched.TIMED_OUT:
         raise Refused(Status.OPERATION_DENIED)

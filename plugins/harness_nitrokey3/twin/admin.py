@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from harness.twin import cbor, records
+from harness.twin.handlers import Handler, Leave, Step, Touch, Touched
 from harness.twin.littlefs_store import StoreDamaged, StoreFull
-from harness_fido2.twin import cbor, records
+from harness.twin.platform import Platform
+from harness.twin.records import Damaged
+from harness_fido2.twin.features import EXTERNAL, INTERNAL
 from harness_fido2.twin.hid import Command
-from harness_fido2.twin.platform import Platform
-from harness_fido2.twin.records import Damaged
 from harness_fido2.twin.status import HidError
-from harness_fido2.twin.steps import Handler, Leave, Step, Touch, Touched
 from harness_nitrokey3.twin.settings import FIELDS, Settings
 
 if TYPE_CHECKING:
@@ -62,13 +63,13 @@ class Admin:
         """Take the application that resets are done to, and finish a reset that was begun."""
         self._fido = fido
         try:
-            pending = records.read(self._platform.internal, RESET_PENDING)
+            pending = records.read(self._platform.store(INTERNAL), RESET_PENDING)
         except Damaged:
             pending = None
         if pending is None:
             return
         if "reset-not-finished" in self._platform.defects:
-            self._platform.internal.remove(RESET_PENDING)
+            self._platform.store(INTERNAL).remove(RESET_PENDING)
         else:
             self._reset(pending[1])
 
@@ -140,9 +141,9 @@ class Admin:
         size = self._personality.status_size
         if not size:
             raise HidError(HidError.INVALID_CMD)
-        internal = min(self._platform.internal.free_blocks(), 0xFF)
+        internal = min(self._platform.store(INTERNAL).free_blocks(), 0xFF)
         try:
-            external = min(self._platform.external.free_blocks(), 0xFFFF)
+            external = min(self._platform.store(EXTERNAL).free_blocks(), 0xFFFF)
         except StoreDamaged:
             # The bit for it is in the init status, which has to be told most of all then.
             external = 0
@@ -228,7 +229,7 @@ class Admin:
         return bytes((RESET_OK,))
 
     def _begin_reset(self, scope: str) -> None:
-        self._platform.internal.write(RESET_PENDING, records.seal({1: scope}))
+        self._platform.store(INTERNAL).write(RESET_PENDING, records.seal({1: scope}))
         self._reset(scope)
 
     def _reset(self, scope: str) -> None:
@@ -237,7 +238,7 @@ class Admin:
         if scope == _ALL:
             self._fido.wipe()
         self._settings.reset(None if scope == _ALL else scope)
-        self._platform.internal.remove(RESET_PENDING)
+        self._platform.store(INTERNAL).remove(RESET_PENDING)
 
 
 def _guarded(command: Command) -> Command:

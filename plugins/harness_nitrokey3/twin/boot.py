@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from harness.twin.flash_layers import Layer, Plain, layer_called
 from harness.twin.littlefs_store import Store, StoreDamaged, StoreFull
+from harness.twin.platform import Platform
 from harness.twin.rail import Panic, PowerLost
 from harness_fido2.twin import persistent_state
 from harness_fido2.twin.authenticator import Authenticator
+from harness_fido2.twin.features import EXTERNAL, INTERNAL
 from harness_fido2.twin.hid import CBOR, MSG, HidFirmware
-from harness_fido2.twin.platform import Platform
 from harness_nitrokey3.twin import bootloader, factory, migration
 from harness_nitrokey3.twin.admin import Admin
 from harness_nitrokey3.twin.card import CardSide, Firmware
@@ -31,16 +32,28 @@ START_US = 20_000
 ANSWER_US, TRIES = 5_000, 4
 """How long the external flash is waited for between two tries, and how often."""
 
-INTERNAL = {"block_size": 256, "read_size": 4, "prog_size": 256, "cache_size": 256, "lookahead_size": 8}
-EXTERNAL = {"block_size": 4096, "read_size": 4, "prog_size": 256, "cache_size": 256, "lookahead_size": 8}
+INTERNAL_GEOMETRY = {
+    "block_size": 256,
+    "read_size": 4,
+    "prog_size": 256,
+    "cache_size": 256,
+    "lookahead_size": 8,
+}
+EXTERNAL_GEOMETRY = {
+    "block_size": 4096,
+    "read_size": 4,
+    "prog_size": 256,
+    "cache_size": 256,
+    "lookahead_size": 8,
+}
 
 
 def internal_store(board: Board, layer: Layer) -> Store:
-    return Store(layer, board.rail, **INTERNAL)
+    return Store(layer, board.rail, **INTERNAL_GEOMETRY)
 
 
 def external_store(board: Board) -> Store:
-    return Store(Plain(board.flash["efs"]), board.rail, **EXTERNAL)
+    return Store(Plain(board.flash["efs"]), board.rail, **EXTERNAL_GEOMETRY)
 
 
 def start(board: Board, personality: Personality, uuid: bytes) -> Firmware:
@@ -55,8 +68,7 @@ def start(board: Board, personality: Personality, uuid: bytes) -> Firmware:
     internal, status, formatted = _mount_internal(board, personality)
     external, external_status = _mount_external(board, personality)
     status |= external_status
-    platform = Platform(board, internal, external, personality.defects)
-    platform.credentials = migration.credentials_at(personality.layout)
+    platform = Platform(board, {INTERNAL: internal, EXTERNAL: external}, personality.defects)
     try:
         if formatted:
             # That firmware takes an empty file system for a new key.
@@ -67,7 +79,12 @@ def start(board: Board, personality: Personality, uuid: bytes) -> Firmware:
             status |= migration.MIGRATION_ERROR
         settings = Settings(platform)
         admin = Admin(platform, personality, uuid, status, settings, lambda: bootloader.enter(board))
-        fido = Authenticator(platform, personality.fido2, lambda: not settings.is_on(SKIP_UP_OFF))
+        fido = Authenticator(
+            platform,
+            personality.fido2,
+            lambda: not settings.is_on(SKIP_UP_OFF),
+            migration.credentials_at(personality.layout),
+        )
         admin.attach(fido)
     except (StoreDamaged, StoreFull):
         # An application that cannot write what it must at its start is an unhandled error of the firmware.

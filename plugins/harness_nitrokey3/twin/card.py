@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from harness.base.errors import HarnessFault
 from harness.twin.board import Board
+from harness.twin.handlers import Handler, Leave, Touch, Touched
 from harness_fido2.twin.hid import Command, HidFirmware
 from harness_fido2.twin.status import HidError
-from harness_fido2.twin.steps import Handler, Leave, Touch, Touched
 
 ENDPOINT = "ccid"
 ATR = bytes.fromhex("3B8F01805D4E6974726F6B657900000000006A")

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from harness.base.seeds import Stream, child
+from harness.twin.platform import Platform
 from harness_fido2.twin import attestation, crypto, persistent_state
 from harness_fido2.twin.credentials import DIRECTORY as CREDENTIALS
-from harness_fido2.twin.platform import Platform
+from harness_fido2.twin.features import INTERNAL
 
 AAGUID = bytes.fromhex("ec99db19cd1f4c06a2a9940f17a6a30b")
 """The AAGUID of the Nitrokey 3 (facts/keys.md 1.1)."""
@@ -76,12 +77,12 @@ def _sign(builder: x509.CertificateBuilder, key: bytes) -> bytes:
 
 def make_directories(platform: Platform) -> None:
     for path in DIRECTORIES:
-        platform.internal.make_directory(path)
+        platform.store(INTERNAL).make_directory(path)
 
 
 def provision(platform: Platform, seed: bytes) -> None:
     """Everything that a key leaves the factory with, on freshly formatted file systems."""
     make_directories(platform)
     made = batch(seed)
-    attestation.write(platform.internal, made.key, made.certificate)
+    attestation.write(platform.store(INTERNAL), made.key, made.certificate)
     persistent_state.initialise(platform)

@@ -18,14 +18,16 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
+from harness.twin import cbor, records
 from harness.twin.flash import Flash, Part
 from harness.twin.littlefs_store import Store, StoreDamaged, StoreFull
 from harness.twin.rail import PowerLost
-from harness_fido2.twin import attestation, cbor, persistent_state, records
-from harness_fido2.twin.records import Damaged
+from harness.twin.records import Damaged
+from harness_fido2.twin import attestation, persistent_state
+from harness_fido2.twin.features import INTERNAL
 
 if TYPE_CHECKING:
-    from harness_fido2.twin.platform import Platform
+    from harness.twin.platform import Platform
 
 SPARE = Part("gd25q16 spare", 4096, 32, 256, 500, 45_000, 100_000)
 """The 128 KiB of the external flash that its file system leaves alone."""
@@ -62,7 +64,7 @@ def note_layout(store: Store, layout: int) -> None:
 
 def move_files(platform: Platform, wanted: int) -> bool:
     """Bring the files to the layout of the firmware that boots; False if that did not succeed."""
-    store = platform.internal
+    store = platform.store(INTERNAL)
     try:
         found = layout_of(store)
         if found >= wanted:
@@ -101,8 +103,8 @@ def _move_certificate(store: Store) -> None:
 def _forget(platform: Platform) -> None:
     """What an update from 1.0.0 does to the user's data; done again from any point of it."""
     for path in CREDENTIALS.values():
-        for name in platform.internal.names(path):
-            platform.internal.remove(f"{path}/{name}")
+        for name in platform.store(INTERNAL).names(path):
+            platform.store(INTERNAL).remove(f"{path}/{name}")
     persistent_state.initialise(platform)
 
 

@@ -11,8 +11,9 @@ from harness.twin.flash import GD25Q16, NRF52840_IFS, Part
 from harness.twin.flash_layers import layer_called
 from harness.twin.image import BoardState
 from harness.twin.model import Defect, TwinOptions
+from harness.twin.platform import Platform
 from harness_fido2.trace import CtaphidTracer
-from harness_fido2.twin.platform import Platform
+from harness_fido2.twin.features import EXTERNAL, INTERNAL
 from harness_nitrokey3.twin import boot, factory, migration, reset
 from harness_nitrokey3.twin.bootloader import Bootloader
 from harness_nitrokey3.twin.card import ATR, Firmware
@@ -101,7 +102,7 @@ def _file_systems(layer: str, layout: int, seed: bytes) -> BoardState:
     for store in (internal, external):
         store.format()
         store.mount()
-    factory.provision(Platform(board, internal, external), seed)
+    factory.provision(Platform(board, {INTERNAL: internal, EXTERNAL: external}), seed)
     migration.note_layout(internal, layout)
     return board.state()
 

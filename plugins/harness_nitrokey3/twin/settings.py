@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness_fido2.twin import records
+from harness.twin import records
+from harness.twin.records import Damaged
+from harness_fido2.twin.features import INTERNAL
 from harness_fido2.twin.persistent_state import CONFIG_ERROR
-from harness_fido2.twin.records import Damaged
 
 if TYPE_CHECKING:
-    from harness_fido2.twin.platform import Platform
+    from harness.twin.platform import Platform
 
 PATH = "admin/config"
 SKIP_UP_OFF = "fido.disable_skip_up_timeout"
@@ -44,7 +45,7 @@ class Settings:
     """The configuration during one boot: read once; a damaged one sets CONFIG_ERROR and counts as default."""
 
     def __init__(self, platform: Platform):
-        self._store = platform.internal
+        self._store = platform.store(INTERNAL)
         self._on: frozenset[int] = frozenset()
         try:
             content = records.read(self._store, PATH)
