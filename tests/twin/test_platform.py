@@ -29,7 +29,7 @@ def platform() -> Platform:
 
 def test_a_store_that_the_key_does_not_have_is_a_fault_of_ours(platform: Platform) -> None:
     platform.store("files").write("a", b"1")
-    with pytest.raises(HarnessFault, match='has: files'):
+    with pytest.raises(HarnessFault, match="has: files"):
         platform.store("internal")
 
 
