@@ -9,48 +9,48 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
-from fido2.hid import CtapHidDevice
-from fido2.hid.base import CtapHidConnection, HidDescriptor
-
 from harness.base.clock import VirtualClock
 from harness.base.errors import HarnessFault
 from harness.model.key import Key
-from harness.model.rig import PowerSwitch, Rig, RigInfo, Touch, Transports
+from harness.model.rig import PowerSwitch, Rig, RigInfo, Touch
+from harness.model.tap import Tap
+from harness.model.transport import BusIdentity, Transports
+from harness_transports.endpoints import Packets
 
 Packet = tuple[str, bytes]
 """("to key" or "to host", 64 bytes)."""
 
 
-class Recorded(CtapHidConnection):
+class Recorded:
     """Passes packets on and keeps them."""
 
-    def __init__(self, connection: CtapHidConnection, packets: list[Packet]):
-        self._connection, self._packets = connection, packets
+    def __init__(self, inner: Packets, packets: list[Packet]):
+        self._inner, self._packets = inner, packets
 
-    def write_packet(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         self._packets.append(("to key", bytes(data)))
-        self._connection.write_packet(data)
+        self._inner.send(data)
 
-    def read_packet(self) -> bytes:
-        data = self._connection.read_packet()
+    def receive(self) -> bytes:
+        data = self._inner.receive()
         self._packets.append(("to host", bytes(data)))
         return data
 
     def close(self) -> None:
-        self._connection.close()
+        self._inner.close()
 
 
-class Answering(CtapHidConnection):
+class Answering:
     """Answers as it was recorded; says so if it is asked anything else."""
 
     def __init__(self, packets: Iterator[Packet]):
         self._packets = packets
 
-    def write_packet(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         if next(self._packets) != ("to key", bytes(data)):
             raise HarnessFault("the client sends other packets than when they were recorded")
 
-    def read_packet(self) -> bytes:
+    def receive(self) -> bytes:
         where, data = next(self._packets)
         if where != "to host":
             raise HarnessFault("the client reads where it sent something when that was recorded")
@@ -63,33 +63,30 @@ class Answering(CtapHidConnection):
 class _OfKey(Transports):
     """Transports that say that they belong to a key of this model."""
 
-    def __init__(self, key: Key):
-        face = key.faces[0]
-        self._descriptor = HidDescriptor(
-            "benchmark", face.vendor_id, face.product_id, 64, 64, face.product, None
-        )
-
-    def ctaphid(self) -> CtapHidDevice:
-        return CtapHidDevice(self._descriptor, self.ctaphid_packets())
+    def identity(self) -> BusIdentity:
+        face = self._rig.key.faces[0]
+        return BusIdentity("benchmark", face.vendor_id, face.product_id, face.product)
 
 
 class Recorder(_OfKey):
     """The transports of a twin, recorded."""
 
     def __init__(self, rig: Rig, packets: list[Packet]):
-        super().__init__(rig.key)
+        super().__init__(rig)
         self._inner, self._packets = rig.transports, packets
 
-    def ctaphid_packets(self) -> CtapHidConnection:
-        return Recorded(self._inner.ctaphid_packets(), self._packets)
+    def endpoint(self, name: str) -> object:
+        inner = self._inner.endpoint(name)
+        assert isinstance(inner, Packets)
+        return Recorded(inner, self._packets)
 
 
 class _Answers(_OfKey):
-    def __init__(self, key: Key, packets: Iterator[Packet]):
-        super().__init__(key)
+    def __init__(self, rig: Rig, packets: Iterator[Packet]):
+        super().__init__(rig)
         self._packets = packets
 
-    def ctaphid_packets(self) -> CtapHidConnection:
+    def endpoint(self, name: str) -> object:
         return Answering(self._packets)
 
 
@@ -117,7 +114,8 @@ class ListRig(Rig):
     def __init__(self, name: str, key: Key, seed: int, packets: list[Packet]):
         self.name, self.key, self.seed = name, key, seed
         self.clock, self.power, self.touch = VirtualClock(), _Switch(), _Finger()
-        self.transports = _Answers(key, iter(packets))
+        self.tap = Tap(self.clock)
+        self.transports = _Answers(self, iter(packets))
 
     def info(self) -> RigInfo:
         return RigInfo(self.name, self.key.name, self.key.title, "none", None, "a list", True)

@@ -14,9 +14,9 @@ from harness.campaign.observe import observe
 from harness.campaign.walk import Campaign
 from harness.campaign.worker_pool import Died, Pool
 from harness.run.session import Session
-from harness.twin.client_random import client_random
 from harness.twin.image import BoardState
 from harness.twin.trace import Cut, images
+from harness_transports.client_random import client_random
 
 T = TypeVar("T")
 

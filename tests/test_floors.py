@@ -55,14 +55,10 @@ harness.safety.budget -> harness.safety.pins
 harness.safety.claim -> harness.bench.bench
 harness.safety.pins -> harness.model.rig
 harness.search.timing_profile -> harness.bench.calibration
-harness.serialtap -> harness.model.tap
 harness.twin.flash -> harness.twin.metastable
 harness.twin.flash -> harness.twin.rail
 harness.twin.metastable -> harness.twin.flash
 harness.twin.rail -> harness.twin.flash
-harness.twin.rig -> harness.serialtap
-harness.twin.rig -> harness.twin.serial
-harness.twin.serial -> harness.twin.rig
 harness_fido2.twin.authenticator -> harness_fido2.twin.clientpin
 harness_fido2.twin.authenticator -> harness_fido2.twin.config
 harness_fido2.twin.authenticator -> harness_fido2.twin.credmgmt
@@ -95,7 +91,6 @@ harness_rigs.emulator.card -> harness_rigs.emulator.rig
 harness_rigs.emulator.faces -> harness_rigs.emulator.card
 harness_rigs.emulator.faces -> harness_rigs.emulator.pcsc
 harness_rigs.emulator.faces -> harness_rigs.emulator.rig
-harness_rigs.emulator.pcsc -> harness_rigs.emulator.card
 harness_rigs.emulator.pcsc -> harness_rigs.emulator.rig
 harness_rigs.emulator.rig -> harness_rigs.emulator.faces
 harness_rigs.emulator.rig -> harness_rigs.emulator.pcsc

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.host.scan import Found
     from harness.model.key import Key
     from harness.model.rig import PowerSwitch, Rig, Touch
+    from harness.model.transport import TransportKind
 
 GROUP = "keyharness"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -161,6 +162,11 @@ class Specs:
     @hookspec
     def keyharness_benches(self) -> Sequence[Path]:
         """Folders with bench files (`*.toml`), which `--bench` finds by their names."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_transports(self) -> Sequence[TransportKind[Any]]:
+        """Ways to talk to a key."""
         raise AssertionError("a specification is not called")
 
     @hookspec

@@ -13,6 +13,7 @@ import pluggy
 from harness.base.errors import CallerError, one_of
 from harness.bench.plugin_api import GROUP, Driver, PowerDriver, Specs, Suite, TouchDriver
 from harness.model.key import Key
+from harness.model.transport import TransportKind
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Plugins:
     touch: dict[str, TouchDriver] = field(default_factory=dict)
     benches: list[Path] = field(default_factory=list)
     """Folders with bench files, in the order of their plugins."""
+    transports: dict[str, TransportKind[Any]] = field(default_factory=dict)
     found: list[PluginInfo] = field(default_factory=list)
 
     def bench_file(self, name: str) -> Path | None:
@@ -104,6 +106,7 @@ def discover() -> Plugins:
         ("keyharness_suites", plugins.suites, Suite),
         ("keyharness_power", plugins.power, PowerDriver),
         ("keyharness_touch", plugins.touch, TouchDriver),
+        ("keyharness_transports", plugins.transports, TransportKind),
     ]
     owners: dict[tuple[str, str], str] = {}
     for hook, table, kind in tables:

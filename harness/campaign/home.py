@@ -10,9 +10,8 @@ from typing import Any
 from harness.base.errors import CallerError, KeyFault, RigError
 from harness.campaign.observe import observe
 from harness.model.judge import Breach, judge
-from harness.model.key import Item, Key, Law, Memory, Observation, Operation, new
+from harness.model.key import Item, Key, Law, Memory, Observation, Operation, client_randomness, new
 from harness.model.rig import Rig, Vault
-from harness.twin.client_random import client_random
 from harness.twin.trace import cut_at, images
 
 FORGETFUL = "its state resets at every start"
@@ -43,8 +42,9 @@ class Home:
 
 
 def seeded(rig: Rig, *purpose: object) -> AbstractContextManager[None]:
-    """The client's randomness: from the rig's seed on a twin, real elsewhere."""
-    return client_random(rig.glass.seeded(*purpose)) if rig.glass else nullcontext()
+    """While entered, the clients' random numbers come from the rig's seed; on a real key they are real."""
+    glass = rig.glass
+    return client_randomness(rig.key, lambda: glass.seeded(*purpose)) if glass else nullcontext()
 
 
 def require_expendable(rig: Rig) -> None:

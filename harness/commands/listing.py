@@ -36,6 +36,7 @@ def listing(bench: Path | None) -> dict[str, Any]:
         "drivers": [{"name": driver.name, "title": driver.title} for driver in plugins.drivers.values()],
         "power": [{"name": one.name, "title": one.title} for one in plugins.power.values()],
         "touch": [{"name": one.name, "title": one.title} for one in plugins.touch.values()],
+        "transports": [{"name": one.name, "title": one.title} for one in plugins.transports.values()],
         "suites": [{"name": suite.name, "title": suite.title} for suite in plugins.suites.values()],
         "plugins": [
             {"name": info.name, "distribution": info.distribution, "version": info.version}
@@ -64,7 +65,7 @@ def show(table: dict[str, Any], out: TextIO) -> None:
             out.write("  personalities\n")
             for name, version in key["personalities"].items():
                 out.write(f"    {name:<34} {version}\n")
-    for title in ("suites", "drivers", "power", "touch"):
+    for title in ("suites", "drivers", "power", "touch", "transports"):
         out.write(f"\n{title}\n")
         for row in table[title]:
             out.write(f"  {row['name']:<36} {row['title']}\n")

@@ -12,12 +12,14 @@ tuple of these. Secrets never are values.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from harness.base.seeds import Stream
     from harness.commands.update_matrix import FirmwareReader
     from harness.model.rig import Rig
     from harness.twin.model import TwinModel
@@ -270,6 +272,8 @@ class Application:
     :param unseen: what the application may hold although nothing shows it, in words; None if nothing.
     :param marker: what a key without a serial was marked with, None if it was not; costs nothing.
     :param mark: marks an empty key, with the given mark or a new one, and returns it.
+    :param randomness: enters with a stream: while entered, the application's client takes its random numbers from it.
+        A twin's runs repeat byte for byte only if every client that uses randomness has one.
     :param volatile: something that the application makes anew whenever it gets power, and shows without cost;
         None if this key shows no such thing. Two boots differ in it, one boot does not.
     """
@@ -285,6 +289,7 @@ class Application:
     marker: Callable[[Rig], str | None] | None = None
     mark: Callable[[Rig, str | None], str] | None = None
     volatile: Callable[[Rig], str | None] | None = None
+    randomness: Callable[[Stream], AbstractContextManager[None]] | None = None
 
 
 @dataclass(frozen=True)
@@ -325,3 +330,16 @@ class Key:
     @property
     def items(self) -> tuple[Item, ...]:
         return tuple(item for app in self.applications for item in app.items)
+
+
+@contextmanager
+def client_randomness(key: Key, stream: Callable[[], Stream]) -> Iterator[None]:
+    """While entered, the clients of all of the key's applications take their random numbers from a stream.
+
+    :param stream: makes the stream; called once for each different client.
+    """
+    with ExitStack() as stack:
+        for inject in dict.fromkeys(one.randomness for one in key.applications):
+            if inject is not None:
+                stack.enter_context(inject(stream()))
+        yield

@@ -1,7 +1,6 @@
 """A rig: one port with a key in it, and what surrounds it.
 
-A rig hands out the ecosystem's own handles (python-fido2's CtapHidDevice, later a card connection, a serial
-port, a feature report handle). Whoever uses one does not know whether hidraw, a twin or a socket is behind.
+How a client reaches the key: `harness.model.transport`.
 """
 
 from __future__ import annotations
@@ -16,14 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from harness.base.errors import KeyFault, KeyharnessError, RigError
 
 if TYPE_CHECKING:
-    from fido2.hid import CtapHidDevice
-    from fido2.hid.base import CtapHidConnection
-
     from harness.base.clock import Clock
     from harness.base.seeds import Stream
     from harness.host.cutter import Action
     from harness.model.key import Key
     from harness.model.tap import Tap
+    from harness.model.transport import Transports
     from harness.twin.image import BoardState
     from harness.twin.trace import Trace
 
@@ -142,44 +139,6 @@ class Vault(ABC):
     @abstractmethod
     def differing(self, one: Any, other: Any) -> Sequence[str]:
         """In which parts two states differ, by name; empty if they are the same."""
-
-
-class Transports:
-    """The ways to talk to the key on a rig. A rig without one of them says so."""
-
-    def ctaphid(self) -> CtapHidDevice:
-        """A new CTAPHID channel, tapped.
-
-        :raises KeyGone: the key is not there.
-        :raises RigError: this rig has no CTAPHID.
-        """
-        raise RigError("this rig has no CTAPHID transport")
-
-    def card(self) -> Any:
-        """A new connection to the key's card side, shaped as pyscard's CardConnection.
-
-        :raises KeyGone: the card is not there.
-        :raises RigError: this rig has no card reader.
-        """
-        raise RigError("this rig has no card reader")
-
-    def ctaphid_packets(self) -> CtapHidConnection:
-        """The bare 64-byte reports of the CTAPHID interface, for who frames them himself; tapped.
-
-        :raises KeyGone: the key is not there.
-        :raises RigError: this rig has no CTAPHID.
-        """
-        raise RigError("this rig has no CTAPHID transport")
-
-    def serial(self) -> Any:
-        """The serial port that the key shows in its bootloader, shaped as pyserial's Serial; tapped.
-
-        Besides pyserial's own it has `serial_number`, what the key says of itself on USB.
-
-        :raises KeyGone: the key is not there, or not in a face with a serial port.
-        :raises RigError: this rig has no serial ports.
-        """
-        raise RigError("this rig has no serial ports")
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from fido2.hid import CtapHidDevice
-from fido2.hid.base import CtapHidConnection, HidDescriptor
-
 from harness.base.clock import VirtualClock
-from harness.base.errors import CallerError, HarnessFault, one_of
+from harness.base.errors import CallerError, one_of
 from harness.base.seeds import Stream, child
-from harness.model.key import Face, Key
-from harness.model.rig import GlassBox, KeyGone, PowerSwitch, Rig, RigInfo, Touch, Transports
-from harness.model.tap import Tap, TappedHid
-from harness.serialtap import TappedSerial
-from harness.twin.board import ENUMERATION_US, FRAME_US, Board
-from harness.twin.client_random import client_random
+from harness.model.key import Key, client_randomness
+from harness.model.rig import GlassBox, KeyGone, PowerSwitch, Rig, RigInfo, Touch
+from harness.model.tap import Tap
+from harness.model.transport import BusIdentity, Transports
+from harness.twin.board import ENUMERATION_US, Board
+from harness.twin.endpoints import TwinApdus, TwinPackets, TwinReports
 from harness.twin.flash import FlashOp
 from harness.twin.image import BoardState
 from harness.twin.model import TwinOptions
@@ -43,54 +39,6 @@ class HostClock(VirtualClock):
         while self.board.firmware is not None and self.board.advance(self.now_us):
             pass
         self.board.clock.reach_us(self.now_us)
-
-
-class TwinHid(CtapHidConnection):
-    """The host's end of a twin's CTAPHID interface, for as long as this boot lasts."""
-
-    def __init__(self, board: Board, clock: HostClock):
-        self._board = board
-        self._clock = clock
-        self._boot = board.boots
-
-    def _gone(self) -> OSError:
-        failed = self._board.rail.failed_us
-        if failed is not None:
-            self._clock.reach_us(failed)
-        if self._board.panicked:
-            return OSError(errno.ETIMEDOUT, "the key halted and does not answer")
-        return OSError(errno.ENODEV, "the key is gone from the bus")
-
-    def write_packet(self, data: bytes) -> None:
-        self._clock.reach_us(self._clock.now_us + FRAME_US)
-        fails_us = self._board.rail.fails_us
-        if fails_us is not None and fails_us <= self._clock.now_us and not self._board.rail.dead:
-            self._board.rail.fail(fails_us)
-        if self._board.firmware is None or self._board.boots != self._boot or self._board.rail.dead:
-            raise self._gone()
-        self._board.deliver("ctaphid", data, self._clock.now_us)
-
-    def read_packet(self) -> bytes:
-        board = self._board
-        while not board.to_host:
-            if board.boots != self._boot or board.firmware is None or board.rail.dead:
-                raise self._gone()
-            if not board.advance():
-                raise HarnessFault("a client waits for a packet that the twin will never send")
-        packet = board.to_host[0]
-        fails_us = board.rail.fails_us
-        if board.boots != self._boot or (fails_us is not None and packet.at_us > fails_us):
-            if not board.rail.dead and fails_us is not None:
-                board.rail.fail(fails_us)
-                board.firmware = None
-            board.to_host.clear()
-            raise self._gone()
-        board.to_host.popleft()
-        self._clock.reach_us(packet.at_us)
-        return packet.data
-
-    def close(self) -> None:
-        """A twin keeps nothing for a connection."""
 
 
 class _Switch(PowerSwitch):
@@ -132,32 +80,34 @@ class _Finger(Touch):
 
 
 class _TwinTransports(Transports):
-    def __init__(self, rig: TwinRig, face: Face):
-        self._rig = rig
-        self._descriptor = HidDescriptor(
-            f"twin:{rig.name}", face.vendor_id, face.product_id, 64, 64, face.product, None
-        )
+    def __init__(self, rig: TwinRig):
+        super().__init__(rig)
+        self._twin = rig
 
-    def ctaphid(self) -> CtapHidDevice:
-        connection = self.ctaphid_packets()
-        try:
-            return CtapHidDevice(self._descriptor, connection)
-        except OSError as error:
-            raise KeyGone(f'rig "{self._rig.name}": {error.strerror}') from error
+    def identity(self) -> BusIdentity:
+        rig = self._twin
+        face = next((face for face in rig.key.faces if face.name == rig.face), rig.key.faces[0])
+        return BusIdentity(f"twin:{rig.name}", face.vendor_id, face.product_id, face.product)
 
-    def ctaphid_packets(self) -> CtapHidConnection:
-        rig = self._rig
-        if rig.board.firmware is None or rig.face != "application":
-            where = "not on the bus" if rig.board.firmware is None else f"in its {rig.face}"
-            raise KeyGone(f'rig "{rig.name}": the key is {where}')
-        return TappedHid(TwinHid(rig.board, rig.clock), rig.tap)
-
-    def serial(self) -> TappedSerial:
-        rig = self._rig
-        if rig.board.firmware is None or rig.face == "application":
-            where = "not on the bus" if rig.board.firmware is None else "in its application"
-            raise KeyGone(f'rig "{rig.name}": the key has no serial port, it is {where}')
-        return TappedSerial(TwinSerial(rig.board, rig.clock, f"twin:{rig.name}:serial"), rig.tap)
+    def endpoint(self, name: str) -> TwinPackets | TwinApdus | TwinReports | TwinSerial:
+        rig = self._twin
+        if name not in ("ctaphid", "card", "serial", "hid-feature"):
+            raise self.unknown(name)
+        if name == "card" and rig.model.atr is None:
+            raise self.unknown(name)
+        if rig.board.firmware is None:
+            raise KeyGone(f'rig "{rig.name}": the key is not on the bus')
+        if name == "serial":
+            if rig.face == rig.key.faces[0].name:
+                raise KeyGone(f'rig "{rig.name}": the key has no serial port, it is in its {rig.face}')
+            return TwinSerial(rig.board, rig.clock, f"twin:{rig.name}:serial")
+        if rig.face != rig.key.faces[0].name:
+            raise KeyGone(f'rig "{rig.name}": the key is in its {rig.face}')
+        if name == "card":
+            return TwinApdus(rig.board, rig.clock, rig.model.atr or b"")
+        if name == "hid-feature":
+            return TwinReports(rig.board, rig.clock)
+        return TwinPackets(rig.board, rig.clock)
 
 
 class TwinRig(Rig, GlassBox):
@@ -194,7 +144,7 @@ class TwinRig(Rig, GlassBox):
         self.tap = Tap(self.clock)
         self.power = _Switch(self)
         self.touch = _Finger(self.board)
-        self.transports = _TwinTransports(self, key.faces[0])
+        self.transports = _TwinTransports(self)
 
     @property
     def glass(self) -> GlassBox:
@@ -210,7 +160,8 @@ class TwinRig(Rig, GlassBox):
         personality = self.options.personality
         if self.options.defects:
             personality += " with " + ", ".join(self.options.defects)
-        transport = f"twin, {self.board.flash['ifs'].part.name} flash, layer {self.model.layer(self.options)}"
+        first = next(iter(self.board.flash.values())).part.name
+        transport = f"twin, {first} flash, layer {self.model.layer(self.options)}"
         return RigInfo(
             self.name, self.key.name, self.key.title, self.firmware, personality, transport, self.expendable
         )
@@ -290,7 +241,7 @@ class TwinRig(Rig, GlassBox):
         start_us = max(self.clock.now_us, self.board.clock.now_us)
         self.clock.reach_us(start_us)
         try:
-            with client_random(self.seeded("record")):
+            with client_randomness(self.key, lambda: self.seeded("record")):
                 act()
         finally:
             self.board.on_boot = None
@@ -314,7 +265,7 @@ class TwinRig(Rig, GlassBox):
         self.tap.clear()
         self.board.rail.arm_op(flash_op, phi)
         try:
-            with client_random(self.seeded("record")):
+            with client_randomness(self.key, lambda: self.seeded("record")):
                 act()
         except (OSError, KeyGone, PowerLost):
             pass

@@ -11,7 +11,7 @@ from serial import SerialException
 from harness.twin.board import FRAME_US, Board
 
 if TYPE_CHECKING:
-    from harness.twin.rig import HostClock
+    from harness.base.clock import VirtualClock
 
 BYTES_A_FRAME = 19 * 64
 """Full-speed bulk packets that fit into one USB frame."""
@@ -25,7 +25,7 @@ class TwinSerial:
     :ivar timeout: how long `read` waits, in seconds of virtual time.
     """
 
-    def __init__(self, board: Board, clock: HostClock, port: str):
+    def __init__(self, board: Board, clock: VirtualClock, port: str):
         self._board, self._clock, self.port = board, clock, port
         self._boot = board.boots
         self._buffer = bytearray()

@@ -17,6 +17,7 @@ from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 from harness.model.key import Look, Memory
 from harness.model.rig import PinGuard, Rig
 from harness.safety import pins
+from harness_transports.ctaphid import ctaphid
 
 CANARY_RP = "canary.keyharness.example"
 ES256 = [{"type": "public-key", "alg": -7}]
@@ -128,7 +129,7 @@ class Fido:
 
     def __init__(self, rig: Rig, pin: str | Callable[[], str | None] | None = None):
         self.rig = rig
-        self.device = rig.transports.ctaphid()
+        self.device = ctaphid(rig)
         self.ctap = Ctap2(self.device)
         self._pin = pin
 

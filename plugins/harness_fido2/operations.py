@@ -13,6 +13,7 @@ from harness_fido2 import management, ownership, settings, u2f
 from harness_fido2.client import CANARY_RP, Fido, fido_memory, lacks, pin_for
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
 from harness_fido2.volatile import volatile
+from harness_transports.client_random import client_random
 
 NEW_RP, FILL_RP = "new.keyharness.example", "fill.keyharness.example"
 
@@ -369,4 +370,5 @@ FIDO2 = Application(
     marker=ownership.marker,
     mark=ownership.mark,
     volatile=volatile,
+    randomness=client_random,
 )

@@ -10,6 +10,7 @@ from harness.model.rig import Rig
 from harness_fido2.client import Fido, fido_memory
 from harness_nitrokey3 import configuration, hardware_faults
 from harness_nitrokey3.sdk import open_nk3
+from harness_transports.client_random import client_random
 
 
 def nk3(look: Look) -> NK3:
@@ -95,4 +96,4 @@ OPERATIONS = (
     *configuration.OPERATIONS,
 )
 
-ADMIN = Application("admin", "Admin", _no_preparation, OPERATIONS, ITEMS)
+ADMIN = Application("admin", "Admin", _no_preparation, OPERATIONS, ITEMS, randomness=client_random)

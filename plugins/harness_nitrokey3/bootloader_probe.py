@@ -11,6 +11,7 @@ from nitrokey.trussed.admin_app import BootMode
 
 from harness.model.rig import Rig
 from harness_nitrokey3 import images, sdk, signing
+from harness_nitrokey3.dfu_port import dfu_port
 from harness_nitrokey3.images import Image, Recipe
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
@@ -36,7 +37,7 @@ def offer(rig: Rig, image: Image, *, whole: bool = False) -> str:
     :raises OSError: the key went away.
     """
     with sdk.bound(rig):
-        transport = DfuTransportSerial(rig.transports.serial().port)
+        transport = DfuTransportSerial(dfu_port(rig).port)
         try:
             transport.open()
             transport.send_init_packet(image.dat)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
-from harness.model.rig import Transports
+from harness.model.transport import BusIdentity, Handle, TransportKind, Transports
 
 
 class Killed(BaseException):
@@ -22,11 +22,15 @@ class Breaking(Transports):
         self._real, self._at, self._share = real, at, share
         self.writes = 0
 
-    def ctaphid(self) -> Any:
-        return self._real.ctaphid()
+    def open(self, kind: TransportKind[Handle]) -> Handle:
+        handle = self._real.open(kind)
+        return cast(Handle, _Port(handle, self)) if kind.endpoint_name == "serial" else handle
 
-    def serial(self) -> Any:
-        return _Port(self._real.serial(), self)
+    def endpoint(self, name: str) -> object:
+        return self._real.endpoint(name)
+
+    def identity(self) -> BusIdentity:
+        return self._real.identity()
 
     def meets(self, port: Any, data: bytes) -> None:
         """:raises Killed: this is the write that it breaks off in."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from harness.bench.plugin_api import hookimpl
 from harness.model.key import Face, Key
+from harness.model.transport import TransportKind
 
 
 @hookimpl
@@ -31,3 +34,10 @@ def keyharness_keys() -> list[Key]:
             rescue=rescue,
         )
     ]
+
+
+@hookimpl
+def keyharness_transports() -> list[TransportKind[Any]]:
+    from harness_nitrokey3.dfu_port import NORDIC_DFU
+
+    return [NORDIC_DFU]

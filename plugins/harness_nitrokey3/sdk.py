@@ -19,7 +19,9 @@ from nitrokey.trussed._bootloader.nrf52_upload.lister.enumerated_device import E
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 
 from harness.model.rig import KeyGone, Rig
-from harness.twin.client_random import _Shim
+from harness_nitrokey3.dfu_port import dfu_port
+from harness_transports.client_random import ModuleProxy
+from harness_transports.ctaphid import ctaphid
 
 _TRANSPORT = "nitrokey.trussed._bootloader.nrf52_upload.dfu.dfu_transport_serial"
 _SLEEPERS = (
@@ -33,7 +35,7 @@ _rig: Rig | None = None
 
 def open_nk3(rig: Rig) -> NK3:
     """The SDK's own device object on whatever transport the rig has."""
-    return NK3(CtapHidConnection(rig.transports.ctaphid()))
+    return NK3(CtapHidConnection(ctaphid(rig)))
 
 
 @contextmanager
@@ -69,7 +71,7 @@ class _Opener:
     def __call__(self, *args: Any, **settings: Any) -> Any:
         if _rig is None:
             return self._real(*args, **settings)
-        port = _rig.transports.serial()
+        port = dfu_port(_rig)
         port.timeout = settings.get("timeout")
         return port
 
@@ -88,7 +90,7 @@ class _Lister:
         face = next(face for face in _rig.key.faces if face.name == _rig.face)
         if face.name == "application":
             return []
-        port = _rig.transports.serial()
+        port = dfu_port(_rig)
         found = EnumeratedDevice(
             f"{face.vendor_id:04x}", f"{face.product_id:04x}", port.serial_number, [port.port]
         )
@@ -102,8 +104,8 @@ def install() -> None:
     """Put the stand-ins into the SDK; does nothing the second time."""
     for name in _SLEEPERS:
         module: Any = import_module(name)
-        if not isinstance(module.time, _Shim):
-            module.time = _Shim(time, sleep=_sleep)
+        if not isinstance(module.time, ModuleProxy):
+            module.time = ModuleProxy(time, sleep=_sleep)
     transport: Any = import_module(_TRANSPORT)
     if not isinstance(transport.Serial, _Opener):
         transport.Serial = _Opener(transport.Serial)

@@ -34,6 +34,7 @@ from harness_nitrokey3.refusal import Refusal, SlowBoot
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.bootloader import PAGE
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
+from harness_transports.client_random import client_random
 
 ONE_UPDATE = {"forced_updates": 1}
 BREAKS = (0.1, 0.5, 0.9)
@@ -346,4 +347,4 @@ OPERATIONS = (
     ),
 )
 
-UPDATE = Application("update", "Firmware update", _nothing, OPERATIONS, ())
+UPDATE = Application("update", "Firmware update", _nothing, OPERATIONS, (), randomness=client_random)

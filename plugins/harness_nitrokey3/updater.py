@@ -23,6 +23,7 @@ from nitrokey.trussed.updates import DeviceHandler, Updater, UpdateUi, Warning
 from harness.base.errors import KeyFault, RigError
 from harness.model.rig import KeyGone, Rig
 from harness_nitrokey3 import containers, sdk, signing
+from harness_nitrokey3.dfu_port import dfu_port
 from harness_nitrokey3.refusal import Refusal, SlowBoot
 from harness_nitrokey3.sdk import open_nk3
 
@@ -137,7 +138,7 @@ class Handler(DeviceHandler):
 
     def await_bootloader(self, model: Model) -> NK3BootloaderNrf52:
         self._rig.wait_until_up()
-        port = self._rig.transports.serial()
+        port = dfu_port(self._rig)
         uuid = int(port.serial_number, 16)
         port.close()
         self._same(uuid)

@@ -13,6 +13,7 @@ from emulated import TWIN_COMMAND, make_rig
 
 from harness.base.errors import RigError
 from harness.model.rig import KeyGone
+from harness_transports.card import card
 
 HERE = Path(__file__).parent
 CARD_COMMAND = [*TWIN_COMMAND[:-2], "--speed", "max", "--vpcd", "127.0.0.1:{port}"]
@@ -27,9 +28,9 @@ def admin(rig):
     from nitrokey.nk3 import NK3
     from nitrokey.trussed._connection.ccid import CcidConnection
 
-    card = rig.transports.card()
-    card.connect()
-    return NK3(CcidConnection(card))
+    connection = card(rig)
+    connection.connect()
+    return NK3(CcidConnection(connection))
 
 
 def use_and_cut(rig):
@@ -79,11 +80,11 @@ def test_a_card_that_hangs_is_told_from_one_that_has_gone():
     rig = card_rig(answer_s=0.3)
     try:
         rig.power.on()
-        card = rig.transports.card()
-        card.connect()
+        connection = card(rig)
+        connection.connect()
         rig.process.signal(signal.SIGSTOP)
         with pytest.raises(OSError, match="no answer within"):
-            card.transmit(list(bytes.fromhex("00A4040009A00000084700000001")))
+            connection.transmit(list(bytes.fromhex("00A4040009A00000084700000001")))
         rig.power.off()
         assert rig.take_deaths() == ["hung: no answer within 0.3 s"]
     finally:
@@ -127,11 +128,11 @@ def in_a_daemons_reader():
 
 def _hang(rig):
     rig.power.on()
-    card = rig.transports.card()
-    card.connect()
+    connection = card(rig)
+    connection.connect()
     rig.process.signal(signal.SIGSTOP)
     with pytest.raises(KeyGone):
-        card.transmit(list(bytes.fromhex("00A4040009A00000084700000001")))
+        connection.transmit(list(bytes.fromhex("00A4040009A00000084700000001")))
     rig.power.off()
     assert rig.take_deaths() == ["hung: no answer within 0.5 s"]
 

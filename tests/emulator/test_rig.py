@@ -19,6 +19,8 @@ from harness.campaign.home import go_home
 from harness.model.key import Outcome
 from harness.model.rig import KeyGone
 from harness_rigs.emulator.process import PortLock
+from harness_transports.card import card
+from harness_transports.ctaphid import ctaphid
 
 IN_NAMESPACES = pytest.mark.skipif(
     not namespaces_permitted(), reason="this host does not permit network namespaces"
@@ -53,16 +55,16 @@ def directory(tmp_path, monkeypatch):
 
 
 def info(rig):
-    return Ctap2(rig.transports.ctaphid()).info
+    return Ctap2(ctaphid(rig)).info
 
 
 def test_off_is_a_kill_and_files_are_what_remains(keep):
     rig = keep(tiny())
     assert not rig.power.is_on
     with pytest.raises(KeyGone):
-        rig.transports.ctaphid()
+        ctaphid(rig)
     rig.power.on()
-    device = rig.transports.ctaphid()
+    device = ctaphid(rig)
     assert info(rig).options["up"] is True
     rig.power.off()
     assert rig.take_deaths() == []
@@ -208,7 +210,7 @@ def test_touch_is_given_only_when_asked_for(keep, how):
     from fido2.ctap import CtapError
 
     with pytest.raises(CtapError, match="KEEPALIVE_CANCEL"):
-        Ctap2(rig.transports.ctaphid()).get_assertion(
+        Ctap2(ctaphid(rig)).get_assertion(
             "example.com",
             b"\0" * 32,
             [{"type": "public-key", "id": credential.id}],
@@ -223,16 +225,16 @@ def test_a_card_that_dials_us_is_spoken_to_without_a_daemon(keep):
     rig = keep(make_rig(command, transport="vpcd", ready_s=20, port=free_port()))
     rig.power.on()
     rig.wait_until_up()
-    card = rig.transports.card()
-    card.connect()
-    assert bytes(card.getATR()).hex() == "3b8f01805d4e6974726f6b657900000000006a"
-    assert card.transmit(list(bytes.fromhex("00A4040009A00000084700000001"))) == ([], 0x90, 0)
+    connection = card(rig)
+    connection.connect()
+    assert bytes(connection.getATR()).hex() == "3b8f01805d4e6974726f6b657900000000006a"
+    assert connection.transmit(list(bytes.fromhex("00A4040009A00000084700000001"))) == ([], 0x90, 0)
     assert [mark.name for mark in rig.tap.marks] == ["request-sent", "response"]
-    with pytest.raises(RigError, match="no CTAPHID"):
-        rig.transports.ctaphid()
+    with pytest.raises(RigError, match='no transport "ctaphid"'):
+        ctaphid(rig)
     rig.process.signal(signal.SIGSEGV)
     with pytest.raises(OSError):
-        card.transmit([0, 0, 0, 0])
+        connection.transmit([0, 0, 0, 0])
     rig.power.off()
     assert rig.take_deaths() == ["crashed: SIGSEGV"]
 
@@ -331,6 +333,8 @@ def test_what_a_killed_run_left_in_the_directory_is_kept(directory, tmp_path):
     program = f"""
 import os, sys; sys.path.insert(0, {str(TINY.parent)!r})
 from emulated import tiny
+from harness_transports.card import card
+from harness_transports.ctaphid import ctaphid
 rig = tiny(directory={str(directory)!r})
 rig.power.on()
 os.kill(os.getpid(), 9)

@@ -22,6 +22,8 @@ from harness_nitrokey3 import containers, signing
 from harness_nitrokey3.bootloader_probe import enter_bootloader
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.updater import update
+from harness_transports.ctaphid import ctaphid
+from harness_transports.serial import serial
 
 NEIGHBOUR = "1-1.4.2"
 
@@ -59,7 +61,7 @@ def usb(lab):
 def test_a_key_answers_and_goes_with_its_power(lab, usb):
     rig = usb
     rig.wait_until_up()
-    device = rig.transports.ctaphid()
+    device = ctaphid(rig)
     assert Ctap2(device).info.aaguid
     rig.power.off()
     assert not rig.power.is_on
@@ -70,7 +72,7 @@ def test_a_key_answers_and_goes_with_its_power(lab, usb):
         rig.wait_until_up()
     rig.power.on()
     rig.wait_until_up()
-    assert rig.transports.ctaphid().ping(b"back") == b"back"
+    assert ctaphid(rig).ping(b"back") == b"back"
     assert (rig.boots, rig.take_deaths()) == (1, [])
 
 
@@ -83,7 +85,7 @@ def test_nodes_change_their_numbers_and_the_key_is_found_again(lab, usb):
     rig.power.on()
     rig.wait_until_up()
     assert rig.device.fido.node != before
-    assert rig.transports.ctaphid().ping(b"x") == b"x"
+    assert ctaphid(rig).ping(b"x") == b"x"
 
 
 def test_a_stale_node_is_not_taken_for_the_next_boots(lab, usb):
@@ -105,7 +107,7 @@ def test_a_stale_node_is_not_taken_for_the_next_boots(lab, usb):
     rig.power.on()
     rig.wait_until_up()
     assert rig.device.token != token
-    assert rig.transports.ctaphid().ping(b"x") == b"x"
+    assert ctaphid(rig).ping(b"x") == b"x"
 
 
 def test_a_device_that_may_not_be_asked_whether_it_has_gone(lab, usb, monkeypatch):
@@ -120,7 +122,7 @@ def test_a_device_that_may_not_be_asked_whether_it_has_gone(lab, usb, monkeypatc
 def test_a_key_that_reboots_is_waited_for_though_it_is_still_to_be_seen(lab, usb):
     """The connection breaks before the kernel has taken the device out of its tree."""
     usb.wait_until_up()
-    device, before = usb.transports.ctaphid(), usb.device.token
+    device, before = ctaphid(usb), usb.device.token
     port = lab.port(PORT)
     port.lingers_s = 0.3
     with pytest.raises(OSError):
@@ -128,7 +130,7 @@ def test_a_key_that_reboots_is_waited_for_though_it_is_still_to_be_seen(lab, usb
     assert device_at(lab.host, PORT).token == before, "still to be seen"
     usb.wait_until_up()
     assert usb.device.token != before
-    assert usb.transports.ctaphid().ping(b"back") == b"back"
+    assert ctaphid(usb).ping(b"back") == b"back"
 
 
 def test_a_switch_that_lies_is_named(lab, usb):
@@ -153,7 +155,7 @@ def test_power_that_comes_back_by_itself_is_named(lab, usb):
 def test_a_key_that_was_told_to_reboot_did_not_leave_by_itself(lab, usb):
     """The cut falls while its client waits for it to come back."""
     usb.wait_until_up()
-    device = usb.transports.ctaphid()
+    device = ctaphid(usb)
     lab.port(PORT).lingers_s = 0.2
     usb.cutter.prepare()
     usb.cutter.arm(usb.clock.now_us + 100_000)
@@ -172,12 +174,12 @@ def test_the_bootloader_is_the_same_key_on_another_node(lab, usb):
     enter_bootloader(rig)
     assert rig.face == "bootloader"
     assert rig.device.ids == "20a0:42e8"
-    port = rig.transports.serial()
+    port = serial(rig)
     assert port.serial_number
     port.write(bytes.fromhex("0907c0"))
     assert port.read(5) == bytes.fromhex("60090107c0")
     with pytest.raises(KeyGone, match="in its bootloader"):
-        rig.transports.ctaphid()
+        ctaphid(rig)
     port.timeout = None
     assert port.timeout == rig.options.answer_s, "never for ever"
     port.timeout = 0.05
@@ -213,7 +215,7 @@ def test_a_cut_says_when_it_was_and_when_the_key_was_gone(lab, tmp_path, slow):
     rig = make_rig(slow=slow)
     try:
         rig.wait_until_up()
-        device = rig.transports.ctaphid()
+        device = ctaphid(rig)
         rig.cutter.prepare()
         at_us = rig.clock.now_us + 20_000
         rig.cutter.arm(at_us)
@@ -249,7 +251,7 @@ def test_a_cut_that_is_called_off_leaves_the_key_on(lab, usb):
     rig.cutter.arm(rig.clock.now_us + 60_000_000)
     assert rig.cutter.disarm() is None
     assert rig.power.is_on
-    assert rig.transports.ctaphid().ping(b"x") == b"x"
+    assert ctaphid(rig).ping(b"x") == b"x"
 
 
 def test_a_key_that_leaves_by_itself_was_not_cut(lab):
@@ -257,7 +259,7 @@ def test_a_key_that_leaves_by_itself_was_not_cut(lab):
     rig = make_rig()
     try:
         rig.wait_until_up()
-        device = rig.transports.ctaphid()
+        device = ctaphid(rig)
         rig.cutter.prepare()
         rig.cutter.arm(rig.clock.now_us + 300_000)
         with pytest.raises(OSError) as gone:
@@ -276,7 +278,7 @@ def test_a_key_that_enumerates_and_never_answers_hangs(lab):
     rig = make_rig(answer_s=0.2)
     rig.wait_until_up()
     with pytest.raises(KeyGone, match=r"no answer within 0\.2 s"):
-        rig.transports.ctaphid()
+        ctaphid(rig)
     assert rig.take_deaths() == ["hung: no answer within 0.2 s"]
     rig.close()
 
@@ -284,7 +286,7 @@ def test_a_key_that_enumerates_and_never_answers_hangs(lab):
 def test_a_key_that_stops_answering_in_the_middle_hangs(lab):
     lab.plug(PORT, TwinKey(1, hangs=3))
     rig = make_rig(answer_s=0.2)
-    device = rig.transports.ctaphid()
+    device = ctaphid(rig)
     with pytest.raises(OSError) as hung:
         pinged(device, 5)
     assert hung.value.errno == errno.ETIMEDOUT
@@ -306,7 +308,7 @@ def test_a_node_is_waited_for_until_udev_lets_it_be_opened(lab):
     began = time.monotonic()
     rig.wait_until_up()
     assert time.monotonic() - began > 0.1
-    assert rig.transports.ctaphid().ping(b"x") == b"x"
+    assert ctaphid(rig).ping(b"x") == b"x"
     rig.close()
 
 
@@ -329,7 +331,7 @@ def test_a_bootloader_that_is_hid_is_up_without_ctaphid(lab, usb):
     usb.wait_until_up()
     assert usb.face == "bootloader"
     with pytest.raises(KeyGone, match="no CTAPHID interface"):
-        usb.transports.ctaphid()
+        ctaphid(usb)
     key.close()
 
 
@@ -456,7 +458,7 @@ def test_an_operation_is_interrupted_where_nobody_sees_inside(lab, usb):
 
     def pings():
         runs.append(0)
-        device = usb.transports.ctaphid()
+        device = ctaphid(usb)
         for _ in range(50):
             device.ping()
             runs[-1] += 1

@@ -12,6 +12,7 @@ from harness.base.errors import RigError
 from harness.host.host import Host
 from harness.model.rig import KeyGone
 from harness_nitrokey3.twin.card import ADMIN_AID, ATR
+from harness_transports.card import card
 
 OTHER = "1-1.4.3"
 SELECT = [0x00, 0xA4, 0x04, 0x00, len(ADMIN_AID), *ADMIN_AID]
@@ -24,18 +25,18 @@ def lab(tmp_path):
         yield lab
 
 
-def selected(card, times):
+def selected(connection, times):
     for _ in range(times):
-        card.transmit(SELECT)
+        connection.transmit(SELECT)
 
 
 def uuid_by_card(usb):
-    card = usb.transports.card()
-    assert card.getATR() == list(ATR)
-    assert card.transmit(SELECT)[1:] == (0x90, 0x00)
-    data, *status = card.transmit(UUID)
+    connection = card(usb)
+    assert connection.getATR() == list(ATR)
+    assert connection.transmit(SELECT)[1:] == (0x90, 0x00)
+    data, *status = connection.transmit(UUID)
     assert status == [0x90, 0x00]
-    card.disconnect()
+    connection.disconnect()
     return bytes(data).hex().upper()
 
 
@@ -54,11 +55,11 @@ def test_two_equal_keys_have_equal_readers_and_each_rig_its_own(lab, port):
 def test_a_card_goes_with_the_power(lab):
     lab.plug(PORT, TwinKey(1))
     usb = make_rig()
-    card = usb.transports.card()
-    card.transmit(SELECT)
+    connection = card(usb)
+    connection.transmit(SELECT)
     usb.power.off()
     with pytest.raises(OSError) as gone:
-        card.transmit(UUID)
+        connection.transmit(UUID)
     assert gone.value.errno == errno.ENODEV
     usb.power.on()
     assert uuid_by_card(usb)
@@ -68,8 +69,8 @@ def test_a_card_goes_with_the_power(lab):
 def test_a_card_that_is_cut_says_so(lab):
     lab.plug(PORT, TwinKey(1))
     usb = make_rig()
-    card = usb.transports.card()
-    card.connect()
+    connection = card(usb)
+    connection.connect()
     lab.port(PORT).power(False)
     with pytest.raises(OSError, match="the card has gone"):
         selected(card, 1000)
@@ -80,9 +81,9 @@ def test_a_card_that_is_cut_says_so(lab):
 def test_a_card_that_does_not_answer_hangs(lab):
     lab.plug(PORT, TwinKey(1, hangs=0))
     usb = make_rig(answer_s=0.2)
-    card = usb.transports.card()
+    connection = card(usb)
     with pytest.raises(OSError) as hung:
-        card.transmit(SELECT)
+        connection.transmit(SELECT)
     assert hung.value.errno == errno.ETIMEDOUT
     assert usb.take_deaths() == ["hung: no answer within 0.2 s"]
     usb.close()
@@ -95,7 +96,7 @@ def test_a_reader_may_be_named(lab):
     usb.close()
     usb = make_rig(reader="Gemalto", up_s=0.1)
     with pytest.raises(KeyGone, match="no reader of pcscd is on port"):
-        usb.transports.card()
+        card(usb)
     usb.close()
 
 
@@ -103,7 +104,7 @@ def test_a_device_without_a_card_side(lab):
     lab.plug(PORT, keyboard())
     usb = make_rig(key="fido2")
     with pytest.raises(KeyGone, match="no card reader"):
-        usb.transports.card()
+        card(usb)
     usb.close()
 
 
@@ -111,7 +112,7 @@ def test_what_is_shorter_than_an_apdu_is_not_sent(lab):
     lab.plug(PORT, TwinKey(1))
     usb = make_rig()
     with pytest.raises(ValueError, match="at least 4 bytes"):
-        usb.transports.card().transmit([0, 1, 2])
+        card(usb).transmit([0, 1, 2])
     usb.close()
 
 
@@ -123,7 +124,7 @@ def test_without_pyscard_it_says_what_to_install(lab, monkeypatch):
     lab.plug(PORT, TwinKey(1))
     usb = make_rig()
     with pytest.raises(RigError) as error:
-        usb.transports.card()
+        card(usb)
     assert error.value.found == "no libpcsclite.so.1"
     assert "libpcsclite1" in error.value.mend
     usb.close()

@@ -13,6 +13,7 @@ from harness.bench.plugin_api import Driver, RigRequest, Suite, hookimpl
 from harness.model.rig import KeyGone, PowerSwitch
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
+from harness_transports.ctaphid import ctaphid
 
 
 class Options(BaseModel):
@@ -82,7 +83,7 @@ class LatchedRig(TwinRig):
         from fido2.ctap2 import ClientPin, Ctap2
 
         self.power.on()
-        ClientPin(Ctap2(self.transports.ctaphid())).set_pin(os.environ["LATCHED_PIN"])
+        ClientPin(Ctap2(ctaphid(self))).set_pin(os.environ["LATCHED_PIN"])
         self.power.off()
 
     def wait_until_up(self) -> None:

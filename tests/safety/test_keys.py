@@ -7,6 +7,8 @@ import json
 import pytest
 from test_rigs import CASE
 
+from harness_transports.ctaphid import ctaphid
+
 
 def test_a_key_with_somebody_elses_pin_is_refused_although_it_is_expendable(lab):
     lab.env["LATCHED_PIN"] = "31415926"
@@ -100,7 +102,7 @@ def test_touch_is_given_only_while_our_own_request_is_pending():
 
     rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
     rig.power.on()
-    ctap = Ctap2(rig.transports.ctaphid())
+    ctap = Ctap2(ctaphid(rig))
     wanted = (
         {"id": "a.example", "name": "a"},
         {"id": b"1", "name": "a"},

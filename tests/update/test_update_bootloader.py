@@ -10,6 +10,7 @@ from update_support import MakeRig, container
 
 from harness.twin.rig import TwinRig
 from harness_nitrokey3 import bootloader_probe, images, signing
+from harness_nitrokey3.dfu_port import dfu_port
 from harness_nitrokey3.images import Image, Recipe
 from harness_nitrokey3.twin import slip
 from harness_nitrokey3.twin.bootloader import MTU
@@ -24,7 +25,7 @@ class Line:
     """Frames to and from the bootloader on a rig."""
 
     def __init__(self, rig: TwinRig):
-        self._port = rig.transports.serial()
+        self._port = dfu_port(rig)
         self._port.timeout = 0.01
 
     def ask(self, *parts: int | bytes) -> bytes:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from fido2.hid import CtapHidDevice
-from fido2.hid.base import CtapHidConnection, HidDescriptor
+from typing import TYPE_CHECKING
 
 from harness.host.cutter import Cutter, Fired, Kill
-from harness.model.rig import KeyGone, LiveCutter, PowerSwitch, Shot, Transports, Vault
-from harness.model.tap import TappedHid
+from harness.model.rig import LiveCutter, PowerSwitch, Shot, Vault
+from harness.model.transport import BusIdentity, Transports
 from harness_rigs.emulator import state as emulator_state
 from harness_rigs.emulator.card import Card
 from harness_rigs.emulator.pcsc import PcscCard, PcscLink
@@ -21,18 +18,18 @@ if TYPE_CHECKING:
 LOST_LIMIT_S = 5.0
 
 
-class EmulatorHid(CtapHidConnection):
-    """A client's end of the emulator's CTAPHID interface, for as long as this boot lasts."""
+class EmulatorHid:
+    """The raw endpoint "ctaphid": 64-byte reports, for as long as this boot lasts."""
 
     def __init__(self, rig: EmulatorRig):
         self._rig = rig
         self._boot = rig.boots
 
-    def write_packet(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         self._rig.link(self._boot).send(data)
         self._rig.finger.sent(data)
 
-    def read_packet(self) -> bytes:
+    def receive(self) -> bytes:
         packet = self._rig.receive(self._boot)
         self._rig.finger.received(packet)
         return packet
@@ -132,31 +129,29 @@ class FilesVault(Vault):
         return one.differing(other)
 
 
+CTAPHID_TRANSPORTS, CARD_TRANSPORTS = ("ctaphid-udp", "ctaphid-tcp"), ("vpcd", "pcsc")
+"""Values of a bench's `transport` by the endpoint that they offer."""
+
+
 class EmulatorTransports(Transports):
+    """The one endpoint that the emulator is reached by."""
+
     def __init__(self, rig: EmulatorRig):
-        self._rig = rig
+        super().__init__(rig)
+        self._emulator = rig
 
-    def ctaphid(self) -> CtapHidDevice:
-        face = self._rig.key.faces[0]
-        descriptor = HidDescriptor(
-            f"emulator:{self._rig.name}", face.vendor_id, face.product_id, 64, 64, face.product, None
-        )
-        try:
-            return CtapHidDevice(descriptor, self.ctaphid_packets())
-        except OSError as error:
-            raise KeyGone(f'rig "{self._rig.name}": {error.strerror}') from error
+    def identity(self) -> BusIdentity:
+        rig, face = self._emulator, self._emulator.key.faces[0]
+        return BusIdentity(f"emulator:{rig.name}", face.vendor_id, face.product_id, face.product)
 
-    def ctaphid_packets(self) -> CtapHidConnection:
-        if self._rig.options.transport not in ("ctaphid-udp", "ctaphid-tcp"):
-            return super().ctaphid_packets()
-        self._rig.wait_until_up()
-        return TappedHid(EmulatorHid(self._rig), self._rig.tap)
-
-    def card(self) -> Any:
-        rig = self._rig
-        if rig.options.transport not in ("vpcd", "pcsc"):
-            return super().card()
+    def endpoint(self, name: str) -> EmulatorHid | Card | PcscCard:
+        rig = self._emulator
+        offered = {"ctaphid": CTAPHID_TRANSPORTS, "card": CARD_TRANSPORTS}.get(name, ())
+        if rig.options.transport not in offered:
+            raise self.unknown(name)
         rig.wait_until_up()
+        if name == "ctaphid":
+            return EmulatorHid(rig)
         link = rig.link(rig.boots)
         if isinstance(link, PcscLink):
             return PcscCard(rig, rig.reader, link)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import RigError
 from harness.model.rig import KeyGone
-from harness_rigs.emulator.card import check_apdu
 from harness_rigs.emulator.link import Link, gone
 from harness_rigs.emulator.process import Host, Process
 
@@ -176,7 +175,7 @@ class PcscLink(Link):
 
 
 class PcscCard:
-    """A card connection of pyscard's, tapped and limited in time; it lasts for one boot."""
+    """The raw endpoint "card" through a pcscd: pyscard's connection with a time limit. It lasts for one boot."""
 
     def __init__(self, rig: EmulatorRig, reader: Reader, link: PcscLink):
         from smartcard.System import readers
@@ -185,21 +184,21 @@ class PcscCard:
         self._connection = next(one for one in readers() if str(one) == reader.name).createConnection()
         link.cards.append(self)
 
-    def connect(self, *arguments: Any, **more: Any) -> None:
-        self._in_time(lambda: self._connection.connect(*arguments, **more))
+    def connect(self) -> None:
+        self._in_time(self._connection.connect)
 
-    def transmit(self, apdu: list[int], protocol: int | None = None) -> tuple[list[int], int, int]:
-        """Send a command APDU; returns data, SW1 and SW2.
+    def exchange(self, apdu: bytes) -> bytes:
+        """Send a command APDU; the response APDU.
 
-        :raises OSError: the card has gone, or gave no answer within its limit.
+        :raises OSError: the card has gone, or gave no answer within the rig's limit.
         """
-        check_apdu(apdu)
         self._rig.link(self._boot)
         self._rig.finger.asked_of_a_card()
-        self._rig.tap.mark("request-sent")
-        data, sw1, sw2 = self._in_time(lambda: self._connection.transmit(apdu, protocol))
-        self._rig.tap.mark("response", sw1)
-        return data, sw1, sw2
+        data, sw1, sw2 = self._in_time(lambda: self._connection.transmit(list(apdu)))
+        return bytes((*data, sw1, sw2))
+
+    def atr(self) -> bytes:
+        return bytes(self._connection.getATR())
 
     def disconnect(self) -> None:
         """Let go of it, dead or not."""
@@ -207,9 +206,6 @@ class PcscCard:
 
         with suppress(SmartcardException):
             self._connection.disconnect()
-
-    def release(self) -> None:
-        """Nothing more is held for it."""
 
     def _in_time(self, do: Any) -> Any:
         """Nothing ends a call to the daemon but the card's answer or its death: after its limit it is killed."""
@@ -237,6 +233,3 @@ class PcscCard:
             over.set()
             thread.join()
             rig.talk_us += rig.clock.now_us - began_us
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)

@@ -27,14 +27,12 @@ NEW_READERS = "\\\\?PnP?\\Notification"
 """Stands for readers that come and go, where one waits for a state (pcsc-lite)."""
 LOOK_AGAIN_MS = 1000
 """A reader that comes between the look and the wait is not told of: so long at most it goes unseen."""
-HEADER = 4
-"""CLA, INS, P1, P2 (ISO 7816-4, section 5.1)."""
 
 
 class UsbCard:
-    """A connection in the shape of pyscard's CardConnection, tapped and limited in time; lasts for one boot.
+    """The raw endpoint "card": APDUs, each with a time limit. It lasts for one boot.
 
-    What has gone raises OSError, as a USB device does.
+    A key that has gone raises OSError, as a USB device does.
     """
 
     def __init__(self, rig: UsbRig, scard: Any, context: Any, reader: str):
@@ -43,7 +41,7 @@ class UsbCard:
         self._protocol = 0
         self._gone = False
 
-    def connect(self, *_: Any, **__: Any) -> None:
+    def connect(self) -> None:
         """Share the card with others, T=0 or T=1 as it likes."""
         if self._handle is not None:
             return
@@ -54,45 +52,36 @@ class UsbCard:
         )
         self._check(code)
 
-    def transmit(self, apdu: list[int], protocol: int | None = None) -> tuple[list[int], int, int]:
-        """Send a command APDU; returns data, SW1 and SW2.
+    def exchange(self, apdu: bytes) -> bytes:
+        """Send a command APDU; the response APDU.
 
-        :raises ValueError: shorter than any command APDU.
-        :raises OSError: the card has gone, or gave no answer within its limit.
+        :raises OSError: the card has gone, or gave no answer within the rig's limit.
         """
-        if len(apdu) < HEADER:
-            raise ValueError(f"a command APDU has at least {HEADER} bytes, this one {len(apdu)}")
         self.connect()
-        self._rig.tap.mark("request-sent")
         self._rig.finger.asked_of_a_card()
         code, answer = self._in_time(
-            lambda: self._scard.SCardTransmit(self._handle, protocol or self._protocol, list(apdu))
+            lambda: self._scard.SCardTransmit(self._handle, self._protocol, list(apdu))
         )
         self._check(code)
         if len(answer) < 2:
-            raise OSError(errno.EPROTO, f"an answer of {len(answer)} bytes, and one ends with two of status")
-        self._rig.tap.mark("response", answer[-2])
-        return list(answer[:-2]), answer[-2], answer[-1]
+            raise OSError(
+                errno.EPROTO, f"a response APDU of {len(answer)} bytes; it must end with two of status"
+            )
+        return bytes(answer)
 
-    def getATR(self) -> list[int]:
+    def atr(self) -> bytes:
+        """The answer to reset.
+
+        :raises OSError: the card has gone.
+        """
         self.connect()
         code, _, _, _, atr = self._scard.SCardStatus(self._handle)
         self._check(code)
-        return list(atr)
-
-    def getReader(self) -> str:
-        return self._reader
-
-    def reconnect(self, *_: Any, **__: Any) -> None:
-        self._let_go()
-        self.connect()
+        return bytes(atr)
 
     def disconnect(self) -> None:
         """Let go of the card, without a reset."""
         self._let_go()
-
-    def release(self) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of everything; the rig does so when the power has gone."""

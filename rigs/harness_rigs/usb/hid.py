@@ -12,8 +12,6 @@ import os
 import select
 from typing import TYPE_CHECKING
 
-from fido2.hid.base import CtapHidConnection
-
 if TYPE_CHECKING:
     from harness_rigs.usb.rig import UsbRig
 
@@ -21,8 +19,8 @@ REPORT_BYTES = 64
 _GONE = {errno.ENODEV, errno.EIO, errno.EPIPE, errno.ECONNRESET, errno.ENXIO, errno.ESHUTDOWN, errno.EBADF}
 
 
-class Hidraw(CtapHidConnection):
-    """A client's end, for as long as the key stays on the bus. The rig closes it when the power has gone.
+class Hidraw:
+    """The raw endpoint "ctaphid", for as long as the key stays on the bus. The rig closes it when the power has gone.
 
     :ivar fd: None once it is closed.
     """
@@ -38,7 +36,7 @@ class Hidraw(CtapHidConnection):
             raise OSError(errno.ENODEV, "the key has been switched off")
         return self.fd
 
-    def write_packet(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         fd = self._open()
         try:
             os.write(fd, b"\0" + data)
@@ -46,7 +44,7 @@ class Hidraw(CtapHidConnection):
             raise self._lost(error) from None
         self._rig.finger.sent(data)
 
-    def read_packet(self) -> bytes:
+    def receive(self) -> bytes:
         rig, fd = self._rig, self._open()
         began_us = rig.clock.now_us
         until_us = began_us + round(rig.options.answer_s * 1e6)

@@ -17,6 +17,7 @@ from fido2.hid.base import CtapHidConnection
 from harness.model.rig import Rig
 from harness.pytest_plugin.cases import NOT_OFFERED
 from harness_fido2.client import client_pin
+from harness_transports.ctaphid import ctaphid, ctaphid_packets
 
 T = TypeVar("T")
 
@@ -41,12 +42,12 @@ class Authenticator:
 
     def connect(self) -> None:
         """A new CTAPHID channel and a new getInfo."""
-        self.device: CtapHidDevice = self.rig.transports.ctaphid()
+        self.device: CtapHidDevice = ctaphid(self.rig)
         self.ctap = Ctap2(self.device)
 
     def packets(self) -> CtapHidConnection:
         """Bare 64-byte reports."""
-        return self.rig.transports.ctaphid_packets()
+        return ctaphid_packets(self.rig)
 
     def power_cycle(self) -> None:
         """Off and on; what was open is gone."""
@@ -140,10 +141,10 @@ def reset(rig: Rig) -> None:
     rig.power.cycle()
     rig.wait_until_up()
     with rig.touch.pressing():
-        Ctap2(rig.transports.ctaphid()).reset()
+        Ctap2(ctaphid(rig)).reset()
 
 
 def reset_with_pin(rig: Rig) -> None:
     """The same with PIN set."""
     reset(rig)
-    ClientPin(Ctap2(rig.transports.ctaphid())).set_pin(PIN)
+    ClientPin(Ctap2(ctaphid(rig))).set_pin(PIN)

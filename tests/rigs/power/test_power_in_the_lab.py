@@ -15,6 +15,7 @@ from serialboards import LcusBoard
 
 from command import Cli
 from harness.bench.bench import load_bench
+from harness_transports.ctaphid import ctaphid
 
 PORT, NEIGHBOUR = "1-1.4.1", "1-1.4.2"
 BENCH = """\
@@ -89,7 +90,7 @@ def cut_in_a_ping(rig, times=3):
     for _ in range(times):
         rig.power.on()
         rig.wait_until_up()
-        device = rig.transports.ctaphid()
+        device = ctaphid(rig)
         rig.cutter.prepare()
         rig.cutter.arm(rig.clock.now_us + 20_000)
         with pytest.raises(OSError):
@@ -111,7 +112,7 @@ def test_a_relay_cuts(tmp_path, lab, board):
 def test_a_relay_touches_within_our_own_request(tmp_path, lab, board):
     rig = made(tmp_path, RELAYS)
     rig.wait_until_up()
-    ctap = Ctap2(rig.transports.ctaphid())
+    ctap = Ctap2(ctaphid(rig))
     with rig.touch.pressing(delay_us=20_000):
         ctap.selection()
     assert not board.relays[2], "it was let go when the key had answered"

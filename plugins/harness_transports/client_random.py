@@ -21,7 +21,7 @@ _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _current: Stream | None = None
 
 
-class _Shim(ModuleType):
+class ModuleProxy(ModuleType):
     """Stands in for a module that a client module imported, with one function exchanged."""
 
     def __init__(self, module: ModuleType, **exchanged: Any):
@@ -48,10 +48,10 @@ def install() -> None:
     pin: Any = import_module("fido2.ctap2.pin")
     hid: Any = import_module("fido2.hid")
 
-    if not isinstance(hid.os, _Shim):
-        hid.os = _Shim(os, urandom=_urandom)
-        pin.os = _Shim(os, urandom=_urandom)
-        pin.ec = _Shim(ec, generate_private_key=_generate_private_key)
+    if not isinstance(hid.os, ModuleProxy):
+        hid.os = ModuleProxy(os, urandom=_urandom)
+        pin.os = ModuleProxy(os, urandom=_urandom)
+        pin.ec = ModuleProxy(ec, generate_private_key=_generate_private_key)
 
 
 @contextmanager

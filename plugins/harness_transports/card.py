@@ -1,0 +1,89 @@
+"""A card, in the shape of pyscard's CardConnection, with a tap on it."""
+
+from __future__ import annotations
+
+from harness.model.rig import KeyGone
+from harness.model.tap import Tap
+from harness.model.transport import Reachable, TransportKind, wrong_endpoint
+from harness_transports.endpoints import Apdus
+
+HEADER = 4
+"""CLA, INS, P1, P2 (ISO 7816-4, section 5.1)."""
+_CHAINED = 0x10
+"""In CLA of the interindustry classes: this command is not the last of its chain (ISO 7816-4, section 5.4.1)."""
+_GET_RESPONSE, _MORE = 0xC0, 0x61
+_OK = 0x9000
+
+
+class Card:
+    """A connection to the card, for as long as this boot lasts.
+
+    Marks: `request-sent` before the exchange with the last block of a command, `response` with SW1SW2 as one number
+    when the card has answered it. A GET RESPONSE after 61xx belongs to the command before it: the whole answer is
+    marked once, after its last part. A chained block is part of its command; one that is refused ends it.
+
+    What has gone raises OSError or KeyGone; pyscard's own exceptions would need pyscard.
+    """
+
+    def __init__(self, apdus: Apdus, tap: Tap, place: str):
+        self._apdus, self._tap, self._place = apdus, tap, place
+        self._more = False
+
+    def connect(self, *_: object, **__: object) -> None:
+        """Make the card ready; whatever pyscard's `connect` takes is taken and has no effect."""
+        self._apdus.connect()
+
+    def reconnect(self, *_: object, **__: object) -> None:
+        self._apdus.disconnect()
+        self._apdus.connect()
+
+    def disconnect(self) -> None:
+        """Let go of the card."""
+        self._apdus.disconnect()
+
+    def release(self) -> None:
+        self._apdus.disconnect()
+
+    def getReader(self) -> str:
+        return self._place
+
+    def getATR(self) -> list[int]:
+        return list(self._apdus.atr())
+
+    def transmit(self, apdu: list[int], protocol: int | None = None) -> tuple[list[int], int, int]:
+        """Send a command APDU; returns data, SW1 and SW2.
+
+        :raises ValueError: shorter than any command APDU.
+        :raises OSError: the card has gone, or gave no answer within the rig's limit.
+        """
+        if len(apdu) < HEADER:
+            raise ValueError(f"a command APDU has at least {HEADER} bytes, this one {len(apdu)}")
+        chained = bool(apdu[0] & _CHAINED) and apdu[0] & 0xE0 in (0x00, 0x80)
+        if not chained and not (self._more and apdu[1] == _GET_RESPONSE):
+            self._tap.mark("request-sent")
+        answer = self._apdus.exchange(bytes(apdu))
+        if len(answer) < 2:
+            raise KeyGone(f"the card answered {len(answer)} bytes; a response ends with two status bytes")
+        status = int.from_bytes(answer[-2:], "big")
+        self._more = status >> 8 == _MORE
+        if not self._more and not (chained and status == _OK):
+            self._tap.mark("response", status)
+        return list(answer[:-2]), answer[-2], answer[-1]
+
+
+def _card(rig: Reachable, endpoint: object) -> Card:
+    if not isinstance(endpoint, Apdus):
+        raise wrong_endpoint(rig, "card", endpoint, "connect(), exchange(apdu), atr() and disconnect()")
+    return Card(endpoint, rig.tap, rig.transports.identity().place)
+
+
+CARD = TransportKind("card", "a card: the shape of pyscard's CardConnection", _card)
+
+
+def card(rig: Reachable) -> Card:
+    """A new connection to the key's card side, tapped.
+
+    :raises KeyGone: the card is not there.
+    :raises RigError: this rig has no card reader.
+    """
+    return rig.transports.open(CARD)

@@ -1,0 +1,46 @@
+"""HID feature reports: a handle that gets and sends reports of N bytes, with a tap on it."""
+
+from __future__ import annotations
+
+from harness.model.tap import Tap
+from harness.model.transport import Reachable, TransportKind, wrong_endpoint
+from harness_transports.endpoints import FeatureReports
+
+
+class FeatureHandle:
+    """Marks: `request-sent` after each report to the key, `response` with the first report that is read after it.
+
+    Which byte of a report is a status only its protocol knows: the mark carries none.
+    """
+
+    def __init__(self, reports: FeatureReports, tap: Tap):
+        self._reports, self._tap = reports, tap
+        self._pending = False
+
+    def send(self, report: bytes) -> None:
+        """SET_REPORT(Feature)."""
+        self._reports.send(report)
+        self._tap.mark("request-sent")
+        self._pending = True
+
+    def get(self) -> bytes:
+        """GET_REPORT(Feature)."""
+        report = self._reports.get()
+        if self._pending:
+            self._pending = False
+            self._tap.mark("response")
+        return report
+
+
+def _handle(rig: Reachable, endpoint: object) -> FeatureHandle:
+    if not isinstance(endpoint, FeatureReports):
+        raise wrong_endpoint(rig, "hid-feature", endpoint, "send(report) and get()")
+    return FeatureHandle(endpoint, rig.tap)
+
+
+HID_FEATURE = TransportKind("hid-feature", "HID feature reports", _handle)
+
+
+def hid_feature(rig: Reachable) -> FeatureHandle:
+    """A new handle for the key's HID feature reports, tapped; errors as `ctaphid`."""
+    return rig.transports.open(HID_FEATURE)
