@@ -11,7 +11,7 @@ import pytest
 from harness.base.errors import CallerError
 from harness.bench.bench import find_bench, load_bench
 from harness.bench.registry import Plugins, discover
-from installation import ROOT
+from support.paths import ROOT
 
 OURS = sorted((ROOT / "rigs").glob("*.toml"))
 

@@ -18,7 +18,8 @@ from harness.report import allure, allure_history, files, pictures
 from harness.report.node_js import find_tools
 from harness.report.offline import loads
 from harness.report.summary import conclude
-from report import sample
+from support.paths import SUPPORT
+from support.report import sample
 
 NOWHERE = {
     "PATH": "/nonexistent",
@@ -90,7 +91,7 @@ def test_an_allure_that_fails_is_told(tmp_path, script):
 
 def test_labels_do_nothing_without_allure(tmp_path):
     code = (
-        "from harness.report import labels\n"
+        "from harness.report import allure_labels as labels\n"
         "import sys\n"
         "labels.label_case(suite='a', rig='b'); labels.label_failure('key', ['lost'])\n"
         "labels.attach_evidence([]); labels.attach_replay('kh1:x'); labels.attach_text('a', 'b')\n"
@@ -106,7 +107,7 @@ def cases_of(run_dir: Path, cases: str = "sample_cases.py") -> list[dict]:
     command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", str(run_dir)]
     command += ["-p", "no:cacheprovider", "-p", "no:keyharness", "-p", "no:xdist"]
     command += ["--alluredir", str(run_dir / files.ALLURE_RESULTS)]
-    command.append(str(Path(__file__).with_name(cases)))
+    command.append(str(SUPPORT / "report" / cases))
     env = {**os.environ, "SAMPLE_RUN_DIR": str(run_dir), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stdout + done.stderr

@@ -8,7 +8,7 @@ from harness.report import pictures
 from harness.report.offline import loads, offline
 from harness.report.page import page, write_page
 from harness.report.summary import build_summary, conclude
-from report import sample
+from support.report import sample
 
 GOOGLE = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
     <script>

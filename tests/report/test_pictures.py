@@ -16,19 +16,15 @@ from harness.report import pictures, risk
 from harness.report.canvas import lanes, merged
 from harness.report.cut_map import place
 from harness.report.flash_raster import collect, commit_point
-from report import sample
+from support.paths import with_support
+from support.report import sample
+from support.report.sample import one
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def texts(path):
     return ["".join(node.itertext()).strip() for node in ET.parse(path).iter(f"{SVG}text")]
-
-
-def one(made, operation="fido2.get_assertion", rig="nk3-mini"):
-    op = next(op for op in made.operations if op["operation"] == operation)
-    rows = [row for row in made.evidence if (row["rig"], row["operation"]) == (rig, operation)]
-    return op, rows, made.traces[rig, operation]
 
 
 def test_cut_map_says_what_it_shows(tmp_path):
@@ -169,15 +165,18 @@ def test_same_bytes_in_another_process_with_other_settings(tmp_path):
     here = pictures.cut_map(op, rows, tmp_path / "a.svg", trace).read_bytes()
     (tmp_path / "matplotlibrc").write_text("font.size: 20\nsvg.fonttype: path\nlines.color: red\n")
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from report.test_pictures import one, sample, pictures\n"
+        "import sys\n"
+        "from harness.report import pictures\n"
+        "from support.report import sample\n"
+        "from support.report.sample import one\n"
         "from pathlib import Path\n"
         "op, rows, trace = one(sample.passing())\n"
         "pictures.cut_map(op, rows, Path('b.svg'), trace)\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
-    tests = __file__.rpartition("/report/")[0]
-    done = subprocess.run([sys.executable, "-c", code, tests], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=with_support(), capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "b.svg").read_bytes() == here
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from harness.report.schema import Summary, check_evidence, check_summary
 from harness.report.summary import build_summary, conclude
-from report import sample
+from support.report import sample
 
 
 @pytest.fixture

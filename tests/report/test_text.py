@@ -20,7 +20,7 @@ from harness.report.vocabulary import (
     shares,
     weakest,
 )
-from report import sample
+from support.report import sample
 
 
 class Terminal(io.StringIO):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_rigs import CASE
 
 from harness_transports.ctaphid import ctaphid
+from support.latched_lab import CASE
 
 
 def test_a_key_with_somebody_elses_pin_is_refused_although_it_is_expendable(lab):

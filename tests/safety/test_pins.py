@@ -59,7 +59,7 @@ def test_a_new_pin_is_on_the_disk_encrypted_before_it_is_returned(own_state):
     code = (
         "import os, sys\n"
         "from types import SimpleNamespace\n"
-        "from harness import pins\n"
+        "from harness.safety import pins\n"
         "rig = SimpleNamespace(name='mini-2', evidence_kind='hardware', seed=7, identity='uuid:1')\n"
         "pin = pins.pin_for(rig, 'changed')\n"
         "os.write(1, pin.encode()); os.kill(os.getpid(), 9)\n"

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
-from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+from support.paths import ROOT, with_support
+
 TEXT = bytes(range(32, 127)) + b"\t\r\n" + bytes(range(128, 256))
 # Everything that any library says, down to the packets.
-LOUD = ["--", "-p", "secrets_spy", "--log-level", "1", "--log-file", "all.log", "--log-file-level", "1"]
+LOUD = [
+    "--",
+    "-p",
+    "support.secrets_spy",
+    "--log-level",
+    "1",
+    "--log-file",
+    "all.log",
+    "--log-file-level",
+    "1",
+]
 
 
 def shapes(kind, value):
@@ -54,12 +63,12 @@ def run(cli, *arguments):
     """Run with the spy; what was used, by kind."""
     spy = cli.cwd.with_name(f"{cli.cwd.name}-spied")
     cli.env["SPY_FILE"] = str(spy)
-    cli.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), cli.env.get("PYTHONPATH")]))
+    cli.env = with_support(cli.env)
     done = cli("run", "--seed", "1", *arguments)
     used = {tuple(line.split()) for line in spy.read_text().splitlines()}
     secrets = {(kind, bytes.fromhex(value)) for kind, value in used}
     # One that is written out in a suite is no secret.
-    suites = b"".join(path.read_bytes() for path in (HERE.parent.parent / "suites").rglob("*.py"))
+    suites = b"".join(path.read_bytes() for path in (ROOT / "suites").rglob("*.py"))
     secrets = {one for one in secrets if one[1] not in suites and one[1].strip(b"\0") and len(one[1]) > 4}
     return done, secrets
 

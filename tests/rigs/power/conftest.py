@@ -1,45 +1,5 @@
-"""What the tests of power drivers share: a host in a folder, a clock that does not wait, a cutter."""
+"""The fixtures that the tests of power drivers share."""
 
-from __future__ import annotations
+from support.power.fixtures import clock, cutter, cutter_process, host, runtime
 
-import sys
-from pathlib import Path
-
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from harness.base.clock import VirtualClock
-from harness.host.cutter import Cutter
-from harness.host.host import Host
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path, monkeypatch):
-    monkeypatch.setenv("KEYHARNESS_RUNTIME", str(tmp_path / "runtime"))
-
-
-@pytest.fixture
-def host(tmp_path) -> Host:
-    """A machine in a folder: /dev with nothing in it."""
-    root = tmp_path / "root"
-    (root / "dev").mkdir(parents=True)
-    return Host(root)
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture(scope="session")
-def cutter_process():
-    made = Cutter()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def cutter(cutter_process):
-    yield cutter_process
-    cutter_process.disarm()
+__all__ = ["clock", "cutter", "cutter_process", "host", "runtime"]

@@ -1,0 +1,33 @@
+"""A Ctrl-C is obeyed even where Python itself forgets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# An exception that leaves a finaliser is printed and forgotten, and so is one that leaves a callback of C code.
+FORGETFUL = """
+import os, signal
+from harness.base import signals
+from harness.campaign.worker_pool import Pool
+
+signals.keep()
+
+class Careless:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(100))
+
+Careless()
+print("went on", flush=True)
+try:
+    Pool(lambda index: index, 1).run(10, lambda index, value: print("worked", flush=True))
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_a_forgotten_interrupt_stops_the_work_at_its_next_step():
+    done = subprocess.run([sys.executable, "-c", FORGETFUL], capture_output=True, text=True, timeout=30)
+    assert "Exception ignored in" in done.stderr
+    assert done.stdout.splitlines() == ["went on", "stopped"]

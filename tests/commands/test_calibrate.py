@@ -1,0 +1,243 @@
+"""`keyharness calibrate`: three witnesses say whether a rig's power really goes."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from harness.base.errors import RigError
+from harness.bench import calibration
+from harness.bench.calibration import Calibration, calibration_for, calibration_of, complaint
+from harness.bench.registry import discover
+from harness.commands.calibrate import calibrate
+from harness.evidence.ledger import now
+from harness.run.launch import Launch
+from harness.run.session import Session, Wanted
+from support.lab import Lab, TwinKey, keyboard, mute_key, plugin
+from support.lab.labhost import LabHost
+from support.power.fakehost import FakeBackend
+from support.power.fakehubs import HubThing
+
+BENCH = """\
+[[rig]]
+name = "mini-1"
+key = "nitrokey3-mini"
+driver = "usb"
+port = "1-1.4.1"
+gone_s = 0.4
+up_s = {up_s}
+{more}
+[rig.power]
+driver = "{power}"
+"""
+
+
+class Buffered(TwinKey):
+    """A key whose port keeps it alive for a while: it leaves the bus at once and loses its power later.
+
+    :param for_s: after so long without power it is without power.
+    """
+
+    def __init__(self, for_s: float, **more):
+        super().__init__(**more)
+        self._for_s, self._hidden, self._since = for_s, False, 0.0
+
+    def power(self, on):
+        self._hidden = not on
+        if not on:
+            self._since = time.monotonic()
+            self.port.vanish()
+            return
+        if time.monotonic() - self._since > self._for_s:
+            super().power(False)
+        # Without an effect on a key that still has its power, but that it shows itself again.
+        super().power(True)
+
+    def _show_when_ready(self):
+        if not self._hidden:
+            super()._show_when_ready()
+
+    def _next_us(self):
+        return None if self._hidden else super()._next_us()
+
+
+@pytest.fixture
+def at(tmp_path, monkeypatch):
+    """A laboratory with one key and one neighbour, and a session on it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("KEYHARNESS_RUNTIME", str(tmp_path / "runtime"))
+    monkeypatch.setattr("harness.run.measure_switch.LONG_OFF_US", 300_000)
+    monkeypatch.setattr("harness.run.measure_switch.TRIED_OFF_MS", (150, 60, 0))
+    with Lab(tmp_path / "lab") as lab, lab.standing_in():
+
+        class Things:
+            sys, things = lab.tree.sys, {"1-1.4": HubThing(7)}
+
+        monkeypatch.setattr(LabHost, "usb_backend", lambda self: FakeBackend(Things))
+        yield Bench(lab, tmp_path)
+
+
+class Bench:
+    def __init__(self, lab, folder):
+        self.lab, self.file = lab, folder / "lab.toml"
+        lab.hub("1-1.4", ports=7)
+        self.neighbour = lab.plug("1-1.4.2", keyboard())
+        self.out = io.StringIO()
+
+    def plug(self, key):
+        return self.lab.plug("1-1.4.1", key)
+
+    def session(self, power="lab", more="", up_s=5.0):
+        self.file.write_text(BENCH.format(power=power, more=more, up_s=up_s))
+        plugins = lab_plugins()
+        return Session(Wanted(self.file, ("mini-1",), (), 1), plugins, purpose="calibrate")
+
+    def calibrate(self, cycles=12, **how):
+        session = self.session(**how)
+        try:
+            return calibrate(session, "mini-1", cycles, self.out)
+        finally:
+            session.close()
+
+
+def lab_plugins():
+    plugins = discover()
+    for table, made in (
+        (plugins.power, plugin.keyharness_power()),
+        (plugins.touch, plugin.keyharness_touch()),
+    ):
+        table.update({driver.name: driver for driver in made})
+    return plugins
+
+
+def test_a_sound_rig_is_measured_and_kept(at):
+    at.plug(TwinKey(speed=40))
+    found = at.calibrate()
+    assert found.fault is None
+    assert found.booted, "the key itself has said so"
+    assert found.cycles == 12
+    assert found.neighbours == ()
+    assert 0 < found.cut_ms <= found.cut_p99_ms
+    assert found.back_ms > 0
+    assert found.off_s == 0.1 or found.off_s == pytest.approx(found.shortest_off_ms * 2 / 1000, abs=0.01)
+    session = at.session()
+    rig = session.rig("mini-1")
+    assert calibration_of(rig) == found
+    assert complaint(rig) is None
+    assert rig.options.off_s == found.off_s, "a run rests as long as was found to be enough"
+    assert at.lab.port("1-1.4.1").offs == 12
+    assert at.lab.port("1-1.4.1").powered, "as it was found"
+    assert len(at.out.getvalue().splitlines()) == 12
+    session.close()
+    session = at.session(more="off_s = 0.7")
+    assert session.rig("mini-1").options.off_s == 0.7, "what the bench says stands"
+    session.close()
+
+
+def test_a_switch_that_lies_is_named(at):
+    at.plug(TwinKey(speed=40))
+    at.lab.port("1-1.4.1").lies = True
+    with pytest.raises(RigError) as error:
+        at.calibrate(power="hub")
+    assert "the key was still on the bus 0.4 s after its port was switched off" in error.value.what
+    assert error.value.found == "hub 1-1.4 (0bda:5411) claims per-port power and does not cut it"
+    assert "a hub that `keyharness calibrate` accepts" in error.value.mend
+    session = at.session(power="hub")
+    rig = session.rig("mini-1")
+    assert calibration_of(rig) is None
+    assert complaint(rig).startswith('rig "mini-1" failed its calibration: rig "mini-1": the key was still')
+    session.close()
+
+
+def test_a_port_that_leaves_the_bus_and_keeps_its_power_is_told_by_the_key(at):
+    at.plug(Buffered(for_s=60, speed=40))
+    with pytest.raises(RigError) as error:
+        at.calibrate()
+    assert "the key left the bus and kept its power" in error.value.what
+    assert "the switch (lab, lab None) takes it off the bus and does not cut its power" in error.value.found
+    assert "bleed resistor" in error.value.mend
+
+
+def test_the_rest_is_what_the_charge_needs(at, monkeypatch):
+    monkeypatch.setattr("harness.run.measure_switch.LONG_OFF_US", 600_000)
+    monkeypatch.setattr("harness.run.measure_switch.TRIED_OFF_MS", (500, 10, 0))
+    at.plug(Buffered(for_s=0.3, speed=40))
+    found = at.calibrate(cycles=8)
+    assert found.booted
+    assert found.shortest_off_ms >= 500, "10 ms were not enough"
+    assert found.off_s == pytest.approx(found.shortest_off_ms * 2 / 1000, abs=0.01)
+    assert "kept its power" in at.out.getvalue()
+
+
+def test_neighbours_that_go_with_it_are_named(at):
+    at.plug(TwinKey(speed=40))
+    lab = at.lab
+    both = (lab.port("1-1.4.1"), lab.port("1-1.4.2"))
+    lab.ganged |= {"1-1.4.1": both, "1-1.4.2": both}
+    with pytest.raises(RigError) as error:
+        at.calibrate(power="hub")
+    assert "others go with it" in error.value.what
+    assert "1-1.4.2 (046d:c31c USB Keyboard); hub 1-1.4 (0bda:5411) switches more than its port" in (
+        error.value.found
+    )
+
+
+def test_a_key_that_shows_nothing_volatile_is_measured_by_the_bus_alone(at):
+    at.plug(TwinKey(speed=40))
+    session = at.session()
+    key = session.plugins.keys["nitrokey3-mini"]
+    session.plugins.keys["nitrokey3-mini"] = replace(
+        key, applications=tuple(replace(app, volatile=None) for app in key.applications)
+    )
+    try:
+        found = calibrate(session, "mini-1", 4, at.out)
+    finally:
+        session.close()
+    assert (found.booted, found.shortest_off_ms, found.off_s) == (False, None, None)
+    assert found.cut_ms > 0
+
+
+def test_no_key_and_a_key_that_does_not_come_back(at):
+    with pytest.raises(RigError, match="no key before anything was switched"):
+        at.calibrate(up_s=0.3)
+    at.plug(mute_key())
+    assert not at.calibrate(cycles=4, more="answer_s = 0.2").booted, "nobody says so"
+
+
+def test_a_run_complains_before_it_cuts(at, monkeypatch, tmp_path):
+    """Of rigs that it may cut."""
+    at.plug(mute_key())
+    monkeypatch.setattr("harness.run.session.discover", lab_plugins)
+    at.session().close()
+    launch = Launch(Wanted(at.file, seed=1), ["endurance"], tmp_path, [])
+    assert launch.complaints() == []
+    at.session(more='expendable = true\nidentity = "uuid:1"').close()
+    launch = Launch(Wanted(at.file, seed=1), ["endurance"], tmp_path, [])
+    (said,) = launch.complaints()
+    assert "was not calibrated as it is wired now" in said
+    assert said.endswith("`keyharness calibrate mini-1`")
+    calibration.keep(Calibration("mini-1", launch.session.rig("mini-1").wiring, now()))
+    assert launch.complaints() == []
+
+
+def test_it_is_old_after_a_month_and_another_wiring_is_another_rig(at):
+    at.plug(TwinKey(speed=40))
+    session = at.session()
+    rig = session.rig("mini-1")
+    assert rig.wiring == "usb 1-1.4.1; power lab, lab None"
+    assert "not calibrated as it is wired now" in complaint(rig)
+    made = Calibration("mini-1", rig.wiring, "2026-11-20T09:30:12Z", cut_ms=1.0)
+    path = calibration.keep(made)
+    then = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
+    assert complaint(rig, then + timedelta(days=29)) is None
+    assert complaint(rig, then + timedelta(days=31)) == 'rig "mini-1" was last calibrated 31 days ago'
+    assert calibration_for("usb 1-1.4.2") is None
+    for broken in ("", "[]", '{"rig": "x"}', json.dumps({"rig": 1, "wiring": rig.wiring, "at": "soon"})):
+        path.write_text(broken)
+        assert calibration_of(rig) is None
+    session.close()

@@ -1,0 +1,124 @@
+"""Device events: both formats as they come over the wire, and waits that end with them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.base.errors import RigError
+from harness.host.host import Host
+from harness.host.uevents import Event, Watch, parse, wait_until
+from support.lab.server import _as_udev
+
+KERNEL = (
+    b"add@/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/0003:20A0:42B2.0003/hidraw/hidraw2\0"
+    b"ACTION=add\0DEVPATH=/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/0003:20A0:42B2.0003/hidraw/hidraw2\0"
+    b"SUBSYSTEM=hidraw\0MAJOR=240\0MINOR=2\0DEVNAME=hidraw2\0SEQNUM=4321\0"
+)
+
+
+class Wire(Host):
+    """A host whose events are what a test sends."""
+
+    def __init__(self):
+        super().__init__()
+        self.ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def open_uevents(self):
+        return self._theirs
+
+
+def test_the_kernels_event():
+    event = parse(KERNEL)
+    assert (event.action, event.udev, event.values["DEVNAME"]) == ("add", False, "hidraw2")
+    assert event.path.endswith("/hidraw/hidraw2")
+
+
+def test_the_same_from_udev():
+    event = parse(_as_udev(KERNEL))
+    assert event.udev
+    assert event.values == parse(KERNEL).values
+
+
+@given(st.binary(max_size=200))
+def test_anything_else_is_no_event(noise):
+    for message in (noise, b"libudev\0" + noise, b"add@/x\0" + noise):
+        event = parse(message)
+        assert event is None or isinstance(event, Event)
+
+
+def test_what_is_so_already_is_not_waited_for():
+    assert wait_until(Wire(), lambda: "there", 0) == "there"
+
+
+def test_a_wait_ends_with_the_event_and_not_with_its_limit():
+    wire, seen = Wire(), []
+    threading.Timer(0.05, lambda: (seen.append("x"), wire.ours.send(KERNEL))).start()
+    began = time.monotonic()
+    assert wait_until(wire, lambda: seen or None, 30) == ["x"]
+    assert time.monotonic() - began < 20
+
+
+def test_a_limit_without_an_event():
+    assert wait_until(Wire(), lambda: None, 0.05) is None
+
+
+def test_another_descriptor_makes_it_worth_looking_too():
+    fired = os.eventfd(0)
+    looks = []
+    threading.Timer(0.05, lambda: os.eventfd_write(fired, 1)).start()
+    found = wait_until(Wire(), lambda: "cut" if looks.append(1) or len(looks) > 1 else None, 30, also=fired)
+    assert (found, len(looks)) == ("cut", 2)
+    os.close(fired)
+
+
+def test_an_overflow_is_only_a_reason_to_look(monkeypatch):
+    class Full:
+        """A socket whose queue has overflowed, as recv tells once (netlink(7), ENOBUFS)."""
+
+        def __init__(self):
+            self.answers = [OSError(errno.ENOBUFS, "overflow"), KERNEL, BlockingIOError()]
+
+        def recv(self, size):
+            answer = self.answers.pop(0)
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+
+    with Watch(Wire()) as watch:
+        monkeypatch.setattr(watch, "_link", Full())
+        assert [event.action for event in watch.drain()] == ["add"]
+        monkeypatch.undo()
+
+
+def test_who_hears_nothing_is_told():
+    class Deaf(Host):
+        def open_uevents(self):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with pytest.raises(RigError, match="device events cannot be heard"):
+        Watch(Deaf())
+
+
+def test_a_host_that_has_ended_is_an_error_and_no_endless_wait():
+    wire = Wire()
+    wire.ours.close()
+    with pytest.raises(RigError, match="have ended"):
+        wait_until(wire, lambda: None, 30)
+
+
+def test_the_real_hosts_socket_can_be_opened_and_waited_on():
+    try:
+        watch = Watch(Host())
+    except RigError as error:
+        pytest.skip(f"no netlink here: {error.found}")
+    with watch:
+        assert watch.until(lambda: None, 0.05) is None
+        assert all(event.path.startswith("/") for event in watch.drain())

@@ -1,0 +1,54 @@
+"""Updates that are cut twice or broken off, as operations of a campaign: sound ones pass, and bugs show."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.campaign.home import go_home
+from harness.campaign.result import Result
+from harness.campaign.walk import Campaign
+from harness.twin.rig import TwinRig
+from support.update import MakeRig
+
+CUTS = 18
+
+
+def campaign(rig: TwinRig, operation: str, cuts: int = CUTS) -> Result:
+    rig.power.off()
+    return Campaign(rig, rig.key.operations[operation], go_home(rig), cuts=cuts).run()
+
+
+def requests(result: Result) -> int:
+    assert result.trace is not None
+    return sum(1 for mark in result.trace.marks if mark.name.startswith("request-sent"))
+
+
+def test_the_run_that_completes_a_cut_update_may_be_cut_itself(make_rig: MakeRig) -> None:
+    result = campaign(make_rig("reference-1.7"), "update.install.interrupted")
+    assert not result.findings
+    assert set(result.outcomes) == {"bootloader", "new"}, (
+        "it begins in the bootloader, never in the old version"
+    )
+
+
+def test_a_killed_updater_is_followed_by_one_that_goes_on(make_rig: MakeRig) -> None:
+    whole = campaign(make_rig(), "update.install", 3)
+    broken = campaign(make_rig(), "update.install.aborted")
+    assert not broken.findings
+    assert set(broken.outcomes) <= {"old", "bootloader", "new"}
+    assert requests(broken) > requests(whole), "the updater was never killed"
+
+
+@pytest.mark.parametrize(
+    ("defect", "personality", "update"),
+    [
+        pytest.param("version-raised-early", "reference", "update.install.aborted", marks=pytest.mark.long),
+        pytest.param(
+            "journal-migration-once", "reference-1.2", "update.install.interrupted", marks=pytest.mark.long
+        ),
+        ("settings-lost-open", "reference", "update.install.interrupted"),
+    ],
+)
+def test_a_bug_shows_in_them(make_rig: MakeRig, defect: str, personality: str, update: str) -> None:
+    made = make_rig(personality, defects=(defect,))
+    assert campaign(made, update, 60).findings

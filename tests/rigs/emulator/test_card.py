@@ -1,0 +1,141 @@
+"""Cards: the Nitrokey 3's admin application through the vendor's own client, over vpcd and through a pcscd."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from harness.base.errors import RigError
+from harness.model.rig import KeyGone
+from harness_transports.card import card
+from support.emulator import private_pcscd
+from support.emulator.emulated import TWIN_COMMAND, make_rig
+from support.paths import with_support
+
+CARD_COMMAND = [*TWIN_COMMAND[:-2], "--speed", "max", "--vpcd", "127.0.0.1:{port}"]
+
+
+def card_rig(**options):
+    return make_rig(CARD_COMMAND, ready_s=20, **{"transport": "vpcd", **options})
+
+
+def admin(rig):
+    """The vendor's client on the rig's card."""
+    from nitrokey.nk3 import NK3
+    from nitrokey.trussed._connection.ccid import CcidConnection
+
+    connection = card(rig)
+    connection.connect()
+    return NK3(CcidConnection(connection))
+
+
+def use_and_cut(rig):
+    """What a person would do, with the power cut in between; returns what was seen."""
+    rig.power.on()
+    rig.wait_until_up()
+    before = admin(rig)
+    seen = [str(before.uuid()), str(before.admin.version()), before.admin.status().init_status]
+    rig.tap.clear()
+    assert isinstance(rig.cutter.realtime, bool), "its process has been started"
+    rig.cutter.arm(rig.clock.now_us + 300_000)
+    shot = None
+    try:
+        while True:
+            before.admin.version()
+    except Exception as error:
+        seen.append(isinstance(error, OSError | KeyGone))
+        shot = rig.cutter.collect()
+    assert rig.tap.last("response").at_us <= shot.lost_us
+    assert shot.took
+    assert rig.take_deaths() == []
+    rig.power.on()
+    rig.wait_until_up()
+    after = admin(rig)
+    seen += [str(after.uuid()), str(after.admin.version())]
+    rig.power.off()
+    return seen
+
+
+def check(seen):
+    uuid, version, status, gone, *after = seen
+    assert version.startswith("v1.")
+    assert (status, gone) == (0, True)
+    assert after == [uuid, version], "the same key as before the cut"
+
+
+def test_the_vendors_client_reads_a_card_that_has_dialled_us():
+    pytest.importorskip("smartcard", reason="the vendor's client speaks to cards only with pyscard")
+    rig = card_rig()
+    try:
+        check(use_and_cut(rig))
+    finally:
+        rig.close()
+
+
+def test_a_card_that_hangs_is_told_from_one_that_has_gone():
+    rig = card_rig(answer_s=0.3)
+    try:
+        rig.power.on()
+        connection = card(rig)
+        connection.connect()
+        rig.process.signal(signal.SIGSTOP)
+        with pytest.raises(OSError, match="no answer within"):
+            connection.transmit(list(bytes.fromhex("00A4040009A00000084700000001")))
+        rig.power.off()
+        assert rig.take_deaths() == ["hung: no answer within 0.3 s"]
+    finally:
+        rig.close()
+
+
+IN_PCSCD = pytest.mark.skipif(private_pcscd.missing() is not None, reason=str(private_pcscd.missing()))
+
+
+@IN_PCSCD
+def test_the_vendors_client_reads_a_card_in_the_reader_of_a_daemon(tmp_path):
+    done = subprocess.run(
+        [
+            *private_pcscd.namespace(),
+            *(sys.executable, private_pcscd.__file__, tmp_path),
+            *(sys.executable, __file__),
+        ],
+        cwd=tmp_path,
+        env=with_support(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "pcscd.log").read_text()
+
+
+def in_a_daemons_reader():
+    """What the test above runs beside its daemon."""
+    rig = card_rig(transport="pcsc", reader=private_pcscd.READER, answer_s=0.5)
+    try:
+        check(use_and_cut(rig))
+        _hang(rig)
+    finally:
+        rig.close()
+    other = card_rig(transport="pcsc", reader="No Such Reader")
+    with pytest.raises(RigError, match='reader "No Such Reader"') as error:
+        other.power.on()
+    assert private_pcscd.READER in error.value.found
+    other.close()
+
+
+def _hang(rig):
+    rig.power.on()
+    connection = card(rig)
+    connection.connect()
+    rig.process.signal(signal.SIGSTOP)
+    with pytest.raises(KeyGone):
+        connection.transmit(list(bytes.fromhex("00A4040009A00000084700000001")))
+    rig.power.off()
+    assert rig.take_deaths() == ["hung: no answer within 0.5 s"]
+
+
+if __name__ == "__main__":
+    in_a_daemons_reader()

@@ -1,0 +1,174 @@
+"""Each way in which an emulator can fail has a verdict of its own, and a sound one passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.base.errors import KeyFault, RigError
+from harness.campaign.home import FORGETFUL, go_home, missing_of, restart_breaches
+from harness.model.key import Outcome
+from support.emulator.emulated import cut, tiny
+
+REGISTER = "fido2.make_credential.non_resident"
+RESIDENT = "fido2.make_credential.resident"
+OVER = "fido2.make_credential.over"
+
+
+@pytest.fixture
+def rigs():
+    made = []
+    yield made
+    for rig in made:
+        rig.close()
+
+
+@pytest.fixture
+def start(rigs):
+    def make(*arguments, **options):
+        rigs.append(tiny(*arguments, **options))
+        return rigs[-1]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("transport", "name"),
+    [
+        ("ctaphid-udp", RESIDENT),
+        ("ctaphid-tcp", "fido2.get_assertion"),
+        pytest.param("ctaphid-tcp", RESIDENT, marks=pytest.mark.long),
+        pytest.param("ctaphid-udp", "fido2.get_assertion", marks=pytest.mark.long),
+    ],
+)
+def test_a_sound_one_passes(start, transport, name):
+    result, _ = cut(start(transport=transport), name, 4)
+    assert result.complete
+    assert result.findings == []
+    assert {row["death"] for row in result.rows} == {None}
+    assert {row["outcome"] for row in result.rows} <= {"old", "new", "missed"}
+    assert result.bound["confidence"] == 0.95
+    assert sum(of for _, of in result.missed.values()) == len(result.rows) == 5
+    for row in result.rows[1:]:
+        assert row["planned"].keys() == {"marker", "offset_us"}
+        assert row["lost_us"] >= row["fired_us"] >= 0
+        assert row["boots"] >= 1 or row["outcome"] == "missed"
+    assert result.timing["own_ms"]["p50"] < 100, "far from 50 ms even on a busy machine"
+
+
+def test_it_works_without_discoverable_credentials(start):
+    rig = start("", "--no-rk")
+    home = go_home(rig)
+    missing = missing_of(rig, home, list(rig.key.operations.values()))
+    assert {name for name, why in missing.items() if why is None} == {
+        REGISTER,
+        "fido2.get_assertion",
+        "fido2.reset",
+        "fido2.reset.register",
+    }
+    assert missing[RESIDENT] == "getInfo does not list the option rk"
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [("exit", "exited by itself with code 7"), ("crash", "crashed: SIGSEGV"), ("hang", "hung: no answer")],
+)
+def test_what_fails_without_a_cut_is_a_fault_of_the_key(start, fault, word):
+    with pytest.raises(KeyFault, match="nobody cut") as fault_of_key:
+        cut(start(fault, answer_s=0.5), REGISTER, 1)
+    assert word in str(fault_of_key.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "death"),
+    [("later-crash", "crashed: SIGSEGV"), ("later-exit", "exited by itself with code 7")],
+)
+def test_a_death_before_the_cut_is_told_from_the_cut(start, tmp_path, fault, death):
+    result, _ = cut(start(fault, "--note", tmp_path / "note"), REGISTER, 4)
+    crashed = [row for row in result.rows if row["death"]]
+    assert {row["death"] for row in crashed} == {death}
+    assert {(row["landed"], row["outcome"], row["blame"]) for row in crashed} == {(False, "old", "key")}
+    assert [(f.item, f.outcome, f.severity) for f in result.findings] == [("device", Outcome.STUCK, "S2")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "item", "death"),
+    [
+        ("exit-when-dirty", "stuck", "device", "does not come back: it exited by itself with code 3"),
+        ("hang-when-dirty", "stuck", "device", "hung: no answer within 0.5 s"),
+        ("forget-when-dirty", "lost", "fido2.non_resident_credential", None),
+        ("count-back-when-dirty", "rolled-back", "fido2.sign_count", None),
+    ],
+)
+def test_what_a_cut_leads_to(start, fault, outcome, item, death):
+    result, _ = cut(start(fault, answer_s=0.5), REGISTER, 5)
+    hit = [row for row in result.rows if row["outcome"] == outcome]
+    assert hit
+    assert all((row["death"] or "").startswith(death or "") for row in hit)
+    assert all(row["fired_us"] is not None and row["landed"] for row in hit)
+    assert item in [finding.item for finding in result.findings]
+    assert result.bound["below"] > 0.5, "what violates does not make the bound go away"
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "outcome", "text"),
+    [
+        ("lazy", RESIDENT, "lost", "the key had acknowledged the operation"),
+        ("lazy-reset", "fido2.reset", "rolled-back", "the key had acknowledged the operation"),
+        ("both", OVER, "torn", 'is "first and second"'),
+        ("neither", OVER, "torn", 'is "neither"'),
+    ],
+)
+def test_acknowledged_and_gone_resurrected_both_and_neither(start, fault, name, outcome, text):
+    result, _ = cut(start(fault), name, 4)
+    assert outcome in result.outcomes
+    assert any(text in finding.text for finding in result.findings if finding.outcome == outcome)
+
+
+def test_a_counter_that_goes_back_over_a_clean_restart_is_named_once(start):
+    """The campaigns go on without it, or nothing else could be found in such a firmware."""
+    rig = start("unlucky-counter")
+    home = go_home(rig)
+    (breach,) = restart_breaches(rig, home)
+    assert (breach.outcome, breach.severity) == (Outcome.ROLLED_BACK, "S1")
+    assert "the signature counter went from" in breach.text
+    watched = {item.name for item in home.watched(rig.key, rig.key.operations[REGISTER])}
+    assert breach.item not in watched
+    assert "fido2.non_resident_credential" in watched
+
+
+def test_state_that_resets_at_every_start_is_detected_and_named(start):
+    rig = start("volatile")
+    assert not go_home(rig).lasting
+    assert FORGETFUL in rig.info().transport
+    with pytest.raises(RigError, match="resets at every start"):
+        cut(rig, REGISTER, 1)
+
+
+def test_state_that_is_kept_elsewhere_is_no_verdict_on_the_key(start, tmp_path):
+    with pytest.raises(RigError, match="keeps its state elsewhere"):
+        go_home(start("elsewhere", "--note", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ("never-ready", "was not ready within 0.5 s"),
+        ("exit-at-start", "exited by itself with code 3 before it was ready"),
+    ],
+)
+def test_what_never_starts_is_a_matter_of_the_rig(start, fault, word):
+    with pytest.raises(RigError, match=word) as error:
+        go_home(start(fault, ready_s=0.5))
+    assert "run it by hand" in str(error.value)
+    assert ("I do not feel well" in str(error.value)) == (fault == "exit-at-start")
+
+
+def test_a_cut_is_repeated_from_its_label(start):
+    rig = start("neither")
+    result, campaign = cut(rig, OVER, 4)
+    (finding,) = result.findings
+    label = finding.first.split(":")[3]
+    row, breaches = campaign.replay(label)
+    assert row["id"] == finding.first
+    assert row["outcome"] == "torn"
+    assert breaches[0].item == "fido2.enrolment"

@@ -1,0 +1,5 @@
+"""The fixtures that the tests of touch drivers share."""
+
+from support.power.fixtures import clock, cutter, cutter_process, host, runtime
+
+__all__ = ["clock", "cutter", "cutter_process", "host", "runtime"]

@@ -1,0 +1,144 @@
+"""The card side of a key: the reader on the rig's port, and no other."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from harness.base.errors import RigError
+from harness.host.host import Host
+from harness.model.rig import KeyGone
+from harness_nitrokey3.twin.card import ADMIN_AID, ATR
+from harness_transports.card import card
+from support.lab import LabHost, TwinKey, keyboard
+from support.usb import PORT, laboratory, make_rig
+
+OTHER = "1-1.4.3"
+SELECT = [0x00, 0xA4, 0x04, 0x00, len(ADMIN_AID), *ADMIN_AID]
+UUID = [0x00, 0x62, 0x00, 0x00, 0x00]
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with laboratory(tmp_path) as lab:
+        yield lab
+
+
+def selected(connection, times):
+    for _ in range(times):
+        connection.transmit(SELECT)
+
+
+def uuid_by_card(usb):
+    connection = card(usb)
+    assert connection.getATR() == list(ATR)
+    assert connection.transmit(SELECT)[1:] == (0x90, 0x00)
+    data, *status = connection.transmit(UUID)
+    assert status == [0x90, 0x00]
+    connection.disconnect()
+    return bytes(data).hex().upper()
+
+
+@pytest.mark.parametrize("port", [PORT, OTHER])
+def test_two_equal_keys_have_equal_readers_and_each_rig_its_own(lab, port):
+    for at, seed in ((PORT, 1), (OTHER, 2)):
+        lab.plug(at, TwinKey(seed))
+    usb = make_rig(port)
+    usb.wait_until_up()
+    assert uuid_by_card(usb) == usb.key.identify(usb)["uuid"]
+    marks = [mark.name for mark in usb.tap.marks]
+    assert marks[:4] == ["request-sent", "response", "request-sent-2", "response-2"]
+    usb.close()
+
+
+def test_a_card_goes_with_the_power(lab):
+    lab.plug(PORT, TwinKey(1))
+    usb = make_rig()
+    connection = card(usb)
+    connection.transmit(SELECT)
+    usb.power.off()
+    with pytest.raises(OSError) as gone:
+        connection.transmit(UUID)
+    assert gone.value.errno == errno.ENODEV
+    usb.power.on()
+    assert uuid_by_card(usb)
+    usb.close()
+
+
+def test_a_card_that_is_cut_says_so(lab):
+    lab.plug(PORT, TwinKey(1))
+    usb = make_rig()
+    connection = card(usb)
+    connection.connect()
+    lab.port(PORT).power(False)
+    with pytest.raises(OSError, match="the card has gone"):
+        selected(card, 1000)
+    assert usb.left_us is not None
+    usb.close()
+
+
+def test_a_card_that_does_not_answer_hangs(lab):
+    lab.plug(PORT, TwinKey(1, hangs=0))
+    usb = make_rig(answer_s=0.2)
+    connection = card(usb)
+    with pytest.raises(OSError) as hung:
+        connection.transmit(SELECT)
+    assert hung.value.errno == errno.ETIMEDOUT
+    assert usb.take_deaths() == ["hung: no answer within 0.2 s"]
+    usb.close()
+
+
+def test_a_reader_may_be_named(lab):
+    lab.plug(PORT, TwinKey(1))
+    usb = make_rig(reader="CCID/ICCD")
+    assert uuid_by_card(usb)
+    usb.close()
+    usb = make_rig(reader="Gemalto", up_s=0.1)
+    with pytest.raises(KeyGone, match="no reader of pcscd is on port"):
+        card(usb)
+    usb.close()
+
+
+def test_a_device_without_a_card_side(lab):
+    lab.plug(PORT, keyboard())
+    usb = make_rig(key="fido2")
+    with pytest.raises(KeyGone, match="no card reader"):
+        card(usb)
+    usb.close()
+
+
+def test_what_is_shorter_than_an_apdu_is_not_sent(lab):
+    lab.plug(PORT, TwinKey(1))
+    usb = make_rig()
+    with pytest.raises(ValueError, match="at least 4 bytes"):
+        card(usb).transmit([0, 1, 2])
+    usb.close()
+
+
+def test_without_pyscard_it_says_what_to_install(lab, monkeypatch):
+    def missing(self):
+        raise ImportError("no libpcsclite.so.1")
+
+    monkeypatch.setattr(LabHost, "scard", missing)
+    lab.plug(PORT, TwinKey(1))
+    usb = make_rig()
+    with pytest.raises(RigError) as error:
+        card(usb)
+    assert error.value.found == "no libpcsclite.so.1"
+    assert "libpcsclite1" in error.value.mend
+    usb.close()
+
+
+def test_the_laboratory_has_pyscards_names():
+    """Functions and constants of the real module, where it is installed."""
+    try:
+        real = Host().scard()
+    except ImportError as error:
+        pytest.skip(str(error))
+    fake = LabHost(None).scard()
+    for name in dir(fake):
+        if name.startswith("SCARD_"):
+            assert getattr(fake, name) & 0xFFFFFFFF == getattr(real, name) & 0xFFFFFFFF, name
+        elif name.startswith("SCard"):
+            assert hasattr(real, name)

@@ -1,0 +1,86 @@
+"""What tests of installations share: build a distribution offline, and install it where nothing else is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from support.paths import ROOT
+
+
+def ran(*command: object, cwd: Path, timeout: float = 300) -> str:
+    """What a command wrote; the test fails if it did not end well."""
+    # Nothing of this checkout may be found by way of the environment.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [*map(str, command)],
+        cwd=cwd,
+        env={**environ, "COLUMNS": "120", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def build(source: Path, out: Path, kind: str) -> Path:
+    """Build a `wheel` or an `sdist` with what is installed here, without a network."""
+    for module in ("build", "hatchling", "pip"):
+        pytest.importorskip(module, reason=f"{module} is not installed: pip install 'keyharness[dev]'")
+    ran(sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, source, cwd=out.parent)
+    (made,) = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return made
+
+
+class Environment:
+    """A virtual environment that sees the packages of this one behind its own."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        venv.create(path, with_pip=False, symlinks=True)
+        self.python = path / "bin" / "python"
+        self.site = Path(
+            ran(self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=path).strip()
+        )
+
+    def install(self, *wheels: Path) -> None:
+        """Put wheels in, and nothing that they need."""
+        pip = (sys.executable, "-m", "pip", "--python", self.python, "--disable-pip-version-check")
+        ran(*pip, "install", "--quiet", "--no-index", "--no-deps", *wheels, cwd=self.path)
+
+    def install_project(self, source: Path) -> None:
+        """Build a wheel of a project and put it in."""
+        self.install(build(source, source / "dist", "wheel"))
+
+    def see_the_rest(self) -> None:
+        """Find everything else where this Python finds it. Its own .pth files, of an editable
+        installation for one, are not read again.
+        """
+        self.see(*(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")))
+
+    def see(self, *folders: Path) -> None:
+        """Import from these folders what is not in the environment itself."""
+        with (self.site / "seen.pth").open("a") as file:
+            file.writelines(f"{folder}\n" for folder in folders)
+
+    def command(self, name: str) -> Path:
+        return self.path / "bin" / name
+
+
+def keyharness_with(path: Path) -> Environment:
+    """An environment with Keyharness as it is in this checkout, for more to be installed into."""
+    made = Environment(path)
+    made.see_the_rest()
+    made.see(ROOT, ROOT / "plugins", ROOT / "rigs", ROOT / "suites")
+    program = made.command("keyharness")
+    program.write_text(f'#!/bin/sh\nexec "{made.python}" -m harness "$@"\n')
+    program.chmod(0o755)
+    return made
