@@ -204,7 +204,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return RigScheduling(config, log, rig_ids(session_of(config).rig_names))
 
 
-@pytest.hookimpl(optionalhook=True)
+# tryfirst: xdist has an answer, too, and which plugin was loaded last differs between installations.
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """`-n auto` is one worker a rig where suites are run: what a rig does is mostly waiting."""
     return len(session_of(config).rig_names) if _runs_suites(config) else None
