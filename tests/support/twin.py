@@ -170,7 +170,7 @@ def damaged(board: Board, layer: str) -> BoardState:
     """The board's state with every block lost that holds a record of the FIDO2 application's state."""
     store = boot.internal_store(board, layer_called(layer)(board.flash["ifs"]))
     store.mount()
-    secret = records.unseal(store.read(persistent_state.STATE) or b"")[3]
+    secret = records.unseal(store.read(persistent_state.STATE_PATH) or b"")[3]
     state = board.state()
     for number, page in enumerate(board.flash["ifs"].pages[2:], 2):
         if secret in page:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from harness.twin import cbor
-from harness.twin.handlers import Cancelled, Handler, Step, Touched, touch
+from harness.twin.handlers import Cancelled, Handler, Touched, touch
 from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import (
     attestation,
@@ -18,7 +18,8 @@ from harness_fido2.twin import (
     makecredential,
     u2f,
 )
-from harness_fido2.twin.credentials import DIRECTORY, Credential, Residents, open_id
+from harness_fido2.twin.context import Context, Members, Result
+from harness_fido2.twin.credentials import DIRECTORY, Credential, ResidentCredentials, open_id
 from harness_fido2.twin.features import (
     BLOB_MAX,
     ID_MAX,
@@ -30,7 +31,7 @@ from harness_fido2.twin.features import (
     UP_TIMEOUT_US,
     Features,
 )
-from harness_fido2.twin.persistent_state import Vault
+from harness_fido2.twin.persistent_state import PersistentState
 from harness_fido2.twin.pinproto import Permission, PinProtocol, ProtocolOne, ProtocolTwo
 from harness_fido2.twin.status import Refused, Status
 
@@ -41,9 +42,7 @@ RESET_WINDOW_US = 10_000_000
 """A reset must come within ten seconds of power-up (section 6.6)."""
 HANDLING_US = 2_000
 
-Members = dict[Any, Any]
-Result = Generator[Step, Touched | None, Members | None]
-Method = Callable[["Authenticator", Members], Result]
+Method = Callable[[Context, Members], Result]
 
 
 class Authenticator:
@@ -65,17 +64,17 @@ class Authenticator:
         self.platform = platform
         self._may_skip_touch = may_skip_touch
         self.features = features
-        self.vault = Vault(platform)
-        self.residents = Residents(platform, self.vault, directory)
+        self.persistent = PersistentState(platform)
+        self.residents = ResidentCredentials(platform, self.persistent, directory)
         self.protocols: dict[int, PinProtocol] = {2: ProtocolTwo(platform), 1: ProtocolOne(platform)}
         self.tries_now = TRIES_PER_BOOT
-        self.pending: Any = None
+        self.pending: object = None
         self._attestation: attestation.Attestation | None = None
         self._attestation_read = False
         self._first_assertion = True
         for protocol in self.protocols.values():
             protocol.token.reset()
-        if self.vault.stale_keys():
+        if self.persistent.stale_keys():
             # A reset was cut after it became durable, or before: either way other epochs are rubbish.
             self._sweep()
 
@@ -110,7 +109,7 @@ class Authenticator:
             self.pending = None
         if command not in _ALWAYS:
             # Without a usable state nothing is answered that might be taken for a fresh key.
-            _ = self.vault.state
+            _ = self.persistent.state
         if plain is not None:
             if data:
                 raise Refused(Status.INVALID_LENGTH)
@@ -120,7 +119,7 @@ class Authenticator:
 
     def get_info(self) -> Result:
         """Section 6.4; the members by version as listed in facts/keys.md 1.1."""
-        state, features = self.vault.state, self.features
+        state, features = self.persistent.state, self.features
         options: dict[str, bool] = {
             "rk": True,
             "up": True,
@@ -220,7 +219,7 @@ class Authenticator:
 
     def find(self, identity: bytes, rp_hash: bytes) -> Credential | None:
         """The credential of this RP with this id, resident or not."""
-        return self.residents.find(identity, rp_hash) or open_id(self.vault.kek, rp_hash, identity)
+        return self.residents.find(identity, rp_hash) or open_id(self.persistent.kek, rp_hash, identity)
 
     def insertion_counts(self) -> bool:
         """Whether plugging the key in is taken for the touch of this, the first, assertion."""
@@ -234,10 +233,10 @@ class Authenticator:
 
     def wipe(self) -> None:
         """Forget everything but the attestation: CTAP reset, and the admin application's."""
-        if "reset-wrong-order" in self.platform.defects and self.vault.usable:
-            self.vault.drop_key()
+        if "reset-wrong-order" in self.platform.defects and self.persistent.usable:
+            self.persistent.drop_key()
             self.residents.remove_all()
-        self.vault.renew()
+        self.persistent.renew()
         self._sweep()
         self.tries_now = TRIES_PER_BOOT
         for protocol in self.protocols.values():
@@ -248,7 +247,7 @@ class Authenticator:
         self.residents.sweep()
         largeblobs.sweep(self)
         # Last, because its presence is what makes a boot sweep.
-        self.vault.remove_stale_keys()
+        self.persistent.remove_stale_keys()
 
 
 def _members(data: bytes) -> Members:

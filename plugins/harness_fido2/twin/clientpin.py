@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness_fido2.twin import crypto
+from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.features import PIN_MAX, TRIES, TRIES_PER_BOOT
 from harness_fido2.twin.parameters import optional, required
 from harness_fido2.twin.pinproto import Permission, PinProtocol
 from harness_fido2.twin.status import Refused, Status
-
-if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator, Members, Result
 
 _KEY, _PARAMETER, _NEW_PIN, _PIN_HASH, _PERMISSIONS, _RP_ID = 0x03, 0x04, 0x05, 0x06, 0x09, 0x0A
 _TYPES: dict[int, type[Any]] = {
@@ -26,7 +24,7 @@ _TYPES: dict[int, type[Any]] = {
 }
 
 
-def client_pin(app: Authenticator, members: Members) -> Result:
+def client_pin(app: Context, members: Members) -> Result:
     """:raises Refused: what the sub-command says, INVALID_SUBCOMMAND if there is none."""
     for key, kind in _TYPES.items():
         optional(members, key, kind)
@@ -37,33 +35,33 @@ def client_pin(app: Authenticator, members: Members) -> Result:
     yield
 
 
-def _retries(app: Authenticator, members: Members) -> Members:
+def _retries(app: Context, members: Members) -> Members:
     """6.5.5.2: free, and true at any time."""
-    return {0x03: app.vault.tries, 0x04: app.tries_now == 0 and app.vault.tries > 0}
+    return {0x03: app.persistent.tries, 0x04: app.tries_now == 0 and app.persistent.tries > 0}
 
 
-def _key_agreement(app: Authenticator, members: Members) -> Members:
+def _key_agreement(app: Context, members: Members) -> Members:
     """6.5.5.4."""
     return {0x01: _protocol(app, members).public_key()}
 
 
-def _set_pin(app: Authenticator, members: Members) -> None:
+def _set_pin(app: Context, members: Members) -> None:
     """6.5.5.5."""
     key, new_pin, parameter = (
         required(members, member, _TYPES[member]) for member in (_KEY, _NEW_PIN, _PARAMETER)
     )
     protocol = _protocol(app, members)
-    if app.vault.state.pin_hash is not None:
+    if app.persistent.state.pin_hash is not None:
         raise Refused(Status.PIN_AUTH_INVALID)
     shared = protocol.decapsulate(key)
     if not protocol.verify(shared, new_pin, parameter):
         raise Refused(Status.PIN_AUTH_INVALID)
     pin = _new_pin(app, protocol, shared, new_pin)
-    app.vault.change(tries=TRIES, **_pin_members(pin))
+    app.persistent.change(tries=TRIES, **_pin_members(pin))
     app.tries_now = TRIES_PER_BOOT
 
 
-def _change_pin(app: Authenticator, members: Members) -> None:
+def _change_pin(app: Context, members: Members) -> None:
     """6.5.5.6."""
     key, new_pin, parameter, pin_hash = (
         required(members, member, _TYPES[member]) for member in (_KEY, _NEW_PIN, _PARAMETER, _PIN_HASH)
@@ -76,17 +74,19 @@ def _change_pin(app: Authenticator, members: Members) -> None:
     _check_pin(app, protocol, shared, pin_hash)
     try:
         pin = _new_pin(app, protocol, shared, new_pin)
-        if app.vault.state.force_change and crypto.same(_hash(pin), app.vault.state.pin_hash or b""):
+        if app.persistent.state.force_change and crypto.same(
+            _hash(pin), app.persistent.state.pin_hash or b""
+        ):
             raise Refused(Status.PIN_POLICY_VIOLATION)
     except Refused:
         # The old PIN was right, so the try is given back although the new one will not do.
-        app.vault.change(tries=TRIES)
+        app.persistent.change(tries=TRIES)
         raise
-    app.vault.change(tries=TRIES, **_pin_members(pin))
+    app.persistent.change(tries=TRIES, **_pin_members(pin))
     app.reset_tokens()
 
 
-def _pin_token(app: Authenticator, members: Members) -> Members:
+def _pin_token(app: Context, members: Members) -> Members:
     """getPinToken, 6.5.5.7.1."""
     key, pin_hash = (required(members, member, _TYPES[member]) for member in (_KEY, _PIN_HASH))
     protocol = _protocol(app, members)
@@ -96,7 +96,7 @@ def _pin_token(app: Authenticator, members: Members) -> Members:
     return _issue(app, protocol, key, pin_hash, default, None, Status.PIN_INVALID)
 
 
-def _pin_token_with_permissions(app: Authenticator, members: Members) -> Members:
+def _pin_token_with_permissions(app: Context, members: Members) -> Members:
     """getPinUvAuthTokenUsingPinWithPermissions, 6.5.5.7.2."""
     key, pin_hash = (required(members, member, _TYPES[member]) for member in (_KEY, _PIN_HASH))
     wanted = required(members, _PERMISSIONS, int)
@@ -111,7 +111,7 @@ def _pin_token_with_permissions(app: Authenticator, members: Members) -> Members
     return _issue(app, protocol, key, pin_hash, permissions, rp_id, Status.PIN_POLICY_VIOLATION)
 
 
-def _offered(app: Authenticator) -> Permission:
+def _offered(app: Context) -> Permission:
     offered = Permission.MAKE_CREDENTIAL | Permission.GET_ASSERTION | Permission.CREDENTIAL_MANAGEMENT
     if app.features.large_blobs:
         offered |= Permission.LARGE_BLOB_WRITE
@@ -121,7 +121,7 @@ def _offered(app: Authenticator) -> Permission:
 
 
 def _issue(
-    app: Authenticator,
+    app: Context,
     protocol: PinProtocol,
     key: dict[Any, Any],
     pin_hash: bytes,
@@ -136,61 +136,61 @@ def _issue(
     _not_blocked(app)
     shared = protocol.decapsulate(key)
     _check_pin(app, protocol, shared, pin_hash)
-    if app.vault.tries != TRIES:
-        app.vault.change(tries=TRIES)
-    if app.vault.state.force_change:
+    if app.persistent.tries != TRIES:
+        app.persistent.change(tries=TRIES)
+    if app.persistent.state.force_change:
         raise Refused(change_first)
     app.reset_tokens()
     protocol.token.begin(permissions, rp_id)
     return {0x02: protocol.encrypt(shared, protocol.token.value)}
 
 
-def _protocol(app: Authenticator, members: Members) -> PinProtocol:
+def _protocol(app: Context, members: Members) -> PinProtocol:
     return app.protocol(required(members, 0x01, int))
 
 
-def _not_blocked(app: Authenticator) -> None:
-    if app.vault.state.pin_hash is None:
+def _not_blocked(app: Context) -> None:
+    if app.persistent.state.pin_hash is None:
         raise Refused(Status.PIN_NOT_SET)
-    if app.vault.tries == 0:
+    if app.persistent.tries == 0:
         raise Refused(Status.PIN_BLOCKED)
     if app.tries_now == 0:
         raise Refused(Status.PIN_AUTH_BLOCKED)
 
 
-def _check_pin(app: Authenticator, protocol: PinProtocol, shared: bytes, pin_hash: bytes) -> None:
+def _check_pin(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: bytes) -> None:
     """Take a try, durably; only then compare. The caller gives it back together with what it writes.
 
     :raises Refused: PIN_INVALID, PIN_AUTH_BLOCKED, PIN_BLOCKED.
     """
     if "pin-compared-first" in app.platform.defects:
         right = _matches(app, protocol, shared, pin_hash)
-        if right and app.vault.tries == TRIES:
+        if right and app.persistent.tries == TRIES:
             app.tries_now = TRIES_PER_BOOT
             return
-        app.vault.change(tries=app.vault.tries - 1)
+        app.persistent.change(tries=app.persistent.tries - 1)
     else:
-        app.vault.change(tries=app.vault.tries - 1)
+        app.persistent.change(tries=app.persistent.tries - 1)
         right = _matches(app, protocol, shared, pin_hash)
     app.tries_now -= 1
     if right:
         app.tries_now = TRIES_PER_BOOT
         return
     protocol.regenerate()
-    if app.vault.tries == 0:
+    if app.persistent.tries == 0:
         raise Refused(Status.PIN_BLOCKED)
     if app.tries_now == 0:
         raise Refused(Status.PIN_AUTH_BLOCKED)
     raise Refused(Status.PIN_INVALID)
 
 
-def _matches(app: Authenticator, protocol: PinProtocol, shared: bytes, pin_hash: bytes) -> bool:
+def _matches(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: bytes) -> bool:
     given = protocol.decrypt(shared, pin_hash)
-    kept = app.vault.state.pin_hash
+    kept = app.persistent.state.pin_hash
     return given is not None and kept is not None and crypto.same(given, kept)
 
 
-def _new_pin(app: Authenticator, protocol: PinProtocol, shared: bytes, new_pin: bytes) -> bytes:
+def _new_pin(app: Context, protocol: PinProtocol, shared: bytes, new_pin: bytes) -> bytes:
     """The new PIN, decrypted and checked.
 
     :raises Refused: PIN_AUTH_INVALID (it cannot be decrypted), INVALID_PARAMETER (its padding),
@@ -206,7 +206,7 @@ def _new_pin(app: Authenticator, protocol: PinProtocol, shared: bytes, new_pin: 
         length = len(pin.decode())
     except UnicodeDecodeError:
         raise Refused(Status.PIN_POLICY_VIOLATION) from None
-    if length < app.vault.state.min_pin or len(pin) > PIN_MAX:
+    if length < app.persistent.state.min_pin or len(pin) > PIN_MAX:
         raise Refused(Status.PIN_POLICY_VIOLATION)
     return pin
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from harness.twin import cbor
 from harness_fido2.twin import crypto
+from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.features import MIN_PIN_RPS_MAX, PIN_MAX
 from harness_fido2.twin.parameters import optional, required
 from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Refused, Status
 
-if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator, Members, Result
-
 TOGGLE_ALWAYS_UV, SET_MIN_PIN_LENGTH = 0x02, 0x03
 
 
-def authenticator_config(app: Authenticator, members: Members) -> Result:
+def authenticator_config(app: Context, members: Members) -> Result:
     """:raises Refused: what section 6.11 says; INVALID_PARAMETER for a sub-command that is not there."""
     if not app.features.authenticator_config:
         raise Refused(Status.INVALID_COMMAND)
@@ -31,7 +27,7 @@ def authenticator_config(app: Authenticator, members: Members) -> Result:
         raise Refused(Status.INVALID_PARAMETER)
     _authorise(app, number, parameters, version, parameter)
     if number == TOGGLE_ALWAYS_UV:
-        app.vault.change(always_uv=not app.vault.state.always_uv)
+        app.persistent.change(always_uv=not app.persistent.state.always_uv)
     else:
         _set_min_pin_length(app, parameters or {})
     return None
@@ -39,10 +35,10 @@ def authenticator_config(app: Authenticator, members: Members) -> Result:
 
 
 def _authorise(
-    app: Authenticator, number: int, parameters: Members | None, version: int | None, parameter: bytes | None
+    app: Context, number: int, parameters: Members | None, version: int | None, parameter: bytes | None
 ) -> None:
     """A token is needed where the user can be verified, or would have to be."""
-    state = app.vault.state
+    state = app.persistent.state
     protected = state.pin_hash is not None
     # Without a PIN alwaysUv could otherwise never be switched off again.
     if not protected and (not state.always_uv or number == TOGGLE_ALWAYS_UV):
@@ -57,9 +53,9 @@ def _authorise(
     app.authorised(version, message, parameter, Permission.AUTHENTICATOR_CONFIG)
 
 
-def _set_min_pin_length(app: Authenticator, parameters: Members) -> None:
+def _set_min_pin_length(app: Context, parameters: Members) -> None:
     """6.11.4: the length can only rise; one write commits everything."""
-    state = app.vault.state
+    state = app.persistent.state
     length = optional(parameters, 0x01, int)
     rp_ids = optional(parameters, 0x02, list)
     force = optional(parameters, 0x03, bool)
@@ -80,7 +76,7 @@ def _set_min_pin_length(app: Authenticator, parameters: Members) -> None:
         allowed = tuple(crypto.sha256(rp_id.encode()) for rp_id in rp_ids)
     forced = state.force_change or bool(force) or (has_pin and state.pin_length < length)
     if "minimum-before-duty" in app.platform.defects:
-        app.vault.change(min_pin=length, min_pin_rps=allowed)
-    app.vault.change(min_pin=length, min_pin_rps=allowed, force_change=forced)
+        app.persistent.change(min_pin=length, min_pin_rps=allowed)
+    app.persistent.change(min_pin=length, min_pin_rps=allowed, force_change=forced)
     if forced:
         app.reset_tokens()

@@ -19,7 +19,7 @@ from harness_fido2.twin.status import Refused, Status
 
 if TYPE_CHECKING:
     from harness.twin.platform import Platform
-    from harness_fido2.twin.persistent_state import Vault
+    from harness_fido2.twin.persistent_state import PersistentState
 
 DIRECTORY = "fido/rk"
 NAMES, UNFINISHED = "fido/names", "fido/new"
@@ -122,18 +122,18 @@ def _parse(data: bytes) -> tuple[bytes, Credential]:
         raise Damaged from None
 
 
-class Residents:
+class ResidentCredentials:
     """The resident credentials during one boot.
 
     Of several for one RP and user only the one made last exists; the others are what a cut left between
     writing the new one and removing the old.
     """
 
-    def __init__(self, platform: Platform, vault: Vault, directory: str = DIRECTORY):
+    def __init__(self, platform: Platform, persistent: PersistentState, directory: str = DIRECTORY):
         self._platform = platform
         self._store = platform.store(INTERNAL)
         self._directory = directory
-        self._vault = vault
+        self._persistent = persistent
         self._known: dict[str, Credential | None] | None = None
 
     def all(self) -> list[Credential]:
@@ -199,7 +199,7 @@ class Residents:
                 found = self._content(name)
             except Damaged:
                 continue
-            if found is None or found[0] != self._vault.state.epoch:
+            if found is None or found[0] != self._persistent.state.epoch:
                 self._store.remove(f"{self._directory}/{name}")
 
     def remove_all(self) -> None:
@@ -236,7 +236,7 @@ class Residents:
             return None
         if found is None and "zero-length-file" in self._platform.defects:
             raise Refused(Status.OTHER)
-        known = found[1] if found and found[0] == self._vault.state.epoch else None
+        known = found[1] if found and found[0] == self._persistent.state.epoch else None
         return self._named(name, known) if known and "names-apart" in self._platform.defects else known
 
     def _is_empty(self, name: str) -> bool:
@@ -258,7 +258,7 @@ class Residents:
         return first
 
     def _write(self, name: str, credential: Credential) -> None:
-        data = _encode(self._vault.state.epoch, credential)
+        data = _encode(self._persistent.state.epoch, credential)
         if self._store.free_blocks() < SPARE_BLOCKS + len(data) // 256 + 1:
             raise Refused(Status.KEY_STORE_FULL)
         try:
@@ -279,7 +279,7 @@ class Residents:
             self._store.rename(f"{UNFINISHED}/{name}", path)
         elif "names-apart" in defects:
             bare = replace(credential, user={"id": credential.user["id"]})
-            self._store.write(path, _encode(self._vault.state.epoch, bare))
+            self._store.write(path, _encode(self._persistent.state.epoch, bare))
             self._store.make_directory(NAMES)
             self._store.write(f"{NAMES}/{name}", records.seal({1: credential.user}))
         else:

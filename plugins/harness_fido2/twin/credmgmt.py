@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.twin import cbor
 from harness_fido2.twin import crypto
+from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.credentials import Credential
-from harness_fido2.twin.enumeration import Course
+from harness_fido2.twin.enumeration import CommandSequence
 from harness_fido2.twin.makecredential import names_of
 from harness_fido2.twin.parameters import descriptor, optional, required
 from harness_fido2.twin.pinproto import Permission, Token
 from harness_fido2.twin.status import Refused, Status
-
-if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator, Members, Result
 
 METADATA, RPS, NEXT_RP, CREDENTIALS, NEXT_CREDENTIAL, DELETE, UPDATE = range(1, 8)
 
@@ -25,7 +23,7 @@ METADATA, RPS, NEXT_RP, CREDENTIALS, NEXT_CREDENTIAL, DELETE, UPDATE = range(1, 
 class Enumeration:
     """What a 'next' sub-command goes on with."""
 
-    course: Course
+    sequence: CommandSequence
     rest: list[Any]
 
 
@@ -33,16 +31,15 @@ class Enumerations(dict[int, Enumeration]):
     """By 'next' sub-command. Going through an RP's credentials does not end going through the RPs."""
 
 
-def credential_management(app: Authenticator, members: Members) -> Result:
+def credential_management(app: Context, members: Members) -> Result:
     """:raises Refused: what section 6.8 says, INVALID_SUBCOMMAND for an unknown one."""
     number = required(members, 0x01, int)
     parameters = optional(members, 0x02, dict)
     version = optional(members, 0x03, int)
     parameter = optional(members, 0x04, bytes)
-    if not isinstance(app.pending, Enumerations):
-        app.pending = Enumerations()
+    started = _started(app)
     if number in _CONTINUING:
-        return _continue(app, number)
+        return _continue(app, started, number)
     command = _COMMANDS.get(number)
     if command is None:
         raise Refused(Status.INVALID_SUBCOMMAND)
@@ -58,24 +55,24 @@ def credential_management(app: Authenticator, members: Members) -> Result:
     yield
 
 
-def _metadata(app: Authenticator, token: Token, parameters: Members) -> Members:
+def _metadata(app: Context, token: Token, parameters: Members) -> Members:
     """6.8.2."""
     _for_all(token)
     return {0x01: app.residents.count(), 0x02: app.residents.room(app.features.credentials_max)}
 
 
-def _rps(app: Authenticator, token: Token, parameters: Members) -> Members:
+def _rps(app: Context, token: Token, parameters: Members) -> Members:
     """6.8.3."""
     _for_all(token)
     rp_ids = sorted({credential.rp_id for credential in app.residents.all()})
     if not rp_ids:
         raise Refused(Status.NO_CREDENTIALS)
     first, *rest = rp_ids
-    app.pending[NEXT_RP] = Enumeration(Course(app, token), rest)
+    _started(app)[NEXT_RP] = Enumeration(CommandSequence(app, token), rest)
     return {**_rp(first), 0x05: len(rp_ids)}
 
 
-def _credentials(app: Authenticator, token: Token, parameters: Members) -> Members:
+def _credentials(app: Context, token: Token, parameters: Members) -> Members:
     """6.8.4."""
     rp_hash = required(parameters, 0x01, bytes)
     if token.rp_id is not None and crypto.sha256(token.rp_id.encode()) != rp_hash:
@@ -84,16 +81,16 @@ def _credentials(app: Authenticator, token: Token, parameters: Members) -> Membe
     if not found:
         raise Refused(Status.NO_CREDENTIALS)
     first, *rest = found
-    app.pending[NEXT_CREDENTIAL] = Enumeration(Course(app, token), rest)
+    _started(app)[NEXT_CREDENTIAL] = Enumeration(CommandSequence(app, token), rest)
     return {**_credential(app, first), 0x09: len(found)}
 
 
-def _delete(app: Authenticator, token: Token, parameters: Members) -> None:
+def _delete(app: Context, token: Token, parameters: Members) -> None:
     """6.8.5."""
     app.residents.remove(_named(app, token, parameters))
 
 
-def _update(app: Authenticator, token: Token, parameters: Members) -> None:
+def _update(app: Context, token: Token, parameters: Members) -> None:
     """6.8.6: the names are replaced; what is not given is removed."""
     user = required(parameters, 0x03, dict)
     identity = required(user, "id", bytes)
@@ -104,7 +101,7 @@ def _update(app: Authenticator, token: Token, parameters: Members) -> None:
     app.residents.update(replace(credential, user={"id": identity, **names}))
 
 
-def _named(app: Authenticator, token: Token, parameters: Members) -> Credential:
+def _named(app: Context, token: Token, parameters: Members) -> Credential:
     """The credential that the parameters name."""
     identity = descriptor(required(parameters, 0x02, dict))
     credential = app.residents.find(identity) if identity is not None else None
@@ -121,27 +118,34 @@ def _for_all(token: Token) -> None:
         raise Refused(Status.PIN_AUTH_INVALID)
 
 
-def _continue(app: Authenticator, number: int) -> Members:
+def _started(app: Context) -> Enumerations:
+    """The enumerations under way; what another command left pending is dropped."""
+    if not isinstance(app.pending, Enumerations):
+        app.pending = Enumerations()
+    return app.pending
+
+
+def _continue(app: Context, started: Enumerations, number: int) -> Members:
     """:raises Refused: NOT_ALLOWED, nothing was begun or nothing is left."""
-    begun = app.pending.get(number)
-    if begun is None or not begun.course.is_here:
+    begun = started.get(number)
+    if begun is None or not begun.sequence.is_here:
         raise Refused(Status.NOT_ALLOWED)
-    while begun.rest and not begun.course.is_over:
+    while begun.rest and not begun.sequence.is_over:
         first = begun.rest.pop(0)
         # What was deleted or changed meanwhile is not told as it was.
         now = _rp_now(app, first) if number == NEXT_RP else _credential_now(app, first)
         if now is not None:
-            begun.course.step()
+            begun.sequence.step()
             return now
-    del app.pending[number]
+    del started[number]
     raise Refused(Status.NOT_ALLOWED)
 
 
-def _rp_now(app: Authenticator, rp_id: str) -> Members | None:
+def _rp_now(app: Context, rp_id: str) -> Members | None:
     return _rp(rp_id) if app.residents.of(crypto.sha256(rp_id.encode())) else None
 
 
-def _credential_now(app: Authenticator, credential: Credential) -> Members | None:
+def _credential_now(app: Context, credential: Credential) -> Members | None:
     found = app.residents.find(credential.id)
     return _credential(app, found) if found else None
 
@@ -150,7 +154,7 @@ def _rp(rp_id: str) -> Members:
     return {0x03: {"id": rp_id}, 0x04: crypto.sha256(rp_id.encode())}
 
 
-def _credential(app: Authenticator, credential: Credential) -> Members:
+def _credential(app: Context, credential: Credential) -> Members:
     members: Members = {
         0x06: credential.user,
         0x07: credential.descriptor,
@@ -166,7 +170,7 @@ def _credential(app: Authenticator, credential: Credential) -> Members:
 
 _CONTINUING = {NEXT_RP, NEXT_CREDENTIAL}
 _WITH_PARAMETERS = {CREDENTIALS, DELETE, UPDATE}
-_COMMANDS: dict[int, Callable[[Authenticator, Token, Members], Members | None]] = {
+_COMMANDS: dict[int, Callable[[Context, Token, Members], Members | None]] = {
     METADATA: _metadata,
     RPS: _rps,
     CREDENTIALS: _credentials,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness_fido2.twin.context import Context
+
 if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator
     from harness_fido2.twin.pinproto import Token
 
 NEXT_US = 30_000_000
 """How long after the one before the next may be asked for (6.3)."""
 
 
-class Course:
+class CommandSequence:
     """One sequence of commands: on its channel, without long pauses, and no longer than its token lives."""
 
-    def __init__(self, app: Authenticator, token: Token | None):
+    def __init__(self, app: Context, token: Token | None):
         self._app = app
         self._channel = app.platform.channel()
         self._token = token

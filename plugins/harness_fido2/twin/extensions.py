@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness_fido2.twin import crypto
+from harness_fido2.twin.context import Context
 from harness_fido2.twin.features import BLOB_MAX
 from harness_fido2.twin.parameters import optional, required
 from harness_fido2.twin.status import Refused, Status
 
 if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator
     from harness_fido2.twin.credentials import Credential
 
 Outputs = dict[str, Any]
 
 
-def _offered(app: Authenticator, found: Mapping[Any, Any]) -> dict[str, Any]:
+def _offered(app: Context, found: Mapping[Any, Any]) -> dict[str, Any]:
     """The inputs that this version processes; the others are ignored (section 6.1.2)."""
     return {name: value for name, value in found.items() if name in app.features.extensions}
 
@@ -36,7 +36,7 @@ class Creation:
     payment: bool
 
 
-def creation(app: Authenticator, found: Mapping[Any, Any], resident: bool) -> Creation:
+def creation(app: Context, found: Mapping[Any, Any], resident: bool) -> Creation:
     """Read and check the inputs.
 
     :raises Refused: CBOR_UNEXPECTED_TYPE; INVALID_OPTION for values that are not allowed.
@@ -64,7 +64,7 @@ def creation(app: Authenticator, found: Mapping[Any, Any], resident: bool) -> Cr
 
 
 def created(
-    app: Authenticator, wanted: Creation, credential: Credential, rp_hash: bytes, verified: bool
+    app: Context, wanted: Creation, credential: Credential, rp_hash: bytes, verified: bool
 ) -> Outputs:
     """Outputs of makeCredential."""
     outputs: Outputs = {}
@@ -76,8 +76,8 @@ def created(
         outputs["hmac-secret-mc"] = _hmac_secret(app, wanted.hmac_inputs, credential, verified)
     if wanted.blob is not None:
         outputs["credBlob"] = storable(wanted, credential.resident)
-    if wanted.min_pin and rp_hash in app.vault.state.min_pin_rps:
-        outputs["minPinLength"] = app.vault.state.min_pin
+    if wanted.min_pin and rp_hash in app.persistent.state.min_pin_rps:
+        outputs["minPinLength"] = app.persistent.state.min_pin
     return outputs
 
 
@@ -96,7 +96,7 @@ class Use:
     payment: bool
 
 
-def use(app: Authenticator, found: Mapping[Any, Any], present: bool) -> Use:
+def use(app: Context, found: Mapping[Any, Any], present: bool) -> Use:
     """Read and check the inputs.
 
     :param present: whether user presence is asked for: hmac-secret needs it (section 12.5).
@@ -116,7 +116,7 @@ def use(app: Authenticator, found: Mapping[Any, Any], present: bool) -> Use:
     )
 
 
-def used(app: Authenticator, wanted: Use, credential: Credential, verified: bool) -> Outputs:
+def used(app: Context, wanted: Use, credential: Credential, verified: bool) -> Outputs:
     """Outputs of getAssertion."""
     outputs: Outputs = {}
     if wanted.hmac_inputs is not None and credential.hmac_secret:
@@ -128,9 +128,7 @@ def used(app: Authenticator, wanted: Use, credential: Credential, verified: bool
     return outputs
 
 
-def _hmac_secret(
-    app: Authenticator, inputs: Mapping[Any, Any], credential: Credential, verified: bool
-) -> bytes:
+def _hmac_secret(app: Context, inputs: Mapping[Any, Any], credential: Credential, verified: bool) -> bytes:
     """Section 12.5: one or two salts in, as many secrets out; other secrets with user verification."""
     key = required(inputs, 1, dict)
     salts_enc = required(inputs, 2, bytes)
@@ -143,7 +141,7 @@ def _hmac_secret(
     if salts is None or len(salts) not in (32, 64):
         raise Refused(Status.INVALID_PARAMETER)
     purpose = b"hmac-secret with uv" if verified else b"hmac-secret"
-    secret = crypto.hmac256(app.vault.state.secret, purpose, credential.id)
+    secret = crypto.hmac256(app.persistent.state.secret, purpose, credential.id)
     return protocol.encrypt(
         shared, b"".join(crypto.hmac256(secret, salts[at : at + 32]) for at in range(0, len(salts), 32))
     )

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from harness.twin import cbor
 from harness_fido2.twin import crypto, extensions, verification
+from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.credentials import Credential
-from harness_fido2.twin.enumeration import Course
+from harness_fido2.twin.enumeration import CommandSequence
 from harness_fido2.twin.makecredential import SIGN_US
 from harness_fido2.twin.parameters import descriptors, optional, options, required
 from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Refused, Status
-
-if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator, Members, Result
 
 
 @dataclass
@@ -27,11 +24,11 @@ class Assertions:
     flags: int
     wanted: extensions.Use
     rest: list[Credential]
-    course: Course
+    sequence: CommandSequence
     several: bool
 
 
-def get_assertion(app: Authenticator, members: Members) -> Result:
+def get_assertion(app: Context, members: Members) -> Result:
     rp_id = required(members, 0x01, str)
     client_hash = required(members, 0x02, bytes)
     allowed = descriptors(members, 0x03)
@@ -68,37 +65,37 @@ def get_assertion(app: Authenticator, members: Members) -> Result:
         if protocol is not None:
             protocol.token.spend()
     first, *rest = applicable
-    course = Course(app, protocol.token if protocol else None)
-    work = Assertions(rp_hash, client_hash, flags, wanted, rest, course, bool(rest))
+    sequence = CommandSequence(app, protocol.token if protocol else None)
+    work = Assertions(rp_hash, client_hash, flags, wanted, rest, sequence, bool(rest))
     response = _assert(app, work, first)
     if rest:
         response[0x05] = len(applicable)
-        course.step()
+        sequence.step()
         app.pending = work
     return response
 
 
-def get_next_assertion(app: Authenticator) -> Result:
+def get_next_assertion(app: Context) -> Result:
     """:raises Refused: NOT_ALLOWED, there is no next one or it is too late for it."""
     work = app.pending
-    if not isinstance(work, Assertions) or not work.course.is_here:
+    if not isinstance(work, Assertions) or not work.sequence.is_here:
         raise Refused(Status.NOT_ALLOWED)
-    if work.course.is_over:
+    if work.sequence.is_over:
         app.pending = None
         raise Refused(Status.NOT_ALLOWED)
     credential = work.rest.pop(0)
     if not work.rest:
         app.pending = None
     response = _assert(app, work, credential)
-    work.course.step()
+    work.sequence.step()
     return response
     yield
 
 
-def _assert(app: Authenticator, work: Assertions, credential: Credential) -> Members:
+def _assert(app: Context, work: Assertions, credential: Credential) -> Members:
     verified = bool(work.flags & verification.VERIFIED)
     outputs = extensions.used(app, work.wanted, credential, verified)
-    counter = app.vault.next_counter()
+    counter = app.persistent.next_counter()
     flags = work.flags | (verification.EXTENDED if outputs else 0)
     data = work.rp_hash + bytes((flags,)) + counter.to_bytes(4, "big")
     if outputs:

@@ -7,17 +7,14 @@ commit once its hash is right, so a cut leaves the old one or the new one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import crypto
+from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.features import EXTERNAL, MESSAGE_MAX
 from harness_fido2.twin.parameters import optional
 from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Refused, Status
-
-if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator, Members, Result
 
 PATH = "large-blobs"
 EMPTY = bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c")
@@ -35,7 +32,7 @@ class Pending:
     data: bytes = b""
 
 
-def large_blobs(app: Authenticator, members: Members) -> Result:
+def large_blobs(app: Context, members: Members) -> Result:
     """:raises Refused: what section 6.10 says."""
     if not app.features.large_blobs:
         raise Refused(Status.INVALID_COMMAND)
@@ -58,7 +55,7 @@ def large_blobs(app: Authenticator, members: Members) -> Result:
     yield
 
 
-def read(app: Authenticator) -> bytes:
+def read(app: Context) -> bytes:
     """The stored array; the initial one if there is none of this epoch.
 
     :raises Refused: INTEGRITY_FAILURE, it cannot be read: that is no empty array.
@@ -69,17 +66,17 @@ def read(app: Authenticator) -> bytes:
         if "external-store-made-anew" in app.platform.defects:
             return EMPTY
         raise Refused(Status.INTEGRITY_FAILURE) from None
-    epoch = app.vault.state.epoch
+    epoch = app.persistent.state.epoch
     return data[len(epoch) :] if data.startswith(epoch) else EMPTY
 
 
-def sweep(app: Authenticator) -> None:
+def sweep(app: Context) -> None:
     """Remove an array of another epoch."""
     try:
         data = app.platform.store(EXTERNAL).read(PATH)
     except StoreDamaged:
         data = b""
-    if data is not None and not data.startswith(app.vault.state.epoch):
+    if data is not None and not data.startswith(app.persistent.state.epoch):
         try:
             app.platform.store(EXTERNAL).remove(PATH)
         except StoreDamaged:
@@ -88,7 +85,7 @@ def sweep(app: Authenticator) -> None:
 
 
 def _set(
-    app: Authenticator,
+    app: Context,
     fragment: bytes,
     offset: int,
     length: int | None,
@@ -124,16 +121,16 @@ def _set(
     store = app.platform.store(EXTERNAL)
     write = store.write_in_place if "blobs-in-place" in app.platform.defects else store.write
     try:
-        write(PATH, app.vault.state.epoch + pending.data)
+        write(PATH, app.persistent.state.epoch + pending.data)
     except StoreFull:
         raise Refused(Status.LARGE_BLOB_STORAGE_FULL) from None
 
 
 def _authorise(
-    app: Authenticator, fragment: bytes, offset: int, version: int | None, parameter: bytes | None
+    app: Context, fragment: bytes, offset: int, version: int | None, parameter: bytes | None
 ) -> None:
     """Step 5e: where the user can be verified, the token must allow it."""
-    state = app.vault.state
+    state = app.persistent.state
     if state.pin_hash is None and not state.always_uv:
         return
     if parameter is None:

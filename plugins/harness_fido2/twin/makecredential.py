@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.twin import cbor
 from harness.twin.handlers import touch
 from harness_fido2.twin import crypto, extensions, verification
+from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.credentials import RESIDENT_ID_SIZE, Credential, seal_id
 from harness_fido2.twin.features import UP_TIMEOUT_US
 from harness_fido2.twin.parameters import descriptors, entries, integer, optional, options, required
 from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Refused, Status
-
-if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator, Members, Result
 
 ALGORITHMS = (crypto.ES256, crypto.EDDSA)
 KEY_US, SIGN_US = 20_000, 25_000
@@ -40,7 +38,7 @@ class _Request:
     formats: list[Any]
 
 
-def make_credential(app: Authenticator, members: Members) -> Result:
+def make_credential(app: Context, members: Members) -> Result:
     request = _read(members)
     yield from verification.check_parameter(app, request.parameter, request.version)
     algorithm = next((alg for alg in request.algorithms if alg in ALGORITHMS), None)
@@ -75,7 +73,7 @@ def make_credential(app: Authenticator, members: Members) -> Result:
         protocol.token.spend()
     credential = _create(app, request, algorithm, wanted, rp_hash, resident)
     outputs = extensions.created(app, wanted, credential, rp_hash, verified)
-    counter = app.vault.next_counter()
+    counter = app.persistent.next_counter()
     if resident:
         app.residents.add(replace(credential, order=counter), app.features.credentials_max)
     flags = verification.PRESENT | verification.ATTESTED
@@ -141,12 +139,12 @@ def names_of(user: dict[Any, Any]) -> dict[str, str]:
     return {name: text.encode()[:NAME_MAX].decode(errors="ignore") for name, text in found.items() if text}
 
 
-def _check_protection(app: Authenticator, request: _Request, resident: bool) -> None:
+def _check_protection(app: Context, request: _Request, resident: bool) -> None:
     """Steps 6 to 8 and 10: when a PIN is needed.
 
     :raises Refused: PUAT_REQUIRED.
     """
-    state = app.vault.state
+    state = app.persistent.state
     verification.check_always_uv(app, request.parameter)
     if request.parameter is not None:
         return
@@ -155,7 +153,7 @@ def _check_protection(app: Authenticator, request: _Request, resident: bool) -> 
 
 
 def _create(
-    app: Authenticator,
+    app: Context,
     request: _Request,
     algorithm: int,
     wanted: extensions.Creation,
@@ -174,7 +172,7 @@ def _create(
         wanted.payment,
     )
     if not resident:
-        return replace(credential, id=seal_id(platform, app.vault.kek, rp_hash, credential))
+        return replace(credential, id=seal_id(platform, app.persistent.kek, rp_hash, credential))
     return replace(
         credential,
         id=platform.random("credential id", RESIDENT_ID_SIZE),
@@ -186,7 +184,7 @@ def _create(
     )
 
 
-def _attest(app: Authenticator, request: _Request, credential: Credential, data: bytes) -> Members:
+def _attest(app: Context, request: _Request, credential: Credential, data: bytes) -> Members:
     """Packed attestation (WebAuthn, section 8.2).
 
     :raises Refused: INTEGRITY_FAILURE, the certificate that the factory put there cannot be used. To answer with

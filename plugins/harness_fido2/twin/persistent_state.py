@@ -13,14 +13,14 @@ belongs to another epoch does not exist any more and is swept, now or at the nex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from harness.twin import records
 from harness.twin.records import Damaged
 from harness_fido2.twin import split_state
-from harness_fido2.twin.features import INTERNAL, PIN_MIN, TRIES
+from harness_fido2.twin.features import INTERNAL, TRIES
+from harness_fido2.twin.state import State
 from harness_fido2.twin.status import Refused, Status
 
 if TYPE_CHECKING:
@@ -29,31 +29,10 @@ if TYPE_CHECKING:
 CONFIG_ERROR = 0x20
 """The init status bit that says that persistent data of an application cannot be used."""
 DIRECTORY = "fido/sec"
-STATE = f"{DIRECTORY}/state"
+STATE_PATH = f"{DIRECTORY}/state"
 _FORMAT = 1
 SAVED_EVERY = 8
 """Every so many uses of the signature counter the defect that keeps it in RAM saves it."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What survives power-off, besides credentials.
-
-    :ivar secret: what secrets of credentials are derived from (hmac-secret).
-    :ivar pin_length: of the PIN, in code points.
-    :ivar min_pin_rps: hashes of the RP IDs that may see the minimum PIN length.
-    """
-
-    epoch: bytes
-    secret: bytes
-    counter: int = 0
-    tries: int = TRIES
-    pin_hash: bytes | None = None
-    pin_length: int = 0
-    min_pin: int = PIN_MIN
-    always_uv: bool = False
-    force_change: bool = False
-    min_pin_rps: Sequence[bytes] = ()
 
 
 _KEYS = {number: member.name for number, member in enumerate(fields(State), 2)}
@@ -70,11 +49,10 @@ def kek_path(epoch: bytes) -> str:
 
 def initialise(platform: Platform) -> None:
     """The first state of a key: the factory's work, or that of a firmware that has just formatted it."""
-    vault = Vault(platform, new=True)
-    vault.renew()
+    PersistentState(platform, new=True).renew()
 
 
-class Vault:
+class PersistentState:
     """The state during one boot. Without a usable one, `state` raises and nothing is made up.
 
     :param new: there is none yet; `renew` makes it.
@@ -182,8 +160,8 @@ class Vault:
         data = _encode(split_state.without(self._platform.defects, state))
         if "zero-length-file" in self._platform.defects:
             # Replaced by remove and create: for a moment there is none, then an empty one.
-            self._store.remove(STATE)
-        self._store.write(STATE, data)
+            self._store.remove(STATE_PATH)
+        self._store.write(STATE_PATH, data)
         split_state.write(self._platform.defects, self._store, self._state, state)
         self._state = state
 
@@ -207,7 +185,7 @@ class Vault:
 
     def _read_state(self) -> State:
         """:raises Damaged: also if there is none: a provisioned key has one."""
-        content = records.read(self._store, STATE)
+        content = records.read(self._store, STATE_PATH)
         if content is None or content.get(1) != _FORMAT:
             raise Damaged
         try:

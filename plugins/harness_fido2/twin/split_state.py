@@ -14,7 +14,7 @@ from harness_fido2.twin.features import PIN_MIN
 
 if TYPE_CHECKING:
     from harness.twin.littlefs_store import Store
-    from harness_fido2.twin.persistent_state import State
+    from harness_fido2.twin.state import State
 
 
 def _by_rename(store: Store, path: str, data: bytes) -> None:

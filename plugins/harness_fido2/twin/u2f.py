@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from harness.twin.handlers import Handler, Step, Touch, Touched
 from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness_fido2.twin import crypto
+from harness_fido2.twin.context import Context
 from harness_fido2.twin.credentials import Credential, seal_id
 from harness_fido2.twin.makecredential import KEY_US, SIGN_US
 from harness_fido2.twin.status import Refused
-
-if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator
 
 TIMEOUT_US = 250_000
 """U2F does not wait: a client asks again (fido-authenticator: U2F_UP_TIMEOUT)."""
@@ -52,13 +50,13 @@ class Apdu(NamedTuple):
 Response = Generator[Step, Touched | None, bytes]
 
 
-def message(app: Authenticator, request: bytes) -> Handler:
+def message(app: Context, request: bytes) -> Handler:
     """A CTAPHID_MSG message."""
     try:
         apdu = parse(request)
         app.platform.work(KEY_US // 10)
         app.pending = None
-        if app.vault.state.always_uv:
+        if app.persistent.state.always_uv:
             raise _Refusal(NOT_ALLOWED)
         data = yield from _perform(app, apdu)
     except _Refusal as refusal:
@@ -94,7 +92,7 @@ def parse(request: bytes) -> Apdu:
     return Apdu(instruction, p1, rest[:length])
 
 
-def _perform(app: Authenticator, apdu: Apdu) -> Response:
+def _perform(app: Context, apdu: Apdu) -> Response:
     if apdu.instruction == VERSION:
         if apdu.data:
             raise _Refusal(WRONG_LENGTH)
@@ -111,7 +109,7 @@ def _present() -> Generator[Step, Touched | None, None]:
         raise _Refusal(CONDITIONS_NOT_SATISFIED)
 
 
-def _register(app: Authenticator, data: bytes) -> Response:
+def _register(app: Context, data: bytes) -> Response:
     """Section 4: 05, public key, key handle, certificate, signature. Writes nothing."""
     if len(data) != 64:
         raise _Refusal(WRONG_LENGTH)
@@ -123,7 +121,7 @@ def _register(app: Authenticator, data: bytes) -> Response:
     platform = app.platform
     platform.work(KEY_US)
     key = crypto.new_key(crypto.ES256, platform.stream("credential key"))
-    handle = seal_id(platform, app.vault.kek, application, Credential(b"", crypto.ES256, key))
+    handle = seal_id(platform, app.persistent.kek, application, Credential(b"", crypto.ES256, key))
     public = crypto.point(key)
     platform.work(SIGN_US)
     signed = b"\0" + application + challenge + handle + public
@@ -131,7 +129,7 @@ def _register(app: Authenticator, data: bytes) -> Response:
     return b"\x05" + public + bytes((len(handle),)) + handle + attestation.certificate + signature
 
 
-def _authenticate(app: Authenticator, control: int, data: bytes) -> Response:
+def _authenticate(app: Context, control: int, data: bytes) -> Response:
     """Section 5: user presence, counter, signature; the counter is durable before it is used."""
     if len(data) < 65 or len(data) != 65 + data[64]:
         raise _Refusal(WRONG_LENGTH)
@@ -147,7 +145,7 @@ def _authenticate(app: Authenticator, control: int, data: bytes) -> Response:
     if control == ENFORCE:
         yield from _present()
     presence = bytes((control == ENFORCE,))
-    counter = app.vault.next_counter().to_bytes(4, "big")
+    counter = app.persistent.next_counter().to_bytes(4, "big")
     app.platform.work(SIGN_US)
     signed = application + presence + counter + challenge
     return presence + counter + crypto.sign(crypto.ES256, credential.key, signed)

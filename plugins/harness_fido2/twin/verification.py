@@ -6,22 +6,19 @@ CTAP 2.1, section 6.1.2 steps 1, 2, 5, 6, 11 and 14; section 6.2.2 steps 1, 2, 4
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 from harness.twin.handlers import Step, Touched, touch
+from harness_fido2.twin.context import Context
 from harness_fido2.twin.features import UP_TIMEOUT_US
 from harness_fido2.twin.pinproto import Permission, PinProtocol
 from harness_fido2.twin.status import Refused, Status
-
-if TYPE_CHECKING:
-    from harness_fido2.twin.authenticator import Authenticator
 
 PRESENT, VERIFIED, ATTESTED, EXTENDED = 0x01, 0x04, 0x40, 0x80
 """Flags of authenticator data (WebAuthn, section 6.1)."""
 
 
 def check_parameter(
-    app: Authenticator, parameter: bytes | None, version: int | None
+    app: Context, parameter: bytes | None, version: int | None
 ) -> Generator[Step, Touched | None, None]:
     """Steps 1 and 2: an empty parameter asks for a touch and says whether a PIN is set.
 
@@ -31,7 +28,7 @@ def check_parameter(
         return
     if not parameter:
         yield from present()
-        raise Refused(Status.PIN_INVALID if app.vault.state.pin_hash else Status.PIN_NOT_SET)
+        raise Refused(Status.PIN_INVALID if app.persistent.state.pin_hash else Status.PIN_NOT_SET)
     if version is None:
         raise Refused(Status.MISSING_PARAMETER)
     app.protocol(version)
@@ -43,18 +40,18 @@ def check_uv_option(options: dict[str, bool], parameter: bytes | None) -> None:
         raise Refused(Status.INVALID_OPTION)
 
 
-def check_always_uv(app: Authenticator, parameter: bytes | None) -> None:
+def check_always_uv(app: Context, parameter: bytes | None) -> None:
     """With alwaysUv on, a PIN must be set and its token be shown (6.1.2, step 6; 6.2.2, step 5).
 
     :raises Refused: PUAT_REQUIRED.
     """
-    state = app.vault.state
+    state = app.persistent.state
     if state.always_uv and (parameter is None or state.pin_hash is None):
         raise Refused(Status.PUAT_REQUIRED)
 
 
 def verify(
-    app: Authenticator,
+    app: Context,
     parameter: bytes | None,
     version: int | None,
     client_hash: bytes,
@@ -67,7 +64,7 @@ def verify(
     """
     if parameter is None or version is None:
         return None
-    if app.vault.state.pin_hash is None:
+    if app.persistent.state.pin_hash is None:
         raise Refused(Status.PIN_NOT_SET)
     protocol = app.authorised(version, client_hash, parameter, permission)
     token = protocol.token
