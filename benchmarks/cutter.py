@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harness.host.cutter import Cutter, Measure
+from harness.host.cutter import Cutter
+from harness.model.cut_action import Measure
 
 ROUNDS = 300
 AHEAD_NS = 8_000_000

@@ -1,39 +1,58 @@
-"""Ctrl-C that is not lost.
+"""Signals: a Ctrl-C that is not lost, and a process that ends with its parent.
 
-A KeyboardInterrupt that is raised while C code calls back into Python (a file system's block device, a
-finaliser, a weak reference) is printed and forgotten there. So the wish to stop is kept beside it, and asked
-for again between two steps of the work.
+Python prints and forgets a KeyboardInterrupt that is raised while C code calls back into Python (a file system's
+block device, a finaliser, a weak reference). So the signal handler also sets a flag, and long work calls `check`
+between two steps.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 
-_wish = False
+_interrupted = False
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2); a forked child does not inherit the setting."""
 
 
 def _note(number: int, frame: FrameType | None) -> None:
-    global _wish
-    _wish = True
+    global _interrupted
+    _interrupted = True
     signal.default_int_handler(number, frame)
 
 
 def keep() -> None:
-    """From now on keep a SIGINT in mind. For the main thread of a process whose work asks `check`."""
+    """Remember each SIGINT from now on.
+
+    Call it in the main thread of a process whose work calls `check`. A handler of someone else stays in place.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _note)
 
 
 def wished() -> bool:
-    """Has anybody asked for the end?"""
-    return _wish
+    """Return whether a SIGINT has come since `keep`."""
+    return _interrupted
 
 
 def check() -> None:
-    """Stop here if somebody has asked for it and was not heard.
+    """Stop here if a SIGINT has come since `keep`.
 
-    :raises KeyboardInterrupt: somebody has.
+    :raises KeyboardInterrupt: a SIGINT has come.
     """
-    if _wish:
+    if _interrupted:
         raise KeyboardInterrupt
+
+
+def end_with(parent: int, number: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent dies; at once if the parent is dead.
+
+    :param parent: the pid that the parent had when this process was started.
+    """
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number))
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)

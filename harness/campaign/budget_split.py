@@ -15,7 +15,7 @@ from typing import Protocol
 from harness.base.clock import Clock, MonotonicClock
 from harness.campaign.allocation import EQUALLY, Allocation
 from harness.campaign.result import Result
-from harness.evidence.journal import Row
+from harness.model.row import Row
 from harness.search.stopping import Allowance, Goal
 
 ROUNDS = 4

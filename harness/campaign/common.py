@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from harness.campaign.result import Result
-from harness.evidence.journal import Judged, Row
 from harness.model.key import Operation
 from harness.model.rig import Rig
+from harness.model.row import Judged, Row
 from harness.search.stopping import Allowance
 
 Progress = Callable[[int, int], None]

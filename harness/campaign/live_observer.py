@@ -11,10 +11,10 @@ from harness.campaign.home import FORGETFUL, Home, require_expendable
 from harness.campaign.observe import NO_ANSWER, Seen, observe
 from harness.campaign.operation_runner import Stage, Try
 from harness.campaign.result import Question, evidence, fingerprint, noted, with_deaths, within
-from harness.evidence.journal import Judged
 from harness.model.judge import Judgement, find_world, matches
 from harness.model.key import Item, Memory, Operation, Outcome
 from harness.model.rig import LiveCutter, Rig
+from harness.model.row import Judged
 from harness.search.plan import END, Plan
 from harness.search.timing_profile import Rehearsal, lateness_us, rehearsed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from harness.evidence.journal import Row, is_covering
+from harness.model.row import Row, is_covering
 from harness.search.bounds import CONFIDENCE, narrowest_window, upper_bound
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.evidence.journal import Judged, Row
 from harness.model.judge import Judgement
 from harness.model.rig import Rig
+from harness.model.row import Judged, Row
 from harness.search.plan import END, Plan
 from harness.search.recheck_plan import Abnormal, Findings, is_abnormal
 

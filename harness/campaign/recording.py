@@ -10,10 +10,10 @@ from harness.campaign.cut_images import worn
 from harness.campaign.home import Home, require_expendable, seeded
 from harness.campaign.observe import observe
 from harness.campaign.result import Question, fingerprint
-from harness.evidence.journal import replay_id
 from harness.model.judge import matches
 from harness.model.key import Item, Memory, Operation, Outcome
 from harness.model.rig import GlassBox, Rig
+from harness.model.row import replay_id
 from harness.twin.trace import Trace
 
 UNCUT = "uncut"

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.campaign.observe import Seen
-from harness.evidence.journal import Judged, Row, replay_id
 from harness.model.judge import STUCK_ITEM, Breach, Judgement, judge, stuck
 from harness.model.key import Item, Law, Memory, Observation, Operation, Outcome, Severity, World
 from harness.model.rig import Rig
+from harness.model.row import Judged, Row, replay_id
 
 if TYPE_CHECKING:
     from harness.search.stopping import Goal

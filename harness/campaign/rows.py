@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from harness.campaign.result import Result
-from harness.evidence.journal import Row, is_covering
 from harness.model.key import Outcome
+from harness.model.row import Row, is_covering
 
 
 def campaign_row(result: Result) -> Row:

@@ -25,10 +25,10 @@ from harness.campaign.observe import Seen
 from harness.campaign.proof import bound, window_ms
 from harness.campaign.recheck import KINDS, Aftercare, told
 from harness.campaign.result import Result, breaches_of
-from harness.evidence.journal import Judged, Row, is_covering, replay_id
 from harness.model.judge import Breach, Judgement
 from harness.model.key import Operation, Outcome
 from harness.model.rig import Rig
+from harness.model.row import Judged, Row, is_covering, replay_id
 from harness.search.localization import Places
 from harness.search.plan import END, Plan, planned
 from harness.search.recheck_plan import Abnormal

@@ -21,10 +21,10 @@ from harness.campaign.proof import bound, window_ms
 from harness.campaign.result import Result, breaches_of
 from harness.campaign.walk import Campaign
 from harness.campaign.worker_pool import Died, Pool
-from harness.evidence.journal import Judged, Row, is_covering
 from harness.model.judge import Breach
 from harness.model.key import Operation
 from harness.model.rig import Rig
+from harness.model.row import Judged, Row, is_covering
 from harness.search.localization import Places
 from harness.search.plan import END, START, Plan, Stream, planned
 from harness.search.schedule import Course, search_for

@@ -24,10 +24,10 @@ from harness.campaign.recording import UncutFault as UncutFault
 from harness.campaign.result import Result, breaches_of, evidence, noted
 from harness.campaign.second_look import SecondLooks
 from harness.campaign.worker_pool import Died, Pool
-from harness.evidence.journal import Judged, Row, is_covering, replay_id
 from harness.model.judge import Breach, Judgement, find_world, stuck
 from harness.model.key import Operation
 from harness.model.rig import Rig
+from harness.model.row import Judged, Row, is_covering, replay_id
 from harness.search.stopping import Allowance
 from harness.twin.trace import Cut, Trace, all_cuts, cut_at, images
 

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from harness.base import signals
 from harness.base.errors import HarnessFault, KeyharnessError
-from harness.base.parent import end_with
+from harness.base.signals import end_with
 
 T = TypeVar("T")
 

@@ -6,36 +6,18 @@ What is in a container is known to the plugin of its key; here is only what is a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from harness.base.errors import CallerError, one_of
 from harness.bench.registry import Plugins, discover
+from harness.model.update_file import FirmwareFile, FirmwareReader
 
 SUITES, OPERATIONS = ("endurance",), ("update.install", "update.refused")
 LARGE = 256 * 1024
 CUTS_OF_LARGE = 48
 """So many cuts into updates with an image above `LARGE` bytes, unless the caller says how many."""
-
-
-@dataclass(frozen=True)
-class FirmwareFile:
-    """What a container is.
-
-    :ivar version: as the container says it, e.g. "v1.7.2". :ivar size: of the image, in bytes.
-    :ivar rows: (label, text) for a person, in order.
-    """
-
-    path: Path
-    version: str
-    size: int
-    rows: Sequence[tuple[str, str]]
-
-
-FirmwareReader = Callable[[Path, int], FirmwareFile]
-"""(file, seed) -> what it is; raises CallerError for what is no container. The seed makes the test key."""
 
 
 def show(files: Sequence[Path], key_name: str, seed: int, out: TextIO) -> int:

@@ -10,51 +10,19 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from harness.base.errors import RigError
+from harness.model.row import Judged, Row
 
-Row = dict[str, Any]
-
-REPLAY_PREFIX = "kh1"
 NOTE = "note"
 """The field of a journal's line that evidence.jsonl does not have."""
-
-
-def replay_id(rig: str, operation: str, seed: int, cut: str, fingerprint: str) -> str:
-    """The pasteable name of one cut: kh1:<rig>/<operation>:<seed>:<cut>:<check>."""
-    return f"{REPLAY_PREFIX}:{rig}/{operation}:{seed}:{cut}:{fingerprint[:6]}"
-
-
-COVERING = ("exhaustive", "cover")
-"""The streams whose cuts say something of all instants; the others were aimed."""
-
-
-def is_covering(row: Mapping[str, Any]) -> bool:
-    """Does a row say something of all instants? A missed cut does not, nor the clean restart of a live run."""
-    return (
-        row.get("stream") in COVERING
-        and row["outcome"] != "missed"
-        and not (row["stream"] == "cover" and (row.get("planned") or {}).get("marker") == "end")
-    )
 
 
 def line(row: Mapping[str, Any]) -> str:
     """A row as it stands in a file: sorted keys, no spaces, so that equal rows are equal bytes."""
     return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A row of evidence, with what only the campaign that made it needs of it when it is taken up again.
-
-    :ivar note: JSON-able; stays in the journal and never gets into evidence.jsonl.
-    """
-
-    row: Row
-    note: Row
 
 
 class Journal:

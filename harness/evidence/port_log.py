@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.evidence.journal import Judged, Row
 from harness.model.key import Outcome
 from harness.model.rig import Rig
+from harness.model.row import Judged, Row
 
 SHOWN_MAX = 20
 """The lines of so many failed cuts are attached to a report; the file has all."""

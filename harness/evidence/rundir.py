@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import read_json, write_durably
 from harness.evidence.journal import Journal, line, merge
+from harness.model.row import slug
 
 if TYPE_CHECKING:
     from harness.model.rig import RigInfo
@@ -28,11 +29,6 @@ KEPT_BACK = (f"{QUARANTINED}: ", f"{NOT_THERE}: ")
 def new_run_name() -> str:
     """Date, time and four hex digits, e.g. 20261120-093012-7c1e: sorts by time, unique on a host."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
-
-
-def slug(operation: str) -> str:
-    """An operation's name as part of a file name."""
-    return operation.replace("/", "_")
 
 
 class RunDir:

@@ -17,42 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.errors import RigError
+from harness.model.cut_action import CutAction, Ioctl, Kill, Write
 
 PROGRAM = Path(__file__).with_name("cutter_process.py")
 START_LIMIT_S = 10.0
 ANSWER_LIMIT_S = 5.0
-
-
-@dataclass(frozen=True)
-class Kill:
-    """SIGKILL the process behind a pidfd."""
-
-    pidfd: int
-
-
-@dataclass(frozen=True)
-class Write:
-    """Write bytes to a file descriptor (a relay on a serial line)."""
-
-    fd: int
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Ioctl:
-    """Give a file descriptor an ioctl with a buffer (a hub's port by usbfs, a feature report by hidraw)."""
-
-    fd: int
-    request: int
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Measure:
-    """Do nothing: only say when it would have been."""
-
-
-Action = Kill | Write | Ioctl | Measure
 
 
 @dataclass(frozen=True)
@@ -107,7 +76,7 @@ class Cutter:
         """Readable as soon as the armed deadline has fired."""
         return self._link.fileno()
 
-    def arm(self, deadline_ns: int, action: Action) -> None:
+    def arm(self, deadline_ns: int, action: CutAction) -> None:
         """Act at an instant of CLOCK_MONOTONIC; at once if it has passed."""
         assert self._deadline_ns is None, "it is armed already"
         self._number += 1

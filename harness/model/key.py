@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from harness.base.seeds import Stream
-    from harness.commands.update_matrix import FirmwareReader
     from harness.model.rig import Rig
+    from harness.model.update_file import FirmwareReader
     from harness.twin.model import TwinModel
 
 Value = Any

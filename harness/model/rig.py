@@ -17,7 +17,7 @@ from harness.base.errors import KeyFault, KeyharnessError, RigError
 if TYPE_CHECKING:
     from harness.base.clock import Clock
     from harness.base.seeds import Stream
-    from harness.host.cutter import Action
+    from harness.model.cut_action import CutAction
     from harness.model.key import Key
     from harness.model.tap import Tap
     from harness.model.transport import Transports
@@ -44,7 +44,7 @@ class PowerSwitch(ABC):
     @abstractmethod
     def is_on(self) -> bool: ...
 
-    def cut_action(self) -> Action | None:
+    def cut_action(self) -> CutAction | None:
         """The one act with which the cutter's process takes the power away; everything slow is done before.
 
         It serves one cut: the cutter closes its own copy of the descriptor, the switch keeps the original.

@@ -91,7 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _end_with(parent: int, number: signal.Signals) -> None:
-    from harness.base.parent import end_with
+    from harness.base.signals import end_with
 
     end_with(parent, number)
 

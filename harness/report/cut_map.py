@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness.evidence.journal import is_covering
 from harness.model.key import Outcome
+from harness.model.row import is_covering
 from harness.report import canvas, cut_coverage, vocabulary
 from harness.report.canvas import ALARM, FAINT, INK, PALE
 from harness.report.files import Row

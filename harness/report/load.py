@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.base.errors import Blame
-from harness.evidence.journal import is_covering
 from harness.model.key import Outcome
+from harness.model.row import is_covering
 from harness.report import files
 from harness.report.files import Damage, Row, read_object, read_rows
 from harness.report.vocabulary import is_violation

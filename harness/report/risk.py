@@ -12,7 +12,7 @@ from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from harness.evidence.journal import is_covering
+from harness.model.row import is_covering
 from harness.report import canvas
 from harness.report.canvas import FAINT, INK, PALE
 from harness.report.cut_map import place

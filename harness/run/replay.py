@@ -10,9 +10,9 @@ from harness.base.errors import CallerError, KeyFault, one_of
 from harness.campaign.result import fingerprint
 from harness.campaign.timed_live import LiveCampaign
 from harness.campaign.walk import UNCUT, Campaign
-from harness.evidence.journal import REPLAY_PREFIX, Row
 from harness.model.judge import Breach
 from harness.model.key import Outcome
+from harness.model.row import REPLAY_PREFIX, Row
 from harness.run.session import Session, Wanted, campaign_kind
 from harness.search.plan import by_time
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.errors import CallerError
-from harness.evidence.journal import Row, line, read_journal
+from harness.evidence.journal import line, read_journal
 from harness.evidence.rundir import KEPT_BACK, NOT_ASKED
+from harness.model.row import Row
 from harness.run.session import Wanted
 from harness.search.stopping import Goal
 

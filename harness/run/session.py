@@ -22,10 +22,10 @@ from harness.campaign.rows import campaign_row, trace_row
 from harness.campaign.timed_live import LiveCampaign
 from harness.campaign.timed_twin import TimedCampaign
 from harness.campaign.walk import Campaign
-from harness.evidence.journal import Judged
 from harness.evidence.port_log import PortLog
 from harness.evidence.rundir import NOT_ASKED, RunDir
 from harness.model.rig import EvidenceKind, Rig, RigInfo
+from harness.model.row import Judged
 from harness.safety.claim import Custody
 from harness.search.search import STRATEGIES, Strategy
 from harness.search.stopping import Goal

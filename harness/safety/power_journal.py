@@ -19,7 +19,7 @@ from harness.evidence.ledger import now, state_dir
 from harness.model.rig import PowerSwitch, Rig
 
 if TYPE_CHECKING:
-    from harness.host.cutter import Action
+    from harness.model.cut_action import CutAction
 
 
 class PowerLog:
@@ -136,7 +136,7 @@ class LoggedSwitch(PowerSwitch):
         self._off_is_paid = False
         self._log.switching(True)
 
-    def cut_action(self) -> Action | None:
+    def cut_action(self) -> CutAction | None:
         """Pay and journal the cut now, because the cutter does not wait for either.
 
         If this cut is called off, what was paid counts for the next switching off.

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from math import hypot, sqrt
 from typing import TYPE_CHECKING, Any
 
-from harness.host.cutter import Cutter, Measure
+from harness.host.cutter import Cutter
+from harness.model.cut_action import Measure
 from harness.model.key import Memory
 from harness.search.plan import END, START
 

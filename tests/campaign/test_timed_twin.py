@@ -12,7 +12,7 @@ from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.timed_twin import TimedCampaign, cut_at_us
 from harness.campaign.worker_pool import Pool
-from harness.evidence.journal import Judged, is_covering
+from harness.model.row import Judged, is_covering
 from harness.report.schema import EvidenceLine
 from harness.search.stopping import Allowance, Goal
 from harness.twin.model import TwinOptions

@@ -12,7 +12,8 @@ import time
 import pytest
 
 from benchmarks.cutter import measure, table
-from harness.host.cutter import Cutter, Kill, Measure, Write
+from harness.host.cutter import Cutter
+from harness.model.cut_action import Kill, Measure, Write
 
 
 @pytest.fixture
@@ -82,7 +83,8 @@ def test_calling_off_too_late_tells_what_happened(cutter):
 def test_it_inherits_nothing_and_dies_with_its_parent():
     program = """
 import os, sys, time
-from harness.host.cutter import Cutter, Measure
+from harness.host.cutter import Cutter
+from harness.model.cut_action import Measure
 os.set_inheritable(os.open("/dev/null", os.O_RDONLY), True)
 cutter = Cutter()
 cutter.arm(time.monotonic_ns() + 60_000_000_000, Measure())

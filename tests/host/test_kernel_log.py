@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evidence.journal import Judged
 from harness.evidence.port_log import PortLog
 from harness.host.host import Host
 from harness.host.kernel_log import KernelLog, Tally, belongs
+from harness.model.row import Judged
 from harness.report.summary import build_summary
 from support.lab import TwinKey
 from support.usb import PORT, laboratory, make_rig

@@ -29,31 +29,12 @@ TOPS = {
 
 # What is still to be mended: `importer -> imported`, sorted, one a line. A line goes with its import; none is added.
 EXCEPTIONS = """
-harness.bench.bench -> harness.bench.calibration
-harness.bench.bench -> harness.bench.plugin_api
-harness.bench.bench -> harness.bench.registry
-harness.bench.bench -> harness.model.rig
-harness.bench.bench -> harness.safety.budget
-harness.bench.bench -> harness.safety.pins
-harness.bench.calibration -> harness.bench.plugin_api
-harness.bench.calibration -> harness.model.rig
-harness.bench.plugin_api -> harness.model.key
-harness.bench.plugin_api -> harness.model.rig
-harness.bench.registry -> harness.bench.plugin_api
-harness.bench.registry -> harness.model.key
-harness.commands.update_matrix -> harness.bench.bench
-harness.commands.update_matrix -> harness.bench.registry
-harness.model.key -> harness.commands.update_matrix
 harness.model.key -> harness.model.rig
 harness.model.key -> harness.twin.model
-harness.model.rig -> harness.host.cutter
 harness.model.rig -> harness.model.key
 harness.model.rig -> harness.twin.image
 harness.model.rig -> harness.twin.trace
-harness.safety.budget -> harness.model.key
-harness.safety.budget -> harness.safety.pins
 harness.safety.claim -> harness.bench.bench
-harness.safety.pins -> harness.model.rig
 harness.search.timing_profile -> harness.bench.calibration
 harness.twin.flash -> harness.twin.metastable
 harness.twin.flash -> harness.twin.rail

@@ -12,8 +12,9 @@ import pytest
 
 from harness.base.seeds import Stream
 from harness.bench.registry import discover
-from harness.evidence.journal import Journal, Judged, read_journal
+from harness.evidence.journal import Journal, read_journal
 from harness.host.locks import Lock
+from harness.model.row import Judged
 
 # On a flash layer that loses data: the findings have to come out the same, too.
 ASKED = [

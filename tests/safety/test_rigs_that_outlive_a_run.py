@@ -234,7 +234,7 @@ def test_the_parent_of_nobody_is_told_at_once():
         [
             sys.executable,
             "-c",
-            "import signal; from harness.base.parent import end_with; "
+            "import signal; from harness.base.signals import end_with; "
             "end_with(1 << 30, signal.SIGTERM); raise SystemExit(0)",
         ],
         check=False,

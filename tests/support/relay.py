@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from harness.host.cutter import Write
+from harness.model.cut_action import Write
 from harness.model.rig import PowerSwitch
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.host.cutter import Cutter, Fired, Kill
+from harness.host.cutter import Cutter, Fired
+from harness.model.cut_action import Kill
 from harness.model.rig import LiveCutter, PowerSwitch, Shot, Vault
 from harness.model.transport import BusIdentity, Transports
 from harness_rigs.emulator import state as emulator_state

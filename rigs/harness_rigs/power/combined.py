@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from harness.base.clock import Clock
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.host.cutter import Action
+from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.nested import Nested, nested
 
@@ -92,7 +92,7 @@ class CombinedSwitch(PowerSwitch):
             self._wait(at)
             part.off()
 
-    def cut_action(self) -> Action | None:
+    def cut_action(self) -> CutAction | None:
         return self._off[0].cut_action()
 
     def after_cut(self) -> None:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from harness.base.errors import CallerError, RigError
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.host.cutter import Action, Write
+from harness.model.cut_action import CutAction, Write
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import place_of
 from harness_rigs.power.off_timer import Rest
@@ -77,7 +77,7 @@ class CommandSwitch(PowerSwitch):
         self._run("off")
         self._went()
 
-    def cut_action(self) -> Action | None:
+    def cut_action(self) -> CutAction | None:
         self._call_off()
         self._cut_program = self._start("off", waits=True)
         return Write(self._cut_program.go, b"\n")

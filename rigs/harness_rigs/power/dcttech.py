@@ -18,8 +18,8 @@ from pydantic import Field
 
 from harness.base.errors import CallerError, RigError
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.host.cutter import Action
 from harness.host.usb import UsbDevice
+from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Unexpected, explain, place_of, shown
 from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, hid_opened, only_one
@@ -57,7 +57,7 @@ class Dcttech(HidChannel):
             raise Unexpected(shown(report), "8 bytes: a serial of five letters, and the state")
         return bool(report[STATE] >> (self.number - 1) & 1)
 
-    def cut_action(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> CutAction | None:
         return self.feature_cut_action(self._report(active))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.bench.plugin_api import ActuatorRequest
-from harness.host.cutter import Action, Ioctl, Write
+from harness.model.cut_action import CutAction, Ioctl, Write
 from harness_rigs.power import hubrequests
 from harness_rigs.power.board_errors import Unexpected, place_of
 from harness_rigs.power.descriptor import Descriptor
@@ -77,7 +77,7 @@ class HubPort(Channel):
         # The halves share VBUS: it is there for as long as one of them gives it.
         return any(self._is_powered(half) for half in self._halves)
 
-    def cut_action(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> CutAction | None:
         """Everything but the last half is switched off beforehand: the key notices nothing of that."""
         self._refresh()
         self._refuse_others()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.host.cutter import Action
+from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, only_one
 from harness_rigs.power.lcus import frame
@@ -43,7 +43,7 @@ class LcusHid(HidChannel):
     def read(self) -> None:
         return None
 
-    def cut_action(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> CutAction | None:
         return self.write_cut_action(frame(self.number, active))
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.host.cutter import Action, Write
+from harness.model.cut_action import CutAction, Write
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Unexpected
 from harness_rigs.power.switch import Channel, ChannelSwitch, SwitchOptions
@@ -70,7 +70,7 @@ class Pico(Channel):
     def read(self) -> None:
         return None
 
-    def cut_action(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> CutAction | None:
         self._drop()
         self._cut_handle = self._connected()
         return Write(self._cut_handle.fileno(), self._request(active))

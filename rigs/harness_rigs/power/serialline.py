@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.bench.plugin_api import ActuatorRequest
-from harness.host.cutter import Action, Write
+from harness.model.cut_action import CutAction, Write
 from harness_rigs.power.board_errors import Unexpected, shown
 from harness_rigs.power.descriptor import Descriptor
 from harness_rigs.power.switch import Channel, RelayOptions
@@ -95,7 +95,7 @@ class SerialChannel(Channel):
         self._port.timeout = ANSWER_S
         return bytes(data)
 
-    def cut_action(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> CutAction | None:
         self._cut_handle = Descriptor(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         # Baud and framing stay as pyserial sets them for as long as somebody has the port open.
         with self.opened():

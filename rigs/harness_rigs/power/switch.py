@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.base.errors import CallerError, RigError
 from harness.bench.plugin_api import ActuatorRequest
-from harness.host.cutter import Action
 from harness.host.usb import device_at
+from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Part, Unexpected, explain, place_of
 from harness_rigs.power.board_lock import Turn
@@ -79,7 +79,7 @@ class Channel(ABC):
     def read(self) -> bool | None:
         """What the board says of this channel; None if it cannot tell."""
 
-    def cut_action(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> CutAction | None:
         """`set` as one action of the cutter's process, on something that this opens; None if that cannot be."""
         return None
 
@@ -126,7 +126,7 @@ class ChannelSwitch(PowerSwitch):
         self._switch(False)
         self._rest.begin()
 
-    def cut_action(self) -> Action | None:
+    def cut_action(self) -> CutAction | None:
         with self._talking():
             return self._channel.cut_action(self._inverted)
 

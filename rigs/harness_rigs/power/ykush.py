@@ -18,7 +18,7 @@ from pydantic import Field
 
 from harness.base.errors import CallerError
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.host.cutter import Action
+from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Unexpected, place_of, shown
 from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, only_one
@@ -66,7 +66,7 @@ class Ykush(HidChannel):
     def _is_state(self, answer: bytes) -> bool:
         return len(answer) > 1 and answer[1] & ~ON == self.number
 
-    def cut_action(self, active: bool) -> Action | None:
+    def cut_action(self, active: bool) -> CutAction | None:
         return self.write_cut_action(_report(self.command(active)))
 
     def _ask(self, command: int) -> bytes:

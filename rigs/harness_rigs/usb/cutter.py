@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING
 
 from harness.base.errors import KeyharnessError, RigError
-from harness.host.cutter import Action, Cutter
+from harness.host.cutter import Cutter
+from harness.model.cut_action import CutAction
 from harness.model.rig import LiveCutter, PowerSwitch, Shot
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class UsbCutter(LiveCutter):
         self._rig = rig
         self._cutter: Cutter | None = None
         self._prepared = False
-        self._action: Action | None = None
+        self._action: CutAction | None = None
         self._own: _OwnCut | None = None
         self._at_us = 0
         self._over_us: int | None = None

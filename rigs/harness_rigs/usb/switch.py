@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.host.cutter import Action
+from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Switch(PowerSwitch):
             rig.power_went()
             rig.see_it_go()
 
-    def cut_action(self) -> Action | None:
+    def cut_action(self) -> CutAction | None:
         return self._rig.actuator.cut_action()
 
     def after_cut(self) -> None:

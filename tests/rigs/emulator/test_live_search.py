@@ -9,7 +9,7 @@ import pytest
 from harness.base.errors import CallerError
 from harness.campaign.home import go_home
 from harness.campaign.timed_live import LiveCampaign
-from harness.evidence.journal import is_covering
+from harness.model.row import is_covering
 from harness.report.schema import EvidenceLine
 from harness.search.bounds import upper_bound
 from harness.search.stopping import Allowance

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import CallerError, RigError
-from harness.host.cutter import Cutter, Ioctl
+from harness.host.cutter import Cutter
+from harness.model.cut_action import Ioctl
 from support.power.fakehost import FakeHost, UsbThing, build_shim, stall
 from support.power.fakehubs import HubThing, link_halves, off, on, plug_hub, status
 from support.power.powertools import RIG, cut, power, says

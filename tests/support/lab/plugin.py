@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.base.errors import RigError
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver, TouchDriver, hookimpl
-from harness.host.cutter import Action, Write
+from harness.model.cut_action import CutAction, Write
 from harness.model.rig import PowerSwitch, Touch
 from support.lab.wire import call
 
@@ -55,7 +55,7 @@ class Relay(PowerSwitch):
         self._ask("off")
         self._on = False
 
-    def cut_action(self) -> Action | None:
+    def cut_action(self) -> CutAction | None:
         if self._slow:
             return None
         self._cut_connection = call(self._root, "relay")

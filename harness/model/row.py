@@ -1,0 +1,47 @@
+"""A row of evidence: what one cut did, as it stands in evidence.jsonl (fields: docs/reports.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+
+REPLAY_PREFIX = "kh1"
+
+COVERING = ("exhaustive", "cover")
+"""The streams whose cuts were spread over all instants; the cuts of other streams were aimed."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row of evidence, and what its campaign needs of the cut when the run is resumed.
+
+    :ivar note: JSON-able; stays in the journal and never gets into evidence.jsonl.
+    """
+
+    row: Row
+    note: Row
+
+
+def replay_id(rig: str, operation: str, seed: int, cut: str, fingerprint: str) -> str:
+    """Return the name of one cut for --replay: kh1:<rig>/<operation>:<seed>:<cut>:<check>."""
+    return f"{REPLAY_PREFIX}:{rig}/{operation}:{seed}:{cut}:{fingerprint[:6]}"
+
+
+def is_covering(row: Mapping[str, Any]) -> bool:
+    """Return whether a row counts towards coverage.
+
+    A missed cut does not count, nor does the clean restart at the end of a live operation.
+    """
+    return (
+        row.get("stream") in COVERING
+        and row["outcome"] != "missed"
+        and not (row["stream"] == "cover" and (row.get("planned") or {}).get("marker") == "end")
+    )
+
+
+def slug(operation: str) -> str:
+    """Return an operation's name in the form in which it is part of a file name."""
+    return operation.replace("/", "_")

@@ -1,0 +1,29 @@
+"""What is known of an update container, whatever key it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class FirmwareFile:
+    """An update container.
+
+    :ivar version: as the container says it, e.g. "v1.7.2".
+    :ivar size: size of the firmware image in it, in bytes.
+    :ivar rows: (label, text) pairs that describe the container to a person, in order.
+    """
+
+    path: Path
+    version: str
+    size: int
+    rows: Sequence[tuple[str, str]]
+
+
+FirmwareReader = Callable[[Path, int], FirmwareFile]
+"""Read a container: (file, seed) -> description. The seed makes the test key that images are signed with.
+
+It raises CallerError for a file that is no container.
+"""
