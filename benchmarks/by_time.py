@@ -108,11 +108,11 @@ class Window:
 
 def twin_with(defect: str, seed: int = 1) -> tuple[Key, TwinRig]:
     """A twin with a bug, on the personality that it belongs to."""
-    key = discover().keys[KEY]
-    assert key.twin is not None
-    own = key.twin.defects[defect].personality
+    plugins = discover()
+    key, twin = plugins.keys[KEY], plugins.twins[KEY]
+    own = twin.defects[defect].personality
     options = TwinOptions(defects=(defect,)) if own is None else TwinOptions(own, defects=(defect,))
-    return key, TwinRig("by-time", key, options, seed, expendable=True)
+    return key, TwinRig("by-time", key, twin, options, seed, expendable=True)
 
 
 def harmful_us(result: Result) -> float:
@@ -148,8 +148,7 @@ def _worth_us(trace: Trace, number: int, phase: str, phases: int) -> float:
 
 def known(rig: TwinRig, operation: Operation, home: Home) -> Known | None:
     """What the walk of an operation knows of the bug in a twin; None if it knows nothing."""
-    assert rig.key.twin is not None
-    bug = rig.key.twin.defects[rig.options.defects[0]]
+    bug = rig.model.defects[rig.options.defects[0]]
     cuts = None if bug.personality is None else WALK
     try:
         result = Campaign(rig, operation, home, cuts=cuts, processes=_processes()).run()
@@ -239,9 +238,7 @@ def rows(
 
 
 def known_bugs() -> list[str]:
-    twin = discover().keys[KEY].twin
-    assert twin is not None
-    return list(twin.defects)
+    return list(discover().twins[KEY].defects)
 
 
 def show(table: Sequence[dict[str, Any]]) -> None:

@@ -34,4 +34,9 @@ ACME = Application("acme", "Acme's own", lambda rig, memory: None, (TWO_LOGINS,)
 @hookimpl
 def keyharness_keys():
     face = Face("application", 0x1209, 0xACE1, "Acme One")
-    return [Key("acme-one", "Acme One", (face,), (FIDO2, ACME), lambda rig: {}, MODEL)]
+    return [Key("acme-one", "Acme One", (face,), (FIDO2, ACME), lambda rig: {})]
+
+
+@hookimpl
+def keyharness_twins():
+    return {"acme-one": MODEL}

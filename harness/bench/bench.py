@@ -211,7 +211,9 @@ class LoadedBench:
         key = self.plugins.keys[entry.key]
         wiring = self.wiring(name)
         options, power = rested(checked.options, checked.power, wiring, rest_s)
-        request = RigRequest(name, key, entry.expendable, seed, options, power, checked.touch)
+        request = RigRequest(
+            name, key, entry.expendable, seed, options, power, checked.touch, self.plugins.twins.get(key.name)
+        )
         try:
             rig = driver.make(request)
         except (CallerError, RigError) as error:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from harness.model.key import Key
     from harness.model.rig import PowerSwitch, Rig, Touch
     from harness.model.transport import TransportKind
+    from harness.model.update_file import FirmwareReader
+    from harness.twin.model import TwinModel
 
 GROUP = "keyharness"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -51,6 +53,7 @@ class RigRequest:
     :ivar options: an instance of the driver's own options model.
     :ivar power: what switches its power, for a driver that is `actuated`; None if the bench names none.
     :ivar touch: what touches it; None likewise.
+    :ivar twin: how to simulate the key; None if no plugin offers a twin of it.
     """
 
     name: str
@@ -60,6 +63,7 @@ class RigRequest:
     options: Any
     power: Actuator | None = None
     touch: Actuator | None = None
+    twin: TwinModel | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,16 @@ class Specs:
     @hookspec
     def keyharness_keys(self) -> Sequence[Key]:
         """Models of keys."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_twins(self) -> Mapping[str, TwinModel]:
+        """Simulated keys, each by the name of its key."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_firmware(self) -> Mapping[str, FirmwareReader]:
+        """Readers of update containers, each by the name of the key that the containers are for."""
         raise AssertionError("a specification is not called")
 
     @hookspec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -14,6 +14,8 @@ from harness.base.errors import CallerError, one_of
 from harness.bench.plugin_api import GROUP, Driver, PowerDriver, Specs, Suite, TouchDriver
 from harness.model.key import Key
 from harness.model.transport import TransportKind
+from harness.model.update_file import FirmwareReader
+from harness.twin.model import TwinModel
 
 T = TypeVar("T")
 
@@ -40,6 +42,10 @@ class Plugins:
     benches: list[Path] = field(default_factory=list)
     """Folders with bench files, in the order of their plugins."""
     transports: dict[str, TransportKind[Any]] = field(default_factory=dict)
+    twins: dict[str, TwinModel] = field(default_factory=dict)
+    """By the name of the key."""
+    firmware: dict[str, FirmwareReader] = field(default_factory=dict)
+    """By the name of the key."""
     found: list[PluginInfo] = field(default_factory=list)
 
     def bench_file(self, name: str) -> Path | None:
@@ -48,6 +54,30 @@ class Plugins:
 
     def key(self, name: str, where: str) -> Key:
         return _named(self.keys, name, where, "the name of a key", "`keyharness list` shows the keys")
+
+    def twin(self, key: str) -> TwinModel:
+        """Return how to simulate a key.
+
+        :raises CallerError: no such key, or no plugin offers a twin of it.
+        """
+        self.key(key, f'key "{key}"')
+        if key not in self.twins:
+            raise CallerError(f'key "{key}"', found="no twin", expected="a key with a simulated one")
+        return self.twins[key]
+
+    def firmware_reader(self, key: str) -> FirmwareReader:
+        """Return what reads the update containers of a key.
+
+        :raises CallerError: no such key, or no plugin reads its containers.
+        """
+        self.key(key, f'key "{key}"')
+        if key not in self.firmware:
+            raise CallerError(
+                f'key "{key}"',
+                found="nothing that reads its update containers",
+                expected="a key whose updates are known",
+            )
+        return self.firmware[key]
 
     def driver(self, name: str, where: str) -> Driver:
         return _named(
@@ -117,6 +147,13 @@ def discover() -> Plugins:
     for impl in manager.hook.keyharness_benches.get_hookimpls():
         whose = origin[impl.plugin]
         plugins.benches += _folders(_ask(impl.function, whose, "keyharness_benches"), whose)
+    by_key: list[tuple[str, dict[str, Any]]] = [
+        ("keyharness_twins", plugins.twins),
+        ("keyharness_firmware", plugins.firmware),
+    ]
+    for hook, table in by_key:
+        for impl in getattr(manager.hook, hook).get_hookimpls():
+            _add_by_key(table, impl.function, origin[impl.plugin], hook, owners)
     return plugins
 
 
@@ -137,7 +174,7 @@ def _load(entry: EntryPoint, info: PluginInfo) -> Any:
         ) from error
 
 
-def _ask(function: Callable[..., object], whose: str, hook: str) -> list[Any]:
+def _ask(function: Callable[..., object], whose: str, hook: str, expected: str = "a list") -> list[Any]:
     try:
         offered = function()
         if not isinstance(offered, Iterable):
@@ -147,7 +184,7 @@ def _ask(function: Callable[..., object], whose: str, hook: str) -> list[Any]:
         raise CallerError(
             f"{whose}: {hook}()",
             found=f"{type(error).__name__}: {error}",
-            expected="a list",
+            expected=expected,
             mend="repair or uninstall it",
         ) from error
 
@@ -162,6 +199,27 @@ def _folders(offered: list[Any], whose: str) -> list[Path]:
                 mend="repair or uninstall it",
             )
     return offered
+
+
+def _add_by_key(
+    table: dict[str, Any],
+    function: Callable[[], Mapping[str, Any]],
+    whose: str,
+    hook: str,
+    owners: dict[tuple[str, str], str],
+) -> None:
+    """Add what a plugin offers for keys, by the names of these; one offer for each key."""
+    pairs = _ask(lambda: function().items(), whose, hook, "a mapping of the names of keys")
+    for name, offered in pairs:
+        if name in table:
+            raise CallerError(
+                f"{whose}: {hook}()",
+                found=f'key "{name}", for which {owners[hook, name]} offers it too',
+                expected="one plugin for each key",
+                mend="uninstall one of the two",
+            )
+        table[name] = offered
+        owners[hook, name] = whose
 
 
 def _add(

@@ -25,10 +25,14 @@ def listing(bench: Path | None) -> dict[str, Any]:
                 "title": key.title,
                 "operations": [{"name": op.name, "title": op.title} for op in key.operations.values()],
                 "items": [{"name": item.name, "law": item.law.value} for item in key.items],
-                "personalities": dict(key.twin.personalities) if key.twin else {},
+                "personalities": dict(plugins.twins[key.name].personalities)
+                if key.name in plugins.twins
+                else {},
                 "defects": [
                     {"name": defect.name, "title": defect.title, "source": defect.source}
-                    for defect in (key.twin.defects.values() if key.twin else ())
+                    for defect in (
+                        plugins.twins[key.name].defects.values() if key.name in plugins.twins else ()
+                    )
                 ],
             }
             for key in plugins.keys.values()

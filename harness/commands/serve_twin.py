@@ -37,25 +37,23 @@ def serve(wish: Wish) -> int:
 
     :raises CallerError: an option that does not fit.
     """
-    key = discover().key(wish.key, f'key "{wish.key}"')
-    if key.twin is None:
-        raise CallerError(f'key "{wish.key}"', found="no twin", expected="a key with a simulated one")
-    board = key.twin.build(wish.options, child(wish.seed, "twin", key.name))
+    twin = discover().twin(wish.key)
+    board = twin.build(wish.options, child(wish.seed, "twin", wish.key))
     label: dict[str, object] = {
-        "key": key.name,
+        "key": wish.key,
         "personality": wish.options.personality,
-        "layer": key.twin.layer(wish.options),
+        "layer": twin.layer(wish.options),
         "seed": wish.seed,
     }
     state = StateFiles(wish.state, board, label)
-    tracer = key.twin.tracer() if wish.trace else None
+    tracer = twin.tracer() if wish.trace else None
     how = Serving(
         _touch_ms(wish.touch),
         stdin=wish.touch == "stdin",
         paced=wish.speed == "real",
         exit_on_reboot=wish.exit_on_reboot,
     )
-    return Server(board, state, _faces(wish, key.twin.atr), how, tracer, sys.stdout).run()
+    return Server(board, state, _faces(wish, twin.atr), how, tracer, sys.stdout).run()
 
 
 def _faces(wish: Wish, atr: bytes | None) -> list[Face]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.base.errors import CallerError, one_of
-from harness.bench.registry import Plugins, discover
+from harness.bench.registry import discover
 from harness.model.update_file import FirmwareFile, FirmwareReader
 
 SUITES, OPERATIONS = ("endurance",), ("update.install", "update.refused")
@@ -25,7 +25,7 @@ def show(files: Sequence[Path], key_name: str, seed: int, out: TextIO) -> int:
 
     :raises CallerError: no such key, or one whose containers cannot be read.
     """
-    reader = _reader(discover(), key_name)
+    reader = discover().firmware_reader(key_name)
     bad = 0
     for path in files:
         try:
@@ -60,7 +60,7 @@ def matrix(
     lines = [f"# Made by `keyharness run --firmware {where}`.", 'name = "update"']
     largest = 0
     for entry in raw["rig"]:
-        found = _containers(where, _reader(plugins, entry["key"]))
+        found = _containers(where, plugins.firmware_reader(entry["key"]))
         wanted = _chosen(where, found, to_versions)
         starts: list[str | None] = [version.removeprefix("v") for version in from_versions]
         if not starts:
@@ -75,17 +75,6 @@ def matrix(
     made = folder / f"update-{hashlib.sha256(text.encode()).hexdigest()[:8]}.toml"
     made.write_text(text, encoding="utf-8")
     return made, CUTS_OF_LARGE if largest > LARGE else None
-
-
-def _reader(plugins: Plugins, key_name: str) -> FirmwareReader:
-    reader = plugins.key(key_name, f'key "{key_name}"').firmware
-    if reader is None:
-        raise CallerError(
-            f'key "{key_name}"',
-            found="nothing that reads its update containers",
-            expected="a key whose updates are known",
-        )
-    return reader
 
 
 def _containers(where: Path, reader: FirmwareReader) -> list[FirmwareFile]:

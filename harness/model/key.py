@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from harness.base.seeds import Stream
     from harness.model.rig import Rig
-    from harness.model.update_file import FirmwareReader
-    from harness.twin.model import TwinModel
 
 Value = Any
 """None, bool, int, str or a tuple of these."""
@@ -306,9 +304,7 @@ class Face:
 class Key:
     """A model of key, put together from applications.
 
-    :param twin: how to make a simulated one, where there is one.
     :param identify: reads {"firmware": ..., "uuid": ...} from the key on a rig; costs nothing.
-    :param firmware: how to read its update containers, where that is known.
     :param rescue: brings a key that is up in another face than its first one, because an update was broken off,
         back into that, with the container that the rig's bench names.
     """
@@ -318,8 +314,6 @@ class Key:
     faces: tuple[Face, ...]
     applications: tuple[Application, ...]
     identify: Callable[[Rig], dict[str, str]]
-    twin: TwinModel | None = None
-    firmware: FirmwareReader | None = None
     rescue: Callable[[Rig], None] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 

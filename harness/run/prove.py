@@ -19,7 +19,7 @@ from harness.campaign.result import Finding, Result
 from harness.campaign.walk import Campaign, UncutFault
 from harness.model.key import Key, Operation
 from harness.run.session import default_seed
-from harness.twin.model import TwinOptions
+from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig
 from harness.twin.trace import Trace
 
@@ -73,15 +73,15 @@ def prove(
 
     :raises CallerError: no such key or defect, or a key without a twin.
     """
-    key = discover().key(key_name, f'key "{key_name}"')
-    if key.twin is None:
-        raise CallerError(f'key "{key_name}"', found="no twin", expected="a key with a simulated one")
+    plugins = discover()
+    twin = plugins.twin(key_name)
+    key = plugins.keys[key_name]
     for name in only:
-        if name not in key.twin.defects:
+        if name not in twin.defects:
             raise CallerError(
                 f'defect "{name}"',
                 found=name,
-                expected=one_of(name, list(key.twin.defects)),
+                expected=one_of(name, list(twin.defects)),
                 mend="`keyharness list` shows the defects",
             )
     root = default_seed() if seed is None else seed
@@ -90,10 +90,10 @@ def prove(
 
         if not as_json:
             out.write(f"{key.title} · seed {root} · {long_cuts:,} cuts into the sound twin\n\n")
-        return soak(key, root, long_cuts, as_json, out)
-    trials = [_Trial(key, name, root) for name in only or key.twin.defects]
+        return soak(key, twin, root, long_cuts, as_json, out)
+    trials = [_Trial(key, twin, name, root) for name in only or twin.defects]
     if not only:
-        trials = [*(_Trial(key, "", root, personality) for personality in key.twin.sound), *trials]
+        trials = [*(_Trial(key, twin, "", root, personality) for personality in twin.sound), *trials]
     proofs = []
     if not as_json:
         out.write(f"{key.title} · seed {root} · suite {SUITE}\n\n")
@@ -121,7 +121,8 @@ def _shape(key_name: str, options: TwinOptions, seed: int, operation: str) -> Sh
 
 @lru_cache(maxsize=8)
 def _sound(key_name: str, personality: str, seed: int) -> _Trial:
-    return _Trial(discover().key(key_name, f'key "{key_name}"'), "", seed, personality)
+    plugins = discover()
+    return _Trial(plugins.keys[key_name], plugins.twin(key_name), "", seed, personality)
 
 
 def _shape_of(trace: Trace) -> Shape:
@@ -132,17 +133,16 @@ def _shape_of(trace: Trace) -> Shape:
 class _Trial:
     """One twin on trial, with a defect or sound."""
 
-    def __init__(self, key: Key, defect: str, seed: int, personality: str = ""):
-        assert key.twin is not None
-        self.key, self.seed = key, seed
-        self.known = key.twin.defects.get(defect)
+    def __init__(self, key: Key, twin: TwinModel, defect: str, seed: int, personality: str = ""):
+        self.key, self.twin, self.seed = key, twin, seed
+        self.known = twin.defects.get(defect)
         own = self.known.personality if self.known else None
-        default = key.twin.sound[0]
+        default = twin.sound[0]
         self.options = TwinOptions(
             personality=own or personality or default, defects=(defect,) if defect else ()
         )
         self.all_cuts = self.options.personality == default
-        self.rig = TwinRig("prove", key, self.options, seed, expendable=True)
+        self.rig = TwinRig("prove", key, twin, self.options, seed, expendable=True)
         self.cuts = self.states = 0
 
     @cached_property
@@ -226,8 +226,7 @@ class _Trial:
 
     def _is_of_the_defect(self, operation: Operation, cuts: int | None) -> bool:
         """On a personality that is not sound by itself a violation counts only if it is gone without the defect."""
-        assert self.key.twin is not None
-        if self.known is None or self.options.personality in self.key.twin.sound:
+        if self.known is None or self.options.personality in self.twin.sound:
             return True
         control = _sound(self.key.name, self.options.personality, self.seed)
         return not control._campaign(operation, cuts).findings

@@ -18,7 +18,7 @@ from harness.base.seeds import child
 from harness.campaign.home import go_home, missing
 from harness.campaign.walk import Campaign
 from harness.model.key import Key
-from harness.twin.model import TwinOptions
+from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig
 
 CUTS = 100_000
@@ -43,16 +43,16 @@ class Soak:
     by: dict[str, int] = field(default_factory=dict)
 
 
-def soak(key: Key, seed: int, cuts: int, as_json: bool, out: TextIO) -> int:
+def soak(key: Key, twin: TwinModel, seed: int, cuts: int, as_json: bool, out: TextIO) -> int:
     """Cut until so many cuts are judged; 0 if nothing was violated, 1 if something was."""
     found = Soak()
     started = time.monotonic()
-    for number, options, root in _rounds(key, seed):
+    for number, options, root in _rounds(twin, seed):
         if found.cuts >= cuts:
             break
         before, since, alarms = found.cuts, time.monotonic(), len(found.alarms)
         try:
-            _round(key, options, root, found, cuts)
+            _round(key, twin, options, root, found, cuts)
         except KeyFault as fault:
             found.alarms.append((getattr(fault, "replay", None), str(fault)))
         where = f"{options.personality}, {options.fill:.0%} full"
@@ -73,20 +73,19 @@ def soak(key: Key, seed: int, cuts: int, as_json: bool, out: TextIO) -> int:
     return 1 if found.alarms else 0
 
 
-def _rounds(key: Key, seed: int) -> Iterator[tuple[int, TwinOptions, int]]:
+def _rounds(twin: TwinModel, seed: int) -> Iterator[tuple[int, TwinOptions, int]]:
     """(number, options, seed) for ever: all fill levels and personalities, then another seed."""
-    assert key.twin is not None
     number = 0
     while True:
         root = seed if not number else int.from_bytes(child(seed, "soak", number)[:4], "big")
         for fill in FILLS:
-            for personality in key.twin.sound:
+            for personality in twin.sound:
                 number += 1
                 yield number, TwinOptions(personality=personality, fill=fill), root
 
 
-def _round(key: Key, options: TwinOptions, root: int, found: Soak, cuts: int) -> None:
-    rig = TwinRig("soak", key, options, root, expendable=True)
+def _round(key: Key, twin: TwinModel, options: TwinOptions, root: int, found: Soak, cuts: int) -> None:
+    rig = TwinRig("soak", key, twin, options, root, expendable=True)
     home = go_home(rig)
     for operation in key.operations.values():
         if found.cuts >= cuts or missing(rig, home, operation):

@@ -17,7 +17,7 @@ from harness.twin.board import ENUMERATION_US, Board
 from harness.twin.endpoints import TwinApdus, TwinPackets, TwinReports
 from harness.twin.flash import FlashOp
 from harness.twin.image import BoardState
-from harness.twin.model import TwinOptions
+from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rail import PowerLost
 from harness.twin.serial import TwinSerial
 from harness.twin.trace import Trace
@@ -116,14 +116,9 @@ class TwinRig(Rig, GlassBox):
     evidence_kind = "twin"
     clock: HostClock
 
-    def __init__(self, name: str, key: Key, options: TwinOptions, seed: int, expendable: bool):
-        if key.twin is None:
-            raise CallerError(
-                f'rig "{name}" · driver',
-                found=f'virtual, for the key "{key.name}"',
-                expected="a key that has a twin",
-                mend="name another key or another driver",
-            )
+    def __init__(
+        self, name: str, key: Key, model: TwinModel, options: TwinOptions, seed: int, expendable: bool
+    ):
         if options.profile not in PROFILES:
             raise CallerError(
                 f'rig "{name}" · twin.profile',
@@ -134,7 +129,7 @@ class TwinRig(Rig, GlassBox):
         self.name, self.key, self.options, self.seed = name, key, options, seed
         self.expendable = expendable
         self.fill = options.fill
-        self.model = key.twin
+        self.model = model
         self._board_seed = child(seed, "twin", key.name)
         self.board = self.model.build(options, self._board_seed)
         for flash in self.board.flash.values():

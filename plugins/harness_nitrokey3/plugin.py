@@ -7,20 +7,22 @@ from typing import Any
 from harness.bench.plugin_api import hookimpl
 from harness.model.key import Face, Key
 from harness.model.transport import TransportKind
+from harness.model.update_file import FirmwareReader
+from harness.twin.model import TwinModel
+
+NAME = "nitrokey3-mini"
 
 
 @hookimpl
 def keyharness_keys() -> list[Key]:
     from harness_fido2.operations import FIDO2
     from harness_nitrokey3.admin import ADMIN, identify
-    from harness_nitrokey3.container_rows import describe
     from harness_nitrokey3.rescue import rescue
-    from harness_nitrokey3.twin.model import MODEL
     from harness_nitrokey3.update_operations import UPDATE
 
     return [
         Key(
-            name="nitrokey3-mini",
+            name=NAME,
             title="Nitrokey 3A Mini",
             faces=(
                 Face("application", 0x20A0, 0x42B2, "Nitrokey 3"),
@@ -29,8 +31,6 @@ def keyharness_keys() -> list[Key]:
             # Admin first: its status bits tell of this boot only, and reading them costs nothing.
             applications=(ADMIN, FIDO2, UPDATE),
             identify=identify,
-            twin=MODEL,
-            firmware=describe,
             rescue=rescue,
         )
     ]
@@ -41,3 +41,17 @@ def keyharness_transports() -> list[TransportKind[Any]]:
     from harness_nitrokey3.dfu_port import NORDIC_DFU
 
     return [NORDIC_DFU]
+
+
+@hookimpl
+def keyharness_twins() -> dict[str, TwinModel]:
+    from harness_nitrokey3.twin.model import MODEL
+
+    return {NAME: MODEL}
+
+
+@hookimpl
+def keyharness_firmware() -> dict[str, FirmwareReader]:
+    from harness_nitrokey3.container_rows import describe
+
+    return {NAME: describe}

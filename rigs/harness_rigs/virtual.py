@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.base.errors import CallerError
 from harness.bench.plugin_api import Driver, RigRequest
 from harness.model.rig import Rig
 from harness.twin.model import TwinOptions
@@ -35,10 +36,17 @@ class VirtualOptions(BaseModel):
 
 def _make(request: RigRequest) -> Rig:
     twin = request.options.twin
+    if request.twin is None:
+        raise CallerError(
+            f'rig "{request.name}" · driver',
+            found=f'virtual, for the key "{request.key.name}"',
+            expected="a key that has a twin",
+            mend="name another key or another driver",
+        )
     options = TwinOptions(
         twin.personality, twin.layer, twin.profile, tuple(twin.defects), twin.version, twin.fill
     )
-    return TwinRig(request.name, request.key, options, request.seed, request.expendable)
+    return TwinRig(request.name, request.key, request.twin, options, request.seed, request.expendable)
 
 
 VIRTUAL = Driver("virtual", "a simulated key on flash that tears", VirtualOptions, _make)

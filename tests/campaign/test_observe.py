@@ -16,7 +16,9 @@ from harness.twin.rig import TwinRig
 
 @pytest.fixture(scope="module")
 def home():
-    rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    rig = TwinRig("nk3", key, twin, TwinOptions(), 1, expendable=True)
     return rig, go_home(rig)
 
 

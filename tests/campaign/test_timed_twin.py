@@ -19,14 +19,15 @@ from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness.twin.trace import images
 
-KEY = discover().keys["nitrokey3-mini"]
+PLUGINS = discover()
+KEY, TWIN = PLUGINS.keys["nitrokey3-mini"], PLUGINS.twins["nitrokey3-mini"]
 WRONG = "fido2.client_pin.wrong"
 
 
 @pytest.fixture(scope="module")
 def bad():
     """A twin whose free guesses are a window of known width."""
-    rig = TwinRig("nk3", KEY, TwinOptions(defects=("pin-compared-first",)), 1, expendable=True)
+    rig = TwinRig("nk3", KEY, TWIN, TwinOptions(defects=("pin-compared-first",)), 1, expendable=True)
     return rig, go_home(rig)
 
 

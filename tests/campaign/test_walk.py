@@ -17,11 +17,12 @@ from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness.twin.trace import all_cuts, images
 
-KEY = discover().keys["nitrokey3-mini"]
+PLUGINS = discover()
+KEY, TWIN = PLUGINS.keys["nitrokey3-mini"], PLUGINS.twins["nitrokey3-mini"]
 
 
 def rig_with(**options):
-    rig = TwinRig("nk3", KEY, TwinOptions(**options), 1, expendable=True)
+    rig = TwinRig("nk3", KEY, TWIN, TwinOptions(**options), 1, expendable=True)
     return rig, go_home(rig)
 
 
@@ -90,7 +91,7 @@ def test_images_run_from_before_to_after(sound):
 
 
 def test_a_key_that_is_not_expendable_is_never_written_to():
-    rig = TwinRig("nk3", KEY, TwinOptions(), 1, expendable=False)
+    rig = TwinRig("nk3", KEY, TWIN, TwinOptions(), 1, expendable=False)
     before = rig.snapshot().digest()
     with pytest.raises(CallerError, match="expendable"):
         go_home(rig)

@@ -30,7 +30,6 @@ TOPS = {
 # What is still to be mended: `importer -> imported`, sorted, one a line. A line goes with its import; none is added.
 EXCEPTIONS = """
 harness.model.key -> harness.model.rig
-harness.model.key -> harness.twin.model
 harness.model.rig -> harness.model.key
 harness.model.rig -> harness.twin.image
 harness.model.rig -> harness.twin.trace

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -68,7 +67,7 @@ def test_defects_of_each_kind_are_caught_and_their_replays_show_them(cli):
 
 @pytest.mark.long
 def test_all_defects_are_caught_and_their_replays_show_them(cli):
-    twin = discover().keys["nitrokey3-mini"].twin
+    twin = discover().twins["nitrokey3-mini"]
     assert len(twin.defects) >= 25
     for proof in proofs_of(cli, twin.defects, seed=2):
         assert SAID.get(proof["defect"], "") in proof["caught_by"]
@@ -135,8 +134,9 @@ def test_the_long_proof_counts_its_cuts_and_finds_no_alarm_in_the_sound_twin(cli
 
 
 def test_the_long_proof_alarms_where_something_is_wrong():
-    key = discover().keys["nitrokey3-mini"]
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
     out = io.StringIO()
-    assert soak(replace(key, twin=Unsound(key.twin)), 1, 60, False, out) == 1
+    assert soak(key, Unsound(twin), 1, 60, False, out) == 1
     assert "ALARMS" in out.getvalue()
     assert "kh1:soak/" in out.getvalue()

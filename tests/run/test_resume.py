@@ -232,7 +232,9 @@ def test_another_plan_is_not_continued(tmp_path):
     from harness.twin.model import TwinOptions
     from harness.twin.rig import TwinRig
 
-    rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    rig = TwinRig("nk3", key, twin, TwinOptions(), 1, expendable=True)
     operation = rig.key.operations["fido2.client_pin.wrong"]
     earlier = [Judged({"id": "kh1:nk3/fido2.client_pin.wrong:1:op1.before:ffffff"}, {})]
     with pytest.raises(CallerError, match="journal of fido2"):

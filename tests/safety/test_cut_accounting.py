@@ -130,7 +130,9 @@ def test_a_key_with_few_tries_left_is_not_asked_and_loses_none(budget):
     from harness.twin.rig import TwinRig
     from harness_fido2.client import Fido
 
-    rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    rig = TwinRig("nk3", key, twin, TwinOptions(), 1, expendable=True)
     rig.power.on()
     rig.pin_guard = PinTries(budget)
     Fido(rig).pin().set_pin("27182818")

@@ -100,7 +100,9 @@ def test_touch_is_given_only_while_our_own_request_is_pending():
     from harness.twin.model import TwinOptions
     from harness.twin.rig import TwinRig
 
-    rig = TwinRig("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    rig = TwinRig("nk3", key, twin, TwinOptions(), 1, expendable=True)
     rig.power.on()
     ctap = Ctap2(ctaphid(rig))
     wanted = (

@@ -26,7 +26,8 @@ from harness.twin.tear import programmed, torn_program
 from harness.twin.trace import Cut, all_cuts, images
 from support.flash_layers import prepared, recorded, verdict
 
-KEY = discover().keys["nitrokey3-mini"]
+PLUGINS = discover()
+KEY, TWIN = PLUGINS.keys["nitrokey3-mini"], PLUGINS.twins["nitrokey3-mini"]
 SEED = child(1, "tests")
 SIZE = 256
 page_bytes = st.binary(min_size=SIZE, max_size=SIZE)
@@ -84,7 +85,7 @@ def test_both_values_are_read_in_the_course_of_some_boots():
 
 @pytest.fixture(scope="module")
 def twin():
-    rig = TwinRig("nk3", KEY, TwinOptions(profile="nor-metastable"), 1, expendable=True)
+    rig = TwinRig("nk3", KEY, TWIN, TwinOptions(profile="nor-metastable"), 1, expendable=True)
     return rig, go_home(rig)
 
 
@@ -182,7 +183,7 @@ def test_a_layer_that_does_not_is_seen_to_lose_data(monkeypatch):
 
 def test_what_is_abnormal_is_looked_at_again_and_made_again():
     options = TwinOptions(profile="nor-metastable", layer="late-replay")
-    rig = TwinRig("nk3", KEY, options, 1, expendable=True)
+    rig = TwinRig("nk3", KEY, TWIN, options, 1, expendable=True)
     home, operation = go_home(rig), KEY.operations["fido2.client_pin.change"]
     kept = []
     result = Campaign(rig, operation, home, processes=2, on_judged=kept.extend).run()
@@ -200,7 +201,7 @@ def test_what_is_abnormal_is_looked_at_again_and_made_again():
 
 
 def test_on_a_flash_that_always_reads_the_same_nothing_is():
-    rig = TwinRig("nk3", KEY, TwinOptions(layer="late-replay"), 1, expendable=True)
+    rig = TwinRig("nk3", KEY, TWIN, TwinOptions(layer="late-replay"), 1, expendable=True)
     result = Campaign(rig, KEY.operations["fido2.get_assertion"], go_home(rig), cuts=60).run()
     assert result.findings
     assert {one.again for one in result.findings} == {None}

@@ -53,7 +53,9 @@ def prepared(rig: Rig, version: str, fill: float = 0.0) -> Prepared:
         pytest.skip(f"a real key cannot be set back to v{version}: on this rig the suite has nothing to ask")
     at = (rig.name, rig.seed, rig.fingerprint(), version, fill)
     if at not in _PREPARED:
-        twin = TwinRig(rig.name, rig.key, replace(rig.options, version=version, fill=fill), rig.seed, True)
+        twin = TwinRig(
+            rig.name, rig.key, rig.model, replace(rig.options, version=version, fill=fill), rig.seed, True
+        )
         home = go_home(twin)
         assert home.state is not None
         twin.glass.restore(home.state)

@@ -184,7 +184,7 @@ def test_another_key_in_the_port_is_not_flashed(rig: Rig, monkeypatch: pytest.Mo
 
 def _other(key: Prepared) -> TwinRig:
     """A second key, of another seed, whose bootloader stays because its application was cut."""
-    rig = TwinRig("other", key.rig.key, replace(key.rig.options), key.rig.seed + 1, True)
+    rig = TwinRig("other", key.rig.key, key.rig.model, replace(key.rig.options), key.rig.seed + 1, True)
     state = rig.glass.snapshot()
     rig.glass.restore(state.with_page("app", 0, b"\xff" * 4096))
     return rig

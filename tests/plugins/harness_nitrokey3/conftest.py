@@ -19,7 +19,8 @@ GENUINE = "firmware-nk3-v1.7.2.zip"
 @pytest.fixture
 def make_rig() -> MakeRig:
     """Makes a rig: (personality, seed=1, defects=(), version=None); the key is on."""
-    key = discover().keys["nitrokey3-mini"]
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
 
     def make(
         personality: str = "reference",
@@ -29,7 +30,7 @@ def make_rig() -> MakeRig:
         version: str | None = None,
     ) -> TwinRig:
         options = TwinOptions(personality, defects=defects, version=version)
-        rig = TwinRig("update", key, options, seed, expendable=True)
+        rig = TwinRig("update", key, twin, options, seed, expendable=True)
         rig.power.on()
         return rig
 

@@ -87,10 +87,10 @@ class TwinKey(Thing):
         hangs: int | None = None,
         drops: int | None = None,
     ):
-        self.model = discover().key(key, "lab")
+        plugins = discover()
+        self.model = plugins.key(key, "lab")
         self.serial, self.hangs, self.drops = serial, hangs, drops
-        assert self.model.twin is not None
-        self.board = self.model.twin.build(options or TwinOptions(), child(seed, "twin", key))
+        self.board = plugins.twin(key).build(options or TwinOptions(), child(seed, "twin", key))
         self._speed, self._rate = speed, 1.0
         self._boot_speed = ENUMERATION_US / 1e6 / boot_s if boot_s else speed
         self._meets = self.board.rail.meets
