@@ -105,7 +105,7 @@ class WaitingRig(TwinRig):
 
     def __init__(self, request: RigRequest):
         number = request.options.number
-        super().__init__(request.name, request.key, TwinOptions(), number, request.expendable)
+        super().__init__(request.name, request.key, request.twin, TwinOptions(), number, request.expendable)
         self.seed = request.seed
         self._switch = Switch(self.power, request.name)
         self.power = self._switch

@@ -175,7 +175,9 @@ def anonymous_rig():
         evidence_kind = "hardware"
         glass = None
 
-    rig = Anonymous("nk3", discover().keys["nitrokey3-mini"], TwinOptions(), 1, expendable=True)
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    rig = Anonymous("nk3", key, twin, TwinOptions(), 1, expendable=True)
     rig.key = replace(rig.key, identify=lambda rig: {"firmware": "v1"})
     return rig
 

@@ -90,7 +90,7 @@ def test_the_sound_twin_gives_no_false_alarm(cli, bench):
 
 
 def test_every_defect_says_where_it_comes_from():
-    for defect in discover().keys["nitrokey3-mini"].twin.defects.values():
+    for defect in discover().twins["nitrokey3-mini"].defects.values():
         assert defect.title[0].isupper() or defect.title.startswith("alwaysUv")
         assert len(defect.source) > 20
         assert ":" in defect.source, f"{defect.name}: the invariant that catches it"

@@ -58,7 +58,7 @@ class LatchedRig(TwinRig):
     glass = None
 
     def __init__(self, request: RigRequest):
-        super().__init__(request.name, request.key, TwinOptions(), 1, request.expendable)
+        super().__init__(request.name, request.key, request.twin, TwinOptions(), 1, request.expendable)
         self.seed = request.seed
         self.shared = request.options.port
         self.dead = os.environ.get("LATCHED_DEAD")

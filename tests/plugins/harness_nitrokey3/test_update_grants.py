@@ -30,8 +30,9 @@ class Posing(TwinRig):
 
 @pytest.fixture
 def real(tmp_path: Path) -> Posing:
-    key = discover().keys["nitrokey3-mini"]
-    rig = Posing("real", key, TwinOptions(), 1, expendable=True)
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    rig = Posing("real", key, twin, TwinOptions(), 1, expendable=True)
     rig.power.on()
     rig.firmware_file = tmp_path / "update.zip"
     rig.firmware_file.write_bytes(container(rig, "1.9.0").data)
@@ -94,9 +95,10 @@ def test_what_a_real_key_is_asked_leaves_its_firmware_alone(real: Posing) -> Non
 
 
 def test_a_bootloader_that_takes_a_foreign_image_is_caught_without_a_copy(tmp_path: Path) -> None:
-    key = discover().keys["nitrokey3-mini"]
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
     options = TwinOptions(defects=("same-version-unchecked",))
-    rig = Posing("real", key, options, 1, expendable=True)
+    rig = Posing("real", key, twin, options, 1, expendable=True)
     rig.power.on()
     assert bootloader_probe.foreign(rig, "1.8.3", "1.9.0") == "v1.8.3 signed by somebody else"
 
