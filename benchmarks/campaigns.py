@@ -14,6 +14,7 @@ from harness.campaign.observe import observe
 from harness.campaign.walk import Campaign
 from harness.campaign.worker_pool import Died, Pool
 from harness.run.session import Session
+from harness.twin.glass_box import require_glass_box
 from harness.twin.image import BoardState
 from harness.twin.trace import Cut, images
 from harness_transports.client_random import client_random
@@ -91,8 +92,7 @@ class Bench:
         )
 
     def _look(self, campaign: Campaign, state: BoardState) -> None:
-        assert self.rig.glass is not None
-        self.rig.glass.restore(state)
+        require_glass_box(self.rig).restore(state)
         self.rig.power.on()
         with seeded(self.rig, "look", state.digest().hex()):
             observe(self.rig, campaign.items, campaign.memory, campaign.promise)
@@ -107,9 +107,8 @@ class Bench:
         return packets
 
     def _listen(self, campaign: Campaign, state: BoardState, packets: list[Packet]) -> None:
-        assert self.rig.glass is not None
         rig = ListRig(self.rig.name, self.rig.key, self.rig.seed, packets)
-        with client_random(self.rig.glass.seeded("look", state.digest().hex())):
+        with client_random(require_glass_box(self.rig).seeded("look", state.digest().hex())):
             observe(rig, campaign.items, campaign.memory, campaign.promise)
 
     def beside_cutting_live(self, repeats: int) -> Beside:
@@ -134,8 +133,7 @@ class Bench:
 
     def _cut_live(self, campaign: Campaign, cut: Cut) -> None:
         def live(_: int) -> None:
-            rig, glass = self.rig, self.rig.glass
-            assert glass is not None
+            rig, glass = self.rig, require_glass_box(self.rig)
             glass.restore(campaign.start)
             if self.operation.powered:
                 rig.power.on()

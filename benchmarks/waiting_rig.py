@@ -101,7 +101,7 @@ class WaitingRig(TwinRig):
     """See above."""
 
     evidence_kind = "hardware"
-    glass = None
+    vault = None
 
     def __init__(self, request: RigRequest):
         number = request.options.number

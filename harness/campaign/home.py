@@ -12,6 +12,7 @@ from harness.campaign.observe import observe
 from harness.model.judge import Breach, judge
 from harness.model.key import Item, Key, Law, Memory, Observation, Operation, client_randomness, new
 from harness.model.rig import Rig, Vault
+from harness.twin.glass_box import glass_box
 from harness.twin.trace import cut_at, images
 
 FORGETFUL = "its state resets at every start"
@@ -43,7 +44,7 @@ class Home:
 
 def seeded(rig: Rig, *purpose: object) -> AbstractContextManager[None]:
     """While entered, the clients' random numbers come from the rig's seed; on a real key they are real."""
-    glass = rig.glass
+    glass = glass_box(rig)
     return client_randomness(rig.key, lambda: glass.seeded(*purpose)) if glass else nullcontext()
 
 
@@ -65,7 +66,7 @@ def interrupt(rig: Rig, act: Callable[[], None], *, at: float = 0.5, recovering:
 
     :param at: how far it gets. :param recovering: False to take the instant as it is.
     """
-    glass = rig.glass
+    glass = glass_box(rig)
     if glass is None:
         _interrupt_live(rig, act, at)
         return
@@ -126,7 +127,7 @@ def go_home(rig: Rig, known: Memory | None = None) -> Home:
     """
     require_expendable(rig)
     memory = known.copy() if known else Memory()
-    live = rig.vault if rig.glass is None else None
+    live = rig.vault if glass_box(rig) is None else None
     blank = live.snapshot() if live is not None and not rig.power.is_on else None
     if not rig.power.is_on:
         rig.power.on()
@@ -136,7 +137,8 @@ def go_home(rig: Rig, known: Memory | None = None) -> Home:
             application.prepare(rig, memory)
     if live is None:
         rig.power.off()
-        return Home(memory, rig.glass.snapshot() if rig.glass else None)
+        glass = glass_box(rig)
+        return Home(memory, glass.snapshot() if glass else None)
     restart = _Restart(rig, memory)
     lasting = restart.check()
     rig.settle()
@@ -260,7 +262,7 @@ def missing_of(rig: Rig, home: Home, operations: Sequence[Operation]) -> dict[st
                 rig.vault.restore(home.state)
             rig.power.on()
             rig.wait_until_up()
-            up = rig.glass is None
+            up = glass_box(rig) is None
         with seeded(rig, "missing", operation.name):
             answers[operation.name] = operation.missing(rig)
         if not up:

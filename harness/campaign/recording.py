@@ -12,8 +12,9 @@ from harness.campaign.observe import observe
 from harness.campaign.result import Question, fingerprint
 from harness.model.judge import matches
 from harness.model.key import Item, Memory, Operation, Outcome
-from harness.model.rig import GlassBox, Rig
+from harness.model.rig import Rig
 from harness.model.row import replay_id
+from harness.twin.glass_box import require_glass_box
 from harness.twin.trace import Trace
 
 UNCUT = "uncut"
@@ -37,10 +38,10 @@ class Recording:
 
     def __init__(self, rig: Rig, operation: Operation, home: Home):
         require_expendable(rig)
-        if rig.glass is None or home.state is None:
-            raise HarnessFault("this campaign needs a glass box: a twin")
+        if home.state is None:
+            raise HarnessFault("this campaign needs a home state to come back to")
         self.rig, self.operation, self.home = rig, operation, home
-        self.glass: GlassBox = rig.glass
+        self.glass = require_glass_box(rig)
         self.items: tuple[Item, ...] = home.watched(rig.key, operation)
         self._check = fingerprint(rig)
 

@@ -6,7 +6,7 @@ How a client reaches the key: `harness.model.transport`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,10 @@ from harness.base.errors import KeyFault, KeyharnessError, RigError
 
 if TYPE_CHECKING:
     from harness.base.clock import Clock
-    from harness.base.seeds import Stream
     from harness.model.cut_action import CutAction
     from harness.model.key import Key
     from harness.model.tap import Tap
     from harness.model.transport import Transports
-    from harness.twin.image import BoardState
-    from harness.twin.trace import Trace
 
 EvidenceKind = Literal["twin", "emulator", "hardware"]
 
@@ -210,14 +207,9 @@ class Rig(ABC):
     """What was found out about the rig and belongs beside every verdict, e.g. that its state does not last."""
 
     @property
-    def glass(self) -> GlassBox | None:
-        """The inside of a simulated key; None where there is only the outside."""
-        return None
-
-    @property
     def vault(self) -> Vault | None:
         """Where its state can be copied and put back; None where only the key itself can change it."""
-        return self.glass
+        return None
 
     @property
     def cutter(self) -> LiveCutter | None:
@@ -271,51 +263,3 @@ class Rig(ABC):
 
     def close(self) -> None:  # noqa: B027 - most rigs have nothing to let go of
         """Let go of whatever the rig holds."""
-
-
-class GlassBox(Vault):
-    """The inside of a twin: its state can be copied, and an operation recorded once and cut many times."""
-
-    @property
-    @abstractmethod
-    def torn_phases(self) -> int:
-        """How many torn states of a flash operation are modelled."""
-
-    @property
-    @abstractmethod
-    def is_metastable(self) -> bool:
-        """May the same state read differently at each boot?"""
-
-    @abstractmethod
-    def seeded(self, *purpose: object) -> Stream:
-        """Randomness for a client that talks to this twin."""
-
-    @abstractmethod
-    def snapshot(self) -> BoardState:
-        """The state of a key without power: what is in its flash."""
-
-    @abstractmethod
-    def restore(self, state: BoardState) -> None:
-        """Put a state in; the key is off afterwards."""
-
-    def differing(self, one: BoardState, other: BoardState) -> list[str]:
-        return [name for name, image in one.chips.items() if image.pages != other.chips[name].pages]
-
-    @abstractmethod
-    def worn(self, chip: str, page: int) -> AbstractContextManager[None]:
-        """While entered, a page is past its endurance."""
-
-    @abstractmethod
-    def slow(self, chip: str, delay_us: int) -> AbstractContextManager[None]:
-        """While entered, a chip does not answer for so long after each power-up."""
-
-    @abstractmethod
-    def record(self, act: Callable[[], None]) -> Trace:
-        """Run `act` uncut and keep every flash operation, boot and mark."""
-
-    @abstractmethod
-    def cut_live(self, act: Callable[[], None], flash_op: int, phi: float) -> bool:
-        """Run `act` with the power failing in its `flash_op`-th flash operation; say whether it did.
-
-        :param phi: how far the operation gets: 0 before, 0..1 torn, 1 after.
-        """

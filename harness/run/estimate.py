@@ -13,6 +13,7 @@ from harness.model.key import Operation
 from harness.model.rig import Rig
 from harness.run.session import Session
 from harness.search.stopping import Allowance
+from harness.twin.glass_box import glass_box
 
 WALK_CUTS_PER_S = 50
 """A core looks at so many cuts of a walk in a second."""
@@ -107,7 +108,7 @@ def _on_real_keys(session: Session, rig_name: str, cost: Cost) -> str:
 def cost_of(session: Session, rig: Rig, operation: Operation) -> Cost:
     """What one operation costs on a rig; a twin is asked, of the others it is reckoned."""
     allowance = session.shares(rig.name).expected(operation.name)
-    if rig.glass is not None and session.wanted.search is None:
+    if glass_box(rig) is not None and session.wanted.search is None:
         campaign = Campaign(rig, operation, session.home(rig.name), cuts=allowance.cuts)
         campaign.prepare()
         cuts = len(campaign.plan()[0])
@@ -133,7 +134,7 @@ def _cuts(allowance: Allowance, each_s: float) -> int:
 
 def _seconds(rig: Rig, operation: Operation, session: Session) -> float:
     """How long one cut takes, with everything around it."""
-    if rig.glass is not None:
+    if glass_box(rig) is not None:
         return 1 / WALK_CUTS_PER_S / session.processes()
     measured = calibration_of(rig)
     back_s, off_s = BACK_S[rig.evidence_kind], OFF_S[rig.evidence_kind]

@@ -15,6 +15,7 @@ from harness.report.verdict_text import failure_text
 from harness.run.ledger_entry import began, ended, enter_abandoned, note_identity, record
 from harness.run.resume import asked_of, compare, working_s
 from harness.run.session import Session
+from harness.twin.glass_box import glass_box
 
 if TYPE_CHECKING:
     from harness.campaign.result import Result
@@ -56,7 +57,7 @@ class Run:
 
     def note_key(self, rig: Rig) -> None:
         """Keep which key was on a rig and what it said of itself, for the ledger and the report."""
-        if rig.glass is None:
+        if glass_box(rig) is None:
             self.dir.note_rig(rig.info())
         if rig.identity is not None:
             note_identity(self.dir, rig.name, rig.identity, rig.evidence_kind, rig.key.name)

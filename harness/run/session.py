@@ -29,6 +29,7 @@ from harness.model.row import Judged
 from harness.safety.claim import Custody
 from harness.search.search import STRATEGIES, Strategy
 from harness.search.stopping import Goal
+from harness.twin.glass_box import glass_box
 
 CampaignProgress = Callable[[str, str, int, int], None]
 
@@ -41,7 +42,7 @@ def strategy_of(search: str | None) -> Strategy:
 def campaign_kind(rig: Rig, search: str | None) -> Callable[..., Campaign | LiveCampaign]:
     """What cuts on a rig: the walk of a twin, or a search by time."""
     strategy = strategy_of(search)
-    if rig.glass is None:
+    if glass_box(rig) is None:
         return partial(LiveCampaign, strategy=strategy)
     return Campaign if search is None else partial(TimedCampaign, strategy=strategy)
 
@@ -254,11 +255,11 @@ class Session:
             may = self.bench.is_expendable(name)
             return RigInfo(name, key.name, key.title, NOT_ASKED, None, "hardware", may)
         rig = self.rig(name)
-        if rig.glass is None and self.wanted.workers > 1:
+        if glass_box(rig) is None and self.wanted.workers > 1:
             return RigInfo(
                 name, rig.key.name, rig.key.title, NOT_ASKED, None, rig.evidence_kind, rig.expendable
             )
-        if rig.glass is None and rig.expendable:
+        if glass_box(rig) is None and rig.expendable:
             # What going home finds out about the rig belongs there; what goes wrong is told by each test.
             with suppress(KeyharnessError):
                 self.home(name)

@@ -14,8 +14,9 @@ from typing import NamedTuple, Protocol
 from harness.base.clock import VirtualClock
 from harness.base.errors import HarnessFault
 from harness.base.seeds import Stream, child
-from harness.twin.flash import Flash, Part
+from harness.twin.flash import Flash
 from harness.twin.image import BoardState
+from harness.twin.parts import Part
 from harness.twin.rail import Panic, PowerLost, PowerRail
 
 FRAME_US = 1000

@@ -9,59 +9,13 @@ Model and figures: facts in docs/flash.md (nRF52840 product specification, NVMC;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
 from harness.base.errors import HarnessFault
 from harness.base.seeds import unit
 from harness.twin import metastable
 from harness.twin.image import FlashImage
+from harness.twin.parts import FlashOp, Part
+from harness.twin.rail import PowerRail
 from harness.twin.tear import programmed, torn_erase, torn_program
-
-if TYPE_CHECKING:
-    from harness.twin.rail import PowerRail
-
-Kind = Literal["erase", "program"]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A flash chip or an on-chip flash: sizes in bytes, times in microseconds, endurance in cycles."""
-
-    name: str
-    page_size: int
-    pages: int
-    word_size: int
-    word_us: int
-    erase_us: int
-    endurance: int
-
-    @property
-    def size(self) -> int:
-        return self.page_size * self.pages
-
-
-NRF52840_IFS = Part("nrf52840 internal", 4096, 20, 4, 41, 85_000, 10_000)
-"""The file system region of the Nitrokey 3 Mini, 0xD8000..0xEC000 (nRF52840 PS v1.1, 4.3.6: 41 us, 85 ms)."""
-GD25Q16 = Part("gd25q16 external", 4096, 480, 256, 500, 45_000, 100_000)
-"""2 MiB QSPI NOR less the 128 KiB that the firmware leaves alone (GD25Q16C data sheet: typical times)."""
-
-
-@dataclass(frozen=True, slots=True)
-class FlashOp:
-    """One erase or program as issued. `data` is empty for an erase. Times on the board's clock.
-
-    :ivar took: False on a page past its endurance: the time passes and the page stays as it was.
-    """
-
-    chip: str
-    kind: Kind
-    page: int
-    offset: int
-    data: bytes
-    start_us: int
-    end_us: int
-    took: bool = True
 
 
 class Flash:

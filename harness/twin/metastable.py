@@ -10,13 +10,10 @@ A mask is as long as its page, with a 1 for each such cell; `b""` stands for non
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 from harness.base.seeds import child
+from harness.twin.parts import FlashOp
 from harness.twin.tear import HOLDS_OUT, erased_share, mask, torn_word
-
-if TYPE_CHECKING:
-    from harness.twin.flash import FlashOp
 
 DELTA = 0.04
 """A cell is half-way if its hash is nearer than this to the fraction at which the operation was torn."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.base.clock import VirtualClock
-    from harness.twin.flash import FlashOp
+from harness.base.clock import VirtualClock
+from harness.twin.parts import FlashOp
 
 
 class PowerLost(BaseException):

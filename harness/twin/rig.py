@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from harness.base.clock import VirtualClock
 from harness.base.errors import CallerError, one_of
-from harness.base.seeds import Stream, child
-from harness.model.key import Key, client_randomness
-from harness.model.rig import GlassBox, KeyGone, PowerSwitch, Rig, RigInfo, Touch
+from harness.base.seeds import child
+from harness.model.key import Key
+from harness.model.rig import KeyGone, PowerSwitch, Rig, RigInfo, Touch, Vault
 from harness.model.tap import Tap
 from harness.model.transport import BusIdentity, Transports
 from harness.twin.board import ENUMERATION_US, Board
 from harness.twin.endpoints import TwinApdus, TwinPackets, TwinReports
-from harness.twin.flash import FlashOp
-from harness.twin.image import BoardState
+from harness.twin.glass_box import PROFILES, GlassBox
+from harness.twin.host_clock import HostClock
 from harness.twin.model import TwinModel, TwinOptions
-from harness.twin.rail import PowerLost
 from harness.twin.serial import TwinSerial
-from harness.twin.trace import Trace
 
 OFF_US = 1_000_000
 """How long a twin stays off in a power cycle."""
-PROFILES = ("nor-torn", "nor-atomic", "nor-metastable")
-TORN_PHASES = 4
-"""Torn states looked at in each flash operation, besides before and after."""
-
-
-class HostClock(VirtualClock):
-    """The host's time; a board that is on does meanwhile what it would do by itself."""
-
-    board: Board
-
-    def wait_us(self, duration_us: int) -> None:
-        super().wait_us(duration_us)
-        while self.board.firmware is not None and self.board.advance(self.now_us):
-            pass
-        self.board.clock.reach_us(self.now_us)
 
 
 class _Switch(PowerSwitch):
@@ -110,7 +92,7 @@ class _TwinTransports(Transports):
         return TwinPackets(rig.board, rig.clock)
 
 
-class TwinRig(Rig, GlassBox):
+class TwinRig(Rig):
     """One simulated key on a virtual port."""
 
     evidence_kind = "twin"
@@ -132,18 +114,16 @@ class TwinRig(Rig, GlassBox):
         self.model = model
         self._board_seed = child(seed, "twin", key.name)
         self.board = self.model.build(options, self._board_seed)
-        for flash in self.board.flash.values():
-            flash.metastable = self.is_metastable
-        self.clock = HostClock()
-        self.clock.board = self.board
+        self.clock = HostClock(self.board)
         self.tap = Tap(self.clock)
+        self.inside = GlassBox(name, key, self.board, self.clock, self.tap, seed, options.profile)
         self.power = _Switch(self)
         self.touch = _Finger(self.board)
         self.transports = _TwinTransports(self)
 
     @property
-    def glass(self) -> GlassBox:
-        return self
+    def vault(self) -> Vault | None:
+        return self.inside
 
     @property
     def firmware(self) -> str:
@@ -175,14 +155,6 @@ class TwinRig(Rig, GlassBox):
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     @property
-    def torn_phases(self) -> int:
-        return 0 if self.options.profile == "nor-atomic" else TORN_PHASES
-
-    @property
-    def is_metastable(self) -> bool:
-        return self.options.profile == "nor-metastable"
-
-    @property
     def face(self) -> str:
         return getattr(self.board.firmware, "face", "application")
 
@@ -191,77 +163,3 @@ class TwinRig(Rig, GlassBox):
             why = "halted in its boot" if self.board.panicked else "has no power"
             raise KeyGone(f'rig "{self.name}": the key {why}')
         self.clock.reach_us(self.board.ready_us)
-
-    def snapshot(self) -> BoardState:
-        return self.board.state()
-
-    def restore(self, state: BoardState) -> None:
-        """Put a state in. Time starts again at zero, so that what follows depends on the state alone."""
-        self.board.load(state)
-        self.board.rail.disarm()
-        self.board.rail.failed_us = None
-        self.board.clock.rewind()
-        self.clock.rewind()
-        self.tap.clear()
-
-    @contextmanager
-    def worn(self, chip: str, page: int) -> Iterator[None]:
-        flash = self.board.flash[chip]
-        before, flash.erases[page] = flash.erases[page], 2 * flash.part.endurance
-        try:
-            yield
-        finally:
-            flash.erases[page] += before - 2 * flash.part.endurance
-
-    @contextmanager
-    def slow(self, chip: str, delay_us: int) -> Iterator[None]:
-        self.board.slow[chip] = delay_us
-        try:
-            yield
-        finally:
-            del self.board.slow[chip]
-            self.board.flash[chip].answers_us = 0
-
-    def seeded(self, *purpose: object) -> Stream:
-        """A stream for the client's randomness, by purpose."""
-        return Stream(self.seed, "client", self.name, *purpose)
-
-    def record(self, act: Callable[[], None]) -> Trace:
-        base = self.board.state()
-        log: list[FlashOp] = []
-        self.tap.clear()
-        boots: list[int] = []
-        self.board.rail.watch(log)
-        self.board.on_boot = lambda: boots.append(len(log))
-        start_us = max(self.clock.now_us, self.board.clock.now_us)
-        self.clock.reach_us(start_us)
-        try:
-            with client_randomness(self.key, lambda: self.seeded("record")):
-                act()
-        finally:
-            self.board.on_boot = None
-            self.board.rail.watch(None)
-        end_us = max(self.clock.now_us, self.board.clock.now_us)
-        return Trace(
-            base=base,
-            ops=tuple(log),
-            marks=tuple(self.tap.marks),
-            boots=tuple(boots),
-            start_us=start_us,
-            end_us=end_us,
-            final=self.board.state(),
-            parts={name: flash.part for name, flash in self.board.flash.items()},
-            tear_seed=self.board.rail.seed,
-            metastable=self.is_metastable,
-        )
-
-    def cut_live(self, act: Callable[[], None], flash_op: int, phi: float) -> bool:
-        """See GlassBox. To be called in a process that is thrown away afterwards."""
-        self.tap.clear()
-        self.board.rail.arm_op(flash_op, phi)
-        try:
-            with client_randomness(self.key, lambda: self.seeded("record")):
-                act()
-        except (OSError, KeyGone, PowerLost):
-            pass
-        return self.board.rail.failed_us is not None

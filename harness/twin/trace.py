@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from harness.base.errors import CallerError
 from harness.base.seeds import unit
 from harness.model.tap import Mark
-from harness.twin.flash import FlashOp, Part
 from harness.twin.image import BoardState
 from harness.twin.metastable import settled, whole
 from harness.twin.metastable import torn as torn_weak
+from harness.twin.parts import FlashOp, Part
 from harness.twin.tear import programmed, torn_erase, torn_program
 
 

@@ -9,6 +9,7 @@ from fido2.ctap import CtapError
 from harness.base.errors import CallerError
 from harness.model.key import ANY, Application, Cost, Memory, Operation, Outcome, Value, World, new, old
 from harness.model.rig import Rig
+from harness.twin.glass_box import glass_box
 from harness_fido2 import management, ownership, settings, u2f
 from harness_fido2.client import CANARY_RP, Fido, fido_memory, lacks, pin_for
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
@@ -44,7 +45,7 @@ def prepare(rig: Rig, memory: Memory) -> None:
     :raises CallerError: there is something on it that we did not make.
     """
     mine = fido_memory(memory)
-    if rig.glass is None:
+    if glass_box(rig) is None:
         _make_room(rig, memory)
     mine.marked = ownership.keep_mark(rig)
     client = Fido(rig)
@@ -52,7 +53,7 @@ def prepare(rig: Rig, memory: Memory) -> None:
     if "clientPin" in client.info.options:
         mine.pin = pin_for(rig, "first")
         client.pin().set_pin(mine.pin)
-        if rig.glass is None:
+        if glass_box(rig) is None:
             mine.tries = client.tries()
         mine.lists = bool(client.info.options.get("credMgmt"))
     _canaries(rig, memory)

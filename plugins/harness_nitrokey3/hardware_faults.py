@@ -16,7 +16,8 @@ from fido2.ctap2 import LargeBlobs
 from harness.base.errors import KeyFault
 from harness.campaign.home import interrupt
 from harness.model.key import Item, Law, Look, Memory, Operation, Severity, Value, new, old
-from harness.model.rig import GlassBox, Rig
+from harness.model.rig import Rig
+from harness.twin.glass_box import glass_box, require_glass_box
 from harness_fido2 import settings
 from harness_fido2.client import Fido, fido, fido_memory, lacks, refusal
 from harness_fido2.items import refusals
@@ -54,13 +55,8 @@ def _mishap(memory: Memory) -> Mishap:
     return memory.part("mishap", Mishap)
 
 
-def _glass(rig: Rig) -> GlassBox:
-    assert rig.glass is not None
-    return rig.glass
-
-
 def _twins_only(rig: Rig) -> str | None:
-    return None if rig.glass else "it is staged inside a simulated key"
+    return None if glass_box(rig) else "it is staged inside a simulated key"
 
 
 # Registrations that are cut, and what they leave
@@ -163,7 +159,7 @@ def _log_in(rig: Rig, memory: Memory) -> None:
 
 def _find_hottest(rig: Rig, memory: Memory) -> None:
     """The page that a login erases most often; the first one if it erases none."""
-    glass = _glass(rig)
+    glass = require_glass_box(rig)
     state = glass.snapshot()
     worn = glass.record(lambda: _log_in(rig, memory.copy())).wear()
     if worn:
@@ -172,7 +168,7 @@ def _find_hottest(rig: Rig, memory: Memory) -> None:
 
 
 def _log_in_on_worn_page(rig: Rig, memory: Memory) -> None:
-    with _glass(rig).worn(*_mishap(memory).page):
+    with require_glass_box(rig).worn(*_mishap(memory).page):
         for _ in range(LOGINS):
             # A refusal is what a sound key answers; what it acknowledges has to last.
             with suppress(CtapError):
@@ -184,7 +180,7 @@ def _log_in_on_worn_page(rig: Rig, memory: Memory) -> None:
 
 def _power_up_slowly(rig: Rig, memory: Memory) -> None:
     for delay_us in DELAYS_US:
-        with _glass(rig).slow(EXTERNAL, delay_us):
+        with require_glass_box(rig).slow(EXTERNAL, delay_us):
             rig.power.on()
             rig.wait_until_up()
             try:
@@ -214,7 +210,7 @@ def _lacks_blobs(rig: Rig) -> str | None:
 
 def _lose_certificate(rig: Rig, memory: Memory) -> None:
     """As a rewritten page does whose power fails: the blocks are gone, and the file system mounts."""
-    glass = _glass(rig)
+    glass = require_glass_box(rig)
     _, made = Fido(rig).make_credential(RP, b"before", resident=False, pin=fido_memory(memory).pin)
     certificate = made.att_stmt["x5c"][0]
     rig.power.off()

@@ -22,6 +22,7 @@ from harness.model.key import (
     old,
 )
 from harness.model.rig import KeyGone, Rig
+from harness.twin.glass_box import glass_box, require_glass_box
 from harness.twin.trace import cut_at
 from harness.twin.trace import images as images_of
 from harness_fido2.client import Fido
@@ -104,7 +105,7 @@ def _arrange(rig: Rig, memory: Memory) -> None:
     mine.brought = _untold(rig)
     container = container_for(rig, mine.ours)
     mine.wanted, mine.container = container.version.removeprefix("v"), container.data
-    mine.takes = bootloader_probe.SIGNED if rig.glass is None else ""
+    mine.takes = bootloader_probe.SIGNED if glass_box(rig) is None else ""
 
 
 def _untold(rig: Rig) -> dict[str, Value]:
@@ -136,8 +137,7 @@ def _install(rig: Rig, memory: Memory) -> None:
 
 def _arrange_half(rig: Rig, memory: Memory) -> None:
     """An update that was cut in its middle: the key stands in its bootloader."""
-    glass = rig.glass
-    assert glass is not None
+    glass = require_glass_box(rig)
     _arrange(rig, memory)
     mine = update_memory(memory)
     state = glass.snapshot()
@@ -228,7 +228,7 @@ def _runs(look: Look) -> Value:
 def _accepts(look: Look) -> Value:
     mine = update_memory(look.memory)
     ours, wanted = images.core(mine.ours), images.core(mine.wanted)
-    if look.rig.glass is None:
+    if glass_box(look.rig) is None:
         # Nothing that might be taken is offered to a key that cannot be copied.
         return bootloader_probe.foreign(look.rig, ours, wanted) or bootloader_probe.SIGNED
     return bootloader_probe.accepts(look.rig, ours, wanted)
@@ -286,7 +286,7 @@ def _no_bootloader(rig: Rig) -> str | None:
 def _not_an_update(rig: Rig) -> str | None:
     if (why := _no_bootloader(rig)) is not None:
         return why
-    if rig.glass is None and rig.firmware_file is None:
+    if glass_box(rig) is None and rig.firmware_file is None:
         return "a real key takes the vendor's containers only: name one with --firmware"
     ours = identify(rig)["firmware"].removeprefix("v")
     if container_for(rig, ours).image.number < number_of(ours):
@@ -295,7 +295,7 @@ def _not_an_update(rig: Rig) -> str | None:
 
 
 def _not_half_an_update(rig: Rig) -> str | None:
-    if rig.glass is None:
+    if glass_box(rig) is None:
         return "it starts in the middle of an update, on copies of that state"
     return _not_an_update(rig)
 

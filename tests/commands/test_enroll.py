@@ -173,7 +173,7 @@ def anonymous_rig():
 
     class Anonymous(TwinRig):
         evidence_kind = "hardware"
-        glass = None
+        vault = None
 
     plugins = discover()
     key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from harness.twin.board import Board
-from harness.twin.flash import NRF52840_IFS, FlashOp
 from harness.twin.flash_layers import LAYERS
 from harness.twin.littlefs_store import Store, StoreDamaged
+from harness.twin.parts import NRF52840_IFS, FlashOp
 from harness.twin.rail import Panic, PowerLost
 from harness.twin.trace import Trace
 

@@ -55,7 +55,7 @@ class Latched(PowerSwitch):
 
 class LatchedRig(TwinRig):
     evidence_kind = "hardware"
-    glass = None
+    vault = None
 
     def __init__(self, request: RigRequest):
         super().__init__(request.name, request.key, request.twin, TwinOptions(), 1, request.expendable)

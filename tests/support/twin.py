@@ -19,10 +19,10 @@ from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnect
 from harness.base.seeds import child
 from harness.twin import records
 from harness.twin.board import Board
-from harness.twin.flash import FlashOp
 from harness.twin.flash_layers import layer_called
 from harness.twin.image import BoardState
 from harness.twin.model import TwinOptions
+from harness.twin.parts import FlashOp
 from harness.twin.tear import programmed, torn_erase, torn_program
 from harness_fido2.twin import persistent_state
 from harness_nitrokey3.twin import boot, model, personality

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from harness.base.clock import VirtualClock
 from harness.base.seeds import child
-from harness.twin.flash import NRF52840_IFS, Flash
+from harness.twin.flash import Flash
+from harness.twin.parts import NRF52840_IFS
 from harness.twin.rail import PowerRail
 from harness.twin.tear import programmed, torn_erase, torn_program
 

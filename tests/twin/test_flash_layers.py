@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from harness.twin.flash import NRF52840_IFS
 from harness.twin.littlefs_store import StoreDamaged
+from harness.twin.parts import NRF52840_IFS
 from harness.twin.trace import all_cuts, images
 from support.flash_layers import prepared, recorded, verdict
 

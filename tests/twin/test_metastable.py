@@ -16,11 +16,11 @@ from harness.campaign.home import go_home
 from harness.campaign.walk import Campaign
 from harness.campaign.worker_pool import Pool
 from harness.twin import flash_layers
-from harness.twin.flash import FlashOp
 from harness.twin.flash_layers import Safe
 from harness.twin.image import BoardState
 from harness.twin.metastable import settled, torn, whole
 from harness.twin.model import TwinOptions
+from harness.twin.parts import FlashOp
 from harness.twin.rig import TwinRig
 from harness.twin.tear import programmed, torn_program
 from harness.twin.trace import Cut, all_cuts, images

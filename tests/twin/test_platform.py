@@ -7,10 +7,10 @@ import pytest
 from harness.base.errors import HarnessFault
 from harness.twin import records
 from harness.twin.board import Board
-from harness.twin.flash import Part
 from harness.twin.flash_layers import Plain
 from harness.twin.handlers import Cancelled, Touch, Touched, touch
 from harness.twin.littlefs_store import Store
+from harness.twin.parts import Part
 from harness.twin.platform import Platform
 
 PART = Part("small", 4096, 8, 4, 41, 85_000, 10_000)

@@ -11,7 +11,8 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from harness.twin.flash import Flash, Part
+from harness.twin.flash import Flash
+from harness.twin.parts import Part
 from harness.twin.rail import PowerLost
 
 SETTINGS = Part("nrf52840 settings", 4096, 2, 4, 41, 85_000, 10_000)

@@ -19,8 +19,9 @@ import zlib
 from typing import TYPE_CHECKING
 
 from harness.twin import cbor, records
-from harness.twin.flash import Flash, Part
+from harness.twin.flash import Flash
 from harness.twin.littlefs_store import Store, StoreDamaged, StoreFull
+from harness.twin.parts import Part
 from harness.twin.rail import PowerLost
 from harness.twin.records import Damaged
 from harness_fido2.twin import attestation, persistent_state

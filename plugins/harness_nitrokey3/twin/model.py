@@ -7,10 +7,10 @@ from functools import lru_cache
 
 from harness.base.seeds import child
 from harness.twin.board import Board
-from harness.twin.flash import GD25Q16, NRF52840_IFS, Part
 from harness.twin.flash_layers import layer_called
 from harness.twin.image import BoardState
 from harness.twin.model import Defect, TwinOptions
+from harness.twin.parts import GD25Q16, NRF52840_IFS, Part
 from harness.twin.platform import Platform
 from harness_fido2.trace import CtaphidTracer
 from harness_fido2.twin.features import EXTERNAL, INTERNAL

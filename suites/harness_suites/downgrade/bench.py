@@ -15,6 +15,7 @@ from harness.campaign.observe import Seen, observe
 from harness.model.judge import Judgement, judge
 from harness.model.key import ANY, Memory, new
 from harness.model.rig import Rig
+from harness.twin.glass_box import require_glass_box
 from harness.twin.image import BoardState
 from harness.twin.rig import TwinRig
 from harness.twin.trace import Trace, cut_at, images
@@ -58,7 +59,7 @@ def prepared(rig: Rig, version: str, fill: float = 0.0) -> Prepared:
         )
         home = go_home(twin)
         assert home.state is not None
-        twin.glass.restore(home.state)
+        require_glass_box(twin).restore(home.state)
         twin.power.on()
         uuid = identify(twin)["uuid"]
         with seeded(twin, "before", version):
@@ -83,7 +84,7 @@ def in_state(rig: Rig, version: str, state: str, fill: float = 0.0) -> Prepared:
     key = prepared(rig, version, fill)
     if state not in key.states:
         key.states[state] = _make(rig, key, version, state)
-    key.rig.glass.restore(key.states[state])
+    require_glass_box(key.rig).restore(key.states[state])
     key.rig.power.on()
     if state != "application":
         bootloader_probe.enter_bootloader(key.rig)
@@ -116,10 +117,10 @@ def _cut_update(key: Prepared, start: BoardState, version: str, share: float) ->
 
 
 def _update(key: Prepared, start: BoardState, version: str) -> Trace:
-    key.rig.glass.restore(start)
+    require_glass_box(key.rig).restore(start)
     key.rig.power.on()
     data = container(key.rig, version).data
-    return key.rig.glass.record(lambda: _run(key, data))
+    return require_glass_box(key.rig).record(lambda: _run(key, data))
 
 
 def _run(key: Prepared, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.model.rig import Rig
+from harness.twin.glass_box import require_glass_box
 from harness_nitrokey3 import bootloader_probe, signing
 from harness_nitrokey3.refusal import Refusal
 from harness_nitrokey3.updater import update
@@ -20,11 +21,13 @@ SENT = [damage for damage in DAMAGES if damage.id not in GOOD_IMAGE]
 def test_a_damaged_container_is_refused(rig: Rig, damage: Damage, state: str) -> None:
     """The reason is a row of table.DAMAGES. No chip changes, and what ran before runs after it."""
     key = in_state(rig, OURS, state)
-    start = key.rig.glass.snapshot()
+    start = require_glass_box(key.rig).snapshot()
     made = damage.make(signing.seed_of(key.rig))
     with pytest.raises(Refusal):
         update(key.rig, made.data, uuid=key.uuid)
-    assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == [], damage.why
+    assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == [], (
+        damage.why
+    )
     assert running(key.rig) == f"application v{OURS}", damage.why
 
 
@@ -36,12 +39,14 @@ def test_a_key_that_is_sent_a_damaged_image_never_starts_it(rig: Rig, damage: Da
     binary costs the old firmware, as every update does, and the key waits for a good one.
     """
     key = in_state(rig, OURS, "bootloader")
-    start = key.rig.glass.snapshot()
+    start = require_glass_box(key.rig).snapshot()
     made = damage.make(signing.seed_of(key.rig))
     offered = bootloader_probe.offer(key.rig, made.image, whole=True)
     if damage.key == UNCHANGED:
         assert offered.startswith("refused"), damage.why
-        assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == [], damage.why
+        assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == [], (
+            damage.why
+        )
         assert running(key.rig) == f"application v{OURS}", damage.why
         return
     assert running(key.rig) == "bootloader", damage.why

@@ -8,6 +8,7 @@ import pytest
 from nitrokey.trussed.updates import Warning
 
 from harness.model.rig import Rig
+from harness.twin.glass_box import require_glass_box
 from harness_nitrokey3 import containers, images, signing
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.refusal import Refusal, SlowBoot
@@ -51,10 +52,10 @@ def test_a_key_that_is_filled_up_keeps_its_data(
 @pytest.mark.parametrize("state", ["application", "bootloader", "half-updated"])
 def test_a_key_that_is_filled_up_refuses_what_an_empty_one_does(rig: Rig, state: str, fill: float) -> None:
     key = in_state(rig, OURS, state, fill)
-    start = key.rig.glass.snapshot()
+    start = require_glass_box(key.rig).snapshot()
     with pytest.raises(Refusal):
         update(key.rig, container(key.rig, "1.8.2").data, uuid=key.uuid)
-    assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == []
+    assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == []
 
 
 def _asking_for(key: object, client: str) -> bytes:
@@ -67,12 +68,12 @@ def _asking_for(key: object, client: str) -> bytes:
 def test_a_client_that_is_too_old_refuses_unless_it_is_told_not_to(rig: Rig, state: str) -> None:
     """Policy: the refusal changes nothing. Who insists gets the update, because the key itself knows no clients."""
     key = in_state(rig, OURS, state)
-    start = key.rig.glass.snapshot()
+    start = require_glass_box(key.rig).snapshot()
     data = _asking_for(key.rig, "v99.0.0")
     with pytest.raises(Refusal) as refusal:
         update(key.rig, data, uuid=key.uuid, ignore=frozenset(Warning) - {Warning.SDK_VERSION})
     assert refusal.value.by == "host"
-    assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == []
+    assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == []
     said = update(key.rig, data, uuid=key.uuid).said
     assert ("warning", Warning.SDK_VERSION.value) in said
     assert running(key.rig) == f"application v{WANTED}"
@@ -88,10 +89,10 @@ def test_a_client_that_is_new_enough_says_nothing_of_it(rig: Rig) -> None:
 def test_from_the_bootloader_the_client_warns_because_it_knows_no_version(rig: Rig) -> None:
     """Policy: unless it is told to go on it stops there, and changes nothing. If it goes on the key protects itself."""
     key = in_state(rig, OURS, "bootloader")
-    start = key.rig.glass.snapshot()
+    start = require_glass_box(key.rig).snapshot()
     data = container(key.rig, WANTED).data
     with pytest.raises(Refusal) as refusal:
         update(key.rig, data, uuid=key.uuid, ignore=frozenset())
     assert str(refusal.value) == Warning.UPDATE_FROM_BOOTLOADER.value
-    assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == []
+    assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == []
     assert running(key.rig) == f"application v{OURS}"

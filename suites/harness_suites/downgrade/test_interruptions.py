@@ -10,6 +10,7 @@ import pytest
 from harness.base.errors import RigError
 from harness.base.seeds import Stream
 from harness.model.rig import KeyGone, Rig
+from harness.twin.glass_box import require_glass_box
 from harness.twin.rail import PowerLost
 from harness.twin.rig import TwinRig
 from harness.twin.trace import cut_at, images
@@ -87,19 +88,19 @@ def test_an_update_cut_twice_in_a_row_completes_with_all_data(rig: Rig) -> None:
     key = prepared(rig, OURS)
     data = container(rig, WANTED).data
     stream = Stream(rig.seed, "two cuts", rig.name)
-    key.rig.glass.restore(key.states["application"])
+    require_glass_box(key.rig).restore(key.states["application"])
     key.rig.power.on()
-    first = key.rig.glass.record(lambda: _update(key, data))
+    first = require_glass_box(key.rig).record(lambda: _update(key, data))
     labels = set()
     for _ in range(PAIRS_OF_CUTS):
         label = _label(stream, first.boots[-1])
         ((_, state),) = images(first, [cut_at(first, label, key.rig.torn_phases)])
-        key.rig.glass.restore(state)
+        require_glass_box(key.rig).restore(state)
         key.rig.power.on()
-        second = key.rig.glass.record(lambda: _update(key, data))
+        second = require_glass_box(key.rig).record(lambda: _update(key, data))
         again = _label(stream, max(2, len(second.ops)))
         ((_, state),) = images(second, [cut_at(second, again, key.rig.torn_phases)])
-        key.rig.glass.restore(state)
+        require_glass_box(key.rig).restore(state)
         key.rig.power.on()
         _update(key, data)
         labels.add((label, again))
@@ -145,7 +146,7 @@ def test_a_second_key_of_the_same_model_is_left_alone(rig: Rig) -> None:
     """It appears in its own bootloader while the first one is updated: the first one gets the firmware."""
     key = in_state(rig, OURS, "application")
     other = _other(key)
-    start = other.glass.snapshot()
+    start = require_glass_box(other).snapshot()
     seen: list[str] = []
 
     def progress(phase: str, done: int, total: int) -> None:
@@ -156,7 +157,7 @@ def test_a_second_key_of_the_same_model_is_left_alone(rig: Rig) -> None:
     update(key.rig, container(rig, WANTED).data, uuid=key.uuid, progress=progress)
     assert seen, "the second key never appeared"
     assert running(key.rig) == f"application v{WANTED}"
-    assert other.glass.differing(start, other.glass.snapshot()) == []
+    assert require_glass_box(other).differing(start, require_glass_box(other).snapshot()) == []
 
 
 def test_another_key_in_the_port_is_not_flashed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +165,7 @@ def test_another_key_in_the_port_is_not_flashed(rig: Rig, monkeypatch: pytest.Mo
     key = in_state(rig, OURS, "application")
     other = _other(key)
     other.power.on()
-    start = other.glass.snapshot()
+    start = require_glass_box(other).snapshot()
     mine = key.rig.board
 
     def swapped(self: Ui) -> None:
@@ -176,7 +177,7 @@ def test_another_key_in_the_port_is_not_flashed(rig: Rig, monkeypatch: pytest.Mo
             update(key.rig, container(rig, WANTED).data, uuid=key.uuid)
     finally:
         key.rig.board = mine
-    assert other.glass.differing(start, other.glass.snapshot()) == []
+    assert require_glass_box(other).differing(start, require_glass_box(other).snapshot()) == []
     monkeypatch.undo()
     # The key that was meant still stands in its bootloader, untouched.
     assert running(key.rig) == f"application v{OURS}"
@@ -185,6 +186,6 @@ def test_another_key_in_the_port_is_not_flashed(rig: Rig, monkeypatch: pytest.Mo
 def _other(key: Prepared) -> TwinRig:
     """A second key, of another seed, whose bootloader stays because its application was cut."""
     rig = TwinRig("other", key.rig.key, key.rig.model, replace(key.rig.options), key.rig.seed + 1, True)
-    state = rig.glass.snapshot()
-    rig.glass.restore(state.with_page("app", 0, b"\xff" * 4096))
+    state = require_glass_box(rig).snapshot()
+    require_glass_box(rig).restore(state.with_page("app", 0, b"\xff" * 4096))
     return rig

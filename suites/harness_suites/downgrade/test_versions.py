@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.model.rig import Rig
+from harness.twin.glass_box import require_glass_box
 from harness_fido2.client import Fido
 from harness_fido2.operations import reset_key
 from harness_nitrokey3 import bootloader_probe, images, signing
@@ -54,7 +55,7 @@ def test_a_version_is_taken_or_refused_as_ruled(rig: Rig, pair: Pair, state: str
     A refusal changes nothing: no page of any chip, and what ran before runs after it.
     """
     key = in_state(rig, pair.ours, state)
-    start = key.rig.glass.snapshot()
+    start = require_glass_box(key.rig).snapshot()
     asked = _asked(key, container(key.rig, pair.wanted).data)
     why = f"v{pair.ours} to v{pair.wanted}, {STATES[state]}: {pair.why}"
     assert asked == _expected(pair, state), why
@@ -62,7 +63,7 @@ def test_a_version_is_taken_or_refused_as_ruled(rig: Rig, pair: Pair, state: str
         assert running(key.rig) == f"application v{pair.wanted}", why
         _check_that_the_floor_is_up(key, pair.wanted)
         return
-    assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == [], why
+    assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == [], why
     if state in ("half-updated", "after-cuts"):
         assert running(key.rig) == "bootloader", why
         # The update that was cut is still the one that completes.
@@ -86,7 +87,7 @@ def test_the_key_alone_decides_by_the_number(rig: Rig, pair: Pair) -> None:
     vendor's build refuses to make such images, so that one that is signed does not exist.
     """
     key = in_state(rig, pair.ours, "bootloader")
-    start = key.rig.glass.snapshot()
+    start = require_glass_box(key.rig).snapshot()
     image = images.make(Recipe(pair.wanted), signing.seed_of(key.rig))
     offered = bootloader_probe.offer(key.rig, image, whole=True)
     if pair.key == TAKEN:
@@ -94,7 +95,7 @@ def test_the_key_alone_decides_by_the_number(rig: Rig, pair: Pair) -> None:
         assert running(key.rig) == f"application v{pair.wanted}"
     else:
         assert offered.startswith("refused: Extended Error 0x05"), pair.why
-        assert key.rig.glass.differing(start, key.rig.glass.snapshot()) == []
+        assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == []
         assert running(key.rig) == f"application v{pair.ours}"
 
 

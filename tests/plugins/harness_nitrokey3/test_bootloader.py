@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 
+from harness.twin.glass_box import require_glass_box
 from harness.twin.rig import TwinRig
 from harness_nitrokey3 import bootloader_probe, images, signing
 from harness_nitrokey3.dfu_port import dfu_port
@@ -122,10 +123,10 @@ def test_receipts_come_as_often_as_they_are_asked_for(twin: TwinRig, line: Line)
 def test_an_init_packet_that_is_refused_says_why_and_changes_nothing(
     twin: TwinRig, line: Line, more: dict[str, object], answer: bytes
 ) -> None:
-    before = twin.glass.snapshot()
+    before = require_glass_box(twin).snapshot()
     assert line.send(1, _image(twin, **more).dat) == answer
     assert line.ask(READ_ERROR)[2:] == answer[2:].ljust(1, b"\0")
-    assert twin.glass.differing(before, twin.glass.snapshot()) == []
+    assert require_glass_box(twin).differing(before, require_glass_box(twin).snapshot()) == []
 
 
 def test_a_packet_that_is_no_protobuf_is_refused(line: Line) -> None:
@@ -133,9 +134,9 @@ def test_a_packet_that_is_no_protobuf_is_refused(line: Line) -> None:
 
 
 def test_a_good_init_packet_gives_up_the_old_application_and_nothing_else(twin: TwinRig, line: Line) -> None:
-    before = twin.glass.snapshot()
+    before = require_glass_box(twin).snapshot()
     assert line.send(1, _image(twin).dat)[1] == OK
-    assert twin.glass.differing(before, twin.glass.snapshot()) == ["settings"]
+    assert require_glass_box(twin).differing(before, require_glass_box(twin).snapshot()) == ["settings"]
     twin.power.cycle()
     twin.wait_until_up()
     assert twin.face == "bootloader"
@@ -207,14 +208,14 @@ def test_a_reset_without_power_loss_keeps_it(make_rig: MakeRig) -> None:
 @pytest.mark.parametrize("page", [0, 3, 7])
 def test_an_application_with_a_flipped_bit_is_not_started(make_rig: MakeRig, page: int) -> None:
     rig = make_rig()
-    state = rig.glass.snapshot()
+    state = require_glass_box(rig).snapshot()
     content = bytearray(state.chips["app"].pages[page])
     content[100] ^= 1
-    rig.glass.restore(state.with_page("app", page, bytes(content)))
+    require_glass_box(rig).restore(state.with_page("app", page, bytes(content)))
     rig.power.on()
     assert rig.face == "bootloader"
     # And with the right page it is, so the answer was not a remembered one.
-    rig.glass.restore(state)
+    require_glass_box(rig).restore(state)
     rig.power.on()
     assert rig.face == "application"
 
@@ -222,10 +223,10 @@ def test_an_application_with_a_flipped_bit_is_not_started(make_rig: MakeRig, pag
 def test_without_either_settings_page_nothing_runs_and_nothing_is_taken(make_rig: MakeRig) -> None:
     """Policy of our sound firmware: closed. That no power cut leads here is shown in test_update_settings."""
     rig = make_rig()
-    state = rig.glass.snapshot()
+    state = require_glass_box(rig).snapshot()
     for page in range(2):
         state = state.with_page("settings", page, bytes(4096))
-    rig.glass.restore(state)
+    require_glass_box(rig).restore(state)
     rig.power.on()
     assert rig.face == "bootloader"
     assert bootloader_probe.offer(rig, _image(rig, "1.0.0")).startswith("refused: Extended Error 0x05")
@@ -234,18 +235,18 @@ def test_without_either_settings_page_nothing_runs_and_nothing_is_taken(make_rig
 
 def test_one_settings_page_is_enough(make_rig: MakeRig) -> None:
     rig = make_rig()
-    state = rig.glass.snapshot()
+    state = require_glass_box(rig).snapshot()
     for page in range(2):
-        rig.glass.restore(state.with_page("settings", page, bytes(4096)))
+        require_glass_box(rig).restore(state.with_page("settings", page, bytes(4096)))
         rig.power.on()
         assert rig.face == "application"
-        assert rig.glass.differing(state, rig.glass.snapshot()) == []
+        assert require_glass_box(rig).differing(state, require_glass_box(rig).snapshot()) == []
 
 
 def test_the_data_file_systems_are_not_touched_by_an_update(make_rig: MakeRig) -> None:
     rig = make_rig()
-    before = rig.glass.snapshot()
+    before = require_glass_box(rig).snapshot()
     update(rig, container(rig, "1.8.4").data)
     rig.power.off()
-    changed = rig.glass.differing(before, rig.glass.snapshot())
+    changed = require_glass_box(rig).differing(before, require_glass_box(rig).snapshot())
     assert sorted(changed) == ["app", "settings"]

@@ -24,7 +24,6 @@ class Posing(TwinRig):
     """A rig that says that it is hardware."""
 
     evidence_kind = "hardware"
-    glass = None
     vault = None
 
 

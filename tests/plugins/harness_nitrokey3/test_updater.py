@@ -11,6 +11,7 @@ from nitrokey.nk3 import _NK3_DATA
 from harness.campaign.home import go_home
 from harness.campaign.walk import Campaign
 from harness.model.rig import KeyGone
+from harness.twin.glass_box import require_glass_box
 from harness_nitrokey3 import bootloader_probe, containers, images, sdk, signing
 from harness_nitrokey3.admin import identify
 from harness_nitrokey3.images import Recipe
@@ -35,7 +36,7 @@ def test_an_update_ends_with_the_version_that_was_asked_for(make_rig: MakeRig) -
 
 def test_the_tap_sees_every_object_and_chunk(make_rig: MakeRig) -> None:
     rig = make_rig()
-    trace = rig.glass.record(lambda: update(rig, container(rig, "1.9.0").data))
+    trace = require_glass_box(rig).record(lambda: update(rig, container(rig, "1.9.0").data))
     kinds = [mark.name.rstrip("0123456789").rstrip("-") for mark in trace.marks]
     assert kinds.count("object") == 1 + images.PAGES
     assert kinds.count("execute") == 1 + images.PAGES
@@ -49,7 +50,7 @@ def test_the_same_seed_gives_the_same_update(make_rig: MakeRig) -> None:
     ends = []
     for _ in range(2):
         rig = make_rig()
-        trace = rig.glass.record(lambda rig=rig: update(rig, container(rig, "1.9.0").data))  # type: ignore[misc]
+        trace = require_glass_box(rig).record(lambda rig=rig: update(rig, container(rig, "1.9.0").data))  # type: ignore[misc]
         ends.append((trace.final.digest(), trace.end_us, tuple(mark.name for mark in trace.marks)))
     assert ends[0] == ends[1]
 
@@ -88,12 +89,12 @@ def test_the_same_version_can_be_declined(make_rig: MakeRig) -> None:
 
 def test_without_a_touch_nothing_happens(make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = make_rig()
-    before = rig.glass.snapshot()
+    before = require_glass_box(rig).snapshot()
     monkeypatch.setattr("harness_nitrokey3.updater.Ui.request_bootloader_confirmation", lambda self: None)
     with pytest.raises(Refusal, match="not confirmed with the touch button"):
         update(rig, container(rig, "1.9.0").data)
     assert rig.face == "application"
-    assert rig.glass.differing(before, rig.glass.snapshot()) == []
+    assert require_glass_box(rig).differing(before, require_glass_box(rig).snapshot()) == []
 
 
 def test_a_key_that_loses_its_power_is_gone_and_then_completed(make_rig: MakeRig) -> None:
@@ -137,7 +138,7 @@ def test_the_first_boot_comes_up_in_the_time_that_the_updater_waits(
     assert polls[0] <= (POLLS_MAX_MIGRATION if "1.2" in personality or "1.0" in personality else POLLS_MAX)
     # The moves are done once: a boot after that writes nothing.
     rig.power.off()
-    booted = rig.glass.record(rig.power.on)
+    booted = require_glass_box(rig).record(rig.power.on)
     assert not [op for op in booted.ops if op.chip in ("efs", "spare", "app", "settings")]
 
 
@@ -173,11 +174,11 @@ def test_a_twin_above_it_refuses_the_genuine_container(
         update(rig, data)
     assert refusal.value.by == "host"
     bootloader_probe.enter_bootloader(rig)
-    before = rig.glass.snapshot()
+    before = require_glass_box(rig).snapshot()
     with pytest.raises(Refusal, match="too low") as refusal:
         update(rig, data)
     assert refusal.value.by == "key"
-    assert rig.glass.differing(before, rig.glass.snapshot()) == []
+    assert require_glass_box(rig).differing(before, require_glass_box(rig).snapshot()) == []
     rig.power.cycle()
     rig.wait_until_up()
     assert str(open_nk3(rig).admin.version()) == f"v{version}"
@@ -192,11 +193,11 @@ def test_one_bit_of_the_genuine_image_is_enough_to_refuse_it(
     changed = bytearray(image.dat)
     changed[at] ^= 1
     bootloader_probe.enter_bootloader(rig)
-    before = rig.glass.snapshot()
+    before = require_glass_box(rig).snapshot()
     assert bootloader_probe.offer(rig, images.Image(bytes(changed), image.bin, 0), whole=True).startswith(
         "refused"
     )
-    assert rig.glass.differing(before, rig.glass.snapshot()) == []
+    assert require_glass_box(rig).differing(before, require_glass_box(rig).snapshot()) == []
 
 
 @pytest.mark.long

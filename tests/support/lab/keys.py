@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from harness.base.seeds import child
 from harness.bench.registry import discover
 from harness.twin.board import ENUMERATION_US
-from harness.twin.flash import FlashOp
 from harness.twin.model import TwinOptions
+from harness.twin.parts import FlashOp
 from support.lab.tree import FIDO_DESCRIPTOR, KEYBOARD_DESCRIPTOR, Look
 
 if TYPE_CHECKING:

@@ -1,0 +1,160 @@
+"""The inside of a twin: copy its state, record an operation once, cut it many times.
+
+Only a simulated key has one: `glass_box(rig)` is None for every other rig.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from harness.base.errors import HarnessFault
+from harness.base.seeds import Stream
+from harness.model.key import Key, client_randomness
+from harness.model.rig import KeyGone, Rig, Vault
+from harness.model.tap import Tap
+from harness.twin.board import Board
+from harness.twin.host_clock import HostClock
+from harness.twin.image import BoardState
+from harness.twin.parts import FlashOp
+from harness.twin.rail import PowerLost
+from harness.twin.trace import Trace
+
+PROFILES = ("nor-torn", "nor-atomic", "nor-metastable")
+TORN_PHASES = 4
+"""Torn states that are tried in each flash operation, besides before and after."""
+
+
+class GlassBox(Vault):
+    """Records and cuts what happens on one board.
+
+    :param name: the rig's name; the clients' random numbers depend on it.
+    :param profile: one of PROFILES: how the flash behaves when the power fails in an operation.
+    """
+
+    def __init__(
+        self, name: str, key: Key, board: Board, clock: HostClock, tap: Tap, seed: int, profile: str
+    ):
+        self._name, self._key, self._seed = name, key, seed
+        self._board, self._clock, self._tap = board, clock, tap
+        self._profile = profile
+        for flash in board.flash.values():
+            flash.metastable = self.is_metastable
+
+    @property
+    def torn_phases(self) -> int:
+        """How many torn states of a flash operation are modelled."""
+        return 0 if self._profile == "nor-atomic" else TORN_PHASES
+
+    @property
+    def is_metastable(self) -> bool:
+        """Whether the same state may read differently at each boot."""
+        return self._profile == "nor-metastable"
+
+    def seeded(self, *purpose: object) -> Stream:
+        """Random numbers for the clients of this twin, by purpose."""
+        return Stream(self._seed, "client", self._name, *purpose)
+
+    def snapshot(self) -> BoardState:
+        """Copy what is in the flash: the state of a key without power."""
+        return self._board.state()
+
+    def restore(self, state: BoardState) -> None:
+        """Load a state; the key is off afterwards.
+
+        Time starts again at zero, so that what follows depends on the state alone.
+        """
+        self._board.load(state)
+        self._board.rail.disarm()
+        self._board.rail.failed_us = None
+        self._board.clock.rewind()
+        self._clock.rewind()
+        self._tap.clear()
+
+    def differing(self, one: BoardState, other: BoardState) -> list[str]:
+        """The names of the chips whose content differs between two states."""
+        return [name for name, image in one.chips.items() if image.pages != other.chips[name].pages]
+
+    @contextmanager
+    def worn(self, chip: str, page: int) -> Iterator[None]:
+        """While entered, a page is past its endurance."""
+        flash = self._board.flash[chip]
+        before, flash.erases[page] = flash.erases[page], 2 * flash.part.endurance
+        try:
+            yield
+        finally:
+            flash.erases[page] += before - 2 * flash.part.endurance
+
+    @contextmanager
+    def slow(self, chip: str, delay_us: int) -> Iterator[None]:
+        """While entered, a chip does not answer for `delay_us` microseconds after each power-up."""
+        self._board.slow[chip] = delay_us
+        try:
+            yield
+        finally:
+            del self._board.slow[chip]
+            self._board.flash[chip].answers_us = 0
+
+    def record(self, act: Callable[[], None]) -> Trace:
+        """Run `act` uncut and keep every flash operation, boot and mark."""
+        board, clock = self._board, self._clock
+        base = board.state()
+        log: list[FlashOp] = []
+        self._tap.clear()
+        boots: list[int] = []
+        board.rail.watch(log)
+        board.on_boot = lambda: boots.append(len(log))
+        start_us = max(clock.now_us, board.clock.now_us)
+        clock.reach_us(start_us)
+        try:
+            with client_randomness(self._key, lambda: self.seeded("record")):
+                act()
+        finally:
+            board.on_boot = None
+            board.rail.watch(None)
+        end_us = max(clock.now_us, board.clock.now_us)
+        return Trace(
+            base=base,
+            ops=tuple(log),
+            marks=tuple(self._tap.marks),
+            boots=tuple(boots),
+            start_us=start_us,
+            end_us=end_us,
+            final=board.state(),
+            parts={name: flash.part for name, flash in board.flash.items()},
+            tear_seed=board.rail.seed,
+            metastable=self.is_metastable,
+        )
+
+    def cut_live(self, act: Callable[[], None], flash_op: int, phi: float) -> bool:
+        """Run `act` with the power failing in its `flash_op`-th flash operation; return whether it failed there.
+
+        Call it in a disposable process: the C library under the file system keeps what it had open.
+
+        :param phi: how far that operation gets: 0 before it, between 0 and 1 torn, 1 after it.
+        """
+        self._tap.clear()
+        self._board.rail.arm_op(flash_op, phi)
+        try:
+            with client_randomness(self._key, lambda: self.seeded("record")):
+                act()
+        except (OSError, KeyGone, PowerLost):
+            pass
+        return self._board.rail.failed_us is not None
+
+
+def glass_box(rig: Rig) -> GlassBox | None:
+    """The inside of the simulated key on a rig; None where only the outside can be seen."""
+    vault = rig.vault
+    return vault if isinstance(vault, GlassBox) else None
+
+
+def require_glass_box(rig: Rig) -> GlassBox:
+    """The inside of the simulated key on a rig.
+
+    :raises HarnessFault: there is no simulated key on it.
+    """
+    found = glass_box(rig)
+    if found is None:
+        raise HarnessFault(f'rig "{rig.name}": this needs the inside of a simulated key')
+    return found
