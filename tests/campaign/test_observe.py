@@ -24,7 +24,7 @@ def home():
 
 def look(home, *items):
     rig, home = home
-    rig.restore(home.state)
+    rig.inside.restore(home.state)
     return observe(rig, items, home.memory, home.memory)
 
 

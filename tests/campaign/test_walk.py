@@ -92,10 +92,10 @@ def test_images_run_from_before_to_after(sound):
 
 def test_a_key_that_is_not_expendable_is_never_written_to():
     rig = TwinRig("nk3", KEY, TWIN, TwinOptions(), 1, expendable=False)
-    before = rig.snapshot().digest()
+    before = rig.inside.snapshot().digest()
     with pytest.raises(CallerError, match="expendable"):
         go_home(rig)
-    assert rig.snapshot().digest() == before
+    assert rig.inside.snapshot().digest() == before
 
 
 def test_a_key_that_forgets_without_any_cut_is_caught_before_the_first_one():

@@ -31,14 +31,8 @@ TOPS = {
 EXCEPTIONS = """
 harness.model.key -> harness.model.rig
 harness.model.rig -> harness.model.key
-harness.model.rig -> harness.twin.image
-harness.model.rig -> harness.twin.trace
 harness.safety.claim -> harness.bench.bench
 harness.search.timing_profile -> harness.bench.calibration
-harness.twin.flash -> harness.twin.metastable
-harness.twin.flash -> harness.twin.rail
-harness.twin.metastable -> harness.twin.flash
-harness.twin.rail -> harness.twin.flash
 harness_rigs.emulator.card -> harness_rigs.emulator.rig
 harness_rigs.emulator.faces -> harness_rigs.emulator.card
 harness_rigs.emulator.faces -> harness_rigs.emulator.pcsc

@@ -98,16 +98,16 @@ def test_each_image_is_what_a_live_cut_leaves_also_of_a_boot_from_a_torn_state(t
     assert len(starts) > 10
     seen = Counter()
     for state in starts[::3]:
-        rig.restore(state)
-        boot = rig.record(rig.power.on)
+        rig.inside.restore(state)
+        boot = rig.inside.record(rig.power.on)
         wanted = [
             (cut, image.digest()) for cut, image in images(boot, all_cuts(boot, 2)) if cut.phase != "end"
         ]
 
         def live(index, state=state, wanted=wanted):
-            rig.restore(state)
-            fired = rig.cut_live(rig.power.on, wanted[index][0].flash_op, wanted[index][0].phi)
-            return fired, rig.snapshot().digest() == wanted[index][1]
+            rig.inside.restore(state)
+            fired = rig.inside.cut_live(rig.power.on, wanted[index][0].flash_op, wanted[index][0].phi)
+            return fired, rig.inside.snapshot().digest() == wanted[index][1]
 
         Pool(live, 2).run(len(wanted), lambda _, found: seen.update([found]))
     assert set(seen) == {(True, True)}

@@ -104,11 +104,11 @@ def test_the_other_chip_is_never_sent_it(make_rig: MakeRig, genuine: Path, varia
     rig = make_rig("reference-1.7", version="1.7.1")
     if face == "bootloader":
         bootloader_probe.enter_bootloader(rig)
-    start = rig.snapshot()
+    start = rig.inside.snapshot()
     good = images.make(Recipe("1.7.2"), signing.seed_of(rig))
     data = containers.pack(good, "v1.7.2", variant=variant, bare=_sb2(genuine)).data
     assert zipfile.is_zipfile(io.BytesIO(data))
     with pytest.raises(Refusal) as refusal:
         update(rig, data)
     assert refusal.value.by == "host"
-    assert rig.differing(start, rig.snapshot()) == []
+    assert rig.inside.differing(start, rig.inside.snapshot()) == []

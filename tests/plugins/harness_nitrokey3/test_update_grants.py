@@ -84,13 +84,13 @@ def test_an_update_is_spent_before_it_is_begun_and_no_more_than_was_granted(
 
 
 def test_what_a_real_key_is_asked_leaves_its_firmware_alone(real: Posing) -> None:
-    before = real.snapshot()
+    before = real.inside.snapshot()
     real.power.on()
     operation = real.key.operations["update.install"]
     memory = Memory()
     operation.arrange(real, memory)
     observe(real, operation.items, memory, memory, exact=False)
-    assert TwinRig.differing(real, before, real.snapshot()) == []
+    assert real.inside.differing(before, real.inside.snapshot()) == []
 
 
 def test_a_bootloader_that_takes_a_foreign_image_is_caught_without_a_copy(tmp_path: Path) -> None:
