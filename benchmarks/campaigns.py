@@ -12,7 +12,7 @@ from benchmarks.timing import Beside, beside, seconds_each
 from harness.campaign.home import seeded
 from harness.campaign.observe import observe
 from harness.campaign.walk import Campaign
-from harness.campaign.worker_pool import Died, Pool
+from harness.campaign.worker_pool import Died, WorkerPool
 from harness.run.session import Session
 from harness.twin.glass_box import require_glass_box
 from harness.twin.image import BoardState
@@ -146,4 +146,4 @@ class Bench:
             if isinstance(got, Died):
                 raise RuntimeError(f"cut live at {cut.label}: the twin {got.how}")
 
-        Pool(live, 1).run(1, done)
+        WorkerPool(live, 1).run(1, done)

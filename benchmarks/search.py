@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.devices import BAD, Scenario
 from harness.search.bounds import narrowest_window, upper_bound
-from harness.search.search import STRATEGIES, Cut, Search, Strategy
+from harness.search.search import STRATEGIES, CutRequest, Search, Strategy
 
 DEVICES = 200
 LISTS = {"tuned": 0, "held out": 5000}
@@ -89,7 +89,7 @@ def search_for(scenario: Scenario, strategy: Strategy, seed: int) -> Search:
     )
 
 
-def cuts_of(search: Search, scenario: Scenario, number: int) -> Iterator[tuple[Cut, str, float]]:
+def cuts_of(search: Search, scenario: Scenario, number: int) -> Iterator[tuple[CutRequest, str, float]]:
     """(cut, outcome, seconds it took to choose it and to learn from it) without end."""
     device = scenario.device(number)
     while True:

@@ -27,7 +27,7 @@ class Arm:
         return sum(1 for count in self.classes.values() if count == 1)
 
 
-class Allocation:
+class CutAllocation:
     """Spreads a budget in cuts over operations; the same tellings give the same answer.
 
     :param operations: in the order in which equals are served.

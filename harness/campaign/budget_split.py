@@ -13,7 +13,7 @@ from math import ceil
 from typing import Protocol
 
 from harness.base.clock import Clock, MonotonicClock
-from harness.campaign.allocation import EQUALLY, Allocation
+from harness.campaign.allocation import EQUALLY, CutAllocation
 from harness.campaign.result import Result
 from harness.model.row import Row
 from harness.search.stopping import Allowance, Goal
@@ -24,7 +24,7 @@ SLICES, SLICE_US_MIN = 8, 1_000_000
 """The rest of a budget in time is given in such parts of what is left."""
 
 
-class Continued(Protocol):
+class Continuable(Protocol):
     """A campaign that can go on."""
 
     result: Result
@@ -46,7 +46,7 @@ def class_of(row: Row) -> str:
 
 
 @dataclass
-class Shares:
+class BudgetSplit:
     """What may be spent on one rig.
 
     :ivar operations: all that were selected, in order; those that the key does not offer leave theirs over.
@@ -96,7 +96,7 @@ class Shares:
             return None
         if len(self.operations) == 1:
             return self.cuts
-        return Allocation(self.operations, self.cuts, floor=self.goal.cuts if self.goal else 0).share
+        return CutAllocation(self.operations, self.cuts, floor=self.goal.cuts if self.goal else 0).share
 
     def _until_us(self, operation: str) -> int | None:
         if self.us is None:
@@ -110,12 +110,12 @@ class Shares:
         share_us = (self._began_us + equally * self.us - now_us) / left
         return now_us + round(max(0.0, share_us))
 
-    def rest(self, campaigns: Mapping[str, Continued], go_on: GoOn) -> None:
+    def rest(self, campaigns: Mapping[str, Continuable], go_on: GoOn) -> None:
         """Spend what is left on campaigns that had their first share.
 
         :param go_on: called with an operation and what makes its campaign go on, which it calls.
         """
-        allocation = Allocation(campaigns, self.cuts or 1 << 40, equally=0)
+        allocation = CutAllocation(campaigns, self.cuts or 1 << 40, equally=0)
         for name, campaign in campaigns.items():
             allocation.begin(name, campaign.planned)
             for row in campaign.result.rows:
@@ -125,7 +125,9 @@ class Shares:
         elif self.us is not None:
             self._rest_of_time(campaigns, allocation, go_on)
 
-    def _rest_of_cuts(self, campaigns: Mapping[str, Continued], allocation: Allocation, go_on: GoOn) -> None:
+    def _rest_of_cuts(
+        self, campaigns: Mapping[str, Continuable], allocation: CutAllocation, go_on: GoOn
+    ) -> None:
         rounds = ROUNDS
         while allocation.left > 0 and rounds:
             batch: Counter[str] = Counter()
@@ -142,7 +144,9 @@ class Shares:
                         allocation.close(name, wanted - campaigns[name].planned)
             rounds -= 1
 
-    def _rest_of_time(self, campaigns: Mapping[str, Continued], allocation: Allocation, go_on: GoOn) -> None:
+    def _rest_of_time(
+        self, campaigns: Mapping[str, Continuable], allocation: CutAllocation, go_on: GoOn
+    ) -> None:
         while self._time_left() and (name := allocation.next()) is not None:
             assert self.us is not None
             assert self._began_us is not None
@@ -164,7 +168,9 @@ class Shares:
         return self._began_us is not None and self.clock.now_us < self._began_us + self.us
 
 
-def _spend(name: str, campaign: Continued, allocation: Allocation, go_on: GoOn, allowance: Allowance) -> None:
+def _spend(
+    name: str, campaign: Continuable, allocation: CutAllocation, go_on: GoOn, allowance: Allowance
+) -> None:
     known = len(campaign.result.rows)
     go_on(name, lambda: campaign.more(allowance))
     for row in campaign.result.rows[known:]:

@@ -16,7 +16,7 @@ from harness.search.stopping import Allowance
 Progress = Callable[[int, int], None]
 
 
-class Conduct(ABC):
+class CampaignBase(ABC):
     """A campaign's terms.
 
     :param cuts: at most so many cuts; None for all, or until `harness.search.stopping.USUAL` is reached.

@@ -15,7 +15,7 @@ from harness.twin.trace import Cut, Trace
 
 
 @dataclass(frozen=True)
-class Look:
+class Inspection:
     """What one image was found to be: the observation, and a second one after a completing act."""
 
     seen: Seen
@@ -29,14 +29,14 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Earlier:
+class Resumed:
     """What is still known of an image that was judged before the run was taken up again."""
 
     writes: bool
 
 
 @dataclass(frozen=True)
-class Target:
+class CutImage:
     """One image to be observed: which cut it is, before or after which boot, and its place in the plan."""
 
     cut: Cut
@@ -65,7 +65,7 @@ def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:
     return [things[place] for place in places]
 
 
-def evenly(things: Sequence[Any], seed: bytes) -> list[Any]:
+def evenly_ordered(things: Sequence[Any], seed: bytes) -> list[Any]:
     """All of `things` in an order of which every beginning is evenly spread."""
     count = len(things)
     order: dict[int, None] = {}

@@ -9,14 +9,14 @@ from harness.base.errors import KeyFault, RigError
 from harness.bench.calibration import calibration_of
 from harness.campaign.home import FORGETFUL, Home, require_expendable
 from harness.campaign.observe import NO_ANSWER, Seen, observe
-from harness.campaign.operation_runner import Stage, Try
-from harness.campaign.result import Question, evidence, fingerprint, noted, with_deaths, within
+from harness.campaign.operation_runner import Attempt, OperationRunner
+from harness.campaign.result import CutJudge, evidence, fingerprint, noted, with_deaths, within
 from harness.model.judge import Judgement, find_world, matches
 from harness.model.key import Item, Memory, Operation, Outcome
 from harness.model.rig import LiveCutter, Rig
 from harness.model.row import Judged
 from harness.search.plan import END, Plan
-from harness.search.timing_profile import Rehearsal, lateness_us, rehearsed
+from harness.search.timing_profile import TimingProfile, lateness_us, measured_profile
 
 UNCUT_RUNS = 3
 SLACK_US = 2_000
@@ -25,7 +25,7 @@ STRAYS = 3
 """An instant lies within so many times what it strays."""
 
 
-class Lookout:
+class LiveObserver:
     """Runs one operation of the key on one rig, looks at what came of it, and judges that.
 
     :param home: the state to start from (see `go_home`).
@@ -44,15 +44,15 @@ class Lookout:
             )
         self.rig, self.operation = rig, operation
         self.cutter: LiveCutter = rig.cutter
-        self.stage = Stage(rig, self.cutter, operation, home)
+        self.stage = OperationRunner(rig, self.cutter, operation, home)
         self.items: tuple[Item, ...] = home.watched(rig.key, operation)
         self._check = fingerprint(rig)
         self._late_us: list[float] = []
 
-    def prepare(self, known: Rehearsal | None = None) -> None:
+    def prepare(self, known: TimingProfile | None = None) -> None:
         """Arrange, run the operation uncut, and look at the key before and after it.
 
-        :param known: what had been rehearsed, of a campaign that is taken up again.
+        :param known: what had been measured, of a campaign that is taken up again.
         :raises KeyFault: the key is not as it must be before anything was cut.
         """
         rig, stage = self.rig, self.stage
@@ -69,10 +69,10 @@ class Lookout:
         if known is None:
             runs += [stage.whole(self.operation) for _ in range(UNCUT_RUNS - 1)]
             self._last_run = runs[-1], *self._look(runs[-1].memory, exact=True)
-            known = rehearsed(
+            known = measured_profile(
                 runs,
                 boot_us=stage.boot_us,
-                rival_us=self._rival(),
+                reference_us=self._reference_us(),
                 late_us=lateness_us(),
                 calibration=calibration_of(rig),
             )
@@ -80,14 +80,14 @@ class Lookout:
         self._leave_out([name for name, value in before.values.items() if value == NO_ANSWER])
         self._check_before(before)
 
-    def _rival(self) -> int | None:
-        """How long after its request the rival operation is acknowledged, at the latest (facts: P1)."""
-        if self.operation.rival is None:
+    def _reference_us(self) -> int | None:
+        """How long after its request the reference operation is acknowledged, at the latest (facts: P1)."""
+        if self.operation.reference_operation is None:
             return None
-        rival = self.rig.key.operations[self.operation.rival]
+        reference = self.rig.key.operations[self.operation.reference_operation]
         spans = []
         for _ in range(UNCUT_RUNS):
-            run = self.stage.whole(rival)
+            run = self.stage.whole(reference)
             if run.last is None:
                 return None
             request = [name for name in run.marks if name.startswith("request-sent")][-1]
@@ -133,13 +133,13 @@ class Lookout:
         rig.power.off()
         return seen, observe(rig, self.items, before, memory)
 
-    def _question(self, promise: Memory, seen: Seen) -> Question:
+    def _question(self, promise: Memory, seen: Seen) -> CutJudge:
         # What it gave no answer to is not wrong for that: see with_deaths.
         items = tuple(item for item in self.items if seen.values.get(item.name) != NO_ANSWER)
         before = self.stage.memory
-        return Question(self.operation, items, self.before, before, promise, self.known.rival_us)
+        return CutJudge(self.operation, items, self.before, before, promise, self.known.reference_us)
 
-    def _acknowledged(self, tried: Try) -> bool:
+    def _acknowledged(self, tried: Attempt) -> bool:
         """Was the last response delivered whole, as the tap saw it?"""
         last = self.known.last
         if last is None:
@@ -150,10 +150,10 @@ class Lookout:
         mark = next((mark for mark in tried.marks if mark.name == last), None)
         return mark is not None and mark.status == self.known.status
 
-    def _landed(self, plan: Plan, tried: Try) -> bool:
+    def _landed(self, plan: Plan, tried: Attempt) -> bool:
         """Did the power go while the operation ran, or in the declared time after it?
 
-        The next run may be over sooner than those that were rehearsed, by as much as they differ.
+        The next run may be over sooner than those that were measured, by as much as they differ.
         """
         shot, known = tried.shot, self.known
         if shot is None or not shot.took or shot.fired_us is None:
@@ -168,7 +168,7 @@ class Lookout:
             seen, completed, acknowledged=run.last is not None, since_request_us=None
         )
         length_us = self.known.length_us
-        tried = Try(run.memory, 0, (), length_us, True, None, self.rig.take_deaths())
+        tried = Attempt(run.memory, 0, (), length_us, True, None, self.rig.take_deaths())
         plan = Plan(END, 0, length_us)
         judged = self._judged(plan, tried, verdict, seen, acknowledged=True, landed=True)
         judged.row["fired_us"] = length_us
@@ -176,7 +176,7 @@ class Lookout:
         return judged
 
     def _judged(
-        self, plan: Plan, tried: Try, verdict: Judgement, seen: Seen, *, acknowledged: bool, landed: bool
+        self, plan: Plan, tried: Attempt, verdict: Judgement, seen: Seen, *, acknowledged: bool, landed: bool
     ) -> Judged:
         deaths = list(dict.fromkeys([*tried.deaths, *self.rig.take_deaths()]))
         unanswered = [name for name, value in seen.values.items() if value == NO_ANSWER]

@@ -12,11 +12,11 @@ from harness.model.key import Memory, Operation
 from harness.model.rig import KeyGone, LiveCutter, Rig, Shot
 from harness.model.tap import Mark
 from harness.search.plan import END, START, Plan
-from harness.search.timing_profile import Uncut
+from harness.search.timing_profile import UncutRun
 
 
 @dataclass
-class Try:
+class Attempt:
     """One run of the operation that was to be cut.
 
     :ivar ended_us: when it came to its end, by itself or by an error.
@@ -53,7 +53,7 @@ class Try:
         return self.shot.fired_us - sent[-1]
 
 
-class Stage:
+class OperationRunner:
     """Runs one operation on one rig.
 
     :param home: the state to start from.
@@ -96,7 +96,7 @@ class Stage:
         self.rig.wait_until_up()
         self.boot_us = max(self.boot_us, self.rig.clock.now_us - began_us)
 
-    def whole(self, operation: Operation) -> Uncut:
+    def whole(self, operation: Operation) -> UncutRun:
         """Run an operation to its end; the key is off afterwards.
 
         :raises KeyFault: it died, hung or failed without a cut.
@@ -129,9 +129,9 @@ class Stage:
         marks[END] = rig.clock.now_us - start_us
         last = rig.tap.last("response")
         rig.power.off()
-        return Uncut(marks, memory, last.status if last else None)
+        return UncutRun(marks, memory, last.status if last else None)
 
-    def attempt(self, cut: Plan, lead_us: int = 0) -> Try:
+    def attempt(self, cut: Plan, lead_us: int = 0) -> Attempt:
         """Run the operation and cut it; the key is off afterwards.
 
         :param lead_us: so long before its instant the switch is told, because it takes so long.
@@ -180,7 +180,7 @@ class Stage:
                 shot = self.cutter.collect()
         start_us = self._began_us(start_us)
         rig.power.off()
-        tried = Try(promise, start_us, tuple(rig.tap.marks), ended_us, returned, shot, rig.take_deaths())
+        tried = Attempt(promise, start_us, tuple(rig.tap.marks), ended_us, returned, shot, rig.take_deaths())
         if cut.boots:
             tried.deaths += self._cut_boots(cut.boots)
         if cut.off_us:

@@ -14,14 +14,14 @@ from harness.model.judge import Judgement
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row
 from harness.search.plan import END, Plan
-from harness.search.recheck_plan import Abnormal, Findings, is_abnormal
+from harness.search.recheck_plan import RecheckFindings, RecheckPlan, is_abnormal
 
 READS, CYCLES = 3, 2
 KINDS = 8
 """So many kinds of abnormal outcomes of one operation are looked into."""
 
 
-class Aftercare:
+class LiveRecheck:
     """Which kinds have been looked into.
 
     :param history: the cuts that were made before on the same key, where its state cannot be put back.
@@ -55,7 +55,7 @@ class Aftercare:
             cycles.append(str(look()))
         return {"read": reads, "cycle": cycles}
 
-    def case(self, plan: Plan, judged: Judged) -> Abnormal[Plan] | None:
+    def case(self, plan: Plan, judged: Judged) -> RecheckPlan[Plan] | None:
         """What is to be done about a cut that has been judged; None if nothing is."""
         breaches = judged.note.get("breaches", ())
         kind = (str(judged.row["outcome"]), *(breach[0] for breach in breaches[:1]))
@@ -63,7 +63,7 @@ class Aftercare:
             return None
         self._known.add(kind)
         again = judged.row.get("again") or {"read": [], "cycle": []}
-        case: Abnormal[Plan] = Abnormal(
+        case: RecheckPlan[Plan] = RecheckPlan(
             kind[0],
             [replace(one, stream="replay") for one in self._history],
             reads=len(again["read"]),
@@ -74,7 +74,7 @@ class Aftercare:
         return case
 
 
-def told(found: Findings[Plan]) -> dict[str, Any]:
+def recheck_row(found: RecheckFindings[Plan]) -> dict[str, Any]:
     """What is known of an abnormal outcome, for a campaign's line: JSON-able.
 
     `reproduced` r of n with its interval (95 %), what readings and power cycles showed, and the labels of the

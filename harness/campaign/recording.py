@@ -9,7 +9,7 @@ from harness.base.errors import HarnessFault, KeyFault
 from harness.campaign.cut_images import worn
 from harness.campaign.home import Home, require_expendable, seeded
 from harness.campaign.observe import observe
-from harness.campaign.result import Question, fingerprint
+from harness.campaign.result import CutJudge, fingerprint
 from harness.model.judge import matches
 from harness.model.key import Item, Memory, Operation, Outcome
 from harness.model.rig import Rig
@@ -30,7 +30,7 @@ class UncutFault(KeyFault):
     replay = ""
 
 
-class Recording:
+class RecordedOperation:
     """One operation of the key on one rig, as it runs uncut.
 
     :param home: the state to start from (see `go_home`).
@@ -63,12 +63,12 @@ class Recording:
         self.promise = self.memory.copy()
         self.trace = self._recorded(operation, self.promise)
         self.worlds = list(operation.worlds(self.memory, self.promise))
-        rival_us = self._rival()
+        reference_us = self._reference_us()
         glass.restore(self.trace.base)
         with seeded(rig, "before", operation.name):
             self.before = observe(rig, self.items, self.memory, self.promise)
-        self.question = Question(
-            operation, self.items, self.before.values, self.memory, self.promise, rival_us
+        self.question = CutJudge(
+            operation, self.items, self.before.values, self.memory, self.promise, reference_us
         )
         self._wear_of_look = worn(self.trace.base, glass.snapshot())
         self._check_before()
@@ -107,12 +107,12 @@ class Recording:
         self.rig.power.off()
         return trace
 
-    def _rival(self) -> int | None:
-        """When, after its request, the rival operation is acknowledged (facts: P1)."""
-        if self.operation.rival is None:
+    def _reference_us(self) -> int | None:
+        """When, after its request, the reference operation is acknowledged (facts: P1)."""
+        if self.operation.reference_operation is None:
             return None
-        rival = self.rig.key.operations[self.operation.rival]
-        trace = self._recorded(rival, self.memory.copy())
+        reference = self.rig.key.operations[self.operation.reference_operation]
+        trace = self._recorded(reference, self.memory.copy())
         if trace.acknowledged_us is None:
             return None
         return trace.acknowledged_us - trace.requested_us

@@ -36,7 +36,7 @@ def fingerprint(rig: Rig) -> str:
 class Finding:
     """Equal violations of one campaign, counted.
 
-    :ivar again: whether it comes back (`harness.campaign.recheck.told`); None if that was not tried.
+    :ivar again: whether it comes back (`harness.campaign.recheck.recheck_row`); None if that was not tried.
     :ivar narrowest: between which instants it lies (`harness.search.localization`); None where instants are not chosen.
     """
 
@@ -126,12 +126,12 @@ def within(worlds: Sequence[World], items: Sequence[Item]) -> list[World]:
 
 
 @dataclass(frozen=True)
-class Question:
+class CutJudge:
     """What a cut is judged by: the operation, what was seen before it, and what the host knew.
 
     :ivar memory: what the host knew before the operation.
     :ivar promise: what it knows of it after an acknowledgement.
-    :ivar rival_us: how long after its request the rival operation is acknowledged (facts: P1).
+    :ivar reference_us: how long after its request the reference operation is acknowledged (facts: P1).
     """
 
     operation: Operation
@@ -139,7 +139,7 @@ class Question:
     before: Observation
     memory: Memory
     promise: Memory
-    rival_us: int | None = None
+    reference_us: int | None = None
 
     @property
     def worlds(self) -> list[World]:
@@ -175,20 +175,20 @@ class Question:
 
     def _unpaid(self, since_us: int | None, seen: Mapping[str, Any]) -> Breach | None:
         """The relational law: when the right guess would have been told the wrong one must have been paid."""
-        pays = self.operation.pays
-        if self.rival_us is None or pays is None or since_us is None or since_us < self.rival_us:
+        lowered = self.operation.must_be_lowered
+        if self.reference_us is None or lowered is None or since_us is None or since_us < self.reference_us:
             return None
-        if seen.get(pays) != self.before.get(pays):
+        if seen.get(lowered) != self.before.get(lowered):
             return None
-        item = next((item for item in self.items if item.name == pays), None)
+        item = next((item for item in self.items if item.name == lowered), None)
         if item is None:
             return None
         text = (
-            f"{since_us / 1000:.1f} ms after the request {item.title or pays} is still {seen.get(pays)}, "
-            f"although {self.operation.rival} is acknowledged after "
-            f"{self.rival_us / 1000:.1f} ms: a cut in between makes a guess free"
+            f"{since_us / 1000:.1f} ms after the request {item.title or lowered} is still {seen.get(lowered)}, "
+            f"although {self.operation.reference_operation} is acknowledged after "
+            f"{self.reference_us / 1000:.1f} ms: a cut in between makes a guess free"
         )
-        return Breach(pays, item.law.value, Outcome.LOOSENED, item.severity, text)
+        return Breach(lowered, item.law.value, Outcome.LOOSENED, item.severity, text)
 
     def _completed(self, seen: Seen, verdict: Judgement) -> Judgement:
         """A named intermediate world whose completing act must have led to the new one, with nothing lost."""

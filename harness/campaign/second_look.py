@@ -10,30 +10,30 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.campaign.cut_images import Target
-from harness.campaign.recheck import KINDS, told
+from harness.campaign.cut_images import CutImage
+from harness.campaign.recheck import KINDS, recheck_row
 from harness.model.judge import Breach
 from harness.search.plan import Plan
-from harness.search.recheck_plan import CYCLES, REPEATS, Abnormal, is_abnormal
+from harness.search.recheck_plan import CYCLES, REPEATS, RecheckPlan, is_abnormal
 
 LOOKS = CYCLES + REPEATS
 
 
 @dataclass
-class SecondLooks:
+class TwinRecheck:
     """The first cut of each kind, until it has been looked at again."""
 
     _known: set[tuple[str, str]] = field(default_factory=set)
-    _waiting: list[tuple[Target, str, Sequence[Breach]]] = field(default_factory=list)
+    _waiting: list[tuple[CutImage, str, Sequence[Breach]]] = field(default_factory=list)
 
-    def note(self, target: Target, outcome: str, breaches: Sequence[Breach]) -> None:
+    def note(self, target: CutImage, outcome: str, breaches: Sequence[Breach]) -> None:
         """A cut was judged: is it the first of its kind?"""
         kind = (outcome, breaches[0].item if breaches else "")
         if breaches and is_abnormal(outcome) and kind not in self._known and len(self._known) < KINDS:
             self._known.add(kind)
             self._waiting.append((target, outcome, breaches))
 
-    def looks(self) -> list[tuple[Target, int]]:
+    def looks(self) -> list[tuple[CutImage, int]]:
         """(what to look at, after how many power cycles) of all looks that are due, in order."""
         due = []
         for target, _, _ in self._waiting:
@@ -50,7 +50,7 @@ class SecondLooks:
         """
         waiting, self._waiting = self._waiting, []
         for n, (_, outcome, breaches) in enumerate(waiting):
-            case: Abnormal[Plan] = Abnormal(outcome, [], reads=0, cycles=CYCLES)
+            case: RecheckPlan[Plan] = RecheckPlan(outcome, [], reads=0, cycles=CYCLES)
             for number in range(n * LOOKS, (n + 1) * LOOKS):
                 case.tell(outcome_of(number))
-            yield breaches, told(case.findings)
+            yield breaches, recheck_row(case.findings)

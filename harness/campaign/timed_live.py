@@ -18,31 +18,31 @@ from typing import Any
 from harness.base import signals
 from harness.base.errors import CallerError
 from harness.base.seeds import child
-from harness.campaign.common import Conduct
+from harness.campaign.common import CampaignBase
 from harness.campaign.home import Home
-from harness.campaign.live_observer import Lookout
+from harness.campaign.live_observer import LiveObserver
 from harness.campaign.observe import Seen
 from harness.campaign.proof import bound, window_ms
-from harness.campaign.recheck import KINDS, Aftercare, told
+from harness.campaign.recheck import KINDS, LiveRecheck, recheck_row
 from harness.campaign.result import Result, breaches_of
 from harness.model.judge import Breach, Judgement
 from harness.model.key import Operation, Outcome
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering, replay_id
-from harness.search.localization import Places
+from harness.search.localization import Localizer
 from harness.search.plan import END, Plan, planned
-from harness.search.recheck_plan import Abnormal
-from harness.search.schedule import Course, search_for
+from harness.search.recheck_plan import RecheckPlan
+from harness.search.schedule import Schedule, search_for
 from harness.search.search import Strategy
 from harness.search.stopping import Allowance
-from harness.search.timing_profile import Rehearsal
+from harness.search.timing_profile import TimingProfile
 
 REPLAY_TRIES = 5
 HISTORY = 8
 """On a key whose state cannot be put back, so many earlier cuts may have to do with what one leads to."""
 
 
-class LiveCampaign(Lookout, Conduct):
+class LiveCampaign(LiveObserver, CampaignBase):
     """Cut one operation of a real key, or of an emulator, while it runs.
 
     :param home: the state to start from (see `go_home`).
@@ -61,16 +61,16 @@ class LiveCampaign(Lookout, Conduct):
         care: int = KINDS,
         **terms: Any,
     ):
-        Lookout.__init__(self, rig, operation, home)
-        Conduct.__init__(self, rig, operation, **terms)
+        LiveObserver.__init__(self, rig, operation, home)
+        CampaignBase.__init__(self, rig, operation, **terms)
         self._strategy = strategy
         self._own_ms: list[float] = []
         self._whole_ms: list[float] = []
-        self.places = Places()
+        self.places = Localizer()
         self._covering = 0
         self._before_this: deque[Plan] = deque(maxlen=HISTORY)
         # Where a state can be put back there is nothing before a cut that it could come from.
-        self._care = Aftercare(self._before_this if rig.vault is None else (), care)
+        self._care = LiveRecheck(self._before_this if rig.vault is None else (), care)
 
     def run(self) -> Result:
         """Cut and judge until the allowance is spent.
@@ -78,7 +78,7 @@ class LiveCampaign(Lookout, Conduct):
         On KeyboardInterrupt the evidence of what was done has been handed on and `self.result` holds it.
         """
         with self._working():
-            self.prepare(Rehearsal.from_row(self._earlier[0].note["known"]) if self._earlier else None)
+            self.prepare(TimingProfile.from_row(self._earlier[0].note["known"]) if self._earlier else None)
             first = self._made(Plan(END, 0, self.known.length_us))
             self._begin_course(first.row["outcome"])
             self._go_on()
@@ -102,7 +102,7 @@ class LiveCampaign(Lookout, Conduct):
     def _begin_course(self, at_end: str) -> None:
         seed = child(self.rig.seed, "live", self.rig.name, self.operation.name)
         self.search = search_for(self._strategy, seed, self.known, at_end)
-        self.course = Course(self.search, self.known, seed)
+        self.course = Schedule(self.search, self.known, seed)
 
     def _go_on(self) -> None:
         """Cut for as long as it is allowed; what was judged before comes first and is not cut again."""
@@ -161,7 +161,7 @@ class LiveCampaign(Lookout, Conduct):
         if (hit_us := judged.note.get("hit_us")) is not None:
             self.places.add(hit_us, plan.stream, [(one.item, one.outcome) for one in found])
 
-    def _follow_up(self, plan: Plan, judged: Judged, case: Abnormal[Plan]) -> None:
+    def _follow_up(self, plan: Plan, judged: Judged, case: RecheckPlan[Plan]) -> None:
         """Make an abnormal cut again until it is known whether it comes back, and from how little."""
         while (action := case.action) is not None:
             signals.check()
@@ -170,7 +170,7 @@ class LiveCampaign(Lookout, Conduct):
             case.tell(self._made(plan.again()).row["outcome"])
         for one in breaches_of(judged):
             if (finding := self.result.finding(one)) is not None:
-                finding.again = told(case.findings)
+                finding.again = recheck_row(case.findings)
 
     def _one(self, plan: Plan) -> Judged:
         """One cut: run, cut, boot, observe, judge; and look again at what is abnormal."""
@@ -242,7 +242,7 @@ class LiveCampaign(Lookout, Conduct):
         """
         self.prepare()
         plan = planned(label, dict(self.known.markers), self.known.length_us)
-        self._care = Aftercare(limit=0)
+        self._care = LiveRecheck(limit=0)
         tries = 0
         while True:
             tries += 1

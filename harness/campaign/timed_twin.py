@@ -15,22 +15,22 @@ from typing import Any
 
 from harness.base import signals
 from harness.base.seeds import child
-from harness.campaign.cut_images import Look, Target
+from harness.campaign.cut_images import CutImage, Inspection
 from harness.campaign.home import Home
 from harness.campaign.proof import bound, window_ms
 from harness.campaign.result import Result, breaches_of
 from harness.campaign.walk import Campaign
-from harness.campaign.worker_pool import Died, Pool
+from harness.campaign.worker_pool import Died, WorkerPool
 from harness.model.judge import Breach
 from harness.model.key import Operation
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering
-from harness.search.localization import Places
+from harness.search.localization import Localizer
 from harness.search.plan import END, START, Plan, Stream, planned
-from harness.search.schedule import Course, search_for
+from harness.search.schedule import Schedule, search_for
 from harness.search.search import Strategy
 from harness.search.stopping import Allowance
-from harness.search.timing_profile import Rehearsal
+from harness.search.timing_profile import TimingProfile
 from harness.twin.image import BoardState
 from harness.twin.trace import Cut, Trace, images
 
@@ -43,7 +43,7 @@ _NOWHERE = Plan(END, 0, 0)
 
 
 @dataclass(frozen=True)
-class TimedTarget(Target):
+class TimedCutImage(CutImage):
     """An image with the instant that it belongs to."""
 
     plan: Plan = _NOWHERE
@@ -59,18 +59,18 @@ def cut_at_us(trace: Trace, at_us: float) -> Cut:
     return Cut(number + 1, "before" if number < len(trace.ops) else END, 0.0, round(at_us))
 
 
-def rehearsal_of(trace: Trace, rival_us: int | None, boot_us: int = 0) -> Rehearsal:
+def recorded_profile(trace: Trace, reference_us: int | None, boot_us: int = 0) -> TimingProfile:
     """What a recorded run says: instants are exact on a virtual clock."""
     markers = [(mark.name, mark.at_us - trace.start_us) for mark in trace.marks]
     responses = [mark for mark in trace.marks if mark.name.startswith("response")]
-    return Rehearsal(
+    return TimingProfile(
         markers=((START, 0), *markers),
         length_us=trace.end_us - trace.start_us,
         tail_us=0,
         sigma_us=0.0,
         drift=0.0,
         boot_us=boot_us,
-        rival_us=rival_us,
+        reference_us=reference_us,
         last=responses[-1].name if responses else None,
         status=responses[-1].status if responses else None,
         requests=sum(1 for name, _ in markers if name.startswith("request-sent")),
@@ -100,7 +100,7 @@ class TimedCampaign(Campaign):
         self._strategy = strategy
         self._salt = (salt,) if salt else ()
         self._covering = 0
-        self.places = Places()
+        self.places = Localizer()
         self._breaches: dict[int, list[Breach]] = {}
 
     def run(self) -> Result:
@@ -124,12 +124,12 @@ class TimedCampaign(Campaign):
 
     def _begin(self) -> None:
         self.result.trace = self.prepare()
-        self.known = rehearsal_of(self.trace, self.question.rival_us, self._boot_us())
+        self.known = recorded_profile(self.trace, self.question.reference_us, self._boot_us())
         self.result.marks = list(self.known.markers)
         (end,) = self._make([Plan(END, 0, self.known.length_us)])
         seed = child(self.rig.seed, "timed", self.rig.name, self.operation.name, *self._salt)
         self.search = search_for(self._strategy, seed, self.known, end["outcome"])
-        self.course = Course(self.search, self.known, seed, STREAMS)
+        self.course = Schedule(self.search, self.known, seed, STREAMS)
 
     def _boot_us(self) -> int:
         """How long the key takes to come up after the operation; 0 if it does not."""
@@ -140,7 +140,7 @@ class TimedCampaign(Campaign):
             return trace.end_us - trace.start_us
 
         taken: list[int | Died] = []
-        Pool(boot, 1).run(1, lambda _, us: taken.append(us))
+        WorkerPool(boot, 1).run(1, lambda _, us: taken.append(us))
         return taken[0] if isinstance(taken[0], int) else 0
 
     def _go_on(self) -> None:
@@ -168,7 +168,7 @@ class TimedCampaign(Campaign):
 
     def _make(self, plans: Sequence[Plan]) -> list[Row]:
         """Make cuts; their rows, in the same order."""
-        targets: list[Target] = list(self._targets(plans))
+        targets: list[CutImage] = list(self._targets(plans))
         self._numbered += len(targets)
         first = len(self.result.rows)
         self._look_at(targets, "timed")
@@ -180,12 +180,12 @@ class TimedCampaign(Campaign):
                 self.places.add(plan.time_us, plan.stream, kinds)
         return self.result.rows[first:]
 
-    def _targets(self, plans: Sequence[Plan]) -> list[TimedTarget]:
+    def _targets(self, plans: Sequence[Plan]) -> list[TimedCutImage]:
         targets = []
         for n, plan in enumerate(plans):
             cut = self._at_end if plan.marker == END else cut_at_us(self.trace, self._instant(plan.time_us))
             ((_, state),) = images(self.trace, [cut])
-            targets.append(TimedTarget(cut, state, plan.label, None, self._numbered + n, plan))
+            targets.append(TimedCutImage(cut, state, plan.label, None, self._numbered + n, plan))
         cut_again = [n for n, plan in enumerate(plans) if plan.boots]
 
         def boot(index: int) -> BoardState:
@@ -198,7 +198,7 @@ class TimedCampaign(Campaign):
                 n = cut_again[index]
                 targets[n] = replace(targets[n], state=state)
 
-        Pool(boot, self._processes).run(len(cut_again), booted)
+        WorkerPool(boot, self._processes).run(len(cut_again), booted)
         return targets
 
     def _after_boots(self, state: BoardState, boots: Sequence[int]) -> BoardState:
@@ -213,17 +213,17 @@ class TimedCampaign(Campaign):
     def _at_end(self) -> Cut:
         return Cut(len(self.trace.ops) + 1, END, 0.0, self.trace.end_us)
 
-    def _planned(self, target: Target) -> Row:
+    def _planned(self, target: CutImage) -> Row:
         return _timed(target).plan.row
 
-    def _judged(self, target: Target, look: Look | Died, stream: str) -> Judged:
+    def _judged(self, target: CutImage, look: Inspection | Died, stream: str) -> Judged:
         plan = _timed(target).plan
         judged = super()._judged(target, look, plan.stream)
         judged.row["boots"] += len(plan.boots)
         self._breaches[target.number] = breaches_of(judged)
         return judged
 
-    def _place(self, target: Target) -> str:
+    def _place(self, target: CutImage) -> str:
         return super()._place(target) + _timed(target).plan.then
 
     def _conclude(self) -> None:
@@ -240,12 +240,12 @@ class TimedCampaign(Campaign):
         if label == END:
             return super().replay(label)
         trace = self.prepare()
-        known = rehearsal_of(trace, None)
+        known = recorded_profile(trace, None)
         plan = planned(label, dict(known.markers), known.length_us)
         (target,) = self._targets([plan])
         cut = target.cut
-        found: list[Look | Died] = []
-        Pool(lambda _: self._look(target), 1).run(1, lambda _, look: found.append(look))
+        found: list[Inspection | Died] = []
+        WorkerPool(lambda _: self._look(target), 1).run(1, lambda _, look: found.append(look))
         judged = self._judged(target, found[0], "replay")
         self.replayed_at = self._place(target)
         if cut.phi and not plan.boots:
@@ -255,6 +255,6 @@ class TimedCampaign(Campaign):
         ]
 
 
-def _timed(target: Target) -> TimedTarget:
-    assert isinstance(target, TimedTarget)
+def _timed(target: CutImage) -> TimedCutImage:
+    assert isinstance(target, TimedCutImage)
     return target

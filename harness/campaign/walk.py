@@ -14,16 +14,16 @@ from functools import cached_property
 from typing import Any
 
 from harness.base.errors import CallerError, HarnessFault
-from harness.campaign.common import Conduct
-from harness.campaign.cut_images import Earlier, Look, Target, evenly, spread, where
+from harness.campaign.common import CampaignBase
+from harness.campaign.cut_images import CutImage, Inspection, Resumed, evenly_ordered, spread, where
 from harness.campaign.home import Home, seeded
 from harness.campaign.observe import observe
 from harness.campaign.recording import UNCUT as UNCUT
-from harness.campaign.recording import Recording
+from harness.campaign.recording import RecordedOperation
 from harness.campaign.recording import UncutFault as UncutFault
 from harness.campaign.result import Result, breaches_of, evidence, noted
-from harness.campaign.second_look import SecondLooks
-from harness.campaign.worker_pool import Died, Pool
+from harness.campaign.second_look import TwinRecheck
+from harness.campaign.worker_pool import Died, WorkerPool
 from harness.model.judge import Breach, Judgement, find_world, stuck
 from harness.model.key import Operation
 from harness.model.rig import Rig
@@ -36,11 +36,11 @@ NESTED_STATES = 3
 BATCH = 64
 """So many rows are written at once; and under a budget in time, so many cuts are begun at once."""
 
-Looks = dict[bytes, Look | Died | Earlier]
+Inspections = dict[bytes, Inspection | Died | Resumed]
 """What was seen of an image, by its digest."""
 
 
-class Campaign(Recording, Conduct):
+class Campaign(RecordedOperation, CampaignBase):
     """Cut one operation of the key on one rig.
 
     :param home: the state to start from (see `go_home`).
@@ -48,13 +48,13 @@ class Campaign(Recording, Conduct):
     """
 
     def __init__(self, rig: Rig, operation: Operation, home: Home, **terms: Any):
-        Recording.__init__(self, rig, operation, home)
-        Conduct.__init__(self, rig, operation, **terms)
+        RecordedOperation.__init__(self, rig, operation, home)
+        CampaignBase.__init__(self, rig, operation, **terms)
         self._numbered = 0
         self._walked: set[str] = set()
-        self._looks: dict[bytes, Look | Died] = {}
+        self._looks: dict[bytes, Inspection | Died] = {}
         self._seen: set[bytes] = set()
-        self._second_looks = SecondLooks()
+        self._second_looks = TwinRecheck()
 
     def plan(self) -> tuple[list[Cut], bool]:
         """The cuts that are made first, in plan order, and whether they are all there are."""
@@ -76,7 +76,7 @@ class Campaign(Recording, Conduct):
     def _order(self) -> list[Cut]:
         # What was acknowledged is there to stay or it is not: a beginning without that instant proves little.
         *within, end = self._all
-        return [end, *evenly(within, self.trace.tear_seed)]
+        return [end, *evenly_ordered(within, self.trace.tear_seed)]
 
     def _left(self) -> list[Cut]:
         """The cuts that have not been made, in an order of which every beginning is evenly spread."""
@@ -127,24 +127,24 @@ class Campaign(Recording, Conduct):
             self._walk(left[:BATCH], "cover")
         self.result.exhaustive = True
 
-    def _walk(self, cuts: Sequence[Cut], stream: str) -> tuple[list[Target], Looks]:
+    def _walk(self, cuts: Sequence[Cut], stream: str) -> tuple[list[CutImage], Inspections]:
         """Make cuts, in the order of the operation."""
         ordered = sorted(cuts, key=lambda cut: (cut.flash_op, cut.phi))
         self._walked |= {cut.label for cut in ordered}
         targets = [
-            Target(cut, state, cut.label, number=self._numbered + n)
+            CutImage(cut, state, cut.label, number=self._numbered + n)
             for n, (cut, state) in enumerate(images(self.trace, ordered))
         ]
         self._numbered += len(targets)
         self.result.planned = self._numbered
         return targets, self._look_at(targets, stream)
 
-    def _nest(self, targets: list[Target], looks: Looks) -> None:
+    def _nest(self, targets: list[CutImage], looks: Inspections) -> None:
         nested = self._nested_targets(targets, looks)
         self.result.planned += len(nested)
         self._look_at(nested, "nested")
 
-    def _look_at(self, targets: list[Target], stream: str) -> Looks:
+    def _look_at(self, targets: list[CutImage], stream: str) -> Inspections:
         """Observe each distinct image once, and judge every cut as soon as its turn in the plan has come."""
         digests = [target.state.digest() for target in targets]
         looks = self._take_up(targets, digests)
@@ -173,7 +173,7 @@ class Campaign(Recording, Conduct):
                 self.result.rows += [one.row for one in done]
                 self._hand_on(done)
 
-        def arrived(index: int, look: Look | Died) -> None:
+        def arrived(index: int, look: Inspection | Died) -> None:
             digest = digests[order[index]]
             arrivals[digest] = look
             self.result.distinct_states += digest not in seen
@@ -183,7 +183,9 @@ class Campaign(Recording, Conduct):
 
         began = time.monotonic()
         try:
-            Pool(lambda index: self._look(targets[order[index]]), self._processes).run(len(order), arrived)
+            WorkerPool(lambda index: self._look(targets[order[index]]), self._processes).run(
+                len(order), arrived
+            )
         finally:
             self.result.observe_s += time.monotonic() - began
             settle(final=True)
@@ -191,16 +193,16 @@ class Campaign(Recording, Conduct):
             self._looks |= arrivals
         return {**looks, **arrivals}
 
-    def _earlier_of(self, targets: list[Target]) -> Sequence[Judged]:
+    def _earlier_of(self, targets: list[CutImage]) -> Sequence[Judged]:
         start = targets[0].number if targets else 0
         return self._earlier[start : start + len(targets)]
 
-    def _take_up(self, targets: list[Target], digests: list[bytes]) -> Looks:
+    def _take_up(self, targets: list[CutImage], digests: list[bytes]) -> Inspections:
         """Count what was judged before as it was counted then.
 
         :raises CallerError: it is not the beginning of this plan.
         """
-        looks: Looks = {}
+        looks: Inspections = {}
         for target, digest, one in zip(targets, digests, self._earlier_of(targets)):
             wanted = replay_id(self.rig.name, self.operation.name, self.rig.seed, target.label, self._check)
             if one.row["id"] != wanted:
@@ -212,10 +214,10 @@ class Campaign(Recording, Conduct):
                 )
             self.result.rows.append(one.row)
             self._count(target, one.row, breaches_of(one))
-            looks[digest] = Earlier(one.note.get("writes", False))
+            looks[digest] = Resumed(one.note.get("writes", False))
         return looks
 
-    def _count(self, target: Target, row: Row, breaches: Sequence[Breach]) -> None:
+    def _count(self, target: CutImage, row: Row, breaches: Sequence[Breach]) -> None:
         self.result.count(breaches, row, self._place(target), covering=is_covering(row))
         if self.glass.is_metastable:
             self._second_looks.note(target, row["outcome"], breaches)
@@ -225,16 +227,16 @@ class Campaign(Recording, Conduct):
         due = self._second_looks.looks()
         found: dict[int, str] = {}
 
-        def arrived(index: int, look: Look | Died) -> None:
+        def arrived(index: int, look: Inspection | Died) -> None:
             found[index] = str(self._verdict(due[index][0], look).outcome)
 
-        Pool(lambda index: self._look(*due[index]), self._processes).run(len(due), arrived)
+        WorkerPool(lambda index: self._look(*due[index]), self._processes).run(len(due), arrived)
         for breaches, again in self._second_looks.told(found.__getitem__):
             for breach in breaches:
                 if (finding := self.result.finding(breach)) is not None and finding.again is None:
                     finding.again = again
 
-    def _look(self, target: Target, cycles: int = 0) -> Look:
+    def _look(self, target: CutImage, cycles: int = 0) -> Inspection:
         """Boot one image and observe it, after so many power cycles; runs in a worker."""
         rig, glass = self.rig, self.glass
         glass.restore(target.state)
@@ -253,11 +255,11 @@ class Campaign(Recording, Conduct):
                 world.complete(rig, memory)
                 rig.power.off()
                 completed = observe(rig, self.items, self.memory, memory)
-        return Look(seen, completed, len(boot.ops))
+        return Inspection(seen, completed, len(boot.ops))
 
-    def _nested_targets(self, targets: list[Target], looks: Looks) -> list[Target]:
+    def _nested_targets(self, targets: list[CutImage], looks: Inspections) -> list[CutImage]:
         """Cuts into the boot that follows a cut, for a few of the states whose boot writes."""
-        writing: dict[bytes, Target] = {}
+        writing: dict[bytes, CutImage] = {}
         for target in targets:
             digest = target.state.digest()
             look = looks[digest]
@@ -271,14 +273,14 @@ class Campaign(Recording, Conduct):
             self.glass.restore(chosen[index].state)
             return self.glass.record(self.rig.power.on)
 
-        Pool(boot, self._processes).run(len(chosen), lambda index, trace: traces.update({index: trace}))
-        nested: list[Target] = []
+        WorkerPool(boot, self._processes).run(len(chosen), lambda index, trace: traces.update({index: trace}))
+        nested: list[CutImage] = []
         for index, outer in enumerate(chosen):
             trace = traces[index]
             if isinstance(trace, Trace):
                 for cut, state in images(trace, all_cuts(trace, self.glass.torn_phases)):
                     label = f"{outer.label}+boot1.{cut.label}"
-                    nested.append(Target(outer.cut, state, label, cut, len(targets) + len(nested)))
+                    nested.append(CutImage(outer.cut, state, label, cut, len(targets) + len(nested)))
         return nested
 
     def _check_live(self, cuts: Sequence[Cut]) -> None:
@@ -312,24 +314,24 @@ class Campaign(Recording, Conduct):
 
         # A process for each: a twin that lost its power in the middle of C code is not used again.
         for index in range(len(chosen)):
-            Pool(lambda _, at=index: live(at), 1).run(1, lambda _, got, at=index: compare(at, got))  # type: ignore[misc]
+            WorkerPool(lambda _, at=index: live(at), 1).run(1, lambda _, got, at=index: compare(at, got))  # type: ignore[misc]
 
-    def _judged(self, target: Target, look: Look | Died, stream: str) -> Judged:
+    def _judged(self, target: CutImage, look: Inspection | Died, stream: str) -> Judged:
         acknowledged, verdict = self._acknowledged(target), self._verdict(target, look)
-        boots = look.seen.boots if isinstance(look, Look) else 0
+        boots = look.seen.boots if isinstance(look, Inspection) else 0
         row = self._row(target, stream, verdict, acknowledged, boots)
         row["death"] = look.how if isinstance(look, Died) else None
         self._count(target, row, verdict.breaches)
         note = noted(verdict.breaches)
-        if isinstance(look, Look) and look.writes:
+        if isinstance(look, Inspection) and look.writes:
             note["writes"] = True
         return Judged(row, note)
 
-    def _acknowledged(self, target: Target) -> bool:
+    def _acknowledged(self, target: CutImage) -> bool:
         response_us = self.trace.acknowledged_us
         return response_us is not None and target.cut.at_us >= response_us
 
-    def _verdict(self, target: Target, look: Look | Died) -> Judgement:
+    def _verdict(self, target: CutImage, look: Inspection | Died) -> Judgement:
         if isinstance(look, Died):
             return stuck(f"the simulated firmware {look.how}")
         return self.question.verdict(
@@ -339,12 +341,12 @@ class Campaign(Recording, Conduct):
             since_request_us=target.cut.at_us - self.trace.requested_us,
         )
 
-    def _place(self, target: Target) -> str:
+    def _place(self, target: CutImage) -> str:
         return self.where(target.cut) + (
             f", then {target.nested.label} of the next boot" if target.nested else ""
         )
 
-    def _planned(self, target: Target) -> Row:
+    def _planned(self, target: CutImage) -> Row:
         cut = target.cut
         planned: dict[str, Any] = {"flash_op": cut.flash_op, "phase": cut.phase}
         if target.nested is not None:
@@ -355,7 +357,7 @@ class Campaign(Recording, Conduct):
             }
         return planned
 
-    def _row(self, target: Target, stream: str, verdict: Judgement, acknowledged: bool, boots: int) -> Row:
+    def _row(self, target: CutImage, stream: str, verdict: Judgement, acknowledged: bool, boots: int) -> Row:
         cut = target.cut
         fired = cut.at_us - self.trace.start_us
         return evidence(
@@ -386,15 +388,15 @@ class Campaign(Recording, Conduct):
         outer_label, _, inner_label = label.partition("+boot1.")
         cut = cut_at(trace, outer_label, self.glass.torn_phases)
         ((_, state),) = images(trace, [cut])
-        target = Target(cut, state, outer_label)
+        target = CutImage(cut, state, outer_label)
         if inner_label:
             self.glass.restore(state)
             boot = self.glass.record(self.rig.power.on)
             inner = cut_at(boot, inner_label, self.glass.torn_phases)
             ((_, state),) = images(boot, [inner])
-            target = Target(cut, state, label, inner)
-        found: list[Look | Died] = []
-        Pool(lambda _: self._look(target), 1).run(1, lambda _, look: found.append(look))
+            target = CutImage(cut, state, label, inner)
+        found: list[Inspection | Died] = []
+        WorkerPool(lambda _: self._look(target), 1).run(1, lambda _, look: found.append(look))
         row = self._judged(target, found[0], "replay").row
         self.replayed_at = self.where(cut)
         if not inner_label and cut.phase != "end":

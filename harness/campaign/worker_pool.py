@@ -45,7 +45,7 @@ class _Worker:
     deadline: float
 
 
-class Pool(Generic[T]):
+class WorkerPool(Generic[T]):
     """Runs `work(index)` for many indices in `processes` forked workers.
 
     :param limit_s: how long one item may take.

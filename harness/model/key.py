@@ -235,9 +235,10 @@ class Operation:
     :param missing: reads from a key that is on what the operation needs and the key does not offer; None if
         there is nothing missing.
     :param powered: False for an operation that begins with the power off (power-up).
-    :param rival: name of an operation whose acknowledgement, at the same time after the request, gives away
-        what this one must have paid for (a right PIN for a wrong one; facts: invariant P1).
-    :param pays: the item that must have been lowered by then.
+    :param reference_operation: name of the operation whose answer must not arrive before this one has lowered
+        its counter, measured from the request. A right PIN is the reference of a wrong one: if its answer came
+        first, a cut between the two would make a guess free (docs/invariants.md, P1).
+    :param must_be_lowered: name of the item that must be lowered by then.
     """
 
     name: str
@@ -250,8 +251,8 @@ class Operation:
     acknowledged_old: Outcome = Outcome.LOST
     missing: Callable[[Rig], str | None] | None = None
     powered: bool = True
-    rival: str | None = None
-    pays: str | None = None
+    reference_operation: str | None = None
+    must_be_lowered: str | None = None
 
     @property
     def application(self) -> str:

@@ -14,7 +14,7 @@ from harness.model.judge import Breach
 from harness.model.key import Outcome
 from harness.model.row import REPLAY_PREFIX, Row
 from harness.run.session import Session, Wanted, campaign_kind
-from harness.search.plan import by_time
+from harness.search.plan import is_time_label
 
 _ID = re.compile(
     r"(?P<prefix>[^:]*):(?P<rig>[^/:]+)/(?P<operation>[^:]+):(?P<seed>\d+):(?P<cut>[^:]+)"
@@ -59,7 +59,7 @@ def _replay(session: Session, text: str, match: re.Match[str], out: TextIO) -> i
             expected=f"{check}, which stands for firmware, personality, defects and flash of {session.bench.shown}",
             mend="name the bench file that is printed with the id, with --bench, and use the same version",
         )
-    kind = campaign_kind(rig, "time" if by_time(match["cut"]) else None)
+    kind = campaign_kind(rig, "time" if is_time_label(match["cut"]) else None)
     home = session.home(rig.name)
     # Looked up anew: custody has put a price on it.
     campaign = kind(rig, rig.key.operations[match["operation"]], home)

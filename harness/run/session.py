@@ -15,7 +15,7 @@ import harness
 from harness.base.errors import CallerError, KeyharnessError, RigError, one_of
 from harness.bench.bench import LoadedBench, load_bench
 from harness.bench.registry import Plugins, discover
-from harness.campaign.budget_split import Shares
+from harness.campaign.budget_split import BudgetSplit
 from harness.campaign.home import Home, go_home, missing_of, seeded
 from harness.campaign.result import Result
 from harness.campaign.rows import campaign_row, trace_row
@@ -90,7 +90,7 @@ class Session:
         self._homeless: dict[str, KeyharnessError] = {}
         self._missing: dict[str, dict[str, str | None]] = {}
         self._states: dict[tuple[str, str], Any] = {}
-        self._shares: dict[str, Shares] = {}
+        self._shares: dict[str, BudgetSplit] = {}
         self.campaigns: dict[tuple[str, str], Campaign | LiveCampaign] = {}
         self.pairs = self._select()
 
@@ -198,7 +198,7 @@ class Session:
         """How many processes a campaign may use on this host."""
         return max(1, len(os.sched_getaffinity(0)) // self.wanted.workers)
 
-    def shares(self, rig: str) -> Shares:
+    def shares(self, rig: str) -> BudgetSplit:
         """What may be spent on a rig's operations."""
         if rig not in self._shares:
             wanted, of_rig = self.wanted, [name for at, name in self.pairs if at == rig]
@@ -207,7 +207,9 @@ class Session:
             us = wanted.budget_us
             if us is not None:
                 us = round(us * min(1.0, wanted.workers / len({at for at, _ in self.pairs})))
-            self._shares[rig] = Shares(of_rig, cuts if wanted.cuts is not None else None, us, wanted.goal)
+            self._shares[rig] = BudgetSplit(
+                of_rig, cuts if wanted.cuts is not None else None, us, wanted.goal
+            )
         return self._shares[rig]
 
     def head(self) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.search.plan import after
-from harness.search.timing_profile import Rehearsal
+from harness.search.timing_profile import TimingProfile
 
 Kind = tuple[str, str]
 """(item, outcome) of a breach."""
 
 
 @dataclass
-class Places:
+class Localizer:
     """The instants of all cuts that took effect, with what each violated."""
 
     covering: list[float] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Places:
             kinds = frozenset((item, str(outcome)) for item, outcome in breaches)
             self._all.append((hit_us, kinds))
 
-    def narrowest(self, item: str, outcome: str, known: Rehearsal) -> dict[str, Any] | None:
+    def narrowest(self, item: str, outcome: str, known: TimingProfile) -> dict[str, Any] | None:
         """The instants that showed a finding, and the nearest ones around them that did not.
 
         :returns: {"from_us", "to_us", "sound_before_us", "sound_after_us", "marker", "text"}; instants are in

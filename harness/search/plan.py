@@ -92,7 +92,7 @@ def after(offset_us: float, marker: str) -> str:
     return f"{offset_us / 1000:.1f} ms after {named}"
 
 
-def by_time(label: str) -> bool:
+def is_time_label(label: str) -> bool:
     """Does a label name an instant, and not a flash operation?"""
     return _LABEL.fullmatch(label) is not None
 

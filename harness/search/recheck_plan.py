@@ -5,7 +5,7 @@ at, before anything changes it: read again (a metastable cell reads differently)
 may settle). Then the cut is repeated at the same instant, from the same start. If it comes back, its history
 is shortened for as long as it still does.
 
-    plan = Abnormal("torn", history=[...])
+    plan = RecheckPlan("torn", history=[...])
     while (action := plan.action) is not None:
         plan.tell(do(action))
 """
@@ -28,11 +28,11 @@ MISSES = 5
 
 C = TypeVar("C")
 
-Step = Literal["read", "cycle", "repeat", "shrink"]
+StepName = Literal["read", "cycle", "repeat", "shrink"]
 
 
 @dataclass(frozen=True)
-class Action(Generic[C]):
+class RecheckStep(Generic[C]):
     """One thing to do.
 
     :ivar step: read: observe the key as it is. cycle: power-cycle it and observe. repeat: arrange, do the
@@ -40,12 +40,12 @@ class Action(Generic[C]):
     :ivar history: what to do before the cut, of what was done before it when it first happened.
     """
 
-    step: Step
+    step: StepName
     history: tuple[C, ...] = ()
 
 
 @dataclass(frozen=True)
-class Findings(Generic[C]):
+class RecheckFindings(Generic[C]):
     """What is known of one abnormal outcome.
 
     :ivar reads: what the readings in the same boot were. :ivar cycles: those after power cycles.
@@ -76,7 +76,7 @@ def is_abnormal(outcome: str) -> bool:
     return outcome not in NORMAL
 
 
-class Abnormal(Generic[C]):
+class RecheckPlan(Generic[C]):
     """The plan for one abnormal outcome.
 
     :param outcome: the class it led to.
@@ -109,17 +109,17 @@ class Abnormal(Generic[C]):
         self._done = False
 
     @property
-    def action(self) -> Action[C] | None:
+    def action(self) -> RecheckStep[C] | None:
         """What to do next; None if there is nothing left to do."""
         for step in ("read", "cycle"):
             if len(self._seen[step]) < self._limits[step]:
-                return Action("read" if step == "read" else "cycle")
+                return RecheckStep("read" if step == "read" else "cycle")
         if self._done:
             return None
         if len(self._results) < self._repeats:
-            return Action("repeat", self._history)
+            return RecheckStep("repeat", self._history)
         shorter = self._shorter()
-        return None if shorter is None else Action("shrink", shorter)
+        return None if shorter is None else RecheckStep("shrink", shorter)
 
     def tell(self, outcome: str) -> None:
         """What came of the action.
@@ -146,10 +146,10 @@ class Abnormal(Generic[C]):
             self._shrink(action.history, same)
 
     @property
-    def findings(self) -> Findings[C]:
+    def findings(self) -> RecheckFindings[C]:
         """What is known by now."""
         came_back = any(self._results)
-        return Findings(
+        return RecheckFindings(
             self.outcome,
             tuple(self._seen["read"]),
             tuple(self._seen["cycle"]),

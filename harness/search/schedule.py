@@ -16,8 +16,8 @@ from harness.base.seeds import child, unit
 from harness.model.key import VIOLATIONS, Outcome
 from harness.search.low_discrepancy import cover
 from harness.search.plan import Plan, Stream
-from harness.search.search import Cut, Search, Strategy
-from harness.search.timing_profile import Rehearsal
+from harness.search.search import CutRequest, Search, Strategy
+from harness.search.timing_profile import TimingProfile
 
 TURNS: tuple[tuple[Stream, int, int], ...] = (("nested", 10, 9), ("burst", 50, 24), ("rest", 50, 44))
 """(stream, one of so many cuts, which of them)."""
@@ -31,8 +31,8 @@ REACTION_US = 200
 """A cut so soon after a marker could not be armed any more: it is anchored to the one before."""
 
 
-def search_for(strategy: Strategy, seed: bytes, known: Rehearsal, at_end: str) -> Search:
-    """A search that knows of the operation what was rehearsed.
+def search_for(strategy: Strategy, seed: bytes, known: TimingProfile, at_end: str) -> Search:
+    """A search that knows of the operation what was measured.
 
     :param at_end: what the run that nobody cut came to.
     """
@@ -50,13 +50,13 @@ def search_for(strategy: Strategy, seed: bytes, known: Rehearsal, at_end: str) -
     )
 
 
-def plan_of(cut: Cut) -> Plan:
+def plan_of(cut: CutRequest) -> Plan:
     """What the search asks for, in whole microseconds after a marker."""
     offset_us = round(cut.offset)
     return Plan(cut.marker, offset_us, round(cut.time - cut.offset) + offset_us, cut.stream)
 
 
-class Course:
+class Schedule:
     """The cuts of one campaign, in order.
 
     What it answers depends on the seed and on what has been told, so it is taken up again by asking and
@@ -68,7 +68,7 @@ class Course:
     def __init__(
         self,
         search: Search,
-        known: Rehearsal,
+        known: TimingProfile,
         seed: bytes,
         streams: Collection[Stream] = ("nested", "burst", "rest"),
     ):
@@ -76,7 +76,7 @@ class Course:
         self._others = [turn for turn in TURNS if turn[0] in streams]
         self._number = 0
         self._turns: dict[str, int] = {}
-        self._asked: deque[Cut | None] = deque()
+        self._asked: deque[CutRequest | None] = deque()
 
     @property
     def planned(self) -> int:

@@ -59,7 +59,7 @@ RARE_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutRequest:
     """One cut to be made.
 
     :ivar number: its place in the plan, from 0.
@@ -124,9 +124,9 @@ class Search:
         self._seed = child(seed, "search", strategy)
         self._asked = self._covered = self._rare_covers = 0
         self._spent: Counter[str] = Counter()
-        self._open: dict[int, Cut] = {}
+        self._open: dict[int, CutRequest] = {}
         self._busy: dict[int, Place] = {}
-        self._heard: list[tuple[Cut, str, float]] = []
+        self._heard: list[tuple[CutRequest, str, float]] = []
         self._again: list[tuple[float, int]] = []
         self._turns: dict[int, int] = {}
         # Everything seen, and of that what is neither rare nor within reach of an edge.
@@ -139,7 +139,7 @@ class Search:
 
     # Asking and telling.
 
-    def ask(self) -> Cut:
+    def ask(self) -> CutRequest:
         """The next cut."""
         self._learn()
         number = self._asked
@@ -158,11 +158,11 @@ class Search:
             self._spent[stream] += 1
             self._busy[number] = place
         name, at = self.markers[self._anchor(time)]
-        cut = Cut(number, name, time - at, stream, time)
+        cut = CutRequest(number, name, time - at, stream, time)
         self._open[number] = cut
         return cut
 
-    def tell(self, cut: Cut, outcome: str, landed: float | None = None) -> None:
+    def tell(self, cut: CutRequest, outcome: str, landed: float | None = None) -> None:
         """What a cut led to.
 
         :param outcome: a class of `harness.model.key.Outcome`; `missed` if it took no effect in the operation.

@@ -22,10 +22,12 @@ TAIL_SHARE, TAIL_US = 0.05, 1_000
 SIGMA_US_MIN = 20.0
 """No clock of a transport tells instants apart better."""
 SHOTS, AHEAD_NS = 12, 3_000_000
+_REFERENCE_FIELD = "rival_us"
+"""What journals call `reference_us`; kept, so that runs which were interrupted can be resumed."""
 
 
 @dataclass(frozen=True)
-class Uncut:
+class UncutRun:
     """One run of the operation in which nobody cut.
 
     :ivar marks: name -> when, from the start; `end` is when the operation returned.
@@ -47,7 +49,7 @@ class Uncut:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class TimingProfile:
     """What the search needs to know of an operation, in microseconds of its own time.
 
     :ivar markers: (name, when) of what every run shows, in order; the first is `start`.
@@ -55,7 +57,7 @@ class Rehearsal:
     :ivar sigma_us: how far a cut strays from where it was meant to be, apart from drift.
     :ivar drift: by how much the time after a marker varies from run to run, as a share of it.
     :ivar boot_us: how long the key takes to come up.
-    :ivar rival_us: how long after its request the rival operation is acknowledged, at the latest (facts: P1).
+    :ivar reference_us: how long after its request the reference operation is acknowledged, at the latest (facts: P1).
     :ivar last, status, requests: the last response, what it said, and how many requests there are.
     :ivar steady: whether every run has the same last response.
     :ivar lead_us: how long it takes from the switch's command until the power is gone, where that was measured.
@@ -67,7 +69,7 @@ class Rehearsal:
     sigma_us: float
     drift: float
     boot_us: int
-    rival_us: int | None
+    reference_us: int | None
     last: str | None
     status: int | None
     requests: int
@@ -75,13 +77,17 @@ class Rehearsal:
     lead_us: int = 0
 
     def row(self) -> dict[str, Any]:
-        """As JSON: a campaign that is taken up again goes on with what was measured."""
-        return {**asdict(self), "markers": [list(marker) for marker in self.markers]}
+        """As JSON, for the journal: a resumed campaign goes on with the same profile."""
+        row = {**asdict(self), "markers": [list(marker) for marker in self.markers]}
+        row[_REFERENCE_FIELD] = row.pop("reference_us")
+        return row
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Rehearsal:
+    def from_row(cls, row: dict[str, Any]) -> TimingProfile:
+        """Read what `row` wrote."""
         markers = tuple((name, at_us) for name, at_us in row["markers"])
-        return cls(**{**row, "markers": markers})
+        rest = {name: value for name, value in row.items() if name not in ("markers", _REFERENCE_FIELD)}
+        return cls(markers=markers, reference_us=row[_REFERENCE_FIELD], **rest)
 
     @property
     def whole_us(self) -> int:
@@ -93,14 +99,14 @@ class Rehearsal:
         return name, time_us - at_us
 
 
-def rehearsed(
-    runs: Sequence[Uncut],
+def measured_profile(
+    runs: Sequence[UncutRun],
     *,
     boot_us: int,
-    rival_us: int | None,
+    reference_us: int | None,
     late_us: Sequence[float],
     calibration: Calibration | None = None,
-) -> Rehearsal:
+) -> TimingProfile:
     """What several runs say together.
 
     :param late_us: how late shots of the cutter were.
@@ -112,14 +118,14 @@ def rehearsed(
     jitter_us = statistics.stdev(late_us) if len(late_us) > 1 else 0.0
     if calibration is not None and calibration.cut_jitter_ms is not None:
         jitter_us = hypot(jitter_us, 1000 * calibration.cut_jitter_ms)
-    return Rehearsal(
+    return TimingProfile(
         markers=tuple(markers),
         length_us=length_us,
         tail_us=max(TAIL_US, round(length_us * TAIL_SHARE)),
         sigma_us=round(max(SIGMA_US_MIN, hypot(sigma_us, jitter_us)), 3),
         drift=round(drift, 6),
         boot_us=boot_us,
-        rival_us=rival_us,
+        reference_us=reference_us,
         last=runs[0].last,
         status=runs[0].status,
         requests=runs[0].requests,
@@ -128,7 +134,7 @@ def rehearsed(
     )
 
 
-def stable_markers(runs: Sequence[Uncut]) -> list[tuple[str, int]]:
+def stable_markers(runs: Sequence[UncutRun]) -> list[tuple[str, int]]:
     """Markers that every run has in the same order, with the median of when they were seen."""
     common = [name for name in runs[0].marks if name != END and all(name in run.marks for run in runs)]
     orders = [[name for name in run.marks if name in common] for run in runs]
@@ -142,7 +148,7 @@ def stable_markers(runs: Sequence[Uncut]) -> list[tuple[str, int]]:
     return markers
 
 
-def _spread(runs: Sequence[Uncut], names: Sequence[str]) -> tuple[float, float]:
+def _spread(runs: Sequence[UncutRun], names: Sequence[str]) -> tuple[float, float]:
     """(how much the steadiest time between two markers strays, by what share of it the others do)."""
     if len(runs) < 2:
         return 0.0, 0.0

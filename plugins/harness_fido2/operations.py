@@ -321,8 +321,8 @@ OPERATIONS: tuple[Operation, ...] = (
         acknowledged_old=Outcome.LOOSENED,
         cost=Cost(pin_tries=1),
         missing=_lacks_pin,
-        rival="fido2.client_pin.verify",
-        pays="fido2.pin_retries",
+        reference_operation="fido2.client_pin.verify",
+        must_be_lowered="fido2.pin_retries",
     ),
     Operation(
         name="fido2.client_pin.verify",

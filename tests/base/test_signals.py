@@ -8,8 +8,8 @@ import sys
 # An exception that leaves a finaliser is printed and forgotten, and so is one that leaves a callback of C code.
 FORGETFUL = """
 import os, signal
+from harness.campaign.worker_pool import WorkerPool
 from harness.base import signals
-from harness.campaign.worker_pool import Pool
 
 signals.keep()
 
@@ -21,7 +21,7 @@ class Careless:
 Careless()
 print("went on", flush=True)
 try:
-    Pool(lambda index: index, 1).run(10, lambda index, value: print("worked", flush=True))
+    WorkerPool(lambda index: index, 1).run(10, lambda index, value: print("worked", flush=True))
 except KeyboardInterrupt:
     print("stopped")
 """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.campaign.allocation import Allocation
+from harness.campaign.allocation import CutAllocation
 
 
 def spend(allocation, outcome):
@@ -21,7 +21,7 @@ def spend(allocation, outcome):
 @given(st.integers(1, 8), st.integers(0, 400), st.floats(0, 1), st.integers(0, 100))
 def test_the_budget_is_spent_and_nobody_gets_less_than_an_equal_share(count, budget, equally, floor):
     names = [f"op{i}" for i in range(count)]
-    allocation = Allocation(names, budget, floor=floor, equally=equally)
+    allocation = CutAllocation(names, budget, floor=floor, equally=equally)
     order = spend(allocation, lambda name, n: "old")
     assert len(order) == budget
     assert min(allocation.given().values()) >= int(budget * equally) // count
@@ -29,7 +29,7 @@ def test_the_budget_is_spent_and_nobody_gets_less_than_an_equal_share(count, bud
 
 
 def test_the_rest_goes_where_outcomes_are_new():
-    allocation = Allocation(["dull", "new"], 400)
+    allocation = CutAllocation(["dull", "new"], 400)
     spend(allocation, lambda name, n: "old" if name == "dull" else f"class {n}")
     given_to = allocation.given()
     assert given_to["dull"] == 140
@@ -37,16 +37,16 @@ def test_the_rest_goes_where_outcomes_are_new():
 
 
 def test_where_nothing_is_new_it_stays_about_equal():
-    allocation = Allocation(["a", "b", "c"], 300)
+    allocation = CutAllocation(["a", "b", "c"], 300)
     spend(allocation, lambda name, n: "old")
     assert max(allocation.given().values()) - min(allocation.given().values()) <= 1
 
 
 def test_cuts_that_were_not_told_yet_count_as_given():
-    allocation = Allocation(["a", "b"], 10)
+    allocation = CutAllocation(["a", "b"], 10)
     assert [allocation.next() for _ in range(11)].count("a") == 5
 
 
 def test_a_budget_needs_an_operation():
     with pytest.raises(ValueError, match="no operation"):
-        Allocation([], 10)
+        CutAllocation([], 10)

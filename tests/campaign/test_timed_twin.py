@@ -11,7 +11,7 @@ from harness.base.errors import CallerError
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.timed_twin import TimedCampaign, cut_at_us
-from harness.campaign.worker_pool import Pool
+from harness.campaign.worker_pool import WorkerPool
 from harness.model.row import Judged, is_covering
 from harness.report.schema import EvidenceLine
 from harness.search.stopping import Allowance, Goal
@@ -123,7 +123,7 @@ def test_the_boots_after_a_cut_are_cut_as_they_would_be_live(bad):
         return fired, glass.snapshot().digest()
 
     got = []
-    Pool(live, 1).run(1, lambda _, found: got.append(found))
+    WorkerPool(live, 1).run(1, lambda _, found: got.append(found))
     assert got == [(True, computed.digest())]
     assert computed.digest() != state.digest()
 

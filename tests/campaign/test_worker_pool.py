@@ -12,12 +12,12 @@ import pytest
 from fido2.ctap import CtapError
 
 from harness.base.errors import HarnessFault
-from harness.campaign.worker_pool import Died, Pool
+from harness.campaign.worker_pool import Died, WorkerPool
 
 
 def run(work, count, processes=2, limit_s=30.0):
     got = {}
-    Pool(work, processes, limit_s).run(count, got.__setitem__)
+    WorkerPool(work, processes, limit_s).run(count, got.__setitem__)
     return got
 
 
@@ -95,7 +95,7 @@ def test_no_process_is_left_behind():
     # Other tests of this process may have children that live on.
     before = children()
     with pytest.raises(KeyboardInterrupt):
-        Pool(lambda index: index, 2).run(50, stop)
+        WorkerPool(lambda index: index, 2).run(50, stop)
     assert children() <= before
 
 

@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 
 from harness.base.clock import VirtualClock
 from harness.base.errors import CallerError
-from harness.campaign.budget_split import Shares
+from harness.campaign.budget_split import BudgetSplit
 from harness.evidence.rundir import RunDir
 from harness.run import options as wishes
-from harness.search.plan import END, Plan, by_time, planned
-from harness.search.schedule import FLICKERS, Course, search_for
+from harness.search.plan import END, Plan, is_time_label, planned
+from harness.search.schedule import FLICKERS, Schedule, search_for
 from harness.search.stopping import USUAL, Allowance, Goal
-from harness.search.timing_profile import Rehearsal, Uncut, lateness_us, rehearsed
+from harness.search.timing_profile import TimingProfile, UncutRun, lateness_us, measured_profile
 
 MARKERS = (("start", 0), ("request-sent", 900), ("keepalive", 100_000), ("response", 190_000))
-KNOWN = Rehearsal(MARKERS, 200_000, 10_000, 50.0, 0.001, 70_000, None, "response", 0, 1, True)
+KNOWN = TimingProfile(MARKERS, 200_000, 10_000, 50.0, 0.001, 70_000, None, "response", 0, 1, True)
 
 
 def course(seed=b"a" * 32, known=KNOWN):
-    return Course(search_for("hybrid", seed, known, "new"), known, seed)
+    return Schedule(search_for("hybrid", seed, known, "new"), known, seed)
 
 
 def drive(run, cuts, outcome=lambda plan: "old" if plan.time_us < 120_000 else "new"):
@@ -75,14 +75,14 @@ def test_no_cut_is_anchored_to_what_comes_too_late_for_it():
 def test_a_label_names_its_cut(marker, offset_us, boots, off_us):
     plan = Plan(marker, offset_us, dict(MARKERS)[marker] + offset_us, "replay", tuple(boots), off_us)
     assert planned(plan.label, dict(MARKERS), 200_000) == plan
-    assert by_time(plan.label)
+    assert is_time_label(plan.label)
 
 
 @pytest.mark.parametrize(
     "label", ["", "op1.before", "request-sent", "request-sent+us", "request-sent+1us+boot1"]
 )
 def test_what_is_no_label_is_refused(label):
-    assert not by_time(label)
+    assert not is_time_label(label)
     with pytest.raises(CallerError, match="cut"):
         planned(label, dict(MARKERS), 200_000)
     assert planned(END, dict(MARKERS), 200_000).marker == END
@@ -98,16 +98,18 @@ def test_what_runs_have_in_common_is_known_afterwards():
         }
         for n in (-1, 0, 1)
     ]
-    runs = [Uncut(one, None, 0) for one in marks]
-    known = rehearsed(runs, boot_us=70_000, rival_us=None, late_us=[100.0, 200.0, 300.0])
+    runs = [UncutRun(one, None, 0) for one in marks]
+    known = measured_profile(runs, boot_us=70_000, reference_us=None, late_us=[100.0, 200.0, 300.0])
     assert known.markers == MARKERS
     assert (known.length_us, known.last, known.requests) == (200_000, "response", 1)
     assert known.sigma_us == pytest.approx(100, rel=0.05), "the cutter's own jitter is the larger part"
     assert 0.0003 < known.drift < 0.0006
-    assert Rehearsal.from_row(known.row()) == known
-    swapped = [Uncut({**one, "keepalive": at}, None, 0) for one, at in zip(marks, (1_000, 195_000, 100))]
-    swapped = [Uncut(dict(sorted(one.marks.items(), key=lambda mark: mark[1])), None, 0) for one in swapped]
-    names = [name for name, _ in rehearsed(swapped, boot_us=0, rival_us=None, late_us=[]).markers]
+    assert TimingProfile.from_row(known.row()) == known
+    swapped = [UncutRun({**one, "keepalive": at}, None, 0) for one, at in zip(marks, (1_000, 195_000, 100))]
+    swapped = [
+        UncutRun(dict(sorted(one.marks.items(), key=lambda mark: mark[1])), None, 0) for one in swapped
+    ]
+    names = [name for name, _ in measured_profile(swapped, boot_us=0, reference_us=None, late_us=[]).markers]
     assert names == ["start", "request-sent", "response"], (
         "what comes in another order each time is no anchor"
     )
@@ -173,7 +175,7 @@ def test_equal_shares_first_and_the_rest_where_outcomes_are_new():
         "rich": Counted(["old", "new"], clock),
         "short": Counted(["old"], clock, 50),
     }
-    first, last = spent(Shares(list(campaigns), 600), campaigns)
+    first, last = spent(BudgetSplit(list(campaigns), 600), campaigns)
     assert first == {"dull": 140, "rich": 140, "short": 50}
     assert last["rich"] > 2 * last["dull"]
     assert sum(last.values()) == 600
@@ -182,7 +184,7 @@ def test_equal_shares_first_and_the_rest_where_outcomes_are_new():
 def test_a_budget_in_time_is_spent():
     clock = VirtualClock()
     campaigns = {"dull": Counted(["old"], clock), "rich": Counted(["old", "new"], clock)}
-    shares = Shares(list(campaigns), None, 100_000_000, None, clock)
+    shares = BudgetSplit(list(campaigns), None, 100_000_000, None, clock)
     first, last = spent(shares, campaigns)
     assert abs(first["dull"] - first["rich"]) <= 100
     assert clock.now_us >= 100_000_000
@@ -190,9 +192,9 @@ def test_a_budget_in_time_is_spent():
 
 
 def test_one_operation_gets_all_of_it():
-    assert Shares(["one"], 20).first_cuts == 20
-    assert not Shares(["one"], 20).leaves_rest
-    assert Shares(["one", "two"], 1000, goal=Goal(0.99, 0.01)).first_cuts == 459, (
+    assert BudgetSplit(["one"], 20).first_cuts == 20
+    assert not BudgetSplit(["one"], 20).leaves_rest
+    assert BudgetSplit(["one", "two"], 1000, goal=Goal(0.99, 0.01)).first_cuts == 459, (
         "what the goal needs comes first"
     )
 
@@ -253,7 +255,7 @@ def test_a_run_that_is_taken_up_has_what_is_left_of_its_time(tmp_path):
         at_s = time.time() + written_s
         os.utime(journal, (at_s, at_s))
         assert run.begin_time("mini") == pytest.approx(spent_s, abs=1)
-    shares = Shares(["a", "b"], us=100_000_000, clock=VirtualClock())
+    shares = BudgetSplit(["a", "b"], us=100_000_000, clock=VirtualClock())
     shares.begin(lambda: 50.0)
     until_us = shares.first("a").until_us
     assert until_us is not None

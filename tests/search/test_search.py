@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.devices import Scenario
-from harness.search.search import STRATEGIES, Cut, Search
+from harness.search.search import STRATEGIES, CutRequest, Search
 
 CLASSES = ("old", "new", "bootloader", "recovered", "torn", "lost", "missed")
 outcomes = st.lists(st.sampled_from(CLASSES), max_size=120)
@@ -118,7 +118,7 @@ def test_a_cut_that_was_not_asked_for_cannot_be_told():
     search = make()
     cut = search.ask()
     with pytest.raises(ValueError, match="not asked for"):
-        search.tell(Cut(7, "start", 1.0, "cover", 1.0), "old")
+        search.tell(CutRequest(7, "start", 1.0, "cover", 1.0), "old")
     search.tell(cut, "old")
     with pytest.raises(ValueError, match="told already"):
         search.tell(cut, "old")

@@ -14,7 +14,7 @@ from harness.base.seeds import child
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.walk import Campaign
-from harness.campaign.worker_pool import Pool
+from harness.campaign.worker_pool import WorkerPool
 from harness.twin import flash_layers
 from harness.twin.flash_layers import Safe
 from harness.twin.image import BoardState
@@ -109,7 +109,7 @@ def test_each_image_is_what_a_live_cut_leaves_also_of_a_boot_from_a_torn_state(t
             fired = rig.inside.cut_live(rig.power.on, wanted[index][0].flash_op, wanted[index][0].phi)
             return fired, rig.inside.snapshot().digest() == wanted[index][1]
 
-        Pool(live, 2).run(len(wanted), lambda _, found: seen.update([found]))
+        WorkerPool(live, 2).run(len(wanted), lambda _, found: seen.update([found]))
     assert set(seen) == {(True, True)}
     assert seen.total() > 20
 
