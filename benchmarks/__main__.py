@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 import harness
-from benchmarks import by_time, cutter, discovery, emulator, rigs, search, startup
+from benchmarks import bounds, by_time, cutter, discovery, emulator, rigs, search, startup
 from benchmarks.campaigns import Bench, Speed
 from benchmarks.timing import Beside
 from harness.base.errors import CallerError
@@ -51,6 +51,8 @@ def measure(
             for one in (
                 *(bench.beside_the_client_alone(repeats) for bench in benches),
                 *(bench.beside_cutting_live(repeats) for bench in benches),
+                bounds.sums(repeats),
+                bounds.million(repeats),
                 startup.command(3 * repeats),
                 startup.plugin(3 * repeats),
             )

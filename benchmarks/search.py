@@ -22,8 +22,9 @@ from itertools import islice
 from typing import Any
 
 from benchmarks.devices import BAD, Scenario
-from harness.search.bounds import narrowest_window, upper_bound
+from harness.search.bounds import upper_bound
 from harness.search.search import STRATEGIES, CutRequest, Search, Strategy
+from harness.search.window import narrowest_window
 
 DEVICES = 200
 LISTS = {"tuned": 0, "held out": 5000}

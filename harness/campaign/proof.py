@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from harness.model.row import Row, is_covering
-from harness.search.bounds import CONFIDENCE, narrowest_window, upper_bound
+from harness.search.bounds import CONFIDENCE, upper_bound
+from harness.search.window import narrowest_window
 
 
 def bound(rows: Iterable[Row], confidence: float = CONFIDENCE) -> dict[str, float] | None:

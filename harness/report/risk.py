@@ -18,7 +18,8 @@ from harness.report.canvas import FAINT, INK, PALE
 from harness.report.cut_map import place
 from harness.report.files import Row
 from harness.report.vocabulary import at_most, counted, fraction, is_violation, number
-from harness.search.bounds import CONFIDENCE, narrowest_window, unseen, upper_bound
+from harness.search.bounds import CONFIDENCE, unseen, upper_bound
+from harness.search.window import narrowest_window
 
 WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.75
 SHARES, WINDOWS = 2.3, 0.95

@@ -1,4 +1,4 @@
-"""Where to cut when nothing is known: points that cover [0, 1) evenly_ordered, however many are taken.
+"""Where to cut when nothing is known: points that cover [0, 1) evenly, however many are taken.
 
 Van der Corput points fill the largest gap next, so that a campaign may stop at any time. Scrambled by Owen's
 nested permutation they are also not periodic: a merely shifted sequence does not see a window that comes

@@ -11,18 +11,14 @@ from hypothesis import strategies as st
 
 from harness.base.seeds import child
 from harness.search.bounds import (
-    Missed,
-    Sprt,
     budget_for,
     lower_bound,
-    missed_by_section,
-    narrowest_window,
     reproduction,
     unseen,
     upper_bound,
-    weakest,
 )
 from harness.search.low_discrepancy import cover
+from harness.search.window import narrowest_window
 
 confidences = st.floats(0.5, 0.999)
 counts = st.tuples(st.integers(0, 60), st.integers(1, 400)).filter(lambda pair: pair[0] < pair[1])
@@ -87,37 +83,11 @@ def test_the_bound_holds_as_often_as_it_says():
         assert sum(upper_bound(found, 300) < harm for found in failures) <= 50 + 20
 
 
-def test_sprt_accepts_after_326_clean_cuts():
-    test = Sprt()
-    assert test.decide(0, 325) == "go on"
-    assert test.decide(0, 326) == "accept"
-    assert test.decide(2, 2) == "reject"
-
-
-@settings(deadline=None)
-@given(st.integers(0, 20), st.integers(0, 6000), st.integers(1, 500))
-def test_sprt_never_takes_back_an_acceptance_for_more_clean_cuts(failures, clean, more):
-    order = ("reject", "go on", "accept")
-    before, after = (Sprt().decide(failures, failures + n) for n in (clean, clean + more))
-    assert order.index(after) >= order.index(before)
-
-
 def test_unseen_classes():
     assert unseen([]) == 1.0
     assert unseen(["old"]) == 1.0
     assert unseen(["old", "old", "new", "torn"]) == 0.5
     assert unseen(["old", "old", "new", "new"]) == 0.0
-
-
-def test_missed_cuts_are_counted_by_section_the_worst_first():
-    cuts = [("start", False), ("chunk", True), ("chunk", False), ("start", False)]
-    assert missed_by_section(cuts) == [Missed("chunk", 1, 2), Missed("start", 0, 2)]
-    assert missed_by_section(cuts)[0].share == 0.5
-
-
-def test_the_weakest_operation_is_quoted():
-    assert weakest({"a": 0.01, "b": 0.05, "c": 0.02}) == ("b", 0.05)
-    assert weakest({}) is None
 
 
 @settings(deadline=None)
@@ -172,7 +142,6 @@ def test_nothing_is_said_of_nothing(hits, length):
         lambda: budget_for(0.95, 0),
         lambda: upper_bound(3, 2),
         lambda: upper_bound(-1, 2),
-        lambda: Sprt(p0=0.1, p1=0.01),
     ],
 )
 def test_impossible_figures_are_refused(wrong):
