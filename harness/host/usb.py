@@ -68,6 +68,11 @@ class UsbDevice:
         return next((node for node in self.hidraw if node.fido), None)
 
     @property
+    def nodes(self) -> list[Path]:
+        """The nodes to open to speak to it: CTAPHID's if there is one, else serial ports and other HID."""
+        return [self.fido.node] if self.fido is not None else [*self.ttys, *(one.node for one in self.hidraw)]
+
+    @property
     def ids(self) -> str:
         return f"{self.vendor_id:04x}:{self.product_id:04x}"
 

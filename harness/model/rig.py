@@ -188,12 +188,6 @@ class Rig(ABC):
     """The update container that the caller asked for, if any."""
     fill: float = 0.0
     """How full the key is made at home, as a share of the room that it says it has; only benches of twins ask."""
-    boot_us: int = 0
-    """Time that the key's boots have taken so far, all together."""
-    came_us: int | None = None
-    """When the key was last given power, on the rig's clock; None where nobody notes it."""
-    talk_us: int = 0
-    """Time that was spent waiting for the key's answers."""
     shared: str | None = None
     """What only one process may use at a time (a port, a directory); None for a rig that is this process's own,
     and on hardware for the rig by its name."""
@@ -214,6 +208,21 @@ class Rig(ABC):
     @property
     def cutter(self) -> LiveCutter | None:
         """What cuts while an operation really runs; None on twins, whose cuts are computed."""
+        return None
+
+    @property
+    def boot_us(self) -> int:
+        """Time that all boots of the key have taken so far, together."""
+        return 0
+
+    @property
+    def talk_us(self) -> int:
+        """Time spent waiting for answers of the key so far."""
+        return 0
+
+    @property
+    def came_us(self) -> int | None:
+        """When the key was last given power, on the rig's clock; None on rigs that do not note it."""
         return None
 
     def take_deaths(self) -> list[str]:

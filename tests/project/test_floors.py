@@ -33,30 +33,6 @@ harness.model.key -> harness.model.rig
 harness.model.rig -> harness.model.key
 harness.safety.claim -> harness.bench.bench
 harness.search.timing_profile -> harness.bench.calibration
-harness_rigs.emulator.card -> harness_rigs.emulator.rig
-harness_rigs.emulator.faces -> harness_rigs.emulator.card
-harness_rigs.emulator.faces -> harness_rigs.emulator.pcsc
-harness_rigs.emulator.faces -> harness_rigs.emulator.rig
-harness_rigs.emulator.pcsc -> harness_rigs.emulator.rig
-harness_rigs.emulator.rig -> harness_rigs.emulator.faces
-harness_rigs.emulator.rig -> harness_rigs.emulator.pcsc
-harness_rigs.usb.card -> harness_rigs.usb.rig
-harness_rigs.usb.cutter -> harness_rigs.usb.rig
-harness_rigs.usb.find -> harness_rigs.usb.rig
-harness_rigs.usb.find -> harness_rigs.usb.transports
-harness_rigs.usb.hid -> harness_rigs.usb.rig
-harness_rigs.usb.rig -> harness_rigs.usb.cutter
-harness_rigs.usb.rig -> harness_rigs.usb.find
-harness_rigs.usb.rig -> harness_rigs.usb.hid
-harness_rigs.usb.rig -> harness_rigs.usb.serial
-harness_rigs.usb.rig -> harness_rigs.usb.switch
-harness_rigs.usb.rig -> harness_rigs.usb.transports
-harness_rigs.usb.serial -> harness_rigs.usb.find
-harness_rigs.usb.serial -> harness_rigs.usb.rig
-harness_rigs.usb.switch -> harness_rigs.usb.rig
-harness_rigs.usb.transports -> harness_rigs.usb.card
-harness_rigs.usb.transports -> harness_rigs.usb.rig
-harness_rigs.usb.transports -> harness_rigs.usb.serial
 """
 
 

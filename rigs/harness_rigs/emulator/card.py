@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.link import VpcdLink
 
-if TYPE_CHECKING:
-    from harness_rigs.emulator.rig import EmulatorRig
 
-
-class Card:
+class VpcdCard:
     """A card that has dialled this process, for as long as this boot lasts.
 
     What has gone raises OSError, as a USB device does; pyscard's own exceptions would need pyscard.
     """
 
-    def __init__(self, rig: EmulatorRig):
-        self._rig, self._boot = rig, rig.boots
+    def __init__(self, key: EmulatedKey):
+        self._key, self._boot = key, key.boots
 
     def _link(self) -> VpcdLink:
-        link = self._rig.link(self._boot)
+        link = self._key.link(self._boot)
         assert isinstance(link, VpcdLink)
         return link
 
     def connect(self) -> None:
         """Reset the card."""
-        self._link().reset(self._rig.options.answer_s)
+        self._link().reset(self._key.options.answer_s)
 
     def disconnect(self) -> None:
         """Nothing is held for a card that is reached without a daemon."""
@@ -40,5 +36,5 @@ class Card:
         :raises OSError: the card has gone, or gave no answer within the rig's limit.
         """
         self._link().send(apdu)
-        self._rig.finger.asked_of_a_card()
-        return self._rig.receive(self._boot)
+        self._key.touch.asked_of_a_card()
+        return self._key.receive(self._boot)

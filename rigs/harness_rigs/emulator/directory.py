@@ -53,7 +53,7 @@ class CallersDirectory:
         """Note what is left in it, so that it is known again."""
         self._write(left=emulator_state.read(self.path).digest().hex())
 
-    def _copy(self, name: str, files: emulator_state.Files) -> Path:
+    def _copy(self, name: str, files: emulator_state.DirectoryState) -> Path:
         folder = self._folder / name
         shutil.rmtree(folder, ignore_errors=True)
         beside = self._folder / f".{name}"

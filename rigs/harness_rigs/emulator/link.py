@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 
 from harness.model.rig import KeyGone
-from harness_rigs.emulator.process import Host, Process
+from harness_rigs.emulator.process import Process, ProcessHost
 
 REPORT = 64
 INIT_RETRY_S = 0.3
@@ -27,7 +27,7 @@ VPCD_ON, VPCD_RESET, VPCD_ATR = b"\x01", b"\x02", b"\x04"
 class Link(ABC):
     """One boot's way to an emulator."""
 
-    def __init__(self, host: Host, process: Process):
+    def __init__(self, host: ProcessHost, process: Process):
         self._host, self._process = host, process
 
     @abstractmethod
@@ -71,7 +71,7 @@ def gone() -> OSError:
 class _Reports(Link):
     """What both CTAPHID links share: an emulator is ready when it answers CTAPHID_INIT."""
 
-    def __init__(self, host: Host, process: Process):
+    def __init__(self, host: ProcessHost, process: Process):
         super().__init__(host, process)
         self._probes: set[bytes] = set()
         self._early: deque[bytes] = deque()
@@ -111,7 +111,7 @@ class _Reports(Link):
 class UdpLink(_Reports):
     """64-byte reports in datagrams to one port; the answers come to another, wherever they are sent from."""
 
-    def __init__(self, host: Host, process: Process, port: int, inbox: socket.socket):
+    def __init__(self, host: ProcessHost, process: Process, port: int, inbox: socket.socket):
         super().__init__(host, process)
         self._to = ("127.0.0.1", port)
         self._socket = inbox
@@ -178,7 +178,7 @@ class _Frames:
 class TcpLink(_Reports):
     """Reports behind a big-endian length, on a port that the emulator listens on; one connection a boot."""
 
-    def __init__(self, host: Host, process: Process, port: int):
+    def __init__(self, host: ProcessHost, process: Process, port: int):
         super().__init__(host, process)
         self._port = port
         self._frames: _Frames | None = None
@@ -214,7 +214,7 @@ class TcpLink(_Reports):
 class VpcdLink(Link):
     """A card that dials the reader that we are, once, at its start; ready when it tells its ATR."""
 
-    def __init__(self, host: Host, process: Process, reader: socket.socket):
+    def __init__(self, host: ProcessHost, process: Process, reader: socket.socket):
         super().__init__(host, process)
         self._reader = reader
         self._frames: _Frames | None = None

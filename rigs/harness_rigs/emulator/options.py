@@ -56,6 +56,13 @@ class EmulatorOptions(BaseModel):
             return ()
         return (self.main_port, *((self.answer_port,) if self.transport == "ctaphid-udp" else ()))
 
+    @property
+    def shared(self) -> str | None:
+        """What only one process may use at a time; None for a private directory."""
+        if self.reader is not None:
+            return f"reader {self.reader}"
+        return f"directory {self.directory.absolute()}" if self.directory is not None else None
+
     def check(self, rig: str) -> None:
         """See that they go together.
 

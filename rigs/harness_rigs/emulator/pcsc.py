@@ -14,16 +14,12 @@ import select
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from harness.base.errors import RigError
-from harness.model.rig import KeyGone
 from harness_rigs.emulator.link import Link, gone
-from harness_rigs.emulator.process import Host, Process
-
-if TYPE_CHECKING:
-    from harness_rigs.emulator.rig import EmulatorRig
+from harness_rigs.emulator.process import Process, ProcessHost
 
 EMPTY_LIMIT_S, CANCEL_AGAIN_S = 5.0, 0.01
 
@@ -141,13 +137,22 @@ class Reader:
         self._scard.SCardReleaseContext(self._context)
 
 
-class PcscLink(Link):
-    """One boot's card in a reader."""
+class OpenCard(Protocol):
+    """What a link needs of a connection to its card."""
 
-    def __init__(self, host: Host, process: Process, reader: Reader):
+    def disconnect(self) -> None: ...
+
+
+class PcscLink(Link):
+    """One boot's card in a reader.
+
+    :ivar cards: the connections to it that clients have; closed with the link.
+    """
+
+    def __init__(self, host: ProcessHost, process: Process, reader: Reader):
         super().__init__(host, process)
         self._reader = reader
-        self.cards: list[PcscCard] = []
+        self.cards: list[OpenCard] = []
 
     def ready(self, until: float) -> bool:
         return self._reader.wait(True, until, self._process)
@@ -172,64 +177,3 @@ class PcscLink(Link):
                 expected="a reader that is empty without the emulator",
                 mend="see what else is in it",
             )
-
-
-class PcscCard:
-    """The raw endpoint "card" through a pcscd: pyscard's connection with a time limit. It lasts for one boot."""
-
-    def __init__(self, rig: EmulatorRig, reader: Reader, link: PcscLink):
-        from smartcard.System import readers
-
-        self._rig, self._boot = rig, rig.boots
-        self._connection = next(one for one in readers() if str(one) == reader.name).createConnection()
-        link.cards.append(self)
-
-    def connect(self) -> None:
-        self._in_time(self._connection.connect)
-
-    def exchange(self, apdu: bytes) -> bytes:
-        """Send a command APDU; the response APDU.
-
-        :raises OSError: the card has gone, or gave no answer within the rig's limit.
-        """
-        self._rig.link(self._boot)
-        self._rig.finger.asked_of_a_card()
-        data, sw1, sw2 = self._in_time(lambda: self._connection.transmit(list(apdu)))
-        return bytes((*data, sw1, sw2))
-
-    def atr(self) -> bytes:
-        return bytes(self._connection.getATR())
-
-    def disconnect(self) -> None:
-        """Let go of it, dead or not."""
-        from smartcard.Exceptions import SmartcardException
-
-        with suppress(SmartcardException):
-            self._connection.disconnect()
-
-    def _in_time(self, do: Any) -> Any:
-        """Nothing ends a call to the daemon but the card's answer or its death: after its limit it is killed."""
-        from smartcard.Exceptions import SmartcardException
-
-        rig, over = self._rig, threading.Event()
-        began_us = rig.clock.now_us
-        until_us = began_us + round(rig.options.answer_s * 1e6)
-
-        def watch() -> None:
-            while (now_us := rig.clock.now_us) < until_us:
-                if over.wait((min(rig.finger.due_us or until_us, until_us) - now_us) / 1e6):
-                    return
-                rig.finger.press_if_due()
-            rig.hung()
-
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
-            return do()
-        except SmartcardException as error:
-            rig.lost_us = rig.clock.now_us
-            raise KeyGone(f"the card has gone: {error}") from error
-        finally:
-            over.set()
-            thread.join()
-            rig.talk_us += rig.clock.now_us - began_us

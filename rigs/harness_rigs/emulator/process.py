@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import select
@@ -11,13 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.base.errors import CallerError, HarnessFault, RigError
+from harness.base.errors import HarnessFault, RigError
 
 PROGRAM = Path(__file__).with_name("host.py")
 HOST_LIMIT_S = 10.0
@@ -26,20 +22,7 @@ DEATH_LIMIT_S = 10.0
 Isolation = Literal["auto", "namespace", "none"]
 
 
-def no_program(program: str, found: str | None) -> CallerError:
-    """Error for a bench whose `command` names nothing that can be executed.
-
-    :param found: what is there instead; None if the system gave no reason.
-    """
-    return CallerError(
-        f"command {program}",
-        found=found or "no such program",
-        expected="a program that can be executed",
-        mend="name it by its absolute path",
-    )
-
-
-class Host:
+class ProcessHost:
     """Where the emulators of one rig run: in a network namespace of their own, or in ours.
 
     :ivar isolated: whether it is a namespace of its own, so that fixed ports disturb nobody.
@@ -112,16 +95,16 @@ class Host:
     def spawn(self, argv: list[str], env: Mapping[str, str], cwd: Path, output: int) -> Process:
         """Start an emulator; its output goes to a file descriptor.
 
-        :raises CallerError: it cannot be executed.
+        :raises OSError: it cannot be executed.
         """
         touch_r, touch_w = os.pipe()
         try:
             answer, (pidfd,) = self._ask(
                 (touch_r, output), do="spawn", argv=argv, env=dict(env), cwd=str(cwd)
             )
-        except OSError as error:
+        except OSError:
             os.close(touch_w)
-            raise no_program(argv[0], error.strerror) from None
+            raise
         finally:
             os.close(touch_r)
         return Process(self, answer["pid"], pidfd, touch_w)
@@ -151,7 +134,7 @@ class Host:
 class Process:
     """One boot of an emulator: from its start to its death."""
 
-    def __init__(self, host: Host, pid: int, pidfd: int, stdin: int):
+    def __init__(self, host: ProcessHost, pid: int, pidfd: int, stdin: int):
         self._host, self.pid, self.pidfd, self._stdin = host, pid, pidfd, stdin
         self._status: int | None = None
         self.killed = False
@@ -215,40 +198,3 @@ def death(status: int) -> str:
 
 def was_killed(status: int) -> bool:
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-
-
-class PortLock:
-    """Fixed ports without a namespace: whoever has the lock may run an emulator on them."""
-
-    def __init__(self, ports: Sequence[int]):
-        self._ports = sorted(set(ports))
-        self._files: list[int] = []
-
-    def take(self, rig: str) -> None:
-        """:raises RigError: somebody else has one of them."""
-        folder = Path(tempfile.gettempdir())
-        for port in self._ports:
-            path = folder / f"keyharness-port-{port}.lock"
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            self._files.append(fd)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                self.free()
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
-                holder = path.read_text(encoding="utf-8", errors="replace").strip() or "somebody"
-                raise RigError(
-                    f'rig "{rig}": port {port} is in use',
-                    found=f"{holder} runs an emulator on it",
-                    expected="the port for this rig alone: without network namespaces emulators share ports",
-                    mend="wait for the other run to end, name another port, or permit namespaces",
-                ) from None
-            os.ftruncate(fd, 0)
-            os.pwrite(
-                fd, f'rig "{rig}" of process {os.getpid()}, since {time.strftime("%H:%M:%S")}'.encode(), 0
-            )
-
-    def free(self) -> None:
-        while self._files:
-            os.close(self._files.pop())

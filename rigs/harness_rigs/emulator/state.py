@@ -13,7 +13,7 @@ Entry = tuple[str, bytes, int]
 
 
 @dataclass(frozen=True)
-class Files:
+class DirectoryState:
     """What was in a directory, by relative path."""
 
     entries: dict[str, Entry] = field(repr=False)
@@ -25,13 +25,13 @@ class Files:
             digest.update(f"{name}\0{kind}\0{mode}\0{len(content)}\0".encode() + content)
         return digest.digest()
 
-    def differing(self, other: Files) -> list[str]:
+    def differing(self, other: DirectoryState) -> list[str]:
         """The paths whose content is not the same in both."""
         names = sorted({*self.entries, *other.entries})
         return [name for name in names if self.entries.get(name) != other.entries.get(name)]
 
 
-def read(folder: Path) -> Files:
+def read(folder: Path) -> DirectoryState:
     """Copy what is there. Sockets and pipes are left out: they are no state."""
     entries: dict[str, Entry] = {}
     for path in sorted(folder.rglob("*")):
@@ -43,10 +43,10 @@ def read(folder: Path) -> Files:
             entries[name] = ("folder", b"", mode)
         elif path.is_file():
             entries[name] = ("file", path.read_bytes(), mode)
-    return Files(entries)
+    return DirectoryState(entries)
 
 
-def write(folder: Path, files: Files) -> None:
+def write(folder: Path, files: DirectoryState) -> None:
     """Make a directory what it was; what is the same already is not touched."""
     for path in sorted(folder.rglob("*"), reverse=True):
         entry = files.entries.get(str(path.relative_to(folder)))

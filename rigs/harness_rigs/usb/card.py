@@ -11,14 +11,12 @@ import errno
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from harness.base.errors import RigError
+from harness.host.usb import UsbDevice
 from harness.model.rig import KeyGone
-
-if TYPE_CHECKING:
-    from harness.host.usb import UsbDevice
-    from harness_rigs.usb.rig import UsbRig
+from harness_rigs.usb.plugged_key import PluggedKey
 
 T = TypeVar("T")
 
@@ -35,8 +33,8 @@ class UsbCard:
     A key that has gone raises OSError, as a USB device does.
     """
 
-    def __init__(self, rig: UsbRig, scard: Any, context: Any, reader: str):
-        self._rig, self._scard, self._context, self._reader = rig, scard, context, reader
+    def __init__(self, key: PluggedKey, scard: Any, context: Any, reader: str):
+        self._key, self._scard, self._context, self._reader = key, scard, context, reader
         self._handle: Any = None
         self._protocol = 0
         self._gone = False
@@ -58,7 +56,7 @@ class UsbCard:
         :raises OSError: the card has gone, or gave no answer within the rig's limit.
         """
         self.connect()
-        self._rig.finger.asked_of_a_card()
+        self._key.touch.asked_of_a_card()
         code, answer = self._in_time(
             lambda: self._scard.SCardTransmit(self._handle, self._protocol, list(apdu))
         )
@@ -83,8 +81,15 @@ class UsbCard:
         """Let go of the card, without a reset."""
         self._let_go()
 
+    @property
+    def is_over(self) -> bool:
+        return self._gone
+
+    def power_went(self) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Let go of everything; the rig does so when the power has gone."""
+        """Let go of everything."""
         self._let_go()
         if not self._gone:
             self._gone = True
@@ -97,7 +102,7 @@ class UsbCard:
 
     def _check(self, code: int) -> None:
         if code != self._scard.SCARD_S_SUCCESS:
-            self._rig.note_lost()
+            self._key.note_lost()
             raise OSError(errno.ENODEV, f"the card has gone: {self._scard.SCardGetErrorMessage(code)}")
 
     def _in_time(self, do: Callable[[], T]) -> T:
@@ -106,56 +111,48 @@ class UsbCard:
         """
         if self._gone:
             raise OSError(errno.ENODEV, "the key has been switched off")
-        rig, done = self._rig, threading.Event()
+        key, is_done = self._key, threading.Event()
         got: list[T] = []
-        began_us = rig.clock.now_us
-        until_us = began_us + round(rig.options.answer_s * 1e6)
 
         def call() -> None:
             got.append(do())
-            done.set()
+            is_done.set()
 
         threading.Thread(target=call, name="card", daemon=True).start()
-        try:
-            while not done.is_set() and (now_us := rig.clock.now_us) < until_us:
-                due_us = rig.finger.due_us
-                if not done.wait((min(due_us or until_us, until_us) - now_us) / 1e6):
-                    rig.finger.press_if_due()
-        finally:
-            rig.talk_us += rig.clock.now_us - began_us
-        if not got:
-            rig.note_death(f"hung: no answer within {rig.options.answer_s:g} s")
-            raise OSError(errno.ETIMEDOUT, f"no answer within {rig.options.answer_s:g} s")
-        rig.finger.answered()
-        return got[0]
+        answer = key.answers.until(lambda limit_s: got[0] if is_done.wait(limit_s) else None)
+        if answer is None:
+            key.note_hang()
+            raise OSError(errno.ETIMEDOUT, key.answers.limit_words)
+        key.touch.answered()
+        return answer
 
 
-def open_card(rig: UsbRig, device: UsbDevice) -> UsbCard:
+def open_card(key: PluggedKey, device: UsbDevice) -> UsbCard:
     """A connection to the card of the key on a rig's port; its reader is waited for.
 
     :raises RigError: no pyscard, no library, no daemon.
     :raises KeyGone: no reader on that port comes within the rig's limit.
     """
-    scard = _scard(rig)
+    scard = _scard(key)
     code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
     if code != scard.SCARD_S_SUCCESS:
         raise RigError(
-            f'rig "{rig.name}": pcscd',
+            f'rig "{key.rig}": pcscd',
             found=scard.SCardGetErrorMessage(code),
             expected="a pcscd that answers",
             mend="start it (systemctl start pcscd.socket); scdaemon may keep it away from the readers",
         )
-    until = time.monotonic() + rig.options.up_s
+    until = time.monotonic() + key.options.up_s
     while True:
         names = _readers(scard, context)
-        reader = next((name for name in names if _is_on(rig, scard, context, name, device)), None)
+        reader = next((name for name in names if _is_on(key, scard, context, name, device)), None)
         if reader is not None:
-            return UsbCard(rig, scard, context, reader)
+            return UsbCard(key, scard, context, reader)
         left_ms = round((until - time.monotonic()) * 1000)
         if left_ms <= 0:
             scard.SCardReleaseContext(context)
             raise KeyGone(
-                f'rig "{rig.name}": no reader of pcscd is on port {rig.port} '
+                f'rig "{key.rig}": no reader of pcscd is on port {key.port} '
                 f"({', '.join(names) or 'it has none'})"
             )
         scard.SCardGetStatusChange(
@@ -163,12 +160,12 @@ def open_card(rig: UsbRig, device: UsbDevice) -> UsbCard:
         )
 
 
-def _scard(rig: UsbRig) -> Any:
+def _scard(key: PluggedKey) -> Any:
     try:
-        return rig.host.scard()
+        return key.host.scard()
     except ImportError as error:
         raise RigError(
-            f'rig "{rig.name}": its card cannot be reached',
+            f'rig "{key.rig}": its card cannot be reached',
             found=str(error),
             expected="pyscard and the library of pcscd",
             mend="install Debian's libpcsclite1 and pcscd, and pip install 'keyharness[pcsc]'",
@@ -180,9 +177,9 @@ def _readers(scard: Any, context: Any) -> list[str]:
     return list(names or ()) if code == scard.SCARD_S_SUCCESS else []
 
 
-def _is_on(rig: UsbRig, scard: Any, context: Any, name: str, device: UsbDevice) -> bool:
-    if rig.options.reader is not None:
-        return rig.options.reader in name
+def _is_on(key: PluggedKey, scard: Any, context: Any, name: str, device: UsbDevice) -> bool:
+    if key.options.reader is not None:
+        return key.options.reader in name
     # Direct: the card in it is not touched, and not reset when we let go.
     code, handle, _ = scard.SCardConnect(context, name, scard.SCARD_SHARE_DIRECT, 0)
     if code != scard.SCARD_S_SUCCESS:

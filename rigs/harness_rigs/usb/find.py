@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.base.errors import CallerError, KeyharnessError, RigError
 from harness.host.host import Host
 from harness.host.locks import Lock
 from harness.host.usb import UsbDevice, device_at, devices, hub_of
 from harness.model.rig import KeyGone
-from harness.model.tap import Tap
+from harness_rigs.usb.plugged_key import PluggedKey
 
-if TYPE_CHECKING:
-    from harness_rigs.usb.rig import UsbRig
+AskUuid = Callable[[UsbDevice], str]
+"""Asks the key on a device for its UUID; "" if it tells none."""
 
 
 def no_such_port(host: Host, rig: str, port: str) -> KeyharnessError:
@@ -52,88 +50,80 @@ def not_opened(rig: str, node: Path, error: OSError) -> KeyharnessError:
     return KeyGone(f'rig "{rig}": {node} has gone ({error.strerror})')
 
 
-def why_not_up(rig: UsbRig) -> KeyharnessError:
+def why_not_up(key: PluggedKey, ask_uuid: AskUuid) -> KeyharnessError:
     """Why nothing that can be talked to came up on the rig's port in time."""
-    device = device_at(rig.host, rig.port)
-    limit = f"within {rig.options.up_s:g} s"
-    if device is None or device.token == rig.stale:
-        if not rig.is_named_key and (elsewhere := moved(rig)) is not None:
+    device = device_at(key.host, key.port)
+    limit = f"within {key.options.up_s:g} s"
+    if device is None or device.token == key.stale:
+        if not key.is_named_key and (elsewhere := moved(key, ask_uuid)) is not None:
             return elsewhere
-        return KeyGone(f'rig "{rig.name}": nothing came up on port {rig.port} {limit}')
-    if rig.face_of(device) is None:
+        return KeyGone(f'rig "{key.rig}": nothing came up on port {key.port} {limit}')
+    if key.face_of(device) is None:
         return KeyGone(
-            f'rig "{rig.name}": what came up on port {rig.port} is {device.shown()}, none of its faces'
+            f'rig "{key.rig}": what came up on port {key.port} is {device.shown()}, none of its faces'
         )
     if not device.authorized:
         return RigError(
-            f'rig "{rig.name}": {device.shown()} on port {rig.port} is not authorised',
+            f'rig "{key.rig}": {device.shown()} on port {key.port} is not authorised',
             found="0 in its `authorized` file",
             expected="a device that the kernel may use",
             mend="allow it in USBGuard, or in whatever else decides that here",
         )
-    for node in nodes_of(device):
-        if not rig.host.may_open(node):
-            return not_opened(rig.name, node, OSError(errno.EACCES, os.strerror(errno.EACCES)))
-    return KeyGone(f'rig "{rig.name}": {device.shown()} on port {rig.port} has no node {limit}')
+    for node in device.nodes:
+        if not key.host.may_open(node):
+            return not_opened(key.rig, node, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    return KeyGone(f'rig "{key.rig}": {device.shown()} on port {key.port} has no node {limit}')
 
 
-def nodes_of(device: UsbDevice) -> list[Path]:
-    """What has to be opened to speak to it: CTAPHID, a serial port, or HID of another kind."""
-    if device.fido is not None:
-        return [device.fido.node]
-    return [*device.ttys, *(one.node for one in device.hidraw)]
-
-
-def require_named_key(rig: UsbRig, there: UsbDevice) -> None:
+def require_named_key(key: PluggedKey, there: UsbDevice, ask_uuid: AskUuid) -> None:
     """See that the device on the rig's port is the one that the bench describes.
 
     :raises CallerError: it is another one; says where the right one is, if that can be seen.
     """
-    options, faces = rig.options, rig.key.faces
+    options, faces = key.options, key.key.faces
     if all((face.vendor_id, face.product_id) not in (_ids(there), (0, 0)) for face in faces):
         wanted = " or ".join(f"{face.vendor_id:04x}:{face.product_id:04x}" for face in faces)
-        raise _another(rig, there.shown(), f"a {rig.key.title} ({wanted})")
-    face = rig.face
+        raise _another(key, ask_uuid, there.shown(), f"a {key.key.title} ({wanted})")
+    face = key.face
     if options.serial is not None and face == "application" and there.serial != options.serial:
         found = f"serial {there.serial}" if there.serial else "a key that shows no serial"
-        raise _another(rig, found, f"serial {options.serial}")
+        raise _another(key, ask_uuid, found, f"serial {options.serial}")
     if options.uuid is not None and face == "application":
-        rig.device = there
-        said = _uuid(rig)
+        said = ask_uuid(there)
         if said.lower() != options.uuid.lower():
             raise _another(
-                rig, f"uuid {said}" if said else "a key that tells no uuid", f"uuid {options.uuid}"
+                key, ask_uuid, f"uuid {said}" if said else "a key that tells no uuid", f"uuid {options.uuid}"
             )
 
 
-def moved(rig: UsbRig) -> CallerError | None:
+def moved(key: PluggedKey, ask_uuid: AskUuid) -> CallerError | None:
     """The rig's key on another port than the rig's; None if it is not seen."""
-    for device, what in _elsewhere(rig):
+    for device, what in _elsewhere(key, ask_uuid):
         return CallerError(
-            f'rig "{rig.name}": its key is not on port {rig.port}',
+            f'rig "{key.rig}": its key is not on port {key.port}',
             found=f"{what} on port {device.port}",
-            expected=f"{what} on port {rig.port}, which is empty",
+            expected=f"{what} on port {key.port}, which is empty",
             mend=f'plug it back in, or say port = "{device.port}" if that is where it hangs now',
         )
     return None
 
 
-def _another(rig: UsbRig, found: str, expected: str) -> CallerError:
-    place = next((f"; that one is on port {device.port}" for device, _ in _elsewhere(rig)), "")
+def _another(key: PluggedKey, ask_uuid: AskUuid, found: str, expected: str) -> CallerError:
+    place = next((f"; that one is on port {device.port}" for device, _ in _elsewhere(key, ask_uuid)), "")
     return CallerError(
-        f'rig "{rig.name}": another key is on port {rig.port}',
+        f'rig "{key.rig}": another key is on port {key.port}',
         found=found,
         expected=expected + place,
         mend="put the right key in, or mend the bench: nothing was written to this one",
     )
 
 
-def _elsewhere(rig: UsbRig) -> Iterator[tuple[UsbDevice, str]]:
+def _elsewhere(key: PluggedKey, ask_uuid: AskUuid) -> Iterator[tuple[UsbDevice, str]]:
     """The rig's key, wherever else it is: by its serial, or by what it answers."""
-    options = rig.options
-    for device in devices(rig.host):
-        if device.port == rig.port or _ids(device) not in [
-            (face.vendor_id, face.product_id) for face in rig.key.faces
+    options = key.options
+    for device in devices(key.host):
+        if device.port == key.port or _ids(device) not in [
+            (face.vendor_id, face.product_id) for face in key.key.faces
         ]:
             continue
         if options.serial is not None and device.serial == options.serial:
@@ -141,30 +131,8 @@ def _elsewhere(rig: UsbRig) -> Iterator[tuple[UsbDevice, str]]:
         elif options.uuid is not None and device.fido is not None:
             # A key that somebody works with is not asked, which would cost him a request.
             held = Lock(f"port usb:{device.port}").holder() is not None
-            if not held and _uuid(_glance(rig, device)) == options.uuid:
+            if not held and ask_uuid(device) == options.uuid:
                 yield device, f"uuid {options.uuid}"
-
-
-def _glance(rig: UsbRig, device: UsbDevice) -> UsbRig:
-    """The same rig, looking at another port; nothing there can be switched."""
-    from harness_rigs.usb.transports import UsbTransports
-
-    other = copy.copy(rig)
-    other.port, other.device, other.left_us = device.port, device, None
-    other.tap = Tap(rig.clock)
-    other.is_named_key, other._open = True, []
-    other.transports = UsbTransports(other)
-    return other
-
-
-def _uuid(rig: UsbRig) -> str:
-    before, rig.is_named_key = rig.is_named_key, True
-    try:
-        return rig.key.identify(rig).get("uuid", "")
-    except (KeyharnessError, OSError, ValueError):
-        return ""
-    finally:
-        rig.is_named_key = before
 
 
 def _ids(device: UsbDevice) -> tuple[int, int]:

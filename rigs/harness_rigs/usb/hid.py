@@ -1,35 +1,56 @@
 """The CTAPHID interface of a key on hidraw: 64-byte reports, each read with a limit.
 
-linux Documentation/hid/hidraw.rst: a write begins with the number of the report, 0 where there is only one; a
-read gives a report without it. Once the device has gone, reads end in EIO, writes in ENODEV, and where the hub
-did not tell the kernel, in ETIMEDOUT or EPROTO.
+Linux, Documentation/hid/hidraw.rst: a write begins with the number of the report, 0 where there is only one; a read
+returns a report without it. Once the device has gone, reads fail with EIO and writes with ENODEV; if the hub did not
+tell the kernel, with ETIMEDOUT or EPROTO.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from harness_rigs.usb.rig import UsbRig
+from harness_rigs.usb import find as usb_find
+from harness_rigs.usb.plugged_key import PluggedKey
 
 REPORT_BYTES = 64
 _GONE = {errno.ENODEV, errno.EIO, errno.EPIPE, errno.ECONNRESET, errno.ENXIO, errno.ESHUTDOWN, errno.EBADF}
 
 
-class Hidraw:
-    """The raw endpoint "ctaphid", for as long as the key stays on the bus. The rig closes it when the power has gone.
+def open_ctaphid(key: PluggedKey, node: Path) -> CtaphidNode:
+    """Open a hidraw node of the key; it is closed when the power has gone.
+
+    :raises RigError: this user may not open it.
+    :raises KeyGone: it has gone meanwhile.
+    """
+    try:
+        connection = CtaphidNode(key, key.host.open_hidraw(node))
+    except OSError as error:
+        raise usb_find.not_opened(key.rig, node, error) from None
+    key.left_us = None
+    key.keep(connection)
+    return connection
+
+
+class CtaphidNode:
+    """The raw endpoint "ctaphid", for as long as the key stays on the bus.
 
     :ivar fd: None once it is closed.
     """
 
-    def __init__(self, rig: UsbRig, fd: int):
-        self._rig, self.fd = rig, fd
-        self._device = rig.device
+    def __init__(self, key: PluggedKey, fd: int):
+        self._key = key
+        self.fd: int | None = fd
+        self._device = key.device
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
+
+    @property
+    def is_over(self) -> bool:
+        return self.fd is None
 
     def _open(self) -> int:
         if self.fd is None:
@@ -42,26 +63,20 @@ class Hidraw:
             os.write(fd, b"\0" + data)
         except OSError as error:
             raise self._lost(error) from None
-        self._rig.finger.sent(data)
+        self._key.touch.sent(data)
 
     def receive(self) -> bytes:
-        rig, fd = self._rig, self._open()
-        began_us = rig.clock.now_us
-        until_us = began_us + round(rig.options.answer_s * 1e6)
-        try:
-            while (now_us := rig.clock.now_us) < until_us:
-                due_us = rig.finger.due_us
-                wait_us = (until_us if due_us is None else min(due_us, until_us)) - now_us
-                # Rounded up: a poll of 0 ms would spin until the instant has come.
-                if self._poll.poll(max(0, -(-wait_us // 1000))):
-                    packet = self._read(fd)
-                    rig.finger.received(packet)
-                    return packet
-                rig.finger.press_if_due()
-        finally:
-            rig.talk_us += rig.clock.now_us - began_us
-        rig.note_death(f"hung: no answer within {rig.options.answer_s:g} s")
-        raise OSError(errno.ETIMEDOUT, f"no answer within {rig.options.answer_s:g} s")
+        key, fd = self._key, self._open()
+        packet = key.answers.until(lambda limit_s: self._next(fd, limit_s))
+        if packet is None:
+            key.note_hang()
+            raise OSError(errno.ETIMEDOUT, key.answers.limit_words)
+        key.touch.received(packet)
+        return packet
+
+    def _next(self, fd: int, limit_s: float) -> bytes | None:
+        # Rounded up: a poll of 0 ms would spin until the limit has passed.
+        return self._read(fd) if self._poll.poll(math.ceil(limit_s * 1000)) else None
 
     def _read(self, fd: int) -> bytes:
         try:
@@ -75,14 +90,17 @@ class Hidraw:
         return packet
 
     def _lost(self, error: OSError) -> OSError:
-        self._rig.note_lost()
+        self._key.note_lost()
         if error.errno in _GONE:
-            self._rig.broken = self._device
+            self._key.broken = self._device
             return OSError(errno.ENODEV, "the key is gone from the bus")
         return OSError(error.errno, f"the key does not answer on the bus: {error.strerror}")
 
     def close(self) -> None:
         if self.fd is not None:
             self._poll.unregister(self.fd)
-            fd, self.fd = self.fd, None  # type: ignore[assignment]
+            fd, self.fd = self.fd, None
             os.close(fd)
+
+    def power_went(self) -> None:
+        self.close()

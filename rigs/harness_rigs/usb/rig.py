@@ -1,12 +1,11 @@
 """The rig with a real key: one USB port, a switch for its power, and the nodes that the kernel makes for it.
 
-The rig is bound to the port. Whatever is on it is read from sysfs anew for each boot, because nodes change
-their numbers from plug to plug; all waits end with a device event. What cannot be heard (a hub that takes
-the power without telling the kernel) is asked of the bus itself.
+The rig is bound to the port, not to a node. All waits end with a device event.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import threading
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.base.clock import MonotonicClock
-from harness.base.errors import CallerError, KeyharnessError, RigError
+from harness.base.errors import CallerError, KeyharnessError
 from harness.bench.plugin_api import ActuatorRequest, Driver, RigRequest
 from harness.host.host import Host, here
 from harness.host.kernel_log import KernelLog
@@ -22,30 +21,25 @@ from harness.host.locks import Lock
 from harness.host.scan import Found
 from harness.host.uevents import wait_until
 from harness.host.usb import UsbDevice, device_at, port_folder
-from harness.model.key import Face
 from harness.model.rig import KeyGone, LiveCutter, PowerSwitch, Rig, RigInfo, Touch
 from harness.model.tap import Tap
+from harness.model.transport import Transports
 from harness_rigs.usb import find as usb_find
 from harness_rigs.usb.cutter import UsbCutter
-from harness_rigs.usb.hid import Hidraw
 from harness_rigs.usb.options import UsbOptions
-from harness_rigs.usb.serial import UsbSerial
-from harness_rigs.usb.switch import Switch
-from harness_rigs.usb.touch import Finger
+from harness_rigs.usb.plugged_key import PluggedKey
+from harness_rigs.usb.power import PortSwitch
+from harness_rigs.usb.touch import ActuatorTouch
 from harness_rigs.usb.transports import UsbTransports
 
 NOT_TOLD = "not told"
-DEAF_S = 0.2
-"""So long is a kernel waited for that was not told the last time either, before the bus is asked."""
 
 
 class UsbRig(Rig):
     """A key on a port of this host.
 
+    :ivar plugged: the device under test.
     :ivar actuator: the bench's power switch, bare.
-    :ivar device: what was on the port when it was last looked at and found usable.
-    :ivar broken: the device with which a connection broke off: it is leaving, even if it is still to be seen.
-    :ivar left_us: when the connection in use was found broken, None while none is.
     """
 
     evidence_kind = "hardware"
@@ -61,25 +55,16 @@ class UsbRig(Rig):
         if port_folder(self.host, self.port) is None and device_at(self.host, self.port) is None:
             raise usb_find.no_such_port(self.host, self.name, self.port)
         self.actuator = self._make_switch(request)
-        self.finger = Finger(self._make_touch(request), self.clock)
-        self.power: PowerSwitch = Switch(self)
-        self.touch: Touch = self.finger
-        self.transports = UsbTransports(self)
+        touch = ActuatorTouch(self._make_touch(request), self.clock)
+        self.touch: Touch = touch
+        self.plugged = PluggedKey(self.name, self.key, self.options, self.host, self.clock, self.tap, touch)
+        self._cutter = UsbCutter(self, self.plugged, self.actuator)
+        self.power: PowerSwitch = PortSwitch(self.plugged, self.actuator, self._cutter)
+        self.transports: Transports = UsbTransports(self, self.plugged)
         self.shared = f"port usb:{self.port}"
-        self.boots = 0
-        self.device: UsbDevice | None = None
-        self.left_us: int | None = None
-        self.broken: UsbDevice | None = None
-        self.stale: tuple[int, int] | None = None
-        self._is_deaf = False
-        self._went_us: int | None = None
-        self.came_us = None
-        self.is_named_key = False
-        self._open: list[Any] = []
-        self._deaths: list[str] = []
+        self._boot_us = 0
         self._firmware: str | None = None
         self._log: KernelLog | None = None
-        self._cutter = UsbCutter(self)
 
     def _actuator_request(self, options: Any) -> ActuatorRequest:
         return ActuatorRequest(self.name, options, self.port, self.host, self.clock)
@@ -107,201 +92,69 @@ class UsbRig(Rig):
     def cutter(self) -> LiveCutter:
         return self._cutter
 
-    # Power.
+    @property
+    def boot_us(self) -> int:
+        return self._boot_us
 
-    def rest(self) -> None:
-        """Wait for what remains of the time that the key has to be without power."""
-        if self._went_us is not None:
-            left_us = self._went_us + round(self.options.off_s * 1e6) - self.clock.now_us
-            if left_us > 0:
-                self.clock.wait_us(left_us)
+    @property
+    def talk_us(self) -> int:
+        return self.plugged.answers.spent_us
 
-    def require_still_gone(self) -> None:
-        """Kernels have been seen to give a port its power back by themselves (uhubctl, issues 90 and 458).
-
-        :raises RigError: it is on the bus, and nobody has switched it on.
-        """
-        if self._went_us is None or self._gone_us() is not None:
-            return
-        there = device_at(self.host, self.port)
-        if there is not None:
-            raise RigError(
-                f'rig "{self.name}": the key came back while its port was switched off',
-                found=f"{there.shown()} on port {self.port}",
-                expected="no power until it is switched on",
-                mend="something else switches this port: the kernel does so with some hubs; use a relay",
-            )
-
-    def power_came(self) -> None:
-        self.came_us = self.clock.now_us
-        self.boots += 1
-        self.left_us = None
-        self._cutter.power_came(self.came_us)
-
-    def power_went(self) -> None:
-        self._went_us = self.clock.now_us
-        self._cutter.forget()
-
-    def see_it_go(self) -> int:
-        """When the key was seen to be gone from the bus; its nodes are closed then.
-
-        :raises RigError: it is still there: the switch does not switch its power.
-        """
-        limit_s = min(self.options.gone_s, DEAF_S) if self._is_deaf else self.options.gone_s
-        gone_us = wait_until(self.host, self._gone_us, limit_s)
-        if gone_us is None:
-            gone_us = self._ask_the_bus()
-        if self.left_us is not None:
-            gone_us = min(gone_us, self.left_us)
-        self._close_nodes()
-        self.device = None
-        return gone_us
-
-    def _gone_us(self) -> int | None:
-        there = device_at(self.host, self.port)
-        if there is None or there.token == self.stale:
-            return self.clock.now_us
-        return None
-
-    def _ask_the_bus(self) -> int:
-        """The kernel was not told that it went: does it still answer?"""
-        there = device_at(self.host, self.port)
-        if there is None:
-            return self.clock.now_us
-        answers = self.host.usb_answers(there.bus, there.number)
-        if answers is False:
-            # Its nodes stay until the power returns, and are not to be taken for the next boot's.
-            self.stale, self._is_deaf = there.token, True
-            return self.clock.now_us
-        if answers is None:
-            raise RigError(
-                f'rig "{self.name}": nobody can tell whether the key has gone',
-                found=f"the kernel still shows it, and /dev/bus/usb/{there.bus:03}/{there.number:03} "
-                "may not be opened by you to ask it",
-                expected="a udev rule that lets you",
-                mend="sudo keyharness doctor --install-udev-rules, then plug the key in again",
-            )
-        raise RigError(
-            f'rig "{self.name}": the key was still on the bus {self.options.gone_s:g} s after its port '
-            "was switched off",
-            found=f"{there.shown()} on port {self.port}",
-            expected="that it goes: a switch that says so and does not switch proves nothing",
-            mend="use a relay or a hub that `keyharness calibrate` accepts; docs/rigs.md lists some",
-        )
-
-    def _close_nodes(self) -> None:
-        # A node that is held open makes the kernel give the next one another number.
-        while self._open:
-            one = self._open.pop()
-            try:
-                if isinstance(one, UsbSerial):
-                    one.power_went()
-                else:
-                    one.close()
-            except OSError:
-                continue
-
-    def alone(self, port: UsbSerial) -> None:
-        """The serial port is about to be opened: nobody else may have it."""
-        for one in self._open:
-            if isinstance(one, UsbSerial) and one is not port:
-                one.close()
-
-    def keep(self, node: Any) -> None:
-        """Close it when the power has gone."""
-        self._open = [one for one in self._open if not (isinstance(one, Hidraw) and one.fd is None)]
-        self._open.append(node)
-
-    def opened(self, node: Any) -> Hidraw:
-        """A hidraw node, opened.
-
-        :raises RigError: this user may not open it.
-        :raises KeyGone: it has gone meanwhile.
-        """
-        try:
-            link = Hidraw(self, self.host.open_hidraw(node))
-        except OSError as error:
-            raise usb_find.not_opened(self.name, node, error) from None
-        self.left_us = None
-        self.keep(link)
-        return link
-
-    # What is on the port.
+    @property
+    def came_us(self) -> int | None:
+        return self.plugged.came_us
 
     @property
     def face(self) -> str:
-        there = device_at(self.host, self.port)
-        face = self.face_of(there) if there is not None else None
-        return face.name if face is not None else "application"
-
-    def face_of(self, device: UsbDevice) -> Face | None:
-        for face in self.key.faces:
-            if (face.vendor_id, face.product_id) in ((device.vendor_id, device.product_id), (0, 0)):
-                return face
-        return None
+        return self.plugged.face
 
     def wait_until_up(self) -> None:
         if not self.power.is_on:
             raise KeyGone(f'rig "{self.name}": its power is off')
         began_us = self.clock.now_us
-        # A first wait in a boot has what remains of its limit; later ones are for reboots of the key's own.
-        since_us = began_us if self.device is not None or self.came_us is None else self.came_us
+        key, cutter = self.plugged, self._cutter
+        # The first wait in a boot has what remains of its limit; later ones are for reboots by the key itself.
+        since_us = began_us if key.device is not None or key.came_us is None else key.came_us
         left_us = since_us + round(self.options.up_s * 1e6) - began_us
-        cutter = self._cutter
 
         def look() -> tuple[UsbDevice | None] | None:
             # Once its power was cut nothing comes up any more, whatever is still to be seen.
             if cutter.has_fired:
                 return (None,)
-            there = self._usable()
+            there = key.usable()
             return None if there is None else (there,)
 
-        limit_s = max(0, left_us) / 1e6
-        looked = wait_until(self.host, look, limit_s, also=cutter.fired_fd)
-        self.boot_us += self.clock.now_us - began_us
+        looked = wait_until(self.host, look, max(0, left_us) / 1e6, also=cutter.fired_fd)
+        self._boot_us += self.clock.now_us - began_us
         if looked is None:
-            raise usb_find.why_not_up(self)
+            raise usb_find.why_not_up(key, self._ask_uuid)
         (found,) = looked
         if found is None:
             raise KeyGone(f'rig "{self.name}": its power was cut before it was up')
-        self.device = found
-        if not self.is_named_key:
-            usb_find.require_named_key(self, found)
-            self.is_named_key = True
+        key.device = found
+        if not key.is_named_key:
+            usb_find.require_named_key(key, found, self._ask_uuid)
+            key.is_named_key = True
 
-    def _usable(self) -> UsbDevice | None:
-        """The device on the port, once there is a node through which its face is reached."""
-        device = device_at(self.host, self.port)
-        if device is None or device.token == self.stale or self._is_leaving(device):
-            return None
-        if self.face_of(device) is None and not self.is_named_key:
-            # Another device does not become the key by waiting.
-            return device
-        if self.face_of(device) is None or not device.complete:
-            return None
-        return device if all(map(self.host.may_open, usb_find.nodes_of(device))) else None
-
-    def _is_leaving(self, device: UsbDevice) -> bool:
-        """Is it what a connection has just broken off with? A key that reboots is seen for a moment longer."""
-        return self.broken is not None and (device.token, device.hidraw) == (
-            self.broken.token,
-            self.broken.hidraw,
-        )
-
-    # What became of it.
-
-    def note_lost(self) -> None:
-        """A connection was found broken."""
-        if self.left_us is None:
-            self.left_us = self.clock.now_us
-
-    def note_death(self, how: str) -> None:
-        if how not in self._deaths:
-            self._deaths.append(how)
+    def _ask_uuid(self, device: UsbDevice) -> str:
+        """The UUID that the key on a device tells, on this port or on another; "" if it tells none."""
+        # On another port nothing is switched: the copy only opens what is there.
+        asked = copy.copy(self)
+        asked.plugged = self.plugged if device.port == self.port else self.plugged.on_port(device.port)
+        asked.tap = asked.plugged.tap
+        asked.transports = UsbTransports(asked, asked.plugged)
+        before, asked.plugged.is_named_key = asked.plugged.is_named_key, True
+        try:
+            return self.key.identify(asked).get("uuid", "")
+        except (KeyharnessError, OSError, ValueError):
+            return ""
+        finally:
+            asked.plugged.is_named_key = before
+            if asked.plugged is not self.plugged:
+                asked.plugged.close_connections()
 
     def take_deaths(self) -> list[str]:
-        deaths, self._deaths = self._deaths, []
-        return deaths
+        return self.plugged.take_deaths()
 
     def take_log(self) -> list[str]:
         if self._log is None:
@@ -312,15 +165,15 @@ class UsbRig(Rig):
     def plugs(self) -> Mapping[str, int] | None:
         return self._log.tally.row() if self._log is not None else None
 
-    # What a report says of it.
-
     @property
     def firmware(self) -> str:
-        """What the key says of itself, asked once; by its USB descriptor while it is not ours to ask."""
+        """The firmware version: as the key says, asked once; as its USB descriptor says while another process has
+        the key.
+        """
         if self._firmware is not None:
             return self._firmware
         if self.identity is not None:
-            # Custody has it: it may be switched on to be asked.
+            # This process has claimed it: it may be switched on to be asked.
             was_on = self.power.is_on
             self.power.on()
             self._firmware = self._asked()
@@ -357,14 +210,14 @@ class UsbRig(Rig):
 
     def close(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._close_nodes()
+            self.plugged.close_connections()
         self._cutter.close()
         if self._log is not None:
             self._log.close()
 
 
 def _release(device: UsbDevice) -> str:
-    """bcdDevice as a version; a Nitrokey 3 has major and minor there (facts/keys.md 1.1)."""
+    """bcdDevice as a version; a Nitrokey 3 has major and minor there."""
     try:
         return f"v{int(device.release[:-2], 16)}.{int(device.release[-2:], 16)} (USB)"
     except ValueError:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness_rigs.usb import find as usb_find
-
-if TYPE_CHECKING:
-    from harness_rigs.usb.rig import UsbRig
+from harness_rigs.usb.plugged_key import PluggedKey
 
 BAUD = 115_200
 """A CDC-ACM port has none; pyserial wants a number."""
@@ -25,10 +23,10 @@ class UsbSerial:
     :ivar port: its name. :ivar serial_number: what the key shows on USB.
     """
 
-    def __init__(self, rig: UsbRig, node: Path, serial_number: str):
-        self._rig, self._node, self.serial_number = rig, node, serial_number
+    def __init__(self, key: PluggedKey, node: Path, serial_number: str):
+        self._key, self._node, self.serial_number = key, node, serial_number
         self.port = str(node)
-        self._limit_s = rig.options.answer_s
+        self._limit_s = key.options.answer_s
         self._port: Any = None
         self._closed = False
 
@@ -39,7 +37,7 @@ class UsbSerial:
     @timeout.setter
     def timeout(self, limit_s: float | None) -> None:
         """None, which is for ever elsewhere, is the rig's own limit here."""
-        most_s = self._rig.options.answer_s
+        most_s = self._key.options.answer_s
         self._limit_s = most_s if limit_s is None else min(limit_s, most_s)
         if self._port is not None:
             self._port.timeout = self._limit_s
@@ -51,12 +49,14 @@ class UsbSerial:
         if self._closed:
             raise OSError(errno.ENODEV, f"{self.port} is gone from the bus")
         if self._port is None:
-            self._rig.alone(self)
+            key = self._key
+            if key.serial_in_use is not None:
+                key.serial_in_use.close()
             try:
-                self._port = self._rig.host.open_serial(self._node, BAUD, self._limit_s)
+                self._port = key.host.open_serial(self._node, BAUD, self._limit_s)
             except OSError as error:
-                raise usb_find.not_opened(self._rig.name, self._node, error) from None
-            self._rig.left_us = None
+                raise usb_find.not_opened(key.rig, self._node, error) from None
+            key.serial_in_use, key.left_us = self, None
         return self._port
 
     def read(self, size: int = 1) -> bytes:
@@ -64,15 +64,13 @@ class UsbSerial:
 
         :raises OSError: the key has gone.
         """
-        rig, port = self._rig, self._opened()
-        began_us = rig.clock.now_us
-        try:
-            got: bytes = port.read(size)
-        except OSError:
-            rig.note_lost()
-            raise
-        finally:
-            rig.talk_us += rig.clock.now_us - began_us
+        port = self._opened()
+        with self._key.answers.timed():
+            try:
+                got: bytes = port.read(size)
+            except OSError:
+                self._key.note_lost()
+                raise
         return got
 
     def write(self, data: Iterable[int]) -> int:
@@ -81,7 +79,7 @@ class UsbSerial:
         try:
             written: int = port.write(bytes(data))
         except OSError:
-            self._rig.note_lost()
+            self._key.note_lost()
             raise
         return written
 
@@ -91,8 +89,12 @@ class UsbSerial:
         if port is not None:
             port.close()
 
+    @property
+    def is_over(self) -> bool:
+        return self._closed
+
     def power_went(self) -> None:
-        """It is of a boot that is over."""
+        """Close it for good: its boot is over."""
         self._closed = True
         self.close()
 

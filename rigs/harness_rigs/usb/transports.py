@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from harness.host.usb import UsbDevice
 from harness.model.rig import KeyGone
-from harness.model.transport import BusIdentity, Transports
-from harness_rigs.usb import card as usb_card
-from harness_rigs.usb.card import UsbCard
+from harness.model.transport import BusIdentity, Reachable, Transports
+from harness_rigs.usb.card import UsbCard, open_card
+from harness_rigs.usb.hid import CtaphidNode, open_ctaphid
+from harness_rigs.usb.plugged_key import PluggedKey
 from harness_rigs.usb.serial import UsbSerial
 
-if TYPE_CHECKING:
-    from harness.host.usb import UsbDevice
-    from harness_rigs.usb.rig import UsbRig
+
+class UsbRigUp(Reachable, Protocol):
+    """What the transports need of the rig."""
+
+    def wait_until_up(self) -> None: ...
 
 
 class UsbTransports(Transports):
     """What the key on a port offers at this moment."""
 
-    def __init__(self, rig: UsbRig):
+    def __init__(self, rig: UsbRigUp, key: PluggedKey):
         super().__init__(rig)
-        self._usb = rig
+        self._wait_until_up, self._key = rig.wait_until_up, key
 
     def identity(self) -> BusIdentity:
         device = self._device()
         return BusIdentity(
-            f"usb:{self._usb.port}", device.vendor_id, device.product_id, device.product, device.serial
+            f"usb:{self._key.port}", device.vendor_id, device.product_id, device.product, device.serial
         )
 
-    def endpoint(self, name: str) -> object:
+    def endpoint(self, name: str) -> CtaphidNode | UsbSerial | UsbCard:
         if name == "ctaphid":
-            return self._hidraw()
+            return self._ctaphid()
         if name == "serial":
             return self._serial()
         if name == "card":
@@ -39,30 +43,32 @@ class UsbTransports(Transports):
 
     def _device(self) -> UsbDevice:
         """:raises KeyGone: it is not on the bus."""
-        rig = self._usb
-        rig.wait_until_up()
-        if rig.device is None:
-            raise KeyGone(f'rig "{rig.name}": the key is not on the bus')
-        return rig.device
+        self._wait_until_up()
+        if self._key.device is None:
+            raise KeyGone(f'rig "{self._key.rig}": the key is not on the bus')
+        return self._key.device
 
-    def _hidraw(self) -> object:
-        rig, device = self._usb, self._device()
+    def _ctaphid(self) -> CtaphidNode:
+        device = self._device()
         if device.fido is None:
-            raise KeyGone(f'rig "{rig.name}": the key shows no CTAPHID interface, it is in its {rig.face}')
-        return rig.opened(device.fido.node)
+            raise self._lacking("shows no CTAPHID interface")
+        return open_ctaphid(self._key, device.fido.node)
 
     def _serial(self) -> UsbSerial:
-        rig, device = self._usb, self._device()
+        device = self._device()
         if not device.ttys:
-            raise KeyGone(f'rig "{rig.name}": the key has no serial port, it is in its {rig.face}')
-        port = UsbSerial(rig, device.ttys[0], device.serial or "")
-        rig.keep(port)
+            raise self._lacking("has no serial port")
+        port = UsbSerial(self._key, device.ttys[0], device.serial or "")
+        self._key.keep(port)
         return port
 
     def _card(self) -> UsbCard:
-        rig, device = self._usb, self._device()
+        device = self._device()
         if not device.has_card:
-            raise KeyGone(f'rig "{rig.name}": the key shows no card reader, it is in its {rig.face}')
-        card = usb_card.open_card(rig, device)
-        rig.keep(card)
+            raise self._lacking("shows no card reader")
+        card = open_card(self._key, device)
+        self._key.keep(card)
         return card
+
+    def _lacking(self, what: str) -> KeyGone:
+        return KeyGone(f'rig "{self._key.rig}": the key {what}, it is in its {self._key.face}')

@@ -81,7 +81,7 @@ def test_a_card_that_hangs_is_told_from_one_that_has_gone():
         rig.power.on()
         connection = card(rig)
         connection.connect()
-        rig.process.signal(signal.SIGSTOP)
+        rig.emulated.process.signal(signal.SIGSTOP)
         with pytest.raises(OSError, match="no answer within"):
             connection.transmit(list(bytes.fromhex("00A4040009A00000084700000001")))
         rig.power.off()
@@ -130,7 +130,7 @@ def _hang(rig):
     rig.power.on()
     connection = card(rig)
     connection.connect()
-    rig.process.signal(signal.SIGSTOP)
+    rig.emulated.process.signal(signal.SIGSTOP)
     with pytest.raises(KeyGone):
         connection.transmit(list(bytes.fromhex("00A4040009A00000084700000001")))
     rig.power.off()

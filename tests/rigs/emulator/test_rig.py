@@ -17,7 +17,7 @@ from harness.base.errors import CallerError, RigError
 from harness.campaign.home import go_home
 from harness.model.key import Outcome
 from harness.model.rig import KeyGone
-from harness_rigs.emulator.process import PortLock
+from harness_rigs.emulator.port_lock import PortLock
 from harness_transports.card import card
 from harness_transports.ctaphid import ctaphid
 from support.emulator.emulated import TWIN_COMMAND, cut, make_rig, namespaces_permitted, tiny, twin
@@ -72,8 +72,8 @@ def test_off_is_a_kill_and_files_are_what_remains(keep):
     with pytest.raises(OSError, match="switched off"):
         device.ping(b"x")
     first = rig.vault.snapshot()
-    (rig.folder / "master").write_text("{}")
-    (rig.folder / "more").mkdir()
+    (rig.folder.path / "master").write_text("{}")
+    (rig.folder.path / "more").mkdir()
     assert rig.vault.differing(first, rig.vault.snapshot()) == ["master", "more"]
     rig.vault.restore(first)
     assert rig.vault.snapshot().digest() == first.digest()
@@ -101,13 +101,13 @@ def test_an_exit_code_that_asks_for_a_reboot_is_obeyed(keep):
     from harness_fido2.client import Fido
 
     rig.power.on()
-    boots = rig.boots
+    boots = rig.emulated.boots
     for user in (b"a", b"b", b"c"):
         Fido(rig).make_credential("example.com", user, resident=False)
-    assert rig.process.wait(10)
+    assert rig.emulated.process.wait(10)
     rig.wait_until_up()
     assert info(rig).options["up"] is True
-    assert rig.boots == boots + 1
+    assert rig.emulated.boots == boots + 1
     assert rig.take_deaths() == []
 
 
@@ -116,7 +116,7 @@ def test_several_run_side_by_side_on_the_same_ports(keep):
     together = [keep(tiny(name=f"emu-{number}")) for number in range(4)]
     for rig in together:
         rig.power.on()
-    assert all(rig.host.isolated for rig in together)
+    assert all(rig.emulated.host.isolated for rig in together)
     assert [info(rig).options["up"] for rig in together] == [True] * 4
     together[0].power.off()
     assert [info(rig).options["up"] for rig in together[1:]] == [True] * 3
@@ -147,7 +147,7 @@ def free_port():
 def test_a_lock_on_ports_is_free_when_its_holder_dies():
     port = free_port()
     program = (
-        "import sys; from harness_rigs.emulator.process import PortLock; PortLock([int(sys.argv[1])]).take('x');"
+        "import sys; from harness_rigs.emulator.port_lock import PortLock; PortLock([int(sys.argv[1])]).take('x');"
         "print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -163,7 +163,7 @@ def test_a_lock_on_ports_is_free_when_its_holder_dies():
 def test_nothing_is_left_behind(keep):
     rig = tiny()
     rig.power.on()
-    folder, pid = rig.folder, rig.process.pid
+    folder, pid = rig.folder.path, rig.emulated.process.pid
     rig.close()
     assert not folder.exists()
     with pytest.raises(ProcessLookupError):
@@ -176,7 +176,7 @@ import sys
 from support.emulator.emulated import tiny
 rig = tiny(directory={str(directory)!r})
 rig.power.on(); rig.cutter.realtime
-print(rig.process.pid, rig.host._process.pid, rig._cutter._cutter.pid, flush=True)
+print(rig.emulated.process.pid, rig.emulated.host._process.pid, rig._cutter._cutter.pid, flush=True)
 sys.stdin.read()
 """
     with subprocess.Popen(
@@ -237,7 +237,7 @@ def test_a_card_that_dials_us_is_spoken_to_without_a_daemon(keep):
     assert [mark.name for mark in rig.tap.marks] == ["request-sent", "response"]
     with pytest.raises(RigError, match='no transport "ctaphid"'):
         ctaphid(rig)
-    rig.process.signal(signal.SIGSEGV)
+    rig.emulated.process.signal(signal.SIGSEGV)
     with pytest.raises(OSError):
         connection.transmit([0, 0, 0, 0])
     rig.power.off()
@@ -312,7 +312,7 @@ def test_a_defect_in_the_order_of_writes_is_caught(keep, defect, name, outcome, 
 def test_an_emulators_state_directory_may_be_the_callers_again_and_again(directory):
     for _ in range(2):
         rig = tiny(directory=directory)
-        assert (rig.folder / "settings").read_text() == "as delivered"
+        assert (rig.folder.path / "settings").read_text() == "as delivered"
         assert not (directory / "master").exists(), "each run begins with what was first given"
         go_home(rig)
         (directory / "settings").write_text("as the emulator has it")
@@ -346,7 +346,7 @@ os.kill(os.getpid(), 9)
     assert done.returncode == -signal.SIGKILL
     left = (directory / "master").read_text()
     rig = tiny(directory=directory)
-    assert rig.folder == directory
+    assert rig.folder.path == directory
     assert not (directory / "master").exists()
     rig.close()
     (kept,) = (tmp_path / "state").rglob("found/master")

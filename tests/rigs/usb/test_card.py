@@ -74,7 +74,7 @@ def test_a_card_that_is_cut_says_so(lab):
     lab.port(PORT).power(False)
     with pytest.raises(OSError, match="the card has gone"):
         selected(card, 1000)
-    assert usb.left_us is not None
+    assert usb.plugged.left_us is not None
     usb.close()
 
 

@@ -73,18 +73,18 @@ def test_a_key_answers_and_goes_with_its_power(lab, usb):
     rig.power.on()
     rig.wait_until_up()
     assert ctaphid(rig).ping(b"back") == b"back"
-    assert (rig.boots, rig.take_deaths()) == (1, [])
+    assert (rig.plugged.boots, rig.take_deaths()) == (1, [])
 
 
 def test_nodes_change_their_numbers_and_the_key_is_found_again(lab, usb):
     rig = usb
     rig.wait_until_up()
-    before = rig.device.fido.node
+    before = rig.plugged.device.fido.node
     rig.power.off()
     lab.plug(NEIGHBOUR, keyboard())
     rig.power.on()
     rig.wait_until_up()
-    assert rig.device.fido.node != before
+    assert rig.plugged.device.fido.node != before
     assert ctaphid(rig).ping(b"x") == b"x"
 
 
@@ -94,7 +94,7 @@ def test_a_stale_node_is_not_taken_for_the_next_boots(lab, usb):
     port = lab.port(PORT)
     port.stale = True
     rig.wait_until_up()
-    node, token = rig.device.fido.node, rig.device.token
+    node, token = rig.plugged.device.fido.node, rig.plugged.device.token
     rig.power.off()
     assert node.exists(), "it stays"
     port.powered = True
@@ -106,7 +106,7 @@ def test_a_stale_node_is_not_taken_for_the_next_boots(lab, usb):
     rig.actuator.off()
     rig.power.on()
     rig.wait_until_up()
-    assert rig.device.token != token
+    assert rig.plugged.device.token != token
     assert ctaphid(rig).ping(b"x") == b"x"
 
 
@@ -114,7 +114,7 @@ def test_a_device_that_may_not_be_asked_whether_it_has_gone(lab, usb, monkeypatc
     monkeypatch.setattr(LabHost, "usb_answers", lambda self, bus, number: None)
     lab.port(PORT).stale = True
     usb.wait_until_up()
-    with pytest.raises(RigError, match="nobody can tell whether the key has gone") as unknown:
+    with pytest.raises(RigError, match="it cannot be told whether the key has gone") as unknown:
         usb.power.off()
     assert "/dev/bus/usb/001/" in unknown.value.found
 
@@ -122,14 +122,14 @@ def test_a_device_that_may_not_be_asked_whether_it_has_gone(lab, usb, monkeypatc
 def test_a_key_that_reboots_is_waited_for_though_it_is_still_to_be_seen(lab, usb):
     """The connection breaks before the kernel has taken the device out of its tree."""
     usb.wait_until_up()
-    device, before = ctaphid(usb), usb.device.token
+    device, before = ctaphid(usb), usb.plugged.device.token
     port = lab.port(PORT)
     port.lingers_s = 0.3
     with pytest.raises(OSError):
         device.call(0x53)
     assert device_at(lab.host, PORT).token == before, "still to be seen"
     usb.wait_until_up()
-    assert usb.device.token != before
+    assert usb.plugged.device.token != before
     assert ctaphid(usb).ping(b"back") == b"back"
 
 
@@ -173,7 +173,7 @@ def test_the_bootloader_is_the_same_key_on_another_node(lab, usb):
     assert rig.face == "application"
     enter_bootloader(rig)
     assert rig.face == "bootloader"
-    assert rig.device.ids == "20a0:42e8"
+    assert rig.plugged.device.ids == "20a0:42e8"
     port = serial(rig)
     assert port.serial_number
     port.write(bytes.fromhex("0907c0"))
@@ -187,7 +187,7 @@ def test_the_bootloader_is_the_same_key_on_another_node(lab, usb):
     lab.port(PORT).power(False)
     with pytest.raises(OSError):
         drained(port)
-    assert rig.left_us is not None
+    assert rig.plugged.left_us is not None
     lab.port(PORT).power(True)
     rig.power.off()
     rig.power.on()

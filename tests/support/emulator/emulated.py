@@ -10,7 +10,8 @@ from harness.bench.plugin_api import RigRequest
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.timed_live import LiveCampaign
-from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig
+from harness_rigs.emulator.options import EmulatorOptions
+from harness_rigs.emulator.rig import EmulatorRig
 
 TINY = Path(__file__).with_name("tiny.py")
 # Without site-packages: it needs none, and starts in half the time.

@@ -1,0 +1,58 @@
+"""The command of an emulator: its arguments, its environment, and whether its program is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from harness.base.errors import CallerError
+from harness_rigs.emulator.options import EmulatorOptions
+
+
+def arguments(options: EmulatorOptions, folder: Path) -> list[str]:
+    """Program and arguments, with {state}, {port} and {answer_port} filled in."""
+    values = {
+        "{state}": str(folder),
+        "{port}": str(options.main_port),
+        "{answer_port}": str(options.answer_port),
+    }
+    argv = list(options.command)
+    for name, value in values.items():
+        argv = [part.replace(name, value) for part in argv]
+    return argv
+
+
+def environment(options: EmulatorOptions) -> dict[str, str]:
+    """This process's environment without our own variables (PINs are among them), and the bench's `env`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("KEYHARNESS")}
+    # `keyharness twin` is found even if its virtual environment is not activated.
+    path = os.pathsep.join(filter(None, [inherited.get("PATH"), str(Path(sys.executable).parent)]))
+    return {**inherited, "PATH": path, **options.env}
+
+
+def missing_program(options: EmulatorOptions) -> CallerError | None:
+    """Error if the program is not there or cannot be executed; None if it can, or if only its start can tell."""
+    program = options.command[0]
+    base = options.directory or options.template
+    if "{" in program or ("/" in program and not program.startswith("/") and base is None):
+        return None
+    path = str(base / program) if base and "/" in program else program
+    if shutil.which(path, path=environment(options)["PATH"]):
+        return None
+    found = "a file that you may not execute" if Path(path).is_file() else None
+    return no_program(program, found)
+
+
+def no_program(program: str, found: str | None) -> CallerError:
+    """Error for a bench whose `command` names nothing that can be executed.
+
+    :param found: what is there instead; None if nothing is.
+    """
+    return CallerError(
+        f"command {program}",
+        found=found or "no such program",
+        expected="a program that can be executed",
+        mend="name it by its absolute path",
+    )

@@ -1,0 +1,209 @@
+"""The device under test of an emulator rig: one process from power-on to power-off, and its link."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+
+from harness.base.clock import Clock
+from harness.base.errors import RigError
+from harness.model.rig import KeyGone
+from harness.model.tap import Tap
+from harness_rigs.answers import AnswerWait
+from harness_rigs.emulator.command import arguments, environment, no_program
+from harness_rigs.emulator.connector import Connector
+from harness_rigs.emulator.folder import OutputLog, WorkingFolder
+from harness_rigs.emulator.link import Link
+from harness_rigs.emulator.options import EmulatorOptions
+from harness_rigs.emulator.port_lock import PortLock
+from harness_rigs.emulator.process import Process, ProcessHost, death, was_killed
+from harness_rigs.emulator.touch import ProcessTouch
+
+
+class EmulatedKey:
+    """Starts the emulator, kills it, and knows how it ended.
+
+    :ivar process: the running emulator; None without power.
+    :ivar boots: how often it was started.
+    :ivar boot_us: time that all boots took together.
+    :ivar lost_us: when the link broke in this boot, on the rig's clock; None while it holds.
+    """
+
+    def __init__(self, rig: str, options: EmulatorOptions, folder: WorkingFolder, clock: Clock, tap: Tap):
+        self.rig, self.options, self.clock, self.tap = rig, options, clock, tap
+        self._folder = folder
+        self.touch = ProcessTouch(options.touch, options.touch_signal, clock)
+        self.answers = AnswerWait(clock, self.touch, options.answer_s)
+        self.process: Process | None = None
+        self.boots = 0
+        self.boot_us = 0
+        self.lost_us: int | None = None
+        self._host: ProcessHost | None = None
+        self._connector: Connector | None = None
+        self._link: Link | None = None
+        self._lock = PortLock(options.own_ports)
+        self._output = OutputLog(rig)
+        self._why_not_up: str | None = None
+        self._was_ever_up = False
+        self._deaths: list[str] = []
+        self._began_us = 0
+
+    @property
+    def host(self) -> ProcessHost:
+        """Where the emulators of this rig run."""
+        if self._host is None:
+            # A reader outside cannot be dialled from a network namespace.
+            self._host = ProcessHost("none" if self.options.transport == "pcsc" else self.options.isolation)
+        return self._host
+
+    @property
+    def connector(self) -> Connector:
+        if self._connector is None:
+            self._connector = Connector(self.rig, self.options, self.host)
+        return self._connector
+
+    def start(self) -> None:
+        """Power on: start the process. `get_ready` comes next.
+
+        :raises RigError: a port is taken.
+        :raises CallerError: the program cannot be executed.
+        """
+        if not self.host.isolated:
+            self._lock.take(self.rig)
+        self._began_us = self.clock.now_us
+        self.connector.prepare()
+        argv = arguments(self.options, self._folder.path)
+        log = self._output.open()
+        try:
+            self.process = self.host.spawn(argv, environment(self.options), self._folder.path, log)
+        except OSError as error:
+            raise no_program(argv[0], error.strerror) from None
+        finally:
+            os.close(log)
+        self.boots += 1
+        self.lost_us = None
+        self.touch.process = self.process
+
+    def get_ready(self) -> None:
+        """Wait until it is ready, has died, or its limit has passed; `wait_until_up` says which.
+
+        :raises RigError: it has never become ready: the bench is wrong, not the key.
+        """
+        assert self.process is not None
+        self._why_not_up = self._connect(self.process)
+        self.boot_us += self.clock.now_us - self._began_us
+        if self._why_not_up is None:
+            self._was_ever_up = True
+        elif not self._was_ever_up:
+            why, self._why_not_up = self._why_not_up, None
+            self.stop()
+            raise RigError(
+                f'rig "{self.rig}": the emulator has never become ready: {why}',
+                found=self._output.last_lines() or "no output",
+                expected=f"an answer on {self.options.transport}, port {self.options.main_port}",
+                mend=f"run it by hand: {' '.join(arguments(self.options, self._folder.path))}",
+            )
+
+    def _connect(self, process: Process) -> str | None:
+        """Connect to it; returns why that failed, None if it did not."""
+        until = time.monotonic() + self.options.ready_s
+        try:
+            self._link = self.connector.link(process)
+            is_ready = self._link.ready(until)
+        except OSError:
+            if process.wait(0):
+                return f"it {death(process.reap())} before it was ready"
+            return "it hung up before it was ready"
+        return None if is_ready else f"it was not ready within {self.options.ready_s:g} s"
+
+    def stop(self) -> bool:
+        """Power off: SIGKILL and reap. False if it had ended by itself; `take_deaths` says how."""
+        process, self.process = self.process, None
+        if process is None:
+            return True
+        status = process.kill()
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        self.touch.process = None
+        self._lock.free()
+        why, self._why_not_up = self._why_not_up, None
+        if why is not None or was_killed(status):
+            # That it did not come up was noted when it was found out.
+            return True
+        if not self._asks_for_reboot(status):
+            self._note(death(status))
+        return False
+
+    def asks_for_reboot(self) -> bool:
+        """Has it ended with an exit code that asks to be started again?"""
+        return (
+            self.process is not None and self.process.wait(0) and self._asks_for_reboot(self.process.reap())
+        )
+
+    def _asks_for_reboot(self, status: int) -> bool:
+        return os.WIFEXITED(status) and os.WEXITSTATUS(status) in self.options.reboot_codes
+
+    def require_up(self) -> None:
+        """:raises KeyGone: it has no power, did not come up, or has ended."""
+        if self.process is None:
+            raise KeyGone(f'rig "{self.rig}": the emulator is not running')
+        if self._why_not_up is not None:
+            self._note("does not come back: " + self._why_not_up)
+            raise KeyGone(f'rig "{self.rig}": {self._why_not_up}')
+        if self.process.wait(0):
+            raise KeyGone(f'rig "{self.rig}": the emulator {death(self.process.reap())}')
+
+    def link(self, boot: int) -> Link:
+        """The link of a boot.
+
+        :param boot: the value of `boots` in that boot.
+        :raises OSError: that boot is over.
+        """
+        if self._link is None or boot != self.boots:
+            raise OSError(errno.ENODEV, "the emulator has been switched off")
+        return self._link
+
+    def receive(self, boot: int) -> bytes:
+        """The next packet of a boot.
+
+        :raises OSError: the emulator has gone, or gave no answer within its limit.
+        """
+        link = self.link(boot)
+        try:
+            packet = self.answers.until(link.receive)
+        except OSError:
+            self.lost_us = self.clock.now_us
+            raise
+        if packet is None:
+            self.note_hang()
+            raise OSError(errno.ETIMEDOUT, self.answers.limit_words)
+        return packet
+
+    def note_hang(self) -> None:
+        """Note that it gave no answer within its limit."""
+        self._note(f"hung: {self.answers.limit_words}")
+
+    def kill(self) -> None:
+        """Take its power, which ends every call to it; `stop` has to follow."""
+        if self.process is not None:
+            self.process.signal(signal.SIGKILL)
+
+    def _note(self, how: str) -> None:
+        if how not in self._deaths:
+            self._deaths.append(how)
+
+    def take_deaths(self) -> list[str]:
+        """How it has ended by itself since this was last called."""
+        deaths, self._deaths = self._deaths, []
+        return deaths
+
+    def close(self) -> None:
+        self.stop()
+        if self._connector is not None:
+            self._connector.close()
+        if self._host is not None:
+            self._host.close()
+        self._output.close()

@@ -1,0 +1,70 @@
+"""An emulator's card through a pcscd: pyscard's connection with a time limit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from harness.model.rig import KeyGone
+from harness_rigs.emulator.emulated_key import EmulatedKey
+from harness_rigs.emulator.pcsc import PcscLink, Reader
+
+T = TypeVar("T")
+
+
+class PcscCard:
+    """The raw endpoint "card" through a pcscd. It lasts for one boot."""
+
+    def __init__(self, key: EmulatedKey, reader: Reader, link: PcscLink):
+        from smartcard.System import readers
+
+        self._key, self._boot = key, key.boots
+        self._connection = next(one for one in readers() if str(one) == reader.name).createConnection()
+        link.cards.append(self)
+
+    def connect(self) -> None:
+        self._in_time(self._connection.connect)
+
+    def exchange(self, apdu: bytes) -> bytes:
+        """Send a command APDU; the response APDU.
+
+        :raises OSError: the card has gone, or gave no answer within the rig's limit.
+        """
+        self._key.link(self._boot)
+        self._key.touch.asked_of_a_card()
+        data, sw1, sw2 = self._in_time(lambda: self._connection.transmit(list(apdu)))
+        return bytes((*data, sw1, sw2))
+
+    def atr(self) -> bytes:
+        return bytes(self._connection.getATR())
+
+    def disconnect(self) -> None:
+        """Close the connection, whether or not the card is dead."""
+        from smartcard.Exceptions import SmartcardException
+
+        with suppress(SmartcardException):
+            self._connection.disconnect()
+
+    def _in_time(self, do: Callable[[], T]) -> T:
+        """Call the daemon. Only the card's answer or its death ends such a call: after the limit it is killed."""
+        from smartcard.Exceptions import SmartcardException
+
+        key, is_over = self._key, threading.Event()
+
+        def watch() -> None:
+            if key.answers.until(lambda limit_s: is_over.wait(limit_s) or None) is None:
+                key.note_hang()
+                key.kill()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            return do()
+        except SmartcardException as error:
+            key.lost_us = key.clock.now_us
+            raise KeyGone(f"the card has gone: {error}") from error
+        finally:
+            is_over.set()
+            thread.join()
