@@ -73,7 +73,7 @@ def test_a_card_that_is_cut_says_so(lab):
     connection.connect()
     lab.port(PORT).power(False)
     with pytest.raises(OSError, match="the card has gone"):
-        selected(card, 1000)
+        selected(connection, 1000)
     assert usb.plugged.left_us is not None
     usb.close()
 
