@@ -74,6 +74,39 @@ class KeyFault(KeyharnessError):
     blame = Blame.KEY
 
 
+class Refused(KeyFault):
+    """The key refused a command: it answered, and its answer is a status other than success.
+
+    Clients raise it, and catch it where a refusal is what they expect. An item whose `observe` raises it has the
+    value `refused: ...`; an operation that raises it in a run without a cut is a fault of the key.
+
+    :param what: one sentence: which command of what was refused.
+    :param status: the whole status: a status word as four hex digits ("63C2"), a CTAP status byte (0x2E).
+    """
+
+    def __init__(self, what: str, status: int | str, *, expected: object = None, mend: str | None = None):
+        self.status = status
+        super().__init__(what, found=f"status {self.shown_status}", expected=expected, mend=mend)
+
+    @property
+    def shown_status(self) -> str:
+        return self.status if isinstance(self.status, str) else f"{self.status:#04x}"
+
+    @property
+    def value(self) -> str:
+        """The refusal as an item's value."""
+        return f"refused: {self.what} ({self.shown_status})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_refused, (type(self), self.what, self.status, self.expected, self.mend))
+
+
+def _rebuild_refused(
+    cls: type[Refused], what: str, status: int | str, expected: object, mend: str | None
+) -> Refused:
+    return cls(what, status, expected=expected, mend=mend)
+
+
 class HarnessFault(KeyharnessError):
     """Keyharness or one of its simulated keys is wrong: please report it."""
 

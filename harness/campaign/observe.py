@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.base.errors import HarnessFault, KeyharnessError
+from harness.base.errors import HarnessFault, KeyharnessError, Refused
 from harness.model.key import Item, Look, Memory, Observation
 from harness.model.rig import KeyGone, Rig
 
@@ -62,9 +62,14 @@ def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *,
             look.replugged()
             if not _bring_up(rig, seen):
                 return seen
-        except KeyharnessError:
-            raise
         except Exception as error:
+            if isinstance(error, KeyharnessError) and not isinstance(error, Refused):
+                raise
+            fault = rig.key.fault(error)
+            if fault is not None:
+                # What the key refuses or garbles is what was seen of the item.
+                seen.values[item.name] = fault.value if isinstance(fault, Refused) else fault.what
+                continue
             raise HarnessFault(
                 f'item "{item.name}" could not be observed',
                 found=f"{type(error).__name__}: {error}",

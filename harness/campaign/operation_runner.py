@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fido2.ctap import CtapError
-
-from harness.base.errors import HarnessFault, KeyFault, KeyharnessError
+from harness.base.errors import HarnessFault, KeyFault, KeyharnessError, Refused
 from harness.campaign.home import Home, go_home
 from harness.model.key import Memory, Operation
 from harness.model.rig import KeyGone, LiveCutter, Rig, Shot
@@ -118,12 +116,10 @@ class OperationRunner:
                 found=how,
                 expected="an answer, as the operation's own run before the first cut must have one",
             ) from error
-        except CtapError as error:
-            raise KeyFault(
-                f"{operation.name}: the key refused an operation that nobody cut",
-                found=str(error),
-                expected="that it does what its getInfo offers",
-            ) from error
+        except Exception as error:
+            if (fault := rig.key.fault(error)) is None:
+                raise
+            raise _failed_uncut(operation, fault) from error
         start_us = self._began_us(start_us)
         marks = {mark.name: mark.at_us - start_us for mark in rig.tap.marks}
         marks[END] = rig.clock.now_us - start_us
@@ -165,10 +161,13 @@ class OperationRunner:
             returned = True
         except (KeyGone, OSError):
             pass
-        except KeyharnessError:
-            raise
         except Exception as error:
-            # Whatever a client library makes of a connection that broke; without a cut it is a fault.
+            # After a cut: whatever a client library makes of a connection that broke. Before it: a fault.
+            fault = rig.key.fault(error)
+            if isinstance(error, KeyharnessError) and fault is None:
+                raise
+            if not armed and fault is not None:
+                raise _failed_uncut(self.operation, fault) from error
             if not armed:
                 raise HarnessFault(
                     f"{self.operation.name} could not be run", found=f"{type(error).__name__}: {error}"
@@ -207,3 +206,13 @@ class OperationRunner:
             self.cutter.collect()
             rig.power.off()
         return rig.take_deaths()
+
+
+def _failed_uncut(operation: Operation, fault: KeyFault) -> KeyFault:
+    """The error for a key that refuses, or answers wrongly, before anything was cut."""
+    what = "refused" if isinstance(fault, Refused) else "failed in"
+    return KeyFault(
+        f"{operation.name}: the key {what} an operation that nobody cut",
+        found=f"{fault.what} ({fault.shown_status})" if isinstance(fault, Refused) else fault.what,
+        expected="that it does what it says it offers",
+    )

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.base.errors import KeyFault
+
 if TYPE_CHECKING:
     from harness.base.seeds import Stream
     from harness.model.rig import Rig
@@ -273,6 +275,8 @@ class Application:
     :param mark: marks an empty key, with the given mark or a new one, and returns it.
     :param randomness: enters with a stream: while entered, the application's client takes its random numbers from it.
         A twin's runs repeat byte for byte only if every client that uses randomness has one.
+    :param fault: what an exception of the application's client library says of the key: Refused for a refusal, another
+        KeyFault for a wrong answer; None if it says nothing. Clients that raise Refused themselves need none.
     :param volatile: something that the application makes anew whenever it gets power, and shows without cost;
         None if this key shows no such thing. Two boots differ in it, one boot does not.
     """
@@ -289,6 +293,7 @@ class Application:
     mark: Callable[[Rig, str | None], str] | None = None
     volatile: Callable[[Rig], str | None] | None = None
     randomness: Callable[[Stream], AbstractContextManager[None]] | None = None
+    fault: Callable[[BaseException], KeyFault | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -325,6 +330,13 @@ class Key:
     @property
     def items(self) -> tuple[Item, ...]:
         return tuple(item for app in self.applications for item in app.items)
+
+    def fault(self, error: BaseException) -> KeyFault | None:
+        """What an exception says of the key, by the clients of its applications; None if it says nothing."""
+        if isinstance(error, KeyFault):
+            return error
+        said = (one.fault(error) for one in self.applications if one.fault is not None)
+        return next((fault for fault in said if fault is not None), None)
 
 
 @contextmanager

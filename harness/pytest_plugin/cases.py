@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from harness.base.errors import Blame, KeyharnessError
+from harness.model.key import Key
 
 NOT_OFFERED = "not offered"
 """A skip whose reason begins so says that the key does not have the feature."""
 
-_OF_THE_KEY = ("fido2", "cryptography.exceptions", "nitrokey", "smartcard")
-"""Libraries whose errors say that a key refused, vanished or answered wrongly."""
 
+def blame_of(error: BaseException, key: Key) -> str:
+    """Whose fault an exception that ended a test is: a bug in a suite does not count against the key.
 
-def blame_of(error: BaseException) -> str:
-    """Whose fault an exception that ended a test is: a bug in a suite does not count against the key."""
+    :param key: the key under test, whose clients say which of their libraries' exceptions are the key's fault.
+    """
     if isinstance(error, KeyharnessError):
         return error.blame.value
     if isinstance(error, AssertionError | pytest.fail.Exception | OSError):
         return Blame.KEY.value
-    of_the_key = any(type(error).__module__.startswith(name) for name in _OF_THE_KEY)
-    return (Blame.KEY if of_the_key else Blame.HARNESS).value
+    return (Blame.HARNESS if key.fault(error) is None else Blame.KEY).value
 
 
 _RANK = ["passed", "not_offered", "skipped", "error", "failed"]

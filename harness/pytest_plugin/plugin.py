@@ -394,9 +394,9 @@ def pytest_runtest_makereport(
         error = call.excinfo.value
         if isinstance(error, KeyharnessError):
             report.longrepr = str(error)
-        report.user_properties.append(("blame", blame_of(error)))
         session = session_of(item.config)
         rig = session.rig(str(_param(item, "rig")))
+        report.user_properties.append(("blame", blame_of(error, rig.key)))
         session.custody.fault(rig, error)
         if lines := rig.take_log():
             from harness.report.allure_labels import attach_text

@@ -14,6 +14,7 @@ from fido2.ctap import CtapError
 from fido2.ctap2 import AttestationResponse, CredentialManagement, Ctap2
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
+from harness.base.errors import KeyFault, Refused
 from harness.model.key import Look, Memory
 from harness.model.rig import PinGuard, Rig
 from harness.safety import pins
@@ -86,6 +87,15 @@ def refusal(error: CtapError) -> str:
     """A refusal as an item's value."""
     name = getattr(error.code, "name", "UNKNOWN")
     return f"refused: {name} ({int(error.code):#04x})"
+
+
+def fault(error: BaseException) -> KeyFault | None:
+    """What an exception of python-fido2 says of the key: a refusal, or an answer that makes no sense."""
+    if isinstance(error, CtapError):
+        return Refused(getattr(error.code, "name", "UNKNOWN"), int(error.code))
+    if type(error).__module__.startswith(("fido2", "cryptography.exceptions")):
+        return KeyFault("the FIDO2 application answered wrongly", found=f"{type(error).__name__}: {error}")
+    return None
 
 
 class GuardedPin(ClientPin):  # type: ignore[misc, unused-ignore]

@@ -11,7 +11,7 @@ from harness.model.key import ANY, Application, Cost, Memory, Operation, Outcome
 from harness.model.rig import Rig
 from harness.twin.glass_box import glass_box
 from harness_fido2 import management, ownership, settings, u2f
-from harness_fido2.client import CANARY_RP, Fido, fido_memory, lacks, pin_for
+from harness_fido2.client import CANARY_RP, Fido, fault, fido_memory, lacks, pin_for
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
 from harness_fido2.volatile import volatile
 from harness_transports.client_random import client_random
@@ -372,4 +372,5 @@ FIDO2 = Application(
     mark=ownership.mark,
     volatile=volatile,
     randomness=client_random,
+    fault=fault,
 )

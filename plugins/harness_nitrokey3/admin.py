@@ -9,7 +9,7 @@ from harness.model.key import Application, Item, Law, Look, Memory, Operation, S
 from harness.model.rig import Rig
 from harness_fido2.client import Fido, fido_memory
 from harness_nitrokey3 import configuration, hardware_faults
-from harness_nitrokey3.sdk import open_nk3
+from harness_nitrokey3.sdk import fault, open_nk3
 from harness_transports.client_random import client_random
 
 
@@ -96,4 +96,6 @@ OPERATIONS = (
     *configuration.OPERATIONS,
 )
 
-ADMIN = Application("admin", "Admin", _no_preparation, OPERATIONS, ITEMS, randomness=client_random)
+ADMIN = Application(
+    "admin", "Admin", _no_preparation, OPERATIONS, ITEMS, randomness=client_random, fault=fault
+)

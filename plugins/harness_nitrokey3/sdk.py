@@ -18,6 +18,8 @@ from nitrokey.trussed._bootloader.nrf52 import SignatureKey
 from nitrokey.trussed._bootloader.nrf52_upload.lister.enumerated_device import EnumeratedDevice
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 
+import harness_fido2.client
+from harness.base.errors import KeyFault, Refused
 from harness.model.rig import KeyGone, Rig
 from harness_nitrokey3.dfu_port import dfu_port
 from harness_transports.client_random import ModuleProxy
@@ -36,6 +38,13 @@ _rig: Rig | None = None
 def open_nk3(rig: Rig) -> NK3:
     """The SDK's own device object on whatever transport the rig has."""
     return NK3(CtapHidConnection(ctaphid(rig)))
+
+
+def fault(error: BaseException) -> KeyFault | None:
+    """What an exception of the vendor's SDK says of the key."""
+    if type(error).__module__.startswith("nitrokey"):
+        return Refused(f"the key failed in a command of the SDK: {error}", type(error).__name__)
+    return harness_fido2.client.fault(error)
 
 
 @contextmanager
