@@ -38,7 +38,7 @@ def campaign_row(result: Result) -> Row:
         "spent": {
             name: amount * len(result.rows)
             for name, amount in (
-                ("pin_tries", result.operation.cost.pin_tries),
+                *((one.tries, tries) for one, tries in result.operation.cost.pins.items()),
                 ("touches", result.operation.cost.touches),
             )
             if amount

@@ -22,6 +22,7 @@ from harness.base.errors import KeyFault
 
 if TYPE_CHECKING:
     from harness.base.seeds import Stream
+    from harness.model.pin import PinReference
     from harness.model.rig import Rig
 
 Value = Any
@@ -216,7 +217,8 @@ class Cost:
 
     touches: int = 0
     seconds: float = 1.0
-    pin_tries: int = 0
+    pins: Mapping[PinReference, int] = field(default_factory=dict)
+    """Tries of each PIN that it uses; a right PIN gives its try back."""
     erases: int = 0
     """Page erases on the hottest page, as far as known; twins measure it."""
     irreversible: Mapping[str, int] = field(default_factory=dict)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.base.clock import Clock
     from harness.model.cut_action import CutAction
     from harness.model.key import Key
+    from harness.model.pin import PinReference
     from harness.model.tap import Tap
     from harness.model.transport import Transports
 
@@ -154,20 +155,21 @@ class RigInfo:
 class PinGuard(Protocol):
     """What is asked before a PIN of a real key is tried, by the client that tries it."""
 
-    def trying(self, left: int) -> None:
-        """A PIN is about to be tried, and the key says that so many tries are left.
+    def trying(self, reference: PinReference, left: int) -> None:
+        """A PIN is about to be tried.
 
+        :param left: the tries that the key says are left.
         :raises BudgetExhausted: none may be spent.
         """
 
-    def setting(self, pin: str) -> None:
+    def setting(self, reference: PinReference, pin: str) -> None:
         """A PIN is about to be given to the key; when this returns no crash can lose it.
 
         :raises RigError: it could not be written down.
         """
 
-    def right(self) -> None:
-        """It was the right one, which gives the key all its tries back."""
+    def right(self, reference: PinReference) -> None:
+        """The PIN was the right one: the key has all its tries back."""
 
 
 class Rig(ABC):

@@ -7,7 +7,7 @@ believed before the ledger. Twins and emulators are not limited: their flash doe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.base.errors import CallerError
 from harness.evidence.ledger import Ledger, now
 from harness.model.key import Cost
+from harness.model.pin import PinReference
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -32,9 +33,11 @@ class Grants(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     pin_tries: Count = 1000
-    """Wrong tries of a user PIN. A right one after each gives them back to the key, not to this budget."""
+    """Wrong tries of each PIN. The right PIN after one gives it back to the key, not to this budget."""
     so_pin_tries: Count = 0
     """Wrong tries of a PIN whose counter nothing ever resets."""
+    tries: dict[str, Count] = {}
+    """Wrong tries of one PIN by its name, in place of the above: `"PW1" = 500`, `"PUK" = 1`."""
     forced_updates: Count = 0
     """Updates that destroy the keys, of which some devices allow five."""
     erases: Count = 5000
@@ -47,14 +50,24 @@ class Grants(BaseModel):
     """Releases of the relay, of 100,000 rated operations."""
     one_way_settings: Count = 0
     """Settings that nothing takes back, or nothing but a reset."""
-    pin_tries_kept: Annotated[int, Field(ge=1)] = 3
-    """The key's own counter is never brought below this."""
+    pin_tries_kept: Annotated[int, Field(ge=1)] | None = None
+    """No PIN's own counter is brought below this; by default 1 of 3 tries are kept, 3 of 8."""
 
+    def granted(self, what: str) -> int:
+        """How much of something is granted; `what` as the ledger names it."""
+        return int(getattr(self, what))
 
-FULL_TRIES = 8
-"""A PIN has so many tries at most (CTAP 2.1, section 6.5.2.2)."""
+    def tries_of(self, reference: PinReference) -> int:
+        """How many wrong tries of a PIN are granted."""
+        if reference.name in self.tries:
+            return self.tries[reference.name]
+        if reference.counted_as:
+            return self.granted(reference.counted_as)
+        return self.pin_tries if reference.granted else 0
 
-SPENDABLE = ("pin_tries", "so_pin_tries", "forced_updates", "erases", "relay_operations", "one_way_settings")
+    def kept(self, reference: PinReference) -> int:
+        """How many tries of a PIN are left alone."""
+        return self.pin_tries_kept if self.pin_tries_kept is not None else reference.kept
 
 
 class BudgetExhausted(CallerError):
@@ -70,6 +83,7 @@ class Budget:
     def __init__(self, ledger: Ledger, key: str, kind: str, rig: str, grants: Grants):
         self._ledger, self.key, self._kind, self._rig, self.grants = ledger, key, kind, rig, grants
         self._prepaid: Counter[str] = Counter()
+        self._pins: dict[str, PinReference] = {}
 
     def spent(self, what: str) -> int:
         """So much is gone, all runs together, reservations among it."""
@@ -131,17 +145,23 @@ class Budget:
         if missing > 0:
             self.note(what, missing, why)
 
-    def pin_tries_of_key(self, left: int, full: int) -> None:
-        """Before a PIN is tried: what the key says of its counter decides.
+    def know(self, references: Iterable[PinReference]) -> None:
+        """Note the PINs that are about to be counted, so that their grants are found by the names in the ledger."""
+        self._pins.update((one.tries, one) for one in references)
 
-        :raises BudgetExhausted: it has hardly any left.
+    def pin_tries_of_key(self, reference: PinReference, left: int) -> None:
+        """Before a PIN is tried: see that the key's own counter allows it. It is believed before the ledger.
+
+        :raises BudgetExhausted: the key has no more tries left than are kept.
         """
-        self.believe("pin_tries", full - left, "the key's own counter says so")
-        if left <= self.grants.pin_tries_kept and self._kind == "hardware":
+        self.know([reference])
+        self.believe(reference.tries, reference.full - left, "the key's own counter says so")
+        kept = self.grants.kept(reference)
+        if left <= kept and self._kind == "hardware":
             raise BudgetExhausted(
                 f'rig "{self._rig}" · budget.pin_tries_kept',
-                found=f"the key has {left} PIN tries left",
-                expected=f"more than {self.grants.pin_tries_kept} before one is spent",
+                found=f"the key has {left} PIN tries left ({reference.name})",
+                expected=f"more than {kept} of {reference.full} before one is spent",
                 mend="enter the right PIN once, which gives the key all its tries back",
             )
 
@@ -151,7 +171,9 @@ class Budget:
 
     def refused(self, cost: Cost) -> str | None:
         """What of an operation's cost nothing gives back and is not granted, in words; None if all of it is."""
-        for what, amount in cost.irreversible.items():
+        self.know(cost.pins)
+        ungranted = {one.tries: amount for one, amount in cost.pins.items() if self.grants.tries_of(one) == 0}
+        for what, amount in {**ungranted, **cost.irreversible}.items():
             if self._kind == "hardware" and amount > self.left(what):
                 return (
                     f"not granted: {what}, of which {self.left(what)} of {self._granted(what)} are left "
@@ -162,19 +184,22 @@ class Budget:
     def before(self, cost: Cost, why: str) -> None:
         """Reserve what running an operation once spends, all of it or nothing.
 
-        Its PIN tries are drawn by whoever tries the PIN; those that an earlier one did not need are used first.
+        Its PIN tries are drawn when a PIN is tried; those that an earlier operation did not need are used first.
 
         :raises BudgetExhausted: it is not granted.
         """
         amounts = self.of(cost)
-        amounts["pin_tries"] = max(0, amounts["pin_tries"] - self._prepaid["pin_tries"])
+        for what in [reference.tries for reference in cost.pins]:
+            amounts[what] = max(0, amounts[what] - self._prepaid[what])
         self.reserve(amounts, why)
-        self._prepaid["pin_tries"] += amounts["pin_tries"]
+        for what in [reference.tries for reference in cost.pins]:
+            self._prepaid[what] += amounts[what]
 
     def of(self, cost: Cost) -> dict[str, int]:
         """What running an operation once spends; the boots around it are counted where power is switched."""
-        erases = cost.erases or self.grants.erases_per_operation
-        return {"pin_tries": cost.pin_tries, "erases": erases, **cost.irreversible}
+        self.know(cost.pins)
+        tries = {reference.tries: amount for reference, amount in cost.pins.items()}
+        return {**tries, "erases": cost.erases or self.grants.erases_per_operation, **cost.irreversible}
 
     def close(self) -> None:
         """Give back what was reserved and not spent."""
@@ -185,8 +210,13 @@ class Budget:
                 at.execute(self._ledger.tables.spent.insert(), rows)
 
     def _granted(self, what: str) -> int:
-        granted: int = getattr(self.grants, what)
-        return granted
+        reference = self._pins.get(what)
+        return self.grants.granted(what) if reference is None else self.grants.tries_of(reference)
+
+    def _field(self, what: str) -> str:
+        """Where a bench grants it."""
+        reference = self._pins.get(what)
+        return what if reference is None or reference.counted_as else f'tries: "{reference.name}"'
 
     def _row(self, what: str, amount: int, why: str) -> dict[str, Any]:
         return {
@@ -205,7 +235,8 @@ class Budget:
             f'rig "{self._rig}" · budget.{what}',
             found=f"{spent:,} of {self._granted(what):,} spent on {self.key}; {amount:,} more for: {why}",
             expected="no more than was granted",
-            mend=f"grant more under [rig.budget] {what} if this key may be used up further, or take another",
+            mend=f"grant more under [rig.budget] {self._field(what)} if this key may be used up further, "
+            "or take another key",
         )
 
 
@@ -218,18 +249,18 @@ class PinTries:
     def __init__(self, budget: Budget):
         self._budget = budget
 
-    def trying(self, left: int) -> None:
-        self._budget.pin_tries_of_key(left, FULL_TRIES)
-        # One at a time: of tries none is reserved that is not about to be spent.
-        self._budget.draw("pin_tries", 1, "a PIN is tried", block=1)
+    def trying(self, reference: PinReference, left: int) -> None:
+        self._budget.pin_tries_of_key(reference, left)
+        # One at a time: no try is reserved that is not about to be spent.
+        self._budget.draw(reference.tries, 1, f"a PIN is tried: {reference.name}", block=1)
 
-    def setting(self, pin: str) -> None:
+    def setting(self, reference: PinReference, pin: str) -> None:
         from harness.safety.pins import PinJournal
 
         journal = PinJournal(self._budget.key)
-        newest = journal.records()[-1:]
+        newest = journal.records(reference)[-1:]
         if [one.pin for one in newest] != [pin]:
-            journal.write_ahead("set", pin)
+            journal.write_ahead("set", pin, reference)
 
-    def right(self) -> None:
-        self._budget.give_back("pin_tries", 1)
+    def right(self, reference: PinReference) -> None:
+        self._budget.give_back(reference.tries, 1)

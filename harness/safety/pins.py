@@ -1,9 +1,10 @@
 """PINs: where they come from, and how a change of one survives any crash.
 
-On twins and emulators they come from the run's seed. On hardware the PIN in force comes from the environment
-(KEYHARNESS_PIN_<RIG>, KEYHARNESS_PIN_<RIG>_ADMIN; the rig's name in capitals, with _ for what is no letter or
-digit), or from a secret file that only its owner can read ($KEYHARNESS_PINS, lines of the same names), never
-from a bench. A new PIN is made at random and written ahead, encrypted, before it is sent to the key.
+On twins and emulators they come from the run's seed. On hardware the PIN in force comes from the environment or from
+a secret file that only its owner can read ($KEYHARNESS_PINS, lines NAME=PIN), never from a bench. Its name there is
+KEYHARNESS_PIN_<RIG> for the FIDO2 PIN and KEYHARNESS_PIN_<RIG>_<REFERENCE> for others (_PW1, _SO_PIN): in capitals,
+with _ for what is no letter or digit. A new PIN is made at random and written ahead, encrypted, before it is sent to
+the key.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from harness.base.atomic_file import append_durably, read_lines
 from harness.base.errors import CallerError
 from harness.base.seeds import Stream
 from harness.evidence.ledger import now, state_dir
+from harness.model.pin import PinReference
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -28,26 +31,41 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "KEYHARNESS_PIN_KEY"
 FILE_VARIABLE = "KEYHARNESS_PINS"
-DIGITS = 8
+DIGITS, HEX_DIGITS = 8, 16
 _SECRET_WORDS = re.compile(r"(^|[_-])(pins?|puk|passwords?|passphrase|secrets?)$", re.IGNORECASE)
 
 
-def pin_for(rig: Rig, which: str) -> str:
-    """A PIN for a test key by what it is for: "first" is in force, others are put in its place or are wrong.
+def pin_for(rig: Rig, which: str, reference: PinReference) -> str:
+    """A PIN for a test key by its purpose: "first" is in force, others are put in its place or are wrong.
 
     On hardware a PIN that is made here has been written ahead when this returns.
     """
     if rig.evidence_kind != "hardware":
-        return f"{Stream(rig.seed, 'pin', rig.name, which).below(10**DIGITS):0{DIGITS}d}"
-    if which == "first" and (pin := _in_force(rig)):
+        # A PIN that a first version knew keeps the stream that it had.
+        names = (which,) if _is_main(reference) else (reference.name, which)
+        return _drawn(reference, Stream(rig.seed, "pin", rig.name, *names).below)
+    if which == "first" and (pin := _in_force(rig, reference)):
         return pin
-    known = {one.pin for one in PinJournal(identity_of(rig)).records()} | {given(rig.name)}
+    journal = PinJournal(identity_of(rig))
+    known = {one.pin for one in journal.records(reference)} | {given(rig.name, reference)}
     if which == "wrong":
-        return next(pin for pin in ("00000000", "11111111", "22222222") if pin not in known)
-    made = secrets.randbelow(10**DIGITS)
-    pin = f"{made:0{DIGITS}d}"
-    PinJournal(identity_of(rig)).write_ahead(which, pin)
+        length = HEX_DIGITS if reference.hexadecimal else DIGITS
+        return next(pin for digit in "0123456789" if (pin := digit * length) not in known)
+    pin = _drawn(reference, secrets.randbelow)
+    journal.write_ahead(which, pin, reference)
     return pin
+
+
+def _drawn(reference: PinReference, below: Callable[[int], int]) -> str:
+    """:param below: (n) -> a random number from 0 to n - 1."""
+    if reference.hexadecimal:
+        return f"{below(16**HEX_DIGITS):0{HEX_DIGITS}X}"
+    return f"{below(10**DIGITS):0{DIGITS}d}"
+
+
+def _is_main(reference: PinReference) -> bool:
+    """Is it the PIN that has the plain variable, and that journals of the first version are about?"""
+    return reference.tries == "pin_tries"
 
 
 def identity_of(rig: Rig) -> str:
@@ -55,47 +73,57 @@ def identity_of(rig: Rig) -> str:
     return getattr(rig, "identity", None) or f"rig:{rig.name}"
 
 
-def variable(rig: str, admin: bool = False) -> str:
-    """The name of the environment variable for a rig's PIN."""
-    return "KEYHARNESS_PIN_" + re.sub(r"[^A-Z0-9]", "_", rig.upper()) + ("_ADMIN" if admin else "")
+def variable(rig: str, reference: PinReference) -> str:
+    """The name of the environment variable for one of a rig's PINs: KEYHARNESS_PIN_<RIG>[_<REFERENCE>]."""
+    words = [rig] if _is_main(reference) else [rig, reference.name]
+    return "KEYHARNESS_PIN_" + "_".join(re.sub(r"[^A-Z0-9]", "_", word.upper()) for word in words)
 
 
-def given(rig: str, *, admin: bool = False) -> str | None:
+def given(rig: str, reference: PinReference) -> str | None:
     """The PIN that the environment or the secret file gives for a rig; None if neither does.
 
-    :raises CallerError: the secret file is readable by others, or no file.
+    :raises CallerError: the secret file is readable by others, or no file; or a PIN that must be hexadecimal is not.
     """
-    name = variable(rig, admin)
-    if name in os.environ:
-        return os.environ[name]
-    return _from_file(name)
-
-
-def _in_force(rig: Rig) -> str | None:
-    """The PIN that the key has by our own doing; None if it never had one."""
-    journalled = [one.pin for one in PinJournal(identity_of(rig)).records() if one.which == "first"]
-    return given(rig.name) or (journalled[-1] if journalled else None)
-
-
-def required(rig: Rig, *, admin: bool = False) -> str:
-    """The PIN in force, or how to give it."""
-    pin = given(rig.name, admin=admin)
-    if pin is None:
+    name = variable(rig, reference)
+    pin = os.environ[name] if name in os.environ else _from_file(name)
+    if pin is not None and reference.hexadecimal and not re.fullmatch(f"[0-9a-fA-F]{{{HEX_DIGITS}}}", pin):
         raise CallerError(
-            f'rig "{rig.name}": PIN',
-            found=f"neither {variable(rig.name, admin)} nor a line of that name in ${FILE_VARIABLE}",
-            expected="the PIN of the key on this rig",
-            mend=f"set {variable(rig.name, admin)}, or put it in a file that only you can read",
+            name,
+            found=f"{len(pin)} characters",
+            expected=f"{HEX_DIGITS} hex digits: the 8 bytes of the {reference.name}",
         )
     return pin
 
 
-def candidates(rig: Rig) -> list[str]:
+def _in_force(rig: Rig, reference: PinReference) -> str | None:
+    """The PIN that the key has by our own doing; None if it never had one."""
+    records = PinJournal(identity_of(rig)).records(reference)
+    journalled = [one.pin for one in records if one.which == "first"]
+    return given(rig.name, reference) or (journalled[-1] if journalled else None)
+
+
+def required(rig: Rig, reference: PinReference) -> str:
+    """The PIN in force.
+
+    :raises CallerError: nobody gives it; says how to.
+    """
+    pin, name = given(rig.name, reference), variable(rig.name, reference)
+    if pin is None:
+        raise CallerError(
+            f'rig "{rig.name}": {reference.name}',
+            found=f"neither {name} nor a line of that name in ${FILE_VARIABLE}",
+            expected=f"the {reference.name} of the key on this rig",
+            mend=f"set {name}, or put it in a file that only you can read",
+        )
+    return pin
+
+
+def candidates(rig: Rig, reference: PinReference) -> list[str]:
     """PINs that may be in force, the likeliest first: after a crash a change may or may not have happened."""
     if rig.evidence_kind != "hardware":
-        return [pin_for(rig, "first")]
-    journalled = [one.pin for one in reversed(PinJournal(identity_of(rig)).records())]
-    first = given(rig.name)
+        return [pin_for(rig, "first", reference)]
+    journalled = [one.pin for one in reversed(PinJournal(identity_of(rig)).records(reference))]
+    first = given(rig.name, reference)
     return list(dict.fromkeys([*journalled, *([first] if first else [])]))
 
 
@@ -135,6 +163,9 @@ def refuse_pins_in(raw: Any, shown: str, place: str = "") -> None:
     if isinstance(raw, dict):
         for name, value in raw.items():
             here = f"{place}.{name}" if place else str(name)
+            if here.endswith(".budget.tries"):
+                # Numbers of tries, by the names of PINs.
+                continue
             if _SECRET_WORDS.search(str(name)) and not isinstance(value, dict | list):
                 raise CallerError(
                     f"{shown}: {here}",
@@ -150,11 +181,15 @@ def refuse_pins_in(raw: Any, shown: str, place: str = "") -> None:
 
 @dataclass(frozen=True)
 class PinRecord:
-    """A PIN that was about to be sent."""
+    """A PIN that was about to be sent.
+
+    :ivar reference: the name of the PIN; "" for the FIDO2 PIN.
+    """
 
     which: str
     pin: str
     at: str
+    reference: str = ""
 
 
 class PinJournal:
@@ -167,17 +202,19 @@ class PinJournal:
         readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", identity)[:80]
         self.path = state_dir() / "pins" / f"{readable}.jsonl"
 
-    def write_ahead(self, which: str, pin: str) -> None:
-        """On the disk before the change is sent.
+    def write_ahead(self, which: str, pin: str, reference: PinReference) -> None:
+        """Put a PIN on the disk before the change is sent.
 
         :raises RigError: it could not be written: then nothing may be sent.
         """
-        token = _cipher().encrypt(f"{which}\0{pin}".encode()).decode()
+        fields = (which, pin) if _is_main(reference) else (which, pin, reference.name)
+        token = _cipher().encrypt("\0".join(fields).encode()).decode()
         append_durably(self.path, {"at": now(), "token": token})
 
-    def records(self) -> list[PinRecord]:
-        """Everything that was written ahead.
+    def records(self, reference: PinReference | None = None) -> list[PinRecord]:
+        """What was written ahead, oldest first.
 
+        :param reference: only of this PIN; None is of all.
         :raises CallerError: it was encrypted with another key.
         """
         from cryptography.fernet import InvalidToken
@@ -193,9 +230,11 @@ class PinJournal:
                     expected=f"the key that was in ${KEY_VARIABLE} or in {_key_file()} then",
                     mend="give that key again: without it nobody knows the PIN",
                 ) from None
-            which, _, pin = text.partition("\0")
-            found.append(PinRecord(which, pin, row["at"]))
-        return found
+            # The first version wrote two fields, and FIDO2 PINs only.
+            which, pin, *name = text.split("\0")
+            found.append(PinRecord(which, pin, row["at"], *name))
+        wanted = None if reference is None else "" if _is_main(reference) else reference.name
+        return found if wanted is None else [one for one in found if one.reference == wanted]
 
 
 def _key_file() -> Path:

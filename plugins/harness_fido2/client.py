@@ -16,10 +16,13 @@ from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
 from harness.base.errors import KeyFault, Refused
 from harness.model.key import Look, Memory
+from harness.model.pin import PinReference
 from harness.model.rig import PinGuard, Rig
 from harness.safety import pins
 from harness_transports.ctaphid import ctaphid
 
+FIDO2_PIN = PinReference("FIDO2 PIN", 8, counted_as="pin_tries")
+"""It has 8 tries at most (CTAP 2.1, section 6.5.2.2)."""
 CANARY_RP = "canary.keyharness.example"
 ES256 = [{"type": "public-key", "alg": -7}]
 
@@ -74,8 +77,8 @@ def fido_memory(memory: Memory) -> FidoMemory:
 
 
 def pin_for(rig: Rig, which: str) -> str:
-    """A PIN for a test key, see `harness.safety.pins`: on twins eight digits from the run's seed."""
-    return pins.pin_for(rig, which)
+    """A FIDO2 PIN for a test key, see `harness.safety.pins`: on twins eight digits from the run's seed."""
+    return pins.pin_for(rig, which, FIDO2_PIN)
 
 
 def challenge(*names: object) -> bytes:
@@ -109,20 +112,20 @@ class GuardedPin(ClientPin):  # type: ignore[misc, unused-ignore]
         self._guard = guard
 
     def get_pin_token(self, pin: str, *more: Any, **named: Any) -> bytes:
-        self._guard.trying(int(self.get_pin_retries()[0]))
+        self._guard.trying(FIDO2_PIN, int(self.get_pin_retries()[0]))
         token: bytes = super().get_pin_token(pin, *more, **named)
-        self._guard.right()
+        self._guard.right(FIDO2_PIN)
         return token
 
     def set_pin(self, pin: str) -> None:
-        self._guard.setting(pin)
+        self._guard.setting(FIDO2_PIN, pin)
         super().set_pin(pin)
 
     def change_pin(self, old_pin: str, new_pin: str) -> None:
-        self._guard.trying(int(self.get_pin_retries()[0]))
-        self._guard.setting(new_pin)
+        self._guard.trying(FIDO2_PIN, int(self.get_pin_retries()[0]))
+        self._guard.setting(FIDO2_PIN, new_pin)
         super().change_pin(old_pin, new_pin)
-        self._guard.right()
+        self._guard.right(FIDO2_PIN)
 
 
 def client_pin(rig: Rig, ctap: Ctap2, protocol: PinProtocol | None = None) -> ClientPin:

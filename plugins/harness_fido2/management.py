@@ -10,7 +10,7 @@ from fido2.ctap2 import CredentialManagement
 
 from harness.model.key import Cost, Item, Law, Look, Memory, Operation, Outcome, Value, new, old
 from harness.model.rig import Rig
-from harness_fido2.client import Fido, fido, fido_memory, lacks, refusal
+from harness_fido2.client import FIDO2_PIN, Fido, fido, fido_memory, lacks, refusal
 from harness_fido2.items import ASSERTS, NEW_RESIDENT, refusals
 
 NEW_RP = "new.keyharness.example"
@@ -146,7 +146,7 @@ OPERATIONS = (
         act=_enrol,
         worlds=lambda before, after: [old({"fido2.enrolment": "first"}), new({"fido2.enrolment": "second"})],
         items=(_ENROLMENT,),
-        cost=Cost(touches=1, pin_tries=1),
+        cost=Cost(touches=1, pins={FIDO2_PIN: 1}),
         missing=lambda rig: lacks(rig, "rk"),
     ),
     Operation(
@@ -160,7 +160,7 @@ OPERATIONS = (
         ],
         items=(NEW_RESIDENT, COUNT),
         acknowledged_old=Outcome.ROLLED_BACK,
-        cost=Cost(pin_tries=1),
+        cost=Cost(pins={FIDO2_PIN: 1}),
         missing=_missing,
     ),
     Operation(
@@ -173,7 +173,7 @@ OPERATIONS = (
             new({"fido2.user_name": "renamed", "fido2.new_credential": ASSERTS}),
         ],
         items=(NEW_RESIDENT, NAME),
-        cost=Cost(pin_tries=1),
+        cost=Cost(pins={FIDO2_PIN: 1}),
         missing=_missing,
     ),
 )

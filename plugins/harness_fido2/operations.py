@@ -11,7 +11,7 @@ from harness.model.key import ANY, Application, Cost, Memory, Operation, Outcome
 from harness.model.rig import Rig
 from harness.twin.glass_box import glass_box
 from harness_fido2 import management, ownership, settings, u2f
-from harness_fido2.client import CANARY_RP, Fido, fault, fido_memory, lacks, pin_for
+from harness_fido2.client import CANARY_RP, FIDO2_PIN, Fido, fault, fido_memory, lacks, pin_for
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
 from harness_fido2.volatile import volatile
 from harness_transports.client_random import client_random
@@ -306,7 +306,7 @@ OPERATIONS: tuple[Operation, ...] = (
         act=_change_pin,
         worlds=lambda before, after: [old({"fido2.pin": "current"}), new({"fido2.pin": "new"})],
         acknowledged_old=Outcome.ROLLED_BACK,
-        cost=Cost(pin_tries=1),
+        cost=Cost(pins={FIDO2_PIN: 1}),
         missing=_lacks_pin,
     ),
     Operation(
@@ -319,7 +319,7 @@ OPERATIONS: tuple[Operation, ...] = (
             new({"fido2.pin_retries": fido_memory(before).tries - 1}),
         ],
         acknowledged_old=Outcome.LOOSENED,
-        cost=Cost(pin_tries=1),
+        cost=Cost(pins={FIDO2_PIN: 1}),
         missing=_lacks_pin,
         reference_operation="fido2.client_pin.verify",
         must_be_lowered="fido2.pin_retries",
@@ -335,7 +335,7 @@ OPERATIONS: tuple[Operation, ...] = (
             World("counted", Outcome.RECOVERED, {"fido2.pin_retries": fido_memory(before).tries - 2}),
             new({"fido2.pin_retries": fido_memory(before).tries}),
         ],
-        cost=Cost(pin_tries=1),
+        cost=Cost(pins={FIDO2_PIN: 1}),
         missing=_lacks_pin,
     ),
     Operation(

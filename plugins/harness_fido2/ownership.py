@@ -9,7 +9,7 @@ from fido2.ctap2 import CredentialManagement
 
 from harness.model.rig import Rig
 from harness.safety.pins import candidates
-from harness_fido2.client import ES256, Fido, challenge
+from harness_fido2.client import ES256, FIDO2_PIN, Fido, challenge
 
 OURS = ".keyharness.example"
 """Every relying party that Keyharness makes credentials for ends so; nobody can own a name in .example."""
@@ -32,7 +32,7 @@ def foreign(rig: Rig) -> list[str]:
     left = client.tries()
     if left < TRIES_KEPT:
         return [f"a PIN is set, and only {left} tries are left to find out whether it is ours"]
-    pin = _ours(client, candidates(rig)[: left - TRIES_KEPT + 1])
+    pin = _ours(client, candidates(rig, FIDO2_PIN)[: left - TRIES_KEPT + 1])
     if pin is None:
         return ["a PIN is set that is none of ours"]
     if not options.get("credMgmt"):

@@ -11,7 +11,7 @@ from fido2.ctap2.pin import ClientPin
 
 from harness.model.key import ANY, Cost, Item, Law, Look, Memory, Operation, Outcome, Value, new, old
 from harness.model.rig import Rig
-from harness_fido2.client import Fido, fido, fido_memory, lacks
+from harness_fido2.client import FIDO2_PIN, Fido, fido, fido_memory, lacks
 from harness_fido2.items import refusals
 
 MIN_PIN, HIGHER_MIN_PIN = 6, 8
@@ -133,7 +133,7 @@ OPERATIONS = (
             new({"fido2.always_uv": True, "fido2.u2f_handle": ANY}),
         ],
         acknowledged_old=Outcome.LOOSENED,
-        cost=Cost(pin_tries=1),
+        cost=Cost(pins={FIDO2_PIN: 1}),
         missing=_lacks_config("alwaysUv"),
     ),
     Operation(
@@ -146,7 +146,7 @@ OPERATIONS = (
             new({"fido2.min_pin": MIN_PIN}),
         ],
         acknowledged_old=Outcome.LOOSENED,
-        cost=Cost(pin_tries=1, irreversible=ONE_WAY),
+        cost=Cost(pins={FIDO2_PIN: 1}, irreversible=ONE_WAY),
         missing=_lacks_config("setMinPINLength"),
     ),
     Operation(
@@ -159,7 +159,7 @@ OPERATIONS = (
             new({"fido2.min_pin": HIGHER_MIN_PIN}),
         ],
         acknowledged_old=Outcome.LOOSENED,
-        cost=Cost(pin_tries=1, irreversible=ONE_WAY),
+        cost=Cost(pins={FIDO2_PIN: 1}, irreversible=ONE_WAY),
         missing=_lacks_both,
     ),
     Operation(
@@ -174,7 +174,7 @@ OPERATIONS = (
         ],
         items=(FORCE_CHANGE,),
         acknowledged_old=Outcome.LOOSENED,
-        cost=Cost(pin_tries=1, irreversible=ONE_WAY),
+        cost=Cost(pins={FIDO2_PIN: 1}, irreversible=ONE_WAY),
         missing=_lacks_config("setMinPINLength"),
     ),
     Operation(
@@ -187,7 +187,7 @@ OPERATIONS = (
             new({"fido2.large_blobs": digest(BLOBS)}),
         ],
         items=(LARGE_BLOBS,),
-        cost=Cost(pin_tries=1),
+        cost=Cost(pins={FIDO2_PIN: 1}),
         missing=lacks_blobs,
     ),
     Operation(
@@ -200,7 +200,7 @@ OPERATIONS = (
             new({"fido2.large_blobs": digest(OTHER_BLOBS)}),
         ],
         items=(LARGE_BLOBS,),
-        cost=Cost(pin_tries=1),
+        cost=Cost(pins={FIDO2_PIN: 1}),
         missing=lacks_blobs,
     ),
 )

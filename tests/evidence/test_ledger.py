@@ -14,7 +14,13 @@ from harness.base.errors import CallerError, RigError
 from harness.evidence.ledger import Ledger
 from harness.evidence.ledger_queries import history_of, keys_of
 from harness.model.key import Cost
+from harness.model.pin import PinReference
 from harness.safety.budget import Budget, BudgetExhausted, Grants, PinTries
+from harness_fido2.client import FIDO2_PIN
+
+PW1 = PinReference("PW1", 3)
+SO_PIN = PinReference("SO-PIN", 15, counted_as="so_pin_tries", granted=False)
+PUK = PinReference("PUK", 3, granted=False)
 
 HEAD = {"run": "20261120-000000-aaaa", "started": "s", "seed": 1, "bench": "b", "version": "0"}
 KEYS = {"one": ("uuid:1", "hardware", "m"), "two": ("twin:m/two", "twin", "m")}
@@ -176,12 +182,12 @@ def test_what_is_spent_all_the_time_is_reserved_in_blocks_and_the_rest_given_bac
 
 
 def test_the_keys_own_counter_is_believed_first(budget):
-    budget.pin_tries_of_key(left=6, full=8)
+    budget.pin_tries_of_key(FIDO2_PIN, left=6)
     assert budget.spent("pin_tries") == 2
-    budget.pin_tries_of_key(left=7, full=8)
+    budget.pin_tries_of_key(FIDO2_PIN, left=7)
     assert budget.spent("pin_tries") == 2, "what was spent stays spent"
     with pytest.raises(BudgetExhausted, match="pin_tries_kept"):
-        budget.pin_tries_of_key(left=3, full=8)
+        budget.pin_tries_of_key(FIDO2_PIN, left=3)
 
 
 def test_nothing_irreversible_is_granted_by_default():
@@ -190,7 +196,7 @@ def test_nothing_irreversible_is_granted_by_default():
 
 
 def test_an_operation_costs_what_it_says(budget):
-    cost = Cost(pin_tries=1, irreversible={"one_way_settings": 1})
+    cost = Cost(pins={FIDO2_PIN: 1}, irreversible={"one_way_settings": 1})
     assert budget.of(cost) == {"pin_tries": 1, "erases": 1, "one_way_settings": 1}
 
 
@@ -198,7 +204,7 @@ def test_a_twin_is_not_limited_and_its_spending_is_kept(own_state):
     with Ledger() as ledger:
         budget = Budget(ledger, "twin:m/a", "twin", "rig", Grants(pin_tries=1))
         budget.reserve({"pin_tries": 50}, "test")
-        budget.pin_tries_of_key(left=1, full=8)
+        budget.pin_tries_of_key(FIDO2_PIN, left=1)
         assert budget.spent("pin_tries") == 50
 
 
@@ -214,7 +220,7 @@ def test_an_operation_reserves_before_it_acts_and_does_not_act_without(budget):
 
     def wrong_guess(rig, memory):
         spent_when_acting.append(budget.spent("pin_tries"))
-        tries.trying(8)
+        tries.trying(FIDO2_PIN, 8)
 
     key = discover().keys["nitrokey3-mini"]
     (fido,) = [one for one in key.applications if one.name == "fido2"]
@@ -232,14 +238,14 @@ def test_an_operation_reserves_before_it_acts_and_does_not_act_without(budget):
 def test_a_right_pin_costs_no_try_and_a_wrong_one_does(budget):
     tries = PinTries(budget)
     for _ in range(20):
-        tries.trying(8)
-        tries.right()
+        tries.trying(FIDO2_PIN, 8)
+        tries.right(FIDO2_PIN)
     assert budget.spent("pin_tries") == 1, "reserved, not spent"
     for _ in range(4):
-        tries.trying(8)
+        tries.trying(FIDO2_PIN, 8)
     assert budget.spent("pin_tries") == 4
     with pytest.raises(BudgetExhausted, match="pin_tries_kept"):
-        tries.trying(3)
+        tries.trying(FIDO2_PIN, 3)
     assert budget.spent("pin_tries") == 5, "what the key's own counter says is believed"
 
 
@@ -263,3 +269,42 @@ def test_what_nothing_gives_back_is_not_offered_until_it_is_granted(own_state, g
             return
         budget.before(cost, name)
         assert "0 of 1 are left" in priced.missing(None), "once is what was granted"
+
+
+def test_a_pin_with_three_tries_can_be_tried_twice_and_none_is_made_up(budget):
+    tries = PinTries(budget)
+    tries.trying(PW1, 3)
+    tries.trying(PW1, 2)
+    with pytest.raises(BudgetExhausted, match="1 PIN tries left"):
+        tries.trying(PW1, 1)
+    assert (budget.spent("pin_tries PW1"), budget.spent("pin_tries")) == (2, 0)
+
+
+@pytest.mark.parametrize(("full", "kept"), [(1, 1), (3, 1), (8, 3), (15, 5)])
+def test_how_many_tries_are_kept(full, kept):
+    assert PinReference("x", full).kept == kept
+    assert Grants(pin_tries_kept=2).kept(PinReference("x", full)) == 2
+
+
+@pytest.mark.parametrize("reference", [SO_PIN, PUK])
+def test_a_pin_that_unblocks_others_is_not_tried_unless_that_is_granted(budget, reference):
+    with pytest.raises(BudgetExhausted, match=reference.tries.split()[0]):
+        PinTries(budget).trying(reference, reference.full)
+    cost = Cost(pins={reference: 1})
+    assert "not granted" in budget.refused(cost)
+    with pytest.raises(BudgetExhausted):
+        budget.before(cost, "unblock")
+    budget.grants = Grants(tries={reference.name: 1})
+    assert budget.refused(cost) is None
+    budget.before(cost, "unblock")
+    PinTries(budget).trying(reference, reference.full)
+    with pytest.raises(BudgetExhausted):
+        PinTries(budget).trying(reference, reference.full - 1)
+
+
+def test_each_pin_has_a_budget_of_its_own(budget):
+    budget.before(Cost(pins={PW1: 2, FIDO2_PIN: 3}), "both")
+    assert (budget.spent("pin_tries PW1"), budget.spent("pin_tries")) == (2, 3)
+    assert budget.of(Cost(pins={PW1: 1})) == {"pin_tries PW1": 1, "erases": 1}
+    with pytest.raises(BudgetExhausted, match="pin_tries PW1"):
+        budget.before(Cost(pins={PW1: 11}), "many")

@@ -27,8 +27,8 @@ def pytest_configure() -> None:
         _note("key", value.to_bytes(32, "big"))
         return derive(value, *more)
 
-    def spied_pin_for(rig, which):
-        pin = pin_for(rig, which)
+    def spied_pin_for(rig, which, reference):
+        pin = pin_for(rig, which, reference)
         _note("pin", pin.encode())
         return pin
 
