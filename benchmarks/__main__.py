@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 import harness
-from benchmarks import bounds, by_time, cutter, discovery, emulator, rigs, search, startup
+from benchmarks import bounds, by_time, cutter, decoding, discovery, emulator, rigs, search, startup
 from benchmarks.campaigns import Bench, Speed
 from benchmarks.timing import Beside
 from harness.base.errors import CallerError
@@ -53,6 +53,7 @@ def measure(
                 *(bench.beside_cutting_live(repeats) for bench in benches),
                 bounds.sums(repeats),
                 bounds.million(repeats),
+                decoding.info(3 * repeats),
                 startup.command(3 * repeats),
                 startup.plugin(3 * repeats),
             )

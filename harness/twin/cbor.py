@@ -7,6 +7,9 @@ tags, at most four levels. Floats are read, because they are well-formed, but ne
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final
 
 MAX_LEVELS = 4
@@ -31,11 +34,15 @@ def encode(value: Any) -> bytes:
     return b"".join(out)
 
 
+_SHORT = [bytes((byte,)) for byte in range(256)]
+"""Heads of one byte: an argument below 24 stands in the byte of the major type."""
+
+
 def head(major: int, number: int) -> bytes:
     """The shortest head of a major type with an argument."""
     lead = major << 5
     if number < 24:
-        return bytes((lead | number,))
+        return _SHORT[lead | number]
     if number < 0x100:
         return bytes((lead | 24, number))
     if number < 0x10000:
@@ -48,33 +55,67 @@ def head(major: int, number: int) -> bytes:
 
 
 def _encode(value: Any, out: list[bytes]) -> None:
-    if value is None:
-        out.append(b"\xf6")
-    elif value is True:
-        out.append(b"\xf5")
-    elif value is False:
-        out.append(b"\xf4")
-    elif isinstance(value, int):
-        out.append(head(0, value) if value >= 0 else head(1, -1 - value))
-    elif isinstance(value, bytes):
-        out.append(head(2, len(value)))
-        out.append(value)
-    elif isinstance(value, str):
-        text = value.encode()
-        out.append(head(3, len(text)))
-        out.append(text)
-    elif isinstance(value, dict):
-        out.append(head(5, len(value)))
-        # Section 8's order of keys is the bytewise order of their encodings, because heads are shortest.
-        for key, item in sorted((encode(key), item) for key, item in value.items()):
-            out.append(key)
-            _encode(item, out)
-    elif isinstance(value, (list, tuple)):
-        out.append(head(4, len(value)))
-        for item in value:
-            _encode(item, out)
-    else:
-        raise CborError(f"cannot encode {type(value).__name__}")
+    encoder = _ENCODERS.get(type(value))
+    if encoder is None:
+        encoder = _encoder_of_base(value)
+    encoder(value, out)
+
+
+def _encode_int(value: int, out: list[bytes]) -> None:
+    out.append(head(0, value) if value >= 0 else head(1, -1 - value))
+
+
+def _encode_bytes(value: bytes, out: list[bytes]) -> None:
+    out.append(head(2, len(value)))
+    out.append(value)
+
+
+def _encode_str(value: str, out: list[bytes]) -> None:
+    text = value.encode()
+    out.append(head(3, len(text)))
+    out.append(text)
+
+
+def _encode_list(value: Sequence[Any], out: list[bytes]) -> None:
+    out.append(head(4, len(value)))
+    for item in value:
+        _encode(item, out)
+
+
+def _encode_dict(value: Mapping[Any, Any], out: list[bytes]) -> None:
+    out.append(head(5, len(value)))
+    # Section 8's order of keys is the bytewise order of their encodings, because heads are shortest.
+    for key, item in sorted([(_key(key), item) for key, item in value.items()], key=_first):
+        out.append(key)
+        _encode(item, out)
+
+
+_first = itemgetter(0)
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _key(key: Any) -> bytes:
+    return encode(key)
+
+
+_ENCODERS: dict[type[Any], Callable[[Any, list[bytes]], None]] = {
+    type(None): lambda _, out: out.append(b"\xf6"),
+    bool: lambda value, out: out.append(b"\xf5" if value else b"\xf4"),
+    int: _encode_int,
+    bytes: _encode_bytes,
+    str: _encode_str,
+    dict: _encode_dict,
+    list: _encode_list,
+    tuple: _encode_list,
+}
+
+
+def _encoder_of_base(value: Any) -> Callable[[Any, list[bytes]], None]:
+    """The encoder of a subclass: an IntEnum is an int, a NamedTuple a list."""
+    for base, encoder in _ENCODERS.items():
+        if isinstance(value, base):
+            return encoder
+    raise CborError(f"cannot encode {type(value).__name__}")
 
 
 def decode(data: bytes) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from fido2.attestation import PackedAttestation
@@ -19,7 +20,10 @@ from harness.model.key import Look, Memory
 from harness.model.pin import PinReference
 from harness.model.rig import PinGuard, Rig
 from harness.safety import pins
+from harness_fido2.decoding_cache import keep_lookups
 from harness_transports.ctaphid import ctaphid
+
+keep_lookups()
 
 FIDO2_PIN = PinReference("FIDO2 PIN", 8, counted_as="pin_tries")
 """It has 8 tries at most (CTAP 2.1, section 6.5.2.2)."""
@@ -81,6 +85,7 @@ def pin_for(rig: Rig, which: str) -> str:
     return pins.pin_for(rig, which, FIDO2_PIN)
 
 
+@lru_cache(maxsize=4096)
 def challenge(*names: object) -> bytes:
     """A client data hash: a function of what it is for, since nobody is to be fooled here."""
     return hashlib.sha256("/".join(map(str, names)).encode()).digest()

@@ -56,8 +56,12 @@ def ed25519_key(key: bytes) -> ed25519.Ed25519PrivateKey:
     return ed25519.Ed25519PrivateKey.from_private_bytes(key)
 
 
+@lru_cache(maxsize=4096)
 def sign(algorithm: int, key: bytes, message: bytes) -> bytes:
-    """An ECDSA signature in DER, or an Ed25519 signature."""
+    """An ECDSA signature in DER, or an Ed25519 signature.
+
+    Both are deterministic, and states of one campaign are asked to sign the same messages: signatures are kept.
+    """
     if algorithm == EDDSA:
         return ed25519_key(key).sign(message)
     return p256(key).sign(message, _ECDSA)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+from typing import NamedTuple
+
 import pytest
 from fido2 import cbor as fido2_cbor
 from hypothesis import given
@@ -103,3 +106,26 @@ def test_what_is_not_canonical_is_refused(data: str) -> None:
 
 def test_keys_are_sorted_by_length_first() -> None:
     assert cbor.encode({"b": 1, "aa": 2, 10: 3, -1: 4, 1: 5}).hex() == "a501050a03200461620162616102"
+
+
+class _Status(IntEnum):
+    DENIED = 0x27
+
+
+class _Pair(NamedTuple):
+    first: int
+    second: str
+
+
+def test_subclasses_are_encoded_as_what_they_are() -> None:
+    assert cbor.encode(_Status.DENIED) == cbor.encode(0x27)
+    assert cbor.encode(_Pair(1, "x")) == cbor.encode([1, "x"])
+    with pytest.raises(cbor.CborError, match="cannot encode float"):
+        cbor.encode(1.5)
+
+
+def test_keys_that_are_equal_in_python_keep_their_own_encodings() -> None:
+    """1, True and _Status are kept apart although they are equal and have one hash."""
+    assert cbor.encode({1: 0}) == b"\xa1\x01\x00"
+    assert cbor.encode({True: 0}) == b"\xa1\xf5\x00"
+    assert cbor.encode({0x27: 0}) == cbor.encode({_Status.DENIED: 0})
