@@ -1,1 +1,1 @@
-"""The pytest plugin: options, fixtures, results, scheduling."""
+"""The pytest plugin: options, fixtures, recorded results, scheduling with pytest-xdist."""

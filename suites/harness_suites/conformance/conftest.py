@@ -14,7 +14,7 @@ import pytest
 from harness.campaign.home import seeded
 from harness.model.rig import Rig
 from harness.pytest_plugin.cases import NOT_OFFERED
-from harness.pytest_plugin.plugin import session_of
+from harness.pytest_plugin.options import session_of
 from harness_suites.conformance.device import PIN, Authenticator, reset, reset_with_pin
 
 

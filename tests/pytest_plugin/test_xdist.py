@@ -8,13 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.base.errors import RigError
 from harness.bench.bench import NAME
-from harness.pytest_plugin.rig_ids import rig_ids
-from harness.pytest_plugin.scheduler import rig_of
+from harness.pytest_plugin.xdist import pytest_xdist_auto_num_workers, rig_ids, rig_of
 from harness.run.session import Session, Wanted
 from support.rig_commands import with_plugin
 
@@ -108,8 +107,6 @@ def test_a_wrong_bench_is_a_usage_error_and_no_traceback(noting):
 
 
 def test_other_tests_keep_xdists_own_count():
-    from harness.pytest_plugin.plugin import pytest_xdist_auto_num_workers
-
     here = SimpleNamespace(dir=Path("/nonexistent"))
     config = SimpleNamespace(args=["/nonexistent/test_x.py"], invocation_params=here)
     assert pytest_xdist_auto_num_workers(config) is None
@@ -125,6 +122,7 @@ def test_the_rig_in_a_node_id():
     assert rig_of("a.py::test", ids) is None
 
 
+@settings(deadline=None)  # a busy host is no failure
 @given(st.sets(st.from_regex(NAME, fullmatch=True), min_size=1, max_size=6), st.data())
 def test_no_two_rigs_share_a_node_id(rigs, data):
     """Whatever parameters follow."""

@@ -1,0 +1,180 @@
+"""Fixtures, and the parameters of tests that ask for them.
+
+Fixtures: `rig`, `key`, `power`, `touch`, `operation`, `campaign`, `home`, `rest_of_the_budget`. A test that asks for
+`rig` runs once for each rig; one that asks for `operation` or `campaign`, once for each operation of each rig.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.pytest_plugin.options import run_of, session_of
+
+if TYPE_CHECKING:
+    from harness.campaign.home import Home
+    from harness.campaign.result import Result
+    from harness.model.key import Key, Operation
+    from harness.model.rig import PowerSwitch, Rig, Touch
+    from harness.run.session import Session
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize a test by the rigs, or by the operations of each rig."""
+    names = metafunc.fixturenames
+    if "rig" not in names and "operation" not in names:
+        return
+    from harness.pytest_plugin.xdist import rig_ids
+
+    session = session_of(metafunc.config)
+    ids = rig_ids(session.rig_names)
+    if "operation" in names:
+        pairs = session.pairs
+        metafunc.parametrize(
+            "rig,operation", pairs, indirect=True, ids=[f"{ids[rig]}-{name}" for rig, name in pairs]
+        )
+    else:
+        rigs = session.rig_names
+        metafunc.parametrize("rig", rigs, indirect=True, ids=[ids[rig] for rig in rigs])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the test that spends the rest of a budget where the budgets leave none."""
+    limited = config.getoption("kh_cuts") is not None or config.getoption("kh_budget") is not None
+    spare = [item for item in items if "rest_of_the_budget" in getattr(item, "fixturenames", ())]
+    if spare and not (limited and any(_leaves_rest(config, item) for item in spare)):
+        config.hook.pytest_deselected(items=spare)
+        items[:] = [item for item in items if item not in spare]
+
+
+def _leaves_rest(config: pytest.Config, item: pytest.Item) -> bool:
+    rig = _param(item, "rig")
+    return rig is not None and session_of(config).shares(rig).leaves_rest
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Write rig and suite to a test's properties: JUnit's file and the report's rows have them from there."""
+    rig = _param(item, "rig")
+    if rig is not None:
+        item.add_marker(pytest.mark.keyharness_rig(rig))
+        item.user_properties.append(("rig", rig))
+        item.user_properties.append(("suite", item.path.parent.name))
+
+
+def _param(item: pytest.Item, name: str) -> str | None:
+    spec = getattr(item, "callspec", None)
+    return spec.params.get(name) if spec else None
+
+
+@pytest.fixture
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """The rig under test. If its key's state can be copied, each test starts from the home state, power off."""
+    run = run_of(request.config)
+    session = run.session
+    the_rig = _rig(session, request.param)
+    run.label(the_rig, request.node)
+    if not the_rig.expendable:
+        pytest.skip(f'rig "{the_rig.name}": its key is not called expendable in {session.bench.shown}')
+    home = _home(session, the_rig)
+    run.note_key(the_rig)
+    # Older lines of the kernel's log do not belong to this test.
+    the_rig.take_log()
+    if the_rig.vault is not None and home.state is not None:
+        the_rig.vault.restore(home.state)
+    yield the_rig
+    the_rig.power.off()
+
+
+def _rig(session: Session, name: str) -> Rig:
+    """Return a rig; skip the test if the rig is not there, which makes the run inconclusive."""
+    from harness.base.errors import RigError
+    from harness.evidence.rundir import NOT_THERE
+
+    try:
+        return session.rig(name)
+    except RigError as error:
+        found = f", found: {error.found}" if error.found else ""
+        pytest.skip(f"{NOT_THERE}: {error.what}{found}".replace("\n", " "))
+
+
+def _home(session: Session, rig: Rig) -> Home:
+    """Return a rig's home state; skip the test if the rig is in quarantine, which makes the run inconclusive."""
+    from harness.evidence.rundir import QUARANTINED
+    from harness.safety.claim import RigQuarantined
+
+    try:
+        session.custody.refuse_quarantined(rig)
+        return session.home(rig.name)
+    except RigQuarantined as error:
+        pytest.skip(f"{QUARANTINED}: {str(error.found).splitlines()[0]}")
+
+
+@pytest.fixture
+def home(rig: Rig, request: pytest.FixtureRequest) -> Home:
+    """The canaries on the key and what the host remembers of them; a test may change this copy of the memory."""
+    from dataclasses import replace
+
+    home = session_of(request.config).home(rig.name)
+    return replace(home, memory=home.memory.copy())
+
+
+@pytest.fixture
+def key(rig: Rig) -> Key:
+    """The model of the key on the rig."""
+    return rig.key
+
+
+@pytest.fixture
+def power(rig: Rig) -> PowerSwitch:
+    """The power switch of the rig."""
+    return rig.power
+
+
+@pytest.fixture
+def touch(rig: Rig) -> Touch:
+    """The touch actuator of the rig."""
+    return rig.touch
+
+
+@pytest.fixture
+def operation(request: pytest.FixtureRequest, rig: Rig) -> Operation:
+    """The operation under test; a test runs once for each operation of the rig's key."""
+    return rig.key.operations[request.param]
+
+
+@pytest.fixture
+def campaign(request: pytest.FixtureRequest, rig: Rig, operation: Operation) -> Callable[[], Result]:
+    """A function that cuts the operation at each instant of the plan, and fails the test at a violation."""
+    run = run_of(request.config)
+    missing = run.session.missing(rig.name, operation.name)
+    if missing:
+        pytest.skip(f"not offered: {missing}")
+
+    def cut() -> Result:
+        __tracebackhide__ = True
+        result, failure = run.campaign(rig.name, operation.name)
+        if failure:
+            request.node.user_properties.append(("campaign", operation.name))
+            pytest.fail(failure, pytrace=False)
+        return result
+
+    return cut
+
+
+@pytest.fixture
+def rest_of_the_budget(request: pytest.FixtureRequest, rig: Rig) -> Callable[[], None]:
+    """A function that spends the rest of the rig's budget on the operations that still show new outcomes.
+
+    It fails the test at a violation.
+    """
+    run = run_of(request.config)
+
+    def spend() -> None:
+        __tracebackhide__ = True
+        if failure := run.rest(rig.name):
+            request.node.user_properties.append(("campaign", "rest"))
+            pytest.fail(failure, pytrace=False)
+
+    return spend
