@@ -1,4 +1,4 @@
-"""The commands about what surrounds the keys: power, touch, serve, calibrate, doctor."""
+"""Commands about what surrounds the keys: power, touch, serve, calibrate, doctor."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.rig_commands import BenchOption, JsonOption, RigArgument, _json, _session
+from harness.cli.common import BenchOption, JsonOption, RigArgument, command_group, session_for, write_json
 
-app = typer.Typer(add_completion=False)
+app = command_group()
 
 
-class Switching(StrEnum):
+class PowerAction(StrEnum):
     """What can be done to a rig's power."""
 
     ON = "on"
@@ -23,18 +23,18 @@ class Switching(StrEnum):
 
 @app.command()
 def power(
-    what: Annotated[Switching, typer.Argument(metavar="on|off|cycle", help="What to do.")],
+    what: Annotated[PowerAction, typer.Argument(metavar="on|off|cycle", help="What to do.")],
     rig: RigArgument,
     bench: BenchOption = None,
 ) -> None:
-    """Switch a rig's power and leave it so. Exit code 3 if it is on and no key comes up."""
+    """Switch a rig's power, and leave it so.
+
+    Exit code 3 if the power is on and no key comes up.
+    """
     from harness.commands.power import switch
 
-    session = _session(bench, (rig,), f"power {what.value}")
-    try:
+    with session_for(bench, (rig,), f"power {what.value}") as session:
         code = switch(session, rig, what.value, sys.stdout)
-    finally:
-        session.close()
     raise typer.Exit(code)
 
 
@@ -46,14 +46,14 @@ def touch(
         float, typer.Option("--seconds", metavar="S", min=0.05, max=30, help="How long.")
     ] = 0.5,
 ) -> None:
-    """Touch the key on a rig, once: for a request that another program has pending."""
+    """Touch the key on a rig once.
+
+    For a request that another program has sent to the key.
+    """
     from harness.commands.power import touch as do
 
-    session = _session(bench, (rig,), "touch")
-    try:
+    with session_for(bench, (rig,), "touch") as session:
         code = do(session, rig, seconds, sys.stdout)
-    finally:
-        session.close()
     raise typer.Exit(code)
 
 
@@ -62,17 +62,17 @@ def serve(
     bench: BenchOption = None,
     rig: Annotated[list[str] | None, typer.Option("--rig", metavar="NAME", help="Only this rig.")] = None,
     port: Annotated[
-        int, typer.Option("--port", metavar="N", min=0, max=65535, help="On 127.0.0.1; 0 is any.")
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port on 127.0.0.1; 0: any.")
     ] = 0,
 ) -> None:
-    """Offer rigs to other programs by the HTTP paths of Yubico's Pico rig, until Ctrl-C."""
+    """Offer rigs to other programs over HTTP, until Ctrl-C.
+
+    The paths are those of Yubico's Pico rig.
+    """
     from harness.commands.pico_server import serve as do
 
-    session = _session(bench, tuple(rig or ()), "serve")
-    try:
+    with session_for(bench, tuple(rig or ()), "serve") as session:
         code = do(session, port, sys.stdout)
-    finally:
-        session.close()
     raise typer.Exit(code)
 
 
@@ -85,20 +85,18 @@ def calibrate(
     ] = 30,
     json: JsonOption = False,
 ) -> None:
-    """Measure a rig's power: does it really go, how fast, how long has the key to rest, when is it back.
+    """Measure how a rig's power goes and comes back.
 
+    Does the power really go, how fast, how long must the key rest without power, and when is the key back?
     Nothing is written to the key. Exit code 3 if the rig is not fit for cuts.
     """
     from harness.commands.calibrate import calibrate as do
     from harness.commands.calibrate import show, table
 
-    session = _session(bench, (rig,), "calibrate")
-    try:
+    with session_for(bench, (rig,), "calibrate") as session:
         found = do(session, rig, cycles, sys.stderr if json else sys.stdout)
-    finally:
-        session.close()
     if json:
-        _json(table(found))
+        write_json(table(found))
     else:
         show(found, sys.stdout)
 
@@ -111,7 +109,7 @@ def doctor(
         bool, typer.Option("--install-udev-rules", help="Write the udev rules for all known keys.")
     ] = False,
 ) -> None:
-    """Look for whatever would keep a run from working on this host. Exit code 0 if nothing would.
+    """Find what would keep a run from working on this host.
 
     Exit codes: 0 a run would work, 3 something is wrong with this host or a rig, 4 with the bench.
     """
@@ -125,7 +123,7 @@ def doctor(
         return
     found += examine(patient)
     if json:
-        _json(table(found))
+        write_json(table(found))
     else:
         show(found, sys.stdout)
     raise typer.Exit(verdict(found))

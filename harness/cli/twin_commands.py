@@ -1,0 +1,118 @@
+"""Commands about twins: prove, twin."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.common import JsonOption, SeedOption, command_group
+
+app = command_group()
+
+
+@app.command()
+def prove(
+    key: Annotated[
+        str, typer.Option("--key", metavar="NAME", help="The key whose twin is used.")
+    ] = "nitrokey3-mini",
+    defect: Annotated[
+        list[str] | None, typer.Option("--defect", metavar="NAME", help="Only this defect.")
+    ] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+    long: Annotated[
+        bool,
+        typer.Option("--long", help="Instead: 100,000 cuts into the sound twin, without a false alarm."),
+    ] = False,
+    cuts: Annotated[
+        int, typer.Option("--cuts", metavar="N", min=1, help="With --long: the number of cuts.")
+    ] = 100_000,
+) -> None:
+    """Seed known bugs into a twin; the suites must find each one."""
+    from harness.run.prove import prove as do
+
+    raise typer.Exit(do(key, tuple(defect or ()), seed, json, sys.stdout, cuts if long else None))
+
+
+@app.command()
+def twin(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Name of a key that has a twin.")],
+    state: Annotated[
+        Path, typer.Option("--state", metavar="DIR", help="Folder with the files of its flash.")
+    ],
+    personality: Annotated[
+        str, typer.Option("--personality", metavar="P", help="Firmware version.")
+    ] = "reference",
+    flash: Annotated[str | None, typer.Option("--flash", metavar="LAYER", help="Flash layer.")] = None,
+    defect: Annotated[
+        list[str] | None, typer.Option("--defect", metavar="NAME", help="Seed a known bug.")
+    ] = None,
+    ctaphid_udp: Annotated[
+        str | None,
+        typer.Option("--ctaphid-udp", metavar="LISTEN:ANSWER", help="64-byte reports in UDP datagrams."),
+    ] = None,
+    ctaphid_tcp: Annotated[
+        int | None,
+        typer.Option(
+            "--ctaphid-tcp", metavar="PORT", min=1, max=65535, help="TCP, each report after its length."
+        ),
+    ] = None,
+    vpcd: Annotated[
+        str | None, typer.Option("--vpcd", metavar="HOST:PORT", help="Be a card in this virtual reader.")
+    ] = None,
+    dfu_pty: Annotated[
+        Path | None,
+        typer.Option("--dfu-pty", metavar="LINK", help="Serial port of the bootloader, while it runs."),
+    ] = None,
+    touch: Annotated[
+        str,
+        typer.Option(
+            "--touch",
+            metavar="WHEN",
+            help="always, never, a number of ms, stdin (a line), or signal (SIGUSR1).",
+        ),
+    ] = "signal",
+    speed: Annotated[
+        str, typer.Option("--speed", metavar="real|max", help="max: flash takes no time.")
+    ] = "real",
+    exit_on_reboot: Annotated[
+        int | None,
+        typer.Option(
+            "--exit-on-reboot", metavar="CODE", min=1, max=125, help="Exit with this code at a reboot."
+        ),
+    ] = None,
+    seed: SeedOption = 1,
+    trace: Annotated[bool, typer.Option("--trace", help="Write decoded messages to standard error.")] = False,
+) -> None:
+    """Serve a simulated key as a process, in real time.
+
+    Killing the process is a power cut.
+    """
+    from harness.base.errors import CallerError
+    from harness.commands.serve_twin import Wish, serve
+    from harness.twin.model import TwinOptions
+
+    if speed not in ("real", "max"):
+        raise CallerError("--speed", found=speed, expected="real or max")
+    options = TwinOptions(personality, flash, defects=tuple(defect or ()))
+    raise typer.Exit(
+        serve(
+            Wish(
+                key,
+                options,
+                state,
+                seed or 1,
+                ctaphid_udp,
+                ctaphid_tcp,
+                vpcd,
+                touch,
+                speed,
+                trace,
+                dfu_pty,
+                exit_on_reboot,
+            )
+        )
+    )
