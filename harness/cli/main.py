@@ -23,9 +23,7 @@ _PYTEST_ARGS: list[str] = []
 
 @app.command()
 def run(
-    suites: Annotated[
-        list[str] | None, typer.Argument(metavar="SUITE", help="Suites; default: all.")
-    ] = None,
+    suites: Annotated[list[str] | None, typer.Argument(metavar="SUITE", help="Suites; default: all.")] = None,
     bench: BenchOption = None,
     rig: Annotated[list[str] | None, typer.Option("--rig", metavar="NAME", help="Only this rig.")] = None,
     operation: Annotated[
