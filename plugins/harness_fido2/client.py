@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -28,7 +28,7 @@ keep_lookups()
 FIDO2_PIN = PinReference("FIDO2 PIN", 8, counted_as="pin_tries")
 """It has 8 tries at most (CTAP 2.1, section 6.5.2.2)."""
 CANARY_RP = "canary.keyharness.example"
-ES256 = [{"type": "public-key", "alg": -7}]
+ES256: list[Mapping[str, object]] = [{"type": "public-key", "alg": -7}]
 
 
 @dataclass

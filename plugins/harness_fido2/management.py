@@ -7,6 +7,11 @@ from typing import Any
 
 from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
+from fido2.webauthn import (
+    PublicKeyCredentialDescriptor,
+    PublicKeyCredentialType,
+    PublicKeyCredentialUserEntity,
+)
 
 from harness.model.key import Cost, Item, Law, Look, Memory, Operation, Outcome, Value, new, old
 from harness.model.rig import Rig
@@ -15,7 +20,7 @@ from harness_fido2.items import ASSERTS, NEW_RESIDENT, refusals
 
 NEW_RP = "new.keyharness.example"
 USER = b"somebody"
-RENAMED = {"id": USER, "name": "renamed", "displayName": "Renamed"}
+RENAMED = PublicKeyCredentialUserEntity(id=USER, name="renamed", display_name="Renamed")
 FIELD = CredentialManagement.RESULT
 NOT_LISTED = "not listed"
 
@@ -111,18 +116,18 @@ def _manager(rig: Rig, memory: Memory) -> CredentialManagement:
     return Fido(rig).management(pin)
 
 
-def _descriptor(memory: Memory) -> dict[str, Any]:
+def _descriptor(memory: Memory) -> PublicKeyCredentialDescriptor:
     credential = fido_memory(memory).new
     assert credential is not None
-    return {"type": "public-key", "id": credential.id}
+    return PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=credential.id)
 
 
 def _delete(rig: Rig, memory: Memory) -> None:
-    _manager(rig, memory).delete_cred(_descriptor(memory))  # type: ignore[arg-type]
+    _manager(rig, memory).delete_cred(_descriptor(memory))
 
 
 def _rename(rig: Rig, memory: Memory) -> None:
-    _manager(rig, memory).update_user_info(_descriptor(memory), RENAMED)  # type: ignore[arg-type]
+    _manager(rig, memory).update_user_info(_descriptor(memory), RENAMED)
 
 
 def _resident(memory: Memory) -> int:

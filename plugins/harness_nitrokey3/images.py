@@ -31,7 +31,7 @@ class Recipe:
     signer: str = "firmware"
     hardware: int = HARDWARE_VERSION
     softdevice: int = 0
-    kind: int = pb.APPLICATION
+    kind: pb.FwType = pb.APPLICATION
     validated: bool = True
     short_by: int = 100
 

@@ -7,7 +7,7 @@ erase would be checked when the old firmware is gone (facts/keys.md 1.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.base.errors import CallerError
@@ -63,7 +63,7 @@ def read(data: bytes, where: str) -> Sb2:
         official,
         min((number for _, number in checked), default=None),
         tuple(_step(command) for command in commands),
-        sum(len(command.data) for command in commands if _is(command, "CmdLoad")),
+        sum(_size(command) for command in commands if _is(command, "CmdLoad")),
         tuple(faults_of(commands)),
     )
 
@@ -72,13 +72,23 @@ def _is(command: object, name: str) -> bool:
     return type(command).__name__ == name
 
 
-def _checked(commands: list[object]) -> list[tuple[str, int]]:
+def _number(command: object, name: str) -> int:
+    """An integer attribute of a command of the SDK, whose base class names none."""
+    return int(getattr(command, name))
+
+
+def _size(command: object) -> int:
+    """Bytes that a load command brings."""
+    return len(getattr(command, "data"))  # noqa: B009
+
+
+def _checked(commands: Sequence[object]) -> list[tuple[str, int]]:
     """The version checks, as (which, number)."""
     found = []
     for command in commands:
         if _is(command, "CmdVersionCheck"):
-            kind = str(command.type.name)
-            found.append(("non-secure" if "NON" in kind else "secure", int(command.version)))
+            kind = str(getattr(command, "type").name)  # noqa: B009
+            found.append(("non-secure" if "NON" in kind else "secure", _number(command, "version")))
     return found
 
 
@@ -86,15 +96,19 @@ def _step(command: object) -> str:
     if _is(command, "CmdVersionCheck"):
         ((which, number),) = _checked([command])
         return f"check {which} version {number}"
-    address = getattr(command, "address", None)
     if _is(command, "CmdErase"):
-        return f"erase {address:#x}..{address + command.length:#x}"
+        return f"erase {_number(command, 'address'):#x}..{_end(command):#x}"
     if _is(command, "CmdLoad"):
-        return f"load {len(command.data)} bytes at {address:#x}"
+        return f"load {_size(command)} bytes at {_number(command, 'address'):#x}"
     return type(command).__name__.removeprefix("Cmd").lower()
 
 
-def faults_of(commands: list[object]) -> Iterator[str]:
+def _end(command: object) -> int:
+    """The address behind what an erase command erases."""
+    return _number(command, "address") + _number(command, "length")
+
+
+def faults_of(commands: Sequence[object]) -> Iterator[str]:
     """What must hold of the order and of what is checked (invariant U3)."""
     names = [type(command).__name__ for command in commands]
     firsts = [number for number, name in enumerate(names) if name in ("CmdErase", "CmdLoad", "CmdProg")]
@@ -108,7 +122,5 @@ def faults_of(commands: list[object]) -> Iterator[str]:
     if len({number for _, number in checked}) > 1:
         yield "the two versions that are checked differ"
     for command in commands:
-        if _is(command, "CmdErase"):
-            end = int(command.address) + int(command.length)
-            if end > FLASH_SIZE:
-                yield f"it erases up to {end:#x}, beyond the firmware"
+        if _is(command, "CmdErase") and _end(command) > FLASH_SIZE:
+            yield f"it erases up to {_end(command):#x}, beyond the firmware"

@@ -214,8 +214,8 @@ def _table(where: str, content: dict[str, Any], key: str) -> dict[str, dict[str,
     return tables
 
 
-def _keys(where: str, table: dict[str, Any], needed: dict[str, type], allowed: dict[str, type]) -> None:
-    kinds = needed | allowed
+def _keys(where: str, table: dict[str, Any], needed: Mapping[str, type], allowed: Mapping[str, type]) -> None:
+    kinds = {**needed, **allowed}
     for key, value in table.items():
         if key not in kinds:
             raise CallerError(f"{where}.{key}", found=key, expected=one_of(key, list(kinds)))

@@ -22,7 +22,7 @@ from harness_transports.ctaphid import ctaphid, ctaphid_packets
 T = TypeVar("T")
 
 RP = {"id": "conformance.keyharness.example", "name": "Conformance"}
-USER = {"id": b"user-1", "name": "user-1", "displayName": "User One"}
+USER: dict[str, Any] = {"id": b"user-1", "name": "user-1", "displayName": "User One"}
 HASH = hashlib.sha256(b"client data").digest()
 ES256 = {"type": "public-key", "alg": -7}
 EDDSA = {"type": "public-key", "alg": -8}
@@ -75,7 +75,9 @@ class Authenticator:
         """A pinUvAuthToken with permissions, and the protocol that it belongs to."""
         client = self.client_pin(protocol)
         assert self.pin is not None
-        return client.protocol, client.get_pin_token(self.pin, permissions or None, rp_id)
+        return client.protocol, client.get_pin_token(
+            self.pin, ClientPin.PERMISSION(permissions) if permissions else None, rp_id
+        )
 
     def auth(
         self, message: bytes, permissions: int = 0, rp_id: str | None = None, protocol: int | None = None

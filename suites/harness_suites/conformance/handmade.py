@@ -25,6 +25,7 @@ def encode(value: object) -> bytes:
     if isinstance(value, dict):
         members = sorted((cbor.encode(key), encode(one)) for key, one in value.items())
         return _counted(MAP, len(value)) + b"".join(map(b"".join, members))
+    assert isinstance(value, int | str | bytes)
     return cbor.encode(value)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fido2 import cbor
+from fido2.cose import CoseKey
 from fido2.ctap import CtapError
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
@@ -73,7 +74,7 @@ class Exchange:
         self.ctap = authenticator.ctap
         self.version = version
         self.protocol = protocol_called(authenticator, version)
-        self.key, self.secret = self.protocol.encapsulate(agreed_key(authenticator, version))
+        self.key, self.secret = self.protocol.encapsulate(CoseKey(agreed_key(authenticator, version)))
 
     def encrypt(self, text: bytes) -> bytes:
         return self.protocol.encrypt(self.secret, text)
@@ -123,7 +124,7 @@ def client_pin(authenticator: Authenticator, members: Members) -> dict[int, Any]
 
 def agreed_key(authenticator: Authenticator, version: int = 2) -> dict[int, Any]:
     """The key's key agreement key, as COSE."""
-    return client_pin(authenticator, {PROTOCOL: version, SUBCOMMAND: KEY_AGREEMENT})[1]
+    return dict(client_pin(authenticator, {PROTOCOL: version, SUBCOMMAND: KEY_AGREEMENT})[1])
 
 
 def tries(authenticator: Authenticator) -> int:

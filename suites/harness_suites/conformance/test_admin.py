@@ -540,7 +540,7 @@ def test_the_sdk_says_that_a_factory_reset_was_not_confirmed(resettable):
 
 @pytest.mark.case("admin-app, FACTORY_RESET and CTAP 2.1, 11.2.9.1.7")
 def test_a_factory_reset_says_that_it_waits_for_a_touch(resettable):
-    said = []
+    said: list[STATUS] = []
     resettable.device.call(ADMIN, bytes((FACTORY_RESET,)), on_keepalive=said.append)
     assert STATUS.UPNEEDED in said
 

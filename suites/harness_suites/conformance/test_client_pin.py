@@ -169,6 +169,11 @@ NAMES = {
 }
 
 
+def _rights(subcommand: int) -> dict[str, Any]:
+    """What the request for a token with permissions says besides the PIN."""
+    return {"permissions": P.GET_ASSERTION, "rp_id": RP["id"]} if subcommand == TOKEN else {}
+
+
 @pytest.mark.case("CTAP 2.1, 6.5.5.4 step 4; 6.5.5.5 to 6.5.5.7.2 step 2", needs=PINS)
 @pytest.mark.parametrize(
     ("subcommand", "number"),
@@ -178,8 +183,7 @@ NAMES = {
 def test_a_protocol_that_getinfo_does_not_list_is_refused(with_pin, subcommand, number):
     if subcommand == TOKEN and not with_pin.info.options.get("pinUvAuthToken"):
         not_offered("option pinUvAuthToken is not true")
-    rights = {"permissions": P.GET_ASSERTION, "rp_id": RP["id"]} if subcommand == TOKEN else {}
-    members = best(with_pin).members(subcommand, **rights)
+    members = best(with_pin).members(subcommand, **_rights(subcommand))
     with refused(ERR.INVALID_PARAMETER):
         client_pin(with_pin, {**members, PROTOCOL: number})
     assert tries(with_pin) == TRIES_MAX
@@ -209,8 +213,7 @@ MEMBER_NAMES = {
 def test_a_request_without_a_mandatory_member_is_refused(with_pin, subcommand, member):
     if subcommand == TOKEN and not with_pin.info.options.get("pinUvAuthToken"):
         not_offered("option pinUvAuthToken is not true")
-    rights = {"permissions": P.GET_ASSERTION, "rp_id": RP["id"]} if subcommand == TOKEN else {}
-    members = best(with_pin).members(subcommand, **rights)
+    members = best(with_pin).members(subcommand, **_rights(subcommand))
     del members[member]
     with refused(ERR.MISSING_PARAMETER):
         client_pin(with_pin, members)
@@ -298,9 +301,8 @@ def test_a_point_off_the_curve_is_refused_before_a_try_is_taken(with_pin, versio
         not_offered("option pinUvAuthToken is not true")
     exchange = Exchange(with_pin, version)
     exchange.key = _off_curve(dict(exchange.key))
-    rights = {"permissions": P.GET_ASSERTION, "rp_id": RP["id"]} if subcommand == TOKEN else {}
     with refused(*BAD_POINT):
-        exchange.send(subcommand, **rights)
+        exchange.send(subcommand, **_rights(subcommand))
     assert tries(with_pin) == TRIES_MAX
 
 
@@ -966,11 +968,11 @@ def test_the_first_rp_that_a_token_of_getpintoken_is_used_for_is_its_only_one(wi
     require_mc_ga(with_pin)
     mine, other = with_pin.make(), with_pin.make(rp=OTHER_RP)
     protocol, token = get_token(with_pin)
-    silent = {"options": {"up": False}}
-    use_ga(with_pin, protocol, token, mine, **silent)
+    silent = {"up": False}
+    use_ga(with_pin, protocol, token, mine, options=silent)
     with refused(ERR.PIN_AUTH_INVALID):
-        use_ga(with_pin, protocol, token, other, OTHER_RP["id"], **silent)
-    use_ga(with_pin, protocol, token, mine, **silent)
+        use_ga(with_pin, protocol, token, other, OTHER_RP["id"], options=silent)
+    use_ga(with_pin, protocol, token, mine, options=silent)
 
 
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 14; 6.2.2 step 9; 6.5.3.2 (clear...ExceptLbw)", needs=TOKENS)

@@ -33,6 +33,7 @@ from harness_suites.conformance.pinuv import (
     TOKENS,
     TRIES_MAX,
     Exchange,
+    Members,
     P,
     configure,
     flipped,
@@ -80,9 +81,19 @@ def always_uv(authenticator: Authenticator, wanted: bool = True) -> None:
         return
     if wanted:
         change(authenticator, TOGGLE)
-    elif unless_refused(lambda: change(authenticator, TOGGLE) or True, ERR.OPERATION_DENIED) is None:
+    elif not _toggled(authenticator):
         not_offered("alwaysUv cannot be switched off")
     assert fresh_info(authenticator).options["alwaysUv"] is wanted
+
+
+def _toggled(authenticator: Authenticator) -> bool:
+    """Toggle alwaysUv; False if the key refuses with OPERATION_DENIED, as it may."""
+
+    def toggle() -> bool:
+        change(authenticator, TOGGLE)
+        return True
+
+    return unless_refused(toggle, ERR.OPERATION_DENIED) is not None
 
 
 def reset_now(authenticator: Authenticator) -> None:
@@ -95,7 +106,7 @@ def reset_now(authenticator: Authenticator) -> None:
 
 def raised_by_one(authenticator: Authenticator) -> int:
     """A minimum PIN length that is longer than the one in force, and that PIN satisfies."""
-    length = authenticator.info.min_pin_length + 1
+    length = int(authenticator.info.min_pin_length) + 1
     if length > len(PIN):
         not_offered(f"minPINLength is {length - 1} already")
     return length
@@ -138,7 +149,7 @@ NAMES = {
 @pytest.mark.parametrize("subcommand", OFFERED_BY, ids=NAMES.get)
 def test_a_subcommand_is_there_if_getinfo_has_its_option_and_not_else(with_pin, subcommand):
     require_permissions(with_pin, P.AUTHENTICATOR_CFG)
-    parameters = {} if subcommand == SET_MIN else None
+    parameters: Members | None = {} if subcommand == SET_MIN else None
     token = get_token(with_pin, P.AUTHENTICATOR_CFG)
     if OFFERED_BY[subcommand] in with_pin.info.options:
         configure(with_pin, *token, subcommand, parameters)
@@ -544,7 +555,7 @@ def test_a_changed_pin_must_have_the_raised_length(with_pin):
 # Forcing a new PIN
 
 
-FORCING = {
+FORCING: dict[str, Members] = {
     "forceChangePin": {FORCE: True},
     "minimum-above-the-pin": {NEW_MIN: len(PIN) + 1},
     "both": {NEW_MIN: len(PIN) + 1, FORCE: True},

@@ -128,11 +128,12 @@ class Manager:
 
 def parameters_for(subcommand: int, made: Any) -> dict[int, Any] | None:
     """What a subcommand needs, for this credential of RP."""
-    return {
+    known: dict[int, dict[int, object]] = {
         CREDENTIALS: {GIVEN_RP_HASH: rp_hash()},
         DELETE: {GIVEN_ID: descriptor(made)},
         UPDATE: {GIVEN_ID: descriptor(made), GIVEN_USER: {**user(1), "name": "renamed"}},
-    }.get(subcommand)
+    }
+    return known.get(subcommand)
 
 
 def ids(listed: list[dict[int, Any]]) -> set[bytes]:
@@ -650,11 +651,10 @@ INCOMPLETE = {
 def test_a_request_without_a_mandatory_parameter_is_refused(with_pin, kind):
     made = resident(with_pin)
     subcommand, parameters = INCOMPLETE[kind]
-    if parameters == "credential":
-        parameters = {GIVEN_ID: descriptor(made)}
+    given = {GIVEN_ID: descriptor(made)} if isinstance(parameters, str) else parameters
     manager = Manager(with_pin)
     with refused(ERR.MISSING_PARAMETER):
-        manager.ask(subcommand, parameters)
+        manager.ask(subcommand, given)
     (found,) = manager.credentials()
     assert found[A_USER] == user(1)
 

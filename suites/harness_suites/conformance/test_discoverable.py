@@ -9,8 +9,9 @@ import hashlib
 
 import pytest
 from fido2.ctap import CtapError
-from fido2.ctap2 import CredentialManagement
+from fido2.ctap2 import AttestationResponse, CredentialManagement
 from fido2.ctap2.pin import ClientPin
+from fido2.webauthn import PublicKeyCredentialDescriptor, PublicKeyCredentialType
 
 from harness_suites.conformance.ceremonies import (
     ASSERTION,
@@ -164,7 +165,7 @@ def test_a_full_key_refuses_and_keeps_what_it_has(blank):
     room = blank.ctap.get_info().remaining_disc_creds
     if room is not None and room > MANY_AT_MOST:
         not_offered(f"a store that can be filled: {room} credentials fit")
-    made = []
+    made: list[AttestationResponse] = []
     code = None
     while code is None and len(made) <= MANY_AT_MOST:
         try:
@@ -363,7 +364,9 @@ def test_credential_management_counts_each_credential_once(with_pin):
 @pytest.mark.case("CTAP 2.1, 6.8.5", needs=("rk", "clientPin"))
 def test_a_deleted_credential_is_not_found_and_the_others_are(with_pin):
     made = make_accounts(with_pin, 3)
-    management(with_pin).delete_cred({"type": "public-key", "id": ident(made[1])})
+    management(with_pin).delete_cred(
+        PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=ident(made[1]))
+    )
     for _ in range(2):
         assert [ident(one) for one in get_all(with_pin)] == [ident(made[2]), ident(made[0])]
         with refused(ERR.NO_CREDENTIALS):

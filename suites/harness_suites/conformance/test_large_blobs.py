@@ -21,6 +21,7 @@ from harness_suites.conformance.pinuv import (
     LARGE_BLOBS,
     RETRIES,
     SUBCOMMAND,
+    Members,
     P,
     blob_message,
     client_pin,
@@ -73,7 +74,7 @@ def read(authenticator: Authenticator) -> bytes:
     """The whole stored array; needs no token."""
     size, found = fragment_max(authenticator), b""
     while True:
-        part = send(authenticator, {GET: size, OFFSET: len(found)})[1]
+        part: bytes = send(authenticator, {GET: size, OFFSET: len(found)})[1]
         found += part
         if len(part) < size:
             return found
@@ -191,7 +192,7 @@ def test_as_much_as_maxfragmentlength_is_read_at_once_and_no_more(open_key):
         send(open_key, {GET: fragment_max(open_key) + 1, OFFSET: 0})
 
 
-SENSELESS = {
+SENSELESS: dict[str, Members] = {
     "get-without-offset": {GET: 1},
     "set-without-offset": {SET: EMPTY_ARRAY, LENGTH: LEAST},
     "neither-get-nor-set": {OFFSET: 0},

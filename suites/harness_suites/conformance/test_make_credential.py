@@ -503,11 +503,12 @@ def test_a_token_without_an_rp_is_bound_to_the_first_it_is_used_with(with_pin):
 def test_a_parameter_without_a_pin_verifies_nobody(blank):
     """Step 11 passes over it where no PIN is set; CTAP 2.0, 5.1 refused it. Neither is verification."""
     protocol = ClientPin(blank.ctap).protocol
-    arguments = {
-        "pin_uv_param": protocol.authenticate(bytes(32), HASH),
-        "pin_uv_protocol": protocol.VERSION,
-    }
-    made = unless_refused(lambda: make_without_pin(blank, **arguments), ERR.PIN_NOT_SET, ERR.PIN_AUTH_INVALID)
+    parameter = protocol.authenticate(bytes(32), HASH)
+
+    def make():
+        return make_without_pin(blank, pin_uv_param=parameter, pin_uv_protocol=protocol.VERSION)
+
+    made = unless_refused(make, ERR.PIN_NOT_SET, ERR.PIN_AUTH_INVALID)
     assert made is None or not made.auth_data.is_user_verified()
 
 

@@ -8,6 +8,7 @@ canonical form is rejected it recommends (SHOULD), and so do the names of these 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import pytest
 from fido2.ctap import CtapError
@@ -242,16 +243,24 @@ def test_parameters_that_are_no_map_are_refused(asker, data):
     asker.refused(request(PIN, data), *WRONG_TYPE)
 
 
+_Row = tuple[int, Mapping[int, object], int, object]
+"""Command, its right members, the key of one of them, and a value of a wrong type for it."""
 SET_PIN = {1: 1, 2: 3, 3: {1: 2, 3: -25, -1: 1, -2: b"x" * 32, -3: b"y" * 32}, 4: bytes(16), 5: bytes(64)}
 PIN_TOKEN = {1: 1, 2: 9, 3: SET_PIN[3], 6: bytes(16), 9: 1, 10: RP["id"]}
-WRONG_TYPES = [
-    *((MAKE, CREATION, 1, wrong) for wrong in ("text", 1, [HASH])),
-    *((MAKE, CREATION, 2, wrong) for wrong in ("text", [RP], None)),
-    *((MAKE, CREATION, 3, wrong) for wrong in (b"bytes", [USER])),
-    *((MAKE, CREATION, 4, wrong) for wrong in (ES256, "text", b"")),
-    *((MAKE, CREATION, 5, wrong) for wrong in ({}, b"bytes")),
-    *((MAKE, CREATION, 6, wrong) for wrong in ([], "hmac-secret")),
-    *((MAKE, CREATION, 7, wrong) for wrong in ([], True, {"rk": 1}, {"up": "true"})),
+
+
+def _wrong(command: int, members: Mapping[int, object], key: int, *values: object) -> list[_Row]:
+    return [(command, members, key, value) for value in values]
+
+
+WRONG_TYPES: list[_Row] = [
+    *_wrong(MAKE, CREATION, 1, "text", 1, [HASH]),
+    *_wrong(MAKE, CREATION, 2, "text", [RP], None),
+    *_wrong(MAKE, CREATION, 3, b"bytes", [USER]),
+    *_wrong(MAKE, CREATION, 4, ES256, "text", b""),
+    *_wrong(MAKE, CREATION, 5, {}, b"bytes"),
+    *_wrong(MAKE, CREATION, 6, [], "hmac-secret"),
+    *_wrong(MAKE, CREATION, 7, [], True, {"rk": 1}, {"up": "true"}),
     (MAKE, {**CREATION, 9: 1}, 8, "text"),
     (MAKE, {**CREATION, 8: bytes(16)}, 9, "text"),
     (MAKE, CREATION, 2, {"id": RP["id"].encode()}),
@@ -259,12 +268,12 @@ WRONG_TYPES = [
     (MAKE, CREATION, 3, {"id": b"user", "name": b"bytes"}),
     (MAKE, CREATION, 5, [b"bytes"]),
     (MAKE, CREATION, 5, [{"type": "public-key", "id": "text"}]),
-    *((GET, ASSERTION, 1, wrong) for wrong in (RP["id"].encode(), RP, 1)),
-    *((GET, ASSERTION, 2, wrong) for wrong in ("text", 1)),
-    *((GET, ASSERTION, 3, wrong) for wrong in ({}, "text", [b"bytes"])),
+    *_wrong(GET, ASSERTION, 1, RP["id"].encode(), RP, 1),
+    *_wrong(GET, ASSERTION, 2, "text", 1),
+    *_wrong(GET, ASSERTION, 3, {}, "text", [b"bytes"]),
     (GET, ASSERTION, 3, [{"type": "public-key", "id": "text"}]),
-    *((GET, ASSERTION, 4, wrong) for wrong in ([], "text")),
-    *((GET, ASSERTION, 5, wrong) for wrong in ([], {"up": 1})),
+    *_wrong(GET, ASSERTION, 4, [], "text"),
+    *_wrong(GET, ASSERTION, 5, [], {"up": 1}),
     (GET, {**ASSERTION, 7: 1}, 6, "text"),
     (GET, {**ASSERTION, 6: bytes(16)}, 7, "text"),
     (PIN, {1: 1, 2: 2}, 1, "text"),
@@ -365,7 +374,7 @@ def test_an_allow_list_with_an_incomplete_entry_is_refused(asker, entry):
 # Members that nobody knows
 
 
-SURPLUS = {
+SURPLUS: dict[str, dict[int | str, object]] = {
     "an integer key": {0x5A: 1},
     "a negative key": {-90: 1},
     "a text key": {"keyharness": 1},
@@ -375,7 +384,7 @@ SURPLUS = {
     "something in the rp": {2: {**RP, "keyharness": {"a": [1]}}},
     "something in the user": {3: {**USER, "keyharness": b"x"}},
     "something in an algorithm": {4: [{**ES256, "keyharness": 1}]},
-    "an integer key in the user": {3: {**USER, 7: 1}},
+    "an integer key in the user": {3: dict([*USER.items(), (7, 1)])},
     "something in an excluded credential": {5: [{"type": "public-key", "id": bytes(32), "keyharness": 1}]},
     "transports of an excluded credential": {
         5: [{"type": "public-key", "id": bytes(32), "transports": ["usb", "keyharness"]}]

@@ -222,7 +222,7 @@ def option_in(wire, channel):
     """The option clientPin, as getInfo says it in a channel."""
     message = wire.call(channel, CTAPHID.CBOR, b"\x04")
     assert message.data[0] == 0
-    return cbor.decode(message.data[1:])[4]["clientPin"]
+    return cbor.decode_from(message.data[1:])[0][4]["clientPin"]
 
 
 # What is forgotten
@@ -330,7 +330,7 @@ def test_the_large_blob_array_is_the_initial_one(world):
     if not key.info.options.get("largeBlobs"):
         pytest.skip(f"{NOT_OFFERED}: largeBlobs is not true in getInfo")
     protocol, token = key.token(ClientPin.PERMISSION.LARGE_BLOB_WRITE)
-    LargeBlobs(key.ctap, protocol, token).write_blob_array([b"not a blob"])
+    LargeBlobs(key.ctap, protocol, token).write_blob_array([{1: b"not a blob"}])
     key.power_cycle()
     reset(key)
     initial = bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c")

@@ -180,6 +180,10 @@ def _packed(**how: str) -> Callable[[bytes], Container]:
     return lambda seed: containers.pack(_good(seed), f"v{WANTED}", **how)
 
 
+def _beginning(size: int) -> Callable[[bytes], bytes]:
+    return lambda data: data[:size]
+
+
 def _flip(data: bytes, at: int) -> bytes:
     at %= len(data)
     return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
@@ -213,9 +217,9 @@ DAMAGES: tuple[Damage, ...] = (
     *(
         Damage(
             f"binary-cut-at-page-{page}",
-            _binary(lambda b, n=page * 4096: b[:n]),
+            _binary(_beginning(page * 4096)),
             NEVER_STARTS,
-            HASH,  # type: ignore[misc]
+            HASH,
         )
         for page in range(1, images.PAGES)
     ),

@@ -9,6 +9,7 @@ from nitrokey.trussed.updates import Warning
 
 from harness.model.rig import Rig
 from harness.twin.glass_box import require_glass_box
+from harness_fido2.client import fido_memory
 from harness_nitrokey3 import containers, images, signing
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.refusal import Refusal, SlowBoot
@@ -38,7 +39,7 @@ def test_a_key_that_is_filled_up_keeps_its_data(
     longer than that where each costs several erases of 85 ms (in our model; it deserves a try on a device).
     """
     key = in_state(rig, pair.ours, "application", fill)
-    assert key.home.memory.part("fido2", dict).filled, "the key was not filled up"
+    assert fido_memory(key.home.memory).filled, "the key was not filled up"
     try:
         update(key.rig, container(key.rig, pair.wanted).data, uuid=key.uuid)
     except SlowBoot as slow:

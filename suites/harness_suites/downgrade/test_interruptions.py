@@ -56,11 +56,11 @@ def test_an_update_broken_off_at_any_frame_is_taken_up_with_the_power_on(
     """
     share, happens = ABORTS[abort]
     data = container(rig, WANTED).data
-    replugged = []
+    replugged: list[int] = []
     for at in range(1, 1000):
         key = in_state(rig, OURS, "bootloader")
         real = key.rig.transports
-        key.rig.transports = Breaking(real, at, share)  # type: ignore[assignment]
+        key.rig.transports = Breaking(real, at, share)
         try:
             update(key.rig, data, uuid=key.uuid)
         except Killed:
@@ -125,7 +125,7 @@ def test_a_cut_between_any_two_frames_completes(rig: Rig) -> None:
     for at in range(1, 1000):
         key = in_state(rig, OURS, "bootloader")
         real = key.rig.transports
-        key.rig.transports = Breaking(real, at, 0.0)  # type: ignore[assignment]
+        key.rig.transports = Breaking(real, at, 0.0)
         try:
             update(key.rig, data, uuid=key.uuid)
         except (Killed, PowerLost):
