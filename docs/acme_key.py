@@ -1,7 +1,7 @@
 """A key of Acme's: FIDO2 as Keyharness brings it, and an application of its own with one operation."""
 
 from harness.bench.plugin_api import hookimpl
-from harness.model.key import Application, Face, Item, Key, Law, Operation, new, old
+from harness.model.key import Application, Face, Item, Key, Law, Operation, holds_nothing, new, old
 from harness_fido2.client import Fido, fido, fido_memory
 from harness_fido2.operations import FIDO2
 from harness_nitrokey3.twin.model import MODEL  # Acme would bring a twin of its own here
@@ -28,7 +28,9 @@ TWO_LOGINS = Operation(
     worlds=lambda before, after: [old({}), new({})],  # only the counter moves, and it has a law of its own
 )
 TRANSPORTS = Item("acme.transports", Law.KEPT, transports, "the list of transports")
-ACME = Application("acme", "Acme's own", lambda rig, memory: None, (TWO_LOGINS,), (TRANSPORTS,))
+ACME = Application(
+    "acme", "Acme's own", lambda rig, memory: None, (TWO_LOGINS,), (TRANSPORTS,), holds_nothing
+)
 
 
 @hookimpl

@@ -133,11 +133,17 @@ class TouchDriver:
 
 @dataclass(frozen=True)
 class Suite:
-    """A folder of pytest files that ask something of a key."""
+    """A folder of pytest files that ask something of a key.
+
+    :param application: the application that its tests ask; a key without it is not asked, and the case is "not
+        offered". A file or a test says another one with `@pytest.mark.needs_application("admin")`, and none with
+        `needs_application()`. "" is none.
+    """
 
     name: str
     title: str
     path: Path
+    application: str = ""
 
 
 class Specs:

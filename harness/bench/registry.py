@@ -12,6 +12,7 @@ import pluggy
 
 from harness.base.errors import CallerError, one_of
 from harness.bench.plugin_api import GROUP, Driver, PowerDriver, Specs, Suite, TouchDriver
+from harness.host.scan import Sought
 from harness.model.key import Key
 from harness.model.transport import TransportKind
 from harness.model.update_file import FirmwareReader
@@ -51,6 +52,15 @@ class Plugins:
     def bench_file(self, name: str) -> Path | None:
         """The bench file of that name in the first plugin that has one."""
         return next((file for folder in self.benches if (file := folder / name).is_file()), None)
+
+    def sought(self) -> Sought:
+        """What makes a HID interface one of a key that a plugin knows."""
+        kinds = [kind for kind in self.transports.values() if kind.hid_descriptor]
+        faces = [face for key in self.keys.values() for face in key.faces]
+        return Sought(
+            {kind.hid_descriptor: kind.endpoint_name for kind in kinds},
+            frozenset((face.vendor_id, face.product_id) for face in faces if face.vendor_id),
+        )
 
     def key(self, name: str, where: str) -> Key:
         return _named(self.keys, name, where, "the name of a key", "`keyharness list` shows the keys")

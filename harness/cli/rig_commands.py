@@ -37,11 +37,12 @@ def enroll(
     from harness.commands.enroll import Request, enrol
     from harness.host.scan import scan as look
 
-    found = look(root)
+    plugins = discover()
+    found = look(plugins.sought(), root)
     if scan:
         write_json([one.table() for one in found])
         return
-    enrol(Request(bench, pick, name, key, words), found, discover(), sys.stdout, _ask)
+    enrol(Request(bench, pick, name, key, words), found, plugins, sys.stdout, _ask)
 
 
 def _ask(question: str) -> str:

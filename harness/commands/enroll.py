@@ -55,13 +55,16 @@ def _key(found: Found, plugins: Plugins) -> str | None:
         for face in key.faces:
             if (face.vendor_id, face.product_id) == (found.vendor_id, found.product_id):
                 return key.name
-    return "fido2" if "fido2" in plugins.keys else None
+    fitting = (key.name for key in plugins.keys.values() if key.fits_any and key.fits_any == found.endpoint)
+    return next(fitting, None)
 
 
 def show(made: Sequence[Choice], out: TextIO) -> None:
     """Number what was seen."""
     if not made:
-        out.write("nothing that may be a key is seen: no FIDO interface, no card reader, no emulator\n")
+        out.write(
+            "nothing that may be a key is seen: no HID interface of a known kind, no card reader, no emulator\n"
+        )
     for number, one in enumerate(made, 1):
         how = f"driver {one.driver}" if one.driver else "no installed driver can switch its power"
         out.write(f"  {number}  {one.found.shown()}\n     {how}; looks like {one.key or 'no known key'}\n")

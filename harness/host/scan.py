@@ -6,16 +6,28 @@ sockets of processes are read as the kernel shows them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.host.host import here
-from harness.host.usb import CCID_CLASS, FIDO_USAGE, PORT
+from harness.host.usb import CCID_CLASS, PORT
 
 EMULATOR_PORTS = {("udp", 8111): "ctaphid-udp", ("tcp", 35962): "ctaphid-tcp"}
 """The fixed ports of emulators that listen (facts/emulators.md)."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What makes a HID interface one of a key.
+
+    :ivar descriptors: how its report descriptor begins -> the endpoint that it is then ("ctaphid").
+    :ivar ids: (idVendor, idProduct) of keys that are known by these.
+    """
+
+    descriptors: Mapping[bytes, str] = field(default_factory=dict)
+    ids: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,7 @@ class Found:
 
     :ivar place: where it is: a USB port ("1-1.4.1") or a process ("pid 4711").
     :ivar more: what a driver may need, by name.
+    :ivar endpoint: the endpoint that it is seen to have: "ctaphid", "card"; "" if that is not known.
     """
 
     kind: Literal["hidraw", "card", "process"]
@@ -33,6 +46,7 @@ class Found:
     product_id: int | None = None
     serial: str | None = None
     more: dict[str, Any] = field(default_factory=dict)
+    endpoint: str = ""
 
     def shown(self) -> str:
         ids = f" {self.vendor_id:04x}:{self.product_id:04x}" if self.vendor_id is not None else ""
@@ -43,35 +57,41 @@ class Found:
         return asdict(self)
 
 
-def scan(root: Path | None = None) -> list[Found]:
+def scan(sought: Sought, root: Path | None = None) -> list[Found]:
     """Everything that is seen, in a stable order.
 
+    :param sought: what makes a HID interface one of a key: `Plugins.sought` of what is installed.
     :param root: where /sys and /proc are; those of this process's host if nothing is said.
     """
     root = root or here().root
-    fido = list(_hidraw(root))
-    # The card side of a key that is listed already is no other key.
-    listed = {one.place for one in fido}
-    cards = [one for one in _cards(root) if one.place not in listed]
-    return [*sorted([*fido, *cards], key=lambda one: (one.kind, one.place)), *_processes(root)]
+    found: dict[str, Found] = {}
+    for one in (*_hidraw(root, sought), *_cards(root)):
+        # The card side of a key that is listed already is no other key; an interface that is surely one goes first.
+        if one.place not in found or (one.endpoint and not found[one.place].endpoint):
+            found[one.place] = one
+    return [*sorted(found.values(), key=lambda one: (one.kind, one.place)), *_processes(root)]
 
 
-def _hidraw(root: Path) -> Iterator[Found]:
+def _hidraw(root: Path, sought: Sought) -> Iterator[Found]:
     for entry in _list(root / "sys/class/hidraw"):
         device = entry / "device"
         descriptor = _bytes(device / "report_descriptor")
-        if not descriptor.startswith(FIDO_USAGE):
-            continue
         said = dict(line.split("=", 1) for line in _text(device / "uevent").splitlines() if "=" in line)
         _, vendor, product = ([*said.get("HID_ID", "").split(":"), "0", "0", "0"])[:3]
+        ids = int(vendor, 16) & 0xFFFF, int(product, 16) & 0xFFFF
+        endpoint = next(
+            (name for start, name in sought.descriptors.items() if descriptor.startswith(start)), ""
+        )
+        if not endpoint and ids not in sought.ids:
+            continue
         yield Found(
             "hidraw",
             _usb_port(device) or entry.name,
-            said.get("HID_NAME", "FIDO device"),
-            int(vendor, 16) & 0xFFFF,
-            int(product, 16) & 0xFFFF,
+            said.get("HID_NAME", "HID device"),
+            *ids,
             said.get("HID_UNIQ") or None,
             {"node": f"/dev/{entry.name}"},
+            endpoint,
         )
 
 
@@ -87,6 +107,7 @@ def _cards(root: Path) -> Iterator[Found]:
             int(_text(device / "idVendor") or "0", 16),
             int(_text(device / "idProduct") or "0", 16),
             _text(device / "serial") or None,
+            endpoint="card",
         )
 
 
@@ -117,6 +138,7 @@ def _processes(root: Path) -> Iterator[Found]:
                         "transport": EMULATOR_PORTS[at],
                         "port": at[1],
                     },
+                    endpoint="ctaphid",
                 )
                 break
 

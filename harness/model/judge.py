@@ -184,8 +184,7 @@ def _rising(item: Item, now: Value, floor: int) -> Breach | None:
     if not isinstance(now, tuple) or not all(isinstance(value, int) for value in now):
         # What made the counter unreadable is an item of its own (the credential that did not assert).
         return None
-    if floor == 0 and set(now) == {0}:
-        # WebAuthn section 6.1.1: an authenticator without a signature counter reports a constant zero.
+    if item.may_be_constant_zero and floor == 0 and set(now) == {0}:
         return None
     last = floor
     for value in now:

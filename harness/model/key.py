@@ -15,8 +15,8 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.base.errors import KeyFault
 
@@ -160,6 +160,8 @@ class Item:
     :param after_replug: observed in a second boot, after all items of the first one.
     :param breach: what a violation of the law is called; by default what the law says.
     :param floor: for rising items, (what the host knows) -> the highest value it has seen.
+    :param may_be_constant_zero: for rising items: a key without this counter reports 0 for ever, and may (WebAuthn
+        level 2, section 6.1.1, of the signature counter).
     """
 
     name: str
@@ -172,6 +174,7 @@ class Item:
     face: str = "application"
     breach: Outcome | None = None
     floor: Callable[[Memory], int] | None = None
+    may_be_constant_zero: bool = False
 
     @property
     def breach_outcome(self) -> Outcome:
@@ -238,6 +241,8 @@ class Operation:
     :param acknowledged_old: what it is called when the operation was acknowledged and the old world is found.
     :param missing: reads from a key that is on what the operation needs and the key does not offer; None if
         there is nothing missing.
+    :param resets: the operation brings its application back to the factory's state: `recover --reset` runs it, in a
+        fresh boot.
     :param powered: False for an operation that begins with the power off (power-up).
     :param reference_operation: name of the operation whose answer must not arrive before this one has lowered
         its counter, measured from the request. A right PIN is the reference of a wrong one: if its answer came
@@ -254,6 +259,7 @@ class Operation:
     cost: Cost = Cost()
     acknowledged_old: Outcome = Outcome.LOST
     missing: Callable[[Rig], str | None] | None = None
+    resets: bool = False
     powered: bool = True
     reference_operation: str | None = None
     must_be_lowered: str | None = None
@@ -261,6 +267,20 @@ class Operation:
     @property
     def application(self) -> str:
         return self.name.partition(".")[0]
+
+
+class CannotTell(Enum):
+    """The one value of it says that an application cannot tell whose data it holds."""
+
+    CANNOT_TELL = "cannot tell"
+
+
+CANNOT_TELL: Final = CannotTell.CANNOT_TELL
+
+
+def holds_nothing(rig: Rig) -> list[str]:
+    """`Application.foreign` of an application that keeps no data of an owner."""
+    return []
 
 
 @dataclass(frozen=True)
@@ -271,7 +291,9 @@ class Application:
         What the memory says already is on the key is ours, and may be removed.
     :param items: the facts every operation of the key is held to.
     :param blank: does the application hold nothing of anybody's, as far as it tells without cost?
-    :param foreign: what the application holds that we did not make, in words; empty if nothing is found.
+    :param foreign: what the application holds that we did not make, in words; empty if nothing is found. A key is
+        refused because of it. `holds_nothing` for an application without data of an owner; CANNOT_TELL if nothing on
+        the key says whose its data are: then nothing is refused, and `enroll` says so.
     :param unseen: what the application may hold although nothing shows it, in words; None if nothing.
     :param marker: what a key without a serial was marked with, None if it was not; costs nothing.
     :param mark: marks an empty key, with the given mark or a new one, and returns it.
@@ -288,8 +310,8 @@ class Application:
     prepare: Callable[[Rig, Memory], None]
     operations: tuple[Operation, ...]
     items: tuple[Item, ...]
+    foreign: Callable[[Rig], list[str]] | CannotTell
     blank: Callable[[Rig], bool] | None = None
-    foreign: Callable[[Rig], list[str]] | None = None
     unseen: Callable[[Rig], str | None] | None = None
     marker: Callable[[Rig], str | None] | None = None
     mark: Callable[[Rig, str | None], str] | None = None
@@ -312,6 +334,8 @@ class Face:
 class Key:
     """A model of key, put together from applications.
 
+    :param fits_any: "ctaphid", "card": any device with that endpoint may be taken for this key, if no face of another
+        key has its USB ids. For keys that are known only by what they say of themselves.
     :param identify: reads {"firmware": ..., "uuid": ...} from the key on a rig; costs nothing.
     :param rescue: brings a key that is up in another face than its first one, because an update was broken off,
         back into that, with the container that the rig's bench names.
@@ -323,6 +347,7 @@ class Key:
     applications: tuple[Application, ...]
     identify: Callable[[Rig], dict[str, str]]
     rescue: Callable[[Rig], None] | None = None
+    fits_any: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -37,12 +37,15 @@ class TransportKind(Generic[Handle]):
     :param connect: (rig, raw endpoint) -> the handle that clients use, with `rig.tap` on it. May be called several
         times a boot. Raises KeyGone if the key leaves meanwhile.
     :param endpoint: the name of the raw endpoint that it is opened on; by default the kind's own name.
+    :param hid_descriptor: how the report descriptor of its HID interface begins, where every device of this kind has
+        the same: so a device is seen to be a key whatever its USB ids are.
     """
 
     name: str
     title: str
     connect: Callable[[Reachable, object], Handle]
     endpoint: str = ""
+    hid_descriptor: bytes = b""
 
     @property
     def endpoint_name(self) -> str:

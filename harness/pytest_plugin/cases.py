@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from harness.base.errors import Blame, KeyharnessError
+from harness.bench.plugin_api import Suite
 from harness.model.key import Key
 
 NOT_OFFERED = "not offered"
@@ -23,6 +25,20 @@ def blame_of(error: BaseException, key: Key) -> str:
     if isinstance(error, AssertionError | pytest.fail.Exception | OSError):
         return Blame.KEY.value
     return (Blame.HARNESS if key.fault(error) is None else Blame.KEY).value
+
+
+def lacking_application(item: pytest.Item, key: Key, suites: Iterable[Suite]) -> str | None:
+    """The application that a test asks and the key does not have, or None.
+
+    The nearest mark `needs_application` decides; without one the suite that the test's file is in.
+    """
+    mark = item.get_closest_marker("needs_application")
+    if mark is not None:
+        names = mark.args
+    else:
+        names = tuple(suite.application for suite in suites if item.path.is_relative_to(suite.path.resolve()))
+    offered = {application.name for application in key.applications}
+    return next((name for name in names if name and name not in offered), None)
 
 
 _RANK = ["passed", "not_offered", "skipped", "error", "failed"]

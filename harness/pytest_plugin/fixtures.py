@@ -71,12 +71,16 @@ def _param(item: pytest.Item, name: str) -> str | None:
 @pytest.fixture
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The rig under test. If its key's state can be copied, each test starts from the home state, power off."""
+    from harness.pytest_plugin.cases import NOT_OFFERED, lacking_application
+
     run = run_of(request.config)
     session = run.session
     the_rig = _rig(session, request.param)
     run.label(the_rig, request.node)
     if not the_rig.expendable:
         pytest.skip(f'rig "{the_rig.name}": its key is not called expendable in {session.bench.shown}')
+    if lacks := lacking_application(request.node, the_rig.key, session.plugins.suites.values()):
+        pytest.skip(f"{NOT_OFFERED}: {the_rig.key.title} has no application {lacks}")
     home = _home(session, the_rig)
     run.note_key(the_rig)
     # Older lines of the kernel's log do not belong to this test.

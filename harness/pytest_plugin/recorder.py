@@ -23,6 +23,10 @@ _DONE = pytest.StashKey[frozenset[str]]()
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "case(section, needs): one row of a conformance table")
+    config.addinivalue_line(
+        "markers",
+        "needs_application(*names): the applications that a test asks; a key without one is not asked",
+    )
     config.addinivalue_line("markers", "keyharness_rig(name): the rig that a test runs on")
     if hasattr(config, "workerinput"):
         signals.end_with(config.workerinput["kh_pid"], signal.SIGTERM)

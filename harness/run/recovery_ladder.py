@@ -70,8 +70,8 @@ def recover(rig: Rig, custody: Custody, *, on_stuck: str, reset: bool) -> list[S
         answers = answers or tried(f"left it off for {LONG_OFF_US // 1_000_000} s", lambda: _long_off(rig))
     if reset and answers:
         refuse_foreign(rig)
-        for name, operation in rig.key.operations.items():
-            if name.endswith(".reset"):
+        for operation in rig.key.operations.values():
+            if operation.resets:
                 tried(f"reset: {operation.title}", lambda act=operation.act: _reset(rig, act))  # type: ignore[misc]
     return steps
 
@@ -106,7 +106,7 @@ def _long_off(rig: Rig) -> None:
 
 
 def _reset(rig: Rig, act: Callable[[Rig, Memory], None]) -> None:
-    # A reset is only taken in the first seconds after power-up (CTAP 2.1, section 6.6).
+    # In a fresh boot: no session is open, and some resets are taken in the first seconds after power-up only.
     rig.power.cycle()
     rig.wait_until_up()
     act(rig, Memory())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.base.errors import CallerError
+from harness.model.key import CANNOT_TELL
 from harness.model.rig import KeyGone, Rig
 
 
@@ -76,7 +77,12 @@ def put_mark_back(rig: Rig, expected: str) -> None:
 
 def unseen(rig: Rig) -> list[str]:
     """What a key may hold although nothing shows it, in words."""
-    return [
+    silent = [
+        f"{application.title}: whatever it holds, nothing says whose that is"
+        for application in rig.key.applications
+        if application.foreign is CANNOT_TELL
+    ]
+    return silent + [
         f"{application.title}: {text}"
         for application in rig.key.applications
         if application.unseen is not None and (text := application.unseen(rig))
@@ -106,7 +112,7 @@ def foreign(rig: Rig) -> list[str]:
     return [
         f"{application.title}: {reason}"
         for application in rig.key.applications
-        if application.foreign is not None
+        if application.foreign is not CANNOT_TELL
         for reason in application.foreign(rig)
     ]
 

@@ -194,6 +194,7 @@ ITEMS: tuple[Item, ...] = (
         spends=COUNTER,
         after_replug=True,
         floor=lambda memory: fido_memory(memory).counter,
+        may_be_constant_zero=True,
     ),
 )
 

@@ -343,6 +343,7 @@ OPERATIONS: tuple[Operation, ...] = (
         title="reset the FIDO2 application",
         arrange=_nothing,
         act=reset_key,
+        resets=True,
         worlds=reset_worlds,
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(touches=1),
@@ -365,8 +366,8 @@ FIDO2 = Application(
     operations=(*OPERATIONS, *management.OPERATIONS, *u2f.OPERATIONS, *settings.OPERATIONS),
     # Flags of getInfo are free; the U2F handle goes before what is looked at after a replug.
     items=(settings.ALWAYS_UV, settings.MIN_PIN_LENGTH, u2f.U2F_CANARY, *ITEMS),
-    blank=blank,
     foreign=ownership.foreign,
+    blank=blank,
     unseen=ownership.unseen,
     marker=ownership.marker,
     mark=ownership.mark,

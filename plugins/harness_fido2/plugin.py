@@ -32,5 +32,6 @@ def keyharness_keys() -> list[Key]:
             faces=(Face("application", 0, 0, "CTAP 2 authenticator"),),
             applications=(FIDO2,),
             identify=identify,
+            fits_any="ctaphid",
         )
     ]

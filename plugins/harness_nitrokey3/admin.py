@@ -5,7 +5,19 @@ from __future__ import annotations
 from nitrokey.nk3 import NK3
 
 from harness.campaign.home import interrupt
-from harness.model.key import Application, Item, Law, Look, Memory, Operation, Severity, Value, new, old
+from harness.model.key import (
+    Application,
+    Item,
+    Law,
+    Look,
+    Memory,
+    Operation,
+    Severity,
+    Value,
+    holds_nothing,
+    new,
+    old,
+)
 from harness.model.rig import Rig
 from harness_fido2.client import Fido, fido_memory
 from harness_nitrokey3 import configuration, hardware_faults
@@ -97,5 +109,5 @@ OPERATIONS = (
 )
 
 ADMIN = Application(
-    "admin", "Admin", _no_preparation, OPERATIONS, ITEMS, randomness=client_random, fault=fault
+    "admin", "Admin", _no_preparation, OPERATIONS, ITEMS, holds_nothing, randomness=client_random, fault=fault
 )

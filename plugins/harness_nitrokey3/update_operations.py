@@ -18,6 +18,7 @@ from harness.model.key import (
     Outcome,
     Value,
     World,
+    holds_nothing,
     new,
     old,
 )
@@ -347,4 +348,6 @@ OPERATIONS = (
     ),
 )
 
-UPDATE = Application("update", "Firmware update", _nothing, OPERATIONS, (), randomness=client_random)
+UPDATE = Application(
+    "update", "Firmware update", _nothing, OPERATIONS, (), holds_nothing, randomness=client_random
+)

@@ -84,7 +84,13 @@ def _device(rig: Reachable, endpoint: object) -> CtapHidDevice:
         raise KeyGone(f'rig "{rig.name}": {error.strerror}') from error
 
 
-CTAPHID = TransportKind("ctaphid", "CTAPHID: python-fido2's CtapHidDevice", _device)
+CTAPHID = TransportKind(
+    "ctaphid",
+    "CTAPHID: python-fido2's CtapHidDevice",
+    _device,
+    # Usage page F1D0 (CTAP 2.1, section 11.2.8.1).
+    hid_descriptor=bytes.fromhex("06d0f1"),
+)
 CTAPHID_PACKETS = TransportKind(
     "ctaphid-packets", "CTAPHID's bare 64-byte reports: CtapHidConnection", _tapped, endpoint="ctaphid"
 )

@@ -12,7 +12,17 @@ HERE = Path(__file__).parent
 @hookimpl
 def keyharness_suites() -> list[Suite]:
     return [
-        Suite("conformance", "does it speak as the specification says?", HERE / "conformance"),
-        Suite("downgrade", "does it take only firmware that it may take?", HERE / "downgrade"),
+        Suite(
+            "conformance",
+            "does it speak as the specification says?",
+            HERE / "conformance",
+            application="fido2",
+        ),
+        Suite(
+            "downgrade",
+            "does it take only firmware that it may take?",
+            HERE / "downgrade",
+            application="update",
+        ),
         Suite("endurance", "does it survive a cut at any instant of a write?", HERE / "endurance"),
     ]

@@ -12,7 +12,7 @@ from nitrokey.trussed import TrussedException
 from harness.base.errors import HarnessFault, KeyFault, Refused, RigError
 from harness.bench.registry import discover
 from harness.campaign.observe import observe
-from harness.model.key import Application, Face, Item, Key, Law, Memory
+from harness.model.key import Application, Face, Item, Key, Law, Memory, holds_nothing
 from harness.model.rig import KeyGone
 from harness.pytest_plugin.cases import blame_of
 
@@ -85,8 +85,8 @@ def test_the_first_application_that_knows_an_exception_tells_what_it_says():
     def told(error):
         return KeyFault("mine") if isinstance(error, ValueError) else None
 
-    quiet = Application("a", "A", lambda rig, memory: None, (), ())
-    knows = Application("b", "B", lambda rig, memory: None, (), (), fault=told)
+    quiet = Application("a", "A", lambda rig, memory: None, (), (), holds_nothing)
+    knows = Application("b", "B", lambda rig, memory: None, (), (), holds_nothing, fault=told)
     key = key_of(quiet, knows)
     assert key.fault(ValueError()).what == "mine"
     assert key.fault(TypeError()) is None

@@ -9,7 +9,9 @@ import tomllib
 
 import pytest
 
-from harness.host.scan import scan
+from harness.bench.registry import discover
+from harness.commands.enroll import choices
+from harness.host.scan import Found, Sought, scan
 from harness.safety.budget import Grants
 
 FIDO = bytes.fromhex("06d0f10901a1010920150026ff0075089540810209211500") + bytes(8)
@@ -52,13 +54,29 @@ def card(root, port="1-2"):
 
 def test_it_sees_fido_interfaces_and_card_readers_and_no_keyboards(tmp_path):
     usb_key(tmp_path, serial="ABC")
-    usb_key(tmp_path, port="1-1.4.2", node="hidraw4", descriptor=KEYBOARD)
+    usb_key(tmp_path, port="1-1.4.2", node="hidraw4", product="0001", descriptor=KEYBOARD)
     card(tmp_path)
-    found = [(one.kind, one.place, one.vendor_id, one.product_id, one.serial) for one in scan(tmp_path)]
+    seen = scan(discover().sought(), tmp_path)
+    found = [(one.kind, one.place, one.vendor_id, one.product_id, one.serial) for one in seen]
     assert found == [
         ("card", "1-2", 0x20A0, 0x4230, "DENK01"),
         ("hidraw", "1-1.4.1", 0x20A0, 0x42B2, "ABC"),
     ]
+
+
+def test_a_hid_interface_of_another_kind_is_seen_by_the_ids_of_its_key(tmp_path):
+    usb_key(tmp_path, descriptor=KEYBOARD, serial="ABC")
+    assert scan(Sought(), tmp_path) == []
+    (found,) = scan(Sought(ids=frozenset({(0x20A0, 0x42B2)})), tmp_path)
+    assert (found.place, found.endpoint) == ("1-1.4.1", "")
+
+
+def test_what_looks_like_a_kind_of_key_is_taken_for_the_model_that_fits_any():
+    strangers = [
+        Found("hidraw", "1-1", "any", 0x1209, 0x0001, endpoint="ctaphid"),
+        Found("card", "1-2", "any", 0x1209, 0x0002, endpoint="card"),
+    ]
+    assert [choice.key for choice in choices(strangers, discover())] == ["fido2", None]
 
 
 def test_it_sees_an_emulator_by_its_port():
@@ -69,7 +87,7 @@ def test_it_sees_an_emulator_by_its_port():
         except OSError:
             pytest.skip("an emulator of somebody else's has the port")
         listener.listen()
-        (mine,) = [one for one in scan() if one.place == f"pid {os.getpid()}"]
+        (mine,) = [one for one in scan(discover().sought()) if one.place == f"pid {os.getpid()}"]
     assert mine.kind == "process"
     assert (mine.more["transport"], mine.more["port"]) == ("ctaphid-tcp", 35962)
     assert mine.more["directory"] == os.getcwd()

@@ -22,7 +22,8 @@ ITEMS = (
     item("flag", Law.KEPT, breach=Outcome.LOOSENED),
     item("status", Law.KEPT, severity=Severity.S2),
     item("tries", Law.FALLING),
-    item("count", Law.RISING),
+    item("count", Law.RISING, may_be_constant_zero=True),
+    item("codes", Law.RISING),
 )
 BEFORE = {
     "seeds": "s1",
@@ -32,6 +33,7 @@ BEFORE = {
     "status": "ok",
     "tries": 8,
     "count": (5, 6),
+    "codes": (5, 6),
 }
 RESET = [old({"seeds": "s1", "pin": "own"}), new({"seeds": "none", "pin": "default"})]
 DELETE = {"acknowledged_old": Outcome.ROLLED_BACK}
@@ -57,6 +59,8 @@ DELETE = {"acknowledged_old": Outcome.ROLLED_BACK}
         ({"count": (6, 9)}, False, {"floors": {"count": 6}}, "rolled-back", "count"),
         ({"count": (7, 7)}, False, {"floors": {"count": 6}}, "rolled-back", "count"),
         ({"count": (0, 0)}, False, {}, "old", None),
+        ({"codes": (0, 0)}, False, {}, "rolled-back", "codes"),
+        ({"codes": (0, 1)}, False, {}, "rolled-back", "codes"),
         ({"count": (0, 0)}, False, {"floors": {"count": 6}}, "rolled-back", "count"),
         # The worst item decides: S1 before S2.
         ({"status": "error", "canary": "absent"}, False, {}, "lost", "canary"),

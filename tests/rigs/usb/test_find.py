@@ -172,7 +172,7 @@ def test_a_key_is_enrolled_from_its_port_with_the_hub_s_switch(lab, tmp_path):
     lab.plug(PORT, TwinKey(1, serial="0042"))
     lab.plug(OTHER, keyboard())
     enumerated(lab, PORT)
-    found = scan()
+    found = scan(discover().sought())
     assert [(one.kind, one.place, one.serial) for one in found] == [("hidraw", PORT, "0042")]
     bench, out = tmp_path / "lab.toml", io.StringIO()
     request = Request(bench, PORT, "mini-1", None, WORDS)
@@ -196,5 +196,5 @@ def test_without_a_switch_of_the_kernels_a_person_is_offered(lab):
     lab.hub("1-1.2", 2, switchable=False)
     lab.plug("1-1.2.1", TwinKey(1))
     enumerated(lab, "1-1.2.1")
-    (choice,) = choices(scan(), discover())
+    (choice,) = choices(scan(discover().sought()), discover())
     assert (choice.driver, choice.settings) == ("usb", {"port": "1-1.2.1", "power": {"driver": "hand"}})
