@@ -113,6 +113,7 @@ def test_every_field_of_a_bench_is_explained(plugins):
 
 def test_every_driver_is_explained_with_its_fields(plugins):
     ours = {name: driver for name, driver in plugins.drivers.items() if is_ours(driver.make)}
+    assert {"virtual", "emulator", "usb"} <= ours.keys()
     for name, driver in ours.items():
         assert f"## Driver `{name}`" in text_of("docs/rigs.md")
         assert not unnamed(set(dotted(driver.options)), "docs/rigs.md"), name

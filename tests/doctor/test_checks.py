@@ -404,24 +404,30 @@ def test_a_port_that_no_hub_has_and_a_bench_that_is_wrong(lab, patient, tmp_path
 @pytest.mark.parametrize(
     ("program", "text"),
     [
-        ("/nonexistent/fw", "command /nonexistent/fw: no such program"),
+        ("{folder}/fw", "command {folder}/fw: no such program"),
         ("{note}", "a file that you may not execute"),
         ("no-such-program", "no such program"),
         ("sh", None),
         ("./{{state}}/fw", None),
     ],
 )
-def test_an_emulator_whose_program_is_not_there(patient, tmp_path, program, text):
+def test_an_emulator_whose_program_is_not_there(patient, tmp_path, monkeypatch, program, text):
     note = tmp_path / "note"
     note.write_text("no program")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sh").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     entry = (
         '[[rig]]\nname = "build"\nkey = "fido2"\ndriver = "emulator"\ntransport = "ctaphid-udp"\n'
-        f'command = ["{program.format(note=note)}"]\n'
+        f'command = ["{program.format(note=note, folder=tmp_path)}"]\n'
     )
     bench = entry.replace("{", "{{").replace("}", "}}")
     told = texts(rigs.rigs(patient(bench)), "fault")
-    assert bool(told) is (text is not None)
-    assert not text or text in told[0]
+    if text is None:
+        assert told == []
+    else:
+        (only,) = told
+        assert text.format(folder=tmp_path) in only
 
 
 def test_a_rig_in_use_in_quarantine_or_left_off(lab, patient):

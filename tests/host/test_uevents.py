@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.base.errors import RigError
 from harness.host.host import Host
-from harness.host.uevents import Event, Watch, parse, wait_until
+from harness.host.uevents import Watch, parse, wait_until
 from support.lab.server import _as_udev
 
 KERNEL = (
@@ -49,9 +49,10 @@ def test_the_same_from_udev():
 
 @given(st.binary(max_size=200))
 def test_anything_else_is_no_event(noise):
+    # An event names what happened and to which device.
+    noise = noise.replace(b"ACTION=", b"")
     for message in (noise, b"libudev\0" + noise, b"add@/x\0" + noise):
-        event = parse(message)
-        assert event is None or isinstance(event, Event)
+        assert parse(message) is None
 
 
 def test_what_is_so_already_is_not_waited_for():

@@ -93,7 +93,9 @@ def test_the_sdist_builds_and_a_wheel_of_it_is_the_same(wheel, tmp_path):
 def test_what_runs_is_the_wheel(environment, tmp_path):
     modules = ", ".join(sorted(PACKAGES))
     show = f"import {modules}\nfor module in ({modules}): print(module.__file__)"
-    for file in ran(environment.python, "-c", show, cwd=tmp_path).splitlines():
+    files = ran(environment.python, "-c", show, cwd=tmp_path).splitlines()
+    assert len(files) == len(PACKAGES)
+    for file in files:
         assert Path(file).is_relative_to(environment.path), file
 
 

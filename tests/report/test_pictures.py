@@ -203,9 +203,9 @@ def test_two_thousand_cuts_in_a_second(tmp_path):
     op = sample.campaign(rows)
     pictures.cut_map(op, rows[:9], tmp_path / "warm.svg", trace)
     for draw in (pictures.cut_map, pictures.flash_raster):
-        began = time.perf_counter()
+        began = time.process_time()
         path = draw(op, rows, tmp_path / "a.svg", trace)
-        assert time.perf_counter() - began < 1
+        assert time.process_time() - began < 1, "of the processor's time: the machine may be busy"
         assert path.stat().st_size < 500_000
 
 
@@ -218,6 +218,8 @@ def test_next_to_nothing_can_be_drawn(tmp_path):
     pictures.risk(empty, [], tmp_path / "e.svg", trace)
     no_marks = {**trace, "marks": []}
     pictures.cut_map(op, one(sample.passing())[1], tmp_path / "d.svg", no_marks)
+    for name in "abcde":
+        assert op["operation"] in " ".join(texts(tmp_path / f"{name}.svg")), name
 
 
 def test_pictures_of_a_run(tmp_path):

@@ -59,7 +59,9 @@ def check_replay(cli, proof):
 
 
 def test_defects_of_each_kind_are_caught_and_their_replays_show_them(cli):
-    for proof in proofs_of(cli, QUICK):
+    proofs = proofs_of(cli, QUICK)
+    assert {proof["defect"] for proof in proofs} == QUICK.keys()
+    for proof in proofs:
         assert QUICK[proof["defect"]] in proof["caught_by"]
         assert proof["suite"] == "endurance"
         check_replay(cli, proof)
@@ -69,7 +71,9 @@ def test_defects_of_each_kind_are_caught_and_their_replays_show_them(cli):
 def test_all_defects_are_caught_and_their_replays_show_them(cli):
     twin = discover().twins["nitrokey3-mini"]
     assert len(twin.defects) >= 25
-    for proof in proofs_of(cli, twin.defects, seed=2):
+    proofs = proofs_of(cli, twin.defects, seed=2)
+    assert {proof["defect"] for proof in proofs} == set(twin.defects)
+    for proof in proofs:
         assert SAID.get(proof["defect"], "") in proof["caught_by"]
         check_replay(cli, proof)
 

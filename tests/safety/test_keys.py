@@ -40,15 +40,19 @@ def test_a_key_that_is_not_expendable_is_not_written_to(lab):
 
 
 @pytest.mark.parametrize(
-    ("line", "word"), [("", "keyharness enroll"), ('identity = "uuid:00"', "another key is in it")]
+    ("line", "reason", "mend"),
+    [
+        ("", 'rig "real-1" · identity', "keyharness enroll"),
+        ('identity = "uuid:00"', 'rig "real-1": another key is in it', "put the right key in"),
+    ],
 )
-def test_the_key_has_to_be_the_named_one(lab, line, word):
+def test_the_key_has_to_be_the_named_one(lab, line, reason, mend):
     lines = [text for text in lab.bench.read_text().splitlines() if not text.startswith("identity")]
     lab.bench.write_text("\n".join([*lines, line, ""]))
     done = lab(*CASE)
     assert done.returncode == 4
-    results = (lab.run_dir / "results.jsonl").read_text() + done.stdout
-    assert word in results or "identity" in results
+    assert f"caller: {reason}\n" in done.stdout
+    assert mend in (lab.run_dir / "junit.xml").read_text()
 
 
 def test_a_spent_budget_is_a_clear_word_and_no_cut(lab):

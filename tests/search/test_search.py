@@ -134,7 +134,9 @@ def test_impossible_arguments_are_refused(wrong):
 
 def test_anchored_to_the_last_marker_that_can_be_reacted_to():
     search = make("vdc", reaction=5.0)
-    for cut in play(search, ["old"] * 300):
+    cuts = play(search, ["old"] * 300)
+    assert {cut.marker for cut in cuts} == {"start", "sent", "chunk"}
+    for cut in cuts:
         at = dict(search.markers)[cut.marker]
         assert cut.offset >= 5 or cut.marker == "start"
         assert at == max(a for _, a in search.markers if a <= cut.time - 5 or a == 0)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.paths import ABSENT
+
 
 class Cli:
     """Runs `keyharness` in an empty directory."""
@@ -24,7 +26,7 @@ class Cli:
             "KEYHARNESS_RUNTIME": str(self.state / "runtime"),
         }
         if not allure:
-            self.env["KEYHARNESS_ALLURE"] = "/nonexistent"
+            self.env["KEYHARNESS_ALLURE"] = str(ABSENT)
         # No suite of ours draws examples, and importing what does takes a tenth of a second.
         self.env["PYTEST_ADDOPTS"] = "-p no:hypothesispytest"
         self.command = [sys.executable, "-m", "harness"]

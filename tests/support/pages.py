@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.paths import ROOT
+from support.paths import ABSENT, ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONG = "<!-- long -->"
@@ -159,7 +159,7 @@ class Shell:
                 "COLUMNS": str(WIDTH),
                 "NO_COLOR": "1",
                 # A page of the documents shows what is printed, and Allure takes a second of each run.
-                "KEYHARNESS_ALLURE": "/nonexistent",
+                "KEYHARNESS_ALLURE": str(ABSENT),
                 "XDG_STATE_HOME": str(self._state),
                 "KEYHARNESS_RUNTIME": str(self._state / "runtime"),
             },

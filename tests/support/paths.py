@@ -9,6 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 SUPPORT = TESTS / "support"
+ABSENT = Path("/dev/null/absent")
+"""Nothing can be below a device, whatever else this machine has."""
 
 
 def with_path(*folders: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

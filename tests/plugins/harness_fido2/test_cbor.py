@@ -48,16 +48,26 @@ def test_the_encoding_is_that_of_python_fido2(value: object) -> None:
     assert cbor.encode(value) == fido2_cbor.encode(value)
 
 
-@given(st.binary(max_size=40))
+def _can_be_sent(value: object) -> bool:
+    """Is there neither a float nor an undefined value in it? No message of a key has one."""
+    if isinstance(value, dict):
+        return all(map(_can_be_sent, value.values()))
+    if isinstance(value, list):
+        return all(map(_can_be_sent, value))
+    return value is None or isinstance(value, (int, bytes, str))
+
+
+@given(st.binary(max_size=40) | values.map(cbor.encode))
 def test_any_bytes_are_decoded_canonically_or_refused(data: bytes) -> None:
     try:
         value = cbor.decode(data)
     except cbor.CborError:
         return
-    try:
+    if _can_be_sent(value):
         assert cbor.encode(value) == data
-    except cbor.CborError:
-        assert "float" in repr(value) or data[0] >> 5 in (4, 5, 7)
+    else:
+        with pytest.raises(cbor.CborError, match="cannot encode"):
+            cbor.encode(value)
 
 
 @given(values, st.binary(min_size=1, max_size=3))

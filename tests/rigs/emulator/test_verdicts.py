@@ -103,7 +103,7 @@ def test_what_a_cut_leads_to(start, fault, outcome, item, death):
     result, _ = cut(start(fault, answer_s=0.5), REGISTER, 5)
     hit = [row for row in result.rows if row["outcome"] == outcome]
     assert hit
-    assert all((row["death"] or "").startswith(death or "") for row in hit)
+    assert all(row["death"] is None if death is None else row["death"].startswith(death) for row in hit)
     assert all(row["fired_us"] is not None and row["landed"] for row in hit)
     assert item in [finding.item for finding in result.findings]
     assert result.bound["below"] > 0.5, "what violates does not make the bound go away"

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from support.emulator.emulated import TINY_COMMAND, namespaces_permitted
+from support.paths import ABSENT
 
 pytestmark = pytest.mark.skipif(
     not namespaces_permitted(), reason="two emulators on the same ports need network namespaces"
@@ -21,7 +22,7 @@ RUN = ["run", "endurance", "--bench", "two.toml", "--seed", "1", "--cuts", "10"]
 @pytest.fixture
 def two(cli):
     """A bench with two emulators, each in a directory that only one process may use."""
-    cli.env["KEYHARNESS_NODE"] = "/nonexistent"
+    cli.env["KEYHARNESS_NODE"] = str(ABSENT)
     entries = []
     for number in (1, 2):
         (cli.cwd / f"state-{number}").mkdir()

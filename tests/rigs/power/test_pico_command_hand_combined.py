@@ -164,8 +164,13 @@ class TestCommand:
 
     def test_one_that_is_not_there(self, host, clock):
         with pytest.raises(CallerError) as caught:
-            power("command", host, clock, on=["true"], off=["no-such-program", "1"])
-        says(caught.value, f'rig "{RIG}" · power.off', "no program no-such-program", "whole path")
+            power("command", host, clock, on=["true"], off=["keyharness-has-no-such-program", "1"])
+        says(
+            caught.value,
+            f'rig "{RIG}" · power.off',
+            "no program keyharness-has-no-such-program",
+            "whole path",
+        )
 
     def test_a_state_that_disagrees(self, host, clock):
         switch = power("command", host, clock, on=["true"], off=["true"], state=["true"])

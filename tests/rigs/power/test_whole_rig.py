@@ -12,6 +12,7 @@ from harness_transports.ctaphid import ctaphid
 from support.command import Cli
 from support.lab import Lab, TwinKey
 from support.lab.labhost import LabHost
+from support.paths import ABSENT
 from support.power.fakehost import FakeBackend
 from support.power.fakehubs import HubThing
 from support.power.powertools import plugins
@@ -137,7 +138,7 @@ def test_a_hub_s_port_cuts(tmp_path, lab, monkeypatch):
 def test_a_whole_run(tmp_path, lab, board):
     cli = Cli(tmp_path / "cwd")
     cli.cwd.mkdir()
-    cli.env |= lab.environment() | {"KEYHARNESS_NODE": "/nonexistent"}
+    cli.env |= lab.environment() | {"KEYHARNESS_NODE": str(ABSENT)}
     bench = cli.cwd / "lab.toml"
     bench.write_text(BENCH + RELAYS)
     limit_s = 500  # dozens of boots, in real time

@@ -23,6 +23,7 @@ from harness_transports.ctaphid import ctaphid
 from harness_transports.serial import serial
 from support.lab import LabHost, Look, Thing, TwinKey, keyboard, mute_key
 from support.lab.tree import KEYBOARD_DESCRIPTOR
+from support.paths import ABSENT
 from support.usb import PORT, laboratory, make_rig
 
 NEIGHBOUR = "1-1.4.2"
@@ -395,7 +396,7 @@ def bench(lab, cli):
     # A real boot's time: how late a busy machine is must be little beside it.
     lab.plug(PORT, TwinKey(1, boot_s=0.1))
     lab.plug(NEIGHBOUR, TwinKey(2))
-    cli.env |= lab.environment() | {"KEYHARNESS_NODE": "/nonexistent"}
+    cli.env |= lab.environment() | {"KEYHARNESS_NODE": str(ABSENT)}
     cli.bench = cli.cwd / "lab.toml"
     cli.bench.write_text(BENCH)
     return cli

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from support.lab import TwinKey
+from support.paths import ABSENT
 from support.usb import PORT, laboratory
 
 BENCH = """\
@@ -38,7 +39,7 @@ def lab(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bench(lab, cli):
-    cli.env |= lab.environment() | {"KEYHARNESS_NODE": "/nonexistent"}
+    cli.env |= lab.environment() | {"KEYHARNESS_NODE": str(ABSENT)}
     (cli.cwd / "lab.toml").write_text(BENCH + GRANTS)
     cli.identity = json.loads(cli("inspect", "mini-1", "--json", "--bench", "lab.toml").stdout)["identity"]
     named = BENCH.replace("expendable = true", f'expendable = true\nidentity = "{cli.identity}"')
