@@ -1,4 +1,4 @@
-"""Synthetic devices with a window in which a cut does harm, as the facts define them; T = 1.
+"""Synthetic devices with a window in which a cut does harm; the operation lasts 1.
 
 `old` before b1, `bootloader` up to b2, then `new`; `torn` in the window. A cut takes effect at the instant it
 was commanded for plus a normal deviate, and with drift another one that grows from marker to marker.

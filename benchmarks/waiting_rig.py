@@ -21,7 +21,7 @@ from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 
 BACK_S, REST_S = 0.7, 0.25
-"""From power to a key that answers, and how long it rests: a good rig (facts: 0.7-1.0 s with boot and check)."""
+"""From power to a key that answers, and how long it rests: a good rig takes 0.7 to 1.0 s with boot and check."""
 
 
 class Options(BaseModel):

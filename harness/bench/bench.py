@@ -284,7 +284,7 @@ def load_bench(path: Path | None, plugins: Plugins) -> LoadedBench:
 def _explain(
     error: ValidationError, where: str, model: type[BaseModel], raw: Any = None, *, inside: bool = False
 ) -> CallerError:
-    """The first thing that pydantic found, in the words of UX.md."""
+    """The first thing that pydantic found, in our words."""
     first = error.errors(include_url=False)[0]
     place, known = _place(first["loc"], raw), _fields(model, first["loc"])
     if inside:

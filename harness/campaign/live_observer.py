@@ -81,7 +81,7 @@ class LiveObserver:
         self._check_before(before)
 
     def _reference_us(self) -> int | None:
-        """How long after its request the reference operation is acknowledged, at the latest (facts: P1)."""
+        """How long after its request the reference operation is acknowledged, at the latest (invariant P1)."""
         if self.operation.reference_operation is None:
             return None
         reference = self.rig.key.operations[self.operation.reference_operation]

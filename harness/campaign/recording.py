@@ -108,7 +108,7 @@ class RecordedOperation:
         return trace
 
     def _reference_us(self) -> int | None:
-        """When, after its request, the reference operation is acknowledged (facts: P1)."""
+        """When, after its request, the reference operation is acknowledged (invariant P1)."""
         if self.operation.reference_operation is None:
             return None
         reference = self.rig.key.operations[self.operation.reference_operation]

@@ -131,7 +131,7 @@ class CutJudge:
 
     :ivar memory: what the host knew before the operation.
     :ivar promise: what it knows of it after an acknowledgement.
-    :ivar reference_us: how long after its request the reference operation is acknowledged (facts: P1).
+    :ivar reference_us: how long after its request the reference operation is acknowledged (invariant P1).
     """
 
     operation: Operation

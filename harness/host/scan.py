@@ -15,7 +15,7 @@ from harness.host.host import here
 from harness.host.usb import CCID_CLASS, PORT
 
 EMULATOR_PORTS = {("udp", 8111): "ctaphid-udp", ("tcp", 35962): "ctaphid-tcp"}
-"""The fixed ports of emulators that listen (facts/emulators.md)."""
+"""The fixed ports of emulators that listen (docs/emulators.md)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """summary.json: what a run came to, derived from the files of its folder and from nothing else.
 
 evidence.jsonl is the only truth about cuts: totals are counted there, and a campaign that never finished is
-summed up from it. The fields are a contract (UX: "reports/<run>/"; `harness.report.schema` checks them).
+summed up from it. The fields are a contract (docs/reports.md; `harness.report.schema` checks them).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one verdict of a run, with its reasons and its exit code (UX: "Verdicts and exit codes").
+"""The one verdict of a run, with its reasons and its exit code (docs/reports.md).
 
 Precedence: usage, fail, interrupted, inconclusive, nothing tested, pass. `usage` is an exit code only: a
 summary says what else is known, so that an option that was wrong never hides a violation that was found.

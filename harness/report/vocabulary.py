@@ -134,7 +134,7 @@ def evidence_sentence(kinds: Sequence[str], keys: int) -> str:
 
 
 def bound_sentence(operation: Mapping[str, Any]) -> str:
-    """What a sampled operation proves, in UX.md's words; empty if there is no bound."""
+    """What a sampled operation proves, in words; empty if there is no bound."""
     bound = operation.get("bound")
     if not bound:
         return ""

@@ -26,8 +26,8 @@ BLOCK = 32
 class Grants(BaseModel):
     """The `[rig.budget]` table of a bench: what may be spent of this key, all runs together.
 
-    The defaults are half of what the parts are rated for (facts/power.md, facts/keys.md 0.6), and nothing of
-    what cannot be undone.
+    The defaults are half of what the parts are rated for (relays: docs/rigs-power.md; flash: docs/flash.md).
+    Nothing is granted of what cannot be undone.
     """
 
     model_config = ConfigDict(extra="forbid")

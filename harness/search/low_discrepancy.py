@@ -2,7 +2,7 @@
 
 Van der Corput points fill the largest gap next, so that a campaign may stop at any time. Scrambled by Owen's
 nested permutation they are also not periodic: a merely shifted sequence does not see a window that comes
-back with every chunk (facts: 64 chunks, each vulnerable in 5 % of its length, were missed in 58 % of runs).
+back with every chunk (simulated: 64 chunks, each vulnerable in 5 % of its length, were missed in 58 % of runs).
 """
 
 from __future__ import annotations

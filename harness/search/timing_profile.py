@@ -57,7 +57,7 @@ class TimingProfile:
     :ivar sigma_us: how far a cut strays from where it was meant to be, apart from drift.
     :ivar drift: by how much the time after a marker varies from run to run, as a share of it.
     :ivar boot_us: how long the key takes to come up.
-    :ivar reference_us: how long after its request the reference operation is acknowledged, at the latest (facts: P1).
+    :ivar reference_us: how long after its request the reference operation is acknowledged, at most (invariant P1).
     :ivar last, status, requests: the last response, what it said, and how many requests there are.
     :ivar steady: whether every run has the same last response.
     :ivar lead_us: how long it takes from the switch's command until the power is gone, where that was measured.

@@ -170,7 +170,7 @@ class Safe(Layer):
     - before the commit word is whole the target page has not been touched, and the record is not valid;
     - from then until the mark is whole, every boot applies the record again before anything else writes;
     - only the valid record with the highest sequence number is ever applied. An erase of the older journal
-      page that tears can bring back its mark but not raise its number: the sketch in facts/keys.md 0.2, which
+      page that tears can bring back its mark but not raise its number: an earlier version of this layer, which
       looked at each record by itself, applied such a record to a page that had since changed. That was its
       remaining 0.3 %.
 

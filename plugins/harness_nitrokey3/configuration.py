@@ -1,7 +1,7 @@
 """What writes to the admin application: a setting, and the reset of the whole key to how it left the factory.
 
-A factory reset that is broken off has locked people out of their keys (facts: F4): whatever the instant of the
-cut, the key is afterwards as it was or as new.
+A factory reset that is broken off has locked people out of their keys (nitrokey-3-firmware #443). Whatever the
+instant of the cut, the key is afterwards as it was or as new.
 """
 
 from __future__ import annotations

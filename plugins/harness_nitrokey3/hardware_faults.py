@@ -1,7 +1,7 @@
 """What befalls a key besides a cut: a page wears out, a chip starts slowly, a file is lost. Staged in twins only.
 
-In each the key may refuse, or answer rightly; to make something up and say that all is well is a violation
-(facts/further-tests.md, "Stores").
+In each the key may refuse, or answer rightly. To make something up and say that all is well is a violation
+(docs/flash.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 An image is an SB 2.1 file: a list of commands, encrypted under a key that is no secret and signed, which the chip's
 ROM carries out one by one. So the order of the commands is what protects a key: a version that is checked after an
-erase would be checked when the old firmware is gone (facts/keys.md 1.1).
+erase would be checked when the old firmware is gone (invariant U3).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.base.errors import CallerError
 
 FLASH_SIZE = 0x93000
-"""What an image may erase: the firmware's part of the flash and the page behind it (facts/keys.md 1.1)."""
+"""What an image may erase: the firmware's part of the flash and the page behind it (nitrokey-3-firmware b9ec0bdc)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The firmware update as a thing that writes, and the worlds that it may leave (facts/keys.md U1..U8)."""
+"""The firmware update as a thing that writes, and the worlds that it may leave (invariants U1 to U8)."""
 
 from __future__ import annotations
 

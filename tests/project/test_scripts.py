@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.files import text_of, tracked
 from support.paths import ROOT
 
 SCRIPTS = [*sorted((ROOT / "script").iterdir()), ROOT / ".ci" / "run", ROOT / "docs" / "pictures" / "make"]
@@ -28,22 +29,6 @@ def test_it_is_a_shell_script_that_parses_and_may_be_run(path):
 
 def test_ci_runs_all_tests():
     assert "exec script/test --all\n" in (ROOT / ".ci" / "run").read_text()
-
-
-def tracked() -> list[Path]:
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("no git here, or no checkout: nothing says which files belong to the project")
-    listed = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
-    ).stdout
-    return [path for name in listed.decode().split("\0") if name and (path := ROOT / name).is_file()]
-
-
-def text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        return ""
 
 
 # Put together here, so that this file does not name them either.

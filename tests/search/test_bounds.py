@@ -27,7 +27,7 @@ counts = st.tuples(st.integers(0, 60), st.integers(1, 400)).filter(lambda pair: 
 @pytest.mark.parametrize(
     "confidence, below, cuts", [(0.95, 0.05, 59), (0.95, 0.01, 299), (0.99, 0.01, 459), (0.95, 0.001, 2995)]
 )
-def test_the_facts_budgets(confidence, below, cuts):
+def test_a_budget_is_the_fewest_cuts_that_prove_it(confidence, below, cuts):
     assert budget_for(confidence, below) == cuts
     assert upper_bound(0, cuts, confidence) < below < upper_bound(0, cuts - 1, confidence)
 

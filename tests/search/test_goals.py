@@ -10,7 +10,7 @@ import pytest
 from benchmarks.devices import BAD
 from benchmarks.search import (
     CONFIDENCE,
-    FACTS,
+    FIGURES,
     LISTS,
     PERIODIC_CUTS,
     PROVING,
@@ -25,14 +25,14 @@ from harness.search.bounds import lower_bound
 GOALS = [SCENARIOS[0], SCENARIOS[1], SCENARIOS[2], SCENARIOS[4]]
 HIDDEN, HALO = SCENARIOS[3], SCENARIOS[4]
 WITHIN = 1.1
-"""A figure of the facts is reached if ours is at most so many times it."""
+"""A goal is reached if our figure is at most this many times the goal."""
 names = partial(pytest.mark.parametrize, ids=lambda scenario: scenario.name)
 
 
 @names("scenario", [*GOALS, HIDDEN])
 def test_on_a_few_devices_the_goals_are_in_reach(scenario):
     """A quarter of the list, so with some room for chance."""
-    median, p95 = FACTS[scenario.name, "hybrid"]
+    median, p95 = FIGURES[scenario.name, "hybrid"]
     found = hits(scenario, "hybrid", range(50))
     assert found.median <= 1.25 * median
     assert found.p95 <= 1.5 * p95
@@ -62,7 +62,7 @@ def test_windows_that_come_back_with_every_chunk_are_seen():
 @pytest.mark.parametrize("first", LISTS.values(), ids=LISTS.keys())
 @names("scenario", GOALS)
 def test_the_goals_are_reached(scenario, first):
-    median, p95 = FACTS[scenario.name, "hybrid"]
+    median, p95 = FIGURES[scenario.name, "hybrid"]
     found = hits(scenario, "hybrid", range(first, first + 200))
     assert found.median <= WITHIN * median
     # The tail of a halo is that of finding it at all, which only covering does: it gets some more room.

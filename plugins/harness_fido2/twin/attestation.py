@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 KEY_PATH = "fido/sec/00"
 CERTIFICATE_PATH = "fido/x5c/00"
 NO_AAGUID = b"AAGUID0123456789"
-"""What a key without attestation shows (fido-authenticator, state.rs; facts/keys.md 0.4)."""
+"""What a key without attestation shows (fido-authenticator e342447, state.rs)."""
 _AAGUID_MARK = bytes.fromhex("060b2b0601040182e51c01010404120410")
 """OBJECT IDENTIFIER 1.3.6.1.4.1.45724.1.1.4, then an OCTET STRING in an OCTET STRING (WebAuthn, 8.2.1)."""
 

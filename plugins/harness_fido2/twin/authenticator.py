@@ -118,7 +118,7 @@ class Authenticator:
         return (yield from method(self, _members(data)))
 
     def get_info(self) -> Result:
-        """Section 6.4; the members by version as listed in facts/keys.md 1.1."""
+        """Section 6.4; the members by version as in nitrokey-3-firmware b9ec0bdc, utils/fido2-mds."""
         state, features = self.persistent.state, self.features
         options: dict[str, bool] = {
             "rk": True,

@@ -19,7 +19,7 @@ class Features:
     :param firmware_version: the version of the credential format, as getInfo shows it.
     :param credentials_max: resident credentials at most.
     :param min_pin_told: minPINLength is in getInfo, as it must be where there is a PIN; shipping versions up
-        to 1.8 leave it out (facts/keys.md 1.1).
+        to 1.8 leave it out (nitrokey-3-firmware b9ec0bdc, utils/fido2-mds).
     :param skip_touch_ms: for so long after power-up the first getAssertion takes the insertion for a touch.
     """
 

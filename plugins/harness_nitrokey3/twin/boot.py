@@ -91,7 +91,7 @@ def start(board: Board, personality: Personality, uuid: bytes) -> Firmware:
         raise Panic from None
     commands = {CBOR: fido.cbor, MSG: fido.message, **admin.commands()}
     if status & migration.MIGRATION_ERROR:
-        # Only the admin application answers until a boot gets through (facts/keys.md 1.1, STATUS).
+        # Only the admin application answers until a boot gets through (admin-app 70086d9, STATUS).
         commands = admin.commands()
     major, minor, patch = (number & 0xFF for number in personality.numbers)
     firmware = HidFirmware(board, (major, minor, patch), commands)

@@ -1,4 +1,4 @@
-"""The bootloader face of a twin: Nordic's secure DFU over a serial line (facts/keys.md 1.1, nRF52).
+"""The bootloader face of a twin: Nordic's secure DFU over a serial line (nRF5 SDK 17).
 
 Requests and responses are SLIP frames: an op code and little-endian parameters; 0x60, the op code, a result.
 There is one bank, written in place: once an init packet has been accepted the old application is invalid, and

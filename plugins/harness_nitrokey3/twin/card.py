@@ -1,4 +1,4 @@
-"""The card side of a twin: the admin application by APDU (facts/keys.md 1.1; ISO 7816-4 for the frame).
+"""The card side of a twin: the admin application by APDU (admin-app 70086d9; ISO 7816-4 for the frame).
 
 INS is the CTAPHID command's byte. The firmware takes the mode of UPDATE and VERSION from P1; the vendor's SDK
 puts it into P2 and sends it as data as well, so the data decide where P1 is 0.

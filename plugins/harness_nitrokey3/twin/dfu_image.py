@@ -17,7 +17,7 @@ from harness.twin.parts import Part
 from harness_nitrokey3.twin.dfu_settings import BY_SIGNATURE, VALID_IMAGE, DfuSettings
 
 APPLICATION = Part("nrf52840 application", 4096, 0xD7, 4, 41, 85_000, 10_000)
-"""0x1000 .. 0xD8000 (facts/keys.md 1.1), so page 0 of the chip is the page at 0x1000."""
+"""0x1000 .. 0xD8000 (nitrokey-3-firmware b9ec0bdc), so page 0 of the chip is the page at 0x1000."""
 MARKER = b"keyharness firmware \0"
 """In our images the version stands behind it, as text that ends with a zero byte."""
 MARKER_AT = 256

@@ -18,7 +18,7 @@ from harness_fido2.twin.credentials import DIRECTORY as CREDENTIALS
 from harness_fido2.twin.features import INTERNAL
 
 AAGUID = bytes.fromhex("ec99db19cd1f4c06a2a9940f17a6a30b")
-"""The AAGUID of the Nitrokey 3 (facts/keys.md 1.1)."""
+"""The AAGUID of the Nitrokey 3 (nitrokey-3-firmware b9ec0bdc, utils/fido2-mds)."""
 _AAGUID_OID = x509.ObjectIdentifier("1.3.6.1.4.1.45724.1.1.4")
 _FROM, _TO = datetime.datetime(2020, 1, 1), datetime.datetime(2099, 12, 31)
 DIRECTORIES = ("fido", persistent_state.DIRECTORY, "fido/x5c", CREDENTIALS, "fido/dat", "admin")

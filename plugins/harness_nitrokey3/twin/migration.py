@@ -1,6 +1,6 @@
 """What the first boot of a newer firmware does to the data of an older one.
 
-Two moves, each to be cut at any instant and done again (facts/keys.md U7):
+Two moves, each to be cut at any instant and done again (invariant U7):
 
     the layer     up to 1.2.2 the file system had no journal pages in front of it; everything is copied to a
                   spare area of the external flash, and from there into a new file system behind the journal

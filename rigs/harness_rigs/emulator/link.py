@@ -19,7 +19,7 @@ from harness_rigs.emulator.process import Process, ProcessHost
 
 REPORT = 64
 INIT_RETRY_S = 0.3
-"""An INIT that got no answer for so long is sent again (facts/emulators.md); sooner while nobody listens."""
+"""An INIT that got no answer for so long is sent again (a first boot takes up to 10 s); sooner while nobody listens."""
 CONNECT_RETRY_S = 0.01
 VPCD_ON, VPCD_RESET, VPCD_ATR = b"\x01", b"\x02", b"\x04"
 

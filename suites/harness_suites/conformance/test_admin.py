@@ -1,6 +1,6 @@
 """The admin application of a Nitrokey 3: vendor commands by hand, and the vendor's SDK on top of them.
 
-What is asked is what admin-app 70086d9 and the firmware's CHANGELOG document (facts/keys.md, 1.1). The
+What is asked is what admin-app 70086d9 and the firmware's CHANGELOG document. The
 ConfigStatus values READ_FAILED, WRITE_FAILED, SERIALIZATION_FAILED and DATA_TOO_LONG tell of a broken store
 and of replies beyond the buffer: nothing that a host sends leads to them, so no case asks for them.
 
@@ -215,7 +215,7 @@ def test_the_status_is_as_long_as_a_version_has_it(nitrokey):
     assert len(admin(nitrokey, GET_STATUS)) in (1, 4, 5, 7)
 
 
-@pytest.mark.case("admin-app, STATUS and keys.md 4, E1")
+@pytest.mark.case("admin-app, STATUS; invariant E1")
 def test_nothing_failed_in_this_boot_nor_in_the_next(nitrokey):
     assert admin(nitrokey, GET_STATUS)[0] == 0
     nitrokey.power_cycle()
@@ -244,7 +244,7 @@ def test_there_is_room_in_both_file_systems(nitrokey, sdk):
     assert status.efs_blocks >= 10
 
 
-@pytest.mark.case("keys.md 4, E2: no leak")
+@pytest.mark.case("invariant E2: no leak")
 def test_a_reset_gives_the_room_back_that_credentials_took(nitrokey, sdk):
     if sdk.admin.status().ifs_blocks is None:
         pytest.skip(f"{NOT_OFFERED}: this version does not say how much is free")
@@ -498,7 +498,7 @@ def test_a_setting_that_needs_a_touch_is_changed_with_one(nitrokey):
         assert get(nitrokey, name) == (CONFIG_OK, value.encode())
 
 
-@pytest.mark.case("admin-app, SET_CONFIG and keys.md 4, F1")
+@pytest.mark.case("admin-app, SET_CONFIG; invariant F1")
 def test_settings_do_nothing_to_fido(lived_in):
     status, value = get(lived_in, SKIP_TOUCH)
     if status == INVALID_KEY:
@@ -570,7 +570,7 @@ def test_a_factory_reset_forgets_the_settings(resettable, request):
     assert get(resettable, SKIP_TOUCH) == (CONFIG_OK, b"false")
 
 
-@pytest.mark.case("admin-app, FACTORY_RESET and keys.md 4, F5, F6, U8")
+@pytest.mark.case("admin-app, FACTORY_RESET; invariants F5, F6, U8")
 def test_a_factory_reset_keeps_identity_firmware_and_attestation(resettable):
     before = [
         call(resettable, command, data) for command, data in ((UUID, b""), (VERSION, b"\1"), (LOCKED, b""))

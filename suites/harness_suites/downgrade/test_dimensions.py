@@ -1,4 +1,4 @@
-"""What else an update depends on: how full the key is, and how old the client is (facts: further tests, Updates)."""
+"""What else an update depends on: how full the key is, and how old the client is (docs/updates.md)."""
 
 from __future__ import annotations
 

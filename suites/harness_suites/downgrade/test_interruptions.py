@@ -1,4 +1,4 @@
-"""Updates that are broken off with the power on, cut twice, or meet another key (facts: further tests)."""
+"""Updates that are broken off with the power on, cut twice, or meet another key (docs/updates.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which version may follow which, in every state that a key can be asked in (facts: invariant U3, U6)."""
+"""Which version may follow which, in every state that a key can be asked in (invariants U3, U6)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from harness_nitrokey3.updater import Handler, update
 from support.update import MakeRig, container
 
 POLLS_MAX, POLLS_MAX_MIGRATION = 60, 500
-"""How long the vendor's updater waits for the first boot (facts: U5)."""
+"""How long the vendor's updater waits for the first boot (invariant U5; nitrokey-sdk-py d39506a, updates.py)."""
 
 
 def test_an_update_ends_with_the_version_that_was_asked_for(make_rig: MakeRig) -> None:
