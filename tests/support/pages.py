@@ -23,7 +23,7 @@ from pathlib import Path
 
 from support.paths import ABSENT, ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONG = "<!-- long -->"
 ANY = "..."
 WIDTH = 110
