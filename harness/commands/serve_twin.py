@@ -9,9 +9,11 @@ from pathlib import Path
 from harness.base.errors import CallerError
 from harness.base.seeds import child
 from harness.bench.registry import discover
-from harness.twin.model import TwinOptions
-from harness.twin.server import Face, Server, Serving, StateFiles, TcpFace, UdpFace, VpcdFace
+from harness.twin.model import Offered, TwinOptions
+from harness.twin.server import Server, Serving
+from harness.twin.server_faces import ServedEndpoint, TcpFace, UdpFace, VpcdFace
 from harness.twin.server_pty import PtyFace
+from harness.twin.server_state import StateFiles
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ def serve(wish: Wish) -> int:
         paced=wish.speed == "real",
         exit_on_reboot=wish.exit_on_reboot,
     )
-    return Server(board, state, _faces(wish, twin.atr), how, tracer, sys.stdout).run()
+    return Server(board, state, _faces(wish, twin.endpoints.get("card")), how, tracer, sys.stdout).run()
 
 
-def _faces(wish: Wish, atr: bytes | None) -> list[Face]:
-    faces: list[Face] = []
+def _faces(wish: Wish, card: Offered | None) -> list[ServedEndpoint]:
+    faces: list[ServedEndpoint] = []
     if wish.ctaphid_udp:
         listen, answer = _numbers("--ctaphid-udp", wish.ctaphid_udp, "LISTEN:ANSWER, e.g. 8111:7112")
         faces.append(UdpFace(listen, answer))
@@ -67,11 +69,11 @@ def _faces(wish: Wish, atr: bytes | None) -> list[Face]:
         host, _, port = wish.vpcd.rpartition(":")
         if not host or not port.isdigit():
             raise CallerError("--vpcd", found=wish.vpcd, expected="HOST:PORT, e.g. 127.0.0.1:35963")
-        if atr is None:
+        if card is None:
             raise CallerError(
                 f'key "{wish.key}"', found="no card side", expected="a key with one", mend="omit --vpcd"
             )
-        faces.append(VpcdFace(host, int(port), atr))
+        faces.append(VpcdFace(host, int(port), card.atr))
     if wish.dfu_pty is not None:
         faces.append(PtyFace(wish.dfu_pty))
     if not faces:

@@ -1,8 +1,8 @@
 """The board of a twin: chips, clock, power, USB, touch, and the firmware that runs while it has power.
 
-Time is virtual and single-threaded. The device has a clock of its own that runs ahead while it works; packets
-carry the instant at which they are on the wire, and the host reads them in that order. A packet later than a
-cut does not exist.
+Time is virtual and single-threaded. The device has a clock of its own that runs ahead while it works. Packets
+carry the instant at which they are on the wire; the host takes them in that order, from a queue for each
+endpoint. A packet later than the loss of power does not exist.
 """
 
 from __future__ import annotations
@@ -28,6 +28,14 @@ ENUMERATION_US = 400_000
 class Firmware(Protocol):
     """What runs from power-on to power-off. Its methods may raise PowerLost and Panic."""
 
+    @property
+    def face(self) -> str:
+        """The face that the key shows: the name of one of `Key.faces`."""
+
+    @property
+    def serial_number(self) -> str | None:
+        """The serial number in the USB descriptor of this face; None if there is none."""
+
     def receive(self, endpoint: str, packet: bytes) -> None:
         """Take a packet from the host and work until there is nothing to do but wait."""
 
@@ -36,6 +44,9 @@ class Firmware(Protocol):
 
     def advance(self) -> None:
         """Do what is due at `next_event_us`; the clock stands there."""
+
+    def press(self) -> bool:
+        """Touch the key now. False: the firmware did not wait for a touch."""
 
 
 class Packet(NamedTuple):
@@ -53,9 +64,10 @@ class Board:
     :param start: boots the firmware: called at every power-on, returns when it is ready for the bus.
     :param seed: root of the board's random numbers and of how its flash tears.
     :ivar ready_us: when the last boot was on the bus.
-    :ivar retained: a register that outlives a reset, but not the loss of power.
-    :ivar on_boot: called before every boot, whatever leads to it.
-    :ivar slow: chip name -> how long after power-up it does not answer.
+    :ivar retained: a register that keeps its value over a reset, but not over the loss of power.
+    :ivar on_boot: called before every boot, whatever its reason.
+    :ivar slow: chip name -> how long after power-up it does not answer, in microseconds.
+    :ivar touch_delay_us: touch the key so long after it asks; None if nobody touches it.
     """
 
     def __init__(self, parts: dict[str, Part], start: Callable[[Board], Firmware], seed: bytes):
@@ -68,11 +80,11 @@ class Board:
         self.boots = 0
         self.booted_us = 0
         self.ready_us = 0
-        self.to_host: deque[Packet] = deque()
         self.touch_delay_us: int | None = None
         self.retained = 0
         self.on_boot: Callable[[], None] | None = None
         self.slow: dict[str, int] = {}
+        self._queues: dict[str, deque[Packet]] = {}
         self._start = start
         self._seed = seed
 
@@ -80,15 +92,20 @@ class Board:
         """The board's random numbers for one purpose during this boot."""
         return Stream(self._seed, "random", self.boots, purpose)
 
+    # State
+
     def state(self) -> BoardState:
+        """Copy the content of all chips, and the number of boots."""
         return BoardState({name: flash.image() for name, flash in self.flash.items()}, self.boots)
 
     def load(self, state: BoardState) -> None:
-        """Put a state in; takes the power away first."""
+        """Load a state; the board is off afterwards."""
         self.power_off()
         for name, image in state.chips.items():
             self.flash[name].load(image)
         self.boots = state.boots
+
+    # Power
 
     def power_on(self) -> None:
         """Boot. Afterwards `firmware` is None if it panicked or lost its power again."""
@@ -101,7 +118,7 @@ class Board:
         self.rail.restore_for_boot()
         self.firmware = None
         self.panicked = False
-        self.to_host.clear()
+        self.drop_packets()
         self.boots += 1
         for flash in self.flash.values():
             flash.settle(self.boots)
@@ -116,24 +133,47 @@ class Board:
             pass
 
     def power_off(self) -> None:
+        """Take the power away, between two flash operations."""
         self.rail.dead = True
         self.retained = 0
         self.firmware = None
-        self.to_host.clear()
+        self.drop_packets()
+
+    def lose_power(self, at_us: int) -> None:
+        """The power failed at `at_us`, while the firmware waited. No effect if it had failed already."""
+        if not self.rail.dead:
+            self.rail.fail(at_us)
+            self.firmware = None
 
     @property
     def uptime_us(self) -> int:
+        """Time since the last power-on or reset, in microseconds."""
         return self.clock.now_us - self.booted_us
 
+    # Packets
+
+    def queue(self, endpoint: str) -> deque[Packet]:
+        """The packets that wait for the host on one endpoint, the earliest first."""
+        return self._queues.setdefault(endpoint, deque())
+
+    def next_packet(self) -> Packet | None:
+        """The earliest packet that waits for the host on any endpoint; it stays there."""
+        return min((queue[0] for queue in self._queues.values() if queue), default=None)
+
+    def drop_packets(self) -> None:
+        """Forget every packet that waits for the host."""
+        for queue in self._queues.values():
+            queue.clear()
+
     def send(self, endpoint: str, data: bytes) -> None:
-        """Put a packet on the wire: it takes a frame."""
+        """Put a packet for the host on the wire: it takes a frame."""
         self.clock.wait_us(FRAME_US)
-        self.to_host.append(Packet(self.clock.now_us, endpoint, data))
+        self.queue(endpoint).append(Packet(self.clock.now_us, endpoint, data))
 
     def deliver(self, endpoint: str, packet: bytes, at_us: int) -> None:
         """A packet from the host arrives; the firmware works on it until it has to wait.
 
-        A cut or a panic on the way leaves what was sent before it in `to_host`.
+        A cut or a panic meanwhile leaves in the queues what was sent before it.
         """
         self.clock.reach_us(at_us)
         self._run(lambda firmware: firmware.receive(endpoint, packet))

@@ -1,4 +1,17 @@
-"""The raw endpoints of a twin: packets, APDUs and feature reports in virtual time, for as long as one boot lasts."""
+"""The host's end of a twin's raw endpoints, in virtual time. Each object lasts for one boot.
+
+A twin names its endpoints (`TwinModel.endpoints`) and gives each a shape. The shapes are what the transport
+kinds of `harness_transports` build on:
+
+    packets   send(data), receive() -> bytes                     e.g. "ctaphid": 64-byte reports
+    apdus     connect(), exchange(apdu) -> bytes, atr()          e.g. "card": ISO 7816-4
+    bytes     write, read, timeout, port: pyserial's Serial      e.g. "serial" (`harness.twin.serial`)
+    reports   send(report), get() -> bytes                       e.g. "hid-feature"
+
+Every endpoint has a queue of its own on the board; one clock stamps the packets of all of them. Whatever is on
+the wire later than the loss of power never arrives: the clock then stands at the cut and the call raises OSError
+(ENODEV; ETIMEDOUT where the firmware halted). An empty queue with nothing to come is a HarnessFault.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +21,28 @@ from harness.base.clock import VirtualClock
 from harness.base.errors import HarnessFault
 from harness.twin.board import FRAME_US, Board
 
-CTAPHID, CARD, FEATURE = "ctaphid", "ccid", "hid-feature"
-"""The board's own names of its endpoints."""
 BYTES_PER_FRAME = 64
-"""A full-speed bulk packet; a short APDU of several takes as many frames."""
+"""A full-speed interrupt or bulk packet; a longer message takes a frame for each 64 bytes."""
 
 
-class _Endpoint:
-    """One endpoint of a board, from the host's side.
+class Endpoint:
+    """One endpoint of a board: packets in both directions.
 
-    :param name: the board's own name of it.
+    :param name: the board's name of the endpoint.
     """
 
     def __init__(self, board: Board, clock: VirtualClock, name: str):
         self._board, self._clock, self._name = board, clock, name
         self._boot = board.boots
+        self._queue = board.queue(name)
+
+    @property
+    def _is_there(self) -> bool:
+        board = self._board
+        return board.firmware is not None and board.boots == self._boot and not board.rail.dead
 
     def _gone(self) -> OSError:
+        """The error for a key that left; the host's clock moves to the loss of power."""
         failed = self._board.rail.failed_us
         if failed is not None:
             self._clock.reach_us(failed)
@@ -32,82 +50,89 @@ class _Endpoint:
             return OSError(errno.ETIMEDOUT, "the key halted and does not answer")
         return OSError(errno.ENODEV, "the key is gone from the bus")
 
-    def send(self, data: bytes) -> None:
-        """Put a packet on the wire: it takes its frames, and the firmware works on it until it has to wait.
+    def send(self, data: bytes, duration_us: int | None = None) -> None:
+        """Put a packet on the wire; the firmware then works until it has to wait.
 
+        :param duration_us: how long the transfer takes; by default a frame for each 64 bytes.
         :raises OSError: the key has gone.
         """
-        self._clock.reach_us(self._clock.now_us + FRAME_US * max(1, -(-len(data) // BYTES_PER_FRAME)))
+        if duration_us is None:
+            duration_us = FRAME_US * max(1, -(-len(data) // BYTES_PER_FRAME))
+        self._clock.reach_us(self._clock.now_us + duration_us)
         fails_us = self._board.rail.fails_us
-        if fails_us is not None and fails_us <= self._clock.now_us and not self._board.rail.dead:
-            self._board.rail.fail(fails_us)
-        if self._board.firmware is None or self._board.boots != self._boot or self._board.rail.dead:
+        if fails_us is not None and fails_us <= self._clock.now_us:
+            self._board.lose_power(fails_us)
+        if not self._is_there:
             raise self._gone()
         self._board.deliver(self._name, data, self._clock.now_us)
 
     def receive(self) -> bytes:
-        """The next packet; the clock stands at the instant at which it was on the wire.
+        """Take the next packet; the host's clock moves to the instant at which it was on the wire.
 
         :raises OSError: the key has gone.
         :raises HarnessFault: the twin will never send one.
         """
-        board = self._board
-        while not board.to_host:
-            if board.boots != self._boot or board.firmware is None or board.rail.dead:
+        packet = self.poll(None)
+        if packet is None:
+            raise HarnessFault("a client waits for a packet that the twin will never send")
+        return packet
+
+    def poll(self, until_us: int | None) -> bytes | None:
+        """Take the next packet; None if there will be none, or none before `until_us` of the host's clock.
+
+        :raises OSError: the key has gone.
+        """
+        board, queue = self._board, self._queue
+        while not queue:
+            if not self._is_there:
                 raise self._gone()
-            if not board.advance():
-                raise HarnessFault("a client waits for a packet that the twin will never send")
-        packet = board.to_host[0]
+            if not board.advance(until_us):
+                return None
+        packet = queue[0]
         fails_us = board.rail.fails_us
-        if board.boots != self._boot or (fails_us is not None and packet.at_us > fails_us):
-            if not board.rail.dead and fails_us is not None:
-                board.rail.fail(fails_us)
-                board.firmware = None
-            board.to_host.clear()
+        if fails_us is not None and packet.at_us > fails_us:
+            board.lose_power(fails_us)
+            queue.clear()
             raise self._gone()
-        board.to_host.popleft()
+        if board.boots != self._boot:
+            raise self._gone()
+        queue.popleft()
         self._clock.reach_us(packet.at_us)
         return packet.data
 
     def close(self) -> None:
-        """A twin keeps nothing for a connection."""
+        """Do nothing: a twin keeps nothing for a connection."""
 
 
-class TwinPackets(_Endpoint):
-    """A twin's CTAPHID interface: 64-byte reports."""
+class ApduEndpoint(Endpoint):
+    """The card side of a key: command and response APDUs.
 
-    def __init__(self, board: Board, clock: VirtualClock):
-        super().__init__(board, clock, CTAPHID)
+    :param atr: the answer to reset.
+    """
 
-
-class TwinApdus(_Endpoint):
-    """A twin's card side."""
-
-    def __init__(self, board: Board, clock: VirtualClock, atr: bytes):
-        super().__init__(board, clock, CARD)
+    def __init__(self, board: Board, clock: VirtualClock, name: str, atr: bytes):
+        super().__init__(board, clock, name)
         self._atr = atr
 
     def connect(self) -> None:
-        """A twin's card is ready when the key is up."""
+        """Do nothing: a twin's card is ready when the key is up."""
 
     def disconnect(self) -> None:
-        """A twin keeps nothing for a connection."""
+        """Do nothing: a twin keeps nothing for a connection."""
 
     def atr(self) -> bytes:
+        """The answer to reset."""
         return self._atr
 
     def exchange(self, apdu: bytes) -> bytes:
-        """Send a command APDU; the response APDU. Errors as `send` and `receive`."""
+        """Send a command APDU and return the response APDU: data and two status bytes. Errors: see `receive`."""
         self.send(apdu)
         return self.receive()
 
 
-class TwinReports(_Endpoint):
-    """A twin's HID feature reports."""
-
-    def __init__(self, board: Board, clock: VirtualClock):
-        super().__init__(board, clock, FEATURE)
+class ReportEndpoint(Endpoint):
+    """HID feature reports."""
 
     def get(self) -> bytes:
-        """The report that the firmware offers now."""
+        """GET_REPORT: the next report that the firmware offers. Errors: see `receive`."""
         return self.receive()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from harness.twin.board import Board
 
@@ -48,6 +48,23 @@ class Defect:
     personality: str | None = None
 
 
+Shape = Literal["packets", "apdus", "bytes", "reports"]
+"""What goes through an endpoint; `harness.twin.endpoints` lists the methods of each."""
+
+
+@dataclass(frozen=True)
+class Offered:
+    """An endpoint of a simulated key.
+
+    :param faces: the faces of the key that show it.
+    :param atr: the answer to reset, of a card.
+    """
+
+    shape: Shape
+    faces: tuple[str, ...] = ("application",)
+    atr: bytes = b""
+
+
 class TwinModel(Protocol):
     """A simulated key."""
 
@@ -63,8 +80,8 @@ class TwinModel(Protocol):
     def defects(self) -> Mapping[str, Defect]: ...
 
     @property
-    def atr(self) -> bytes | None:
-        """The answer to reset of the key's card side; None if it has none."""
+    def endpoints(self) -> Mapping[str, Offered]:
+        """Name -> endpoint, for all faces: "ctaphid", "card", "serial", "hid-feature", or names of your own."""
 
     def tracer(self) -> Tracer:
         """Decodes the key's messages for `keyharness twin --trace`."""

@@ -13,7 +13,7 @@ from harness.model.rig import KeyGone, PowerSwitch, Rig, RigInfo, Touch, Vault
 from harness.model.tap import Tap
 from harness.model.transport import BusIdentity, Transports
 from harness.twin.board import ENUMERATION_US, Board
-from harness.twin.endpoints import TwinApdus, TwinPackets, TwinReports
+from harness.twin.endpoints import ApduEndpoint, Endpoint, ReportEndpoint
 from harness.twin.glass_box import PROFILES, GlassBox
 from harness.twin.host_clock import HostClock
 from harness.twin.model import TwinModel, TwinOptions
@@ -71,25 +71,22 @@ class _TwinTransports(Transports):
         face = next((face for face in rig.key.faces if face.name == rig.face), rig.key.faces[0])
         return BusIdentity(f"twin:{rig.name}", face.vendor_id, face.product_id, face.product)
 
-    def endpoint(self, name: str) -> TwinPackets | TwinApdus | TwinReports | TwinSerial:
+    def endpoint(self, name: str) -> Endpoint | TwinSerial:
         rig = self._twin
-        if name not in ("ctaphid", "card", "serial", "hid-feature"):
-            raise self.unknown(name)
-        if name == "card" and rig.model.atr is None:
+        offered = rig.model.endpoints.get(name)
+        if offered is None:
             raise self.unknown(name)
         if rig.board.firmware is None:
             raise KeyGone(f'rig "{rig.name}": the key is not on the bus')
-        if name == "serial":
-            if rig.face == rig.key.faces[0].name:
-                raise KeyGone(f'rig "{rig.name}": the key has no serial port, it is in its {rig.face}')
-            return TwinSerial(rig.board, rig.clock, f"twin:{rig.name}:serial")
-        if rig.face != rig.key.faces[0].name:
-            raise KeyGone(f'rig "{rig.name}": the key is in its {rig.face}')
-        if name == "card":
-            return TwinApdus(rig.board, rig.clock, rig.model.atr or b"")
-        if name == "hid-feature":
-            return TwinReports(rig.board, rig.clock)
-        return TwinPackets(rig.board, rig.clock)
+        if rig.face not in offered.faces:
+            raise KeyGone(f'rig "{rig.name}": the key is in its {rig.face}, which has no endpoint "{name}"')
+        if offered.shape == "bytes":
+            return TwinSerial(rig.board, rig.clock, name, f"twin:{rig.name}:{name}")
+        if offered.shape == "apdus":
+            return ApduEndpoint(rig.board, rig.clock, name, offered.atr)
+        if offered.shape == "reports":
+            return ReportEndpoint(rig.board, rig.clock, name)
+        return Endpoint(rig.board, rig.clock, name)
 
 
 class TwinRig(Rig):
@@ -156,7 +153,8 @@ class TwinRig(Rig):
 
     @property
     def face(self) -> str:
-        return getattr(self.board.firmware, "face", "application")
+        firmware = self.board.firmware
+        return firmware.face if firmware else self.key.faces[0].name
 
     def wait_until_up(self) -> None:
         if self.board.firmware is None:

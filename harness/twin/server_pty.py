@@ -1,4 +1,4 @@
-"""The serial port of a served twin: a pseudo-terminal, there only while the key shows a face with one."""
+"""The serial port of a served twin: a pseudo-terminal that exists only while the key shows its bootloader."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.errors import CallerError
-from harness.twin.serial import ENDPOINT
-from harness.twin.server import Face
+from harness.twin.server_faces import ServedEndpoint
 
 
-class PtyFace(Face):
+class PtyFace(ServedEndpoint):
     """A symbolic link to a pseudo-terminal, made when the bootloader appears and removed when it has gone.
 
     :raises CallerError: something else is at that path.
     """
 
-    endpoint = ENDPOINT
+    endpoint = "serial"
 
     def __init__(self, link: Path):
         if link.is_symlink():
@@ -32,7 +31,7 @@ class PtyFace(Face):
                 mend="name another",
             )
         self._link = link
-        # Our own end of the terminal stays open, so that a client that closes its end is no hang-up here.
+        # Keep the key's end open, so that a client that closes the terminal causes no hang-up here.
         self._host, self._key = os.openpty()
         tty.setraw(self._key)
         os.set_blocking(self._host, False)
@@ -53,7 +52,7 @@ class PtyFace(Face):
         return []
 
     def send(self, data: bytes) -> None:
-        # A terminal that nobody reads fills up; what does not fit is lost, as on a port that nobody has opened.
+        # A terminal without a reader fills up; what does not fit is lost, as on a port that is not open.
         with contextlib.suppress(BlockingIOError):
             os.write(self._host, data)
 

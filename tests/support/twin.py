@@ -49,10 +49,10 @@ class Wire(CtapHidConnection):
         self._board.deliver("ctaphid", data, self._board.clock.now_us + 1000)
 
     def read_packet(self) -> bytes:
-        while not self._board.to_host:
+        while not (queue := self._board.queue("ctaphid")):
             self._check()
             assert self._board.advance(), "nothing to read and nothing to come"
-        packet = self._board.to_host.popleft().data
+        packet = queue.popleft().data
         self.seen.append(packet)
         return packet
 

@@ -64,6 +64,7 @@ class HidFirmware:
     """
 
     face = "application"
+    serial_number = None
 
     def __init__(self, board: Board, version: tuple[int, int, int], commands: Mapping[int, Command]):
         self._board = board

@@ -24,7 +24,7 @@ from harness.twin.rail import PowerLost
 from harness_nitrokey3.twin import dfu_image, dfu_settings, slip
 from harness_nitrokey3.twin.dfu_settings import BY_CRC, BY_SIGNATURE, NO_IMAGE, VALID_IMAGE, DfuSettings
 
-ENDPOINT = "cdc"
+ENDPOINT = "serial"
 STAY = 0xB1
 """In the retained register: do not start the application."""
 HARDWARE_VERSION = 52
@@ -133,10 +133,14 @@ class Bootloader:
         for frame in self._frames.feed(packet):
             self._handle(frame[0], frame[1:])
 
+    def press(self) -> bool:
+        """A bootloader never asks for a touch."""
+        return False
+
     def bus_reset(self) -> None:
         """The host has reset the bus: what was under way on the line is gone, what was received is not."""
         self._frames = slip.Decoder(MTU)
-        self._board.to_host.clear()
+        self._board.drop_packets()
 
     def next_event_us(self) -> int | None:
         return self._reset_us

@@ -14,7 +14,7 @@ from harness.twin.handlers import Handler, Leave, Touch, Touched
 from harness_fido2.twin.hid import Command, HidFirmware
 from harness_fido2.twin.status import HidError
 
-ENDPOINT = "ccid"
+ENDPOINT = "card"
 ATR = bytes.fromhex("3B8F01805D4E6974726F6B657900000000006A")
 ADMIN_AID = bytes.fromhex("A00000084700000001")
 SELECT, UPDATE, VERSION = 0xA4, 0x51, 0x61
@@ -156,6 +156,7 @@ class Firmware:
     """
 
     face = "application"
+    serial_number = None
 
     def __init__(self, hid: HidFirmware, card: CardSide):
         self.hid, self._card = hid, card

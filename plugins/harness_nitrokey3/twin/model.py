@@ -9,14 +9,15 @@ from harness.base.seeds import child
 from harness.twin.board import Board
 from harness.twin.flash_layers import layer_called
 from harness.twin.image import BoardState
-from harness.twin.model import Defect, TwinOptions
+from harness.twin.model import Defect, Offered, TwinOptions
 from harness.twin.parts import GD25Q16, NRF52840_IFS, Part
 from harness.twin.platform import Platform
 from harness_fido2.trace import CtaphidTracer
+from harness_fido2.twin import hid
 from harness_fido2.twin.features import EXTERNAL, INTERNAL
-from harness_nitrokey3.twin import boot, factory, migration, reset
+from harness_nitrokey3.twin import boot, bootloader, card, factory, migration, reset
 from harness_nitrokey3.twin.bootloader import Bootloader
-from harness_nitrokey3.twin.card import ATR, Firmware
+from harness_nitrokey3.twin.card import Firmware
 from harness_nitrokey3.twin.dfu_image import APPLICATION
 from harness_nitrokey3.twin.dfu_settings import SETTINGS
 from harness_nitrokey3.twin.migration import SPARE
@@ -62,8 +63,12 @@ class Nitrokey3Twin:
         return book().defects
 
     @property
-    def atr(self) -> bytes:
-        return ATR
+    def endpoints(self) -> Mapping[str, Offered]:
+        return {
+            hid.ENDPOINT: Offered("packets"),
+            card.ENDPOINT: Offered("apdus", atr=card.ATR),
+            bootloader.ENDPOINT: Offered("bytes", (bootloader.Bootloader.face,)),
+        }
 
     def tracer(self) -> CtaphidTracer:
         return CtaphidTracer(VENDOR_COMMANDS)

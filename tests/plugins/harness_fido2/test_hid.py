@@ -37,9 +37,9 @@ class Bus:
 
     def get(self) -> tuple[int, int, bytes]:
         """Channel, command byte and data of the next packet."""
-        while not self.board.to_host:
+        while not self.board.queue("ctaphid"):
             assert self.board.advance(), "nothing comes"
-        data = self.board.to_host.popleft().data
+        data = self.board.queue("ctaphid").popleft().data
         assert len(data) == 64
         size = int.from_bytes(data[5:7], "big")
         return int.from_bytes(data[:4], "big"), data[4], data[7 : 7 + size]
@@ -58,7 +58,7 @@ class Bus:
 
     @property
     def is_silent(self) -> bool:
-        return not self.board.to_host
+        return not self.board.queue("ctaphid")
 
 
 @pytest.fixture
@@ -148,9 +148,9 @@ def test_ping_echoes(bus: Bus, size: int) -> None:
     bus.call(channel, hid.PING, data)
     answer = b""
     while len(answer) < size or not answer:
-        while not bus.board.to_host:
+        while not bus.board.queue("ctaphid"):
             assert bus.board.advance()
-        packet = bus.board.to_host.popleft().data
+        packet = bus.board.queue("ctaphid").popleft().data
         answer += packet[7:] if packet[4] & 0x80 else packet[5:]
         if not size:
             break
@@ -255,7 +255,7 @@ def test_keepalives_while_a_touch_is_awaited(bus: Bus) -> None:
     bus.call(channel, hid.CBOR, MAKE)
     asked_us = bus.board.clock.now_us
     bus.wait(1_000_000)
-    kept = [(packet.at_us, packet.data[7]) for packet in bus.board.to_host]
+    kept = [(packet.at_us, packet.data[7]) for packet in bus.board.queue("ctaphid")]
     assert all(status == 2 for _, status in kept)
     assert 9 <= len(kept) <= 11
     assert kept[0][0] <= asked_us

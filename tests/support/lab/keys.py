@@ -160,7 +160,7 @@ class TwinKey(Thing):
             if board.firmware is not None and not self.port.shown:
                 self._run_at(self._boot_speed)
             else:
-                self._run_at(self._speed if board.to_host else 1.0)
+                self._run_at(self._speed if board.next_packet() else 1.0)
             if board.boots == self._shown_boot or self._shown_boot is None:
                 self._listen(self._next_us())
         self._leave()
@@ -173,7 +173,8 @@ class TwinKey(Thing):
             return board.ready_us
         if self._silent:
             return None
-        due = [packet.at_us for packet in list(board.to_host)[:1]]
+        packet = board.next_packet()
+        due = [packet.at_us] if packet else []
         event = board.firmware.next_event_us()
         return min([*due, *([event] if event is not None else [])], default=None)
 
@@ -251,7 +252,7 @@ class TwinKey(Thing):
         return self.drops is not None and self._sent >= self.drops
 
     def _face(self) -> Look:
-        name = getattr(self.board.firmware, "face", "application")
+        name = self.board.firmware.face if self.board.firmware else "application"
         face = next(one for one in self.model.faces if one.name == name)
         look = Look(face.vendor_id, face.product_id, face.product)
         if name == "application":
@@ -271,7 +272,7 @@ class TwinKey(Thing):
         for source in select.select(sources, [], [], left_s)[0]:
             if source == terminal:
                 with contextlib.suppress(OSError):
-                    self._deliver("cdc", os.read(source, 65536))
+                    self._deliver("serial", os.read(source, 65536))
             elif source != self._wake_r:
                 self._from_client(source)
 
@@ -285,7 +286,7 @@ class TwinKey(Thing):
             links.remove(client)
             client.close()
         elif links is self._cards:
-            self._deliver("ccid", data)
+            self._deliver("card", data)
         elif len(data) == REPORT_BYTES + 1:
             self._deliver("ctaphid", data[1:])
 
@@ -295,20 +296,20 @@ class TwinKey(Thing):
 
     def _flush(self, until_us: int) -> None:
         board = self.board
-        while board.to_host and board.to_host[0].at_us <= until_us and self.port.shown:
-            packet = board.to_host.popleft()
+        while (packet := board.next_packet()) and packet.at_us <= until_us and self.port.shown:
+            board.queue(packet.endpoint).popleft()
             if self._silent:
                 continue
             if self._gone_for_good:
                 self._leave()
                 return
             self._sent += 1
-            if packet.endpoint == "cdc" and self._pty is not None:
+            if packet.endpoint == "serial" and self._pty is not None:
                 with contextlib.suppress(BlockingIOError):
                     os.write(self._pty[0], packet.data)
                 continue
             # The kernel hands an input report to everybody who has the node open.
-            for client in self._cards if packet.endpoint == "ccid" else self._clients:
+            for client in self._cards if packet.endpoint == "card" else self._clients:
                 with contextlib.suppress(OSError):
                     client.send(packet.data)
 
