@@ -66,7 +66,7 @@ def inspect(rig: RigArgument, bench: BenchOption = None, json: JsonOption = Fals
     from harness.commands.inspect_key import show
 
     with session_for(bench, (rig,), "inspect") as session:
-        table = look(session.rig(rig), session.custody)
+        table = look(session.rig(rig), session.claims)
     if json:
         write_json(table)
     else:
@@ -104,7 +104,7 @@ def recover(
 
     with session_for(bench, (rig,), "recover") as session:
         stuck = session.bench.settings(rig).on_stuck
-        steps = do(session.rig(rig), session.custody, on_stuck=stuck, reset=reset)
+        steps = do(session.rig(rig), session.claims, on_stuck=stuck, reset=reset)
     raise typer.Exit(show(rig, steps, sys.stdout))
 
 

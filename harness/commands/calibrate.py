@@ -34,7 +34,7 @@ def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibrat
         out.flush()
 
     try:
-        session.custody.take(rig, write=False)
+        session.claims.take(rig, write=False)
         try:
             found = Calibrator(rig, here(), cycles, told).run()
         except RigError as error:
@@ -42,13 +42,13 @@ def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibrat
                 keep(Calibration(name, rig.wiring, now(), fault=str(error)))
             with suppress(RigError):
                 # A switch that does not do what it is asked may fail at this, too: the first fault is the one to tell.
-                session.custody.release()
+                session.claims.release()
             raise
         if real:
             keep(found)
         return found
     finally:
-        session.custody.release()
+        session.claims.release()
         rig.close()
 
 

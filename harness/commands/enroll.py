@@ -21,7 +21,7 @@ from harness.bench.registry import Plugins
 from harness.host.scan import Found
 from harness.model.rig import Rig
 from harness.run.session import Session, Wanted
-from harness.safety.claim import Custody
+from harness.safety.claim import Claims
 from harness.safety.identity import bring_up, foreign, identity, unseen
 
 WORDS = "this key may be destroyed"
@@ -245,8 +245,8 @@ class _Probe:
         self._session = session
         self.rig: Rig = session.rig(name)
         try:
-            custody: Custody = session.custody
-            custody.take(self.rig, write=False)
+            claims: Claims = session.claims
+            claims.take(self.rig, write=False)
             if why := bring_up(self.rig):
                 raise RigError(f'rig "{name}": no key', found=why, expected="a key that comes up")
             self.identity = identity(self.rig)

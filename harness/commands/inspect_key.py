@@ -7,16 +7,16 @@ from typing import Any, TextIO
 from harness.base.errors import RigError
 from harness.model.key import Look, Memory
 from harness.model.rig import Rig
-from harness.safety.claim import Custody
+from harness.safety.claim import Claims
 from harness.safety.identity import bring_up, identity
 
 
-def inspect(rig: Rig, custody: Custody) -> dict[str, Any]:
+def inspect(rig: Rig, claims: Claims) -> dict[str, Any]:
     """Identity and every item whose observation costs nothing, as one JSON-able table.
 
     :raises RigError: no key comes up, or somebody else is at the rig.
     """
-    custody.take(rig, write=False)
+    claims.take(rig, write=False)
     if why := bring_up(rig):
         raise RigError(f'rig "{rig.name}": no key', found=why, expected="a key that comes up")
     look = Look(rig, Memory(), Memory())

@@ -153,7 +153,7 @@ def serve(session: Session, port: int, out: TextIO, held_s: float = HELD_S) -> i
     """
     rigs = [session.rig(name) for name in session.rig_names]
     for rig in rigs:
-        session.custody.take(rig, write=False)
+        session.claims.take(rig, write=False)
     hands: dict[int, Hand] = {}
     try:
         server = Offering(port, hands, out)

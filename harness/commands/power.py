@@ -35,7 +35,7 @@ def switch(session: Session, name: str, wish: Wish, out: TextIO) -> int:
             expected="a rig whose power stays as it is left",
             mend="`keyharness serve` keeps such a rig for as long as it runs",
         )
-    session.custody.take(rig, write=False)
+    session.claims.take(rig, write=False)
     began_us = rig.clock.now_us
     {"on": rig.power.on, "off": rig.power.off, "cycle": rig.power.cycle}[wish]()
     if not is_lasting(rig) and not rig.power.is_on:
@@ -47,7 +47,7 @@ def switch(session: Session, name: str, wish: Wish, out: TextIO) -> int:
             done += f"; the key is up, {(rig.clock.now_us - began_us) / 1e6:.2f} s later"
         except KeyGone as gone:
             done, code = f"{done}; no key came up: {gone.what}", 3
-    session.custody.leave(rig)
+    session.claims.leave(rig)
     out.write(f'rig "{name}": {done}\n')
     return code
 
@@ -58,7 +58,7 @@ def touch(session: Session, name: str, hold_s: float, out: TextIO) -> int:
     :raises RigError: somebody else is at it, it has no power, or nothing touches it.
     """
     rig = session.rig(name)
-    session.custody.take(rig, write=False)
+    session.claims.take(rig, write=False)
     if not is_lasting(rig) and not rig.power.is_on:
         rig.power.on()
     if not rig.power.is_on:

@@ -15,7 +15,7 @@ from harness.base.errors import CallerError, KeyharnessError
 from harness.campaign.home import require_expendable
 from harness.model.key import Memory
 from harness.model.rig import Rig
-from harness.safety.claim import Custody
+from harness.safety.claim import Claims
 from harness.safety.identity import refuse_foreign
 
 LONG_OFF_US = 10_000_000
@@ -30,7 +30,7 @@ class Step:
     why_not: str | None
 
 
-def recover(rig: Rig, custody: Custody, *, on_stuck: str, reset: bool) -> list[Step]:
+def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Step]:
     """Climb until the key answers; the steps that were taken.
 
     :param on_stuck: "preserve": a key that does not answer is left as it is, with its power as it is.
@@ -40,7 +40,7 @@ def recover(rig: Rig, custody: Custody, *, on_stuck: str, reset: bool) -> list[S
     """
     if reset:
         require_expendable(rig)
-    custody.take(rig, write=False)
+    claims.take(rig, write=False)
     steps: list[Step] = []
 
     def tried(what: str, do: Callable[[], None]) -> bool:

@@ -26,7 +26,7 @@ from harness.evidence.port_log import PortLog
 from harness.evidence.rundir import NOT_ASKED, RunDir
 from harness.model.rig import EvidenceKind, Rig, RigInfo
 from harness.model.row import Judged
-from harness.safety.claim import Custody
+from harness.safety.claim import Claims
 from harness.search.search import STRATEGIES, Strategy
 from harness.search.stopping import Goal
 from harness.twin.glass_box import glass_box
@@ -82,7 +82,7 @@ class Session:
         self.plugins = plugins or discover()
         self.bench: LoadedBench = load_bench(wanted.bench, self.plugins)
         self.seed = default_seed() if wanted.seed is None else wanted.seed
-        self.custody = Custody(self.bench, purpose)
+        self.claims = Claims(self.bench.settings, purpose)
         self._rigs: dict[str, Rig] = {}
         self.absent: dict[str, RigError] = {}
         self._port_logs: list[PortLog] = []
@@ -158,7 +158,7 @@ class Session:
         if name in self._homeless:
             raise self._homeless[name]
         if name not in self._homes:
-            self.custody.take(self.rig(name))
+            self.claims.take(self.rig(name))
             try:
                 self._homes[name] = go_home(self.rig(name))
             except KeyharnessError as error:
@@ -341,6 +341,6 @@ class Session:
         return [text for port_log in port_logs for text in port_log.failed]
 
     def close(self) -> None:
-        self.custody.release()
+        self.claims.release()
         for rig in self._rigs.values():
             rig.close()

@@ -1,8 +1,9 @@
-"""Custody of a rig: what is done once before a command touches it, and undone when it has finished.
+"""Claim a rig: check and take it once before a command touches it, and give it back when the command has finished.
 
-In this order: is it in quarantine, is somebody else at it (lock), was its power left switched (power log), is
-it the named key, is it retired, does it hold anything of somebody else's, what may be spent of it. A rig that
-is private to this process (a twin, an emulator in a directory of its own) has no port and skips most of it.
+The checks, in this order: is the rig in quarantine; does another process use it (lock); did a killed run leave its
+power switched (power log); is the named key on it; is that key retired; does it hold data that is not ours; what may
+be spent of it. A rig that is private to this process (a twin, an emulator in a directory of its own) has no port and
+skips most checks.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from harness.base.errors import CallerError, KeyharnessError, RigError
 from harness.evidence.rundir import QUARANTINED
@@ -22,68 +23,80 @@ from harness.safety.identity import bring_up, prove_identity, put_mark_back, ref
 from harness.safety.power_journal import LoggedSwitch, PowerLog
 
 if TYPE_CHECKING:
-    from harness.bench.bench import LoadedBench
     from harness.evidence.ledger import Ledger
     from harness.safety.budget import Budget, Grants
 
 
 class RigQuarantined(RigError):
-    """The rig is not to be used until somebody has looked at it."""
+    """The rig is in quarantine: a person has to look at it first."""
+
+
+class KeyPolicy(Protocol):
+    """What a bench says of the key on one rig."""
+
+    @property
+    def identity(self) -> str | None:
+        """The identity of the only key that may be written to; None if the bench names none."""
+
+    @property
+    def budget(self) -> Grants:
+        """What may be spent of that key."""
 
 
 def port_of(rig: Rig) -> str | None:
-    """What only one process may use at a time; None for a rig that is private to this one."""
+    """Return what only one process may use at a time; None for a rig that is private to this process."""
     if rig.shared is None and rig.evidence_kind == "hardware":
         return f"rig {rig.name}"
     return rig.shared
 
 
-class Custody:
-    """The rigs that this process has taken.
+class Claims:
+    """The rigs that this process has claimed.
 
-    :param purpose: what for, as others who want the rig are told.
+    :param policy_of: the name of a rig -> what may be done to the key on it.
+    :param purpose: what the rigs are claimed for; shown to others who want one.
     """
 
-    def __init__(self, bench: LoadedBench, purpose: str):
-        self._bench, self.purpose = bench, purpose
-        self._taken: dict[str, _Taken] = {}
+    def __init__(self, policy_of: Callable[[str], KeyPolicy], purpose: str):
+        self._policy_of, self.purpose = policy_of, purpose
+        self._claimed: dict[str, _Claim] = {}
         self._ledger: Ledger | None = None
 
     def take(self, rig: Rig, *, write: bool = True) -> None:
-        """Take a rig, once.
+        """Claim a rig; does nothing if it is claimed already.
 
         :param write: False if nothing will be written to the key: then it need not be expendable.
-        :raises RigError: it is in use or in quarantine.
-        :raises CallerError: another key is in it, it is retired, or it holds what is not ours.
+        :raises RigError: the rig is in use or in quarantine.
+        :raises CallerError: another key is on it, the key is retired, or it holds data that is not ours.
         """
-        if rig.name in self._taken or rig.evidence_kind == "twin":
+        if rig.name in self._claimed or rig.evidence_kind == "twin":
             return
-        taken = _Taken(rig)
-        self._taken[rig.name] = taken
+        claim = _Claim(rig)
+        self._claimed[rig.name] = claim
         try:
-            self._take(taken, write)
+            self._take(claim, write)
         except BaseException:
-            self._let_go(taken)
-            del self._taken[rig.name]
+            self._give_back(claim)
+            del self._claimed[rig.name]
             raise
 
-    def _take(self, taken: _Taken, write: bool) -> None:
-        rig, port = taken.rig, port_of(taken.rig)
+    def _take(self, claim: _Claim, write: bool) -> None:
+        rig, port = claim.rig, port_of(claim.rig)
         if port is not None:
             if write:
                 refuse_quarantined(port)
             lock = Lock(port)
             lock.take(f"{self.purpose}, rig {rig.name}")
-            taken.lock = lock
+            claim.lock = lock
             if rig.evidence_kind == "hardware":
                 log = PowerLog(port)
-                taken.unfinished = log.take(rig)
-                taken.log = log
+                claim.unfinished = log.take(rig)
+                claim.log = log
         if not write:
-            if port is not None and taken.log is not None:
-                taken.power = rig.power
-                budget_of = self._unproved(taken, port)
-                rig.power = self._logged(rig.power, taken.log, budget_of)
+            if port is not None and claim.log is not None:
+                claim.power = rig.power
+                budget_of = self._budget_of_unproved(claim, port)
+                rig.power = self._logged(rig.power, claim.log, budget_of)
             return
         was_on = rig.power.is_on
         if why := bring_up(rig):
@@ -93,23 +106,23 @@ class Custody:
                 expected="a key that comes up",
                 mend=f"`keyharness recover {rig.name}`",
             )
-        settings = self._bench.settings(rig.name)
-        rig.identity = prove_identity(rig, settings.identity, unfinished=taken.unfinished)
-        taken.seen = True
-        if taken.log is not None:
-            self._spend(taken, taken.log, settings.budget, booted=not was_on)
+        policy = self._policy_of(rig.name)
+        rig.identity = prove_identity(rig, policy.identity, unfinished=claim.unfinished)
+        claim.proved = True
+        if claim.log is not None:
+            self._limit_spending(claim, claim.log, policy.budget, booted=not was_on)
         if rig.expendable:
             refuse_foreign(rig)
         if not was_on:
             rig.power.off()
 
-    def _spend(self, taken: _Taken, log: PowerLog, grants: Grants, *, booted: bool) -> None:
-        """From now on everything that is spent of the key is reserved before.
+    def _limit_spending(self, claim: _Claim, log: PowerLog, grants: Grants, *, booted: bool) -> None:
+        """From now on reserve everything that is spent of the key before it is spent.
 
-        :param booted: it has just been given power, to be asked who it is.
+        :param booted: the key has just been switched on to ask for its identity.
         :raises CallerError: the key is retired.
         """
-        rig = taken.rig
+        rig = claim.rig
         assert rig.identity is not None
         ledger = self._open_ledger()
         if why := ledger.retired(rig.identity):
@@ -121,28 +134,28 @@ class Custody:
         with ledger.writing() as at:
             ledger.note_key(at, rig.identity, rig.evidence_kind, rig.key.name)
         budget = Budget(ledger, rig.identity, rig.evidence_kind, rig.name, grants)
-        taken.budget = budget
+        claim.budget = budget
         rig.pin_guard = PinTries(budget)
-        taken.power = rig.power
+        claim.power = rig.power
         rig.power = self._logged(rig.power, log, lambda: budget)
         if booted:
-            _boot(budget)
-        taken.key, rig.key = rig.key, spending(rig.key, budget)
+            _spend_boot(budget)
+        claim.key, rig.key = rig.key, with_budget(rig.key, budget)
 
-    def _unproved(self, taken: _Taken, port: str) -> Callable[[], Budget]:
-        """Whose switching is paid where nobody has asked the key who it is: the key's that belongs there."""
-        settings = self._bench.settings(taken.rig.name)
+    def _budget_of_unproved(self, claim: _Claim, port: str) -> Callable[[], Budget]:
+        """The budget that pays for switching while the identity of the key is unknown: that of the key in the bench."""
+        policy = self._policy_of(claim.rig.name)
 
         def budget() -> Budget:
-            if taken.budget is None:
+            if claim.budget is None:
                 from harness.safety.budget import Budget
 
-                key = settings.identity or f"port:{port.removeprefix('port ')}"
-                kind, ledger = taken.rig.evidence_kind, self._open_ledger()
+                key = policy.identity or f"port:{port.removeprefix('port ')}"
+                kind, ledger = claim.rig.evidence_kind, self._open_ledger()
                 with ledger.writing() as at:
-                    ledger.note_key(at, key, kind, taken.rig.key.name)
-                taken.budget = Budget(ledger, key, kind, taken.rig.name, settings.budget)
-            return taken.budget
+                    ledger.note_key(at, key, kind, claim.rig.key.name)
+                claim.budget = Budget(ledger, key, kind, claim.rig.name, policy.budget)
+            return claim.budget
 
         return budget
 
@@ -152,7 +165,7 @@ class Custody:
             switch,
             log,
             lambda: budget().draw("relay_operations", 1, "power off"),
-            lambda: _boot(budget()),
+            lambda: _spend_boot(budget()),
         )
 
     def _open_ledger(self) -> Ledger:
@@ -163,46 +176,49 @@ class Custody:
         return self._ledger
 
     def fault(self, rig: Rig, error: BaseException) -> None:
-        """A rig failed while it was used: if it outlives the run, nobody uses it until somebody has seen to it.
+        """Put a rig that failed in quarantine, if it outlives the run.
 
-        Being in use by somebody else, or in quarantine already, is no fault.
+        A rig that is in use elsewhere, or in quarantine already, has not failed.
         """
         port = port_of(rig)
         if port is not None and isinstance(error, RigError) and not isinstance(error, InUse | RigQuarantined):
             quarantine.put(port, str(error))
 
     def refuse_quarantined(self, rig: Rig) -> None:
-        """:raises RigQuarantined: it was put there, perhaps a moment ago."""
+        """Raise if a rig is in quarantine, perhaps since a moment ago.
+
+        :raises RigQuarantined: it is.
+        """
         if (port := port_of(rig)) is not None:
             refuse_quarantined(port)
 
     def leave(self, rig: Rig) -> None:
-        """Give a rig back with its power as it stands now, and not as it was found."""
-        taken = self._taken.pop(rig.name, None)
-        if taken is not None:
-            if taken.log is not None:
-                taken.log.leave(rig)
-            self._let_go(taken)
+        """Give a rig back with its power as it stands now, not as it was found."""
+        claim = self._claimed.pop(rig.name, None)
+        if claim is not None:
+            if claim.log is not None:
+                claim.log.leave(rig)
+            self._give_back(claim)
 
     def budget(self, rig: str) -> Budget | None:
-        """What may be spent of the key on a rig; None where nothing is limited."""
-        taken = self._taken.get(rig)
-        return taken.budget if taken else None
+        """Return the budget of the key on a rig; None where nothing is limited."""
+        claim = self._claimed.get(rig)
+        return claim.budget if claim else None
 
     def release(self) -> None:
-        """Give everything back as it was found."""
-        while self._taken:
-            # Out first: a switch that fails at this fails once.
-            _, taken = self._taken.popitem()
-            self._let_go(taken)
+        """Give every rig back as it was found."""
+        while self._claimed:
+            # Out of the table first: if giving back fails, it fails once.
+            _, claim = self._claimed.popitem()
+            self._give_back(claim)
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
 
-    def _leave_marked(self, taken: _Taken) -> None:
-        """A key without a serial is not to be given back without the mark that it is known by."""
-        rig = taken.rig
-        if taken.key is None or not (rig.identity or "").startswith("marker:"):
+    def _restore_mark(self, claim: _Claim) -> None:
+        """Put the mark back on a key without a serial: the next run knows the key by it."""
+        rig = claim.rig
+        if claim.key is None or not (rig.identity or "").startswith("marker:"):
             return
         try:
             if not bring_up(rig):
@@ -210,43 +226,45 @@ class Custody:
         except (KeyharnessError, OSError) as error:
             sys.stderr.write(f'rig "{rig.name}": the key is given back without its mark: {error}\n')
 
-    def _let_go(self, taken: _Taken) -> None:
-        self._leave_marked(taken)
-        # Giving back is not to fail for want of a budget: it is done, and counted afterwards.
-        if taken.power is not None:
-            taken.rig.power = taken.power
-        if taken.key is not None:
-            taken.rig.key = taken.key
-        taken.rig.pin_guard = None
+    def _give_back(self, claim: _Claim) -> None:
+        self._restore_mark(claim)
+        # A spent budget must not keep a rig from being given back: the switching is counted afterwards.
+        if claim.power is not None:
+            claim.rig.power = claim.power
+        if claim.key is not None:
+            claim.rig.key = claim.key
+        claim.rig.pin_guard = None
         try:
-            if taken.log is not None:
-                was_on = taken.rig.power.is_on
-                taken.log.give_back(taken.rig, seen=taken.seen)
-                if taken.budget is not None and taken.rig.power.is_on != was_on:
-                    _count(taken.budget, on=not was_on)
-            if taken.budget is not None:
-                taken.budget.close()
+            if claim.log is not None:
+                was_on = claim.rig.power.is_on
+                claim.log.give_back(claim.rig, seen=claim.proved)
+                if claim.budget is not None and claim.rig.power.is_on != was_on:
+                    _count_switching(claim.budget, on=not was_on)
+            if claim.budget is not None:
+                claim.budget.close()
         finally:
-            if taken.lock is not None:
-                taken.lock.release()
+            if claim.lock is not None:
+                claim.lock.release()
 
 
-def _boot(budget: Budget) -> None:
+def _spend_boot(budget: Budget) -> None:
     budget.draw("erases", budget.grants.erases_per_boot, "a boot")
 
 
-def _count(budget: Budget, *, on: bool) -> None:
-    """The power has been put back."""
+def _count_switching(budget: Budget, *, on: bool) -> None:
+    """Count what putting the power back as it was found has cost."""
     if on:
         budget.note("erases", budget.grants.erases_per_boot, "given back on")
     else:
         budget.note("relay_operations", 1, "given back off")
 
 
-class _Taken:
+class _Claim:
+    """One claimed rig, and what has to be undone when it is given back."""
+
     def __init__(self, rig: Rig):
         self.rig = rig
-        self.unfinished = self.seen = False
+        self.unfinished = self.proved = False
         self.lock: Lock | None = None
         self.log: PowerLog | None = None
         self.budget: Budget | None = None
@@ -255,26 +273,29 @@ class _Taken:
 
 
 def refuse_quarantined(port: str) -> None:
-    """:raises RigQuarantined: with since when and why."""
+    """Raise if a port is in quarantine.
+
+    :raises RigQuarantined: it is; says since when and why.
+    """
     if held := quarantine.quarantined(port):
         raise RigQuarantined(
             f"{port} is {QUARANTINED}",
             found=held.why,
             expected="a rig that works",
-            mend="see to it, then `keyharness quarantine RIG --clear --reason TEXT`",
+            mend="repair it, then `keyharness quarantine RIG --clear --reason TEXT`",
         )
 
 
-def spending(key: Key, budget: Budget) -> Key:
-    """The same key, whose operations reserve what they spend before they spend it."""
+def with_budget(key: Key, budget: Budget) -> Key:
+    """Return the same key with operations that reserve what they spend before they spend it."""
     applications = tuple(
-        replace(app, operations=tuple(_spending(one, budget) for one in app.operations))
+        replace(app, operations=tuple(_operation_with_budget(one, budget) for one in app.operations))
         for app in key.applications
     )
     return replace(key, applications=applications)
 
 
-def _spending(operation: Operation, budget: Budget) -> Operation:
+def _operation_with_budget(operation: Operation, budget: Budget) -> Operation:
     def act(rig: Rig, memory: Memory) -> None:
         budget.before(operation.cost, operation.name)
         operation.act(rig, memory)

@@ -212,7 +212,7 @@ class OneRig:
 
 def test_a_mark_that_a_reset_took_away_is_put_on_again(own_state):
     from harness.campaign.home import go_home
-    from harness.safety.claim import Custody
+    from harness.safety.claim import Claims
     from harness_fido2.ownership import mark, marker
 
     rig = anonymous_rig()
@@ -220,8 +220,8 @@ def test_a_mark_that_a_reset_took_away_is_put_on_again(own_state):
     made = mark(rig)
     rig.power.off()
     for _ in range(2):
-        custody = Custody(OneRig(f"marker:{made}"), "test")
-        custody.take(rig)
+        claims = Claims(OneRig(f"marker:{made}").settings, "test")
+        claims.take(rig)
         memory = go_home(rig).memory
         rig.power.on()
         assert marker(rig) == made
@@ -229,7 +229,7 @@ def test_a_mark_that_a_reset_took_away_is_put_on_again(own_state):
         rig.power.cycle()
         rig.key.operations["fido2.reset"].act(rig, memory)
         assert marker(rig) is None
-        custody.release()
+        claims.release()
         rig.power.on()
         assert marker(rig) == made, "the next run knows it by that"
         rig.power.off()
@@ -238,7 +238,7 @@ def test_a_mark_that_a_reset_took_away_is_put_on_again(own_state):
 def test_what_an_earlier_run_left_is_removed_and_what_somebody_else_put_there_is_not(own_state):
     from harness.base.errors import CallerError
     from harness.campaign.home import go_home
-    from harness.safety.claim import Custody
+    from harness.safety.claim import Claims
     from harness_fido2.client import Fido
     from harness_fido2.ownership import mark
 
@@ -247,40 +247,40 @@ def test_what_an_earlier_run_left_is_removed_and_what_somebody_else_put_there_is
     made = mark(rig)
     rig.power.off()
     for _ in range(2):
-        custody = Custody(OneRig(f"marker:{made}"), "test")
-        custody.take(rig)
+        claims = Claims(OneRig(f"marker:{made}").settings, "test")
+        claims.take(rig)
         memory = go_home(rig).memory
-        custody.release()
+        claims.release()
     rig.power.on()
     pin = memory.part("fido2", object).pin
     Fido(rig).make_credential("bank.example", b"me", resident=True, pin=pin)
     with pytest.raises(CallerError, match="credentials of 1 relying parties that are not ours"):
-        Custody(OneRig(f"marker:{made}"), "test").take(rig)
+        Claims(OneRig(f"marker:{made}").settings, "test").take(rig)
 
 
 def test_after_a_kill_a_blank_key_is_believed_to_be_the_marked_one(own_state):
     from harness.base.errors import CallerError
-    from harness.safety.claim import Custody
+    from harness.safety.claim import Claims
     from harness.safety.power_journal import PowerLog
     from harness_fido2.ownership import marker
 
     rig = anonymous_rig()
     expected = f"marker:{'00ff' * 8}"
     with pytest.raises(CallerError, match="another key"):
-        Custody(OneRig(expected), "test").take(rig)
+        Claims(OneRig(expected).settings, "test").take(rig)
     # As a run leaves it that is killed: taken, and never given back.
     PowerLog(f"rig {rig.name}").take(rig)
     # Others who put the power back in between, or only look at the key, have not dealt with that.
     log = PowerLog(f"rig {rig.name}")
     assert log.take(rig)
     log.give_back(rig)
-    looking = Custody(OneRig(expected), "look")
+    looking = Claims(OneRig(expected).settings, "look")
     looking.take(rig, write=False)
     looking.release()
-    custody = Custody(OneRig(expected), "test")
-    custody.take(rig)
+    claims = Claims(OneRig(expected).settings, "test")
+    claims.take(rig)
     assert rig.identity == expected
-    custody.release()
+    claims.release()
     rig.power.on()
     assert f"marker:{marker(rig)}" == expected
     assert not PowerLog(f"rig {rig.name}").take(rig), "that is dealt with now"

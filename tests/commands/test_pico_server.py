@@ -204,7 +204,7 @@ def test_a_real_key_is_unplugged_plugged_in_and_touched(tmp_path, monkeypatch):
         lab.plug("1-1.4.1", TwinKey(speed=20))
         session = Session(Wanted(tmp_path / "lab.toml", seed=1), plugins, purpose="serve")
         rig = session.rig("mini-1")
-        session.custody.take(rig, write=False)
+        session.claims.take(rig, write=False)
         hand = Hand(rig, held_s=10)
         server = Offering(0, {1: hand}, io.StringIO())
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -213,7 +213,7 @@ def test_an_operation_reserves_before_it_acts_and_does_not_act_without(budget):
     from dataclasses import replace
 
     from harness.bench.registry import discover
-    from harness.safety.claim import spending
+    from harness.safety.claim import with_budget
 
     tries = PinTries(budget)
     spent_when_acting = []
@@ -226,7 +226,7 @@ def test_an_operation_reserves_before_it_acts_and_does_not_act_without(budget):
     (fido,) = [one for one in key.applications if one.name == "fido2"]
     (wrong,) = [one for one in fido.operations if one.name == "fido2.client_pin.wrong"]
     watched = replace(wrong, act=wrong_guess)
-    key = spending(replace(key, applications=(replace(fido, operations=(watched,)),)), budget)
+    key = with_budget(replace(key, applications=(replace(fido, operations=(watched,)),)), budget)
     for _ in range(10):
         key.operations[wrong.name].act(None, None)
     assert spent_when_acting == list(range(1, 11))
@@ -252,7 +252,7 @@ def test_a_right_pin_costs_no_try_and_a_wrong_one_does(budget):
 @pytest.mark.parametrize(("granted", "offered"), [(0, False), (1, True)])
 def test_what_nothing_gives_back_is_not_offered_until_it_is_granted(own_state, granted, offered):
     from harness.bench.registry import discover
-    from harness.safety.claim import spending
+    from harness.safety.claim import with_budget
 
     name = "fido2.config.min_pin"
     key = discover().keys["fido2"]
@@ -261,7 +261,7 @@ def test_what_nothing_gives_back_is_not_offered_until_it_is_granted(own_state, g
         budget = Budget(ledger, "uuid:1", "hardware", "rig", Grants(one_way_settings=granted))
         cost = key.operations[name].cost
         assert (budget.refused(cost) is None) == offered
-        priced = spending(key, budget).operations[name]
+        priced = with_budget(key, budget).operations[name]
         if not offered:
             assert "one_way_settings, of which 0 of 0 are left" in priced.missing(None)
             with pytest.raises(BudgetExhausted, match="one_way_settings"):

@@ -13,7 +13,7 @@ from harness.evidence.ledger import Ledger
 from harness.model.key import Memory, Operation
 from harness.model.rig import KeyGone
 from harness.safety.budget import Budget, BudgetExhausted, Grants
-from harness.safety.claim import spending
+from harness.safety.claim import with_budget
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_nitrokey3 import bootloader_probe
@@ -45,7 +45,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def granted(real: Posing, ledger: Ledger, updates: int) -> tuple[Budget, Operation]:
     budget = Budget(ledger, "uuid:1", "hardware", "real", Grants(forced_updates=updates))
-    return budget, spending(real.key, budget).operations["update.install"]
+    return budget, with_budget(real.key, budget).operations["update.install"]
 
 
 def test_without_a_grant_it_is_not_offered(real: Posing, ledger: Ledger) -> None:
