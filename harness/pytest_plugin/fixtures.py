@@ -109,7 +109,7 @@ def _home(session: Session, rig: Rig) -> Home:
     from harness.safety.claim import RigQuarantined
 
     try:
-        session.custody.refuse_quarantined(rig)
+        session.claims.refuse_quarantined(rig)
         return session.home(rig.name)
     except RigQuarantined as error:
         pytest.skip(f"{QUARANTINED}: {str(error.found).splitlines()[0]}")

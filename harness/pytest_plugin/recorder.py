@@ -100,7 +100,7 @@ def pytest_runtest_makereport(
         session = session_of(item.config)
         rig = session.rig(str(name))
         report.user_properties.append(("blame", blame_of(error, rig.key)))
-        session.custody.fault(rig, error)
+        session.claims.fault(rig, error)
         if lines := rig.take_log():
             from harness.report.allure_labels import attach_text
 
