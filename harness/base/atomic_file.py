@@ -1,4 +1,4 @@
-"""Small files that outlive the process: replaced in one step, on the disk when the call returns."""
+"""Replace files in one step; write small JSON files that are on the disk when the call returns."""
 
 from __future__ import annotations
 
@@ -11,35 +11,62 @@ from typing import Any
 from harness.base.errors import RigError
 
 
+def replace_file(path: Path, data: str | bytes, mode: int | None = None, *, durable: bool = False) -> None:
+    """Replace a file in one step: a reader sees the old content or the new one, also after a kill.
+
+    The folder is made if it does not exist.
+
+    :param data: text is written as UTF-8.
+    :param mode: permissions of the new file; what the umask leaves of 0666 if None.
+    :param durable: return when the content is on the disk; else a power failure of the host may lose it.
+    :raises OSError: the file cannot be written; the old one is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, data, mode, sync=durable)
+    if durable:
+        sync_folder(path.parent)
+
+
+def create_file(path: Path, data: str | bytes, mode: int | None = None) -> bool:
+    """Create a file with its whole content in one step; False if it exists already, and stays as it is.
+
+    Of two processes that do this at the same time one creates the file.
+
+    :raises OSError: the file cannot be written.
+    """
+    beside = _beside(path)
+    try:
+        _write(beside, data, mode, sync=True)
+        os.link(beside, path)
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink(missing_ok=True)
+    return True
+
+
 def write_durably(
     path: Path, body: Mapping[str, Any], mode: int = 0o600, *, old_will_do: bool = False
 ) -> None:
-    """Replace a JSON file: whoever looks finds the old one or the new one, whenever the power fails.
+    """Replace a JSON file: a reader finds the old content or the new one, even if the host loses power.
 
-    :param old_will_do: the host's own power failure may bring the old one back: then its folder is not synced,
+    :param old_will_do: after a power failure the old content is good enough: then the folder is not synced,
         which takes as long again as the file.
-    :raises RigError: it cannot be written.
+    :raises RigError: the file cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-        with os.fdopen(fd, "wb") as file:
-            file.write(json.dumps(body, sort_keys=True).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        _replace(path, json.dumps(body, sort_keys=True) + "\n", mode, sync=True)
         if not old_will_do:
             sync_folder(path.parent)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RigError(f"{path}", found=error.strerror, expected="a file that can be written") from None
+        raise _unwritable(path, error) from None
 
 
 def append_durably(path: Path, row: Mapping[str, Any], mode: int = 0o600) -> None:
     """Add a line to a JSON-lines file.
 
-    :raises RigError: it cannot be written; half a line that was is no line to its readers.
+    :raises RigError: the line cannot be written; readers skip a line that was half written.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,11 +82,11 @@ def append_durably(path: Path, row: Mapping[str, Any], mode: int = 0o600) -> Non
         if new:
             sync_folder(path.parent)
     except OSError as error:
-        raise RigError(f"{path}", found=error.strerror, expected="a file that can be written") from None
+        raise _unwritable(path, error) from None
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """What is in a file; None if there is none, or nothing whole."""
+    """Read a JSON object from a file; None if there is no file, or no whole object in it."""
     try:
         value = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -68,7 +95,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The whole rows of a JSON-lines file; what a kill left half-written is passed over, and left alone."""
+    """Read the whole rows of a JSON-lines file; skip what a kill left half written."""
     rows = []
     for text in path.read_bytes().splitlines() if path.exists() else ():
         try:
@@ -87,3 +114,32 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def _replace(path: Path, data: str | bytes, mode: int | None, *, sync: bool) -> None:
+    beside = _beside(path)
+    try:
+        _write(beside, data, mode, sync=sync)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: str | bytes, mode: int | None, *, sync: bool) -> None:
+    # Created private: a secret must not be readable even for a moment.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666 if mode is None else 0o600)
+    with os.fdopen(fd, "wb") as file:
+        if mode is not None:
+            os.fchmod(fd, mode)
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        if sync:
+            os.fsync(fd)
+
+
+def _unwritable(path: Path, error: OSError) -> RigError:
+    return RigError(f"{path}", found=error.strerror, expected="a file that can be written")

@@ -6,14 +6,13 @@ on it. Made by `keyharness calibrate` (harness/run/measure_switch.py), used by w
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import read_json, write_durably
+from harness.base.file_name import file_name
 from harness.evidence.ledger import state_dir
 
 if TYPE_CHECKING:
@@ -68,8 +67,7 @@ class Calibration:
 
 
 def _path(wiring: str) -> Path:
-    readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", wiring)[:60].strip("-.")
-    return state_dir() / "calibration" / f"{readable}.{sha256(wiring.encode()).hexdigest()[:8]}.json"
+    return state_dir() / "calibration" / file_name(wiring, ".json", keep="start")
 
 
 def keep(calibration: Calibration) -> Path:

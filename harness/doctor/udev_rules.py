@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.base.atomic_file import replace_file
 from harness.base.errors import RigError
 
 if TYPE_CHECKING:
@@ -89,12 +90,8 @@ def install(patient: Patient) -> Path:
     :raises RigError: this user may not.
     """
     path = patient.root / FILE
-    beside = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(rules(patient), encoding="utf-8")
-        beside.chmod(0o644)
-        beside.replace(path)
+        replace_file(path, rules(patient), 0o644)
     except OSError as error:
         raise RigError(
             f"{path}",

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.base.atomic_file import read_json, write_durably
+from harness.base.atomic_file import create_file, read_json, replace_file, write_durably
 from harness.evidence.journal import Journal, line, merge
 from harness.model.row import slug
 
@@ -50,15 +50,7 @@ class RunDir:
         for part in ("journal", "logs", "pictures", "allure-results"):
             (self.path / part).mkdir(parents=True, exist_ok=True)
         body = {"schema": SCHEMA, "run": self.name, **head}
-        temporary = self.path / f"run.json.{os.getpid()}"
-        temporary.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        try:
-            os.link(temporary, self.path / "run.json")
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink()
-        return True
+        return create_file(self.path / "run.json", json.dumps(body, indent=1, sort_keys=True) + "\n")
 
     def head(self) -> dict[str, Any]:
         """run.json, with what the workers have found out about their rigs since."""
@@ -100,9 +92,7 @@ class RunDir:
     def note_campaign(self, rig: str, operation: str, row: Mapping[str, Any]) -> None:
         """One campaign is over, or was cut short."""
         path = self.path / "journal" / f"{rig}.{slug(operation)}.result.json"
-        beside = path.with_suffix(f".{os.getpid()}")
-        beside.write_text(line(row), encoding="utf-8")
-        beside.replace(path)
+        replace_file(path, line(row))
 
     def kernel_log(self, rig: str, operation: str) -> Path:
         """Where the kernel's lines about a rig's port are kept during one campaign."""
@@ -124,9 +114,7 @@ class RunDir:
         """
         folder = self.path / "journal"
         head = self.head()
-        beside = self.path / f"run.json.{os.getpid()}"
-        beside.write_text(json.dumps(head, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        beside.replace(self.path / "run.json")
+        replace_file(self.path / "run.json", json.dumps(head, indent=1, sort_keys=True) + "\n")
         order = head["order"]
         stems = [f"{rig}.{slug(operation)}" for rig, operation in order]
         merge(

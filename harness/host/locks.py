@@ -10,10 +10,8 @@ keeps it.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-import re
 import stat
 import weakref
 from dataclasses import asdict, dataclass
@@ -21,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.base.errors import RigError
+from harness.base.file_name import file_name
 
 MAX_BYTES = 4096
 
@@ -76,9 +75,7 @@ class Lock:
 
     def __init__(self, name: str):
         self.name = name
-        # Readable, and of bounded length whatever the name is.
-        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", name)[:60].strip("-.")
-        self._file_name = f"{readable}.{hashlib.sha256(name.encode()).hexdigest()[:8]}.lock"
+        self._file_name = file_name(name, ".lock", keep="start")
         self._fd: int | None = None
 
     @property

@@ -15,11 +15,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from harness.base.atomic_file import replace_file
 from harness.base.errors import Blame
 from harness.model.key import VIOLATIONS, Outcome
 from harness.report import allure_history, files, page
 from harness.report.allure_labels import BLAME_LABEL, OUTCOME_LABEL
-from harness.report.files import Damage, Row, read_object, write_json, write_text
+from harness.report.files import Damage, Row, read_object, write_json
 from harness.report.node_js import Node, find_tools
 from harness.report.offline import loads, offline
 from harness.report.vocabulary import CLASSES
@@ -46,7 +47,7 @@ def write_results_about(run_dir: Path, head: Row) -> None:
     :param head: run.json, or a summary.
     """
     results = run_dir / files.ALLURE_RESULTS
-    write_text(results / "environment.properties", environment_properties(head))
+    replace_file(results / "environment.properties", environment_properties(head))
     write_json(results / "executor.json", executor(head))
     write_json(results / "categories.json", categories())
 
@@ -178,7 +179,7 @@ def _made_by_allure(run_dir: Path, runs_dir: Path, node: Node, cli: Path) -> Pat
             raise _Failed(
                 f"Allure's page would load {reaching[0]}, and a report tells nobody that it is read"
             )
-        write_text(run_dir / files.INDEX, html)
+        replace_file(run_dir / files.INDEX, html)
         allure_history.take_in(runs_dir, run, started, past)
     return run_dir / files.INDEX
 
@@ -197,7 +198,7 @@ def _run_allure(node: Node, cli: Path, run_dir: Path, config: Path) -> None:
     )
     if done.returncode != 0:
         log = run_dir / files.LOGS / "allure.log"
-        write_text(log, f"{done.stdout}\n{done.stderr}")
+        replace_file(log, f"{done.stdout}\n{done.stderr}")
         raise _Failed(
             f"Allure ended with exit code {done.returncode}; {files.LOGS}/{log.name} has what it said"
         )

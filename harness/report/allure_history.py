@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from harness.base.atomic_file import replace_file
 from harness.report import files
 from harness.report.files import Row
 
@@ -45,7 +46,7 @@ def take_in(runs_dir: Path, run: str, started: str | None, copy: Path) -> None:
         path = runs_dir / files.HISTORY
         others = [entry for entry in _entries(path) if entry["name"] != ours["name"]]
         entries = sorted([*others, ours], key=lambda entry: float(entry["timestamp"]))
-        files.write_text(path, "".join(_line(entry) for entry in entries[-RUNS_MAX:]))
+        replace_file(path, "".join(_line(entry) for entry in entries[-RUNS_MAX:]))
 
 
 def started_ms(started: str | None) -> int | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.base.atomic_file import replace_file
 from harness.model.key import Outcome
 from harness.report.vocabulary import CLASSES, is_violation
 
@@ -85,9 +85,7 @@ def write(figure: Any, out: Path) -> Path:
 
         FigureCanvasSVG(figure).print_figure(data, format="svg", metadata={"Date": None, "Creator": None})
         drawn = _compact(data.getvalue().decode()).encode()
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    beside.write_bytes(drawn)
-    beside.replace(out)
+    replace_file(out, drawn)
     return out
 
 

@@ -7,11 +7,12 @@ writer replaces a file in one step.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from harness.base.atomic_file import replace_file
 
 Row = dict[str, Any]
 
@@ -118,15 +119,4 @@ def _why(error: Exception) -> str:
 
 def write_json(path: Path, value: object) -> None:
     """Replace a file in one step. Keys keep their order: the first ones are what people look for."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step: a reader sees the old one or the new one, also after a kill."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

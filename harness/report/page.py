@@ -12,8 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from harness.base.atomic_file import replace_file
 from harness.report import files, vocabulary
-from harness.report.files import Damage, Row, read_object, read_rows, write_text
+from harness.report.files import Damage, Row, read_object, read_rows
 from harness.report.load import check_case
 from harness.report.node_js import INSTALL_COMMAND
 from harness.report.summary import build_summary
@@ -41,7 +42,7 @@ def write_page(run_dir: Path, why: Sequence[str] = ()) -> Path:
         for case in read_rows(run_dir / files.RESULTS, unread, check_case)
         if case["outcome"] in ("failed", "error")
     ]
-    write_text(run_dir / files.INDEX, page(summary, cases, _pictures(run_dir, summary), why))
+    replace_file(run_dir / files.INDEX, page(summary, cases, _pictures(run_dir, summary), why))
     return run_dir / files.INDEX
 
 

@@ -6,7 +6,6 @@ run, or `keyharness history` - enters those that have ended without a word.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 from harness.base.atomic_file import read_json, write_durably
 from harness.base.errors import KeyharnessError
+from harness.base.file_name import file_name
 from harness.evidence.ledger import state_dir
 from harness.evidence.rundir import RunDir
 from harness.host.locks import Lock
@@ -87,7 +87,7 @@ def _folder() -> Path:
 
 
 def _note(path: Path) -> Path:
-    return _folder() / f"{path.name}.{hashlib.sha256(str(path).encode()).hexdigest()[:8]}.json"
+    return _folder() / file_name(path.name, ".json", unique=str(path))
 
 
 def record(path: Path, verdict: str) -> None:

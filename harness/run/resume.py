@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.base.atomic_file import replace_file
 from harness.base.errors import CallerError
 from harness.evidence.journal import line, read_journal
 from harness.evidence.rundir import KEPT_BACK, NOT_ASKED
@@ -120,9 +120,7 @@ def take_up(path: Path) -> None:
     """Make a run's folder fit to be written to again; done once, before pytest collects."""
     read_journal(path / "results.jsonl")
     body = {"spent_s": round(spent_s(path), 3), "at": time.time()}
-    beside = path / f"{RESUMED}.{os.getpid()}"
-    beside.write_text(line(body), encoding="utf-8")
-    beside.replace(path / RESUMED)
+    replace_file(path / RESUMED, line(body))
     # What was derived from a part is not to be taken for the whole.
     for name in ("finish.json", "summary.json", "index.html"):
         (path / name).unlink(missing_ok=True)

@@ -8,13 +8,12 @@ puts the power back as it was.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.base.atomic_file import read_json, write_durably
+from harness.base.file_name import file_name
 from harness.evidence.ledger import now, state_dir
 from harness.model.rig import PowerSwitch, Rig
 
@@ -30,8 +29,7 @@ class PowerLog:
 
     def __init__(self, port: str):
         self.port = port
-        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", port)[-60:].strip("-.")
-        self.path: Path = state_dir() / "power" / f"{readable}.{sha256(port.encode()).hexdigest()[:8]}.json"
+        self.path: Path = state_dir() / "power" / file_name(port, ".json")
 
     @property
     def left_behind(self) -> bool:

@@ -5,13 +5,12 @@ A fault of a rig that outlives the run puts it here: the other rigs go on, and n
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from harness.base.atomic_file import append_durably, read_json, write_durably
 from harness.base.errors import CallerError
+from harness.base.file_name import file_name
 from harness.evidence.ledger import now, state_dir
 
 
@@ -28,8 +27,7 @@ def _folder() -> Path:
 
 
 def _path(place: str) -> Path:
-    readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", place)[-60:].strip("-.")
-    return _folder() / f"{readable}.{sha256(place.encode()).hexdigest()[:8]}.json"
+    return _folder() / file_name(place, ".json")
 
 
 def quarantined(place: str) -> Quarantined | None:

@@ -8,12 +8,11 @@ first time; and what a killed run left, which nobody can vouch for, is kept in a
 
 from __future__ import annotations
 
-import hashlib
-import re
 import shutil
 from pathlib import Path
 
 from harness.base.atomic_file import read_json, write_durably
+from harness.base.file_name import file_name
 from harness.evidence.ledger import now, state_dir
 from harness_rigs.emulator import state as emulator_state
 
@@ -26,9 +25,7 @@ class CallersDirectory:
 
     def __init__(self, path: Path):
         self.path = path
-        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", str(path))[-60:].strip("-.")
-        name = f"{readable}.{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-        self._folder = state_dir() / "directories" / name
+        self._folder = state_dir() / "directories" / file_name(str(path), "")
         self._note = self._folder / "note.json"
         self.found: Path | None = None
 

@@ -7,14 +7,13 @@ sleeps in the kernel until the turn is free, with a limit.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import re
 import threading
 import weakref
 from typing import Self
 
 from harness.base.errors import RigError
+from harness.base.file_name import file_name
 from harness.host.locks import InUse, runtime_dir
 
 
@@ -26,8 +25,7 @@ class Turn:
     """
 
     def __init__(self, board: str, limit_s: float):
-        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", board)[-60:].strip("-.")
-        self._name = f"{readable}.{hashlib.sha256(board.encode()).hexdigest()[:8]}.turn"
+        self._name = file_name(board, ".turn")
         self._board, self._limit_s = board, limit_s
         self._fd = -1
 
