@@ -267,6 +267,16 @@ def load_bench(path: Path | None, plugins: Plugins) -> LoadedBench:
         raise CallerError(
             f"bench {shown}", found=reason, expected="a bench file", mend="docs/rigs.md shows one"
         ) from None
+    return parse_bench(text, shown, file, plugins)
+
+
+def parse_bench(text: str, shown: str, file: Path, plugins: Plugins) -> LoadedBench:
+    """Check the text of a bench file.
+
+    :param shown: what messages call the file.
+    :param file: where the text stands, or will stand; paths in it are relative to its folder.
+    :raises CallerError: the text is not TOML, or not a bench.
+    """
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.model.key import Key
     from harness.model.rig import PowerSwitch, Rig, Touch
     from harness.model.transport import TransportKind
-    from harness.model.update_file import FirmwareReader
+    from harness.model.update_file import UpdateSupport
     from harness.twin.model import TwinModel
 
 GROUP = "keyharness"
@@ -74,6 +74,8 @@ class Driver:
     :param make: builds the rig; raises CallerError for settings that do not fit, RigError for a rig that does
         not answer.
     :param actuated: its rigs have the tables `[rig.power]` and `[rig.touch]`.
+    :param simulated: its rigs are twins: each starts from the firmware version that `[rig.twin] version` names, and
+        one bench may have any number of them.
     :param enrol: the settings with which it would reach something that was seen, None if it cannot.
     """
 
@@ -83,6 +85,7 @@ class Driver:
     make: Callable[[RigRequest], Rig]
     enrol: Callable[[Found], Mapping[str, Any] | None] | None = None
     actuated: bool = False
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,8 +163,8 @@ class Specs:
         raise AssertionError("a specification is not called")
 
     @hookspec
-    def keyharness_firmware(self) -> Mapping[str, FirmwareReader]:
-        """Readers of update containers, each by the name of the key that the containers are for."""
+    def keyharness_updates(self) -> Mapping[str, UpdateSupport]:
+        """What is known of the updates of keys, each by the name of its key."""
         raise AssertionError("a specification is not called")
 
     @hookspec

@@ -15,7 +15,7 @@ from harness.bench.plugin_api import GROUP, Driver, PowerDriver, Specs, Suite, T
 from harness.host.scan import Sought
 from harness.model.key import Key
 from harness.model.transport import TransportKind
-from harness.model.update_file import FirmwareReader
+from harness.model.update_file import UpdateSupport
 from harness.twin.model import TwinModel
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Plugins:
     transports: dict[str, TransportKind[Any]] = field(default_factory=dict)
     twins: dict[str, TwinModel] = field(default_factory=dict)
     """By the name of the key."""
-    firmware: dict[str, FirmwareReader] = field(default_factory=dict)
+    updates: dict[str, UpdateSupport] = field(default_factory=dict)
     """By the name of the key."""
     found: list[PluginInfo] = field(default_factory=list)
 
@@ -75,19 +75,19 @@ class Plugins:
             raise CallerError(f'key "{key}"', found="no twin", expected="a key with a simulated one")
         return self.twins[key]
 
-    def firmware_reader(self, key: str) -> FirmwareReader:
-        """Return what reads the update containers of a key.
+    def update_support(self, key: str) -> UpdateSupport:
+        """Return what is known of the updates of a key.
 
-        :raises CallerError: no such key, or no plugin reads its containers.
+        :raises CallerError: no such key, or no plugin knows its updates.
         """
         self.key(key, f'key "{key}"')
-        if key not in self.firmware:
+        if key not in self.updates:
             raise CallerError(
                 f'key "{key}"',
                 found="nothing that reads its update containers",
                 expected="a key whose updates are known",
             )
-        return self.firmware[key]
+        return self.updates[key]
 
     def driver(self, name: str, where: str) -> Driver:
         return _named(
@@ -159,7 +159,7 @@ def discover() -> Plugins:
         plugins.benches += _folders(_ask(impl.function, whose, "keyharness_benches"), whose)
     by_key: list[tuple[str, dict[str, Any]]] = [
         ("keyharness_twins", plugins.twins),
-        ("keyharness_firmware", plugins.firmware),
+        ("keyharness_updates", plugins.updates),
     ]
     for hook, table in by_key:
         for impl in getattr(manager.hook, hook).get_hookimpls():

@@ -88,10 +88,11 @@ def run(
     from harness.run.session import Wanted
 
     if firmware is not None:
-        from harness.commands.update_matrix import OPERATIONS, SUITES, matrix
+        from harness.commands.update_matrix import SUITES, matrix
 
-        bench, usual = matrix(firmware, from_version or [], to_version or [], bench, reports)
-        suites, operation, cuts = suites or [*SUITES], operation or [*OPERATIONS], cuts or usual
+        made = matrix(firmware, from_version or [], to_version or [], bench, reports, rig or [])
+        bench, rig = made.file, None
+        suites, operation, cuts = suites or [*SUITES], operation or [*made.operations], cuts or made.cuts
     elif from_version or to_version:
         raise typer.BadParameter("--from and --to need --firmware: they choose among its containers")
     wanted = Wanted(

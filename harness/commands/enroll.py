@@ -1,23 +1,22 @@
-"""Enrol a key: see what is there, say which one is meant, write the bench entry.
+"""`keyharness enroll`: show what is plugged in, ask which key is meant, and add a rig to a bench file.
 
-A key may be written to only after the explicit words have been typed; one that holds what is not ours may not
-even then. Nothing of a bench file that is there already is changed: the entry is added to its end.
+A key may be written to only after the explicit words have been typed. A key that holds data which is not ours may
+not be written to even then. Everything that the bench file has already stays as it is.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from harness.base.atomic_file import replace_file
 from harness.base.errors import CallerError, RigError, one_of
-from harness.bench.bench import NAME, load_bench
+from harness.bench.bench import NAME, parse_bench
 from harness.bench.registry import Plugins
+from harness.bench.toml_file import rig_names, with_rig
 from harness.host.scan import Found
 from harness.model.rig import Rig
 from harness.run.session import Session, Wanted
@@ -29,7 +28,12 @@ WORDS = "this key may be destroyed"
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that was seen, and how a driver would reach it; None if no driver that is installed can."""
+    """Something on this host that may be a key.
+
+    :ivar driver: the installed driver that reaches it; None if no driver does.
+    :ivar settings: the driver's settings for it.
+    :ivar key: the key that it looks like; None if it looks like none.
+    """
 
     found: Found
     driver: str | None
@@ -38,7 +42,7 @@ class Choice:
 
 
 def choices(found: Sequence[Found], plugins: Plugins) -> list[Choice]:
-    """What was seen, each with the first driver that knows how to reach it and the key that it looks like."""
+    """Find, for everything that was found, the first driver that reaches it and the key that it looks like."""
     made = []
     for one in found:
         driver, settings = None, {}
@@ -60,20 +64,20 @@ def _key(found: Found, plugins: Plugins) -> str | None:
 
 
 def show(made: Sequence[Choice], out: TextIO) -> None:
-    """Number what was seen."""
+    """Write a numbered list of what was found."""
     if not made:
-        out.write(
-            "nothing that may be a key is seen: no HID interface of a known kind, no card reader, no emulator\n"
-        )
+        out.write("found nothing that may be a key: no HID interface of a known kind, no card reader, no emulator
+")
     for number, one in enumerate(made, 1):
         how = f"driver {one.driver}" if one.driver else "no installed driver can switch its power"
         out.write(f"  {number}  {one.found.shown()}\n     {how}; looks like {one.key or 'no known key'}\n")
 
 
 def pick(made: Sequence[Choice], said: str) -> Choice:
-    """The one that is meant, by its number or its place.
+    """Return the choice with a number or at a place.
 
-    :raises CallerError: there is none of that number or place, or no driver for it.
+    :param said: the number or the place, as it was typed.
+    :raises CallerError: there is none, or no driver for it.
     """
     places = [one.found.place for one in made]
     for number, one in enumerate(made, 1):
@@ -82,66 +86,53 @@ def pick(made: Sequence[Choice], said: str) -> Choice:
                 raise CallerError(
                     f"{one.found.place}",
                     found="no installed driver that can switch its power",
-                    expected="one that can: a key that cannot be cut is not tested here",
+                    expected="a driver that can: Keyharness tests only keys whose power it can cut",
                     mend="`keyharness list` shows the drivers; others come as plugins",
                 )
             return one
     raise CallerError("the key to enrol", found=said, expected=f"its number, or {one_of(said, places)}")
 
 
-def entry_text(
+def rig_settings(
     name: str, key: str, driver: str, settings: Mapping[str, Any], *, expendable: bool, identity: str | None
-) -> str:
-    """The entry as it is added to a bench file."""
-    rows: dict[str, Any] = {"name": name, "key": key, "driver": driver, "expendable": expendable}
+) -> dict[str, Any]:
+    """Return the settings of a rig as a bench file has them."""
+    known: dict[str, Any] = {"name": name, "key": key, "driver": driver, "expendable": expendable}
     if identity is not None:
-        rows["identity"] = identity
-    return "\n[[rig]]\n" + "".join(
-        f"{field} = {_toml(value)}\n" for field, value in {**rows, **settings}.items()
-    )
+        known["identity"] = identity
+    return {**known, **settings}
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + " }"
-    # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
-    return json.dumps(value).replace("\x7f", "\\u007f")
+def add_to_bench(file: Path, rig: Mapping[str, Any], plugins: Plugins) -> None:
+    """Add a rig to a bench file, which is made if it does not exist; its comments stay.
 
-
-def add_to_bench(file: Path, entry: str, plugins: Plugins) -> None:
-    """Add an entry to a bench file, which is made if it is not there; checked before the file is touched.
-
-    :raises CallerError: the file is no bench, or would be none afterwards.
+    :raises CallerError: the file is no bench, or would be none afterwards; it is not touched then.
     """
     before = file.read_text(encoding="utf-8") if file.exists() else ""
-    name = re.sub(r"[^a-z0-9._-]", "-", file.stem.lower()).lstrip("._-") or "bench"
-    text = before or f'name = "{name}"\n'
-    if not text.endswith("\n"):
-        text += "\n"
-    beside = file.with_name(f".{file.name}.{os.getpid()}.toml")
+    if not before:
+        name = re.sub(r"[^a-z0-9._-]", "-", file.stem.lower()).lstrip("._-") or "bench"
+        before = f'name = "{name}"\n'
+    text = _with_rig(file, before, rig)
+    parse_bench(text, str(file), file, plugins)
+    replace_file(file, text, durable=True)
+
+
+def _with_rig(file: Path, text: str, rig: Mapping[str, Any]) -> str:
     try:
-        beside.write_text(text + entry, encoding="utf-8")
-        try:
-            load_bench(beside, plugins)
-        except CallerError as error:
-            error.what = error.what.replace(str(beside), str(file))
-            raise
-        with beside.open("rb") as done:
-            os.fsync(done.fileno())
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+        return with_rig(text, rig)
+    except ValueError as error:
+        raise _not_toml(file, error) from None
+
+
+def _not_toml(file: Path, error: ValueError) -> CallerError:
+    return CallerError(f"bench {file}", found=str(error), expected="TOML", mend="mend that line")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the caller said beforehand; None is asked for.
+    """The options of the command; what is None is asked for.
 
-    :ivar words: what was typed to let the key be written to.
+    :ivar words: what was typed to allow writing to the key.
     """
 
     bench: Path
@@ -158,15 +149,15 @@ def enrol(
     out: TextIO,
     ask: Callable[[str], str],
 ) -> str:
-    """Enrol one key; returns the name of its rig.
+    """Enrol one key and return the name of its rig.
 
-    :param ask: asks the person at the terminal.
-    :raises CallerError: nothing was chosen, or what was chosen cannot be enrolled.
+    :param ask: shows a question to the person at the terminal and returns the answer.
+    :raises CallerError: no key was chosen, or the chosen one cannot be enrolled.
     """
     made = choices(found, plugins)
     show(made, out)
     if not made:
-        raise CallerError("nothing to enrol", expected="a key that is plugged in, or an emulator that runs")
+        raise CallerError("nothing to enrol", expected="a key that is plugged in, or a running emulator")
     choice = pick(made, request.pick or ask("which one? "))
     name = request.name or ask(f"name of its rig (letters, digits, - . _; {NAME}): ").strip()
     key = request.key or choice.key
@@ -174,42 +165,42 @@ def enrol(
         raise CallerError("--key", found="nothing", expected=one_of("", list(plugins.keys)))
     plugins.key(key, "--key")
     assert choice.driver is not None
-    plain = entry_text(name, key, choice.driver, choice.settings, expendable=False, identity=None)
     _refuse_taken_name(request.bench, name)
     identity: str | None = None
     if choice.found.kind == "process":
-        # It runs: a second one in the same directory would spoil what the first one keeps there.
+        # It is not probed: a second process in the same directory would damage the state of the first one.
         expendable = _typed(request, out, ask)
-        out.write(f"  {choice.found.place} has to end before a run: a run starts it by itself\n")
+        out.write(f"  end {choice.found.place} before a run: the run starts the emulator itself\n")
     else:
-        expendable, identity = _looked_at(request, name, plain, plugins, out, ask)
-    entry = entry_text(name, key, choice.driver, choice.settings, expendable=expendable, identity=identity)
-    add_to_bench(request.bench, entry, plugins)
-    may = "expendable" if expendable else "not expendable: it will only be read"
+        plain = rig_settings(name, key, choice.driver, choice.settings, expendable=False, identity=None)
+        expendable, identity = _examine(request, plain, plugins, out, ask)
+    rig = rig_settings(name, key, choice.driver, choice.settings, expendable=expendable, identity=identity)
+    add_to_bench(request.bench, rig, plugins)
+    may = "expendable" if expendable else "not expendable: Keyharness will only read it"
     out.write(f'rig "{name}" is in {request.bench}: {may}\n')
     return name
 
 
 def _typed(request: Request, out: TextIO, ask: Callable[[str], str]) -> bool:
-    """Were the words typed that let a key be written to?"""
+    """Return whether the words that allow writing to the key were typed."""
     if request.words is not None:
         return request.words.strip() == WORDS
-    out.write(f'It is only ever written to if you type: "{WORDS}". Anything else: it is not.\n')
+    out.write(f'Keyharness writes to this key only if you type: "{WORDS}".\n')
     return ask("> ").strip() == WORDS
 
 
-def _looked_at(
-    request: Request, name: str, entry: str, plugins: Plugins, out: TextIO, ask: Callable[[str], str]
+def _examine(
+    request: Request, rig: Mapping[str, Any], plugins: Plugins, out: TextIO, ask: Callable[[str], str]
 ) -> tuple[bool, str]:
-    """Whether a key may be written to, and which one it is."""
-    probe = _probe(request.bench, name, entry, plugins)
+    """Return whether a key may be written to, and its identity."""
+    probe = _probe(request, rig, plugins)
     try:
-        out.write(f"  it says that it is {probe.identity}\n")
+        out.write(f"  its identity is {probe.identity}\n")
         for text in probe.unseen:
-            out.write(f"  it may hold what nobody can see from here: {text}\n")
+            out.write(f"  it may hold data that cannot be seen from here: {text}\n")
         expendable = _typed(request, out, ask)
         if expendable and probe.reasons:
-            out.write("  it holds what is not ours, and will not be written to: ")
+            out.write("  it holds data that is not ours, and will not be written to: ")
             out.write("; ".join(probe.reasons) + "\n")
             expendable = False
         return expendable, probe.mark() if expendable and probe.anonymous else probe.identity
@@ -218,28 +209,25 @@ def _looked_at(
 
 
 def _refuse_taken_name(bench: Path, name: str) -> None:
-    names = [rig["name"] for rig in tomllib.loads(bench.read_text()).get("rig", [])] if bench.exists() else []
-    if name in names:
+    try:
+        taken = bench.exists() and name in rig_names(bench.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _not_toml(bench, error) from None
+    if taken:
         raise CallerError(
             f'{bench}: rig "{name}"', found="a rig of that name", expected="another name", mend="--name"
         )
 
 
-def _probe(bench: Path, name: str, entry: str, plugins: Plugins) -> _Probe:
-    """Look at the key that an entry would mean, through a bench of its own."""
-    beside = bench.with_name(f".{bench.name}.probe{os.getpid()}.toml")
-    beside.write_text('name = "probe"\n' + entry, encoding="utf-8")
-    try:
-        return _Probe(Session(Wanted(beside), plugins, purpose="enrol"), name)
-    except CallerError as error:
-        error.what = error.what.replace(str(beside), str(bench))
-        raise
-    finally:
-        beside.unlink()
+def _probe(request: Request, rig: Mapping[str, Any], plugins: Plugins) -> _Probe:
+    """Open the key that the settings of a rig describe, on a bench that exists in memory only."""
+    text = _with_rig(request.bench, "", rig)
+    bench = parse_bench(text, str(request.bench), request.bench, plugins)
+    return _Probe(Session(Wanted(request.bench), plugins, purpose="enrol", bench=bench), rig["name"])
 
 
 class _Probe:
-    """A key that is looked at before it is enrolled; read only, but for its mark."""
+    """A key that is examined before it is enrolled. Only its mark is ever written."""
 
     def __init__(self, session: Session, name: str):
         self._session = session
@@ -254,7 +242,10 @@ class _Probe:
             self.unseen = unseen(self.rig)
             self.anonymous = self.identity.startswith("model:")
             if self.anonymous and not self._empty():
-                self.reasons = [*self.reasons, "it has no serial, and is not empty: it cannot be marked"]
+                self.reasons = [
+                    *self.reasons,
+                    "it has no serial number and is not empty, so it cannot be marked",
+                ]
         except BaseException:
             session.close()
             raise
@@ -263,7 +254,7 @@ class _Probe:
         return all(app.blank is None or app.blank(self.rig) for app in self.rig.key.applications)
 
     def mark(self) -> str:
-        """Mark a key without a serial.
+        """Mark a key without a serial number and return its identity.
 
         :raises CallerError: none of its applications can hold a mark.
         """
@@ -272,7 +263,7 @@ class _Probe:
                 return f"marker:{application.mark(self.rig, None)}"
         raise CallerError(
             f'rig "{self.rig.name}"',
-            found="a key without a serial that cannot be marked",
+            found="a key without a serial number that cannot be marked",
             expected="a key that can be told from others of its model",
         )
 

@@ -1,35 +1,55 @@
-"""Update containers on the command line: what a file is, and a bench that installs it from given versions.
+"""Describe update containers (`keyharness firmware`), and make a bench that installs them (`run --firmware`).
 
-What is in a container is known to the plugin of its key; here is only what is asked about it.
+The plugin of a key knows what is in its containers (`harness.model.update_file`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from harness.base.atomic_file import replace_file
 from harness.base.errors import CallerError, one_of
+from harness.bench.bench import load_bench, parse_bench
 from harness.bench.registry import discover
-from harness.model.update_file import FirmwareFile, FirmwareReader
+from harness.bench.toml_file import bench_text
+from harness.model.update_file import FirmwareFile
 
-SUITES, OPERATIONS = ("endurance",), ("update.install", "update.refused")
+SUITES = ("endurance",)
 LARGE = 256 * 1024
+"""Bytes; an update with a larger image takes long."""
 CUTS_OF_LARGE = 48
-"""So many cuts into updates with an image above `LARGE` bytes, unless the caller says how many."""
+"""Number of cuts into updates with an image above `LARGE` bytes, unless --cuts says another."""
+
+
+@dataclass(frozen=True)
+class UpdateBench:
+    """A bench that installs containers, and what to run on it.
+
+    :ivar file: the bench file, below the folder of reports, so that replay ids can name it.
+    :ivar operations: the operations to cut, by name.
+    :ivar cuts: the usual number of cuts; None means every cut.
+    """
+
+    file: Path
+    operations: tuple[str, ...]
+    cuts: int | None
 
 
 def show(files: Sequence[Path], key_name: str, seed: int, out: TextIO) -> int:
-    """Say what each file is; 4 if one of them is no container.
+    """Describe each file; return 4 if one of them is no container, else 0.
 
-    :raises CallerError: no such key, or one whose containers cannot be read.
+    :raises CallerError: no such key, or no plugin knows its updates.
     """
-    reader = discover().firmware_reader(key_name)
+    read = discover().update_support(key_name).read
     bad = 0
     for path in files:
         try:
-            known = reader(path, seed)
+            known = read(path, seed)
         except CallerError as error:
             out.write(f"{error}\n")
             bad += 1
@@ -41,75 +61,124 @@ def show(files: Sequence[Path], key_name: str, seed: int, out: TextIO) -> int:
 
 
 def matrix(
-    where: Path, from_versions: Sequence[str], to_versions: Sequence[str], bench: Path | None, reports: Path
-) -> tuple[Path, int | None]:
-    """A bench with a rig for each pair of versions, and the budget of cuts that goes with it.
+    where: Path,
+    from_versions: Sequence[str],
+    to_versions: Sequence[str],
+    bench: Path | None,
+    reports: Path,
+    rigs: Sequence[str] = (),
+) -> UpdateBench:
+    """Write a bench with one rig for each simulated rig and pair of versions, and one for each other rig.
 
-    Without `from_versions` every version in the folder is one to start from; one file is installed on what the
-    bench has.
+    A twin starts from each of `from_versions`; without these from every version in the folder, or from its own if
+    the folder has one container. A real key starts from the version that it has, and installs one container.
 
-    :raises CallerError: no container, no such version in it, or a bench whose keys have no twins.
+    :param where: a container, or a folder of containers.
+    :param rigs: only these rigs of the bench; all if empty.
+    :raises CallerError: no container, no such version, no such rig, or a rig that cannot do what was asked.
     """
-    import tomllib
-
-    from harness.bench.bench import load_bench
-
     plugins = discover()
     loaded = load_bench(bench, plugins)
-    raw = tomllib.loads(loaded.file.read_text(encoding="utf-8"))
-    lines = [f"# Made by `keyharness run --firmware {where}`.", 'name = "update"']
+    for name in rigs:
+        if name not in loaded.rigs:
+            raise CallerError(
+                f'rig "{name}"',
+                found=name,
+                expected=f"a rig of {loaded.shown}: {one_of(name, loaded.rigs)}",
+                mend="name one of these, or another bench with --bench",
+            )
+    # From the file, not from the checked bench: that has defaults in it which nobody wrote.
+    entries = tomllib.loads(loaded.file.read_text(encoding="utf-8"))["rig"]
+    made: list[dict[str, Any]] = []
+    operations: dict[str, None] = {}
     largest = 0
-    for entry in raw["rig"]:
-        found = _containers(where, plugins.firmware_reader(entry["key"]))
-        wanted = _chosen(where, found, to_versions)
-        starts: list[str | None] = [version.removeprefix("v") for version in from_versions]
-        if not starts:
-            starts = [one.version.removeprefix("v") for one in found] if len(found) > 1 else [None]
-        for start in starts:
-            for target in wanted:
-                lines += _rig(entry, start, target)
-                largest = max(largest, target.size)
-    text = "\n".join(lines) + "\n"
-    folder = reports / "benches"
-    folder.mkdir(parents=True, exist_ok=True)
-    made = folder / f"update-{hashlib.sha256(text.encode()).hexdigest()[:8]}.toml"
-    made.write_text(text, encoding="utf-8")
-    return made, CUTS_OF_LARGE if largest > LARGE else None
+    for entry in entries:
+        if rigs and entry["name"] not in rigs:
+            continue
+        support = plugins.update_support(entry["key"])
+        containers = [support.read(path, 0) for path in _paths(where)]
+        targets = _chosen(where, containers, to_versions)
+        if plugins.drivers[entry["driver"]].simulated:
+            starts = _starts(containers, from_versions)
+            made += [_twin_entry(entry, start, target) for start in starts for target in targets]
+        else:
+            made.append(_real_entry(entry, where, from_versions, targets))
+        operations |= dict.fromkeys(support.operations)
+        largest = max(largest, *(target.size for target in targets))
+    text = bench_text("update", made, f"Made by `keyharness run --firmware {where}`.")
+    file = reports / "benches" / f"update-{hashlib.sha256(text.encode()).hexdigest()[:8]}.toml"
+    parse_bench(text, str(file), file, plugins)
+    replace_file(file, text)
+    return UpdateBench(file, tuple(operations), CUTS_OF_LARGE if largest > LARGE else None)
 
 
-def _containers(where: Path, reader: FirmwareReader) -> list[FirmwareFile]:
+def _paths(where: Path) -> list[Path]:
     paths = sorted(where.glob("*.zip")) if where.is_dir() else [where]
     if not paths:
         raise CallerError(str(where), found="no *.zip", expected="update containers")
-    return [reader(path, 0) for path in paths]
+    return paths
 
 
 def _chosen(where: Path, found: list[FirmwareFile], versions: Sequence[str]) -> list[FirmwareFile]:
-    known = {one.version.removeprefix("v"): one for one in found}
+    known = {_plain(one.version): one for one in found}
     for version in versions:
-        if version.removeprefix("v") not in known:
+        if _plain(version) not in known:
             raise CallerError(
                 f"--to {version}",
                 found=version,
                 expected=f"a version in {where}: {one_of(version, list(known))}",
                 mend="name one of these",
             )
-    return [known[version.removeprefix("v")] for version in versions] or found
+    return [known[_plain(version)] for version in versions] or found
 
 
-def _rig(entry: dict[str, Any], start: str | None, target: FirmwareFile) -> list[str]:
+def _starts(found: Sequence[FirmwareFile], versions: Sequence[str]) -> Iterable[str | None]:
+    """The versions that a twin starts from; None is its own."""
+    if versions:
+        return [_plain(version) for version in versions]
+    return [_plain(one.version) for one in found] if len(found) > 1 else [None]
+
+
+def _twin_entry(entry: Mapping[str, Any], start: str | None, target: FirmwareFile) -> dict[str, Any]:
+    begins = f"{start}-" if start else ""
+    name = f"{entry['name']}.{begins}to-{_plain(target.version)}".lower().replace("+", "-")
     twin = {name: value for name, value in entry.get("twin", {}).items() if name != "version"}
     if start is not None:
         twin["version"] = start
-    begins = f"{start}-" if start else ""
-    name = f"{entry['name']}.{begins}to-{target.version.removeprefix('v')}".lower().replace("+", "-")
-    rest = {**entry, "name": name, "firmware": str(target.path.absolute())}
-    rest.pop("twin", None)
-    lines = ["", "[[rig]]", *(f"{key} = {_toml(value)}" for key, value in rest.items())]
-    return lines + [f"twin.{key} = {_toml(value)}" for key, value in twin.items()]
+    changed = {**_with_target(entry, target), "name": name, "twin": twin}
+    return changed if twin else _without(changed, "twin")
 
 
-def _toml(value: Any) -> str:
-    import json
+def _real_entry(
+    entry: Mapping[str, Any], where: Path, from_versions: Sequence[str], targets: Sequence[FirmwareFile]
+) -> dict[str, Any]:
+    """The entry of a rig under its own name, by which its PIN is found, with the one container to install."""
+    rig = f'rig "{entry["name"]}"'
+    if from_versions:
+        raise CallerError(
+            f"--from {from_versions[0]}",
+            found=f"{rig}, whose key starts from the version that it has",
+            expected="twins only",
+            mend="leave --from out, or name the twins with --rig",
+        )
+    if len(targets) > 1:
+        versions = ", ".join(_plain(target.version) for target in targets)
+        raise CallerError(
+            f"--firmware {where}",
+            found=f"{len(targets)} containers ({versions}) for {rig}, which has one key",
+            expected="one container for a real key or an emulator",
+            mend="name one with --to",
+        )
+    return _with_target(entry, targets[0])
 
-    return json.dumps(value, ensure_ascii=False)
+
+def _with_target(entry: Mapping[str, Any], target: FirmwareFile) -> dict[str, Any]:
+    return {**entry, "firmware": str(target.path.absolute())}
+
+
+def _without(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != name}
+
+
+def _plain(version: str) -> str:
+    return version.removeprefix("v")

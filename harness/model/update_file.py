@@ -27,3 +27,15 @@ FirmwareReader = Callable[[Path, int], FirmwareFile]
 
 It raises CallerError for a file that is no container.
 """
+
+
+@dataclass(frozen=True)
+class UpdateSupport:
+    """What a plugin knows of the updates of its key.
+
+    :ivar read: describes a container.
+    :ivar operations: the operations that `keyharness run --firmware` cuts, by name.
+    """
+
+    read: FirmwareReader
+    operations: tuple[str, ...]

@@ -77,10 +77,16 @@ def default_seed() -> int:
 class Session:
     """Benches and rigs of one process."""
 
-    def __init__(self, wanted: Wanted, plugins: Plugins | None = None, purpose: str = "run"):
+    def __init__(
+        self,
+        wanted: Wanted,
+        plugins: Plugins | None = None,
+        purpose: str = "run",
+        bench: LoadedBench | None = None,
+    ):
         self.wanted = wanted
         self.plugins = plugins or discover()
-        self.bench: LoadedBench = load_bench(wanted.bench, self.plugins)
+        self.bench: LoadedBench = bench or load_bench(wanted.bench, self.plugins)
         self.seed = default_seed() if wanted.seed is None else wanted.seed
         self.claims = Claims(self.bench.settings, purpose)
         self._rigs: dict[str, Rig] = {}

@@ -7,7 +7,7 @@ from typing import Any
 from harness.bench.plugin_api import hookimpl
 from harness.model.key import Face, Key
 from harness.model.transport import TransportKind
-from harness.model.update_file import FirmwareReader
+from harness.model.update_file import UpdateSupport
 from harness.twin.model import TwinModel
 
 NAME = "nitrokey3-mini"
@@ -51,7 +51,7 @@ def keyharness_twins() -> dict[str, TwinModel]:
 
 
 @hookimpl
-def keyharness_firmware() -> dict[str, FirmwareReader]:
+def keyharness_updates() -> dict[str, UpdateSupport]:
     from harness_nitrokey3.container_rows import describe
 
-    return {NAME: describe}
+    return {NAME: UpdateSupport(describe, ("update.install", "update.refused"))}

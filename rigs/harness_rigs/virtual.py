@@ -49,4 +49,4 @@ def _make(request: RigRequest) -> Rig:
     return TwinRig(request.name, request.key, request.twin, options, request.seed, request.expendable)
 
 
-VIRTUAL = Driver("virtual", "a simulated key on flash that tears", VirtualOptions, _make)
+VIRTUAL = Driver("virtual", "a simulated key on flash that tears", VirtualOptions, _make, simulated=True)
