@@ -288,7 +288,7 @@ def test_after_a_kill_a_blank_key_is_believed_to_be_the_marked_one(own_state):
 
 def test_what_cannot_be_seen_is_said_before_the_words_are_asked_for(desk):
     done = enroll(desk, "--pick", "1", "--name", "mini-2", "--expendable", "this key may be destroyed")
-    assert "it may hold what nobody can see from here: FIDO2: any credential" in done.stdout
+    assert "it may hold data that cannot be seen from here: FIDO2: any credential" in done.stdout
 
 
 def test_a_key_without_a_serial_gets_a_mark_that_costs_nothing_to_read():
