@@ -66,8 +66,9 @@ def _key(found: Found, plugins: Plugins) -> str | None:
 def show(made: Sequence[Choice], out: TextIO) -> None:
     """Write a numbered list of what was found."""
     if not made:
-        out.write("found nothing that may be a key: no HID interface of a known kind, no card reader, no emulator
-")
+        out.write(
+            "found nothing that may be a key: no HID interface of a known kind, no card reader, no emulator\n"
+        )
     for number, one in enumerate(made, 1):
         how = f"driver {one.driver}" if one.driver else "no installed driver can switch its power"
         out.write(f"  {number}  {one.found.shown()}\n     {how}; looks like {one.key or 'no known key'}\n")
