@@ -31,6 +31,8 @@ SOUND = "right or refused"
 RP, LEAK_RP = "attested.keyharness.example", "leak.keyharness.example"
 FILLER_RP = "filler.keyharness.example"
 AS_BEFORE = "as before"
+SLICE = 32
+"""Bytes of a file that are looked for at once: so long that nothing else reads the same."""
 MISHAPS, SLACK = 32, 3
 """So many registrations are cut before a leak is measured; so many blocks may one credential and the file system's
 metadata take."""
@@ -216,10 +218,21 @@ def _lose_certificate(rig: Rig, memory: Memory) -> None:
     rig.power.off()
     state = glass.snapshot()
     for number, page in enumerate(state.chips[INTERNAL].pages):
-        for at in range(0, len(certificate), 32):
-            page = page.replace(certificate[at : at + 32], b"\xff" * len(certificate[at : at + 32]))
-        state = state.with_page(INTERNAL, number, page)
+        state = state.with_page(INTERNAL, number, without(page, certificate))
     glass.restore(state)
+
+
+def without(page: bytes, content: bytes) -> bytes:
+    """Return a page in which each slice of the content reads as erased.
+
+    Every slice is SLICE bytes long, the last one too: a shorter rest would also match what is not the content.
+
+    :param content: at least SLICE bytes.
+    """
+    last = len(content) - SLICE
+    for at in (*range(0, last, SLICE), last):
+        page = page.replace(content[at : at + SLICE], b"\xff" * SLICE)
+    return page
 
 
 def _power_up(rig: Rig, memory: Memory) -> None:

@@ -1,0 +1,55 @@
+"""Hardware faults are staged where they are meant to be, whatever the seed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.bench.registry import discover
+from harness.campaign.home import go_home
+from harness.campaign.walk import Campaign
+from harness.twin.model import TwinOptions
+from harness.twin.rig import TwinRig
+from harness_nitrokey3.hardware_faults import SLICE, without
+
+PLUGINS = discover()
+KEY, TWIN = PLUGINS.keys["nitrokey3-mini"], PLUGINS.twins["nitrokey3-mini"]
+
+
+@given(
+    st.binary(min_size=SLICE, max_size=4 * SLICE + 1),
+    st.binary(max_size=200),
+    st.binary(max_size=200),
+)
+def test_only_what_reads_as_a_slice_of_the_content_is_erased(content, before, after):
+    page = before + content + after
+    left = without(page, content)
+    assert len(left) == len(page)
+    slices = [content[at : at + SLICE] for at in range(len(content) - SLICE + 1)]
+    covered = {
+        at + within
+        for at in range(len(page) - SLICE + 1)
+        if page[at : at + SLICE] in slices
+        for within in range(SLICE)
+    }
+    assert all(left[at] == page[at] for at in range(len(page)) if at not in covered)
+
+
+@pytest.mark.parametrize("length", [SLICE, 2 * SLICE, 15 * SLICE + 1, 16 * SLICE - 1])
+def test_the_content_is_gone_whatever_its_length(length):
+    """A certificate of 481 bytes once left a last slice of one byte, and each such byte of the flash was erased."""
+    content = bytes(number % 251 for number in range(length))
+    page = bytes(range(256)) + content + bytes(range(255, -1, -1))
+    left = without(page, content)
+    assert content[-SLICE:] not in left
+    assert left[256 + length :] == bytes(range(255, -1, -1))
+
+
+@pytest.mark.parametrize("seed", [4, 22, 39])
+def test_a_sound_key_that_lost_its_certificate_boots(seed):
+    """Of these seeds the certificate has 481 bytes."""
+    rig = TwinRig("nk3", KEY, TWIN, TwinOptions(), seed, expendable=True)
+    result = Campaign(rig, KEY.operations["admin.power_up.lost_certificate"], go_home(rig), processes=1).run()
+    assert result.complete
+    assert not result.findings
