@@ -266,22 +266,41 @@ def lacks(rig: Rig, *options: str) -> str | None:
     return None
 
 
+_PIN_IN_FORCE = "pin in force"
+
+
 def fido(look: Look) -> Fido:
     """The look's channel, opened once a boot."""
     return look.once("fido2", lambda: Fido(look.rig, lambda: pin_in_force(look)))
 
 
+def usable(look: Look) -> Fido:
+    """The look's channel, with a PIN that the key gives tokens for.
+
+    A key that demands another PIN (forcePINChange) refuses every token until the PIN was changed (CTAP 2.1, section
+    6.5.5.7). Its owner changes the PIN and goes on, so the look does the same before it uses a credential.
+    """
+    client = fido(look)
+    was = fido_memory(look.memory).pin
+    if was is not None and client.info.force_pin_change and _PIN_IN_FORCE not in look.kept:
+        longer = was.ljust(client.info.min_pin_length, "0") + "0"
+        client.pin().change_pin(was, longer)
+        look.kept[_PIN_IN_FORCE] = longer
+    return client
+
+
 def pin_in_force(look: Look) -> str | None:
-    """The PIN that the key takes: the new one is tried first, so that at most one try is spent."""
+    """Return the PIN that the key takes: the new one is tried first, so that at most one try is spent."""
     was, wanted = fido_memory(look.memory).pin, fido_memory(look.promise).pin
-    if wanted is None or wanted == was:
+    if (wanted is None or wanted == was) and _PIN_IN_FORCE not in look.kept:
         return was
-    if "pin in force" not in look.kept:
+    if _PIN_IN_FORCE not in look.kept:
         try:
+            assert wanted is not None
             fido(look).pin().get_pin_token(wanted)
         except CtapError:
-            look.kept["pin in force"] = was
+            look.kept[_PIN_IN_FORCE] = was
         else:
-            look.kept["pin in force"] = wanted
-    found: str | None = look.kept["pin in force"]
+            look.kept[_PIN_IN_FORCE] = wanted
+    found: str | None = look.kept[_PIN_IN_FORCE]
     return found

@@ -14,7 +14,7 @@ from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
 
 from harness.model.key import Item, Law, Look, Outcome, Severity, Value
-from harness_fido2.client import CANARY_RP, Credential, fido, fido_memory, pin_in_force, refusal
+from harness_fido2.client import CANARY_RP, Credential, fido, fido_memory, pin_in_force, refusal, usable
 
 ASSERTS = "asserts"
 FRESH_RP = "fresh.keyharness.example"
@@ -62,7 +62,7 @@ def resident_credentials(look: Look) -> Value:
     """The names of the canaries that assert; anything else of that relying party is named too."""
     known = fido_memory(look.memory).resident
     try:
-        assertions = fido(look).assertions(CANARY_RP)
+        assertions = usable(look).assertions(CANARY_RP)
     except CtapError as error:
         if error.code == CtapError.ERR.NO_CREDENTIALS:
             return ()
@@ -83,7 +83,7 @@ def resident_credentials(look: Look) -> Value:
 def asserts(look: Look, credential: Credential, *, listed: bool) -> Value:
     """Does this credential assert under the public key that was kept?"""
     try:
-        got = fido(look).assertions(credential.rp, [credential.id] if listed else None)
+        got = usable(look).assertions(credential.rp, [credential.id] if listed else None)
     except CtapError as error:
         return "absent" if error.code == CtapError.ERR.NO_CREDENTIALS else refusal(error)
     for assertion in got:
@@ -109,7 +109,7 @@ def fillers(look: Look) -> Value:
 @refusals
 def attestation(look: Look) -> Value:
     """Register anew without authorisation where the key allows that, else with the PIN in force."""
-    client = fido(look)
+    client = usable(look)
     allowed = client.info.options.get("makeCredUvNotRqd") or not client.info.options.get("clientPin")
     pin = None if allowed else pin_in_force(look)
     user = b"fresh"
