@@ -1,4 +1,4 @@
-"""Device events: both formats as they come over the wire, and waits that end with them."""
+"""Waits that end with a device event, whatever it says."""
 
 from __future__ import annotations
 
@@ -9,19 +9,12 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from harness.base.errors import RigError
 from harness.host.host import Host
-from harness.host.uevents import Watch, parse, wait_until
-from support.lab.server import _as_udev
+from harness.host.uevents import Watch, wait_until
 
-KERNEL = (
-    b"add@/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/0003:20A0:42B2.0003/hidraw/hidraw2\0"
-    b"ACTION=add\0DEVPATH=/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/0003:20A0:42B2.0003/hidraw/hidraw2\0"
-    b"SUBSYSTEM=hidraw\0MAJOR=240\0MINOR=2\0DEVNAME=hidraw2\0SEQNUM=4321\0"
-)
+EVENT = b"add@/devices/usb1/1-1\0ACTION=add\0DEVPATH=/devices/usb1/1-1\0SUBSYSTEM=usb\0SEQNUM=4321\0"
 
 
 class Wire(Host):
@@ -35,36 +28,31 @@ class Wire(Host):
         return self._theirs
 
 
-def test_the_kernels_event():
-    event = parse(KERNEL)
-    assert (event.action, event.udev, event.values["DEVNAME"]) == ("add", False, "hidraw2")
-    assert event.path.endswith("/hidraw/hidraw2")
-
-
-def test_the_same_from_udev():
-    event = parse(_as_udev(KERNEL))
-    assert event.udev
-    assert event.values == parse(KERNEL).values
-
-
-@given(st.binary(max_size=200))
-def test_anything_else_is_no_event(noise):
-    # An event names what happened and to which device.
-    noise = noise.replace(b"ACTION=", b"")
-    for message in (noise, b"libudev\0" + noise, b"add@/x\0" + noise):
-        assert parse(message) is None
-
-
 def test_what_is_so_already_is_not_waited_for():
     assert wait_until(Wire(), lambda: "there", 0) == "there"
 
 
 def test_a_wait_ends_with_the_event_and_not_with_its_limit():
     wire, seen = Wire(), []
-    threading.Timer(0.05, lambda: (seen.append("x"), wire.ours.send(KERNEL))).start()
+    threading.Timer(0.05, lambda: (seen.append("x"), wire.ours.send(EVENT))).start()
     began = time.monotonic()
     assert wait_until(wire, lambda: seen or None, 30) == ["x"]
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    "message", [EVENT, b"libudev\0" + bytes(32), b"\xff"], ids=["kernel", "udev", "noise"]
+)
+def test_any_message_is_a_reason_to_look_again(message):
+    wire, looks = Wire(), []
+
+    def look():
+        looks.append(1)
+        if len(looks) == 1:
+            wire.ours.send(message)
+        return "there" if len(looks) == 2 else None
+
+    assert wait_until(wire, look, 30) == "there"
 
 
 def test_a_limit_without_an_event():
@@ -85,7 +73,7 @@ def test_an_overflow_is_only_a_reason_to_look(monkeypatch):
         """A socket whose queue has overflowed, as recv tells once (netlink(7), ENOBUFS)."""
 
         def __init__(self):
-            self.answers = [OSError(errno.ENOBUFS, "overflow"), KERNEL, BlockingIOError()]
+            self.answers = [OSError(errno.ENOBUFS, "overflow"), EVENT, BlockingIOError()]
 
         def recv(self, size):
             answer = self.answers.pop(0)
@@ -95,7 +83,7 @@ def test_an_overflow_is_only_a_reason_to_look(monkeypatch):
 
     with Watch(Wire()) as watch:
         monkeypatch.setattr(watch, "_link", Full())
-        assert [event.action for event in watch.drain()] == ["add"]
+        assert watch.drain() == 1
         monkeypatch.undo()
 
 
@@ -122,4 +110,3 @@ def test_the_real_hosts_socket_can_be_opened_and_waited_on():
         pytest.skip(f"no netlink here: {error.found}")
     with watch:
         assert watch.until(lambda: None, 0.05) is None
-        assert all(event.path.startswith("/") for event in watch.drain())
