@@ -12,6 +12,7 @@ from harness.base.errors import RigError
 from harness.model.rig import KeyGone
 from harness.model.tap import Tap
 from harness_rigs.answers import AnswerWait
+from harness_rigs.deaths import DeathNotes
 from harness_rigs.emulator.command import arguments, environment, no_program
 from harness_rigs.emulator.connector import Connector
 from harness_rigs.emulator.folder import OutputLog, WorkingFolder
@@ -47,7 +48,7 @@ class EmulatedKey:
         self._output = OutputLog(rig)
         self._why_not_up: str | None = None
         self._was_ever_up = False
-        self._deaths: list[str] = []
+        self.deaths = DeathNotes()
         self._began_us = 0
 
     @property
@@ -119,7 +120,7 @@ class EmulatedKey:
         return None if is_ready else f"it was not ready within {self.options.ready_s:g} s"
 
     def stop(self) -> bool:
-        """Power off: SIGKILL and reap. False if it had ended by itself; `take_deaths` says how."""
+        """Power off: SIGKILL and reap. False if it had ended by itself; `deaths` says how."""
         process, self.process = self.process, None
         if process is None:
             return True
@@ -134,7 +135,7 @@ class EmulatedKey:
             # That it did not come up was noted when it was found out.
             return True
         if not self._asks_for_reboot(status):
-            self._note(death(status))
+            self.deaths.note(death(status))
         return False
 
     def asks_for_reboot(self) -> bool:
@@ -151,7 +152,7 @@ class EmulatedKey:
         if self.process is None:
             raise KeyGone(f'rig "{self.rig}": the emulator is not running')
         if self._why_not_up is not None:
-            self._note("does not come back: " + self._why_not_up)
+            self.deaths.note("does not come back: " + self._why_not_up)
             raise KeyGone(f'rig "{self.rig}": {self._why_not_up}')
         if self.process.wait(0):
             raise KeyGone(f'rig "{self.rig}": the emulator {death(self.process.reap())}')
@@ -184,21 +185,12 @@ class EmulatedKey:
 
     def note_hang(self) -> None:
         """Note that it gave no answer within its limit."""
-        self._note(f"hung: {self.answers.limit_words}")
+        self.deaths.note(f"hung: {self.answers.limit_words}")
 
     def kill(self) -> None:
         """Take its power, which ends every call to it; `stop` has to follow."""
         if self.process is not None:
             self.process.signal(signal.SIGKILL)
-
-    def _note(self, how: str) -> None:
-        if how not in self._deaths:
-            self._deaths.append(how)
-
-    def take_deaths(self) -> list[str]:
-        """How it has ended by itself since this was last called."""
-        deaths, self._deaths = self._deaths, []
-        return deaths
 
     def close(self) -> None:
         self.stop()

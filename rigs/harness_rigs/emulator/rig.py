@@ -17,7 +17,7 @@ from harness.model.rig import LiveCutter, PowerSwitch, Rig, RigInfo, Touch, Vaul
 from harness.model.tap import Tap
 from harness.model.transport import Transports
 from harness_rigs.emulator.command import missing_program
-from harness_rigs.emulator.cutter import ProcessCutter
+from harness_rigs.emulator.cutter import KillCutter
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder
 from harness_rigs.emulator.options import EmulatorOptions
@@ -48,7 +48,7 @@ class EmulatorRig(Rig):
             self.name, self.options.directory, self.options.template, expendable=self.expendable
         )
         self.emulated = EmulatedKey(self.name, self.options, self.folder, self.clock, self.tap)
-        self._cutter = ProcessCutter(self.emulated)
+        self._cutter = KillCutter(self.emulated)
         self.power: PowerSwitch = ProcessSwitch(self.emulated, self._cutter)
         self.touch: Touch = self.emulated.touch
         self.transports: Transports = EmulatorTransports(self, self.emulated, self.key.faces[0])
@@ -80,7 +80,7 @@ class EmulatorRig(Rig):
         self.emulated.require_up()
 
     def take_deaths(self) -> list[str]:
-        return self.emulated.take_deaths()
+        return self.emulated.deaths.take()
 
     @property
     def firmware(self) -> str:

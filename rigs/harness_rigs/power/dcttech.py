@@ -22,8 +22,8 @@ from harness.host.usb import UsbDevice
 from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Unexpected, explain, place_of, shown
-from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, hid_opened, only_one
-from harness_rigs.power.switch import ChannelSwitch, RelayOptions
+from harness_rigs.power.hidline import HidChannel, HidOptions, hid_channel, hid_opened, the_board
+from harness_rigs.power.switch import RelayOptions, channel_switch
 from harness_rigs.power.usbdevice import usb_node
 
 IDS = {(0x16C0, 0x05DF): "dcttech relay board"}
@@ -61,17 +61,8 @@ class Dcttech(HidChannel):
         return self.feature_cut_action(self._report(active))
 
 
-def _find(request: ActuatorRequest) -> UsbDevice:
-    options: DcttechOptions = request.options
-    fitting = [one for one in boards(request, IDS) if options.path in (None, one.port)]
-    asked = f" at {options.path}" if options.path else ""
-    if options.serial is not None:
-        fitting = [one for one in fitting if _serial(request, one) == options.serial]
-        asked += f' with the serial "{options.serial}" in its report'
-    return only_one(request, IDS, fitting, asked)
-
-
 def _serial(request: ActuatorRequest, device: UsbDevice) -> str:
+    """The five letters in a board's report; its USB serial is the same for all boards."""
     try:
         with hid_opened(request, device) as line:
             return line.get_feature(SIZE)[SERIAL].decode("ascii", "replace")
@@ -82,7 +73,7 @@ def _serial(request: ActuatorRequest, device: UsbDevice) -> str:
 
 def _make(request: ActuatorRequest) -> PowerSwitch:
     options: DcttechOptions = request.options
-    board = _find(request)
+    board = the_board(request, IDS, lambda one: _serial(request, one))
     relays = re.search(r"(\d+)$", board.product)
     if relays is None:
         raise RigError(
@@ -97,12 +88,7 @@ def _make(request: ActuatorRequest) -> PowerSwitch:
             found=options.channel,
             expected=f"a channel of {board.product} at {board.port}, which has 1-{relays[1]}",
         )
-    return ChannelSwitch(
-        request,
-        Dcttech(request, board, options.channel),
-        off_time_s=options.off_time_s,
-        inverted=options.inverted,
-    )
+    return channel_switch(request, Dcttech(request, board, options.channel))
 
 
 def _channel(options: DcttechOptions) -> str:

@@ -14,11 +14,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from harness.base.errors import CallerError
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.rig import PowerSwitch
+from harness.bench.plugin_api import ActuatorRequest
 from harness_rigs.power.board_errors import place_of
-from harness_rigs.power.serialline import SerialChannel, SerialRelayOptions, serial_channel
-from harness_rigs.power.switch import ChannelSwitch
+from harness_rigs.power.serialline import SerialChannel, SerialRelayOptions, serial_driver
 
 ON, OFF, STATE, VERSION = 0x64, 0x6E, b"\x5b", b"\x5a"
 RELAYS = {8: 8, 9: 8, 10: 2, 15: 8}
@@ -35,10 +33,10 @@ class Devantech(SerialChannel):
     """One relay of a Devantech board."""
 
     driver = "devantech"
+    baud = 19200
 
     def __init__(self, request: ActuatorRequest):
-        options: DevantechOptions = request.options
-        super().__init__(request, options.port, options.channel, 19200)
+        super().__init__(request)
         self._place = place_of(request)
         self._relays = 0
 
@@ -59,15 +57,4 @@ class Devantech(SerialChannel):
         return bool(self.receive(1)[0] >> (self.number - 1) & 1)
 
 
-def _make(request: ActuatorRequest) -> PowerSwitch:
-    options: DevantechOptions = request.options
-    return ChannelSwitch(
-        request, Devantech(request), off_time_s=options.off_time_s, inverted=options.inverted
-    )
-
-
-def _channel(options: DevantechOptions) -> str:
-    return serial_channel("devantech", options)
-
-
-DEVANTECH = PowerDriver("devantech", "Devantech USB-RLY relay boards", DevantechOptions, _make, _channel)
+DEVANTECH = serial_driver(Devantech, "Devantech USB-RLY relay boards", DevantechOptions)

@@ -22,8 +22,8 @@ from harness.bench.plugin_api import ActuatorRequest, PowerDriver
 from harness.host.usb import UsbDevice, device_at
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Unexpected, place_of, shown
-from harness_rigs.power.hidline import HidOptions, boards, hid_channel, only_one
-from harness_rigs.power.switch import Channel, ChannelSwitch, RelayOptions
+from harness_rigs.power.hidline import HidOptions, hid_channel, the_board
+from harness_rigs.power.switch import Channel, RelayOptions, channel_switch
 from harness_rigs.power.usbdevice import TRANSFER_MS, opened, usb_node
 
 IDS = {(0x0403, 0x6001): "FT245R relay board"}
@@ -90,20 +90,8 @@ def _make(request: ActuatorRequest) -> PowerSwitch:
             expected="which board: 0403:6001 is FTDI's serial adapters, too",
             mend='e.g. path = "1-1.3"; `lsusb -t` shows the ports',
         )
-    fitting = [
-        one
-        for one in boards(request, IDS)
-        if options.path in (None, one.port) and options.serial in (None, one.serial)
-    ]
-    asked = f" at {options.path}" if options.path else ""
-    asked += f" with serial {options.serial}" if options.serial else ""
-    board = only_one(request, IDS, fitting, asked)
-    return ChannelSwitch(
-        request,
-        Ft245r(request, board, options.channel),
-        off_time_s=options.off_time_s,
-        inverted=options.inverted,
-    )
+    board = the_board(request, IDS)
+    return channel_switch(request, Ft245r(request, board, options.channel))
 
 
 def _channel(options: Ft245rOptions) -> str:

@@ -7,7 +7,7 @@ transfer with data through usbfs needs a pointer into its own process, so withou
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from pydantic import Field
@@ -45,12 +45,23 @@ def boards(request: ActuatorRequest, ids: Ids) -> list[UsbDevice]:
     return [one for one in devices(request.host) if (one.vendor_id, one.product_id) in ids]
 
 
-def only_one(request: ActuatorRequest, ids: Ids, fitting: list[UsbDevice], asked: str) -> UsbDevice:
-    """The board that is meant.
+def the_board(
+    request: ActuatorRequest,
+    ids: Ids,
+    serial_of: Callable[[UsbDevice], str | None] = lambda board: board.serial,
+) -> UsbDevice:
+    """The board that the bench means by `path` and `serial`; the only one of its kind if it names neither.
 
-    :param asked: what the bench says of it, in words; empty if nothing.
-    :raises RigError: none fits, or several do; names those that there are.
+    :param request: its options are HidOptions.
+    :param serial_of: where the kind of board has its serial; in its USB descriptor by default.
+    :raises RigError: no board fits, or several do; names those that are there.
     """
+    options: HidOptions = request.options
+    fitting = [one for one in boards(request, ids) if options.path in (None, one.port)]
+    asked = f" at {options.path}" if options.path else ""
+    if options.serial is not None:
+        fitting = [one for one in fitting if serial_of(one) == options.serial]
+        asked += f" with serial {options.serial}"
     if len(fitting) == 1:
         return fitting[0]
     there = [f"{one.port} ({one.shown()})" for one in boards(request, ids)]

@@ -16,11 +16,9 @@ from typing import Literal
 from pydantic import Field
 
 from harness.base.errors import CallerError
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.rig import PowerSwitch
+from harness.bench.plugin_api import ActuatorRequest
 from harness_rigs.power.board_errors import Unexpected, place_of, shown
-from harness_rigs.power.serialline import SerialChannel, SerialRelayOptions, serial_channel
-from harness_rigs.power.switch import ChannelSwitch
+from harness_rigs.power.serialline import SerialChannel, SerialRelayOptions, serial_driver
 
 STATES = bytes([0xFF, 9, 0])
 
@@ -40,7 +38,7 @@ class Kmtronic(SerialChannel):
 
     def __init__(self, request: ActuatorRequest):
         options: KmtronicOptions = request.options
-        super().__init__(request, options.port, options.channel)
+        super().__init__(request)
         self._relays = options.relays
         if self.number > self._relays:
             raise CallerError(
@@ -68,13 +66,4 @@ class Kmtronic(SerialChannel):
         return bool(state)
 
 
-def _make(request: ActuatorRequest) -> PowerSwitch:
-    options: KmtronicOptions = request.options
-    return ChannelSwitch(request, Kmtronic(request), off_time_s=options.off_time_s, inverted=options.inverted)
-
-
-def _channel(options: KmtronicOptions) -> str:
-    return serial_channel("kmtronic", options)
-
-
-KMTRONIC = PowerDriver("kmtronic", "KMTronic USB relay boards", KmtronicOptions, _make, _channel)
+KMTRONIC = serial_driver(Kmtronic, "KMTronic USB relay boards", KmtronicOptions)

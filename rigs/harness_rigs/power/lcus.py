@@ -15,11 +15,9 @@ import re
 from pydantic import Field
 
 from harness.base.errors import CallerError
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.rig import PowerSwitch
+from harness.bench.plugin_api import ActuatorRequest
 from harness_rigs.power.board_errors import Unexpected, place_of, shown
-from harness_rigs.power.serialline import ANSWER_S, SerialChannel, SerialRelayOptions, serial_channel
-from harness_rigs.power.switch import ChannelSwitch
+from harness_rigs.power.serialline import ANSWER_S, SerialChannel, SerialRelayOptions, serial_driver
 
 STATUS = b"\xff"
 QUIET_S = 0.05
@@ -47,7 +45,7 @@ class Lcus(SerialChannel):
 
     def __init__(self, request: ActuatorRequest):
         options: LcusOptions = request.options
-        super().__init__(request, options.port, options.channel)
+        super().__init__(request)
         self._place = place_of(request)
         self._tells = options.status
         self._lines = self._bytes = 0
@@ -90,13 +88,4 @@ def _states(answer: bytes) -> dict[int, bool] | None:
     return None
 
 
-def _make(request: ActuatorRequest) -> PowerSwitch:
-    options: LcusOptions = request.options
-    return ChannelSwitch(request, Lcus(request), off_time_s=options.off_time_s, inverted=options.inverted)
-
-
-def _channel(options: LcusOptions) -> str:
-    return serial_channel("lcus", options)
-
-
-LCUS = PowerDriver("lcus", "LCUS relay boards on a serial port", LcusOptions, _make, _channel)
+LCUS = serial_driver(Lcus, "LCUS relay boards on a serial port", LcusOptions)

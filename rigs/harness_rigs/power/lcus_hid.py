@@ -15,9 +15,9 @@ from pydantic import Field
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
 from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
-from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, only_one
+from harness_rigs.power.hidline import HidChannel, HidOptions, hid_channel, the_board
 from harness_rigs.power.lcus import frame
-from harness_rigs.power.switch import ChannelSwitch, RelayOptions
+from harness_rigs.power.switch import RelayOptions, channel_switch
 
 IDS = {(0x5131, 0x2007): "LCUS relay board on HID"}
 ANSWER_S = 0.5
@@ -48,15 +48,8 @@ class LcusHid(HidChannel):
 
 
 def _make(request: ActuatorRequest) -> PowerSwitch:
-    options: LcusHidOptions = request.options
-    fitting = [one for one in boards(request, IDS) if options.path in (None, one.port)]
-    board = only_one(request, IDS, fitting, f" at {options.path}" if options.path else "")
-    return ChannelSwitch(
-        request,
-        LcusHid(request, board, options.channel),
-        off_time_s=options.off_time_s,
-        inverted=options.inverted,
-    )
+    board = the_board(request, IDS)
+    return channel_switch(request, LcusHid(request, board, request.options.channel))
 
 
 def _channel(options: LcusHidOptions) -> str:

@@ -15,11 +15,9 @@ import string
 
 from pydantic import Field
 
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.rig import PowerSwitch
+from harness.bench.plugin_api import ActuatorRequest
 from harness_rigs.power.board_errors import Unexpected
-from harness_rigs.power.serialline import ANSWER_S, SerialChannel, SerialRelayOptions, serial_channel
-from harness_rigs.power.switch import ChannelSwitch
+from harness_rigs.power.serialline import ANSWER_S, SerialChannel, SerialRelayOptions, serial_driver
 
 PROMPT = b">"
 DIGITS = string.digits + string.ascii_uppercase
@@ -35,11 +33,11 @@ class Numato(SerialChannel):
     """One relay of a Numato module."""
 
     driver = "numato"
+    baud = 115200
 
     def __init__(self, request: ActuatorRequest):
-        options: NumatoOptions = request.options
-        super().__init__(request, options.port, options.channel, 115200)
-        self._digit = DIGITS[options.channel]
+        super().__init__(request)
+        self._digit = DIGITS[self.number]
 
     def command(self, active: bool) -> bytes:
         return f"relay {'on' if active else 'off'} {self._digit}\r".encode()
@@ -75,13 +73,4 @@ class Numato(SerialChannel):
         )
 
 
-def _make(request: ActuatorRequest) -> PowerSwitch:
-    options: NumatoOptions = request.options
-    return ChannelSwitch(request, Numato(request), off_time_s=options.off_time_s, inverted=options.inverted)
-
-
-def _channel(options: NumatoOptions) -> str:
-    return serial_channel("numato", options)
-
-
-NUMATO = PowerDriver("numato", "Numato Lab USB relay modules", NumatoOptions, _make, _channel)
+NUMATO = serial_driver(Numato, "Numato Lab USB relay modules", NumatoOptions)

@@ -15,19 +15,19 @@ import socket
 from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
 from harness.model.cut_action import CutAction, Write
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Unexpected
-from harness_rigs.power.switch import Channel, ChannelSwitch, SwitchOptions
+from harness_rigs.power.switch import Channel, SwitchOptions, channel_switch
 
 ANSWER_S = 5.0
 
 
-class PicoOptions(SwitchOptions):
-    """`[rig.power]` and `[rig.touch]` of a Pico rig."""
+class PicoPort(BaseModel):
+    """What a bench says of a port of a Pico rig, for its power and for its touch."""
 
     url: str
     """Where it listens: "http://192.168.7.1"; with a path for `keyharness serve`."""
@@ -38,6 +38,15 @@ class PicoOptions(SwitchOptions):
     @classmethod
     def _is_http(cls, url: str) -> str:
         return http_url(url)
+
+    @property
+    def shown(self) -> str:
+        """Which port, for messages; without what may be secret in the address."""
+        return f"pico {shown_url(self.url)} usb{self.usb}"
+
+
+class PicoOptions(PicoPort, SwitchOptions):
+    """`[rig.power]` of a Pico rig."""
 
 
 class Pico(Channel):
@@ -137,11 +146,11 @@ def shown_url(url: str) -> str:
 def _make(request: ActuatorRequest) -> PowerSwitch:
     options: PicoOptions = request.options
     channel = Pico(options.url, options.usb, "power")
-    return ChannelSwitch(request, channel, off_time_s=options.off_time_s)
+    return channel_switch(request, channel)
 
 
 def _channel(options: PicoOptions) -> str:
-    return f"pico {shown_url(options.url)} usb{options.usb}"
+    return options.shown
 
 
 PICO = PowerDriver("pico", "a port of a Pico rig (HTTP)", PicoOptions, _make, _channel)

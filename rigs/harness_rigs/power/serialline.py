@@ -15,11 +15,11 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.bench.plugin_api import ActuatorRequest
+from harness.bench.plugin_api import ActuatorRequest, PowerDriver
 from harness.model.cut_action import CutAction, Write
 from harness_rigs.power.board_errors import Unexpected, shown
 from harness_rigs.power.descriptor import Descriptor
-from harness_rigs.power.switch import Channel, RelayOptions
+from harness_rigs.power.switch import Channel, RelayOptions, channel_switch
 
 ANSWER_S = 0.5
 CHATTER_MAX = 1024
@@ -40,13 +40,20 @@ def serial_channel(driver: str, options: SerialRelayOptions) -> str:
 
 
 class SerialChannel(Channel):
-    """A channel of a board on a serial port."""
+    """A channel of a board on a serial port.
 
-    def __init__(self, request: ActuatorRequest, port: str, number: int, baud: int = 9600):
-        self._host, self._path, self._baud = request.host, request.host.root / port.lstrip("/"), baud
-        self.number = number
-        self.node = port
-        self.name = f"channel {number} at port {port}"
+    :param request: its options are a SerialRelayOptions.
+    :cvar baud: what the port is opened with, 8N1.
+    """
+
+    baud = 9600
+
+    def __init__(self, request: ActuatorRequest):
+        options: SerialRelayOptions = request.options
+        self._host, self._path = request.host, request.host.root / options.port.lstrip("/")
+        self.number = options.channel
+        self.node = options.port
+        self.name = f"channel {options.channel} at port {options.port}"
         self.board = f"board {os.path.realpath(self._path)}"
         self._port: Any = None
         self._cut_handle: Descriptor | None = None
@@ -60,7 +67,7 @@ class SerialChannel(Channel):
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        self._port = self._host.open_serial(self._path, self._baud, ANSWER_S)
+        self._port = self._host.open_serial(self._path, self.baud, ANSWER_S)
         try:
             yield
         finally:
@@ -105,3 +112,19 @@ class SerialChannel(Channel):
         if self._cut_handle is not None:
             self._cut_handle.close()
             self._cut_handle = None
+
+
+def serial_driver(
+    kind: type[SerialChannel], title: str, options: type[SerialRelayOptions] = SerialRelayOptions
+) -> PowerDriver:
+    """The power driver of a kind of relay board on a serial port.
+
+    :param kind: its `driver` is the driver's name in a bench.
+    """
+    return PowerDriver(
+        kind.driver,
+        title,
+        options,
+        lambda request: channel_switch(request, kind(request)),
+        lambda chosen: serial_channel(kind.driver, chosen),
+    )

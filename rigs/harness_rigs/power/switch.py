@@ -34,8 +34,13 @@ class SwitchOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     off_time_s: float = Field(default=0.0, ge=0, le=60)
-    """How long the key stays without power at least, whoever asks: for a switch behind which charge is slow to go.
-    The rig waits besides, as its own settings say."""
+    """How long the key stays without power at least: for a switch behind which charge decays slowly. The rig's own
+    `off_s` is waited for besides."""
+
+    @property
+    def inverted(self) -> bool:
+        """Does the key have power while the channel is released?"""
+        return False
 
 
 class RelayOptions(SwitchOptions):
@@ -228,6 +233,15 @@ class ChannelSwitch(PowerSwitch):
     @property
     def _identity(self) -> tuple[str, int, str]:
         return self._channel.board, self._channel.number, self._channel.part
+
+
+def channel_switch(request: ActuatorRequest, channel: Channel) -> ChannelSwitch:
+    """A channel as a switch, with the settings that every switch has.
+
+    :param request: its options are a SwitchOptions.
+    """
+    options: SwitchOptions = request.options
+    return ChannelSwitch(request, channel, off_time_s=options.off_time_s, inverted=options.inverted)
 
 
 def is_presumed_on(request: ActuatorRequest) -> bool:

@@ -21,8 +21,8 @@ from harness.bench.plugin_api import ActuatorRequest, PowerDriver
 from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Unexpected, place_of, shown
-from harness_rigs.power.hidline import HidChannel, HidOptions, boards, hid_channel, only_one
-from harness_rigs.power.switch import ChannelSwitch
+from harness_rigs.power.hidline import HidChannel, HidOptions, hid_channel, the_board
+from harness_rigs.power.switch import channel_switch
 
 XS = (0x04D8, 0xF0CD)
 IDS = {(0x04D8, 0xF2F7): "YKUSH", (0x04D8, 0xF11B): "YKUSH3", XS: "YKUSH XS"}
@@ -90,14 +90,7 @@ def _report(command: int) -> bytes:
 
 def _make(request: ActuatorRequest) -> PowerSwitch:
     options: YkushOptions = request.options
-    fitting = [
-        one
-        for one in boards(request, IDS)
-        if options.path in (None, one.port) and options.serial in (None, one.serial)
-    ]
-    asked = f" at {options.path}" if options.path else ""
-    asked += f" with serial {options.serial}" if options.serial else ""
-    board = only_one(request, IDS, fitting, asked)
+    board = the_board(request, IDS)
     is_xs = (board.vendor_id, board.product_id) == XS
     name = IDS[board.vendor_id, board.product_id]
     if is_xs and options.channel > 1:
@@ -113,7 +106,7 @@ def _make(request: ActuatorRequest) -> PowerSwitch:
             expected='"power": only a YKUSH XS switches its data lines apart',
         )
     kind = YkushData if options.lines == "data" else Ykush
-    return ChannelSwitch(request, kind(request, board, options.channel), off_time_s=options.off_time_s)
+    return channel_switch(request, kind(request, board, options.channel))
 
 
 def _channel(options: YkushOptions) -> str:

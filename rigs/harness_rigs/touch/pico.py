@@ -5,26 +5,16 @@ Source: Yubico/python-fido2 at d1fd711, tests/device/__init__.py (PicoController
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
-
 from harness.bench.plugin_api import ActuatorRequest, TouchDriver
 from harness.model.rig import Touch
 from harness_rigs.power.board_errors import Part
-from harness_rigs.power.pico import Pico, http_url, shown_url
+from harness_rigs.power.pico import Pico, PicoPort
 from harness_rigs.power.switch import ChannelSwitch
 from harness_rigs.touch.finger import Finger, FingerOptions
 
 
-class PicoTouchOptions(FingerOptions):
+class PicoTouchOptions(PicoPort, FingerOptions):
     """`[rig.touch]` of a Pico rig."""
-
-    url: str
-    usb: int = Field(default=1, ge=0)
-
-    @field_validator("url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        return http_url(url)
 
 
 def _make(request: ActuatorRequest) -> Touch:
@@ -35,7 +25,7 @@ def _make(request: ActuatorRequest) -> Touch:
 
 
 def _channel(options: PicoTouchOptions) -> str:
-    return f"touch of pico {shown_url(options.url)} usb{options.usb}"
+    return f"touch of {options.shown}"
 
 
 PICO = TouchDriver("pico", "the finger of a Pico rig (HTTP)", PicoTouchOptions, _make, _channel)

@@ -7,9 +7,9 @@ import select
 from typing import Protocol
 
 from harness.base.errors import RigError
-from harness.host.cutter import Cutter
 from harness.model.cut_action import CutAction
-from harness.model.rig import LiveCutter, PowerSwitch, Shot
+from harness.model.rig import PowerSwitch, Shot
+from harness_rigs.live_cutter import ProcessCutter
 from harness_rigs.usb.plugged_key import PluggedKey
 from harness_rigs.usb.thread_cut import ThreadCut
 
@@ -21,35 +21,25 @@ class PoweredRig(Protocol):
     """The switch through which a cut is accounted for: a claim puts its journal around it."""
 
 
-class UsbCutter(LiveCutter):
+class UsbCutter(ProcessCutter):
     """The cutter of a hardware rig.
 
     :param actuator: the bench's power switch, bare.
     """
 
     def __init__(self, rig: PoweredRig, key: PluggedKey, actuator: PowerSwitch):
+        super().__init__()
         self._rig, self._key, self._actuator = rig, key, actuator
-        self._cutter: Cutter | None = None
         self._prepared = False
         self._action: CutAction | None = None
         self._own: ThreadCut | None = None
         self._at_us = 0
         self._over_us: int | None = None
-        self._boot_offset_us: int | None = None
-
-    def _started(self) -> Cutter:
-        if self._cutter is None:
-            self._cutter = Cutter()
-        return self._cutter
-
-    @property
-    def realtime(self) -> bool:
-        return self._started().realtime
 
     def prepare(self) -> None:
         """Do what takes time before the instant is known: open the switch, write ahead, start the process."""
         if not self._prepared:
-            self._started()
+            self.started()
             self._action = self._rig.power.cut_action()
             self._prepared = True
 
@@ -57,7 +47,7 @@ class UsbCutter(LiveCutter):
         self.prepare()
         self._at_us = at_us
         if self._action is not None:
-            self._started().arm(at_us * 1000, self._action)
+            self.started().arm(at_us * 1000, self._action)
         else:
             # The bare switch: what a cut costs was spent and written ahead by `cut_action`.
             self._own = ThreadCut(self._actuator, at_us)
@@ -65,25 +55,21 @@ class UsbCutter(LiveCutter):
     def arm_boot(self, offset_us: int) -> bool:
         # What takes time is done now. The cut action is made again when the power has come, because switching
         # on closes what had been opened for it before.
-        self._started()
+        self.started()
         self._rig.power.cut_action()
-        self._boot_offset_us = offset_us
-        return True
+        return super().arm_boot(offset_us)
 
-    def power_came(self, at_us: int) -> None:
-        """The rig has given the key its power."""
-        offset_us, self._boot_offset_us = self._boot_offset_us, None
-        if offset_us is not None:
-            self._action, self._prepared = self._actuator.cut_action(), True
-            self.arm(at_us + offset_us)
+    def arm_in_boot(self, at_us: int) -> None:
+        self._action, self._prepared = self._actuator.cut_action(), True
+        self.arm(at_us)
 
     @property
     def fired_fd(self) -> int | None:
         """Readable once the armed cut has fired; None while none is armed."""
         if self._own is not None:
             return self._own.fired_fd
-        if self._cutter is not None and self._cutter.armed:
-            return self._cutter.fileno()
+        if self._process is not None and self._process.armed:
+            return self._process.fileno()
         return None
 
     @property
@@ -98,8 +84,7 @@ class UsbCutter(LiveCutter):
             own, self._own = self._own, None
             with own:
                 return self._shot(own.wait())
-        assert self._cutter is not None
-        fired = self._cutter.collect()
+        fired = self.started().collect()
         return self._shot(fired.before_ns // 1000, fired.error)
 
     def disarm(self) -> Shot | None:
@@ -109,7 +94,7 @@ class UsbCutter(LiveCutter):
             with own:
                 if not own.call_off():
                     return self._shot(own.wait())
-        elif self._cutter is not None and (fired := self._cutter.disarm()) is not None:
+        elif self._process is not None and (fired := self._process.disarm()) is not None:
             return self._shot(fired.before_ns // 1000, fired.error)
         return None
 
@@ -136,7 +121,7 @@ class UsbCutter(LiveCutter):
         if left_us is not None and over_us is not None and left_us <= over_us < fired_us:
             # The operation ended because the key left, before the cut. A key that was told to reboot leaves as
             # well, but then the operation goes on.
-            key.note_death(f"left the bus by itself {(fired_us - left_us) / 1000:.1f} ms before it was cut")
+            key.deaths.note(f"left the bus by itself {(fired_us - left_us) / 1000:.1f} ms before it was cut")
             return Shot(fired_us, float(fired_us - self._at_us), left_us, False)
         return Shot(fired_us, float(fired_us - self._at_us), lost_us, True)
 
@@ -144,5 +129,4 @@ class UsbCutter(LiveCutter):
         if self._own is not None:
             with self._own:
                 self._own.call_off()
-        if self._cutter is not None:
-            self._cutter.close()
+        super().close()

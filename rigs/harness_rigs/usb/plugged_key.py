@@ -16,6 +16,7 @@ from harness.host.usb import UsbDevice, device_at
 from harness.model.key import Face, Key
 from harness.model.tap import Tap
 from harness_rigs.answers import AnswerWait
+from harness_rigs.deaths import DeathNotes
 from harness_rigs.usb.options import UsbOptions
 from harness_rigs.usb.touch import ActuatorTouch
 
@@ -77,7 +78,7 @@ class PluggedKey:
         self._went_us: int | None = None
         self._is_deaf = False
         self._connections: list[Connection] = []
-        self._deaths: list[str] = []
+        self.deaths = DeathNotes()
 
     def on_port(self, port: str) -> PluggedKey:
         """The same key, looked for on another port of this host."""
@@ -193,16 +194,7 @@ class PluggedKey:
 
     def note_hang(self) -> None:
         """Note that it gave no answer within its limit."""
-        self.note_death(f"hung: {self.answers.limit_words}")
-
-    def note_death(self, how: str) -> None:
-        if how not in self._deaths:
-            self._deaths.append(how)
-
-    def take_deaths(self) -> list[str]:
-        """How it has ended by itself since this was last called."""
-        deaths, self._deaths = self._deaths, []
-        return deaths
+        self.deaths.note(f"hung: {self.answers.limit_words}")
 
     # What is on the port.
 

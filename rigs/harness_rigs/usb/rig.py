@@ -154,7 +154,7 @@ class UsbRig(Rig):
                 asked.plugged.close_connections()
 
     def take_deaths(self) -> list[str]:
-        return self.plugged.take_deaths()
+        return self.plugged.deaths.take()
 
     def take_log(self) -> list[str]:
         if self._log is None:

@@ -176,7 +176,7 @@ import sys
 from support.emulator.emulated import tiny
 rig = tiny(directory={str(directory)!r})
 rig.power.on(); rig.cutter.realtime
-print(rig.emulated.process.pid, rig.emulated.host._process.pid, rig._cutter._cutter.pid, flush=True)
+print(rig.emulated.process.pid, rig.emulated.host._process.pid, rig._cutter._process.pid, flush=True)
 sys.stdin.read()
 """
     with subprocess.Popen(

@@ -140,7 +140,7 @@ class TestDcttech:
         says(caught.value, AT, "1-1.4", "one dcttech relay board", "`path`")
         with pytest.raises(RigError) as caught:
             power("dcttech", host, clock, serial="ABCDE")
-        says(caught.value, "none of these", AT, '"ABCDE"')
+        says(caught.value, "none of these", AT, "serial ABCDE")
 
     def test_one_channel_by_two_names_is_refused(self, host, clock, board):
         first = power("dcttech", host, clock, channel=2, path=AT, rig="mini-1")
