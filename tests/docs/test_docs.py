@@ -17,7 +17,7 @@ from harness.safety.budget import Grants
 from harness.twin.flash_layers import LAYERS
 from harness.twin.rig import PROFILES
 from support import pages
-from support.installation import Environment, keyharness_with
+from support.installation import Environment, cloned, keyharness_with, ran
 from support.pages import PAGES, ROOT, Block, Shell
 
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
@@ -36,10 +36,25 @@ def consoles(page: Path, *, long: bool) -> bool:
     return any(block.language == "console" and block.long == long for block in blocks_of(page))
 
 
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone: what git does not know cannot help a command to do what its page shows."""
+    return cloned(tmp_path_factory.mktemp("clone") / "keyharness")
+
+
 @pytest.fixture
-def environment(tmp_path: Path) -> Environment:
+def environment(tmp_path: Path, checkout: Path) -> Environment:
     """One for each page: a page may install something."""
-    return keyharness_with(tmp_path / "venv")
+    return keyharness_with(tmp_path / "venv", checkout)
+
+
+def test_the_commands_of_the_pages_run_in_a_fresh_clone(environment, checkout, tmp_path):
+    show = "import harness, harness_fido2, harness_rigs, harness_suites as suites; import harness_nitrokey3 as key;"
+    show += "print(harness.__file__, harness_fido2.__file__, harness_rigs.__file__, suites.__file__, key.__file__)"
+    for file in ran(environment.python, "-c", show, cwd=tmp_path).split():
+        assert Path(file).is_relative_to(checkout)
+    if checkout != ROOT:
+        assert not (checkout / ".venv").exists()
 
 
 def run(page: Path, environment: Environment, tmp_path: Path, *, long: bool) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-import sysconfig
 import venv
 from pathlib import Path
 
@@ -64,7 +64,9 @@ class Environment:
         """Find everything else where this Python finds it. Its own .pth files, of an editable
         installation for one, are not read again.
         """
-        self.see(*(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")))
+        self.see(
+            *(Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages"))
+        )
 
     def see(self, *folders: Path) -> None:
         """Import from these folders what is not in the environment itself."""
@@ -75,11 +77,28 @@ class Environment:
         return self.path / "bin" / name
 
 
-def keyharness_with(path: Path) -> Environment:
-    """An environment with Keyharness as it is in this checkout, for more to be installed into."""
+def cloned(path: Path) -> Path:
+    """A fresh `git clone` of this checkout, with its uncommitted changes and without untracked files.
+
+    Without git, or outside of a checkout, this checkout itself.
+    """
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        return ROOT
+    git = ("git", "-c", "safe.directory=*")
+    ran(*git, "clone", "--quiet", "--no-hardlinks", ROOT, path, cwd=path.parent)
+    changes = ran(*git, "diff", "--binary", "HEAD", cwd=ROOT)
+    if changes:
+        patch = path.with_name(f"{path.name}.patch")
+        patch.write_text(changes)
+        ran(*git, "apply", "--whitespace=nowarn", patch, cwd=path)
+    return path
+
+
+def keyharness_with(path: Path, checkout: Path = ROOT) -> Environment:
+    """An environment with Keyharness as it is in a checkout, for more to be installed into."""
     made = Environment(path)
     made.see_the_rest()
-    made.see(ROOT, ROOT / "plugins", ROOT / "rigs", ROOT / "suites")
+    made.see(checkout, checkout / "plugins", checkout / "rigs", checkout / "suites")
     program = made.command("keyharness")
     program.write_text(f'#!/bin/sh\nexec "{made.python}" -m harness "$@"\n')
     program.chmod(0o755)
