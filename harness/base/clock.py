@@ -1,7 +1,6 @@
-"""Time as a thing that is handed in.
+"""Clocks: the monotonic clock of the host, and the virtual clock of a twin.
 
-Everything here is in whole microseconds. A twin's clock stands still unless somebody works or waits; the
-clock of a real rig is the monotonic clock of the host.
+All times are whole microseconds. A virtual clock moves only when code moves it or waits.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the harness measures with and waits on."""
+    """A clock that can be read and waited on."""
 
     @property
     def now_us(self) -> int: ...
 
     def wait_us(self, duration_us: int) -> None:
-        """Let time pass: at once on a twin, really on a rig."""
+        """Wait: at once on a virtual clock, really on a real one."""
 
 
 class MonotonicClock:
@@ -29,12 +28,12 @@ class MonotonicClock:
         return time.monotonic_ns() // 1000
 
     def wait_us(self, duration_us: int) -> None:
-        # An event that nobody sets is a wait that a signal ends, which time.sleep is not since PEP 475.
+        # A signal ends the wait for an event; since PEP 475 it does not end time.sleep.
         threading.Event().wait(duration_us / 1e6)
 
 
 class VirtualClock:
-    """Time that moves only when it is moved, and never backwards."""
+    """A clock that moves only when code moves it, and never backwards."""
 
     def __init__(self, now_us: int = 0):
         self._now_us = now_us
@@ -47,9 +46,9 @@ class VirtualClock:
         self._now_us += duration_us
 
     def rewind(self) -> None:
-        """Start again at zero, for a state that knows nothing of when it was made."""
+        """Start again at zero, for a restored state: it does not record when it was made."""
         self._now_us = 0
 
     def reach_us(self, instant_us: int) -> None:
-        """Move on to an instant; nothing happens if it has passed."""
+        """Move forward to an instant; do nothing if it has passed."""
         self._now_us = max(self._now_us, instant_us)

@@ -1,8 +1,8 @@
-"""Errors, and whose fault they are.
+"""Errors, and who is to blame.
 
-Every error a user can meet names a place, what was found there, what was expected and how to mend it. The
-family says who has to act: the caller, the person who looks after the rig, or the maker of the key. Only
-faults of the key count against the key.
+Every error that a user can meet names a place, what was found there, what was expected, and how to mend it. Its
+class says who has to act: the caller, the person who keeps the rig, or the maker of the key. Only a KeyFault
+counts against the key.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Blame(StrEnum):
-    """Whose fault something is."""
+    """Who is to blame for an error."""
 
     CALLER = "caller"
     RIG = "rig"
@@ -20,7 +20,7 @@ class Blame(StrEnum):
 
 
 class KeyharnessError(Exception):
-    """The root of the families.
+    """The base of all errors that users can meet.
 
     :param what: one line that says what is wrong and where.
     :param found: what was there.
@@ -46,7 +46,7 @@ class KeyharnessError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders (the campaign's pool, xdist): keep the keyword arguments.
+        # Errors are pickled between processes (worker pool, xdist): keep the keyword arguments.
         return (_rebuild, (type(self), self.what, self.found, self.expected, self.mend))
 
 
@@ -57,19 +57,19 @@ def _rebuild(
 
 
 class CallerError(KeyharnessError):
-    """A bench file, an option or an input file is wrong: exit code 4."""
+    """A bench file, an option or an input file is wrong. Exit code 4."""
 
     blame = Blame.CALLER
 
 
 class RigError(KeyharnessError):
-    """A hub, a relay, a port or a daemon did not do what it was asked: the key is not to blame."""
+    """A hub, a relay, a port or a daemon failed. The key is not to blame."""
 
     blame = Blame.RIG
 
 
 class KeyFault(KeyharnessError):
-    """The key did something it must not do."""
+    """The key did something that it must not do."""
 
     blame = Blame.KEY
 
@@ -108,13 +108,13 @@ def _rebuild_refused(
 
 
 class HarnessFault(KeyharnessError):
-    """Keyharness or one of its simulated keys is wrong: please report it."""
+    """Keyharness itself, or one of its simulated keys, is wrong. Please report it."""
 
     blame = Blame.HARNESS
 
 
 def one_of(found: str, names: list[str]) -> str:
-    """Say which names exist, the nearest to `found` first."""
+    """Return the names that exist as text, those nearest to `found` first."""
     import difflib
 
     near = difflib.get_close_matches(found, names, n=3)

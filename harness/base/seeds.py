@@ -1,7 +1,7 @@
-"""Randomness with names: the same seed gives the same bytes, whoever asks first.
+"""Seeds and random streams with names: the same seed and names give the same bytes.
 
-A child seed depends on the root and on the path of names that leads to it, never on the order of calls, so
-results do not change when work is spread over more processes.
+A child seed depends on the root seed and on the names that lead to it, never on the order of calls. So results do
+not change when work is spread over more processes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 
 
 def child(seed: int | bytes, *names: object) -> bytes:
-    """The 32-byte child of `seed` under a path of names."""
+    """Return the 32-byte child of a seed under a path of names."""
     root = seed if isinstance(seed, bytes) else str(seed).encode()
     digest = hashlib.blake2b(digest_size=32, key=hashlib.sha256(root).digest())
     for name in names:
@@ -28,7 +28,7 @@ class Stream:
         self._rest = b""
 
     def bytes(self, count: int) -> bytes:
-        """The next `count` bytes."""
+        """Return the next `count` bytes."""
         while len(self._rest) < count:
             self._rest += hashlib.blake2b(self._block.to_bytes(8, "big"), key=self._key).digest()
             self._block += 1
@@ -36,14 +36,14 @@ class Stream:
         return taken
 
     def below(self, limit: int) -> int:
-        """An integer in 0 .. limit-1 (`limit` far below 2**64, so that the bias does not matter)."""
+        """Return an integer in 0 .. limit-1; `limit` has to be far below 2**64, or the result is biased."""
         return int.from_bytes(self.bytes(8), "big") % limit
 
     def uniform(self) -> float:
-        """A float in [0, 1)."""
+        """Return a float in [0, 1)."""
         return (int.from_bytes(self.bytes(8), "big") >> 11) / (1 << 53)
 
 
 def unit(seed: bytes, *names: object) -> float:
-    """One float in [0, 1), a function of seed and names alone."""
+    """Return one float in [0, 1) that depends on seed and names alone."""
     return (int.from_bytes(child(seed, *names)[:8], "big") >> 11) / (1 << 53)

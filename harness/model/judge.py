@@ -1,8 +1,8 @@
-"""The judge: which world does what was seen match, and what would the owner have lost?
+"""The judge: find the world that matches what was observed after a cut, and every item that breaks its law.
 
-It knows no key. It is handed the items with their laws, the worlds the operation may leave, what was seen
-before and after, and whether the transport had delivered the acknowledgement. One world must match all items
-it names, as a whole; every other item obeys its own law; the worst item decides.
+The judge knows no key. Its input: the items with their laws, the worlds that the operation may leave, what was
+observed before and after the cut, and whether the acknowledgement had arrived. One world must match all the items
+that it names; every other item obeys its own law; the worst violation decides the outcome.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from harness.model.key import Item, Law, Observation, Outcome, Severity, Value, World
 
 STUCK_ITEM = "device"
-"""The name under which a key that does not come back is reported."""
+"""The name of the item that stands for a key that does not come back."""
 
 
 @dataclass(frozen=True)
 class Breach:
-    """One item that is not as it must be."""
+    """One item that broke its law, or matches no world."""
 
     item: str
     law: str
@@ -31,9 +31,9 @@ class Breach:
 class Judgement:
     """What a cut led to.
 
-    :ivar outcome: one of the closed set; the worst breach, else what the world says.
+    :ivar outcome: the outcome of the worst breach; without a breach that of the world.
     :ivar world: name of the world that matched, None if none did.
-    :ivar breaches: worst first; empty when nothing was violated.
+    :ivar breaches: the worst one first; empty if nothing was violated.
     :ivar changed: item -> (before, after), where they differ.
     """
 
@@ -51,17 +51,20 @@ def _badness(breach: Breach) -> tuple[int, int, str]:
 
 
 def stuck(why: str) -> Judgement:
-    """The key did not come back, or stopped answering for good."""
+    """Return the judgement of a key that did not come back, or stopped answering for good."""
     return Judgement(Outcome.STUCK, None, (Breach(STUCK_ITEM, "answers", Outcome.STUCK, Severity.S1, why),))
 
 
 def matches(world: World, seen: Observation) -> list[str]:
-    """The items in which what was seen differs from a world."""
+    """Return the names of the items whose observed values differ from those of a world."""
     return [name for name, value in world.values.items() if seen.get(name) != value]
 
 
 def find_world(worlds: Sequence[World], seen: Observation, acknowledged: bool) -> World | None:
-    """The world that matches; of several the one that fits the acknowledgement best, and then says most."""
+    """Return the world that matches; None if none does.
+
+    Of several: the one that fits the acknowledgement best, then the one that names most items.
+    """
     wanted = [Outcome.NEW, Outcome.BOOTLOADER, Outcome.RECOVERED, Outcome.OLD]
     if not acknowledged:
         wanted.reverse()
@@ -81,7 +84,10 @@ def judge(
 ) -> Judgement:
     """Judge one cut.
 
-    :param before: the same items, observed on the state before the operation.
+    :param before: the values of the items before the operation.
+    :param seen: their values after the cut.
+    :param acknowledged: whether the acknowledgement had arrived before the power went.
+    :param acknowledged_old: the outcome if the operation was acknowledged and the old world is found.
     :param floors: for rising items, the highest value that the host had seen when the power went.
     """
     by_name = {item.name: item for item in items}
@@ -111,7 +117,7 @@ def judge(
                 )
     for item in items:
         if item.name not in seen and place.outcome is Outcome.BOOTLOADER:
-            # The application is not there to be asked; it is, once the world has been completed.
+            # In the bootloader the application cannot be asked; it can, after the world has been completed.
             continue
         if item.name not in named and (breach := _by_law(item, before, seen, floors or {})):
             breaches.append(breach)
@@ -130,7 +136,7 @@ def judge(
 
 
 def _distance(world: World, seen: Observation, acknowledged: bool) -> tuple[int, bool, bool]:
-    """How far what was seen is from a world; of equal ones the item that a world names first tells most."""
+    """Distance between what was observed and a world; a difference in the item that it names first counts more."""
     wrong = matches(world, seen)
     return len(wrong), next(iter(world.values), None) in wrong, (world.outcome is Outcome.NEW) != acknowledged
 
@@ -140,13 +146,13 @@ def _distinct(worlds: Sequence[World]) -> bool:
 
 
 def _telling(world: World, worlds: Sequence[World]) -> list[str]:
-    """The items in which a world differs from the new one."""
+    """Return the items in which a world differs from the new one."""
     new = next(w for w in worlds if w.outcome is Outcome.NEW)
     return [name for name, value in new.values.items() if world.values.get(name) != value] or list(new.values)
 
 
 def _torn(item: Item, nearest: World, worlds: Sequence[World], seen: Observation) -> Breach:
-    """No world matches: name the class that says most about this item."""
+    """Return the breach of an item where no world matches, with the outcome that describes it best."""
     value = seen.get(item.name)
     legal = [world.values[item.name] for world in worlds if item.name in world.values]
     outcome = item.breach or Outcome.TORN
@@ -182,7 +188,7 @@ def _by_law(item: Item, before: Observation, seen: Observation, floors: Mapping[
 def _rising(item: Item, now: Value, floor: int) -> Breach | None:
     title = item.title or item.name
     if not isinstance(now, tuple) or not all(isinstance(value, int) for value in now):
-        # What made the counter unreadable is an item of its own (the credential that did not assert).
+        # Another item reports why the counter could not be read (the credential that did not assert).
         return None
     if item.may_be_constant_zero and floor == 0 and set(now) == {0}:
         return None

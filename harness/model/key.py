@@ -1,12 +1,12 @@
-"""The words for what is tested: keys, their applications, the operations that write, and what must hold.
+"""What is tested: keys, their applications, the operations that write, and the laws that must hold.
 
-A plugin describes its key with these dataclasses; the campaign, the judge and the report know nothing else.
+A plugin describes its key with these dataclasses. Campaigns, the judge and reports use nothing else.
 
     Key -> Application -> Operation   arrange, act (where the power is cut), the worlds it may leave
                        -> Item        one observable fact, with a law
 
-Values of items are small and JSON-able, because they end up in evidence.jsonl: None, bool, int, str, or a
-tuple of these. Secrets never are values.
+Values of items are small and JSON-able, because they are written to evidence.jsonl: None, bool, int, str, or a
+tuple of these. A value never is a secret.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Value = Any
 """None, bool, int, str or a tuple of these."""
 
 Observation = dict[str, Value]
-"""Item name -> what was seen."""
+"""Item name -> the value that was observed."""
 
 
 class _Any:
-    """Equal to everything."""
+    """A value that equals everything."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -49,7 +49,7 @@ class _Any:
 
 
 ANY = _Any()
-"""In a world: this item may have any value here, its own law does not apply."""
+"""In a world: the item may have any value, and its own law does not apply."""
 
 T = TypeVar("T")
 
@@ -58,9 +58,9 @@ class Law(StrEnum):
     """What a cut may do to an item."""
 
     KEPT = "kept"
-    """Equal before and after, unless a world says otherwise."""
+    """The value is the same before and after, unless a world says otherwise."""
     ATOMIC = "atomic"
-    """The old value or the new one, never a third."""
+    """The value is the old one or the new one, never a third one."""
     RISING = "rising"
     """Each use exceeds every value ever seen. Its value is the tuple of values seen, in order."""
     FALLING = "falling"
@@ -68,7 +68,7 @@ class Law(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What a cut led to. The set is closed."""
+    """What a cut led to. The set is closed: no plugin adds to it."""
 
     OLD = "old"
     NEW = "new"
@@ -90,24 +90,24 @@ VIOLATIONS = frozenset({Outcome.TORN, Outcome.LOST, Outcome.ROLLED_BACK, Outcome
 
 
 class Severity(StrEnum):
-    """How much a violation matters to the owner."""
+    """How much a violation matters to the owner of the key."""
 
     S1 = "S1"
     """Security, or data lost."""
     S2 = "S2"
-    """The key is not available."""
+    """The key cannot be used."""
     S3 = "S3"
     """Cosmetic: reported, does not fail a run."""
 
 
 class Memory:
-    """What the host knows of a key: one object per application, copied whole."""
+    """What the host knows of a key: one object for each application. A copy is a deep copy."""
 
     def __init__(self, parts: Mapping[str, Any] | None = None):
         self._parts: dict[str, Any] = dict(parts or {})
 
     def part(self, name: str, make: Callable[[], T]) -> T:
-        """The object of application `name`, made on first use."""
+        """Return the object of the application `name`; make it on first use."""
         if name not in self._parts:
             self._parts[name] = make()
         part: T = self._parts[name]
@@ -118,13 +118,13 @@ class Memory:
 
 
 class Look:
-    """One look at a key during one boot: what items share while they are observed.
+    """What items share while they are observed during one boot of a key.
 
     :ivar rig: the rig that the key is in.
     :ivar memory: what the host knew before the operation.
-    :ivar promise: what the host would know had the operation been acknowledged; `memory` for power-up.
-    :ivar exact: whether the promise names what this very run made. It always does on a twin, where a run can
-        be repeated; elsewhere only after an acknowledgement: before it nobody knows a new credential's id.
+    :ivar promise: what the host would know if the operation had been acknowledged; `memory` for power-up.
+    :ivar exact: whether the promise names what this run made. On a twin it always does, because a run can be
+        repeated; elsewhere only after an acknowledgement: without it the id of a new credential is unknown.
     """
 
     def __init__(self, rig: Rig, memory: Memory, promise: Memory, exact: bool = True):
@@ -133,18 +133,18 @@ class Look:
         self.promise = promise
         self.exact = exact
         self.kept: dict[str, Any] = {}
-        """What outlives a power cycle of this look (values noted by earlier items)."""
+        """Values that earlier items noted; they outlive a power cycle."""
         self._shared: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """`make()`, called at most once a boot (an open client, a list that was read)."""
+        """Return `make()`, called at most once in a boot (an open client, a list that was read)."""
         if name not in self._shared:
             self._shared[name] = make()
         shared: T = self._shared[name]
         return shared
 
     def replugged(self) -> None:
-        """The key was power-cycled: nothing that was open still is."""
+        """Forget what was shared: after a power cycle no open handle works."""
         self._shared.clear()
 
 
@@ -152,13 +152,13 @@ class Look:
 class Item:
     """One observable fact of a key.
 
-    :param observe: uses the key and says what it saw. A refusal of the key is a value ("refused: 0x2E"), not
-        an exception; only a key that is gone raises.
-    :param spends: what observing costs, e.g. {"counter", "pin try", "flash write"}; empty is free. Free items
-        are observed first, the others in the order in which they are listed.
-    :param face: the face of the key that it can be observed in; "" is any.
+    :param observe: uses the key and returns what it saw. A refusal of the key is a value ("refused: 0x2E"), not
+        an exception; only a key that does not answer raises.
+    :param spends: what observing costs, e.g. {"counter", "pin try", "flash write"}; empty means nothing. Items that
+        cost nothing are observed first, the others in the order in which they are listed.
+    :param face: the face of the key in which the item can be observed; "" is any.
     :param after_replug: observed in a second boot, after all items of the first one.
-    :param breach: what a violation of the law is called; by default what the law says.
+    :param breach: the outcome of a violation; None is the one that belongs to the law.
     :param floor: for rising items, (what the host knows) -> the highest value it has seen.
     :param may_be_constant_zero: for rising items: a key without this counter reports 0 for ever, and may (WebAuthn
         level 2, section 6.1.1, of the signature counter).
@@ -178,7 +178,7 @@ class Item:
 
     @property
     def breach_outcome(self) -> Outcome:
-        """The class of a violation of this item's own law."""
+        """The outcome of a violation of this item's own law."""
         return self.breach or _BREACH[self.law]
 
 
@@ -194,8 +194,8 @@ _BREACH = {
 class World:
     """A consistent set of item values that an operation may leave.
 
-    :param values: item name -> the value it has here. Items that are not named obey their own law.
-    :param complete: the act that must lead from here to the new world (a reset that was half done).
+    :param values: item name -> its value in this world. Items that are not named obey their own law.
+    :param complete: the act that must lead from here to the new world (a half-done reset, for example).
     """
 
     name: str
@@ -205,44 +205,44 @@ class World:
 
 
 def old(values: Mapping[str, Value]) -> World:
-    """The world in which the operation has not happened."""
+    """Return the world in which the operation has not happened."""
     return World("old", Outcome.OLD, values)
 
 
 def new(values: Mapping[str, Value]) -> World:
-    """The world in which it has."""
+    """Return the world in which the operation has happened."""
     return World("new", Outcome.NEW, values)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What running an operation once spends on a real key."""
+    """What one run of an operation spends on a real key."""
 
     touches: int = 0
     seconds: float = 1.0
     pins: Mapping[PinReference, int] = field(default_factory=dict)
-    """Tries of each PIN that it uses; a right PIN gives its try back."""
+    """Tries of each PIN that the operation uses; a right PIN gives its try back."""
     erases: int = 0
-    """Page erases on the hottest page, as far as known; twins measure it."""
+    """Erases of the most-erased flash page, as far as known; twins measure them."""
     irreversible: Mapping[str, int] = field(default_factory=dict)
-    """What nothing gives back, by its name in `harness.safety.budget`: so_pin_tries, one_way_settings, ..."""
+    """What cannot be given back, by its name in `harness.safety.budget`: so_pin_tries, one_way_settings, ..."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing that writes.
+    """One thing that a key does and that writes to its flash.
 
     :param name: "application.thing", e.g. "fido2.make_credential.resident".
-    :param arrange: brings a key from its home state to the state the operation starts in; updates the memory.
-    :param act: the operation itself, with fresh handles from the rig; the power is cut in here. Updates the
+    :param arrange: brings a key from its home state to the state in which the operation starts; updates the memory.
+    :param act: does the operation, with new handles from the rig; the power is cut while it runs. Updates the
         memory as an acknowledged run does.
-    :param worlds: (memory before, memory after an acknowledged run) -> the worlds it may leave.
-    :param items: facts that only this operation is about, observed besides the application's own.
-    :param acknowledged_old: what it is called when the operation was acknowledged and the old world is found.
-    :param missing: reads from a key that is on what the operation needs and the key does not offer; None if
-        there is nothing missing.
-    :param resets: the operation brings its application back to the factory's state: `recover --reset` runs it, in a
-        fresh boot.
+    :param worlds: (memory before, memory after an acknowledged run) -> the worlds that the operation may leave.
+    :param items: items of this operation alone, observed besides those of the application.
+    :param acknowledged_old: the outcome if the operation was acknowledged and the old world is found.
+    :param missing: asks a key that is on, and returns what the operation needs and the key does not offer; None if
+        nothing is missing.
+    :param resets: whether the operation brings its application back to factory state; `recover --reset` runs it in a
+        new boot.
     :param powered: False for an operation that begins with the power off (power-up).
     :param reference_operation: name of the operation whose answer must not arrive before this one has lowered
         its counter, measured from the request. A right PIN is the reference of a wrong one: if its answer came
@@ -270,7 +270,7 @@ class Operation:
 
 
 class CannotTell(Enum):
-    """The one value of it says that an application cannot tell whose data it holds."""
+    """Type of CANNOT_TELL: the application cannot tell whose data it holds."""
 
     CANNOT_TELL = "cannot tell"
 
@@ -279,7 +279,7 @@ CANNOT_TELL: Final = CannotTell.CANNOT_TELL
 
 
 def holds_nothing(rig: Rig) -> list[str]:
-    """`Application.foreign` of an application that keeps no data of an owner."""
+    """Return an empty list: `Application.foreign` of an application that keeps no data of an owner."""
     return []
 
 
@@ -287,22 +287,24 @@ def holds_nothing(rig: Rig) -> list[str]:
 class Application:
     """One function of a key, with a client of its own.
 
-    :param prepare: lays down the canaries: data that every later check looks for; updates the memory.
-        What the memory says already is on the key is ours, and may be removed.
-    :param items: the facts every operation of the key is held to.
-    :param blank: does the application hold nothing of anybody's, as far as it tells without cost?
-    :param foreign: what the application holds that we did not make, in words; empty if nothing is found. A key is
-        refused because of it. `holds_nothing` for an application without data of an owner; CANNOT_TELL if nothing on
-        the key says whose its data are: then nothing is refused, and `enroll` says so.
-    :param unseen: what the application may hold although nothing shows it, in words; None if nothing.
-    :param marker: what a key without a serial was marked with, None if it was not; costs nothing.
-    :param mark: marks an empty key, with the given mark or a new one, and returns it.
-    :param randomness: enters with a stream: while entered, the application's client takes its random numbers from it.
-        A twin's runs repeat byte for byte only if every client that uses randomness has one.
-    :param fault: what an exception of the application's client library says of the key: Refused for a refusal, another
-        KeyFault for a wrong answer; None if it says nothing. Clients that raise Refused themselves need none.
-    :param volatile: something that the application makes anew whenever it gets power, and shows without cost;
-        None if this key shows no such thing. Two boots differ in it, one boot does not.
+    :param prepare: writes the canaries: data that every later check looks for; updates the memory. Data that the
+        memory knows already are ours and may be removed.
+    :param items: the items that are observed after a cut into any operation of the key.
+    :param foreign: describes the data on the key that we did not make; empty if there are none. A key with such
+        data is refused. Use `holds_nothing` for an application without data of an owner. Use CANNOT_TELL if the key
+        does not tell whose data it holds: then nothing is refused, and `enroll` says so.
+    :param blank: returns whether the application is empty, as far as it tells without cost.
+    :param unseen: describes data that the application may hold without showing them; None if there are none.
+    :param marker: returns the mark of a key without a serial number; None if it has no mark. Costs nothing.
+    :param mark: marks an empty key, with the given mark or a new one, and returns the mark.
+    :param randomness: takes a stream and returns a context manager; while it is entered, the application's client
+        takes its random numbers from the stream. The runs of a twin repeat byte for byte only if every client that
+        uses random numbers offers this.
+    :param fault: turns an exception of the application's client library into a fault of the key: Refused for a
+        refusal, another KeyFault for a wrong answer; None if the exception says nothing about the key. A client that
+        raises Refused itself needs no such function.
+    :param volatile: returns a value that the application makes anew at each power-up and shows without cost; None if
+        this key shows none. It differs between two boots and stays the same within one.
     """
 
     name: str
@@ -322,7 +324,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Face:
-    """An identity under which a key appears on the bus."""
+    """One identity under which a key appears on the USB bus."""
 
     name: str
     vendor_id: int
@@ -334,11 +336,11 @@ class Face:
 class Key:
     """A model of key, put together from applications.
 
-    :param fits_any: "ctaphid", "card": any device with that endpoint may be taken for this key, if no face of another
-        key has its USB ids. For keys that are known only by what they say of themselves.
     :param identify: reads {"firmware": ..., "uuid": ...} from the key on a rig; costs nothing.
-    :param rescue: brings a key that is up in another face than its first one, because an update was broken off,
-        back into that, with the container that the rig's bench names.
+    :param rescue: brings a key back to its first face after an interrupted update, with the update container that
+        the rig's bench names.
+    :param fits_any: "ctaphid" or "card": a device with that endpoint is taken for this key if no face of another key
+        has its USB ids. For keys that cannot be recognised by their ids.
     """
 
     name: str
@@ -359,7 +361,7 @@ class Key:
         return tuple(item for app in self.applications for item in app.items)
 
     def fault(self, error: BaseException) -> KeyFault | None:
-        """What an exception says of the key, by the clients of its applications; None if it says nothing."""
+        """Return the fault of the key that an exception stands for; None if it says nothing about the key."""
         if isinstance(error, KeyFault):
             return error
         said = (one.fault(error) for one in self.applications if one.fault is not None)
@@ -368,9 +370,9 @@ class Key:
 
 @contextmanager
 def client_randomness(key: Key, stream: Callable[[], Stream]) -> Iterator[None]:
-    """While entered, the clients of all of the key's applications take their random numbers from a stream.
+    """While entered, the clients of all applications of a key take their random numbers from streams.
 
-    :param stream: makes the stream; called once for each different client.
+    :param stream: makes a stream; called once for each client.
     """
     with ExitStack() as stack:
         for inject in dict.fromkeys(one.randomness for one in key.applications):

@@ -1,4 +1,4 @@
-"""What a run would cut and cost, before anything is done: `keyharness run --plan`."""
+"""Estimate what a run would cut and cost: `keyharness run --plan`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from harness.search.stopping import Allowance
 from harness.twin.glass_box import glass_box
 
 WALK_CUTS_PER_S = 50
-"""A core looks at so many cuts of a walk in a second."""
+"""Cuts of a walk that one core judges in a second."""
 BOOTS_PER_CUT = 3
-"""Arranged, cut and looked at: a boot each."""
+"""One boot each to arrange, to cut and to observe."""
 BACK_S, OFF_S = {"hardware": 1.0, "emulator": 0.15}, {"hardware": 1.0, "emulator": 0.0}
-"""How long a boot takes and the rest before it, where that was not measured."""
+"""Seconds that a boot takes, and that the key is off before it, where neither was measured."""
 COVERING = 0.5
-"""So many of the cuts of a hybrid search cover."""
+"""Share of the cuts of a hybrid search that cover."""
 
 
 @dataclass
-class Cost:
-    """Of one operation on one rig.
+class Estimate:
+    """Estimated cost of the cuts into one operation on one rig.
 
-    :ivar erases: of the hottest page. :ivar seconds: on this host or this rig.
+    :ivar erases: erases of the most-erased flash page.
+    :ivar seconds: time on this host or this rig.
     """
 
     cuts: int
@@ -39,13 +40,13 @@ class Cost:
 
 
 def show_plan(session: Session, suites: list[str], reports: Path, out: TextIO) -> None:
-    """What would be written, and what it would cost, without doing it."""
+    """Write what a run would do and cost; do nothing else."""
     out.write(f"bench {session.bench.shown} · seed {session.seed}\n")
     out.write(f"suites {', '.join(suites)}\n")
     if "endurance" not in suites:
         out.write("no campaigns in these suites\n")
         return
-    total = Cost(0, 0, 0, 0.0)
+    total = Estimate(0, 0, 0, 0.0)
     for rig_name in session.rig_names:
         of_rig = _rig(session, rig_name, out)
         total.cuts, total.touches = total.cuts + of_rig.cuts, total.touches + of_rig.touches
@@ -59,8 +60,8 @@ def show_plan(session: Session, suites: list[str], reports: Path, out: TextIO) -
     out.write(f"  a run writes below {reports}/ and into the ledger, and nowhere else\n")
 
 
-def _rig(session: Session, rig_name: str, out: TextIO) -> Cost:
-    of_rig = Cost(0, 0, 0, 0.0)
+def _rig(session: Session, rig_name: str, out: TextIO) -> Estimate:
+    of_rig = Estimate(0, 0, 0, 0.0)
     if error := session.absent.get(rig_name):
         text = str(error).replace("\n", "\n    ")
         out.write(f"\n  {rig_name}   is not there, and would be left out: {text}\n")
@@ -73,7 +74,7 @@ def _rig(session: Session, rig_name: str, out: TextIO) -> Cost:
         return of_rig
     out.write(f"    {'operation':<34} {'cuts':>6} {'touches':>8} {'erases, hottest page':>21}\n")
     for name in [operation for at, operation in session.pairs if at == rig_name]:
-        # Asking a real key means laying down its home first, and a plan touches nothing.
+        # To ask a real key, its home state has to be written first; a plan writes nothing.
         real = rig.evidence_kind == "hardware"
         if not real and (missing := session.missing(rig_name, name)):
             out.write(f"    {name:<34} not offered: {missing}\n")
@@ -88,8 +89,8 @@ def _rig(session: Session, rig_name: str, out: TextIO) -> Cost:
     return of_rig
 
 
-def _on_real_keys(session: Session, rig_name: str, cost: Cost) -> str:
-    """What the same would take of real keys: a campaign is spread over as many as it wears out."""
+def _on_real_keys(session: Session, rig_name: str, cost: Estimate) -> str:
+    """Say what the same cuts would take of real keys; a campaign is spread over as many as it wears out."""
     rig = session.rig(rig_name)
     granted = session.bench.settings(rig_name).budget.erases
     keys = max(1, ceil(cost.erases / granted)) if granted else 0
@@ -105,8 +106,8 @@ def _on_real_keys(session: Session, rig_name: str, cost: Cost) -> str:
     )
 
 
-def cost_of(session: Session, rig: Rig, operation: Operation) -> Cost:
-    """What one operation costs on a rig; a twin is asked, of the others it is reckoned."""
+def cost_of(session: Session, rig: Rig, operation: Operation) -> Estimate:
+    """Return the cost of one operation on a rig: planned on a twin, calculated for other rigs."""
     allowance = session.shares(rig.name).expected(operation.name)
     if glass_box(rig) is not None and session.wanted.search is None:
         campaign = Campaign(rig, operation, session.home(rig.name), cuts=allowance.cuts)
@@ -114,12 +115,12 @@ def cost_of(session: Session, rig: Rig, operation: Operation) -> Cost:
         cuts = len(campaign.plan()[0])
         worn = max((row["used"] for row in campaign.estimated_wear(cuts)), default=0)
         seconds = cuts / WALK_CUTS_PER_S / session.processes()
-        return Cost(cuts, operation.cost.touches * cuts, worn, seconds)
+        return Estimate(cuts, operation.cost.touches * cuts, worn, seconds)
     each_s = _seconds(rig, operation, session)
     cuts = _cuts(allowance, each_s)
     grants = session.bench.settings(rig.name).budget
     erases = (operation.cost.erases or grants.erases_per_operation) + BOOTS_PER_CUT * grants.erases_per_boot
-    return Cost(cuts, operation.cost.touches * cuts, erases * cuts, each_s * cuts)
+    return Estimate(cuts, operation.cost.touches * cuts, erases * cuts, each_s * cuts)
 
 
 def _cuts(allowance: Allowance, each_s: float) -> int:
@@ -133,7 +134,7 @@ def _cuts(allowance: Allowance, each_s: float) -> int:
 
 
 def _seconds(rig: Rig, operation: Operation, session: Session) -> float:
-    """How long one cut takes, with everything around it."""
+    """Seconds that one cut takes, with its boots and waits."""
     if glass_box(rig) is not None:
         return 1 / WALK_CUTS_PER_S / session.processes()
     measured = calibration_of(rig)
@@ -146,5 +147,5 @@ def _seconds(rig: Rig, operation: Operation, session: Session) -> float:
 
 
 def _time(seconds: float) -> str:
-    """In minutes below two hours, in hours above."""
+    """Format a time: minutes below two hours, hours above."""
     return f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{max(0.1, seconds / 60):.1f} minutes"

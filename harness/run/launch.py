@@ -1,4 +1,4 @@
-"""Start a run: check what was asked, then hand it to pytest in a child process."""
+"""Start a run: check the options, then run pytest in a child process."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from harness.run.session import Session, Wanted
 
 
 class Launch:
-    """A run that has been asked for.
+    """A run that is about to start.
 
-    :raises CallerError: a suite, a bench, a rig or an operation that does not exist.
+    :raises CallerError: a suite, a bench, a rig or an operation does not exist.
     """
 
     def __init__(
@@ -45,22 +45,22 @@ class Launch:
 
     @classmethod
     def resumed(cls, name: str, reports: Path) -> Launch:
-        """The rest of a run that was killed or interrupted.
+        """Return the rest of a run that was killed or interrupted.
 
-        :raises CallerError: no such run, it came to its end, or its bench has changed.
-        :raises RigError: it is still going on.
+        :raises CallerError: no such run, the run has finished, or its bench has changed.
+        :raises RigError: the run is still going on.
         """
         from harness.host.locks import Lock
         from harness.run.resume import read_asked
 
         path = find_run(name, reports)
         with Lock(f"run {path.absolute()}") as lock:
-            lock.take("look whether the run has ended")
+            lock.take("check whether the run has ended")
         asked = read_asked(path)
         return cls(asked.wanted, list(asked.suites), reports, list(asked.pytest_args), path.name)
 
     def complaints(self) -> list[str]:
-        """Which rigs are not there, and what is wrong with the calibration of those that are going to be cut."""
+        """Return what is wrong: rigs that are absent, and calibrations that are missing or old."""
         said = [f'rig "{name}" is left out: {error}' for name, error in self.session.absent.items()]
         for name in self.session.rig_names:
             if name in self.session.absent:
@@ -71,14 +71,14 @@ class Launch:
         return said
 
     def run(self) -> int:
-        """Run pytest in a child; returns its exit code, which is the verdict's."""
+        """Run pytest in a child process; return its exit code, which stands for the verdict."""
         for said in self.complaints():
             sys.stderr.write(f"warn: {said}\n")
         name = self._resume or new_run_name()
         path = self._reports.absolute() / name
         command = [sys.executable, "-m", "pytest", *self._arguments(name, path)]
-        # Ctrl-C reaches the child too, which ends cleanly; it must not end the parent before that. A handler,
-        # unlike SIG_IGN, is not inherited across exec.
+        # Ctrl-C reaches the child, too, which ends cleanly; the parent must not end before it. A handler, unlike
+        # SIG_IGN, is not inherited across exec.
         before = signal.signal(signal.SIGINT, lambda *_: None)
         try:
             child = subprocess.Popen(command, env={**os.environ, "KEYHARNESS_PARENT": str(os.getpid())})
@@ -125,14 +125,15 @@ class Launch:
         return [*arguments, *(str(suite.path) for suite in self.suites), *self._pytest_args]
 
     def show_plan(self, out: TextIO) -> None:
-        """What would be written, and what it would cost, without doing it."""
+        """Write what the run would do and cost; do nothing else."""
         show_plan(self.session, [suite.name for suite in self.suites], self._reports, out)
 
 
 def find_run(name: str | None, reports: Path) -> Path:
-    """The folder of a run.
+    """Return the folder of a run.
 
-    :raises CallerError: there is none of that name, or none at all.
+    :param name: None means the latest run.
+    :raises CallerError: there is no run of that name, or none at all.
     """
     runs = sorted(path.name for path in reports.glob("*") if (path / "run.json").exists())
     if not runs:
@@ -146,7 +147,7 @@ def find_run(name: str | None, reports: Path) -> Path:
 
 
 def make_report_of(name: str | None, reports: Path, out: TextIO) -> None:
-    """Derive a run's summary and report again, and show the verdict."""
+    """Make the summary and the report of a run again, and show its verdict."""
     from harness.report.verdict_text import verdict_block
     from harness.run.run import make_report
 

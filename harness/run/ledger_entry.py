@@ -1,7 +1,7 @@
-"""A run, entered into the ledger: derived from its folder, once it has come to an end.
+"""Enter a run into the ledger, from its folder, when it has ended.
 
-A run that is killed does not get that far. So each is noted when it begins, and whoever comes next - another
-run, or `keyharness history` - enters those that have ended without a word.
+A killed run cannot do that itself. So each run is noted when it begins, and the next run (or `keyharness history`)
+enters those whose processes are gone.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from harness.evidence.rundir import RunDir
 from harness.host.locks import Lock
 
 KILLED = "killed"
-"""The verdict of a run that nobody has ended; taken up and ended, it gets another."""
+"""The verdict of a run that was killed; if it is resumed and ends, it gets another."""
 
 
 def note_identity(run: RunDir, rig: str, identity: str, kind: str, model: str) -> None:
-    """Keep in the run's folder which key was on a rig; any worker may."""
+    """Note in the run's folder which key is on a rig. Any worker may do this."""
     path = run.path / "journal" / f"{rig}.key.json"
     if not path.exists():
         path.write_text(json.dumps({"identity": identity, "kind": kind, "model": model}) + "\n")
 
 
 def began(path: Path) -> None:
-    """A run goes on in a folder, in this process or with it."""
+    """Note that a run goes on in a folder, in this process or a child of it."""
     write_durably(_note(path), {"run": str(path), "pid": os.getpid(), "born": _born(os.getpid())})
 
 
 def ended(path: Path) -> None:
-    """It has come to its end, and is in the ledger."""
+    """Note that a run has ended and is in the ledger."""
     _note(path).unlink(missing_ok=True)
 
 
 def enter_abandoned() -> list[Path]:
-    """Enter the runs whose processes are gone; returns their folders. What cannot be read is passed over."""
+    """Enter the runs whose processes are gone; return their folders. Runs that cannot be read are skipped."""
     entered = []
     for file in sorted(_folder().glob("*.json")) if _folder().is_dir() else ():
         noted = read_json(file)
@@ -63,16 +63,16 @@ def enter_abandoned() -> list[Path]:
 
 
 def _goes_on(noted: dict[str, Any]) -> bool:
-    # The lock is the run's; who started pytest himself has none, and is known by his process.
+    # `keyharness run` holds a lock; a run that pytest itself started has none, and is known by its process.
     if Lock(f"run {noted['run']}").holder() is not None:
         return True
     return noted["born"] is not None and _born(noted["pid"]) == noted["born"]
 
 
 def _born(pid: int) -> str | None:
-    """When a process was started, in the kernel's ticks: numbers are used again (proc(5), stat).
+    """Return when a process was started, in kernel ticks (proc(5), stat): pids are used again.
 
-    None if there is none, or nothing of it but its exit code.
+    None if there is no such process, or it has exited.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -91,7 +91,7 @@ def _note(path: Path) -> Path:
 
 
 def record(path: Path, verdict: str) -> None:
-    """Enter a run; entered again, it takes the place of what was entered before.
+    """Enter a run; a second entry replaces the first.
 
     :raises RigError: the ledger cannot be written.
     """
@@ -101,7 +101,7 @@ def record(path: Path, verdict: str) -> None:
     keys = {rig["name"]: _key(path, head, rig) for rig in head["rigs"]}
     campaigns, cuts = _rows(path / "operations.jsonl"), _rows(path / "evidence.jsonl")
     campaigns += _cut_short(campaigns, cuts)
-    # Nobody's key wears out by a twin's cuts: those are counted, not listed.
+    # A twin does not wear: its cuts are counted, not listed.
     real = any(kind != "twin" for _, kind, _ in keys.values())
     cuts = cuts if real else []
     with Ledger() as ledger:
@@ -111,7 +111,7 @@ def record(path: Path, verdict: str) -> None:
 def _cut_short(
     campaigns: Sequence[Mapping[str, Any]], cuts: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Campaigns of which a kill left nothing but the cuts that were judged."""
+    """Rows for campaigns of which a kill left nothing but judged cuts."""
     known = {(row["rig"], row["operation"]) for row in campaigns}
     found: dict[tuple[str, str], Counter[str]] = {}
     for cut in cuts:

@@ -1,4 +1,4 @@
-"""What a caller writes for budgets and goals, as numbers."""
+"""Parse --budget, --confidence, --below and --search."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _TIME = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>h|min|m|s)")
 
 
 def time_us(text: str) -> int:
-    """2h, 30m, 90s, also put together: 1h30m.
+    """Return a time in microseconds: "2h", "30m", "90s", or several parts such as "1h30m".
 
-    :raises CallerError: it is no time.
+    :raises CallerError: the text is no time.
     """
     parts = list(_TIME.finditer(text))
     if not parts or "".join(part[0] for part in parts) != text.strip().replace(" ", ""):
         raise CallerError("--budget", found=text, expected="a time such as 2h, 30m, 90s or 1h30m")
     us = round(sum(float(part["number"]) * _UNITS_S[part["unit"]] for part in parts) * 1_000_000)
     if us == 0:
-        raise CallerError("--budget", found=text, expected="more than no time")
+        raise CallerError("--budget", found=text, expected="a time above zero")
     return us
 
 
 def share(option: str, text: str) -> float:
-    """99, 99% or 0.99 -> 0.99; what is below 1 without a sign is a share already.
+    """Return a share: "99", "99%" and "0.99" are 0.99. A number below 1 without a percent sign is a share already.
 
-    :raises CallerError: it is none that lies between nothing and everything.
+    :raises CallerError: the text is no share between 0 % and 100 %.
     """
     number = text.strip().removesuffix("%").strip()
     try:
@@ -46,7 +46,7 @@ def share(option: str, text: str) -> float:
 
 
 def goal(confidence: str | None, below: str | None) -> Goal | None:
-    """--confidence 99 --below 1%; either of them alone goes with the usual other one.
+    """Return the goal of --confidence and --below; the usual value stands in for one that is missing.
 
     :raises CallerError: one of them is no share.
     """
@@ -59,7 +59,10 @@ def goal(confidence: str | None, below: str | None) -> Goal | None:
 
 
 def search(name: str | None) -> str | None:
-    """:raises CallerError: there is no such search."""
+    """Check --search.
+
+    :raises CallerError: there is no such search.
+    """
     if name is not None and name not in SEARCHES:
         raise CallerError(
             "--search",

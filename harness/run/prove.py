@@ -1,6 +1,6 @@
-"""Prove the judge: seed one known bug at a time into a twin, and see that a campaign catches it.
+"""Prove that the judge works: seed one known bug at a time into a twin, and check that a campaign catches it.
 
-The sound twin must pass everything first; a judge that never fails and one that always fails prove nothing.
+The sound twin must pass everything first: a judge that always fails proves nothing, either.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from harness.twin.trace import Trace
 
 SUITE = "endurance"
 FIRST_CUTS = 40
-"""So many evenly spread cuts an operation in the first round: most bugs show in it."""
+"""Evenly spread cuts into each operation in the first round, in which most bugs show."""
 ELSEWHERE_CUTS = 100
-"""And so many on the sound personalities that no defect is put into by default."""
+"""Cuts into each operation of the other sound personalities."""
 AIMED_CUTS = 400
-"""And so many in the second round where a defect shows on a personality of its own, whose operations can be ten
-times as long; all there are where it is put into the first sound one."""
+"""Cuts in the second round for a defect that shows on a personality of its own, whose operations can be ten times as
+long. For a defect in the first sound personality the second round does every cut."""
 SOUND = "none: "
 
 Shape = tuple[tuple[object, ...], ...]
-"""What an uncut run of an operation does to the flash, and what is said meanwhile."""
+"""Flash operations and marks of an uncut run."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What became of one defect.
+    """Result for one defect, or for a sound twin.
 
-    :ivar caught_by: "operation: item outcome", None if nothing was violated.
-    :ivar cuts: judged until it was caught, or all if it was not.
-    :ivar as_expected: caught for a defect, clean for the sound twin.
+    :ivar caught_by: "operation: item outcome"; None if nothing was violated.
+    :ivar cuts: cuts that were judged until it was caught; all cuts if it was not.
+    :ivar as_expected: whether a defect was caught, or the sound twin was clean.
     """
 
     defect: str
@@ -67,10 +67,10 @@ def prove(
     out: TextIO,
     long_cuts: int | None = None,
 ) -> int:
-    """Try the sound twin and every defect; 0 if each behaves as expected, 1 if not.
+    """Try the sound twin and every defect; return 0 if each behaves as expected, 1 if not.
 
-    :param long_cuts: only cut the sound twin, so many times (see `harness.run.soak`).
-
+    :param only: names of defects; all of them if empty.
+    :param long_cuts: cut only the sound twin, this number of times (see `harness.run.soak`).
     :raises CallerError: no such key or defect, or a key without a twin.
     """
     plugins = discover()
@@ -115,7 +115,7 @@ def prove(
 
 @lru_cache(maxsize=4096)
 def _shape(key_name: str, options: TwinOptions, seed: int, operation: str) -> Shape:
-    """Of the sound twin, to which one with a defect is compared."""
+    """The shape of the sound twin, to which a twin with a defect is compared."""
     return _sound(key_name, options.personality, seed).shape(operation)
 
 
@@ -155,7 +155,7 @@ class _Trial:
         try:
             found = self._search()
         except KeyFault as fault:
-            # A twin that does not even survive a clean power-off has been caught before the first cut.
+            # A twin that does not survive a clean power-off is caught before the first cut.
             caught = f"before any cut: {fault.what}" + (f": {fault.found}" if fault.found else "")
             replay = fault.replay if isinstance(fault, UncutFault) else None
         else:
@@ -178,16 +178,16 @@ class _Trial:
         )
 
     def shape(self, operation: str) -> Shape:
-        """Empty if the key is not as it must be before anything is cut; its campaign will say so."""
+        """Empty if something is wrong before the first cut; the campaign reports that."""
         try:
             return _shape_of(Campaign(self.rig, self.key.operations[operation], self.home).prepare())
         except KeyFault:
             return ()
 
     def _search(self) -> tuple[str, Finding] | None:
-        """The operation and the worst finding of the first campaign that has one.
+        """Return the operation and the worst finding of the first campaign that has one.
 
-        :raises UncutFault: the first round of cuts found nothing, and without any something is wrong.
+        :raises UncutFault: no cut of the first round found anything, and something is wrong without a cut.
         """
         uncut: UncutFault | None = None
         offered = [one for one in self.key.operations.values() if not missing(self.rig, self.home, one)]
@@ -225,16 +225,16 @@ class _Trial:
         return result
 
     def _is_of_the_defect(self, operation: Operation, cuts: int | None) -> bool:
-        """On a personality that is not sound by itself a violation counts only if it is gone without the defect."""
+        """On a personality that is not sound, a violation counts only if it is gone without the defect."""
         if self.known is None or self.options.personality in self.twin.sound:
             return True
         control = _sound(self.key.name, self.options.personality, self.seed)
         return not control._campaign(operation, cuts).findings
 
     def _differing_first(self, operations: list[Operation]) -> list[Operation]:
-        """First those whose uncut run differs from that of the sound twin; those of its application before others.
+        """Sort operations: those whose uncut run differs from the sound twin's first, then those of its application.
 
-        An order only: a bug may show although nothing differs before a cut.
+        This is an order only: a bug may show although nothing differs before a cut.
         """
         sound = replace(self.options, defects=())
 

@@ -1,8 +1,8 @@
-"""Bring a rig back to a known state, by a ladder of which no rung makes it worse.
+"""Bring a rig back to a known state in steps, of which none makes matters worse.
 
-Each rung is tried only if the one before left the key without an answer: open it anew; switch its power;
-leave it without power for long. A key that has come up in its bootloader, because an update was broken off, is
-given the firmware that the bench names, if it is expendable; and, only where that was asked for, it is reset.
+Each step is tried only if the key does not answer after the one before: open it again; switch its power; leave it
+without power for a long time. A key that is in its bootloader after an interrupted update gets the firmware that the
+bench names, if it is expendable. It is reset only if the caller asked for that.
 """
 
 from __future__ import annotations
@@ -19,24 +19,28 @@ from harness.safety.claim import Claims
 from harness.safety.identity import refuse_foreign
 
 LONG_OFF_US = 10_000_000
-"""VBUS has lingered for seconds on rigs without a load (OLPC #9566: 2.5 s off were needed)."""
+"""Without a load, VBUS can stay up for seconds (OLPC #9566: 2.5 s off were needed)."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One rung: what was done, and why the key did not answer after it; None if it did."""
+    """One step of a recovery.
+
+    :ivar what: what was done.
+    :ivar why_not: why the key did not answer after it; None if it did.
+    """
 
     what: str
     why_not: str | None
 
 
 def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Step]:
-    """Climb until the key answers; the steps that were taken.
+    """Take steps until the key answers; return the steps that were taken.
 
-    :param on_stuck: "preserve": a key that does not answer is left as it is, with its power as it is.
-    :param reset: the key's applications are reset at the end, if nothing but ours is on it.
-    :raises CallerError: a reset of a key that is not expendable, or that holds what is not ours.
-    :raises RigError: somebody else is at the rig.
+    :param on_stuck: "preserve" leaves a key that does not answer as it is, its power included.
+    :param reset: reset the key's applications at the end, if all data on it are ours.
+    :raises CallerError: a reset of a key that is not expendable, or that holds data which are not ours.
+    :raises RigError: the rig is in use.
     """
     if reset:
         require_expendable(rig)
@@ -64,7 +68,7 @@ def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Ste
     else:
         answers = tried("switched it on", rig.power.on)
     answers = answers or tried("switched it off and on", rig.power.cycle)
-    if not answers and _lives(rig):
+    if not answers and _is_in_another_face(rig):
         answers = _rescue(rig, steps, tried)
     else:
         answers = answers or tried(f"left it off for {LONG_OFF_US // 1_000_000} s", lambda: _long_off(rig))
@@ -76,8 +80,8 @@ def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Ste
     return steps
 
 
-def _lives(rig: Rig) -> bool:
-    """Is it up, in another face than the one that can be tested?"""
+def _is_in_another_face(rig: Rig) -> bool:
+    """Return whether the key is up in another face than its application."""
     try:
         rig.wait_until_up()
     except (KeyharnessError, OSError):
@@ -106,7 +110,7 @@ def _long_off(rig: Rig) -> None:
 
 
 def _reset(rig: Rig, act: Callable[[Rig, Memory], None]) -> None:
-    # In a fresh boot: no session is open, and some resets are taken in the first seconds after power-up only.
+    # In a new boot: no session is open, and some keys accept a reset in the first seconds after power-up only.
     rig.power.cycle()
     rig.wait_until_up()
     act(rig, Memory())
@@ -114,7 +118,7 @@ def _reset(rig: Rig, act: Callable[[Rig, Memory], None]) -> None:
 
 
 def show(rig: str, steps: list[Step], out: TextIO) -> int:
-    """Say what was done; 0 if the key answers, 3 if not."""
+    """Write the steps; return 0 if the key answers, 3 if not."""
     for step in steps:
         out.write(f"  {step.what:<40} {'the key answers' if step.why_not is None else step.why_not}\n")
     answers = bool(steps) and steps[-1].why_not is None
@@ -123,7 +127,10 @@ def show(rig: str, steps: list[Step], out: TextIO) -> int:
 
 
 def port_or_say(rig: str, port: str | None) -> str:
-    """:raises CallerError: a rig that no other process shares, and that nothing is remembered of."""
+    """Return the port of a rig that outlives the run.
+
+    :raises CallerError: the rig is private to each run, so nothing is kept of it.
+    """
     if port is None:
         raise CallerError(
             f'rig "{rig}"',

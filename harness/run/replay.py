@@ -1,4 +1,4 @@
-"""Do one cut again, from its pasteable id."""
+"""Do one cut again, from its replay id."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _ID = re.compile(
 
 
 def replay(text: str, bench: Path | None, out: TextIO) -> int:
-    """Replay and say what came of it; 0 if what must hold holds, 1 if not.
+    """Replay a cut and describe its outcome; return 0 if nothing is violated, 1 if something is.
 
-    :raises CallerError: not an id, or an id of another bench, firmware or version.
+    :raises CallerError: the text is no replay id, or an id of another bench, firmware or version.
     """
     match = _ID.fullmatch(text.strip())
     if not match or match["prefix"] != REPLAY_PREFIX:
@@ -61,7 +61,7 @@ def _replay(session: Session, text: str, match: re.Match[str], out: TextIO) -> i
         )
     kind = campaign_kind(rig, "time" if is_time_label(match["cut"]) else None)
     home = session.home(rig.name)
-    # Looked up anew: custody has put a price on it.
+    # Looked up again: since the rig is claimed, its operations reserve what they spend.
     campaign = kind(rig, rig.key.operations[match["operation"]], home)
     if match["cut"] == UNCUT:
         return _uncut(campaign, out)
@@ -70,7 +70,7 @@ def _replay(session: Session, text: str, match: re.Match[str], out: TextIO) -> i
 
 
 def _uncut(campaign: Campaign | LiveCampaign, out: TextIO) -> int:
-    """What is wrong before the first cut needs none to be seen again."""
+    """Repeat a finding that was made before the first cut: it needs no cut."""
     out.write(f"{campaign.operation.name} on {campaign.rig.name}, {campaign.rig.info().firmware}\n")
     try:
         campaign.prepare()

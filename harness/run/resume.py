@@ -1,7 +1,7 @@
-"""Take up a run that was killed or interrupted: what it had judged stays judged, and nothing is cut twice.
+"""Resume a run that was killed or interrupted: judged cuts stay judged, and nothing is cut twice.
 
-run.json says what was asked for; the journals hold the rows that were judged, results.jsonl the cases that
-were finished. Everything else of a twin follows from the seed, so what is made anew is made alike.
+run.json holds the options of the run, the journals the judged cuts, results.jsonl the finished cases. Everything
+else of a twin follows from the seed, so it is made again in the same way.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SAME = ("version", "seed", "order", "evidence_kind", "rigs")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run had been asked for."""
+    """The options of a run."""
 
     wanted: Wanted
     suites: tuple[str, ...]
@@ -36,7 +36,7 @@ class Asked:
 
 
 def asked_of(wanted: Wanted, bench_file: Path, more: Mapping[str, Any]) -> Row:
-    """What a run is asked for, as run.json keeps it; `more` is what only the launcher knows."""
+    """Return the options of a run as run.json keeps them; `more` holds those that only the launcher knows."""
     return {
         "bench": str(wanted.bench) if wanted.bench else None,
         "bench_file": str(bench_file.absolute()),
@@ -52,9 +52,9 @@ def asked_of(wanted: Wanted, bench_file: Path, more: Mapping[str, Any]) -> Row:
 
 
 def read_asked(path: Path) -> Asked:
-    """What the run in a folder was asked for.
+    """Read the options of the run in a folder.
 
-    :raises CallerError: the run is at its end, was not begun by `keyharness run`, or its bench has changed.
+    :raises CallerError: the run has finished, was not started by `keyharness run`, or its bench has changed.
     """
     head = json.loads((path / "run.json").read_text(encoding="utf-8"))
     asked = head.get("asked")
@@ -94,7 +94,7 @@ def _refuse_the_finished(path: Path) -> None:
 
 
 def _bench(path: Path, asked: Row) -> Path | None:
-    """The bench under the name it was given, or where it was then; unchanged."""
+    """Return the bench file under the name that was given, or where it was then. It must be unchanged."""
     if asked["bench"] is None and _digest(Path(asked["bench_file"])) == asked["bench_digest"]:
         return None
     given = [Path(name) for name in (asked["bench"], asked["bench_file"]) if name]
@@ -117,30 +117,30 @@ def _digest(file: Path) -> str | None:
 
 
 def take_up(path: Path) -> None:
-    """Make a run's folder fit to be written to again; done once, before pytest collects."""
+    """Prepare a run's folder for writing again; done once, before pytest collects."""
     read_journal(path / "results.jsonl")
     body = {"spent_s": round(spent_s(path), 3), "at": time.time()}
     replace_file(path / RESUMED, line(body))
-    # What was derived from a part is not to be taken for the whole.
+    # These were made from a part of the run.
     for name in ("finish.json", "summary.json", "index.html"):
         (path / name).unlink(missing_ok=True)
 
 
 def cases_done(path: Path) -> dict[str, Row]:
-    """The cases that a run has finished, by node id. What a rig has kept from running is not."""
+    """Return the finished cases by node id. A case that was skipped because of its rig is not finished."""
     rows = [one.row for one in read_journal(path / "results.jsonl")]
     return {row["nodeid"]: row for row in rows if not str(row.get("reason") or "").startswith(KEPT_BACK)}
 
 
 def compare(path: Path, head: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-    """See that the run goes on as it began.
+    """Check that a resumed run is still the same run.
 
-    :raises CallerError: it would be another run: plugins, keys or the version have changed.
+    :raises CallerError: plugins, keys or the version have changed.
     """
-    # Through JSON, as `before` went.
+    # `before` has been through JSON: tuples are lists in it.
     now = json.loads(json.dumps(head))
     for one in now["rigs"]:
-        # A rig of another worker's: that one compares it.
+        # Another worker has this rig, and compares it.
         if one["firmware"] == NOT_ASKED:
             one.update(next((rig for rig in before["rigs"] if rig["name"] == one["name"]), {}))
     for name in _SAME:
@@ -154,7 +154,7 @@ def compare(path: Path, head: Mapping[str, Any], before: Mapping[str, Any]) -> N
 
 
 def spent_s(path: Path) -> float:
-    """How long the run has worked so far, without the time it lay dead."""
+    """Seconds that the run has worked so far, without the time between kill and resume."""
     try:
         resumed = json.loads((path / RESUMED).read_text(encoding="utf-8"))
         before, began = float(resumed["spent_s"]), float(resumed["at"])
@@ -166,7 +166,7 @@ def spent_s(path: Path) -> float:
 
 
 def working_s(path: Path) -> float:
-    """How long the run has worked, at its end."""
+    """Seconds that the run has worked, at its end."""
     try:
         resumed = json.loads((path / RESUMED).read_text(encoding="utf-8"))
     except FileNotFoundError:

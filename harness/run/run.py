@@ -1,4 +1,4 @@
-"""A run: its campaigns, its pictures and labels while it goes on, and its end."""
+"""A run: start it, run its campaigns with their pictures and labels, and end it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Display(Protocol):
-    """Whoever shows the run to a person."""
+    """What shows a run to a person while it goes on."""
 
     def started(self, head: dict[str, Any]) -> None: ...
 
@@ -41,10 +41,10 @@ class Run:
         self.session, self.dir, self._display = session, RunDir(path), display
 
     def start(self, asked: Mapping[str, Any], *, resumed: bool = False) -> None:
-        """Write what is known before anything was done; the first process of a run does that.
+        """Write run.json, if this is the first process of the run.
 
-        :param asked: what only the launcher knows of what was asked for.
-        :raises CallerError: a run is taken up that would go on as another one.
+        :param asked: the options that only the launcher knows.
+        :raises CallerError: a resumed run whose version, plugins or keys have changed.
         """
         session = self.session
         head = {**session.head(), "asked": asked_of(session.wanted, session.bench.file, asked)}
@@ -56,14 +56,14 @@ class Run:
         began(self.dir.path)
 
     def note_key(self, rig: Rig) -> None:
-        """Keep which key was on a rig and what it said of itself, for the ledger and the report."""
+        """Note which key is on a rig and how it describes itself, for the ledger and the report."""
         if glass_box(rig) is None:
             self.dir.note_rig(rig.info())
         if rig.identity is not None:
             note_identity(self.dir, rig.name, rig.identity, rig.evidence_kind, rig.key.name)
 
     def label(self, rig: Rig, node: Any) -> None:
-        """Put a test where it belongs in Allure: suite, application and operation, with what it ran on."""
+        """Label a test for Allure: suite, application, operation, rig, firmware, seed."""
         from harness.report import allure_labels
 
         name = node.callspec.params.get("operation")
@@ -80,12 +80,12 @@ class Run:
         )
 
     def campaign(self, rig: str, operation: str) -> tuple[Result, str | None]:
-        """Run one campaign; the second value is why it failed, None if it did not."""
+        """Run one campaign; return its result, and why it failed (None if it did not)."""
         show = self._display.campaign if self._display else None
         try:
             result = self.session.campaign(rig, operation, self.dir, show)
         finally:
-            # A campaign that a dead key ends returns no result, and its kernel log says most.
+            # If the key dies, there is no result, and the kernel log says most.
             self._show_kernel_log()
         row = campaign_row(result)
         if self._display:
@@ -94,14 +94,14 @@ class Run:
         return result, self._failure(row)
 
     def _show_kernel_log(self) -> None:
-        """Attach what the kernel said during the cuts that failed since the last time."""
+        """Attach the kernel's lines about cuts that failed since the last call."""
         from harness.report import allure_labels
 
         for text in self.session.take_kernel_lines():
             allure_labels.attach_text(text, "kernel log")
 
     def rest(self, rig: str) -> str | None:
-        """Spend what is left of a rig's budget where outcomes are new; why that failed, None if it did not."""
+        """Spend the rest of a rig's budget where outcomes are new; return why that failed (None if it did not)."""
         show = self._display.campaign if self._display else None
         before = {pair: found_by(one.result) for pair, one in self.session.campaigns.items()}
         failures = []
@@ -119,7 +119,7 @@ class Run:
         return "\n".join(failures) or None
 
     def _illustrate(self, result: Result, row: dict[str, Any]) -> None:
-        """Draw the campaign, and attach what a reader of the report wants to see."""
+        """Draw the campaign's pictures and attach them, its evidence and its replay ids to the test."""
         from harness.report import allure_labels, pictures
 
         if (trace := trace_row(result)) is not None:
@@ -133,7 +133,7 @@ class Run:
 
     @property
     def _bench(self) -> str | None:
-        """The bench as it is to be typed; None for the default one."""
+        """The bench as a person types it; None for the default one."""
         return self.session.bench.shown if self.session.wanted.bench else None
 
     def _failure(self, row: dict[str, Any]) -> str | None:
@@ -143,12 +143,12 @@ class Run:
 
 
 def found_by(result: Result) -> set[tuple[str, str]]:
-    """(item, outcome) of what a campaign has found so far."""
+    """Return (item, outcome) of each finding of a campaign so far."""
     return {(finding.item, finding.outcome) for finding in result.findings}
 
 
 def announce(path: Path, display: Display | None) -> None:
-    """Say what the run is: in Allure's results and on the display."""
+    """Describe the run in Allure's results and on the display."""
     from harness.report import allure
 
     head = RunDir(path).head()
@@ -158,7 +158,7 @@ def announce(path: Path, display: Display | None) -> None:
 
 
 def finish(path: Path, *, complete: bool, interrupted: bool, display: Display | None) -> int:
-    """End a run: merge its journals, derive the summary, make the report. Returns the exit code."""
+    """End a run: merge its journals, make its summary and its report. Return the exit code."""
     run = RunDir(path)
     run.finish(complete=complete, interrupted=interrupted, duration_s=working_s(path))
     summary, code = make_report(path)
@@ -169,14 +169,14 @@ def finish(path: Path, *, complete: bool, interrupted: bool, display: Display | 
         ended(path)
     except RigError as error:
         sys.stderr.write(f"not entered into the ledger: {error}\n")
-        # What was done to a real key must not be forgotten silently; a twin has nothing to remember.
+        # What was done to a real key must not be lost silently; a twin does not wear.
         if code == 0 and summary["evidence_kind"] != ["twin"]:
             return 3
     return code
 
 
 def make_report(path: Path) -> tuple[dict[str, Any], int]:
-    """Derive summary.json and index.html from a run's files; returns the summary and the exit code."""
+    """Make summary.json and index.html from a run's files; return the summary and the exit code."""
     from harness.report import allure
     from harness.report.summary import conclude
 

@@ -1,4 +1,4 @@
-"""What the tests of one process share: the bench, its rigs, their home states, and where evidence goes."""
+"""What the tests of one process share: the bench, its rigs, their home states, their campaigns."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ CampaignProgress = Callable[[str, str, int, int], None]
 
 
 def strategy_of(search: str | None) -> Strategy:
-    """The strategy that a wish stands for: "time" and none at all are the hybrid."""
+    """Return the strategy that --search names; "time" and None mean the hybrid."""
     return next((name for name in STRATEGIES if name == search), "hybrid")
 
 
 def campaign_kind(rig: Rig, search: str | None) -> Callable[..., Campaign | LiveCampaign]:
-    """What cuts on a rig: the walk of a twin, or a search by time."""
+    """Return the kind of campaign for a rig: a walk of all flash operations of a twin, or a search by time."""
     strategy = strategy_of(search)
     if glass_box(rig) is None:
         return partial(LiveCampaign, strategy=strategy)
@@ -49,13 +49,13 @@ def campaign_kind(rig: Rig, search: str | None) -> Callable[..., Campaign | Live
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asked for; empty selections mean everything.
+    """The options of a run; an empty selection means everything.
 
-    :ivar cuts: a budget over all operations, None for every modelled cut.
-    :ivar budget_us: the same in time.
-    :ivar goal: for each operation.
-    :ivar search: how instants are chosen: a strategy of `harness.search.search`, or "time", which is its hybrid. A
-        twin on which none is asked for is walked flash operation by flash operation.
+    :ivar cuts: number of cuts over all operations; None means every modelled cut.
+    :ivar budget_us: time over all operations; None means no limit.
+    :ivar goal: the goal of each operation.
+    :ivar search: how instants are chosen: a strategy of `harness.search.search`, or "time", which is the hybrid. None
+        walks a twin flash operation by flash operation.
     """
 
     bench: Path | None = None
@@ -70,12 +70,16 @@ class Wanted:
 
 
 def default_seed() -> int:
-    """Today's date in UTC, e.g. 20261120."""
+    """Return today's date in UTC as a number, e.g. 20261120."""
     return int(f"{datetime.now(UTC):%Y%m%d}")
 
 
 class Session:
-    """Benches and rigs of one process."""
+    """The bench and the rigs of one process.
+
+    :param purpose: what the rigs are claimed for; shown to others who want one.
+    :param bench: a bench that is loaded already; else the one that `wanted` names.
+    """
 
     def __init__(
         self,
@@ -105,7 +109,7 @@ class Session:
         return list(self.wanted.rigs) or self.bench.rigs
 
     def _select(self) -> list[tuple[str, str]]:
-        """Every selected (rig, operation), in the order of the bench and of the key."""
+        """Return every selected (rig, operation), in the order of the bench and of the key."""
         for name in self.wanted.rigs:
             if name not in self.bench.rigs:
                 raise CallerError(
@@ -133,9 +137,9 @@ class Session:
         return pairs
 
     def rig(self, name: str) -> Rig:
-        """A rig of the bench, made once.
+        """Return a rig of the bench; make it on first use.
 
-        :raises RigError: it is not there; asked again, this process says the same.
+        :raises RigError: the rig is absent; raised again on each call.
         """
         if name in self.absent:
             raise self.absent[name]
@@ -148,9 +152,9 @@ class Session:
         return self._rigs[name]
 
     def look_for_rigs(self) -> None:
-        """Make the rigs of this run. One hub that is not plugged in keeps no other rig from its tests.
+        """Make the rigs of this run. One absent rig does not stop the others.
 
-        :raises RigError: not one is there.
+        :raises RigError: all rigs are absent.
         """
         for name in self.rig_names:
             if not self._is_not_ours(name):
@@ -160,7 +164,7 @@ class Session:
             raise next(iter(self.absent.values()))
 
     def home(self, name: str) -> Home:
-        """The rig's home state, laid down once a process."""
+        """Return the rig's home state; bring the key there on first use."""
         if name in self._homeless:
             raise self._homeless[name]
         if name not in self._homes:
@@ -168,13 +172,13 @@ class Session:
             try:
                 self._homes[name] = go_home(self.rig(name))
             except KeyharnessError as error:
-                # It would take as long and end the same way for every test.
+                # A second try would take as long and fail in the same way, for every test.
                 self._homeless[name] = error
                 raise
         return self._homes[name]
 
     def missing(self, rig_name: str, operation: str) -> str | None:
-        """What the operation needs and the rig's key does not offer, in words; None if nothing is missing."""
+        """Describe what an operation needs and the rig's key does not offer; None if nothing is missing."""
         if rig_name not in self._missing:
             rig = self.rig(rig_name)
             chosen = [rig.key.operations[name] for at, name in self.pairs if at == rig_name]
@@ -182,7 +186,7 @@ class Session:
         return self._missing[rig_name][operation]
 
     def state(self, rig_name: str, name: str, make: Callable[[Rig], None]) -> None:
-        """Bring a key into a named state, once a process where states can be copied, and copy it ever after.
+        """Bring a key into a named state. Where states can be copied, make it once and copy it from then on.
 
         The key is on afterwards.
         """
@@ -201,11 +205,11 @@ class Session:
         rig.power.on()
 
     def processes(self) -> int:
-        """How many processes a campaign may use on this host."""
+        """Return how many processes a campaign may use on this host."""
         return max(1, len(os.sched_getaffinity(0)) // self.wanted.workers)
 
     def shares(self, rig: str) -> BudgetSplit:
-        """What may be spent on a rig's operations."""
+        """Return how the budget is split over a rig's operations."""
         if rig not in self._shares:
             wanted, of_rig = self.wanted, [name for at, name in self.pairs if at == rig]
             share, rest = divmod(wanted.cuts or 0, len(self.pairs) or 1)
@@ -219,9 +223,9 @@ class Session:
         return self._shares[rig]
 
     def head(self) -> dict[str, Any]:
-        """run.json: what is known before anything was cut.
+        """Return the content of run.json: what is known before the first cut.
 
-        Of several workers each has rigs of its own, and touches no other: it tells of them when it gets there.
+        Of several workers each has its own rigs and touches no other; it adds what it learns about them later.
         """
         self.look_for_rigs()
         infos = [self._about(name) for name in self.rig_names]
@@ -248,11 +252,11 @@ class Session:
         }
 
     def _is_not_ours(self, name: str) -> bool:
-        """Is it a rig whose board another worker may be speaking to at this moment? Then it is not even made."""
+        """Return whether another worker may be using the rig's board now; then the rig is not made here."""
         return self.wanted.workers > 1 and self.bench.is_actuated(name)
 
     def _kind(self, name: str) -> EvidenceKind | None:
-        """What tests of the rig are evidence of; None if nothing can be said of one that is not there."""
+        """Return what kind of evidence tests of the rig give; None if that cannot be said of an absent rig."""
         if self._is_not_ours(name) or (name in self.absent and self.bench.is_actuated(name)):
             return "hardware"
         return None if name in self.absent else self.rig(name).evidence_kind
@@ -268,7 +272,7 @@ class Session:
                 name, rig.key.name, rig.key.title, NOT_ASKED, None, rig.evidence_kind, rig.expendable
             )
         if glass_box(rig) is None and rig.expendable:
-            # What going home finds out about the rig belongs there; what goes wrong is told by each test.
+            # Going home finds out more about the rig; a failure is reported by each test.
             with suppress(KeyharnessError):
                 self.home(name)
         return rig.info()
@@ -276,7 +280,7 @@ class Session:
     def campaign(
         self, rig_name: str, operation: str, run: RunDir, progress: CampaignProgress | None = None
     ) -> Result:
-        """Run one campaign, journalling as it goes; what was done is on disk however it ends."""
+        """Run one campaign. Each judged cut is on the disk at once, however the campaign ends."""
         self.shares(rig_name).begin(lambda: run.begin_time(rig_name))
         with self._journalled(rig_name, operation, run) as (keep, kept):
             make = campaign_kind(self.rig(rig_name), self.wanted.search)
@@ -298,12 +302,12 @@ class Session:
     def rest(
         self, rig_name: str, run: RunDir, progress: CampaignProgress | None = None
     ) -> list[tuple[str, Result]]:
-        """Spend what is left of a rig's budget where outcomes are new: the operations that went on."""
+        """Spend the rest of a rig's budget where outcomes are new; return the operations that were continued."""
         self.shares(rig_name).begin(lambda: run.begin_time(rig_name))
         for operation in self.shares(rig_name).operations:
             key = rig_name, operation
             if key not in self.campaigns and run.journal_path(*key).exists():
-                # Its first share was spent before the run was taken up again: nothing is cut here.
+                # Its first share was spent before the run was resumed: nothing is cut here.
                 self.campaign(*key, run, progress)
         done = {
             name: campaign
@@ -325,7 +329,7 @@ class Session:
     def _journalled(
         self, rig_name: str, operation: str, run: RunDir
     ) -> Iterator[tuple[Callable[[Sequence[Judged]], None], list[Judged]]]:
-        """(where rows are kept, what was kept before); what a campaign came to is written down at the end."""
+        """Yield (callback that keeps rows, rows kept before); write the campaign's result at the end."""
         rig = self.rig(rig_name)
         port_log = PortLog(rig, run.kernel_log(rig_name, operation))
         self._port_logs.append(port_log)
@@ -342,7 +346,7 @@ class Session:
                         run.write_trace(rig_name, operation, trace)
 
     def take_kernel_lines(self) -> list[str]:
-        """What the kernel said during the cuts that failed; told once."""
+        """Return the kernel's lines about cuts that failed since the last call."""
         port_logs, self._port_logs = self._port_logs, []
         return [text for port_log in port_logs for text in port_log.failed]
 

@@ -1,7 +1,7 @@
-"""The other half of the proof: a hundred thousand cuts into the sound twin, and not one alarm.
+"""Cut the sound twin a hundred thousand times, to show that the judge gives no false alarm.
 
-A judge that cries wolf is no judge. Rounds of all operations over sound personalities, fill levels and seeds,
-each cut judged as any other; boots that follow a cut are cut as well (two cuts in a row).
+Rounds of all operations over sound personalities, fill levels and seeds; each cut is judged as any other. Boots
+that follow a cut are cut as well (two cuts in a row).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from harness.twin.rig import TwinRig
 CUTS = 100_000
 FILLS = (0.0, 0.5, 0.95)
 FULL_CUTS = 24
-"""So many evenly spread cuts an operation on a key that is filled up: listing what it holds takes its time."""
+"""Evenly spread cuts into each operation of a full key: listing its content takes long."""
 
 
 @dataclass
 class Soak:
-    """What came of it.
+    """Counts and alarms of a long proof.
 
-    :ivar alarms: (replay id or None, text).
+    :ivar alarms: (replay id or None, text) of each.
     """
 
     cuts: int = 0
@@ -44,7 +44,7 @@ class Soak:
 
 
 def soak(key: Key, twin: TwinModel, seed: int, cuts: int, as_json: bool, out: TextIO) -> int:
-    """Cut until so many cuts are judged; 0 if nothing was violated, 1 if something was."""
+    """Cut until `cuts` cuts are judged; return 0 if nothing was violated, 1 if something was."""
     found = Soak()
     started = time.monotonic()
     for number, options, root in _rounds(twin, seed):
@@ -62,7 +62,7 @@ def soak(key: Key, twin: TwinModel, seed: int, cuts: int, as_json: bool, out: Te
                 f"  round {number:>3}   seed {root}   {options.personality:<14} {options.fill:>4.0%} full "
                 f"{found.cuts - before:>7} cuts {time.monotonic() - since:>7.1f} s\n"
             )
-            # At once: whoever ends it before its time has seen what there was.
+            # Written at once: a person may end the proof early.
             out.writelines(f"    ALARM  {text}   {replay}\n" for replay, text in found.alarms[alarms:])
             out.flush()
     found.seconds = round(time.monotonic() - started, 1)
@@ -74,7 +74,7 @@ def soak(key: Key, twin: TwinModel, seed: int, cuts: int, as_json: bool, out: Te
 
 
 def _rounds(twin: TwinModel, seed: int) -> Iterator[tuple[int, TwinOptions, int]]:
-    """(number, options, seed) for ever: all fill levels and personalities, then another seed."""
+    """Yield (number, options, seed) without end: all fill levels and personalities, then the next seed."""
     number = 0
     while True:
         root = seed if not number else int.from_bytes(child(seed, "soak", number)[:4], "big")
