@@ -32,7 +32,7 @@ def keep() -> None:
         signal.signal(signal.SIGINT, _note)
 
 
-def wished() -> bool:
+def interrupted() -> bool:
     """Return whether a SIGINT has come since `keep`."""
     return _interrupted
 

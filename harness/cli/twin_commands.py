@@ -92,7 +92,7 @@ def twin(
     Killing the process is a power cut.
     """
     from harness.base.errors import CallerError
-    from harness.commands.serve_twin import Wish, serve
+    from harness.commands.serve_twin import Request, serve
     from harness.twin.model import TwinOptions
 
     if speed not in ("real", "max"):
@@ -100,7 +100,7 @@ def twin(
     options = TwinOptions(personality, flash, defects=tuple(defect or ()))
     raise typer.Exit(
         serve(
-            Wish(
+            Request(
                 key,
                 options,
                 state,

@@ -1,4 +1,4 @@
-"""`keyharness calibrate`: take a rig, measure it, keep what was found, and say what it means."""
+"""`keyharness calibrate`: claim a rig, measure its switch, keep the result and explain it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from harness.run.session import Session
 
 
 def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibration:
-    """Measure a rig of the session's bench; nothing is written to its key.
+    """Measure the switch of a rig; nothing is written to its key.
 
     :param out: where each cycle is told.
-    :raises CallerError: a rig whose cuts are computed; or its budget does not grant what this takes.
-    :raises RigError: it is in use, or not fit for cuts: that is kept, too.
+    :raises CallerError: the cuts of the rig are computed, or its budget is too small.
+    :raises RigError: the rig is in use, or not fit for cuts; the latter is kept, too.
     """
-    # A rig of its own, whose switch does not wait: how long the key has to rest is what is asked here.
+    # A rig of its own, whose switch does not wait: the rest that the key needs is what is measured here.
     rig = session.bench.make(name, session.seed, rest_s=0.0)
     if rig.evidence_kind == "twin":
         raise CallerError(
@@ -41,7 +41,7 @@ def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibrat
             if real:
                 keep(Calibration(name, rig.wiring, now(), fault=str(error)))
             with suppress(RigError):
-                # A switch that does not do what it is asked may fail at this, too: the first fault is the one to tell.
+                # A broken switch may fail here, too: report the first fault.
                 session.claims.release()
             raise
         if real:
@@ -53,12 +53,12 @@ def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibrat
 
 
 def table(found: Calibration) -> dict[str, Any]:
-    """As JSON."""
+    """Return the result as a JSON-able table."""
     return asdict(found)
 
 
 def show(found: Calibration, out: TextIO) -> None:
-    """For people."""
+    """Write the result for a person."""
     out.write(f'rig "{found.rig}" · {found.wiring}\n')
     proof = (
         "proved by the key: it boots each time"

@@ -1,4 +1,4 @@
-"""Read a key without moving anything on it: works on keys that must not be written to."""
+"""`keyharness inspect`: read a key without changing anything on it, whether it is expendable or not."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harness.safety.identity import bring_up, identity
 
 
 def inspect(rig: Rig, claims: Claims) -> dict[str, Any]:
-    """Identity and every item whose observation costs nothing, as one JSON-able table.
+    """Return the identity of a key and every item whose observation costs nothing, as a JSON-able table.
 
-    :raises RigError: no key comes up, or somebody else is at the rig.
+    :raises RigError: no key comes up, or the rig is in use.
     """
     claims.take(rig, write=False)
     if why := bring_up(rig):
@@ -40,7 +40,7 @@ def inspect(rig: Rig, claims: Claims) -> dict[str, Any]:
 
 
 def show(table: dict[str, Any], out: TextIO) -> None:
-    """The same for people."""
+    """Write the table for a person."""
     may = "expendable" if table["expendable"] else "not expendable: never written to"
     out.write(f"rig {table['rig']} · {table['title']} · {table['transport']} · {may}\n")
     out.write(f"  {'identity':<30} {table['identity']}\n  {'firmware':<30} {table['firmware']}\n")

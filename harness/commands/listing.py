@@ -1,4 +1,4 @@
-"""What there is: rigs, keys, operations, suites, drivers, personalities, defects, plugins."""
+"""`keyharness list`: rigs, keys, operations, suites, drivers, personalities, defects, plugins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.bench.registry import discover
 
 
 def listing(bench: Path | None) -> dict[str, Any]:
-    """Everything as one JSON-able table."""
+    """Return everything as one JSON-able table."""
     plugins = discover()
     loaded = load_bench(bench, plugins)
     return {
@@ -50,7 +50,7 @@ def listing(bench: Path | None) -> dict[str, Any]:
 
 
 def show(table: dict[str, Any], out: TextIO) -> None:
-    """The same for people."""
+    """Write the table for a person."""
     out.write(f"bench {table['bench']}\n")
     for rig in table["rigs"]:
         expendable = "expendable" if rig["expendable"] else "not expendable: never written to"

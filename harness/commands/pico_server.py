@@ -1,12 +1,12 @@
-"""`keyharness serve`: rigs by the HTTP paths of Yubico's Pico rig, for programs that drive one.
+"""`keyharness serve`: serve rigs over HTTP, with the paths of Yubico's Pico rig.
 
-    GET /SECRET/                        what there is, as JSON
+    GET /SECRET/                        the rigs, as JSON
     GET /SECRET/usbN/power/on|off
     GET /SECRET/usbN/touch/on|off
 
-A GET that does something can be sent by any page that a browser shows, so there is a secret in the path, only
-the loopback interface is served, and a request that names another host (DNS rebinding) or comes from another
-site's page is refused. The paths are those that python-fido2's tests/device/__init__.py asks for.
+Any page in a browser can send a GET request. So the path has a secret in it, the server listens on the loopback
+interface only, and it refuses a request that names another host (DNS rebinding) or comes from a page of another site.
+The paths are those that python-fido2's tests/device/__init__.py asks for.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TextIO
 
 from harness.base.errors import CallerError, KeyharnessError
-from harness.commands.rig_thread import Hand
+from harness.commands.rig_thread import RigThread
 from harness.run.session import Session
 
 HOST = "127.0.0.1"
 HELD_S = 10.0
-"""A touch ends after so long, if nobody has ended it: as long as python-fido2's own timer gives it."""
+"""Seconds after which a touch ends by itself: as long as python-fido2's own timer."""
 DONE_LIMIT_S = 60.0
-"""Switching has its own limits in the drivers; this one only keeps a request from waiting for ever."""
+"""Limit of a request. The drivers have limits of their own; this one only keeps a request from waiting for ever."""
 REQUEST_LIMIT_S = 5.0
 _PATH = re.compile(r"/usb(?P<number>[0-9]{1,4})/(?P<what>power|touch)/(?P<how>on|off)")
 
 
-class Offering(ThreadingHTTPServer):
-    """The server, with its rigs in hand.
+class PicoServer(ThreadingHTTPServer):
+    """The HTTP server.
 
-    :param hands: by number, from 1.
+    :param threads: the rigs by number, from 1.
     :raises OSError: the port is taken.
     """
 
     daemon_threads = True
     block_on_close = False
-    # Two of these must not share a port, whoever comes later.
+    # With SO_REUSEPORT a second server would silently get half of the requests.
     allow_reuse_port = False
 
-    def __init__(self, port: int, hands: Mapping[int, Hand], log: TextIO):
+    def __init__(self, port: int, threads: Mapping[int, RigThread], log: TextIO):
         super().__init__((HOST, port), _Handler)
-        self.hands, self.log = hands, log
+        self.threads, self.log = threads, log
         self.prefix = f"/{secrets.token_hex(16)}"
 
     @property
@@ -56,7 +56,7 @@ class Offering(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_port}{self.prefix}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no event; anything else is a bug, and is said to be one."""
+        """Ignore a client that hangs up; write down any other error, which is a bug."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             self.log.write(f"a request failed: {type(error).__name__}: {error}\n")
@@ -69,7 +69,7 @@ class _Refused(Exception):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Offering
+    server: PicoServer
     protocol_version = "HTTP/1.1"
     timeout = REQUEST_LIMIT_S
     server_version, sys_version = "keyharness", ""
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         except TimeoutError:
             self._answer(504, {"error": "the rig has not done it yet"})
         except KeyharnessError as error:
-            # 409: a wish that this rig does not grant; 502: a rig that does not do what it is asked.
+            # 409: the rig does not allow this; 502: the rig failed.
             self._answer(409 if isinstance(error, CallerError) else 502, {"error": str(error)})
         else:
             self._answer(200, body)
@@ -103,22 +103,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _done(self, path: str) -> dict[str, Any]:
         if path in ("", "/"):
-            return {"rigs": {f"usb{number}": _state(hand) for number, hand in self.server.hands.items()}}
+            return {
+                "rigs": {f"usb{number}": _state(thread) for number, thread in self.server.threads.items()}
+            }
         match = _PATH.fullmatch(path)
-        hand = self.server.hands.get(int(match["number"])) if match else None
-        if match is None or hand is None:
-            there = ", ".join(f"usb{number}" for number in self.server.hands)
+        thread = self.server.threads.get(int(match["number"])) if match else None
+        if match is None or thread is None:
+            there = ", ".join(f"usb{number}" for number in self.server.threads)
             raise _Refused(404, f"there are: {there}, each with power/on, power/off, touch/on, touch/off")
         on = match["how"] == "on"
         do: Callable[[], None]
         if match["what"] == "power":
-            do = lambda: hand.power(on)  # noqa: E731
+            do = lambda: thread.power(on)  # noqa: E731
         else:
-            do = hand.press if on else hand.release
-        hand.ask(do, DONE_LIMIT_S)
-        self.server.log.write(f'rig "{hand.rig.name}": {match["what"]} {match["how"]}\n')
+            do = thread.press if on else thread.release
+        thread.ask(do, DONE_LIMIT_S)
+        self.server.log.write(f'rig "{thread.rig.name}": {match["what"]} {match["how"]}\n')
         self.server.log.flush()
-        return _state(hand)
+        return _state(thread)
 
     def _answer(self, code: int, body: Mapping[str, Any]) -> None:
         text = json.dumps(body, sort_keys=True).encode() + b"\n"
@@ -130,43 +132,43 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """What was done is said where it is done; who was refused must not fill a log."""
+        """Write nothing: actions are logged where they happen, and refused requests must not fill the log."""
 
 
-def _state(hand: Hand) -> dict[str, Any]:
+def _state(thread: RigThread) -> dict[str, Any]:
     def look() -> dict[str, Any]:
         return {
-            "rig": hand.rig.name,
-            "power": "on" if hand.rig.power.is_on else "off",
-            "touch": "on" if hand.touched else "off",
+            "rig": thread.rig.name,
+            "power": "on" if thread.rig.power.is_on else "off",
+            "touch": "on" if thread.touched else "off",
         }
 
-    return hand.ask(look, DONE_LIMIT_S)
+    return thread.ask(look, DONE_LIMIT_S)
 
 
 def serve(session: Session, port: int, out: TextIO, held_s: float = HELD_S) -> int:
-    """Offer rigs until SIGINT or SIGTERM; then put their power back. Returns 0.
+    """Serve rigs until SIGINT or SIGTERM; then put their power back. Return 0.
 
-    :param port: 0 is any that is free.
+    :param port: 0 means any free port.
     :raises CallerError: the port is taken.
     :raises RigError: one of the rigs is in use.
     """
     rigs = [session.rig(name) for name in session.rig_names]
     for rig in rigs:
         session.claims.take(rig, write=False)
-    hands: dict[int, Hand] = {}
+    threads: dict[int, RigThread] = {}
     try:
-        server = Offering(port, hands, out)
+        server = PicoServer(port, threads, out)
     except OSError as error:
         raise CallerError(
             "--port",
             found=f"{port}: {error.strerror}",
-            expected="a port that is free",
+            expected="a free port",
             mend="--port 0 finds one",
         ) from None
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        hands.update({number: Hand(rig, held_s) for number, rig in enumerate(rigs, 1)})
+        threads.update({number: RigThread(rig, held_s) for number, rig in enumerate(rigs, 1)})
         for number, rig in enumerate(rigs, 1):
             out.write(f'  {server.url}/usb{number}   rig "{rig.name}"\n')
         out.write(f"python-fido2's device tests: --controller {server.url} --pico-port 1\n")
@@ -177,7 +179,7 @@ def serve(session: Session, port: int, out: TextIO, held_s: float = HELD_S) -> i
         out.write("ended\n")
     finally:
         server.server_close()
-        for hand in hands.values():
-            hand.close(DONE_LIMIT_S)
+        for thread in threads.values():
+            thread.close(DONE_LIMIT_S)
         signal.signal(signal.SIGTERM, before)
     return 0

@@ -1,4 +1,4 @@
-"""`keyharness power` and `keyharness touch`: switch a rig, or touch its key, because a person said so.
+"""`keyharness power` and `keyharness touch`: switch a rig or touch its key by hand.
 
 Nothing is written to the key, so it need not be expendable; but the rig is locked, the power log knows of it,
 and what wears out is counted as in a run.
@@ -13,35 +13,35 @@ from harness.base.errors import CallerError, RigError
 from harness.model.rig import KeyGone, Rig
 from harness.run.session import Session
 
-Wish = Literal["on", "off", "cycle"]
+How = Literal["on", "off", "cycle"]
 
 
 def is_lasting(rig: Rig) -> bool:
-    """Does its power stay as it is when this process ends?"""
+    """Return whether the rig's power stays as it is when this process ends."""
     return rig.evidence_kind == "hardware"
 
 
-def switch(session: Session, name: str, wish: Wish, out: TextIO) -> int:
-    """Switch a rig's power and leave it so; 0, or 3 if it was switched on and no key came up.
+def switch(session: Session, name: str, how: How, out: TextIO) -> int:
+    """Switch a rig's power and leave it so; return 0, or 3 if it was switched on and no key came up.
 
-    :raises CallerError: the rig is one that every command makes anew, or its relay has spent what was granted.
-    :raises RigError: somebody else is at it, or it does not do what it is asked.
+    :raises CallerError: the rig is made anew by each command, or its relay's budget is spent.
+    :raises RigError: the rig is in use, or it failed.
     """
     rig = session.rig(name)
-    if wish != "cycle" and not is_lasting(rig):
+    if how != "cycle" and not is_lasting(rig):
         raise CallerError(
             f'rig "{name}"',
-            found=f"{rig.evidence_kind}: every command makes it anew, and nothing of it stays",
+            found=f"{rig.evidence_kind}: each command makes it anew, and nothing of it stays",
             expected="a rig whose power stays as it is left",
             mend="`keyharness serve` keeps such a rig for as long as it runs",
         )
     session.claims.take(rig, write=False)
     began_us = rig.clock.now_us
-    {"on": rig.power.on, "off": rig.power.off, "cycle": rig.power.cycle}[wish]()
+    {"on": rig.power.on, "off": rig.power.off, "cycle": rig.power.cycle}[how]()
     if not is_lasting(rig) and not rig.power.is_on:
         rig.power.on()
-    done, code = {"on": "on", "off": "off", "cycle": "off and on"}[wish], 0
-    if wish != "off":
+    done, code = {"on": "on", "off": "off", "cycle": "off and on"}[how], 0
+    if how != "off":
         try:
             rig.wait_until_up()
             done += f"; the key is up, {(rig.clock.now_us - began_us) / 1e6:.2f} s later"
@@ -55,7 +55,7 @@ def switch(session: Session, name: str, wish: Wish, out: TextIO) -> int:
 def touch(session: Session, name: str, hold_s: float, out: TextIO) -> int:
     """Touch the key on a rig once.
 
-    :raises RigError: somebody else is at it, it has no power, or nothing touches it.
+    :raises RigError: the rig is in use, the key has no power, or nothing can touch it.
     """
     rig = session.rig(name)
     session.claims.take(rig, write=False)

@@ -1,4 +1,4 @@
-"""`keyharness twin`: check what was asked for, then serve the twin until told to stop."""
+"""`keyharness twin`: check the options, then serve the twin until a signal ends it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from harness.twin.server_state import StateFiles
 
 
 @dataclass(frozen=True)
-class Wish:
-    """The command's options, as text where they have parts."""
+class Request:
+    """The options of the command; those with several parts are still text."""
 
     key: str
     options: TwinOptions
@@ -34,48 +34,48 @@ class Wish:
     exit_on_reboot: int | None = None
 
 
-def serve(wish: Wish) -> int:
-    """Serve; returns 0 after SIGTERM or SIGINT, and the code that was asked for after a reboot.
+def serve(request: Request) -> int:
+    """Serve the twin; return 0 after SIGTERM or SIGINT, and the code of --exit-on-reboot after a reboot.
 
-    :raises CallerError: an option that does not fit.
+    :raises CallerError: an option is wrong.
     """
-    twin = discover().twin(wish.key)
-    board = twin.build(wish.options, child(wish.seed, "twin", wish.key))
+    twin = discover().twin(request.key)
+    board = twin.build(request.options, child(request.seed, "twin", request.key))
     label: dict[str, object] = {
-        "key": wish.key,
-        "personality": wish.options.personality,
-        "layer": twin.layer(wish.options),
-        "seed": wish.seed,
+        "key": request.key,
+        "personality": request.options.personality,
+        "layer": twin.layer(request.options),
+        "seed": request.seed,
     }
-    state = StateFiles(wish.state, board, label)
-    tracer = twin.tracer() if wish.trace else None
+    state = StateFiles(request.state, board, label)
+    tracer = twin.tracer() if request.trace else None
     how = Serving(
-        _touch_ms(wish.touch),
-        stdin=wish.touch == "stdin",
-        paced=wish.speed == "real",
-        exit_on_reboot=wish.exit_on_reboot,
+        _touch_ms(request.touch),
+        stdin=request.touch == "stdin",
+        paced=request.speed == "real",
+        exit_on_reboot=request.exit_on_reboot,
     )
-    return Server(board, state, _faces(wish, twin.endpoints.get("card")), how, tracer, sys.stdout).run()
+    return Server(board, state, _faces(request, twin.endpoints.get("card")), how, tracer, sys.stdout).run()
 
 
-def _faces(wish: Wish, card: Offered | None) -> list[ServedEndpoint]:
+def _faces(request: Request, card: Offered | None) -> list[ServedEndpoint]:
     faces: list[ServedEndpoint] = []
-    if wish.ctaphid_udp:
-        listen, answer = _numbers("--ctaphid-udp", wish.ctaphid_udp, "LISTEN:ANSWER, e.g. 8111:7112")
+    if request.ctaphid_udp:
+        listen, answer = _numbers("--ctaphid-udp", request.ctaphid_udp, "LISTEN:ANSWER, e.g. 8111:7112")
         faces.append(UdpFace(listen, answer))
-    if wish.ctaphid_tcp is not None:
-        faces.append(TcpFace(wish.ctaphid_tcp))
-    if wish.vpcd:
-        host, _, port = wish.vpcd.rpartition(":")
+    if request.ctaphid_tcp is not None:
+        faces.append(TcpFace(request.ctaphid_tcp))
+    if request.vpcd:
+        host, _, port = request.vpcd.rpartition(":")
         if not host or not port.isdigit():
-            raise CallerError("--vpcd", found=wish.vpcd, expected="HOST:PORT, e.g. 127.0.0.1:35963")
+            raise CallerError("--vpcd", found=request.vpcd, expected="HOST:PORT, e.g. 127.0.0.1:35963")
         if card is None:
             raise CallerError(
-                f'key "{wish.key}"', found="no card side", expected="a key with one", mend="omit --vpcd"
+                f'key "{request.key}"', found="no card side", expected="a key with one", mend="omit --vpcd"
             )
         faces.append(VpcdFace(host, int(port), card.atr))
-    if wish.dfu_pty is not None:
-        faces.append(PtyFace(wish.dfu_pty))
+    if request.dfu_pty is not None:
+        faces.append(PtyFace(request.dfu_pty))
     if not faces:
         raise CallerError(
             "keyharness twin",
@@ -94,7 +94,7 @@ def _numbers(option: str, text: str, shape: str) -> tuple[int, int]:
 
 
 def _touch_ms(text: str) -> int | None:
-    """Milliseconds after the key asks; None where touch comes from elsewhere or not at all."""
+    """Return milliseconds from the key's request to the touch; None if touch comes from elsewhere or never."""
     if text == "always":
         return 0
     if text.isdigit():

@@ -1,4 +1,4 @@
-"""The rigs of a bench as they are at this moment: health, holder, quarantine."""
+"""`keyharness rigs`: the present state of a bench's rigs: health, holder, quarantine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from harness.safety.power_journal import PowerLog
 
 
 def state_of(session: Session, name: str) -> dict[str, Any]:
-    """One rig. Power that a killed process left switched is put back, if nobody else is at the rig.
+    """Return the state of one rig as a JSON-able row. An absent rig is a row like the others.
 
-    A rig that cannot be reached is told like the others: one hub that is not plugged in hides no other rig.
+    If a killed process left the rig's power switched, and nobody uses the rig, the power is put back.
     """
     entry = session.bench.settings(name)
     row = {"rig": name, "key": entry.key, "driver": entry.driver, "expendable": entry.expendable}
@@ -57,7 +57,7 @@ def _restored(rig: Rig, port: str) -> bool:
 
 
 def show(bench: str, rows: list[dict[str, Any]], out: TextIO) -> None:
-    """For people."""
+    """Write the rows for a person."""
     out.write(f"bench {bench}\n")
     for row in rows:
         may = "expendable" if row["expendable"] else "not expendable"

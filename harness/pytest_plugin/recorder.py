@@ -170,6 +170,8 @@ class Recorder:
             complete=exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
             # A run that was killed after its last case has nothing left to do.
             or (exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and bool(cases_done(self._config))),
-            interrupted=self._interrupted or signals.wished() or exitstatus == pytest.ExitCode.INTERRUPTED,
+            interrupted=self._interrupted
+            or signals.interrupted()
+            or exitstatus == pytest.ExitCode.INTERRUPTED,
             display=self._config.pluginmanager.get_plugin(DISPLAY),
         )

@@ -21,8 +21,8 @@ from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
 from harness.bench.registry import discover
-from harness.commands.pico_server import Offering
-from harness.commands.rig_thread import Hand
+from harness.commands.pico_server import PicoServer
+from harness.commands.rig_thread import RigThread
 from harness.host.uevents import wait_until
 from harness.host.usb import device_at
 from harness.model.rig import Touch
@@ -205,8 +205,8 @@ def test_a_real_key_is_unplugged_plugged_in_and_touched(tmp_path, monkeypatch):
         session = Session(Wanted(tmp_path / "lab.toml", seed=1), plugins, purpose="serve")
         rig = session.rig("mini-1")
         session.claims.take(rig, write=False)
-        hand = Hand(rig, held_s=10)
-        server = Offering(0, {1: hand}, io.StringIO())
+        hand = RigThread(rig, held_s=10)
+        server = PicoServer(0, {1: hand}, io.StringIO())
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             controller = Controller(server.url, 1)
@@ -337,14 +337,14 @@ def test_a_touch_ends_by_itself_and_with_the_power():
             self.touch, self.power = Press(), Switch()
 
     rig = Rig()
-    hand = Hand(rig, held_s=0.05)
+    hand = RigThread(rig, held_s=0.05)
     hand.ask(hand.press, 10)
     assert rig.touch.down.is_set()
     assert rig.touch.up.wait(10), "nobody has ended it"
     rig.touch.up.clear()
     hand.close(10)
 
-    hand = Hand(rig, held_s=600)
+    hand = RigThread(rig, held_s=600)
     hand.ask(hand.press, 10)
     hand.ask(hand.press, 10)
     assert not rig.touch.up.is_set()
