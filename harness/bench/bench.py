@@ -24,7 +24,7 @@ _OWN = ("name", "key", "driver", "expendable", "firmware", "operations", "identi
 
 
 class RigEntry(BaseModel):
-    """One rig. What is not named here belongs to its driver."""
+    """The entry of one rig. Settings that are not named here belong to its driver."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -33,14 +33,14 @@ class RigEntry(BaseModel):
     driver: str
     expendable: bool = False
     identity: str | None = None
-    """The key that the rig is for, as `keyharness enroll` found it; hardware is not written to without."""
+    """The identity of the rig's key, as `keyharness enroll` found it; a real key is not written to without it."""
     on_stuck: Literal["recover", "preserve"] = "recover"
-    """What `keyharness recover` does with a key that is dead: preserve leaves it as it is for the laboratory."""
+    """What `keyharness recover` does with a dead key: "preserve" leaves it as it is, for examination."""
     budget: Grants = Grants()
     firmware: Path | None = None
-    """The update container that updates install; relative to the bench file."""
+    """The update container to install; relative to the folder of the bench file."""
     operations: list[str] | None = None
-    """Only these are cut on this rig; all of the key's if nothing is said."""
+    """The operations that are cut on this rig; all operations of the key if None."""
 
 
 class Bench(BaseModel):
@@ -54,7 +54,7 @@ class Bench(BaseModel):
 
 @dataclass(frozen=True)
 class _Checked:
-    """A rig's entry with everything in it looked up."""
+    """A rig's entry, checked, with its drivers' options."""
 
     entry: RigEntry
     options: Any
@@ -63,10 +63,10 @@ class _Checked:
 
 
 class LoadedBench:
-    """A bench whose names have all been looked up; rigs are made on demand.
+    """A checked bench; rigs are made on demand.
 
-    :ivar shown: the name under which messages speak of the file.
-    :ivar file: where it was read.
+    :ivar shown: what messages call the file.
+    :ivar file: the file that it was read from.
     """
 
     def __init__(self, bench: Bench, shown: str, plugins: Plugins, file: Path | None = None):
@@ -89,7 +89,7 @@ class LoadedBench:
         return list(self._requests)
 
     def _refuse_shared_channels(self) -> None:
-        """Several rigs may hang on one board, but not on one channel of it, and not on one USB port."""
+        """Several rigs may share a board, but not one channel of it, and not a USB port."""
         users: dict[str, str] = {}
         for name, checked in self._requests.items():
             if (port := self.usb_port(name)) is not None:
@@ -160,11 +160,11 @@ class LoadedBench:
         return self._requests[rig].entry.key
 
     def settings(self, rig: str) -> RigEntry:
-        """What the bench says of a rig and is not its driver's."""
+        """Return the entry of a rig."""
         return self._requests[rig].entry
 
     def operations(self, rig: str) -> list[str]:
-        """The operations that are cut on a rig, in the order of the key."""
+        """Return the operations that are cut on a rig, in the order of the key."""
         entry = self._requests[rig].entry
         offered = list(self.plugins.keys[entry.key].operations)
         return [name for name in offered if entry.operations is None or name in entry.operations]
@@ -173,17 +173,17 @@ class LoadedBench:
         return self._requests[rig].entry.expendable
 
     def is_actuated(self, name: str) -> bool:
-        """Is it a rig with a board of its own for power or touch?"""
+        """Return whether a rig has tables for power and touch."""
         return self.plugins.drivers[self._requests[name].entry.driver].actuated
 
     def usb_port(self, name: str) -> str | None:
-        """The USB port that a rig's key hangs on, as sysfs names it; None for a rig without one."""
+        """Return the USB port of a rig's key, as sysfs names it; None for a rig without one."""
         checked = self._requests[name]
         port = getattr(checked.options, "port", None)
         return str(port) if self.is_actuated(name) and port is not None else None
 
     def wiring(self, name: str) -> str:
-        """How a rig is powered and reached, in words that are the same for as long as the bench says the same."""
+        """Describe how a rig is powered and reached; the text changes only if the bench changes."""
         checked = self._requests[name]
         port = getattr(checked.options, "port", None)
         words = [checked.entry.driver + (f" {port}" if port else "")]
@@ -192,11 +192,12 @@ class LoadedBench:
         return "; ".join(words)
 
     def make(self, name: str, seed: int, *, rest_s: float | None = None) -> Rig:
-        """Build a rig.
+        """Make a rig.
 
-        :param rest_s: how long its key stays without power at least, where the bench does not say so itself;
-            what was calibrated, or else the drivers' own, if None.
+        :param rest_s: shortest time in seconds that the key stays without power, for measuring it; None means the
+            bench's, the calibrated or the driver's own.
         :raises CallerError: no such rig, or settings that do not fit the key.
+        :raises RigError: the rig does not answer.
         """
         if name not in self._requests:
             raise CallerError(

@@ -1,7 +1,7 @@
-"""What was measured of a rig's power: how long a cut takes, how long the key has to rest, when it is back.
+"""Calibrations: how long a cut takes on a rig, how long its key has to be off, and when the key is back.
 
-Kept beside the ledger, one file a rig's wiring, because it is a property of the switch, the cable and the key
-on it. Made by `keyharness calibrate` (harness/run/measure_switch.py), used by whoever makes a rig or plans cuts.
+One file for each wiring, beside the ledger, because these are properties of the switch, the cable and the key.
+`keyharness calibrate` (harness/run/measure_switch.py) makes them; benches and searches use them.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 OLD_DAYS = 30
 RESTS = ("off_s", "off_time_s")
-"""What drivers call the time that a key stays without power at least."""
+"""The names that drivers give to the shortest time that a key stays without power."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was found of one rig. Times are in milliseconds unless their name says otherwise.
+    """The calibration of one rig. Times are in milliseconds unless their name says otherwise.
 
     :ivar wiring: see `harness.bench.bench.LoadedBench.wiring`.
-    :ivar at: when, in UTC, e.g. 2026-11-20T09:30:12Z.
-    :ivar cut_ms: from the command to the key seen gone, median; `cut_p99_ms` its 99th percentile and
-        `cut_jitter_ms` its standard deviation.
-    :ivar late_p99_ms: how late the command itself was.
-    :ivar back_ms: from power to a key that can be talked to; `back_p99_ms`.
-    :ivar shortest_off_ms: the shortest time without power after which the key had always lost what it keeps
-        only with power; None if it shows no such thing.
-    :ivar off_s: how long it should rest: twice that, or what the bench says where it is not known.
-    :ivar booted: whether each power cycle was proved by the key itself, not only by the bus.
-    :ivar neighbours: devices that went once along with it, in words; more than once is a fault.
-    :ivar relay_operations: how many were spent on this.
+    :ivar at: when it was made, in UTC, e.g. 2026-11-20T09:30:12Z.
+    :ivar cut_ms: from the command until the key was seen to be gone, median; `cut_p99_ms` is the 99th percentile,
+        `cut_jitter_ms` the standard deviation.
+    :ivar late_p99_ms: how late the command itself was, 99th percentile.
+    :ivar back_ms: from power-on until the key can be talked to, median; `back_p99_ms` is the 99th percentile.
+    :ivar shortest_off_ms: the shortest time without power after which the key had always lost its volatile state;
+        None if the key shows no such state.
+    :ivar off_s: how long the key should be off, in seconds: twice that time, or what the bench says if it is unknown.
+    :ivar booted: whether the key itself proved each power cycle, not only the bus.
+    :ivar neighbours: descriptions of devices that lost power once together with the key; more than once is a fault.
+    :ivar relay_operations: how many the calibration spent.
     :ivar fault: why the rig is not fit for cuts; None if it is.
     """
 
@@ -71,7 +71,7 @@ def _path(wiring: str) -> Path:
 
 
 def keep(calibration: Calibration) -> Path:
-    """Keep it in the place of an earlier one of the same wiring; returns where.
+    """Write a calibration in place of an earlier one of the same wiring; return the file.
 
     :raises RigError: it cannot be written.
     """
@@ -81,7 +81,7 @@ def keep(calibration: Calibration) -> Path:
 
 
 def calibration_for(wiring: str) -> Calibration | None:
-    """What was last measured of a wiring; None if nothing was, or not by a version that this one understands."""
+    """Return the last calibration of a wiring; None if there is none, or an unknown version wrote it."""
     if not wiring or (kept := read_json(_path(wiring))) is None:
         return None
     known = {field.name for field in fields(Calibration)}
@@ -94,23 +94,23 @@ def calibration_for(wiring: str) -> Calibration | None:
 
 
 def calibration_of(rig: Rig) -> Calibration | None:
-    """What was last measured of a rig as it is wired now; None if nothing was, or it failed."""
+    """Return the last calibration of a rig as it is wired now; None if there is none, or it failed."""
     found = calibration_for(rig.wiring)
     return found if found is not None and found.fault is None else None
 
 
 def complaint(rig: Rig, now: datetime | None = None) -> str | None:
-    """What is wrong with a rig's calibration, in words for a report; None if nothing is, or it needs none."""
+    """Say what is wrong with a rig's calibration; None if nothing is wrong, or the rig needs none."""
     if rig.evidence_kind != "hardware":
         return None
     return complaint_about(rig.name, calibration_for(rig.wiring), now)
 
 
 def complaint_about(name: str, found: Calibration | None, now: datetime | None = None) -> str | None:
-    """The same, of what was kept for a rig."""
+    """Say what is wrong with the calibration that was kept for a rig; None if nothing is."""
     if found is None:
         return (
-            f'rig "{name}" was not calibrated as it is wired now: nobody knows whether its power really goes'
+            f'rig "{name}" was not calibrated as it is wired now: whether its power really goes is not known'
         )
     if found.fault is not None:
         return f'rig "{name}" failed its calibration: {found.fault.splitlines()[0]}'
@@ -122,9 +122,9 @@ def complaint_about(name: str, found: Calibration | None, now: datetime | None =
 def rested(
     options: Any, power: Actuator | None, wiring: str, rest_s: float | None
 ) -> tuple[Any, Actuator | None]:
-    """A rig's options and its switch, with the time that its key rests as it was calibrated.
+    """Return a rig's options and its switch with the calibrated time that the key stays off.
 
-    What the bench itself says stands, unless `rest_s` is given: that is for who measures it.
+    :param rest_s: this time instead, in seconds, even if the bench says another; for measuring it.
     """
     if rest_s is None:
         found = calibration_for(wiring) if power is not None else None

@@ -1,7 +1,7 @@
-"""The hooks through which keys, drivers and suites are found.
+"""The hooks by which plugins offer keys, drivers, suites and more.
 
-A distribution of anybody's offers a plugin module under the entry-point group `keyharness`; the module
-implements any of these with `@hookimpl`. Ours do it the same way.
+Any distribution may offer a plugin module under the entry-point group `keyharness`. The module implements some of
+these hooks with `@hookimpl`. Keyharness's own plugins do it in the same way.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 @dataclass(frozen=True)
 class Actuator:
-    """A power or touch driver with the settings that a bench has for it.
+    """A power or touch driver with its settings from a bench.
 
-    :ivar port: the USB port of the rig that it belongs to, if it has one.
+    :ivar port: the USB port of its rig; None if the rig has none.
     """
 
     driver: PowerDriver | TouchDriver
@@ -48,11 +48,11 @@ class Actuator:
 
 @dataclass(frozen=True)
 class RigRequest:
-    """What a driver is asked to make a rig from.
+    """What a driver makes a rig from.
 
     :ivar options: an instance of the driver's own options model.
-    :ivar power: what switches its power, for a driver that is `actuated`; None if the bench names none.
-    :ivar touch: what touches it; None likewise.
+    :ivar power: what switches the power, for a driver that is `actuated`; None if the bench names nothing.
+    :ivar touch: what touches the key; None likewise.
     :ivar twin: how to simulate the key; None if no plugin offers a twin of it.
     """
 
@@ -70,13 +70,13 @@ class RigRequest:
 class Driver:
     """A way to power and reach a key.
 
-    :param options: pydantic model of what a bench may say besides name, key, driver and expendable.
-    :param make: builds the rig; raises CallerError for settings that do not fit, RigError for a rig that does
-        not answer.
+    :param options: pydantic model of the settings of such a rig, apart from those that every rig has.
+    :param make: makes the rig; raises CallerError for settings that do not fit, RigError for a rig that does not
+        answer.
     :param actuated: its rigs have the tables `[rig.power]` and `[rig.touch]`.
     :param simulated: its rigs are twins: each starts from the firmware version that `[rig.twin] version` names, and
         one bench may have any number of them.
-    :param enrol: the settings with which it would reach something that was seen, None if it cannot.
+    :param enrol: returns the settings for reaching a device that was found; None if the driver cannot reach it.
     """
 
     name: str
@@ -90,11 +90,11 @@ class Driver:
 
 @dataclass(frozen=True)
 class ActuatorRequest:
-    """What a power or touch driver is asked to make its part of a rig from.
+    """What a power or touch driver makes its part of a rig from.
 
     :ivar rig: the rig's name, for messages.
     :ivar options: an instance of the driver's own options model.
-    :ivar port: the USB port that the key hangs on, as sysfs names it ("1-1.4.1"); None if the rig says none.
+    :ivar port: the USB port of the key, as sysfs names it ("1-1.4.1"); None if the rig has none.
     """
 
     rig: str
@@ -108,11 +108,11 @@ class ActuatorRequest:
 class PowerDriver:
     """A way to switch a key's power.
 
-    :param options: pydantic model of `[rig.power]`, less `driver`.
+    :param options: pydantic model of `[rig.power]`, without `driver`.
     :param make: raises CallerError for settings that do not fit, RigError for a board that does not answer.
-    :param channel: what no second rig may use, in words that are the same for the same channel
-        ("lcus /dev/ttyUSB0 channel 1"); `{port}` in them stands for the rig's own USB port.
-    :param boards: (idVendor, idProduct) -> name of what it opens itself, for which a user needs a udev rule.
+    :param channel: names the channel that no second rig may use, always alike ("lcus /dev/ttyUSB0 channel 1");
+        `{port}` in it stands for the rig's own USB port.
+    :param boards: (idVendor, idProduct) -> name of each device that the driver opens itself: users need a udev rule.
     """
 
     name: str
@@ -125,7 +125,7 @@ class PowerDriver:
 
 @dataclass(frozen=True)
 class TouchDriver:
-    """A way to touch a key; as PowerDriver, for `[rig.touch]`."""
+    """A way to touch a key; like PowerDriver, for `[rig.touch]`."""
 
     name: str
     title: str
@@ -150,7 +150,7 @@ class Suite:
 
 
 class Specs:
-    """What a plugin may offer."""
+    """The hooks that a plugin may implement."""
 
     @hookspec
     def keyharness_keys(self) -> Sequence[Key]:

@@ -1,4 +1,4 @@
-"""Find what is installed: every plugin under the entry-point group `keyharness`, ours and others' alike."""
+"""Find the installed plugins, and what they offer, by the entry-point group `keyharness`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PluginInfo:
-    """Where a plugin comes from."""
+    """The distribution that a plugin comes from."""
 
     name: str
     module: str
@@ -95,7 +95,10 @@ class Plugins:
         )
 
     def actuator(self, kind: Literal["power", "touch"], name: str, where: str) -> PowerDriver | TouchDriver:
-        """The power or touch driver of that name."""
+        """Return the power or touch driver of a name.
+
+        :raises CallerError: there is none.
+        """
         table: dict[str, Any] = getattr(self, kind)
         chosen: PowerDriver | TouchDriver = _named(
             table, name, where, f"the name of a {kind} driver", "`keyharness list` shows the drivers"
@@ -115,9 +118,9 @@ def _named(table: dict[str, T], name: str, where: str, what: str, mend: str) -> 
 
 
 def discover() -> Plugins:
-    """Load every plugin and ask it what it offers.
+    """Load every plugin and collect what it offers.
 
-    :raises CallerError: a plugin does not import, misuses a hook, or offers a name that is taken.
+    :raises CallerError: a plugin cannot be imported, misuses a hook, or offers a name that is taken.
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(Specs)

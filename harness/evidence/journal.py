@@ -1,7 +1,7 @@
-"""Evidence: one line per cut, appended to a journal as it is judged, merged in plan order at the end.
+"""Journals of evidence: one line for each cut, appended when it is judged, merged in plan order at the end.
 
-The fields are a contract (docs/reports.md). The journal of a rig is the only truth about what was done to the
-key on it; everything else in a report is derived.
+The fields are a contract (docs/reports.md). The journal of a rig is the only record of what was done to its key;
+everything else in a report is made from it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from harness.base.errors import RigError
 from harness.model.row import Judged, Row
 
 NOTE = "note"
-"""The field of a journal's line that evidence.jsonl does not have."""
+"""The field of a journal's line that is left out of evidence.jsonl."""
 
 
 def line(row: Mapping[str, Any]) -> str:
-    """A row as it stands in a file: sorted keys, no spaces, so that equal rows are equal bytes."""
+    """Return a row as a line of a file: sorted keys, no spaces, so that equal rows are equal bytes."""
     return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 class Journal:
-    """An append-only file of rows. What a kill left half-written at its end is cut off when it is opened.
+    """An append-only file of rows. Opening it cuts off a half-written last line.
 
-    :ivar kept: what it already held.
-    :raises RigError: another process writes it.
+    :ivar kept: the rows that it held already.
+    :raises RigError: another process is writing it.
     """
 
     def __init__(self, path: Path):
@@ -49,7 +49,7 @@ class Journal:
         self.kept: list[Judged] = read_journal(path)
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write rows, and make them durable before returning."""
+        """Write rows; they are on the disk when the call returns."""
         text = "".join(line(row) for row in rows)
         if text:
             self._file.write(text)
@@ -57,7 +57,7 @@ class Journal:
             os.fsync(self._file.fileno())
 
     def keep(self, judged: Iterable[Judged]) -> None:
-        """The same for rows with notes; both are one line, so that a kill takes both or none."""
+        """Write rows with their notes. A row and its note are one line, so that a kill keeps both or neither."""
         self.append({**one.row, NOTE: one.note} if one.note else one.row for one in judged)
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Judged]:
-    """What a journal holds, up to the first line that is not whole; the rest is cut off the file."""
+    """Read the rows of a journal up to the first incomplete line; cut the rest off the file."""
     kept: list[Judged] = []
     whole = 0
     try:
@@ -99,7 +99,7 @@ def _parsed(text: bytes) -> Row | None:
 
 
 def merge(journals: Iterable[Path], out: Path) -> int:
-    """Merge journals into one file, in the order given; a torn last line is left out. Returns the rows."""
+    """Merge journals into one file, in the given order, without incomplete lines. Return the number of rows."""
     count = 0
     with out.open("w", encoding="utf-8") as target:
         for path in journals:

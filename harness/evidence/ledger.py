@@ -1,13 +1,12 @@
-"""The ledger: what was done to each key, for ever.
+"""The ledger: a permanent record of what was done to each key.
 
-Runs, campaigns, cuts, wear, spent budgets, quarantined rigs and retired keys, by the key's own identity
-("uuid:...", "serial:...", "marker:..."; "twin:..." for simulated ones, whose cuts are kept as counts, because
-nobody's key wears out by them). SQLite at $XDG_STATE_HOME/keyharness/ledger.sqlite, or the file or the
+It holds runs, campaigns, cuts, wear, spent budgets, quarantined rigs and retired keys, by the key's own identity
+("uuid:...", "serial:...", "marker:..."; "twin:..." for simulated keys, whose cuts are only counted, because they do
+not wear). SQLite at $XDG_STATE_HOME/keyharness/ledger.sqlite, or the file or the
 SQLAlchemy URL in $KEYHARNESS_LEDGER.
 
-A record is acknowledged when a method returns: it is on the disk then (write-ahead log, synchronous FULL).
-Transactions are short and begin by taking the write lock, so that two writers wait for each other and neither
-reads what the other is about to change.
+A record is on the disk when a method returns (write-ahead log, synchronous FULL). Transactions are short and begin by
+taking the write lock: two writers wait for each other, and neither reads what the other is about to change.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _FULL, _BUSY = ("disk is full", "no space left"), ("locked", "busy")
 
 
 def ledger_url() -> str:
-    """Where the ledger is, as SQLAlchemy writes it."""
+    """Return the URL of the ledger, as SQLAlchemy takes it."""
     named = os.environ.get("KEYHARNESS_LEDGER")
     if named and "://" in named:
         return named
@@ -37,13 +36,13 @@ def ledger_url() -> str:
 
 
 def state_dir() -> Path:
-    """Where this user's state is kept: $XDG_STATE_HOME/keyharness."""
+    """Return the folder of this user's state: $XDG_STATE_HOME/keyharness."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "keyharness"
 
 
 def now() -> str:
-    """In UTC, e.g. 2026-11-20T09:30:12Z."""
+    """Return the time in UTC, e.g. 2026-11-20T09:30:12Z."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -95,9 +94,9 @@ class Ledger:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction: what was done in it is on the disk when it is left, or none of it is.
+        """A transaction: at its end all its changes are on the disk, or none.
 
-        :raises RigError: the disk is full, the file cannot be written, or another writer does not let go.
+        :raises RigError: the disk is full, the file cannot be written, or another writer keeps the lock.
         """
         from sqlalchemy.exc import DBAPIError
 
@@ -119,7 +118,7 @@ class Ledger:
     # Writing.
 
     def note_key(self, at: Connection, key: str, kind: str, model: str) -> None:
-        """Know a key from now on."""
+        """Enter a key; do nothing if it is known."""
         from sqlalchemy import select
 
         keys = self.tables.keys
@@ -127,7 +126,7 @@ class Ledger:
             at.execute(keys.insert().values(id=key, kind=kind, model=model, first_seen=now()))
 
     def note_campaign(self, run: str, key: str, kind: str, row: Mapping[str, Any]) -> None:
-        """One campaign is over; noted again, it takes the place of what was noted before.
+        """Enter a campaign that has ended; a second entry replaces the first.
 
         :param row: a line of operations.jsonl.
         """
@@ -142,7 +141,7 @@ class Ledger:
         campaigns: Sequence[Mapping[str, Any]],
         cuts: Sequence[Mapping[str, Any]],
     ) -> None:
-        """A run as it ended, in one transaction; noted again (it was taken up) it takes the place of before.
+        """Enter a run that has ended, in one transaction; a second entry (of a resumed run) replaces the first.
 
         :param keys: rig -> (identity, kind, model).
         :param cuts: rows of evidence; those of twins are left out.
@@ -196,7 +195,7 @@ class Ledger:
                 tables.outcomes.insert(),
                 [{**common, "outcome": name, "cuts": count} for name, count in row["outcomes"].items()],
             )
-        # Of real keys it was reserved as it was spent; of twins it is what a real key would have spent.
+        # A real key's spending was reserved before it was spent; a twin's is what a real key would have spent.
         self._note_estimate(at, common, row.get("spent") or {})
         worn = [part for part in row.get("wear") or [] if part["used"]]
         if worn:
@@ -229,7 +228,7 @@ class Ledger:
             )
 
     def retire(self, key: str, reason: str) -> None:
-        """Never use a key again."""
+        """Mark a key as retired: no run uses it again."""
         keys = self.tables.keys
         with self.writing() as at:
             self.note_key(at, key, "hardware", "")
@@ -238,7 +237,7 @@ class Ledger:
     # Reading.
 
     def rows(self, statement: Any) -> list[dict[str, Any]]:
-        """What a SELECT finds.
+        """Return the rows of a SELECT.
 
         :raises RigError: the ledger cannot be read.
         """
@@ -251,7 +250,7 @@ class Ledger:
             raise _trouble(self.url, str(error.orig)) from None
 
     def retired(self, key: str) -> str | None:
-        """Why a key is not to be used any more; None if it may be."""
+        """Return why a key is retired; None if it is not."""
         from sqlalchemy import select
 
         keys = self.tables.keys
@@ -260,7 +259,7 @@ class Ledger:
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
-    # Transactions are begun by the engine's own event, not by the driver before the first write.
+    # The engine's own event begins transactions, not the driver before the first write.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_LIMIT_S * 1000}")
@@ -280,7 +279,7 @@ def _trouble(url: str, why: str) -> RigError:
         return RigError(
             where,
             found="the disk is full",
-            expected="room for what is done to keys: nothing is done that could not be written down",
+            expected="room for records: nothing is done to a key that cannot be recorded",
             mend="make room, then go on with `keyharness run --resume`",
         )
     if any(word in low for word in _BUSY):
@@ -294,7 +293,7 @@ def _trouble(url: str, why: str) -> RigError:
 
 
 class _Tables:
-    """The tables, made when SQLAlchemy is first needed."""
+    """The tables. Made when SQLAlchemy is first needed, because it is slow to import."""
 
     def __init__(self) -> None:
         from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table

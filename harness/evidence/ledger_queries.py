@@ -1,4 +1,4 @@
-"""What the ledger knows of keys."""
+"""Read from the ledger what was done to keys: `keyharness history`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.evidence.ledger import Ledger
 
 
 def keys_of(ledger: Ledger) -> list[dict[str, Any]]:
-    """All keys, real ones first, with how often they were cut."""
+    """Return all keys with their numbers of runs and cuts, real ones first."""
     from sqlalchemy import case, func, select
 
     keys, outcomes = ledger.tables.keys, ledger.tables.outcomes
@@ -24,9 +24,9 @@ def keys_of(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def history_of(ledger: Ledger, key: str) -> dict[str, Any]:
-    """One key: its runs, outcomes, wear and spent budgets.
+    """Return the runs, outcomes, wear and spent budgets of one key.
 
-    :raises CallerError: the ledger does not know it.
+    :raises CallerError: the ledger does not know the key.
     """
     from sqlalchemy import func, select
 
@@ -74,7 +74,7 @@ def history_of(ledger: Ledger, key: str) -> dict[str, Any]:
 
 
 def show_keys(rows: list[dict[str, Any]], out: TextIO) -> None:
-    """For people."""
+    """Write the table of keys for a person."""
     if not rows:
         out.write("the ledger knows no key yet\n")
     for row in rows:
@@ -85,7 +85,7 @@ def show_keys(rows: list[dict[str, Any]], out: TextIO) -> None:
 
 
 def show_history(table: dict[str, Any], out: TextIO) -> None:
-    """For people."""
+    """Write the history of a key for a person."""
     key = table["key"]
     out.write(f"{key['id']} · {key['kind']} · {key['model']} · since {key['first_seen']}\n")
     if key["retired"]:

@@ -1,7 +1,7 @@
-"""What the kernel said about a rig's port during each cut, kept beside the evidence and shown with failures.
+"""The kernel's lines about a rig's port during each cut, kept beside the evidence and shown with failures.
 
-logs/<rig>.<operation>.kernel.log has a heading for each cut, and under it the lines of its port from the
-moment when the key was made ready for it until it was judged.
+logs/<rig>.<operation>.kernel.log has a heading for each cut, and below it the lines about its port, from the
+preparation of the key until the judgement.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from harness.model.rig import Rig
 from harness.model.row import Judged, Row
 
 SHOWN_MAX = 20
-"""The lines of so many failed cuts are attached to a report; the file has all."""
+"""Number of failed cuts whose lines are attached to a report; the file has the lines of all."""
 
 Keep = Callable[[Sequence[Judged]], None]
 
 
 class PortLog:
-    """The log of one campaign's port.
+    """The log of a port during one campaign.
 
-    :param path: where it is written; nothing is as long as there are no lines.
+    :param path: the file; it is made with the first line.
     """
 
     def __init__(self, rig: Rig, path: Path):
         self._rig, self._path = rig, path
         self.failed: list[str] = []
-        # What was said before this campaign is not about it.
+        # Earlier lines are not about this campaign.
         rig.take_log()
         self._before = rig.plugs
 
     def keeping(self, keep: Keep) -> Keep:
-        """The same callback, which notes the lines of each cut before it hands the cut on."""
+        """Return a callback that notes the kernel's lines of each cut and then calls `keep`."""
 
         def noted(judged: Sequence[Judged]) -> None:
             for one in judged:
@@ -43,9 +43,9 @@ class PortLog:
         return noted
 
     def plugs(self, earlier: Mapping[str, int] | None = None) -> dict[str, int] | None:
-        """How often the key was enumerated since, and the errors among these; None where nobody counts.
+        """Return how often the key was enumerated since, and the errors; None if the rig does not count.
 
-        :param earlier: what was counted of the same campaign before it went on; is added.
+        :param earlier: counts of the same campaign before it was continued; they are added.
         """
         now, before = self._rig.plugs, self._before
         if now is None or before is None:
@@ -54,7 +54,7 @@ class PortLog:
         return {name: count - before.get(name, 0) + known.get(name, 0) for name, count in now.items()}
 
     def note(self, row: Row) -> None:
-        """A cut was judged."""
+        """Write the kernel's lines about a cut that was just judged."""
         lines = self._rig.take_log()
         if not lines:
             return

@@ -1,4 +1,4 @@
-"""The folder a run leaves behind: journals while it goes on, the files of the contract at its end."""
+"""The folder of a run: journals while the run goes on, the files that docs/reports.md describes at its end."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 NOT_ASKED = "not asked yet"
-"""The firmware of a rig that another worker has: that one tells."""
+"""The firmware of a rig that another worker has, until that worker notes it."""
 QUARANTINED, NOT_THERE = "quarantined", "not there"
 KEPT_BACK = (f"{QUARANTINED}: ", f"{NOT_THERE}: ")
-"""How the reason of a case begins that was skipped because of its rig: such a run is inconclusive."""
+"""How the reason begins of a case that was skipped because of its rig. Such a run is inconclusive."""
 
 
 def new_run_name() -> str:
-    """Date, time and four hex digits, e.g. 20261120-093012-7c1e: sorts by time, unique on a host."""
+    """Return date, time and four hex digits, e.g. 20261120-093012-7c1e. Names sort by time."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
 
 
 class RunDir:
-    """One run's folder. Several processes (xdist workers) may write to different files of it."""
+    """The folder of one run. Several processes (xdist workers) may write to different files in it."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -46,21 +46,21 @@ class RunDir:
         return (self.path / "run.json").exists()
 
     def start(self, head: Mapping[str, Any]) -> bool:
-        """Write run.json; False if another process of this run has already done it."""
+        """Write run.json; return False if another process of this run has written it already."""
         for part in ("journal", "logs", "pictures", "allure-results"):
             (self.path / part).mkdir(parents=True, exist_ok=True)
         body = {"schema": SCHEMA, "run": self.name, **head}
         return create_file(self.path / "run.json", json.dumps(body, indent=1, sort_keys=True) + "\n")
 
     def head(self) -> dict[str, Any]:
-        """run.json, with what the workers have found out about their rigs since."""
+        """Read run.json, with what the workers have learnt about their rigs since."""
         head: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         for rig in head["rigs"]:
             rig.update(read_json(self._rig_file(rig["name"])) or {})
         return head
 
     def note_rig(self, info: RigInfo) -> None:
-        """What a rig said of itself when its worker got there; once."""
+        """Note how a rig describes itself; only the first call for a rig writes."""
         path = self._rig_file(info.name)
         if not path.exists():
             body = {name: getattr(info, name) for name in ("firmware", "personality", "transport")}
@@ -70,9 +70,9 @@ class RunDir:
         return self.path / "journal" / f"{rig}.rig.json"
 
     def begin_time(self, rig: str) -> float:
-        """Note that a rig's time runs from now on; how long it ran before this run was taken up, in seconds.
+        """Note that a rig's time runs from now on; return the seconds that it ran before the run was resumed.
 
-        The time that it lay dead is none: what was written last to the rig's journals ended it.
+        The time between kill and resume does not count: the last write to the rig's journals ended it.
         """
         path = self.path / "journal" / f"{rig}.time.json"
         spent_s = 0.0
@@ -83,19 +83,19 @@ class RunDir:
         return float(spent_s)
 
     def journal(self, rig: str, operation: str) -> Journal:
-        """The journal of one campaign. The whole plan is one shard as long as there is one key."""
+        """Open the journal of one campaign."""
         return Journal(self.journal_path(rig, operation))
 
     def journal_path(self, rig: str, operation: str) -> Path:
         return self.path / "journal" / f"{rig}.{slug(operation)}.jsonl"
 
     def note_campaign(self, rig: str, operation: str, row: Mapping[str, Any]) -> None:
-        """One campaign is over, or was cut short."""
+        """Write the result of a campaign that has ended or was interrupted."""
         path = self.path / "journal" / f"{rig}.{slug(operation)}.result.json"
         replace_file(path, line(row))
 
     def kernel_log(self, rig: str, operation: str) -> Path:
-        """Where the kernel's lines about a rig's port are kept during one campaign."""
+        """Return the file for the kernel's lines about a rig's port during one campaign."""
         return self.path / "logs" / f"{rig}.{slug(operation)}.kernel.log"
 
     def note_case(self, row: Mapping[str, Any]) -> None:
@@ -110,7 +110,7 @@ class RunDir:
     def merge_again(self) -> None:
         """Make evidence.jsonl and operations.jsonl from the journals, in plan order, and complete run.json.
 
-        A run that was killed has its journals and nothing else: whoever reads it merges first.
+        A killed run has its journals only: call this before reading its folder.
         """
         folder = self.path / "journal"
         head = self.head()

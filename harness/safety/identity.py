@@ -1,4 +1,4 @@
-"""No key is harmed by accident: what has to be true before anything is written to a key on a rig."""
+"""Which key is on a rig, whether it is the named one, and whether it holds data that is not ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness.model.rig import KeyGone, Rig
 
 
 def identity(rig: Rig) -> str:
-    """Which key this is, by what it says of itself; costs nothing. "model:..." if it says nothing.
+    """Return the identity of a key as the key itself gives it; "model:..." if it gives none. Costs nothing.
 
     The key must be on.
     """
@@ -21,16 +21,16 @@ def identity(rig: Rig) -> str:
     for application in rig.key.applications:
         if application.marker is not None and (found := application.marker(rig)):
             return f"marker:{found}"
-    # An emulator is nobody's property: its files are it.
+    # An emulator is identified by its rig: its files are the key.
     return f"{'emulator' if rig.evidence_kind == 'emulator' else 'model'}:{rig.key.name}/{rig.name}"
 
 
 def prove_identity(rig: Rig, expected: str | None, *, unfinished: bool = False) -> str:
-    """See that the key on a rig is the named one.
+    """Check that the key on a rig is the named one; return its identity.
 
     :param expected: the identity in the bench; a hardware rig must have one.
-    :param unfinished: a run of ours on this port was killed: it may have reset the key, and with it the mark.
-    :raises CallerError: it is another key, or none is named.
+    :param unfinished: a run on this port was killed: it may have reset the key and so removed its mark.
+    :raises CallerError: it is another key, or the bench names none.
     """
     found = identity(rig)
     if unfinished and expected is not None and _lost_its_mark(rig, expected, found):
@@ -64,7 +64,7 @@ def _lost_its_mark(rig: Rig, expected: str, found: str) -> bool:
 
 
 def put_mark_back(rig: Rig, expected: str) -> None:
-    """Give a key the mark again that a reset of ours took away; nothing happens if it has it. It must be on."""
+    """Put back the mark that a reset removed; do nothing if the key has it. The key must be on."""
     kind, _, value = expected.partition(":")
     if kind != "marker":
         return
@@ -76,7 +76,7 @@ def put_mark_back(rig: Rig, expected: str) -> None:
 
 
 def unseen(rig: Rig) -> list[str]:
-    """What a key may hold although nothing shows it, in words."""
+    """Describe the data that a key may hold without showing them."""
     silent = [
         f"{application.title}: whatever it holds, nothing says whose that is"
         for application in rig.key.applications
@@ -90,11 +90,11 @@ def unseen(rig: Rig) -> list[str]:
 
 
 def refuse_foreign(rig: Rig) -> None:
-    """See that a key holds nothing that somebody else put there.
+    """Check that all data on a key are ours.
 
-    The key must be on, and is afterwards.
+    The key must be on, and is on afterwards.
 
-    :raises CallerError: it does, whether it is called expendable or not; says what.
+    :raises CallerError: the key holds other data, whether it is called expendable or not; says which.
     """
     reasons = foreign(rig)
     if reasons:
@@ -106,7 +106,7 @@ def refuse_foreign(rig: Rig) -> None:
 
 
 def foreign(rig: Rig) -> list[str]:
-    """What a key holds that is not ours, in words; empty if nothing is found."""
+    """Describe the data on a key that are not ours; empty if there are none."""
     if rig.evidence_kind == "twin":
         return []
     return [
@@ -118,7 +118,7 @@ def foreign(rig: Rig) -> list[str]:
 
 
 def bring_up(rig: Rig) -> str | None:
-    """Switch the key on and wait for it; why it is not there, None if it is."""
+    """Switch the key on and wait for it; return why it did not come up, None if it did."""
     try:
         if not rig.power.is_on:
             rig.power.on()

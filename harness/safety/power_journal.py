@@ -1,8 +1,7 @@
-"""Power states that outlive the harness: what was switched off and by whom, written before it is done.
+"""A journal of each port's power, written before the power is switched.
 
-A killed process leaves its port off, and the next one finds no key there. So a rig that outlives the run is
-noted as taken before anything is switched, every switch is written ahead, and whoever touches the rig next
-puts the power back as it was.
+A killed process leaves its port off, and the next one finds no key there. So a port is noted as taken before anything
+is switched, and each switching is written ahead. The next process that uses the rig puts the power back as it was.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ class PowerLog:
 
     @property
     def left_behind(self) -> bool:
-        """Did somebody take the port and not give it back? True while it is in use, too: see its lock."""
+        """Whether the port was taken and not given back. True also while it is in use: see its lock."""
         noted = read_json(self.path)
         return noted is not None and not noted["given_back"]
 
     def take(self, rig: Rig) -> bool:
-        """Note that the port's power is in our hands; put it back first if somebody has left it.
+        """Note that this process switches the port's power; first put it back if a killed process left it switched.
 
-        To be called under the port's lock. Returns whether a run was killed here whose key nobody has looked at since.
+        Call it under the port's lock. Return whether a run was killed here whose key was not examined since.
         """
         noted = read_json(self.path)
         restored = noted is not None and not noted["given_back"]
@@ -54,14 +53,14 @@ class PowerLog:
     def switching(self, on: bool) -> None:
         """Write ahead that the power is about to be switched.
 
-        After a crash of the host the entry before this one will do: it says as well that the port was taken.
+        After a crash of the host the previous entry is good enough: it, too, says that the port was taken.
         """
         self._write(on, given_back=False, old_will_do=True)
 
     def give_back(self, rig: Rig, *, seen: bool = False) -> None:
         """Put the power back as it was found.
 
-        :param seen: the key is known to be what it has to be: what a killed run left there is dealt with.
+        :param seen: the key was proved to be the named one, so what a killed run left is dealt with.
         """
         self._unfinished = self._unfinished and not seen
         if self._before:
@@ -71,7 +70,7 @@ class PowerLog:
         self._write(self._before, given_back=True)
 
     def leave(self, rig: Rig) -> None:
-        """Whoever switched it meant it: from now on it is as it stands."""
+        """Keep the power as it stands: a person switched it on purpose."""
         self._before = rig.power.is_on
         self._write(self._before, given_back=False)
 
@@ -92,10 +91,10 @@ class PowerLog:
 
 
 class LoggedSwitch(PowerSwitch):
-    """A switch whose every switching is written ahead and paid for, whoever does it: this process or the cutter's.
+    """A switch that writes ahead and pays for each switching, by this process or by the cutter's.
 
-    :param before_off: called before the power is taken away: spends a relay's operation.
-    :param before_on: called before it is given: spends what a boot costs.
+    :param before_off: called before the power goes; spends one operation of the relay.
+    :param before_on: called before the power comes; spends what a boot costs.
     """
 
     def __init__(
@@ -129,7 +128,7 @@ class LoggedSwitch(PowerSwitch):
         if self._switch.is_on:
             self._pay_off()
         self._before_on()
-        # The driver's own cycle knows how long this rig needs to lose its charge.
+        # The driver's own cycle waits until this rig has lost its charge.
         self._switch.cycle()
         self._off_is_paid = False
         self._log.switching(True)

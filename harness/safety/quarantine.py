@@ -1,6 +1,6 @@
-"""Rigs that are not to be used until somebody has looked at them, and why.
+"""Quarantine: rigs that must not be used until a person has looked at them, and why.
 
-A fault of a rig that outlives the run puts it here: the other rigs go on, and no later run wastes cuts on it.
+A rig that fails and outlives the run is put here. The other rigs go on, and no later run wastes cuts on it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harness.evidence.ledger import now, state_dir
 
 @dataclass(frozen=True)
 class Quarantined:
-    """Since when, and why, in words."""
+    """Since when (UTC) a rig is in quarantine, and why."""
 
     since: str
     why: str
@@ -31,7 +31,7 @@ def _path(place: str) -> Path:
 
 
 def quarantined(place: str) -> Quarantined | None:
-    """Why a rig is in quarantine; None if it is not.
+    """Return since when and why a rig is in quarantine; None if it is not.
 
     :param place: the rig's port.
     """
@@ -40,7 +40,7 @@ def quarantined(place: str) -> Quarantined | None:
 
 
 def put(place: str, why: str) -> None:
-    """Quarantine a rig; the first reason stands."""
+    """Put a rig in quarantine; if it is there already, the first reason stays."""
     if quarantined(place) is None:
         row = {"place": place, "since": now(), "why": why}
         write_durably(_path(place), row)
@@ -48,7 +48,7 @@ def put(place: str, why: str) -> None:
 
 
 def clear(place: str, reason: str) -> Quarantined:
-    """Let a rig be used again; keeps who said why.
+    """Take a rig out of quarantine, and keep the reason in the history.
 
     :raises CallerError: it is not in quarantine, or no reason was given.
     """
