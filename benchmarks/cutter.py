@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.host.cutter import Cutter
 from harness.model.cut_action import Measure
+from harness.model.instant import CutInstant
 
 ROUNDS = 300
 AHEAD_NS = 8_000_000
@@ -63,9 +64,9 @@ def _work() -> None:
 
 
 def _by_cutter(cutter: Cutter, meanwhile: Callable[[], None]) -> int:
-    cutter.arm(time.monotonic_ns() + AHEAD_NS, Measure())
+    cutter.arm(CutInstant.planned((time.monotonic_ns() + AHEAD_NS) // 1000), Measure())
     meanwhile()
-    return cutter.collect().late_ns
+    return cutter.collect().late_us * 1000
 
 
 def _by_sleep(meanwhile: Callable[[], None]) -> int:

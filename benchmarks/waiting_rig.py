@@ -16,7 +16,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from harness.bench.plugin_api import Driver, RigRequest, hookimpl
-from harness.model.rig import LiveCutter, PowerSwitch, Shot
+from harness.model.instant import CutInstant
+from harness.model.rig import LiveCutter, PowerSwitch
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 
@@ -76,23 +77,24 @@ class Cutter(LiveCutter):
     realtime = True
 
     def __init__(self, rig: WaitingRig):
-        self._rig, self._at_us = rig, 0
+        self._rig = rig
+        self._cut = CutInstant.planned(0)
 
-    def arm(self, at_us: int) -> None:
-        self._at_us = max(at_us, self._rig.clock.now_us)
-        self._rig.board.rail.arm_at(self._at_us)
+    def arm(self, at_us: int, lead_us: int = 0) -> None:
+        self._cut = CutInstant.planned(max(at_us - lead_us, self._rig.clock.now_us))
+        self._rig.board.rail.arm_at(self._cut.armed_us)
 
-    def collect(self) -> Shot:
+    def collect(self) -> CutInstant:
         rail, clock = self._rig.board.rail, self._rig.clock
         if rail.failed_us is None:
-            clock.wait_us(max(0, self._at_us - clock.now_us))
+            clock.wait_us(max(0, self._cut.armed_us - clock.now_us))
         if rail.failed_us is None:
-            rail.fail(self._at_us)
+            rail.fail(self._cut.armed_us)
         lost_us = rail.failed_us
         self._rig.power.off()
-        return Shot(self._at_us, 0.0, lost_us, True)
+        return self._cut.fired(self._cut.armed_us).seen(lost_us, took=True)
 
-    def disarm(self) -> Shot | None:
+    def disarm(self) -> CutInstant | None:
         self._rig.board.rail.disarm()
         return None
 

@@ -11,12 +11,13 @@ from harness.campaign.home import FORGETFUL, Home, require_expendable
 from harness.campaign.observe import NO_ANSWER, Seen, observe
 from harness.campaign.operation_runner import Attempt, OperationRunner
 from harness.campaign.result import CutJudge, evidence, fingerprint, noted, with_deaths, within
+from harness.host.cutter import lateness_us
 from harness.model.judge import Judgement, find_world, matches
 from harness.model.key import Item, Memory, Operation, Outcome
 from harness.model.rig import LiveCutter, Rig
 from harness.model.row import Judged
 from harness.search.plan import END, Plan
-from harness.search.timing_profile import TimingProfile, lateness_us, measured_profile
+from harness.search.timing_profile import TimingProfile, measured_profile
 
 UNCUT_RUNS = 3
 SLACK_US = 2_000
@@ -69,12 +70,14 @@ class LiveObserver:
         if known is None:
             runs += [stage.whole(self.operation) for _ in range(UNCUT_RUNS - 1)]
             self._last_run = runs[-1], *self._look(runs[-1].memory, exact=True)
+            measured = calibration_of(rig)
             known = measured_profile(
                 runs,
                 boot_us=stage.boot_us,
                 reference_us=self._reference_us(),
                 late_us=lateness_us(),
-                calibration=calibration_of(rig),
+                switch_jitter_us=1000 * (measured.cut_jitter_ms or 0) if measured else 0.0,
+                lead_us=round(1000 * (measured.cut_ms or 0)) if measured else 0,
             )
         self.known = known
         self._leave_out([name for name, value in before.values.items() if value == NO_ANSWER])
@@ -155,11 +158,11 @@ class LiveObserver:
 
         The next run may be over sooner than those that were measured, by as much as they differ.
         """
-        shot, known = tried.shot, self.known
-        if shot is None or not shot.took or shot.fired_us is None:
+        cut, known = tried.cut, self.known
+        if cut is None or cut.landed_us is None:
             return False
         slack_us = SLACK_US + STRAYS * hypot(known.sigma_us, known.drift * plan.offset_us)
-        return shot.fired_us + known.lead_us <= tried.ended_us + known.tail_us + slack_us
+        return cut.landed_us <= tried.ended_us + known.tail_us + slack_us
 
     def _judge_uncut(self) -> Judged:
         """The run that nobody cut, and a clean restart: everything acknowledged must be there."""
@@ -181,7 +184,8 @@ class LiveObserver:
         deaths = list(dict.fromkeys([*tried.deaths, *self.rig.take_deaths()]))
         unanswered = [name for name, value in seen.values.items() if value == NO_ANSWER]
         verdict = with_deaths(verdict, deaths, unanswered)
-        shot = tried.shot
+        cut = tried.cut
+        instant = cut.since(tried.start_us) if cut else None
         row = evidence(
             self.rig,
             self.operation,
@@ -190,8 +194,8 @@ class LiveObserver:
             verdict,
             stream=plan.stream,
             planned=plan.row,
-            fired_us=shot.fired_us - tried.start_us if shot and shot.fired_us is not None else None,
-            lost_us=shot.lost_us - tried.start_us if shot and shot.lost_us is not None else None,
+            fired_us=instant.fired_us if instant else None,
+            lost_us=instant.lost_us if instant else None,
             acknowledged=acknowledged,
             landed=landed,
             boots=seen.boots,
@@ -200,11 +204,9 @@ class LiveObserver:
         if verdict.outcome is Outcome.MISSED:
             row["blame"] = "rig"
         note = noted(verdict.breaches)
-        if shot is not None:
-            self._late_us.append(shot.late_us)
+        if cut is not None:
+            self._late_us.append(cut.late_us)
             anchor_us = tried.at_us(plan.marker)
-            if landed and shot.fired_us is not None and anchor_us is not None:
-                note["hit_us"] = (
-                    plan.time_us - plan.offset_us + shot.fired_us + self.known.lead_us - anchor_us
-                )
+            if landed and cut.landed_us is not None and anchor_us is not None:
+                note["hit_us"] = plan.time_us - plan.offset_us + cut.landed_us - anchor_us
         return Judged(row, note)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from harness.base.errors import HarnessFault, KeyFault, KeyharnessError, Refused
 from harness.campaign.home import Home, go_home
+from harness.model.instant import CutInstant
 from harness.model.key import Memory, Operation
-from harness.model.rig import KeyGone, LiveCutter, Rig, Shot
+from harness.model.rig import KeyGone, LiveCutter, Rig
 from harness.model.tap import Mark
 from harness.search.plan import END, START, Plan
 from harness.search.timing_profile import UncutRun
@@ -19,7 +20,7 @@ class Attempt:
 
     :ivar ended_us: when it came to its end, by itself or by an error.
     :ivar returned: whether that was its own end.
-    :ivar shot: what the cutter did; None if its marker was never seen.
+    :ivar cut: the instants of its cut; None if its marker was never seen.
     """
 
     promise: Memory
@@ -27,7 +28,7 @@ class Attempt:
     marks: tuple[Mark, ...]
     ended_us: int
     returned: bool
-    shot: Shot | None
+    cut: CutInstant | None
     deaths: list[str]
 
     def at_us(self, name: str) -> int | None:
@@ -39,16 +40,16 @@ class Attempt:
     @property
     def waited_us(self) -> int:
         """How long the operation had been over when its cut came."""
-        if self.shot is None or self.shot.fired_us is None:
+        if self.cut is None or self.cut.fired_us is None:
             return 0
-        return max(0, self.shot.fired_us - self.ended_us)
+        return max(0, self.cut.fired_us - self.ended_us)
 
     def since_request_us(self, requests: int) -> int | None:
         """How long after the last of so many requests the power went; None if not all had been sent."""
         sent = [mark.at_us for mark in self.marks if mark.name.startswith("request-sent")]
-        if self.shot is None or self.shot.fired_us is None or not sent or len(sent) < requests:
+        if self.cut is None or self.cut.fired_us is None or not sent or len(sent) < requests:
             return None
-        return self.shot.fired_us - sent[-1]
+        return self.cut.fired_us - sent[-1]
 
 
 class OperationRunner:
@@ -146,17 +147,17 @@ class OperationRunner:
             nonlocal armed
             if not armed and (mark.name if mark else START) == cut.marker and rig.power.is_on:
                 armed = True
-                self.cutter.arm((mark.at_us if mark else start_us) + cut.offset_us - lead_us)
+                self.cutter.arm((mark.at_us if mark else start_us) + cut.offset_us, lead_us)
 
         rig.tap.on_mark = arm
         returned = False
-        shot: Shot | None = None
+        made: CutInstant | None = None
         start_us = rig.clock.now_us
         try:
             if cut.marker == START and rig.power.is_on:
                 arm(None)
             elif cut.marker == START:
-                armed = self.cutter.arm_boot(cut.offset_us)
+                armed = self.cutter.arm_boot(cut.offset_us, lead_us)
             self.operation.act(rig, promise)
             returned = True
         except (KeyGone, OSError):
@@ -176,10 +177,10 @@ class OperationRunner:
             rig.tap.on_mark = None
             ended_us = rig.clock.now_us
             if armed:
-                shot = self.cutter.collect()
+                made = self.cutter.collect()
         start_us = self._began_us(start_us)
         rig.power.off()
-        tried = Attempt(promise, start_us, tuple(rig.tap.marks), ended_us, returned, shot, rig.take_deaths())
+        tried = Attempt(promise, start_us, tuple(rig.tap.marks), ended_us, returned, made, rig.take_deaths())
         if cut.boots:
             tried.deaths += self._cut_boots(cut.boots)
         if cut.off_us:

@@ -2,7 +2,7 @@
 
 It is a process of its own, because a thread waits for the interpreter's lock (5-50 ms late while the main
 thread works). It is executed, not forked, inherits nothing but its link, dies with its parent, and always
-says when it really fired.
+reports when it really acted.
 """
 
 from __future__ import annotations
@@ -13,39 +13,25 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.errors import RigError
-from harness.model.cut_action import CutAction, Ioctl, Kill, Write
+from harness.model.cut_action import CutAction, Ioctl, Kill, Measure, Write
+from harness.model.instant import CutInstant
 
 PROGRAM = Path(__file__).with_name("cutter_process.py")
 START_LIMIT_S = 10.0
 ANSWER_LIMIT_S = 5.0
-
-
-@dataclass(frozen=True)
-class Fired:
-    """When it really happened, in ns of CLOCK_MONOTONIC, just before and just after the action.
-
-    :ivar error: errno of the action, 0 if it went well (ESRCH: the process had gone before).
-    """
-
-    deadline_ns: int
-    before_ns: int
-    after_ns: int
-    error: int
-
-    @property
-    def late_ns(self) -> int:
-        return self.before_ns - self.deadline_ns
+SHOTS, AHEAD_US = 12, 3_000
 
 
 class Cutter:
-    """One cutter process; arms one deadline at a time. To be made in the main thread, with which it dies.
+    """One cutter process, which can be armed for one cut at a time.
 
-    :ivar realtime: whether it is scheduled FIFO: late by 0.1 ms at most (p99), otherwise 5 ms.
-    :raises RigError: it does not start.
+    Make it in the main thread: the process dies with the thread that made it.
+
+    :ivar realtime: whether it is scheduled FIFO. Then it is late by at most 0.1 ms (p99), otherwise by 5 ms.
+    :raises RigError: the process does not start.
     """
 
     def __init__(self) -> None:
@@ -59,7 +45,7 @@ class Cutter:
                 cwd="/",
             )
         self._number = 0
-        self._deadline_ns: int | None = None
+        self._armed: CutInstant | None = None
         word, realtime = self._answer(START_LIMIT_S)[:2]
         assert word == "ready"
         self.realtime = realtime == "1"
@@ -70,16 +56,17 @@ class Cutter:
 
     @property
     def armed(self) -> bool:
-        return self._deadline_ns is not None
+        return self._armed is not None
 
     def fileno(self) -> int:
-        """Readable as soon as the armed deadline has fired."""
+        """Readable as soon as the armed cut has fired."""
         return self._link.fileno()
 
-    def arm(self, deadline_ns: int, action: CutAction) -> None:
-        """Act at an instant of CLOCK_MONOTONIC; at once if it has passed."""
-        assert self._deadline_ns is None, "it is armed already"
+    def arm(self, cut: CutInstant, action: CutAction) -> None:
+        """Act at `cut.armed_us` of CLOCK_MONOTONIC; at once if that has passed."""
+        assert self._armed is None, "it is armed already"
         self._number += 1
+        deadline_ns = cut.armed_us * 1000
         text, fds = f"arm {self._number} {deadline_ns} none", []
         if isinstance(action, Kill):
             text, fds = f"arm {self._number} {deadline_ns} kill", [action.pidfd]
@@ -94,17 +81,20 @@ class Cutter:
             socket.send_fds(self._link, [text.encode()], fds)
         except OSError as error:
             raise self._gone() from error
-        self._deadline_ns = deadline_ns
+        self._armed = cut
 
-    def collect(self) -> Fired:
-        """Wait until the armed deadline has passed and it has fired."""
-        assert self._deadline_ns is not None, "it is not armed"
-        left_s = max(0.0, (self._deadline_ns - time.monotonic_ns()) / 1e9)
+    def collect(self) -> CutInstant:
+        """Wait until the armed instant has passed and the process has acted: the cut with `fired_us` and `error`.
+
+        :raises RigError: the process does not answer, or has ended.
+        """
+        assert self._armed is not None, "it is not armed"
+        left_s = max(0.0, self._armed.armed_us / 1e6 - time.monotonic())
         return self._fired(self._answer(left_s + ANSWER_LIMIT_S))
 
-    def disarm(self) -> Fired | None:
-        """Call it off; returns what happened if it was too late for that."""
-        if self._deadline_ns is None:
+    def disarm(self) -> CutInstant | None:
+        """Call the armed cut off. If it was too late for that, return the cut as `collect` does."""
+        if self._armed is None:
             return None
         try:
             self._link.send(f"disarm {self._number}".encode())
@@ -113,7 +103,7 @@ class Cutter:
         answer = self._answer(ANSWER_LIMIT_S)
         if answer[0] == "fired":
             return self._fired(answer)
-        self._deadline_ns = None
+        self._armed = None
         return None
 
     def close(self) -> None:
@@ -122,11 +112,11 @@ class Cutter:
         self._process.kill()
         self._process.wait()
 
-    def _fired(self, answer: list[str]) -> Fired:
+    def _fired(self, answer: list[str]) -> CutInstant:
         assert answer[0] == "fired"
-        assert self._deadline_ns is not None
-        deadline_ns, self._deadline_ns = self._deadline_ns, None
-        return Fired(deadline_ns, *map(int, answer[2:5]))
+        assert self._armed is not None
+        cut, self._armed = self._armed, None
+        return cut.fired(int(answer[2]) // 1000, int(answer[3]))
 
     def _answer(self, limit_s: float) -> list[str]:
         poll = select.poll()
@@ -139,4 +129,19 @@ class Cutter:
         return message.split()
 
     def _gone(self) -> RigError:
-        return RigError("the cutter process has ended", mend="run it again; somebody has killed it")
+        return RigError(
+            "the cutter process has ended", mend="run it again; the process was killed from outside"
+        )
+
+
+def lateness_us(shots: int = SHOTS) -> list[int]:
+    """How late the cutter acts on this host, measured with shots that switch nothing."""
+    cutter = Cutter()
+    try:
+        late = []
+        for _ in range(shots):
+            cutter.arm(CutInstant.planned(time.monotonic_ns() // 1000 + AHEAD_US), Measure())
+            late.append(cutter.collect().late_us)
+        return late
+    finally:
+        cutter.close()

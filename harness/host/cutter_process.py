@@ -8,7 +8,7 @@ It speaks messages over the socket on its stdin, one command each, and answers e
     arm <number> <deadline in ns> ioctl <hex> <request>
                                                     with an fd attached: that ioctl with this buffer
     arm <number> <deadline in ns> none              only measure
-        -> fired <number> <ns before> <ns after> <errno or 0>
+        -> fired <number> <ns before it acted> <errno or 0>
     disarm <number>
         -> disarmed <number>; nothing if it has fired, because then `fired` is on its way
 
@@ -100,8 +100,7 @@ def fire(
             fcntl.ioctl(fd, request, data)
     except OSError as error:
         failed = error.errno or -1
-    after_ns = now()
-    link.send(f"fired {number} {before_ns} {after_ns} {failed}".encode())
+    link.send(f"fired {number} {before_ns} {failed}".encode())
     if fd >= 0:
         os.close(fd)
 

@@ -17,6 +17,7 @@ from harness.base.errors import KeyFault, KeyharnessError, RigError
 if TYPE_CHECKING:
     from harness.base.clock import Clock
     from harness.model.cut_action import CutAction
+    from harness.model.instant import CutInstant
     from harness.model.key import Key
     from harness.model.pin import PinReference
     from harness.model.tap import Tap
@@ -77,51 +78,41 @@ class Touch(ABC):
         raise RigError("this rig has nothing that touches its key without a request of ours")
 
 
-@dataclass(frozen=True)
-class Shot:
-    """What became of an armed cut. Instants are on the rig's clock.
-
-    :ivar fired_us: when the cutter acted; None if it was called off before that.
-    :ivar late_us: how much later that was than asked for.
-    :ivar lost_us: when the key was seen to be gone; None if it was not seen to go.
-    :ivar took: False if the key had gone by itself before.
-    """
-
-    fired_us: int | None
-    late_us: float
-    lost_us: int | None
-    took: bool
-
-
 class LiveCutter(ABC):
     """Takes the power away at an instant, in a process of its own. The switch stands at off afterwards."""
 
     @property
     @abstractmethod
     def realtime(self) -> bool:
-        """Is it scheduled so that nobody interrupts it?"""
+        """Is it scheduled so that no other process interrupts it?"""
 
     def prepare(self) -> None:  # noqa: B027 - most have nothing that takes time
-        """Do beforehand what the next `arm` would lose time with. The key must be on."""
+        """Do now what the next `arm` would lose time with. The key must be on."""
 
     @abstractmethod
-    def arm(self, at_us: int) -> None:
-        """Cut at an instant of the rig's clock; at once if it has passed. The key must be on."""
+    def arm(self, at_us: int, lead_us: int = 0) -> None:
+        """Order a cut; the key must be on.
 
-    def arm_boot(self, offset_us: int) -> bool:
-        """Cut so long after the key is next given power, in its boot; False if this cutter has to be told when.
+        :param at_us: when the power is to be gone, on the rig's clock; if that has passed, the cut comes at once.
+        :param lead_us: how long the switch takes: it is told so long before `at_us`.
+        """
 
-        The key must be off. `collect` as after `arm`.
+    def arm_boot(self, offset_us: int, lead_us: int = 0) -> bool:
+        """Order a cut `offset_us` after the key is next given power, in its boot; the key must be off.
+
+        `collect` as after `arm`.
+
+        :returns: False if this cutter can only be armed when the power has come.
         """
         return False
 
     @abstractmethod
-    def collect(self) -> Shot:
+    def collect(self) -> CutInstant:
         """Wait until the armed cut has fired and the key is gone."""
 
     @abstractmethod
-    def disarm(self) -> Shot | None:
-        """Call it off; what happened if it was too late for that."""
+    def disarm(self) -> CutInstant | None:
+        """Call the armed cut off. If it was too late for that, return the cut as `collect` does."""
 
 
 class Vault(ABC):

@@ -102,23 +102,21 @@ class Calibrator:
         self._cutter.prepare()
         self._cutter.arm(rig.clock.now_us + LEAD_US)
         try:
-            shot = self._cutter.collect()
+            cut = self._cutter.collect()
         except RigError as error:
             raise self._still_there(error) from None
-        if shot.fired_us is None or shot.lost_us is None:
+        if cut.fired_us is None or cut.lost_us is None:
             raise self._still_there(None)
         missing = {port: words for port, words in before.items() if port not in self._others()}
-        rig.clock.wait_us(max(0, shot.fired_us + off_us - rig.clock.now_us))
+        rig.clock.wait_us(max(0, cut.fired_us + off_us - rig.clock.now_us))
         on_us = rig.clock.now_us
         rig.power.on()
         try:
-            self._wait_up(f"after {(on_us - shot.fired_us) / 1e6:.2f} s without power")
+            self._wait_up(f"after {(on_us - cut.fired_us) / 1e6:.2f} s without power")
         except RigError:
             if proves:
                 raise
-            self._seen.append(
-                _Cycle(shot.lost_us - shot.fired_us, shot.late_us, on_us - shot.fired_us, 0, False)
-            )
+            self._seen.append(_Cycle(cut.lost_us - cut.fired_us, cut.late_us, on_us - cut.fired_us, 0, False))
             return self._seen[-1]
         back_us = rig.clock.now_us - on_us
         after = self._others()
@@ -126,9 +124,9 @@ class Calibrator:
         renewed = {port: words for port, words in before.items() if port in after and after[port] != words}
         lost = None if mark is None else self._mark() != mark
         cycle = _Cycle(
-            shot.lost_us - shot.fired_us,
-            shot.late_us,
-            on_us - shot.fired_us,
+            cut.lost_us - cut.fired_us,
+            cut.late_us,
+            on_us - cut.fired_us,
             back_us,
             lost,
             {*missing, *renewed},

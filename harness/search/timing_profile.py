@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import hypot, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.host.cutter import Cutter
-from harness.model.cut_action import Measure
 from harness.model.key import Memory
 from harness.search.plan import END, START
-
-if TYPE_CHECKING:
-    from harness.bench.calibration import Calibration
 
 TAIL_SHARE, TAIL_US = 0.05, 1_000
 """Cuts are planned until so long after the end, because what was acknowledged a moment ago must last."""
 SIGMA_US_MIN = 20.0
 """No clock of a transport tells instants apart better."""
-SHOTS, AHEAD_NS = 12, 3_000_000
 _REFERENCE_FIELD = "rival_us"
 """What journals call `reference_us`; kept, so that runs which were interrupted can be resumed."""
 
@@ -105,24 +98,24 @@ def measured_profile(
     boot_us: int,
     reference_us: int | None,
     late_us: Sequence[float],
-    calibration: Calibration | None = None,
+    switch_jitter_us: float = 0.0,
+    lead_us: int = 0,
 ) -> TimingProfile:
-    """What several runs say together.
+    """The profile that several uncut runs show together.
 
-    :param late_us: how late shots of the cutter were.
-    :param calibration: what was measured of the rig's switch, if anything was.
+    :param late_us: how late trial shots of the cutter were.
+    :param switch_jitter_us: standard deviation of the switch's delay, where that was measured.
+    :param lead_us: the switch's delay itself, where that was measured.
     """
     markers = stable_markers(runs)
     sigma_us, drift = _spread(runs, [name for name, _ in markers])
     length_us = round(statistics.median(run.marks[END] for run in runs))
     jitter_us = statistics.stdev(late_us) if len(late_us) > 1 else 0.0
-    if calibration is not None and calibration.cut_jitter_ms is not None:
-        jitter_us = hypot(jitter_us, 1000 * calibration.cut_jitter_ms)
     return TimingProfile(
         markers=tuple(markers),
         length_us=length_us,
         tail_us=max(TAIL_US, round(length_us * TAIL_SHARE)),
-        sigma_us=round(max(SIGMA_US_MIN, hypot(sigma_us, jitter_us)), 3),
+        sigma_us=round(max(SIGMA_US_MIN, hypot(sigma_us, jitter_us, switch_jitter_us)), 3),
         drift=round(drift, 6),
         boot_us=boot_us,
         reference_us=reference_us,
@@ -130,7 +123,7 @@ def measured_profile(
         status=runs[0].status,
         requests=runs[0].requests,
         steady=all(run.last == runs[0].last for run in runs),
-        lead_us=round(1000 * (calibration.cut_ms or 0)) if calibration is not None else 0,
+        lead_us=lead_us,
     )
 
 
@@ -159,16 +152,3 @@ def _spread(runs: Sequence[UncutRun], names: Sequence[str]) -> tuple[float, floa
         squares += strays[-1] ** 2
         means += statistics.mean(spans) ** 2
     return min(strays), sqrt(squares / means) if means else 0.0
-
-
-def lateness_us(shots: int = SHOTS) -> list[float]:
-    """How late the cutter's process acts on this host, measured with shots that do nothing."""
-    cutter = Cutter()
-    try:
-        late = []
-        for _ in range(shots):
-            cutter.arm(time.monotonic_ns() + AHEAD_NS, Measure())
-            late.append(cutter.collect().late_ns / 1000)
-        return late
-    finally:
-        cutter.close()

@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from harness.host.cutter import Cutter
+from harness.model.instant import CutInstant
 from harness.model.rig import LiveCutter
 
 
 class ProcessCutter(LiveCutter):
-    """Keeps the cutter's process, and the offset of a cut into the next boot."""
+    """Keeps the cutter's process, and a cut that is ordered for the next boot."""
 
     def __init__(self) -> None:
         self._process: Cutter | None = None
-        self._boot_offset_us: int | None = None
+        self._in_boot: CutInstant | None = None
+        """Counted from the power-up."""
 
     def started(self) -> Cutter:
         """The cutter's process; started now if it is not running yet."""
@@ -25,9 +27,12 @@ class ProcessCutter(LiveCutter):
     def realtime(self) -> bool:
         return self.started().realtime
 
-    def arm_boot(self, offset_us: int) -> bool:
+    def arm(self, at_us: int, lead_us: int = 0) -> None:
+        self.arm_cut(CutInstant.planned(at_us, lead_us))
+
+    def arm_boot(self, offset_us: int, lead_us: int = 0) -> bool:
         self.started()
-        self._boot_offset_us = offset_us
+        self._in_boot = CutInstant.planned(offset_us, lead_us)
         return True
 
     def power_came(self, at_us: int) -> None:
@@ -35,13 +40,17 @@ class ProcessCutter(LiveCutter):
 
         :param at_us: when, on the rig's clock.
         """
-        offset_us, self._boot_offset_us = self._boot_offset_us, None
-        if offset_us is not None:
-            self.arm_in_boot(at_us + offset_us)
+        cut, self._in_boot = self._in_boot, None
+        if cut is not None:
+            self.arm_in_boot(cut.since(-at_us))
 
     @abstractmethod
-    def arm_in_boot(self, at_us: int) -> None:
+    def arm_cut(self, cut: CutInstant) -> None:
+        """Arm a cut; the key is on."""
+
+    def arm_in_boot(self, cut: CutInstant) -> None:
         """Arm a cut into the boot that has just begun."""
+        self.arm_cut(cut)
 
     def close(self) -> None:
         if self._process is not None:

@@ -31,7 +31,6 @@ TOPS = {
 EXCEPTIONS = """
 harness.model.key -> harness.model.rig
 harness.model.rig -> harness.model.key
-harness.search.timing_profile -> harness.bench.calibration
 """
 
 

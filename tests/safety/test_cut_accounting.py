@@ -13,6 +13,7 @@ import pytest
 
 from harness.evidence.ledger import Ledger
 from harness.host.cutter import Cutter
+from harness.model.instant import CutInstant
 from harness.safety.budget import Budget, BudgetExhausted, Grants, PinTries
 from harness.safety.pins import PinJournal
 from harness.safety.power_journal import LoggedSwitch, PowerLog
@@ -57,7 +58,7 @@ def test_a_cut_action_costs_what_a_switch_costs(switch, relay, budget):
     try:
         action = switch.cut_action()
         assert budget.spent("relay_operations") >= 1, "before it is armed"
-        cutter.arm(time.monotonic_ns(), action)
+        cutter.arm(CutInstant.planned(time.monotonic_ns() // 1000), action)
         assert cutter.collect().error == 0
     finally:
         cutter.close()

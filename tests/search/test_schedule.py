@@ -18,7 +18,7 @@ from harness.run import options as wishes
 from harness.search.plan import END, Plan, is_time_label, planned
 from harness.search.schedule import FLICKERS, Schedule, search_for
 from harness.search.stopping import USUAL, Allowance, Goal
-from harness.search.timing_profile import TimingProfile, UncutRun, lateness_us, measured_profile
+from harness.search.timing_profile import TimingProfile, UncutRun, measured_profile
 
 MARKERS = (("start", 0), ("request-sent", 900), ("keepalive", 100_000), ("response", 190_000))
 KNOWN = TimingProfile(MARKERS, 200_000, 10_000, 50.0, 0.001, 70_000, None, "response", 0, 1, True)
@@ -115,12 +115,6 @@ def test_what_runs_have_in_common_is_known_afterwards():
     assert names == ["start", "request-sent", "response"], (
         "what comes in another order each time is no anchor"
     )
-
-
-def test_the_cutter_of_this_host_is_measured():
-    late = lateness_us(3)
-    assert len(late) == 3
-    assert all(us >= 0 for us in late)
 
 
 def test_without_a_wish_the_usual_goal_ends_it():

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from harness.base.errors import RigError
 from harness.model.cut_action import CutAction
-from harness.model.rig import PowerSwitch, Shot
+from harness.model.instant import CutInstant
+from harness.model.rig import PowerSwitch
 from harness_rigs.live_cutter import ProcessCutter
 from harness_rigs.usb.plugged_key import PluggedKey
 from harness_rigs.usb.thread_cut import ThreadCut
@@ -33,7 +34,6 @@ class UsbCutter(ProcessCutter):
         self._prepared = False
         self._action: CutAction | None = None
         self._own: ThreadCut | None = None
-        self._at_us = 0
         self._over_us: int | None = None
 
     def prepare(self) -> None:
@@ -43,25 +43,24 @@ class UsbCutter(ProcessCutter):
             self._action = self._rig.power.cut_action()
             self._prepared = True
 
-    def arm(self, at_us: int) -> None:
+    def arm_cut(self, cut: CutInstant) -> None:
         self.prepare()
-        self._at_us = at_us
         if self._action is not None:
-            self.started().arm(at_us * 1000, self._action)
+            self.started().arm(cut, self._action)
         else:
             # The bare switch: what a cut costs was spent and written ahead by `cut_action`.
-            self._own = ThreadCut(self._actuator, at_us)
+            self._own = ThreadCut(self._actuator, cut)
 
-    def arm_boot(self, offset_us: int) -> bool:
+    def arm_boot(self, offset_us: int, lead_us: int = 0) -> bool:
         # What takes time is done now. The cut action is made again when the power has come, because switching
         # on closes what had been opened for it before.
         self.started()
         self._rig.power.cut_action()
-        return super().arm_boot(offset_us)
+        return super().arm_boot(offset_us, lead_us)
 
-    def arm_in_boot(self, at_us: int) -> None:
+    def arm_in_boot(self, cut: CutInstant) -> None:
         self._action, self._prepared = self._actuator.cut_action(), True
-        self.arm(at_us)
+        self.arm_cut(cut)
 
     @property
     def fired_fd(self) -> int | None:
@@ -78,37 +77,41 @@ class UsbCutter(ProcessCutter):
         fd = self.fired_fd
         return fd is not None and bool(select.select([fd], [], [], 0)[0])
 
-    def collect(self) -> Shot:
+    def collect(self) -> CutInstant:
         self._over_us = self._key.clock.now_us
         if self._own is not None:
             own, self._own = self._own, None
             with own:
-                return self._shot(own.wait())
-        fired = self.started().collect()
-        return self._shot(fired.before_ns // 1000, fired.error)
+                return self._seen(own.wait())
+        return self._seen(self.started().collect())
 
-    def disarm(self) -> Shot | None:
-        self._boot_offset_us = None
+    def disarm(self) -> CutInstant | None:
+        self._in_boot = None
         if self._own is not None:
             own, self._own = self._own, None
             with own:
                 if not own.call_off():
-                    return self._shot(own.wait())
-        elif self._process is not None and (fired := self._process.disarm()) is not None:
-            return self._shot(fired.before_ns // 1000, fired.error)
+                    return self._seen(own.wait())
+        elif self._process is not None and (cut := self._process.disarm()) is not None:
+            return self._seen(cut)
         return None
 
     def forget(self) -> None:
         """The power was switched otherwise: what was prepared is of another boot."""
-        self._prepared, self._action, self._boot_offset_us = False, None, None
+        self._prepared, self._action, self._in_boot = False, None, None
 
-    def _shot(self, fired_us: int, error: int = 0) -> Shot:
+    def _seen(self, cut: CutInstant) -> CutInstant:
+        """See the key go, after the cut has fired.
+
+        :raises RigError: the switch did not take the command.
+        """
         key = self._key
-        if error:
+        assert cut.fired_us is not None
+        if cut.error:
             self.forget()
             raise RigError(
                 f'rig "{key.rig}": its power could not be cut',
-                found=os.strerror(error),
+                found=os.strerror(cut.error),
                 expected="a switch that takes the command",
                 mend="see to its cable, then `keyharness doctor`",
             )
@@ -118,12 +121,14 @@ class UsbCutter(ProcessCutter):
         self.forget()
         lost_us = key.see_it_go()
         over_us, self._over_us = self._over_us, None
-        if left_us is not None and over_us is not None and left_us <= over_us < fired_us:
+        if left_us is not None and over_us is not None and left_us <= over_us < cut.fired_us:
             # The operation ended because the key left, before the cut. A key that was told to reboot leaves as
             # well, but then the operation goes on.
-            key.deaths.note(f"left the bus by itself {(fired_us - left_us) / 1000:.1f} ms before it was cut")
-            return Shot(fired_us, float(fired_us - self._at_us), left_us, False)
-        return Shot(fired_us, float(fired_us - self._at_us), lost_us, True)
+            key.deaths.note(
+                f"left the bus by itself {(cut.fired_us - left_us) / 1000:.1f} ms before it was cut"
+            )
+            return cut.seen(left_us, took=False)
+        return cut.seen(lost_us, took=True)
 
     def close(self) -> None:
         if self._own is not None:

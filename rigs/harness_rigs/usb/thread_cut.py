@@ -11,6 +11,7 @@ import threading
 import time
 
 from harness.base.errors import KeyharnessError, RigError
+from harness.model.instant import CutInstant
 from harness.model.rig import PowerSwitch
 
 OWN_LIMIT_S = 30.0
@@ -19,13 +20,13 @@ OWN_LIMIT_S = 30.0
 class ThreadCut:
     """One cut by a thread of this process.
 
-    :param at_us: when, in us of CLOCK_MONOTONIC.
+    :param cut: it is made at `cut.armed_us`.
     :ivar fired_fd: readable once it has fired.
     """
 
-    def __init__(self, switch: PowerSwitch, at_us: int):
-        self._switch, self._at_us = switch, at_us
-        self.fired_us: int | None = None
+    def __init__(self, switch: PowerSwitch, cut: CutInstant):
+        self._switch, self._cut = switch, cut
+        self._fired_us: int | None = None
         self.error: KeyharnessError | OSError | None = None
         self._called_off = threading.Event()
         self.fired_fd = os.eventfd(0, os.EFD_CLOEXEC)
@@ -34,13 +35,13 @@ class ThreadCut:
         self._thread.start()
 
     def _run(self) -> None:
-        left_s = self._at_us / 1e6 - time.monotonic()
+        left_s = self._cut.armed_us / 1e6 - time.monotonic()
         if left_s > 0 and self._called_off.wait(left_s):
             return
         with self._lock:
             if self._called_off.is_set():
                 return
-            self.fired_us = time.monotonic_ns() // 1000
+            self._fired_us = time.monotonic_ns() // 1000
         os.eventfd_write(self.fired_fd, 1)
         try:
             self._switch.off()
@@ -51,19 +52,19 @@ class ThreadCut:
         """Call it off; False if it has fired already."""
         with self._lock:
             self._called_off.set()
-        return self.fired_us is None
+        return self._fired_us is None
 
-    def wait(self) -> int:
-        """Wait until the switch has returned; returns when it was told, in us.
+    def wait(self) -> CutInstant:
+        """Wait until the switch has returned: the cut, with when the switch was told.
 
         :raises RigError: the switch did not return.
         """
-        self._thread.join(max(0.0, self._at_us / 1e6 - time.monotonic()) + OWN_LIMIT_S)
+        self._thread.join(max(0.0, self._cut.armed_us / 1e6 - time.monotonic()) + OWN_LIMIT_S)
         if self.error is not None:
             raise self.error
-        if self._thread.is_alive() or self.fired_us is None:
+        if self._thread.is_alive() or self._fired_us is None:
             raise RigError("the switch did not return", found=f"nothing within {OWN_LIMIT_S:.0f} s")
-        return self.fired_us
+        return self._cut.fired(self._fired_us)
 
     def __enter__(self) -> ThreadCut:
         return self

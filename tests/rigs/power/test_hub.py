@@ -13,6 +13,7 @@ import pytest
 from harness.base.errors import CallerError, RigError
 from harness.host.cutter import Cutter
 from harness.model.cut_action import Ioctl
+from harness.model.instant import CutInstant
 from support.power.fakehost import FakeHost, UsbThing, build_shim, stall
 from support.power.fakehubs import HubThing, link_halves, off, on, plug_hub, status
 from support.power.powertools import RIG, cut, power, says
@@ -156,7 +157,7 @@ class TestByRequest:
         seen = Cutter()
         action = switch.cut_action()
         assert isinstance(action, Ioctl)
-        seen.arm(time.monotonic_ns(), action)
+        seen.arm(CutInstant.planned(time.monotonic_ns() // 1000), action)
         assert seen.collect().error == 0
         seen.close()
         message = os.read(ours, 4096)
@@ -263,7 +264,7 @@ class TestBothHalves:
         if not sysfs:
             assert isinstance(action, Ioctl)
             return
-        cutter.arm(time.monotonic_ns(), action)
+        cutter.arm(CutInstant.planned(time.monotonic_ns() // 1000), action)
         cutter.collect()
         switch.after_cut()
         assert self.powered(host, halves, sysfs) == (False, False)

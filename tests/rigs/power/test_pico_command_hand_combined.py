@@ -16,6 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness.base.errors import CallerError, RigError
+from harness.model.instant import CutInstant
 from support.paths import with_support
 from support.power.picorig import PicoRig
 from support.power.powertools import RIG, cut, power, says
@@ -291,7 +292,7 @@ class TestCombined:
         switch = power("combined", host, clock, parts={"vbus": relay(1), "data": relay(2)})
         switch.on()
         action = switch.cut_action()
-        cutter.arm(time.monotonic_ns(), action)
+        cutter.arm(CutInstant.planned(time.monotonic_ns() // 1000), action)
         cutter.collect()
         assert board.is_hearing(b"\xa0\x01\x00\xa1")
         assert board.relays[2], "the data lines follow when this process knows"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.base.errors import CallerError, RigError
+from harness.model.instant import CutInstant
 from support.power.powertools import RIG, cut, power, says
 from support.power.serialboards import DevantechBoard, KmtronicBoard, LcusBoard, NumatoBoard
 
@@ -123,7 +124,7 @@ def test_a_cut_that_was_none_is_told_before_power_is_given(bench, cutter):
 def test_a_cut_that_is_called_off_leaves_the_power_on(bench, cutter):
     switch = bench.switch()
     switch.on()
-    cutter.arm(1 << 62, switch.cut_action())
+    cutter.arm(CutInstant.planned(1 << 52), switch.cut_action())
     assert cutter.disarm() is None
     assert bench.energised
     switch.off()

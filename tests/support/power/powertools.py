@@ -9,8 +9,9 @@ from typing import Any
 from harness.base.clock import Clock
 from harness.bench.plugin_api import ActuatorRequest
 from harness.bench.registry import discover
-from harness.host.cutter import Cutter, Fired
+from harness.host.cutter import Cutter
 from harness.host.host import Host
+from harness.model.instant import CutInstant
 from harness.model.rig import PowerSwitch, Touch
 
 RIG = "mini-2"
@@ -36,11 +37,11 @@ def touch(driver: str, host: Host, clock: Clock, **settings: Any) -> Touch:
     return made
 
 
-def cut(switch: PowerSwitch, cutter: Cutter) -> Fired:
+def cut(switch: PowerSwitch, cutter: Cutter) -> CutInstant:
     """Cut as a campaign does: prepared, fired by the cutter's process, noted."""
     action = switch.cut_action()
     assert action is not None, "it offers no cut action"
-    cutter.arm(time.monotonic_ns() + 5_000_000, action)
+    cutter.arm(CutInstant.planned(time.monotonic_ns() // 1000 + 5_000), action)
     fired = cutter.collect()
     switch.after_cut()
     return fired
