@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import pluggy
 
 from harness.base.errors import CallerError, one_of
+from harness.bench.firmware_updates import FirmwareUpdates
 from harness.bench.plugin_api import GROUP, Driver, PowerDriver, Specs, Suite, TouchDriver
 from harness.host.scan import Sought
 from harness.model.key import Key
@@ -46,6 +47,8 @@ class Plugins:
     twins: dict[str, TwinModel] = field(default_factory=dict)
     """By the name of the key."""
     updates: dict[str, UpdateSupport] = field(default_factory=dict)
+    """By the name of the key."""
+    update_rules: dict[str, FirmwareUpdates] = field(default_factory=dict)
     """By the name of the key."""
     found: list[PluginInfo] = field(default_factory=list)
 
@@ -163,6 +166,7 @@ def discover() -> Plugins:
     by_key: list[tuple[str, dict[str, Any]]] = [
         ("keyharness_twins", plugins.twins),
         ("keyharness_updates", plugins.updates),
+        ("keyharness_update_rules", plugins.update_rules),
     ]
     for hook, table in by_key:
         for impl in getattr(manager.hook, hook).get_hookimpls():

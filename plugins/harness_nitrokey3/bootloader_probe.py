@@ -9,6 +9,7 @@ from nitrokey.trussed._bootloader.nrf52_upload.dfu.dfu_transport_serial import D
 from nitrokey.trussed._bootloader.nrf52_upload.exceptions import NordicSemiException
 from nitrokey.trussed.admin_app import BootMode
 
+from harness.bench.firmware_updates import ACCEPTED
 from harness.model.rig import Rig
 from harness_nitrokey3 import images, sdk, signing
 from harness_nitrokey3.dfu_port import dfu_port
@@ -16,7 +17,7 @@ from harness_nitrokey3.images import Image, Recipe
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
 
-ACCEPTED, SIGNED = "accepted", "nothing unsigned and nothing of somebody else's"
+SIGNED = "nothing unsigned and nothing of somebody else's"
 FOREIGN = "somebody else"
 
 

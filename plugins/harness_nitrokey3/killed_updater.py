@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
+from harness.bench.firmware_updates import UpdaterKilled
 from harness.model.transport import BusIdentity, Handle, TransportKind, Transports
-
-
-class Killed(BaseException):
-    """The updater is gone: nothing of it may catch this."""
 
 
 class Breaking(Transports):
@@ -33,13 +30,13 @@ class Breaking(Transports):
         return self._real.identity()
 
     def meets(self, port: Any, data: bytes) -> None:
-        """:raises Killed: this is the write that it breaks off in."""
+        """:raises UpdaterKilled: this is the write that it breaks off in."""
         self.writes += 1
         if self.writes == self._at:
             cut = round(len(data) * self._share)
             if cut:
                 port.write(data[:cut])
-            raise Killed
+            raise UpdaterKilled
 
 
 class _Port:

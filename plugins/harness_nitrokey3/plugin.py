@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.bench.firmware_updates import FirmwareUpdates
 from harness.bench.plugin_api import hookimpl
 from harness.model.key import Face, Key
 from harness.model.transport import TransportKind
@@ -55,3 +56,10 @@ def keyharness_updates() -> dict[str, UpdateSupport]:
     from harness_nitrokey3.container_rows import describe
 
     return {NAME: UpdateSupport(describe, ("update.install", "update.refused"))}
+
+
+@hookimpl
+def keyharness_update_rules() -> dict[str, FirmwareUpdates]:
+    from harness_nitrokey3.firmware_updates import Nitrokey3Updates
+
+    return {NAME: Nitrokey3Updates()}

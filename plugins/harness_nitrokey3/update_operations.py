@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from harness.bench.firmware_updates import SlowBoot, UpdateRefused, UpdaterKilled
 from harness.campaign.observe import observe
 from harness.model.key import (
     ANY,
@@ -31,8 +32,7 @@ from harness_nitrokey3 import bootloader_probe, containers, images, signing
 from harness_nitrokey3.admin import identify
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe
-from harness_nitrokey3.killed_updater import Breaking, Killed
-from harness_nitrokey3.refusal import Refusal, SlowBoot
+from harness_nitrokey3.killed_updater import Breaking
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.bootloader import PAGE
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
@@ -166,22 +166,22 @@ def _install_with_breaks(rig: Rig, memory: Memory) -> None:
         try:
             # The client goes on where the key says that it is, so one of them may be through before it breaks off.
             return _install(rig, memory)
-        except Killed:
+        except UpdaterKilled:
             continue
-        except Refusal:
+        except UpdateRefused:
             rig.power.cycle()
         finally:
             rig.transports = real
     try:
         _install(rig, memory)
-    except Refusal:
+    except UpdateRefused:
         rig.power.cycle()
         _install(rig, memory)
 
 
 def _complete(rig: Rig, memory: Memory) -> None:
     """Run the same container again from the bootloader; what that leads to is looked at afterwards."""
-    with suppress(Refusal, KeyGone):
+    with suppress(UpdateRefused, KeyGone):
         _install(rig, memory)
 
 

@@ -21,15 +21,14 @@ from nitrokey.trussed._base import Model
 from nitrokey.trussed.updates import DeviceHandler, Updater, UpdateUi, Warning
 
 from harness.base.errors import KeyFault, RigError
+from harness.bench.firmware_updates import Progress, SlowBoot, UpdateRefused
 from harness.model.rig import KeyGone, Rig
 from harness_nitrokey3 import containers, sdk, signing
 from harness_nitrokey3.dfu_port import dfu_port
-from harness_nitrokey3.refusal import Refusal, SlowBoot
 from harness_nitrokey3.sdk import open_nk3
 
 POLL_US = 500_000
 """What one of the SDK's waiting tries stands for."""
-Progress = Callable[[str, int, int], None]
 
 
 class _HostRefuses(Exception):
@@ -47,8 +46,15 @@ class Ui(UpdateUi):
     :ivar said: what happened, in order, as (kind, text).
     """
 
-    def __init__(self, rig: Rig, allow_same: bool = True, progress: Progress | None = None):
+    def __init__(
+        self,
+        rig: Rig,
+        allow_same: bool = True,
+        progress: Progress | None = None,
+        before_bootloader: Callable[[], None] | None = None,
+    ):
         self._rig, self._allow_same = rig, allow_same
+        self._before_bootloader = before_bootloader
         self._progress = progress or (lambda phase, done, total: None)
         self._touch = ExitStack()
         self.said: list[tuple[str, str]] = []
@@ -102,6 +108,8 @@ class Ui(UpdateUi):
 
     def pre_bootloader_hint(self) -> None:
         self._touch.close()
+        if self._before_bootloader is not None:
+            self._before_bootloader()
 
     @contextmanager
     def _bar(self, phase: str) -> Iterator[Callable[[int, int], None]]:
@@ -175,15 +183,17 @@ def update(
     allow_same: bool = True,
     ignore: frozenset[Warning] = frozenset(Warning),
     progress: Progress | None = None,
+    before_bootloader: Callable[[], None] | None = None,
 ) -> Ui:
     """Install a container on the key on a rig, which may stand in either face; returns what was said.
 
     :param uuid: of the key that it must be, for one that stands in its bootloader already.
     :param ignore: warnings of the SDK that do not stop the update.
-    :raises Refusal: the host's checks or the key's bootloader did not want it.
+    :param before_bootloader: called when the updater expects the key to enter its bootloader.
+    :raises UpdateRefused: the host's checks or the key's bootloader did not want it.
     :raises KeyGone: the key went away.
     """
-    ui = Ui(rig, allow_same, progress)
+    ui = Ui(rig, allow_same, progress, before_bootloader)
     rig.wait_until_up()
     with sdk.bound(rig, [containers.test_key(signing.seed_of(rig))]):
         try:
@@ -197,10 +207,10 @@ def update(
             handler = Handler(rig, uuid)
             Updater(ui, handler, ignore).update(device, image=io.BytesIO(container))  # type: ignore[arg-type]
         except _HostRefuses as refusal:
-            raise Refusal(str(refusal), "host") from None
+            raise UpdateRefused(str(refusal), "host") from None
         except _Failed as failure:
             rig.wait_until_up()
-            raise Refusal(str(failure), "key" if _reached_key(failure) else "host") from failure
+            raise UpdateRefused(str(failure), "key" if _reached_key(failure) else "host") from failure
         except OSError as error:
             raise KeyGone(f'rig "{rig.name}": {error}') from error
         finally:

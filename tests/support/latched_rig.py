@@ -71,12 +71,13 @@ class LatchedRig(TwinRig):
 
     def _break_an_update_off(self) -> None:
         """Let it take the init packet of an update and no more: it has no firmware that runs then."""
+        from harness.bench.firmware_updates import ACCEPTED
         from harness_nitrokey3 import bootloader_probe, images, signing
 
         self.power.on()
         bootloader_probe.enter_bootloader(self)
         image = images.make(images.Recipe(os.environ["LATCHED_BOOTLOADER"]), signing.seed_of(self))
-        assert bootloader_probe.offer(self, image) == bootloader_probe.ACCEPTED
+        assert bootloader_probe.offer(self, image) == ACCEPTED
         self.power.off()
 
     def _somebody_elses_pin(self) -> None:

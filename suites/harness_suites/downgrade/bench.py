@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from harness.bench.firmware_updates import FirmwareUpdates, UpdateContainer
 from harness.campaign.home import Home, go_home, seeded
 from harness.campaign.observe import Seen, observe
 from harness.model.judge import Judgement, judge
@@ -19,13 +20,7 @@ from harness.twin.glass_box import require_glass_box
 from harness.twin.image import BoardState
 from harness.twin.rig import TwinRig
 from harness.twin.trace import Trace, cut_at, images
-from harness_nitrokey3 import bootloader_probe, containers, signing
-from harness_nitrokey3.admin import identify
-from harness_nitrokey3.containers import Container
-from harness_nitrokey3.images import Recipe, core
-from harness_nitrokey3.twin.dfu_image import number_of, text_of
-from harness_nitrokey3.update_operations import DELETED
-from harness_nitrokey3.updater import update
+from harness_suites.downgrade.table import UPDATES
 
 CUTS = (0.25, 0.5, 0.75)
 """How far each of several updates in a row gets."""
@@ -35,21 +30,42 @@ CUTS = (0.25, 0.5, 0.75)
 class Prepared:
     """A key of one version.
 
+    :ivar updates: how the firmware of its model is updated.
     :ivar home: with canaries laid down. :ivar uuid: None where the firmware does not tell.
     """
 
     rig: TwinRig
+    updates: FirmwareUpdates
     home: Home
     uuid: int | None
     before: Seen
     states: dict[str, BoardState]
 
+    def update(self, container: UpdateContainer) -> None:
+        """Run the updater with a container.
+
+        :raises UpdateRefused: the updater or the bootloader refused it.
+        """
+        self.updates.update(self.rig, container.data, uuid=self.uuid)
+
+    def container(self, version: str) -> UpdateContainer:
+        """A good container for this key."""
+        return self.updates.container(self.rig, version)
+
 
 _PREPARED: dict[tuple[str, int, str, str, float], Prepared] = {}
 
 
+def updates_of(rig: Rig) -> FirmwareUpdates:
+    """How the firmware of the key on a rig is updated; skips where no plugin says that."""
+    if rig.key.name not in UPDATES:
+        pytest.skip(f"no plugin says how the firmware of {rig.key.title} is updated")
+    return UPDATES[rig.key.name]
+
+
 def prepared(rig: Rig, version: str, fill: float = 0.0) -> Prepared:
     """A key as the one on `rig`, with another version, filled up so far; made once a process."""
+    updates = updates_of(rig)
     if not isinstance(rig, TwinRig):
         pytest.skip(f"a real key cannot be set back to v{version}: on this rig the suite has nothing to ask")
     at = (rig.name, rig.seed, rig.fingerprint(), version, fill)
@@ -61,22 +77,13 @@ def prepared(rig: Rig, version: str, fill: float = 0.0) -> Prepared:
         assert home.state is not None
         require_glass_box(twin).restore(home.state)
         twin.power.on()
-        uuid = identify(twin)["uuid"]
+        uuid = rig.key.identify(twin).get("uuid")
         with seeded(twin, "before", version):
             before = observe(twin, twin.key.items, home.memory, home.memory)
         _PREPARED[at] = Prepared(
-            twin, home, int(uuid, 16) if uuid else None, before, {"application": home.state}
+            twin, updates, home, int(uuid, 16) if uuid else None, before, {"application": home.state}
         )
     return _PREPARED[at]
-
-
-def container(rig: Rig, version: str) -> Container:
-    return containers.make(signing.seed_of(rig), Recipe(version))
-
-
-def after(version: str) -> str:
-    """The next higher version."""
-    return text_of(number_of(version) + 1)
 
 
 def in_state(rig: Rig, version: str, state: str, fill: float = 0.0) -> Prepared:
@@ -87,7 +94,7 @@ def in_state(rig: Rig, version: str, state: str, fill: float = 0.0) -> Prepared:
     require_glass_box(key.rig).restore(key.states[state])
     key.rig.power.on()
     if state != "application":
-        bootloader_probe.enter_bootloader(key.rig)
+        key.updates.enter_bootloader(key.rig)
     return key
 
 
@@ -95,15 +102,15 @@ def _make(rig: Rig, key: Prepared, version: str, state: str) -> BoardState:
     if state == "bootloader":
         return key.states["application"]
     if state == "half-updated":
-        return _cut_update(key, key.states["application"], after(version), 0.5)
+        return _cut_update(key, key.states["application"], key.updates.later(version), 0.5)
     if state == "after-cuts":
         found = key.states["application"]
         for share in CUTS:
-            found = _cut_update(key, found, after(version), share)
+            found = _cut_update(key, found, key.updates.later(version), share)
         return found
     assert state == "never-booted"
     # From one version lower, up to the last flash operation before the first boot of this one.
-    earlier = prepared(rig, bootloader_probe.older(core(version)), key.rig.fill)
+    earlier = prepared(rig, key.updates.earlier(version), key.rig.fill)
     trace = _update(earlier, earlier.states["application"], version)
     ((_, found),) = images(trace, [cut_at(trace, f"op{trace.boots[-1]}.after", 0)])
     return found
@@ -119,12 +126,8 @@ def _cut_update(key: Prepared, start: BoardState, version: str, share: float) ->
 def _update(key: Prepared, start: BoardState, version: str) -> Trace:
     require_glass_box(key.rig).restore(start)
     key.rig.power.on()
-    data = container(key.rig, version).data
-    return require_glass_box(key.rig).record(lambda: _run(key, data))
-
-
-def _run(key: Prepared, data: bytes) -> None:
-    update(key.rig, data, uuid=key.uuid)
+    container = key.container(version)
+    return require_glass_box(key.rig).record(lambda: key.update(container))
 
 
 def running(rig: TwinRig) -> str:
@@ -133,7 +136,7 @@ def running(rig: TwinRig) -> str:
     rig.wait_until_up()
     if rig.face != "application":
         return rig.face
-    return f"application {identify(rig)['firmware']}"
+    return f"application {rig.key.identify(rig)['firmware']}"
 
 
 def data_judged(key: Prepared, deleted: bool = False) -> Judgement:
@@ -145,12 +148,8 @@ def data_judged(key: Prepared, deleted: bool = False) -> Judgement:
     with seeded(rig, "after"):
         seen = observe(rig, rig.key.items, memory, memory)
     assert not seen.stuck, seen.stuck
-    values = {"admin.version": ANY, "admin.status": "ok", "admin.status_after_replug": "ok"}
+    values = dict(key.updates.after_update(key.uuid, deleted=deleted))
     values |= {name: ANY for name in ("fido2.always_uv",) if key.before.values.get(name) is None}
-    if key.uuid is None:
-        values["admin.uuid"] = ANY
-    if deleted:
-        values |= DELETED
     return judge(
         items=rig.key.items,
         worlds=[new(values)],

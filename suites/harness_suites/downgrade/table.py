@@ -1,117 +1,29 @@
-"""The vendor's rule for updates, as tables: which version may follow which, and which images are none.
+"""The rules of every key whose plugin says how its firmware is updated, and the states that cases start from.
 
-The rule (the vendor's manual, "Downgrade Protection"): an update has the same or a higher major, minor and
-patch number than what is installed. What follows the patch number (rc, test) does not count, because the
-number that the bootloader compares does not hold it: major << 22 | minor << 6 | patch.
-
-Each row says who refuses and what becomes of the user's data. `host` is what the vendor's updater does when
-it knows the running version; from the bootloader it does not, and the key alone protects.
+Each row of a rule says which side refuses, the updater or the key, and what happens to the user's data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
 
-from harness_nitrokey3 import containers, images
-from harness_nitrokey3.containers import Container
-from harness_nitrokey3.images import Image, Recipe
+from harness.bench.firmware_updates import DamagedContainer, FirmwareUpdates, VersionPair
+from harness.bench.registry import discover
 
-TAKEN, REFUSED = "taken", "refused"
-
-
-class Data(StrEnum):
-    """What an update does to the user's data (the vendor's manual, "Firmware Update" and "Release Types")."""
-
-    KEPT = "kept"
-    """Everything, from 1.0.1 on."""
-    DELETED = "deleted"
-    """Nothing but what the factory put there, from 1.0.0 and below."""
-    FREE = "free"
-    """A test release promises nothing; what must hold is that the key can be reset and used."""
-    NONE = "none"
-    """There is no update."""
+UPDATES: dict[str, FirmwareUpdates] = discover().update_rules
+"""By the name of the key."""
+PAIRS = tuple(pair for updates in UPDATES.values() for pair in updates.pairs)
+DAMAGES = tuple(damage for updates in UPDATES.values() for damage in updates.damages)
 
 
-@dataclass(frozen=True)
-class Pair:
-    """What happens when a key with version `ours` is offered version `wanted`.
+def is_asked_of(device: str, parameters: Mapping[str, object]) -> bool:
+    """Are the rules among a case's parameters those of this key? True for a case without a rule.
 
-    :ivar key: what the bootloader does. :ivar host: what the updater does before it sends anything.
+    :param device: name of the key.
     """
+    rules = (value for value in parameters.values() if isinstance(value, VersionPair | DamagedContainer))
+    return all(rule.device == device for rule in rules)
 
-    ours: str
-    wanted: str
-    key: str
-    host: str
-    data: Data
-    why: str
-
-    @property
-    def id(self) -> str:
-        return f"{self.ours}-to-{self.wanted}"
-
-
-def _up(ours: str, wanted: str, why: str, data: Data = Data.KEPT) -> Pair:
-    return Pair(ours, wanted, TAKEN, TAKEN, data, why)
-
-
-def _down(ours: str, wanted: str, why: str) -> Pair:
-    return Pair(ours, wanted, REFUSED, REFUSED, Data.NONE, why)
-
-
-def _overflow(ours: str, wanted: str, key: str, why: str) -> Pair:
-    """The number in the image is not that of the manifest's version: the updater sees that in every state."""
-    return Pair(ours, wanted, key, REFUSED, Data.NONE, why)
-
-
-PAIRS: tuple[Pair, ...] = (
-    # Stable releases.
-    _up("1.8.3", "1.8.4", "a higher patch number"),
-    _up("1.8.3", "1.9.0", "a higher minor number"),
-    _up("1.8.3", "2.0.0", "a higher major number"),
-    _up("1.8.3", "1.8.3", "the same version may be installed again"),
-    _up("1.3.1", "1.3.2", "the manual's own example"),
-    _up("1.3.1", "1.4.0", "the manual's own example"),
-    _up("1.7.1", "1.7.2", "the genuine container's step"),
-    _up("1.7.2", "1.8.3", "over the move of the resident credentials"),
-    _up("1.2.2", "1.3.1", "over the move behind a journal"),
-    _up("1.2.2", "1.8.3", "over both moves at once"),
-    _up("1.0.1", "1.8.3", "the oldest version whose data are kept"),
-    _up("1.0.0", "1.0.1", "from 1.0.0 the user's data are deleted", Data.DELETED),
-    _up("1.0.0", "1.8.3", "the same over all moves", Data.DELETED),
-    _down("1.8.3", "1.8.2", "a lower patch number"),
-    _down("1.8.3", "1.7.63", "the highest patch number of a lower minor one"),
-    _down("1.8.3", "1.0.0", "the lowest stable version"),
-    _down("1.8.3", "0.255.63", "a lower major number"),
-    _down("1.9.0", "1.8.3", "a lower minor number"),
-    _down("2.0.0", "1.65535.63", "the highest number of a lower major one"),
-    _down("1.7.2", "1.7.1", "the genuine container's step, backwards"),
-    _down("1.0.1", "1.0.0", "between the two that differ in what an update keeps"),
-    # Release candidates.
-    _up("1.8.3-rc.1", "1.8.3", "from the candidate to its release"),
-    _up("1.8.3", "1.8.3-rc.1", "back to the candidate: the numbers are the same"),
-    _up("1.8.3-rc.2", "1.8.3-rc.1", "back to an earlier candidate: the numbers are the same"),
-    _up("1.8.3", "1.8.4-rc.1", "to the candidate of a later version"),
-    _down("1.8.4-rc.1", "1.8.3", "from a candidate to an earlier release"),
-    _down("1.3.1", "1.3.0-rc.1", "the manual's own example"),
-    # Test releases.
-    _up("1.3.1", "1.3.1-test.20230414", "the manual's own example", Data.FREE),
-    _up("1.3.1-test.20230414", "1.3.1", "the manual's own example, vice versa", Data.FREE),
-    _up("1.9.0-test.20260101", "1.9.0-rc.1", "from a test release to a candidate", Data.FREE),
-    _up("1.8.3", "1.9.0-test.20260101", "to the test release of a later version", Data.FREE),
-    _down("1.9.0-test.20260101", "1.8.3", "from a test release to an earlier stable one"),
-    # Numbers at the edges of their fields.
-    _up("1.8.3", "1.256.0", "minor 256 is legal: only bcdDevice, which nobody compares, wraps"),
-    _up("1.256.0", "1.256.1", "and goes on from there"),
-    _down("1.256.0", "1.9.0", "and does not fall back because it wrapped"),
-    _overflow("1.9.0", "1.8.64", TAKEN, "patch 64 runs into the minor number: for the key it is 1.9.0"),
-    _overflow("1.9.1", "1.8.64", REFUSED, "the same below what runs"),
-    _overflow("2.0.0", "1.65536.0", TAKEN, "minor 65536 runs into the major number: for the key it is 2.0.0"),
-    _overflow("2.0.1", "1.65536.0", REFUSED, "the same below what runs"),
-    _overflow("1.8.3", "1024.0.0", REFUSED, "major 1024 leaves the 32 bits and starts again at 0"),
-)
 
 STATES = {
     "application": "asked through the updater while the application runs: host and key protect",
@@ -121,142 +33,3 @@ STATES = {
     "there is no window (on the LPC55 the first boot raises it)",
     "after-cuts": "cut three times in a row in another update: the same as half updated",
 }
-
-
-# Images that are none
-
-UNCHANGED, NEVER_STARTS = "unchanged", "never starts"
-
-
-@dataclass(frozen=True)
-class Damage:
-    """A container that must not be installed.
-
-    :ivar make: from the seed of the key's test key.
-    :ivar key: what becomes of a key that is sent the image by somebody who skips the updater's checks: it
-        stays UNCHANGED, byte for byte, or, where the init packet is good and the binary is not, the old
-        firmware is gone, as it is in every update, and the new one NEVER_STARTS until a good container
-        completes.
-    """
-
-    id: str
-    make: Callable[[bytes], Container]
-    key: str
-    why: str
-
-
-WANTED = "1.9.5"
-
-
-def _good(seed: bytes) -> Image:
-    return images.make(Recipe(WANTED), seed)
-
-
-def _made(recipe: Recipe) -> Callable[[bytes], Container]:
-    return lambda seed: containers.make(seed, recipe)
-
-
-def _binary(change: Callable[[bytes], bytes]) -> Callable[[bytes], Container]:
-    """The good init packet with another binary."""
-
-    def make(seed: bytes) -> Container:
-        good = _good(seed)
-        return containers.pack(Image(good.dat, change(good.bin), good.number), f"v{WANTED}")
-
-    return make
-
-
-def _packet(change: Callable[[bytes], bytes]) -> Callable[[bytes], Container]:
-    """Another init packet with the good binary."""
-
-    def make(seed: bytes) -> Container:
-        good = _good(seed)
-        return containers.pack(Image(change(good.dat), good.bin, good.number), f"v{WANTED}")
-
-    return make
-
-
-def _packed(**how: str) -> Callable[[bytes], Container]:
-    return lambda seed: containers.pack(_good(seed), f"v{WANTED}", **how)
-
-
-def _beginning(size: int) -> Callable[[bytes], bytes]:
-    return lambda data: data[:size]
-
-
-def _flip(data: bytes, at: int) -> bytes:
-    at %= len(data)
-    return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
-
-
-def _wrong_manifest(seed: bytes) -> Container:
-    return containers.make(seed, Recipe(WANTED), manifest_version="v1.9.6")
-
-
-def _short_zip(seed: bytes) -> Container:
-    whole = containers.make(seed, Recipe(WANTED))
-    return Container(whole.version, whole.data[: len(whole.data) // 2], whole.image)
-
-
-SB2_HEAD = bytes(16) + b"\0" * 4 + b"STMP" + bytes((2, 1)) + bytes(70)
-"""Begins as an SB 2.1 file does: nonce, reserved word, signature, version."""
-SIGNATURE = "the signature does not fit"
-HASH = "the hash in the signed init packet does not fit the binary"
-
-DAMAGES: tuple[Damage, ...] = (
-    Damage("unsigned", _made(Recipe(WANTED, signer="")), UNCHANGED, "unsigned images are nobody's"),
-    Damage("foreign-key", _made(Recipe(WANTED, signer="somebody else")), UNCHANGED, SIGNATURE),
-    Damage("foreign-key-same-version", _made(Recipe("1.8.3", signer="somebody else")), UNCHANGED, SIGNATURE),
-    Damage(
-        "foreign-key-same-version-bare",
-        _made(Recipe("1.8.3", signer="somebody else", validated=False)),
-        UNCHANGED,
-        "the signature does not fit, and the image has none of its own that a boot would look at",
-    ),
-    Damage("other-seed", lambda seed: containers.make(seed[::-1], Recipe(WANTED)), UNCHANGED, SIGNATURE),
-    *(
-        Damage(
-            f"binary-cut-at-page-{page}",
-            _binary(_beginning(page * 4096)),
-            NEVER_STARTS,
-            HASH,
-        )
-        for page in range(1, images.PAGES)
-    ),
-    Damage("binary-cut-in-a-page", _binary(lambda b: b[:10_000]), NEVER_STARTS, HASH),
-    Damage("binary-without-its-last-byte", _binary(lambda b: b[:-1]), NEVER_STARTS, HASH),
-    Damage("binary-first-bit", _binary(lambda b: _flip(b, 0)), NEVER_STARTS, HASH),
-    Damage("binary-middle-bit", _binary(lambda b: _flip(b, 16_384)), NEVER_STARTS, HASH),
-    Damage("binary-last-bit", _binary(lambda b: _flip(b, -1)), NEVER_STARTS, HASH),
-    Damage("packet-version-bit", _packet(lambda d: _flip(d, 10)), UNCHANGED, SIGNATURE),
-    Damage("packet-hash-bit", _packet(lambda d: _flip(d, 45)), UNCHANGED, SIGNATURE),
-    Damage("signature-first-half-bit", _packet(lambda d: _flip(d, -60)), UNCHANGED, SIGNATURE),
-    Damage("signature-last-bit", _packet(lambda d: _flip(d, -1)), UNCHANGED, SIGNATURE),
-    Damage("packet-cut-in-the-signature", _packet(lambda d: d[:-8]), UNCHANGED, "a broken packet"),
-    Damage("packet-cut-in-the-command", _packet(lambda d: d[:40]), UNCHANGED, "a broken packet"),
-    Damage("manifest-of-another-version", _wrong_manifest, NEVER_STARTS, "manifest and image disagree"),
-    Damage("hardware-53", _made(Recipe(WANTED, hardware=53)), UNCHANGED, "an image for other hardware"),
-    Damage("softdevice-wanted", _made(Recipe(WANTED, softdevice=0x100)), UNCHANGED, "needs a SoftDevice"),
-    Damage("too-large", _made(Recipe(WANTED, pages=0xD8, short_by=0)), UNCHANGED, "leaves its region"),
-    Damage("image-of-the-lpc55", _packed(variant="lpc55"), NEVER_STARTS, "no image for this variant"),
-    Damage(
-        "image-of-the-lpc55-called-nrf52",
-        lambda seed: containers.pack(_good(seed), f"v{WANTED}", bare=SB2_HEAD),
-        NEVER_STARTS,
-        "the image is not one of this variant",
-    ),
-    Damage("container-of-the-passkey", _packed(device="Nitrokey Passkey"), NEVER_STARTS, "another device"),
-    Damage("wrong-sum", _packed(sums="wrong"), NEVER_STARTS, "sha256sums has another sum"),
-    Damage("missing-sum", _packed(sums="missing"), NEVER_STARTS, "sha256sums does not name the image"),
-    Damage("container-cut", _short_zip, NEVER_STARTS, "half a zip file"),
-)
-GOOD_IMAGE = {
-    "manifest-of-another-version",
-    "image-of-the-lpc55",
-    "image-of-the-lpc55-called-nrf52",
-    "container-of-the-passkey",
-    "wrong-sum",
-    "missing-sum",
-    "container-cut",
-}
-"""Only the container is bad, and the image may be installed: what the key does with it is not asked."""

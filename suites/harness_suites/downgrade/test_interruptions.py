@@ -9,18 +9,14 @@ import pytest
 
 from harness.base.errors import RigError
 from harness.base.seeds import Stream
+from harness.bench.firmware_updates import UpdateRefused, UpdaterKilled
 from harness.model.rig import KeyGone, Rig
 from harness.twin.glass_box import require_glass_box
 from harness.twin.rail import PowerLost
 from harness.twin.rig import TwinRig
 from harness.twin.trace import cut_at, images
-from harness_nitrokey3 import updater as updates
-from harness_nitrokey3.killed_updater import Breaking, Killed
-from harness_nitrokey3.refusal import Refusal
-from harness_nitrokey3.updater import Ui, update
-from harness_suites.downgrade.bench import Prepared, container, data_judged, in_state, prepared, running
+from harness_suites.downgrade.bench import Prepared, data_judged, in_state, prepared, running, updates_of
 
-OURS, WANTED = "1.8.3", "1.9.0"
 WRITES_MIN = 60
 """An update of eight pages writes more often than this, so every chunk has been the last one once."""
 PAIRS_OF_CUTS = 30
@@ -55,15 +51,16 @@ def test_an_update_broken_off_at_any_frame_is_taken_up_with_the_power_on(
     object is made whole by the next client's first frame, so that the key starts the new firmware under it.
     """
     share, happens = ABORTS[abort]
-    data = container(rig, WANTED).data
+    updates = updates_of(rig)
+    container = updates.container(rig, updates.target)
     replugged: list[int] = []
     for at in range(1, 1000):
-        key = in_state(rig, OURS, "bootloader")
+        key = in_state(rig, updates_of(rig).installed, "bootloader")
         real = key.rig.transports
-        key.rig.transports = Breaking(real, at, share)
+        key.rig.transports = updates.killed_updater(real, at, share)
         try:
-            update(key.rig, data, uuid=key.uuid)
-        except Killed:
+            key.update(container)
+        except UpdaterKilled:
             pass
         else:
             assert at > WRITES_MIN
@@ -74,37 +71,38 @@ def test_an_update_broken_off_at_any_frame_is_taken_up_with_the_power_on(
             key.rig.transports = real
         happens(key.rig)
         try:
-            update(key.rig, data, uuid=key.uuid)
-        except (Refusal, KeyGone):
+            key.update(container)
+        except (UpdateRefused, KeyGone):
             replugged.append(at)
-            if running(key.rig) != f"application v{WANTED}":
-                update(key.rig, data, uuid=key.uuid)
-        assert running(key.rig) == f"application v{WANTED}", f"{abort} at frame {at}"
+            if running(key.rig) != f"application v{key.updates.target}":
+                key.update(container)
+        assert running(key.rig) == f"application v{key.updates.target}", f"{abort} at frame {at}"
     pytest.fail("the update never came to its end")
 
 
 def test_an_update_cut_twice_in_a_row_completes_with_all_data(rig: Rig) -> None:
     """A cut in the update, another in the run that was to complete it, seeded; then the container once more."""
-    key = prepared(rig, OURS)
-    data = container(rig, WANTED).data
+    key = prepared(rig, updates_of(rig).installed)
+    updates = updates_of(rig)
+    container = updates.container(rig, updates.target)
     stream = Stream(rig.seed, "two cuts", rig.name)
     require_glass_box(key.rig).restore(key.states["application"])
     key.rig.power.on()
-    first = require_glass_box(key.rig).record(lambda: _update(key, data))
+    first = require_glass_box(key.rig).record(lambda: key.update(container))
     labels = set()
     for _ in range(PAIRS_OF_CUTS):
         label = _label(stream, first.boots[-1])
         ((_, state),) = images(first, [cut_at(first, label, key.rig.inside.torn_phases)])
         require_glass_box(key.rig).restore(state)
         key.rig.power.on()
-        second = require_glass_box(key.rig).record(lambda: _update(key, data))
+        second = require_glass_box(key.rig).record(lambda: key.update(container))
         again = _label(stream, max(2, len(second.ops)))
         ((_, state),) = images(second, [cut_at(second, again, key.rig.inside.torn_phases)])
         require_glass_box(key.rig).restore(state)
         key.rig.power.on()
-        _update(key, data)
+        key.update(container)
         labels.add((label, again))
-        assert running(key.rig) == f"application v{WANTED}", (label, again)
+        assert running(key.rig) == f"application v{key.updates.target}", (label, again)
         judged = data_judged(key)
         assert not judged.breaches, (label, again, judged.breaches)
     assert len(labels) > PAIRS_OF_CUTS // 2
@@ -115,20 +113,17 @@ def _label(stream: Stream, ops: int) -> str:
     return f"op{1 + stream.below(ops)}.{phase}"
 
 
-def _update(key: Prepared, data: bytes) -> None:
-    update(key.rig, data, uuid=key.uuid)
-
-
 def test_a_cut_between_any_two_frames_completes(rig: Rig) -> None:
     """The power goes between two frames, where nothing is being written: from the start, the same container."""
-    data = container(rig, WANTED).data
+    updates = updates_of(rig)
+    container = updates.container(rig, updates.target)
     for at in range(1, 1000):
-        key = in_state(rig, OURS, "bootloader")
+        key = in_state(rig, updates_of(rig).installed, "bootloader")
         real = key.rig.transports
-        key.rig.transports = Breaking(real, at, 0.0)
+        key.rig.transports = updates.killed_updater(real, at, 0.0)
         try:
-            update(key.rig, data, uuid=key.uuid)
-        except (Killed, PowerLost):
+            key.update(container)
+        except (UpdaterKilled, PowerLost):
             pass
         else:
             assert at > WRITES_MIN
@@ -136,15 +131,15 @@ def test_a_cut_between_any_two_frames_completes(rig: Rig) -> None:
         finally:
             key.rig.transports = real
         shown = running(key.rig)
-        assert shown in (f"application v{OURS}", "bootloader"), at
-        update(key.rig, data, uuid=key.uuid)
-        assert running(key.rig) == f"application v{WANTED}", at
+        assert shown in (f"application v{key.updates.installed}", "bootloader"), at
+        key.update(container)
+        assert running(key.rig) == f"application v{key.updates.target}", at
     pytest.fail("the update never came to its end")
 
 
 def test_a_second_key_of_the_same_model_is_left_alone(rig: Rig) -> None:
     """It appears in its own bootloader while the first one is updated: the first one gets the firmware."""
-    key = in_state(rig, OURS, "application")
+    key = in_state(rig, updates_of(rig).installed, "application")
     other = _other(key)
     start = require_glass_box(other).snapshot()
     seen: list[str] = []
@@ -154,38 +149,38 @@ def test_a_second_key_of_the_same_model_is_left_alone(rig: Rig) -> None:
             other.power.on()
             seen.append(f"{done} of {total}")
 
-    update(key.rig, container(rig, WANTED).data, uuid=key.uuid, progress=progress)
+    data = key.container(key.updates.target).data
+    key.updates.update(key.rig, data, uuid=key.uuid, progress=progress)
     assert seen, "the second key never appeared"
-    assert running(key.rig) == f"application v{WANTED}"
+    assert running(key.rig) == f"application v{key.updates.target}"
     assert require_glass_box(other).differing(start, require_glass_box(other).snapshot()) == []
 
 
-def test_another_key_in_the_port_is_not_flashed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_key_in_the_port_is_not_flashed(rig: Rig) -> None:
     """Swapped while the updater waits for the bootloader: the proof is the UUID, and the update stops."""
-    key = in_state(rig, OURS, "application")
+    key = in_state(rig, updates_of(rig).installed, "application")
     other = _other(key)
     other.power.on()
     start = require_glass_box(other).snapshot()
     mine = key.rig.board
 
-    def swapped(self: Ui) -> None:
+    def swap() -> None:
         key.rig.board = other.board
 
-    monkeypatch.setattr(updates.Ui, "pre_bootloader_hint", swapped)
+    data = key.container(key.updates.target).data
     try:
         with pytest.raises(RigError, match="another key is in the port"):
-            update(key.rig, container(rig, WANTED).data, uuid=key.uuid)
+            key.updates.update(key.rig, data, uuid=key.uuid, before_bootloader=swap)
     finally:
         key.rig.board = mine
     assert require_glass_box(other).differing(start, require_glass_box(other).snapshot()) == []
-    monkeypatch.undo()
     # The key that was meant still stands in its bootloader, untouched.
-    assert running(key.rig) == f"application v{OURS}"
+    assert running(key.rig) == f"application v{key.updates.installed}"
 
 
 def _other(key: Prepared) -> TwinRig:
     """A second key, of another seed, whose bootloader stays because its application was cut."""
     rig = TwinRig("other", key.rig.key, key.rig.model, replace(key.rig.options), key.rig.seed + 1, True)
     state = require_glass_box(rig).snapshot()
-    require_glass_box(rig).restore(state.with_page("app", 0, b"\xff" * 4096))
+    require_glass_box(rig).restore(key.updates.without_application(state))
     return rig

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import pytest
 
+from harness.bench.firmware_updates import (
+    ACCEPTED,
+    REFUSED,
+    TAKEN,
+    Data,
+    UpdateContainer,
+    UpdateRefused,
+    VersionPair,
+)
 from harness.model.rig import Rig
 from harness.twin.glass_box import require_glass_box
 from harness_fido2.client import Fido
 from harness_fido2.operations import reset_key
-from harness_nitrokey3 import bootloader_probe, images, signing
-from harness_nitrokey3.images import Recipe, core
-from harness_nitrokey3.refusal import Refusal
-from harness_nitrokey3.twin.dfu_image import number_of, text_of
-from harness_nitrokey3.updater import update
 from harness_suites.downgrade.bench import (
     Prepared,
-    after,
-    container,
     data_judged,
     in_state,
     memory_of,
     running,
 )
-from harness_suites.downgrade.table import PAIRS, REFUSED, STATES, TAKEN, Data, Pair
+from harness_suites.downgrade.table import PAIRS, STATES
 
 RULED = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.id)
 UPDATES = pytest.mark.parametrize(
@@ -30,17 +32,17 @@ UPDATES = pytest.mark.parametrize(
 )
 
 
-def _asked(key: Prepared, data: bytes) -> str:
+def _asked(key: Prepared, container: UpdateContainer) -> str:
     try:
-        update(key.rig, data, uuid=key.uuid)
-    except Refusal as refusal:
+        key.update(container)
+    except UpdateRefused as refusal:
         return f"{REFUSED} by the {refusal.by}"
     return TAKEN
 
 
-def _expected(pair: Pair, state: str) -> str:
+def _expected(key: Prepared, pair: VersionPair, state: str) -> str:
     """In the bootloader the updater knows no version; what it sees is an image that is not the manifest's."""
-    if core(pair.wanted) != text_of(number_of(pair.wanted) & 0xFFFFFFFF):
+    if not key.updates.is_consistent(pair.wanted):
         return f"{REFUSED} by the host"
     if state == "application":
         return TAKEN if pair.host == TAKEN else f"{REFUSED} by the host"
@@ -49,16 +51,16 @@ def _expected(pair: Pair, state: str) -> str:
 
 @pytest.mark.parametrize("state", STATES)
 @RULED
-def test_a_version_is_taken_or_refused_as_ruled(rig: Rig, pair: Pair, state: str) -> None:
+def test_a_version_is_taken_or_refused_as_ruled(rig: Rig, pair: VersionPair, state: str) -> None:
     """The rule and its policy are a row of table.PAIRS and one of table.STATES.
 
     A refusal changes nothing: no page of any chip, and what ran before runs after it.
     """
     key = in_state(rig, pair.ours, state)
     start = require_glass_box(key.rig).snapshot()
-    asked = _asked(key, container(key.rig, pair.wanted).data)
+    asked = _asked(key, key.container(pair.wanted))
     why = f"v{pair.ours} to v{pair.wanted}, {STATES[state]}: {pair.why}"
-    assert asked == _expected(pair, state), why
+    assert asked == _expected(key, pair, state), why
     if asked == TAKEN:
         assert running(key.rig) == f"application v{pair.wanted}", why
         _check_that_the_floor_is_up(key, pair.wanted)
@@ -67,20 +69,20 @@ def test_a_version_is_taken_or_refused_as_ruled(rig: Rig, pair: Pair, state: str
     if state in ("half-updated", "after-cuts"):
         assert running(key.rig) == "bootloader", why
         # The update that was cut is still the one that completes.
-        update(key.rig, container(key.rig, after(pair.ours)).data, uuid=key.uuid)
-        assert running(key.rig) == f"application v{after(pair.ours)}", why
+        key.update(key.container(key.updates.later(pair.ours)))
+        assert running(key.rig) == f"application v{key.updates.later(pair.ours)}", why
     else:
         assert running(key.rig) == f"application v{pair.ours}", why
 
 
 def _check_that_the_floor_is_up(key: Prepared, version: str) -> None:
-    bootloader_probe.enter_bootloader(key.rig)
-    lower = images.make(Recipe(bootloader_probe.older(core(version))), signing.seed_of(key.rig))
-    assert bootloader_probe.offer(key.rig, lower).startswith("refused: Extended Error 0x05")
+    key.updates.enter_bootloader(key.rig)
+    lower = key.container(key.updates.earlier(version))
+    assert key.updates.offer(key.rig, lower).startswith(key.updates.refused_as_older)
 
 
 @RULED
-def test_the_key_alone_decides_by_the_number(rig: Rig, pair: Pair) -> None:
+def test_the_key_alone_decides_by_the_number(rig: Rig, pair: VersionPair) -> None:
     """Sent by somebody who skips every check of the updater: only the number in the signed packet counts.
 
     Policy for overflows (patch 64, minor 65536, major 1024): the key takes the number for what it says. The
@@ -88,26 +90,25 @@ def test_the_key_alone_decides_by_the_number(rig: Rig, pair: Pair) -> None:
     """
     key = in_state(rig, pair.ours, "bootloader")
     start = require_glass_box(key.rig).snapshot()
-    image = images.make(Recipe(pair.wanted), signing.seed_of(key.rig))
-    offered = bootloader_probe.offer(key.rig, image, whole=True)
+    offered = key.updates.offer(key.rig, key.container(pair.wanted), whole=True)
     if pair.key == TAKEN:
-        assert offered == bootloader_probe.ACCEPTED
+        assert offered == ACCEPTED
         assert running(key.rig) == f"application v{pair.wanted}"
     else:
-        assert offered.startswith("refused: Extended Error 0x05"), pair.why
+        assert offered.startswith(key.updates.refused_as_older), pair.why
         assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == []
         assert running(key.rig) == f"application v{pair.ours}"
 
 
 @UPDATES
-def test_data_are_kept_or_deleted_as_ruled(rig: Rig, pair: Pair) -> None:
+def test_data_are_kept_or_deleted_as_ruled(rig: Rig, pair: VersionPair) -> None:
     """Laid down before and used after: kept from 1.0.1 on, deleted from 1.0.0 and below (U6).
 
     Policy for test releases: they promise nothing, so what must hold is that a reset leads to a key that
     works.
     """
     key = in_state(rig, pair.ours, "application")
-    update(key.rig, container(key.rig, pair.wanted).data, uuid=key.uuid)
+    key.update(key.container(pair.wanted))
     if pair.data is Data.FREE:
         key.rig.power.cycle()
         reset_key(key.rig, memory_of(key))

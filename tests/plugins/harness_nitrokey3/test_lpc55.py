@@ -15,9 +15,9 @@ from nitrokey.trussed._bootloader.lpc55_upload.sbfile.sb2.commands import (
 )
 
 from harness.base.errors import CallerError
+from harness.bench.firmware_updates import UpdateRefused
 from harness_nitrokey3 import containers, images, lpc55, signing
 from harness_nitrokey3.images import Recipe
-from harness_nitrokey3.refusal import Refusal
 from harness_nitrokey3.updater import update
 from support.update import MakeRig
 
@@ -108,7 +108,7 @@ def test_the_other_chip_is_never_sent_it(make_rig: MakeRig, genuine: Path, varia
     good = images.make(Recipe("1.7.2"), signing.seed_of(rig))
     data = containers.pack(good, "v1.7.2", variant=variant, bare=_sb2(genuine)).data
     assert zipfile.is_zipfile(io.BytesIO(data))
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UpdateRefused) as refusal:
         update(rig, data)
     assert refusal.value.by == "host"
     assert rig.inside.differing(start, rig.inside.snapshot()) == []

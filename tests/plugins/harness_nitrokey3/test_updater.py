@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from nitrokey.nk3 import _NK3_DATA
 
+from harness.bench.firmware_updates import UpdateRefused
 from harness.campaign.home import go_home
 from harness.campaign.walk import Campaign
 from harness.model.rig import KeyGone
@@ -15,7 +16,6 @@ from harness.twin.glass_box import require_glass_box
 from harness_nitrokey3 import bootloader_probe, containers, images, sdk, signing
 from harness_nitrokey3.admin import identify
 from harness_nitrokey3.images import Recipe
-from harness_nitrokey3.refusal import Refusal
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.updater import Handler, update
 from support.update import MakeRig, container
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_update(make_rig: MakeRig) -> None:
 def test_the_sdk_is_as_it_was_afterwards(make_rig: MakeRig) -> None:
     before = list(_NK3_DATA.nrf52_signature_keys)
     rig = make_rig()
-    with pytest.raises(Refusal):
+    with pytest.raises(UpdateRefused):
         update(rig, b"no container")
     assert _NK3_DATA.nrf52_signature_keys == before
     assert sdk._rig is None
@@ -66,7 +66,7 @@ def test_the_sdk_is_as_it_was_afterwards(make_rig: MakeRig) -> None:
 
 def test_a_lower_version_is_refused_by_the_host_in_the_application(make_rig: MakeRig) -> None:
     rig = make_rig()
-    with pytest.raises(Refusal, match=r"v1\.8\.2 is lower than v1\.8\.3") as refusal:
+    with pytest.raises(UpdateRefused, match=r"v1\.8\.2 is lower than v1\.8\.3") as refusal:
         update(rig, container(rig, "1.8.2").data)
     assert refusal.value.by == "host"
     assert rig.face == "application"
@@ -75,14 +75,14 @@ def test_a_lower_version_is_refused_by_the_host_in_the_application(make_rig: Mak
 def test_a_lower_version_is_refused_by_the_key_in_the_bootloader(make_rig: MakeRig) -> None:
     rig = make_rig()
     bootloader_probe.enter_bootloader(rig)
-    with pytest.raises(Refusal, match="firmware version is too low") as refusal:
+    with pytest.raises(UpdateRefused, match="firmware version is too low") as refusal:
         update(rig, container(rig, "1.8.2").data)
     assert refusal.value.by == "key"
 
 
 def test_the_same_version_can_be_declined(make_rig: MakeRig) -> None:
     rig = make_rig()
-    with pytest.raises(Refusal, match="running already"):
+    with pytest.raises(UpdateRefused, match="running already"):
         update(rig, container(rig, "1.8.3").data, allow_same=False)
     assert ("same version", "v1.8.3") in update(rig, container(rig, "1.8.3").data).said
 
@@ -91,7 +91,7 @@ def test_without_a_touch_nothing_happens(make_rig: MakeRig, monkeypatch: pytest.
     rig = make_rig()
     before = require_glass_box(rig).snapshot()
     monkeypatch.setattr("harness_nitrokey3.updater.Ui.request_bootloader_confirmation", lambda self: None)
-    with pytest.raises(Refusal, match="not confirmed with the touch button"):
+    with pytest.raises(UpdateRefused, match="not confirmed with the touch button"):
         update(rig, container(rig, "1.9.0").data)
     assert rig.face == "application"
     assert require_glass_box(rig).differing(before, require_glass_box(rig).snapshot()) == []
@@ -113,7 +113,7 @@ def test_a_key_that_loses_its_power_is_gone_and_then_completed(make_rig: MakeRig
 def test_a_container_signed_for_another_seed_is_nobodys(make_rig: MakeRig) -> None:
     rig = make_rig()
     other = containers.make(signing.seed_of(make_rig(seed=2)), Recipe("1.9.0"))
-    with pytest.raises(Refusal, match="not signed by Nitrokey"):
+    with pytest.raises(UpdateRefused, match="not signed by Nitrokey"):
         update(rig, other.data)
     bootloader_probe.enter_bootloader(rig)
     assert bootloader_probe.offer(rig, other.image) == "refused: Response Code InvalidSignature"
@@ -170,12 +170,12 @@ def test_a_twin_above_it_refuses_the_genuine_container(
 ) -> None:
     rig = make_rig(version)
     data = containers.read(genuine).data
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UpdateRefused) as refusal:
         update(rig, data)
     assert refusal.value.by == "host"
     bootloader_probe.enter_bootloader(rig)
     before = require_glass_box(rig).snapshot()
-    with pytest.raises(Refusal, match="too low") as refusal:
+    with pytest.raises(UpdateRefused, match="too low") as refusal:
         update(rig, data)
     assert refusal.value.by == "key"
     assert require_glass_box(rig).differing(before, require_glass_box(rig).snapshot()) == []
