@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.model.key import Severity
+from harness.report.allure_identity import keep_history_ids
 from harness.report.verdict_text import replay_command
 
 _SEVERITIES = {Severity.S1: "blocker", Severity.S2: "critical", Severity.S3: "minor"}
@@ -45,6 +46,7 @@ def label_case(
     """
     if not active():
         return
+    keep_history_ids()
     dynamic = _allure().dynamic
     dynamic.epic(suite)
     for value, say in ((application, dynamic.feature), (operation, dynamic.story), (title, dynamic.title)):
