@@ -1,7 +1,7 @@
-"""The machine that rigs hang on: its device tree, its device nodes and its events.
+"""The host that rigs are connected to: its device tree, its device nodes and its events.
 
-Drivers ask for these here and nowhere else, so that a laboratory can be put in their place: KEYHARNESS_HOST
-names a function ("package.module:function") that returns a Host of another kind.
+Drivers get these here and nowhere else, so that tests can put a simulated host in their place: KEYHARNESS_HOST names
+a function ("package.module:function") that returns another Host.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VARIABLE = "KEYHARNESS_HOST"
 UEVENT_PROTOCOL = 15
 """NETLINK_KOBJECT_UEVENT of linux/netlink.h."""
 KERNEL_GROUP, UDEV_GROUP = 1, 2
-"""The kernel's own events, and udev's: the same, once rules have set who may open the node."""
+"""The kernel's own events, and udev's, which come after the rules have set who may open the node."""
 _RECEIVE_BYTES = 1 << 20
 
 _CONTROL = struct.Struct("@BBHHHIP")
@@ -34,7 +34,7 @@ _STATUS_LIMIT_MS = 500
 
 
 class Host:
-    """This machine, as the kernel shows it below a root folder.
+    """A host, as the kernel shows it below a root folder.
 
     :ivar root: the folder that holds sys/, proc/ and dev/.
     """
@@ -51,13 +51,13 @@ class Host:
         return self.root / "dev"
 
     def usb_backend(self) -> Any:
-        """What pyusb is to speak through; None for libusb."""
+        """Return the backend for pyusb; None means libusb."""
         return None
 
     def open_serial(self, node: Path, baud: int, limit_s: float) -> Any:
-        """A serial port, shaped as pyserial's Serial; opened exclusively.
+        """Open a serial port exclusively; return an object like pyserial's Serial.
 
-        :param limit_s: how long a read or a write may take.
+        :param limit_s: longest time of a read or a write, in seconds.
         :raises OSError: it cannot be opened (serial.SerialException is one).
         """
         import serial
@@ -65,19 +65,20 @@ class Host:
         return serial.Serial(str(node), baud, timeout=limit_s, write_timeout=limit_s, exclusive=True)
 
     def open_hidraw(self, node: Path) -> int:
-        """A descriptor on which each read is one input report, and each write a number and a report.
+        """Open a hidraw node: each read gives one input report, each write takes a report number and a report.
 
         :raises OSError: it cannot be opened.
         """
         return os.open(node, os.O_RDWR | os.O_CLOEXEC)
 
     def may_open(self, node: Path) -> bool:
-        """May this process read and write a node? False as long as udev has not said so."""
+        """Return whether this process may read and write a node; False until udev's rules allow it."""
         return os.access(node, os.R_OK | os.W_OK)
 
     def usb_answers(self, bus: int, number: int) -> bool | None:
-        """Does a device answer on the bus? Asks for its status (USB 2.0, section 9.4.5); None if it cannot be
-        asked.
+        """Return whether a device answers on the bus (GET_STATUS: USB 2.0, section 9.4.5).
+
+        None if this process cannot ask it.
         """
         node = self.dev / f"bus/usb/{bus:03}/{number:03}"
         try:
@@ -97,9 +98,9 @@ class Host:
         return True
 
     def scard(self) -> Any:
-        """pyscard's module of PC/SC functions, which speak to the pcscd of this host.
+        """Return pyscard's module of PC/SC functions, which talk to the pcscd of this host.
 
-        :raises ImportError: it, or the library that it loads, is not there.
+        :raises ImportError: pyscard, or the library that it loads, is missing.
         """
         try:
             ctypes.CDLL("libpcsclite.so.1")
@@ -110,9 +111,9 @@ class Host:
         return scard
 
     def open_uevents(self) -> socket.socket:
-        """A socket that gets one datagram for each device that comes or goes; see `harness.host.uevents`.
+        """Open a socket that receives one datagram for each device that comes or goes; see `harness.host.uevents`.
 
-        :raises OSError: this process gets none.
+        :raises OSError: this process may not.
         """
         link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENT_PROTOCOL)
         try:
@@ -127,10 +128,10 @@ class Host:
         ("dmesg", "--follow-new"),
         ("journalctl", "--dmesg", "--follow", "--lines=0", "--output=short-monotonic"),
     )
-    """What prints the kernel's lines as they come, where /dev/kmsg may not be read."""
+    """Commands that print the kernel's lines as they come, for hosts where /dev/kmsg may not be read."""
 
     def open_kernel_log(self) -> int:
-        """A descriptor that gives one record of /dev/kmsg a read, from now on; reading does not wait.
+        """Open /dev/kmsg: each read gives one new record, without waiting.
 
         :raises OSError: it may not be read here.
         """
@@ -147,9 +148,9 @@ _here: Host | None = None
 
 
 def here() -> Host:
-    """The host of this process.
+    """Return the host of this process.
 
-    :raises CallerError: KEYHARNESS_HOST names nothing that can be called.
+    :raises CallerError: KEYHARNESS_HOST names no function that returns a Host.
     """
     global _here
     if _here is None:
@@ -159,7 +160,7 @@ def here() -> Host:
 
 @contextmanager
 def standing_in(host: Host) -> Iterator[Host]:
-    """While entered, this host is the one that everything in this process hangs on."""
+    """While entered, `here` returns this host."""
     global _here
     before, _here = _here, host
     try:

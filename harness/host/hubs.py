@@ -1,4 +1,4 @@
-"""`keyharness list --hubs`: the hubs of this host, and what hangs on each of their ports."""
+"""`keyharness list --hubs`: the hubs of this host, and the device on each of their ports."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SAID = {
 
 @dataclass(frozen=True)
 class HubPort:
-    """One port.
+    """One port of a hub.
 
-    :ivar port: as a bench names it: "1-1.4.1".
-    :ivar switched: how its power may be switched: "kernel", "request" or "not permitted". None of these is a
-        promise: hubs that claim it and do not cut the power are common.
-    :ivar device: what is on it, in words; None if nothing is.
+    :ivar port: its name in a bench: "1-1.4.1".
+    :ivar switched: how its power may be switched: "kernel", "request" or "not permitted". This is no promise: many
+        hubs claim that they switch power and do not cut it.
+    :ivar device: the device on it, in words; None if there is none.
     """
 
     port: str
@@ -36,7 +36,7 @@ class HubPort:
 
 @dataclass(frozen=True)
 class Hub:
-    """One hub, root hubs among them ("usb1")."""
+    """One hub; "usb1" is a root hub."""
 
     name: str
     title: str
@@ -44,7 +44,7 @@ class Hub:
 
 
 def hubs(host: Host) -> Iterator[Hub]:
-    """All of them, in the order of their ports."""
+    """Yield all hubs in the order of their ports."""
     try:
         names = [entry.name for entry in (host.sys / "bus/usb/devices").iterdir()]
     except OSError:
@@ -77,7 +77,7 @@ def _ports(host: Host, hub: str) -> Iterator[HubPort]:
 
 
 def list_hubs(out: TextIO, *, json: bool) -> None:
-    """The command."""
+    """Write the hubs, as JSON or for a person."""
     if json:
         from json import dumps
 
@@ -87,12 +87,12 @@ def list_hubs(out: TextIO, *, json: bool) -> None:
 
 
 def table(host: Host) -> list[dict[str, Any]]:
-    """As JSON."""
+    """Return the hubs as a JSON-able table."""
     return [asdict(hub) for hub in hubs(host)]
 
 
 def show(host: Host, out: TextIO) -> None:
-    """For people."""
+    """Write the hubs for a person."""
     seen = False
     for hub in hubs(host):
         seen = True

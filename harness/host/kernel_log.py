@@ -1,4 +1,4 @@
-"""What the kernel said about one port: read where it can be, /dev/kmsg first, then dmesg, then the journal.
+"""The kernel's lines about one port: from /dev/kmsg, else from dmesg, else from the systemd journal.
 
 Nothing here waits and nothing runs along: lines pile up where they come from and are taken when somebody asks.
 A line is a port's if it names the port ("usb 1-1.4.1: ...", "cdc_acm 1-1.4.1:1.0: ..."), the hub's side of it
@@ -20,16 +20,16 @@ from harness.host.usb import hub_of
 
 READ_BYTES = 1 << 16
 LINES_MAX = 500
-"""So many are kept between two looks: a port in a loop of resets says the same again and again."""
+"""Lines that are kept between two calls of `take`: a port in a loop of resets repeats the same lines."""
 COUNTED = (-71, -110)
-"""EPROTO and ETIMEDOUT: a device that does not answer on the bus, or not in time."""
+"""-EPROTO and -ETIMEDOUT: a device that does not answer on the bus, or not in time."""
 _ERROR = re.compile(r"(?:err(?:or)?|status|ret)\D{0,6}(-(?:71|110))\b|\((-(?:71|110))\)", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?:<\d+>)?\s*(?:\[\s*\d+\.\d+\]\s*)?(?:\S+ kernel:\s*)?")
 _NEW = re.compile(r": new \S+ USB device number \d+")
 
 
 def belongs(text: str, port: str) -> bool:
-    """Is a line about a port?"""
+    """Return whether a line is about a port."""
     hub, number = hub_of(port)
     path = port.partition("-")[2]
     names = rf"(?<![\w.-])(?:{re.escape(port)}(?:[:]\d+\.\d+)?(?=[:\s])|{re.escape(hub)}-port{number}(?!\d))"
@@ -38,9 +38,10 @@ def belongs(text: str, port: str) -> bool:
 
 @dataclass
 class Tally:
-    """What was counted of a port.
+    """Counts for one port.
 
-    :ivar plugs: how often something was enumerated on it. :ivar errors: -71 and -110 in its lines.
+    :ivar plugs: how often a device was enumerated on it.
+    :ivar errors: how often -71 and -110 stood in its lines.
     """
 
     plugs: int = 0
@@ -52,15 +53,15 @@ class Tally:
             self.errors[int(match[1] or match[2])] += 1
 
     def row(self) -> dict[str, int]:
-        """By name, as `harness.model.rig.Rig.plugs` has it."""
+        """Return the counts by name, as in `harness.model.rig.Rig.plugs`."""
         return {"plugs": self.plugs, **{str(error): self.errors[error] for error in COUNTED}}
 
 
 class KernelLog:
-    """The kernel's lines about one port, from when it was made on.
+    """The kernel's lines about one port, from now on.
 
-    :ivar source: where they come from, None if from nowhere.
-    :ivar why_not: what was tried in vain, in words.
+    :ivar source: where the lines come from; None if no source works.
+    :ivar why_not: why the sources that were tried do not work.
     """
 
     def __init__(self, host: Host, port: str):
@@ -80,7 +81,7 @@ class KernelLog:
             self._follow_next()
 
     def _follow_next(self) -> None:
-        """Start the next command that may give the same."""
+        """Start the next command that may print the lines."""
         self._stop()
         while self._commands:
             command = self._commands.pop(0)
@@ -99,7 +100,7 @@ class KernelLog:
         self.source = None
 
     def take(self) -> list[str]:
-        """The port's lines since the last time, oldest first."""
+        """Return the port's lines since the last call, the oldest first."""
         lines = []
         for text in self._arrived():
             if belongs(text, self.port):
@@ -118,7 +119,7 @@ class KernelLog:
                 break
             except OSError as error:
                 if error.errno == errno.EPIPE:
-                    # The ring has been written over where we were: the next read goes on with the oldest.
+                    # The ring buffer was overwritten here: the next read goes on with the oldest record.
                     continue
                 self.why_not.append(f"{self.source}: {error.strerror}")
                 self._follow_next()
@@ -155,7 +156,7 @@ class KernelLog:
 
 
 def _record(data: bytes) -> str:
-    """The text of one record of /dev/kmsg: `prio,sequence,microseconds,flags;text`, then ` KEY=value` lines
+    """Return the text of one record of /dev/kmsg: `prio,sequence,microseconds,flags;text`, then ` KEY=value` lines
     (linux Documentation/ABI/testing/dev-kmsg).
     """
     text = data.decode(errors="replace").partition(";")[2]

@@ -1,10 +1,9 @@
-"""Locks that die with their holder: one per port, one per run.
+"""Locks that end with their holder: one for each port, one for each run.
 
 A lock is flock(2) on a file of the runtime directory: $KEYHARNESS_RUNTIME, else the directory `keyharness` in
 $XDG_RUNTIME_DIR, else /tmp/keyharness-<uid>. People who share a host's rigs share a $KEYHARNESS_RUNTIME.
-The file says who holds it, since when and what for; it is never removed, because who waits for a removed file
-would hold another one than who comes next. A forked child lets go at once: only the process that took a lock
-keeps it.
+The file says who holds it, since when and what for. It is never removed: a process that waits for a removed file would
+hold another lock than the next process. A forked child lets go at once: only the process that took a lock keeps it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ MAX_BYTES = 4096
 
 
 class InUse(RigError):
-    """Somebody else is at it: no fault of the rig."""
+    """Another process uses it. This is no fault of the rig."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Holder:
 
 
 def runtime_dir() -> Path:
-    """Where locks are, made if need be.
+    """Return the folder of the locks; make it if it does not exist.
 
-    :raises RigError: it cannot be made, or belongs to somebody else.
+    :raises RigError: it cannot be made, or belongs to another user.
     """
     if named := os.environ.get("KEYHARNESS_RUNTIME"):
         path = Path(named)
@@ -56,7 +55,7 @@ def runtime_dir() -> Path:
         owner = path.stat(follow_symlinks=False)
     except OSError as error:
         raise RigError(f"runtime directory {path}", found=error.strerror, expected="a directory") from None
-    # In /tmp anybody could have made it first, and pointed it elsewhere.
+    # In /tmp another user could have made it first, or made it a link.
     if not named and (owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode)):
         raise RigError(
             f"runtime directory {path}",
@@ -83,9 +82,9 @@ class Lock:
         return self._fd is not None
 
     def take(self, purpose: str) -> None:
-        """Take it, without waiting.
+        """Take the lock without waiting; do nothing if this object holds it.
 
-        :raises InUse: somebody else holds it; says who, since when and what for.
+        :raises InUse: another process holds it; says which, since when and what for.
         """
         if self._fd is not None:
             return
@@ -103,7 +102,7 @@ class Lock:
         _HELD.add(self)
 
     def release(self) -> None:
-        """Let go; nothing happens if it is not held."""
+        """Release the lock; do nothing if it is not held."""
         if self._fd is not None:
             _HELD.discard(self)
             os.ftruncate(self._fd, 0)
@@ -111,7 +110,7 @@ class Lock:
             self._fd = None
 
     def holder(self) -> Holder | None:
-        """Who holds it at this moment; None if it is free. Takes nothing: a probe must not be in the way."""
+        """Return who holds the lock now; None if it is free. The lock is not taken: a probe must not block others."""
         if self._fd is not None:
             return _read(self._fd)
         fd = self._open()
@@ -136,7 +135,7 @@ class Lock:
             raise RigError(f"lock {path}", found=error.strerror, expected="a file to lock") from None
 
     def _forget(self) -> None:
-        """In a forked child: close without unlocking, which would unlock the parent's."""
+        """In a forked child: close the file without unlocking, which would release the parent's lock."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -155,8 +154,8 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def _is_locked(file: os.stat_result) -> bool:
-    """Is there an flock on a file? proc(5), /proc/locks: `1: FLOCK ADVISORY WRITE 708 08:01:13420 0 EOF`."""
-    # Some file systems show stat(2) another device than the one they are locked on: the inode has to do.
+    """Return whether a file has an flock. proc(5), /proc/locks: `1: FLOCK ADVISORY WRITE 708 08:01:13420 0 EOF`."""
+    # On some file systems stat(2) and /proc/locks name different devices: compare the inode alone.
     inode = f":{file.st_ino}"
     with open("/proc/locks", encoding="ascii") as locks:
         return any(f[1] == "FLOCK" and f[5].endswith(inode) for f in map(str.split, locks))
@@ -170,7 +169,7 @@ def _read(fd: int) -> Holder | None:
 
 
 def _held_by(name: str, holder: Holder | None) -> InUse:
-    # All of it in the first line: a case's reason is one line.
+    # Everything is in the first line: the reason of a case is one line.
     if holder is None:
         return InUse(f"{name} is in use by another process", mend="wait for it, or end it")
     return InUse(

@@ -1,7 +1,7 @@
-"""What is plugged in or running that may be a key: a read-only look at sysfs and /proc.
+"""Find what may be a key on this host: devices in sysfs and emulators in /proc.
 
-Nothing is opened for writing and no device is spoken to: HID report descriptors, USB descriptors and the
-sockets of processes are read as the kernel shows them.
+No device is opened: HID report descriptors, USB descriptors and the sockets of processes are read from files of the
+kernel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EMULATOR_PORTS = {("udp", 8111): "ctaphid-udp", ("tcp", 35962): "ctaphid-tcp"}
 
 @dataclass(frozen=True)
 class Sought:
-    """What makes a HID interface one of a key.
+    """How to recognise the HID interface of a key.
 
     :ivar descriptors: how its report descriptor begins -> the endpoint that it is then ("ctaphid").
     :ivar ids: (idVendor, idProduct) of keys that are known by these.
@@ -32,10 +32,10 @@ class Sought:
 
 @dataclass(frozen=True)
 class Found:
-    """One thing that may be a key.
+    """One device or process that may be a key.
 
-    :ivar place: where it is: a USB port ("1-1.4.1") or a process ("pid 4711").
-    :ivar more: what a driver may need, by name.
+    :ivar place: a USB port ("1-1.4.1") or a process ("pid 4711").
+    :ivar more: further facts that a driver may need, by name.
     :ivar endpoint: the endpoint that it is seen to have: "ctaphid", "card"; "" if that is not known.
     """
 
@@ -58,15 +58,15 @@ class Found:
 
 
 def scan(sought: Sought, root: Path | None = None) -> list[Found]:
-    """Everything that is seen, in a stable order.
+    """Return everything that may be a key, in a stable order.
 
-    :param sought: what makes a HID interface one of a key: `Plugins.sought` of what is installed.
-    :param root: where /sys and /proc are; those of this process's host if nothing is said.
+    :param sought: how to recognise HID interfaces of keys: `Plugins.sought` of the installed plugins.
+    :param root: the folder with sys/ and proc/; None means those of this process's host.
     """
     root = root or here().root
     found: dict[str, Found] = {}
     for one in (*_hidraw(root, sought), *_cards(root)):
-        # The card side of a key that is listed already is no other key; an interface that is surely one goes first.
+        # The card interface of a listed key is no second key; an interface of a known kind takes precedence.
         if one.place not in found or (one.endpoint and not found[one.place].endpoint):
             found[one.place] = one
     return [*sorted(found.values(), key=lambda one: (one.kind, one.place)), *_processes(root)]
@@ -144,7 +144,7 @@ def _processes(root: Path) -> Iterator[Found]:
 
 
 def _usb_port(device: Path) -> str | None:
-    """The port that a device hangs on: the last part of its path that names one."""
+    """Return the port of a device: the last part of its path that names a port."""
     for part in reversed(device.resolve().parts):
         if PORT.fullmatch(part):
             return part

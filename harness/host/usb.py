@@ -1,4 +1,4 @@
-"""What is on a USB port at this moment: read from sysfs, nothing is opened or spoken to.
+"""Read from sysfs which device is on a USB port now. No device is opened.
 
 A port is named as sysfs names the device on it: "1-1.4.1" is bus 1, port 1, port 4 of the hub there, port 1
 of the hub there. Node numbers (hidraw3, ttyACM0) are the kernel's and change from plug to plug; a device is
@@ -23,9 +23,9 @@ CCID_CLASS, HUB_CLASS, HID_CLASS, CDC_CLASS, ACM_SUBCLASS = "0b", "09", "03", "0
 
 @dataclass(frozen=True)
 class HidNode:
-    """One HID interface with a node.
+    """One HID interface that has a device node.
 
-    :ivar node: its path below the host's dev/.
+    :ivar node: path of the node in the host's dev/.
     :ivar fido: whether its reports are CTAPHID's.
     """
 
@@ -37,13 +37,13 @@ class HidNode:
 
 @dataclass(frozen=True)
 class UsbDevice:
-    """One device as enumerated once.
+    """One device, from one enumeration.
 
     :ivar token: differs between two enumerations on one port.
     :ivar release: bcdDevice, e.g. "0108".
-    :ivar complete: whether each interface that gets a node has its node by now.
-    :ivar authorized: False if somebody (USBGuard, for one) keeps the kernel from using it.
-    :ivar serial: None where the descriptor has none (SerialNumber=0) or an empty one.
+    :ivar complete: whether every interface that gets a device node has it by now.
+    :ivar authorized: False if a policy (USBGuard, for example) keeps the kernel from using the device.
+    :ivar serial: None if the descriptor has no serial number, or an empty one.
     """
 
     port: str
@@ -69,7 +69,7 @@ class UsbDevice:
 
     @property
     def nodes(self) -> list[Path]:
-        """The nodes to open to speak to it: CTAPHID's if there is one, else serial ports and other HID."""
+        """The nodes that clients open: that of CTAPHID if there is one, else serial ports and other HID nodes."""
         return [self.fido.node] if self.fido is not None else [*self.ttys, *(one.node for one in self.hidraw)]
 
     @property
@@ -77,13 +77,13 @@ class UsbDevice:
         return f"{self.vendor_id:04x}:{self.product_id:04x}"
 
     def shown(self) -> str:
-        """As messages speak of it."""
+        """Return the device's ids and name, for messages."""
         serial = f", serial {self.serial}" if self.serial else ""
         return f"{self.ids} {self.product or 'a device'}{serial}"
 
 
 def device_at(host: Host, port: str) -> UsbDevice | None:
-    """The device on a port; None if there is none, or it went while it was looked at."""
+    """Return the device on a port; None if there is none, or it left while it was read."""
     folder = host.sys / "bus/usb/devices" / port
     try:
         return _read(host, port, folder.resolve(strict=True))
@@ -92,7 +92,7 @@ def device_at(host: Host, port: str) -> UsbDevice | None:
 
 
 def devices(host: Host) -> Iterator[UsbDevice]:
-    """All devices on ports, hubs among them, in the order of their ports."""
+    """Yield all devices, hubs included, in the order of their ports."""
     try:
         names = [entry.name for entry in (host.sys / "bus/usb/devices").iterdir()]
     except OSError:
@@ -103,12 +103,12 @@ def devices(host: Host) -> Iterator[UsbDevice]:
 
 
 def port_order(port: str) -> list[int]:
-    """By number: 1-1.10 comes after 1-1.9."""
+    """Return the sort key of a port: 1-1.10 comes after 1-1.9."""
     return [int(part) for part in re.split(r"[-.]", port)]
 
 
 def hub_of(port: str) -> tuple[str, int]:
-    """The hub that a port belongs to as sysfs names it, and its number there: ("1-1.4", 1), ("usb1", 3)."""
+    """Return the hub of a port, as sysfs names it, and the port's number there: ("1-1.4", 1), ("usb1", 3)."""
     before, dot, last = port.rpartition(".")
     if dot:
         return before, int(last)
@@ -117,7 +117,7 @@ def hub_of(port: str) -> tuple[str, int]:
 
 
 def port_folder(host: Host, port: str) -> Path | None:
-    """The hub's own folder of a port, which is there without a device; None if the hub has no such port."""
+    """Return the hub's folder of a port, which exists without a device; None if the hub has no such port."""
     hub, number = hub_of(port)
     base = host.sys / "bus/usb/devices" / hub
     name = hub.removeprefix("usb") + "-0" if hub.startswith("usb") else hub
@@ -138,7 +138,7 @@ def _read(host: Host, port: str, folder: Path) -> UsbDevice:
         product_id=int((folder / "idProduct").read_text(), 16),
         release=_text(folder / "bcdDevice"),
         product=_text(folder / "product"),
-        # Some firmware answers with a string of zeros where it means that it has none.
+        # Some firmware gives a string of zeros where it has no serial number.
         serial=serial if serial.strip("0") else None,
         hidraw=tuple(node for one in interfaces for node in _hidraw(host, one)),
         ttys=tuple(host.dev / tty.name for one in interfaces for tty in _ttys(one)),
