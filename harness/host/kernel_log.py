@@ -1,6 +1,6 @@
 """The kernel's lines about one port: from /dev/kmsg, else from dmesg, else from the systemd journal.
 
-Nothing here waits and nothing runs along: lines pile up where they come from and are taken when somebody asks.
+Nothing here waits and no thread runs: lines stay at their source until `take` reads them.
 A line is a port's if it names the port ("usb 1-1.4.1: ...", "cdc_acm 1-1.4.1:1.0: ..."), the hub's side of it
 ("usb 1-1.4-port1: ...") or its physical path ("... on usb-0000:00:14.0-1.4.1/input0").
 """
