@@ -87,7 +87,7 @@ def matrix(
                 expected=f"a rig of {loaded.shown}: {one_of(name, loaded.rigs)}",
                 mend="name one of these, or another bench with --bench",
             )
-    # From the file, not from the checked bench: that has defaults in it which nobody wrote.
+    # From the file, not from the checked bench, which has defaults in it that the file does not name.
     entries = tomllib.loads(loaded.file.read_text(encoding="utf-8"))["rig"]
     made: list[dict[str, Any]] = []
     operations: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""A rig: one port with a key in it, and what surrounds it.
+"""Interfaces of a rig: one port with a key, its power switch, its touch, its cutter.
 
 How a client reaches the key: `harness.model.transport`.
 """
@@ -31,7 +31,7 @@ class KeyGone(KeyFault):
 
 
 class PowerSwitch(ABC):
-    """What gives a key its power and takes it away."""
+    """Switches the power of a key."""
 
     @abstractmethod
     def on(self) -> None: ...
@@ -44,50 +44,49 @@ class PowerSwitch(ABC):
     def is_on(self) -> bool: ...
 
     def cut_action(self) -> CutAction | None:
-        """The one act with which the cutter's process takes the power away; everything slow is done before.
+        """Return the one act by which the cutter's process takes the power away; do everything slow now.
 
-        It serves one cut: the cutter closes its own copy of the descriptor, the switch keeps the original.
-        None if only this process can switch; such a cut comes later, and evidence says so. Call `after_cut`
-        afterwards.
+        It serves one cut: the cutter closes its own copy of the descriptor, the switch keeps the original. Call
+        `after_cut` afterwards. None if only this process can switch; such a cut comes later, and evidence says so.
         """
         return None
 
     def after_cut(self) -> None:  # noqa: B027 - a switch without a cut action has nothing to note
-        """The cutter has taken the power away: the switch stands at off."""
+        """Note that the cutter has taken the power away: the switch is off."""
 
     def cycle(self) -> None:
-        """Off, as long as the rig needs to lose its charge, and on."""
+        """Switch off, wait until the rig has lost its charge, and switch on."""
         self.off()
         self.on()
 
 
 class Touch(ABC):
-    """What touches the key."""
+    """Touches the key."""
 
     @abstractmethod
     def pressing(self, *, delay_us: int = 200_000) -> AbstractContextManager[None]:
-        """While entered, touch the key `delay_us` after it asks: inside our own pending request only."""
+        """While entered, touch the key `delay_us` after it asks. Only for requests of Keyharness itself."""
 
     def holding(self) -> AbstractContextManager[None]:
-        """While entered, the key is touched, for somebody who has a request of his own pending elsewhere.
+        """While entered, touch the key for a request that another program sent.
 
-        For `keyharness touch` and `keyharness serve`, which were asked for by name; never for a test.
+        Only for `keyharness touch` and `keyharness serve`, which a person starts; never for a test.
 
-        :raises RigError: this rig cannot be touched without a request of ours.
+        :raises RigError: this rig cannot touch its key without a request of Keyharness.
         """
         raise RigError("this rig has nothing that touches its key without a request of ours")
 
 
 class LiveCutter(ABC):
-    """Takes the power away at an instant, in a process of its own. The switch stands at off afterwards."""
+    """Cuts the power at an instant, in a process of its own. The switch is off afterwards."""
 
     @property
     @abstractmethod
     def realtime(self) -> bool:
-        """Is it scheduled so that no other process interrupts it?"""
+        """Whether it is scheduled so that no other process interrupts it."""
 
     def prepare(self) -> None:  # noqa: B027 - most have nothing that takes time
-        """Do now what the next `arm` would lose time with. The key must be on."""
+        """Do now what would delay the next `arm`. The key must be on."""
 
     @abstractmethod
     def arm(self, at_us: int, lead_us: int = 0) -> None:
@@ -116,7 +115,7 @@ class LiveCutter(ABC):
 
 
 class Vault(ABC):
-    """Where the whole state of a key can be copied and put back while it has no power."""
+    """Copies the whole state of a key without power, and puts it back."""
 
     @abstractmethod
     def snapshot(self) -> Any: ...
@@ -127,12 +126,12 @@ class Vault(ABC):
 
     @abstractmethod
     def differing(self, one: Any, other: Any) -> Sequence[str]:
-        """In which parts two states differ, by name; empty if they are the same."""
+        """Return the names of the parts in which two states differ; empty if they are equal."""
 
 
 @dataclass(frozen=True)
 class RigInfo:
-    """What a report says of a rig."""
+    """Description of a rig for reports."""
 
     name: str
     key: str
@@ -144,27 +143,27 @@ class RigInfo:
 
 
 class PinGuard(Protocol):
-    """What is asked before a PIN of a real key is tried, by the client that tries it."""
+    """Called by a client before it tries or sets a PIN of a real key."""
 
     def trying(self, reference: PinReference, left: int) -> None:
-        """A PIN is about to be tried.
+        """Reserve one try of a PIN.
 
         :param left: the tries that the key says are left.
         :raises BudgetExhausted: none may be spent.
         """
 
     def setting(self, reference: PinReference, pin: str) -> None:
-        """A PIN is about to be given to the key; when this returns no crash can lose it.
+        """Write a new PIN down before it is sent to the key, so that no crash can lose it.
 
-        :raises RigError: it could not be written down.
+        :raises RigError: it could not be written.
         """
 
     def right(self, reference: PinReference) -> None:
-        """The PIN was the right one: the key has all its tries back."""
+        """Note that the PIN was right: the key has all its tries back."""
 
 
 class Rig(ABC):
-    """One port, its key, its power, its touch, its transports and its clock."""
+    """One port with its key, power, touch, transports and clock."""
 
     name: str
     key: Key
@@ -180,37 +179,37 @@ class Rig(ABC):
     firmware_file: Path | None = None
     """The update container that the caller asked for, if any."""
     fill: float = 0.0
-    """How full the key is made at home, as a share of the room that it says it has; only benches of twins ask."""
+    """How full the home state makes the key, as a share of its room; only benches of twins say this."""
     shared: str | None = None
-    """What only one process may use at a time (a port, a directory); None for a rig that is this process's own,
-    and on hardware for the rig by its name."""
+    """What only one process may use at a time (a port, a directory). None: the rig is private to this process, or, on
+    hardware, the name of the rig stands for it."""
     wiring: str = ""
-    """How it is powered and reached, in words that stay the same for as long as the bench says the same."""
+    """Describes how the rig is powered and reached; changes only if the bench changes."""
     identity: str | None = None
-    """The key that custody has proved to be on it: "uuid:...", "serial:...", "marker:..."."""
+    """The proved identity of the key: "uuid:...", "serial:...", "marker:..."; None before the rig is claimed."""
     pin_guard: PinGuard | None = None
-    """What has to be asked before a PIN is tried; None where no try is ever missed."""
+    """Asked before a PIN is tried; None on rigs whose tries are not limited."""
     remark: str = ""
-    """What was found out about the rig and belongs beside every verdict, e.g. that its state does not last."""
+    """A fact about the rig that has to stand beside every verdict, e.g. that its state does not last."""
 
     @property
     def vault(self) -> Vault | None:
-        """Where its state can be copied and put back; None where only the key itself can change it."""
+        """What copies the state of the key and puts it back; None if only the key can change it."""
         return None
 
     @property
     def cutter(self) -> LiveCutter | None:
-        """What cuts while an operation really runs; None on twins, whose cuts are computed."""
+        """What cuts the power while an operation runs; None on twins, whose cuts are computed."""
         return None
 
     @property
     def boot_us(self) -> int:
-        """Time that all boots of the key have taken so far, together."""
+        """Total time of all boots of the key so far."""
         return 0
 
     @property
     def talk_us(self) -> int:
-        """Time spent waiting for answers of the key so far."""
+        """Total time spent waiting for answers of the key so far."""
         return 0
 
     @property
@@ -219,27 +218,28 @@ class Rig(ABC):
         return None
 
     def take_deaths(self) -> list[str]:
-        """How the key has ended by itself since this was last asked, in words; nothing that we did."""
+        """Describe how the key stopped by itself since the last call; cuts do not count."""
         return []
 
     def take_log(self) -> list[str]:
-        """What the host's kernel has said about its port since this was last asked; nothing on other rigs."""
+        """Return the kernel's lines about the port since the last call; empty for rigs without a USB port."""
         return []
 
     @property
     def plugs(self) -> Mapping[str, int] | None:
-        """How often it was enumerated ("plugs"), and the errors among these ("-71", "-110") since the rig was
-        made; None where nobody counts that.
+        """How often the key was enumerated ("plugs"), and the errors ("-71", "-110"), since the rig was made.
+
+        None on rigs that do not count this.
         """
         return None
 
     def lacks(self) -> KeyharnessError | None:
-        """What can be seen to keep it from working without giving it power; None if nothing does."""
+        """Return what keeps the rig from working, as far as it shows without power; None if nothing does."""
         return None
 
     @property
     def face(self) -> str:
-        """The face that the key shows while it is up: the name of one of `key.faces`."""
+        """The face of the key that is up: the name of one of `key.faces`."""
         return "application"
 
     @abstractmethod
@@ -247,7 +247,7 @@ class Rig(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """What a replay depends on besides the seed: firmware, personality, defects, flash layer, profile."""
+        """Return a digest of what a replay depends on: firmware, personality, defects, flash layer, profile."""
 
     @abstractmethod
     def wait_until_up(self) -> None:
@@ -257,11 +257,11 @@ class Rig(ABC):
         """
 
     def settle(self) -> None:  # noqa: B027 - a twin has written what it acknowledged
-        """Leave the key alone for as long as a calm owner does before he pulls it out.
+        """Wait, as an owner does before pulling the key out.
 
-        Some firmware writes after it has acknowledged. The campaigns find that; what is only laid down for
-        later (the home state, the states of the conformance suite) is not to be lost by it.
+        Some firmware writes after it has acknowledged. Campaigns find that. The home state and the states of the
+        conformance suite, which are prepared for later, must not be lost by it.
         """
 
     def close(self) -> None:  # noqa: B027 - most rigs have nothing to let go of
-        """Let go of whatever the rig holds."""
+        """Release everything that the rig holds."""

@@ -1,8 +1,8 @@
-"""`keyharness calibrate`: switch a rig's power again and again, and see what really happens.
+"""Measure a rig's switch: switch the power repeatedly and check what really happens.
 
-A switch that says that it switches proves nothing. Three witnesses are asked each time: the bus (does the key
-leave it?), the key (has it lost what it keeps only with power?) and its neighbours (have they stayed?). A hub
-can take a key off the bus and leave it its power: only the key can tell.
+That a switch reports success proves nothing. Each time three things are checked: the bus (has the key left it?), the
+key (has it lost its volatile state?) and its neighbours (have they stayed?). A hub can take a key off the bus and
+leave its power on: only the key itself can tell.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from harness.host.usb import device_at, devices, hub_of
 from harness.model.rig import KeyGone, LiveCutter, Rig
 
 LONG_OFF_US = 3_000_000
-"""VBUS has lingered for 2.5 s on ports without a load (OLPC #9566)."""
+"""Without a load, VBUS can stay up for 2.5 s (OLPC #9566)."""
 TRIED_OFF_MS = (1000, 500, 250, 100, 50, 20, 0)
 TRIES = 3
-"""So often does each have to prove itself."""
+"""Power cycles with which each time off has to prove itself."""
 MARGIN = 2.0
 SHORTEST_S = 0.1
-"""What proves a boot proves no more: a little longer is rested whatever was enough."""
+"""Shortest rest: a proof that the key booted does not prove that all its charge was gone."""
 LEAD_US = 50_000
-"""Between arming and the cut: the cutter has to have got it."""
+"""Time between arming and the cut, in which the cutter receives the order."""
 CYCLES = 30
 
 Progress = Callable[[int, int, str], None]
-"""(cycles done, at most, what was seen)"""
+"""(cycles done, most cycles, description of the last one)"""
 
 
 @dataclass
@@ -48,10 +48,10 @@ class _Cycle:
 
 
 class Calibrator:
-    """Measures one rig, in custody already.
+    """Measures one rig, which must be claimed.
 
-    :param host: where the rig's neighbours are seen.
-    :param cycles: how many power cycles it may take at most.
+    :param host: the host on which the rig's neighbours are.
+    :param cycles: largest number of power cycles.
     """
 
     def __init__(self, rig: Rig, host: Host, cycles: int = CYCLES, on_progress: Progress | None = None):
@@ -70,9 +70,9 @@ class Calibrator:
         self._shows = True
 
     def run(self) -> Calibration:
-        """Measure; the key is on afterwards.
+        """Measure the switch; the key is on afterwards.
 
-        :raises RigError: its power is not really switched, its neighbours go with it, or no key comes up.
+        :raises RigError: the power is not really cut, neighbours lose their power, too, or no key comes up.
         """
         rig = self.rig
         if not rig.power.is_on:
@@ -93,9 +93,10 @@ class Calibrator:
     # One cycle.
 
     def _cycle(self, off_us: int, *, proves: bool = True) -> _Cycle:
-        """Cut, leave it off, switch it on, and ask the witnesses.
+        """Do one power cycle and check the bus, the key and its neighbours.
 
-        :param proves: it was off for so long that it must have lost its power.
+        :param off_us: time without power.
+        :param proves: whether the key must have lost its charge after this time.
         """
         rig = self.rig
         before, mark = self._others(), self._mark()
@@ -120,7 +121,7 @@ class Calibrator:
             return self._seen[-1]
         back_us = rig.clock.now_us - on_us
         after = self._others()
-        # One that came back at once under another number has lost its power, too.
+        # A neighbour that was enumerated anew has lost its power, too.
         renewed = {port: words for port, words in before.items() if port in after and after[port] != words}
         lost = None if mark is None else self._mark() != mark
         cycle = _Cycle(
@@ -171,7 +172,7 @@ class Calibrator:
         )
 
     def _switch_words(self, does: str) -> str:
-        """Which switch it is, and what it does."""
+        """Name the switch and say what it does."""
         power = self.rig.wiring.partition("; power ")[2]
         if self._port is not None and power.startswith("hub"):
             name = hub_of(self._port)[0]
@@ -191,18 +192,18 @@ class Calibrator:
             ) from None
 
     def _mark(self) -> str | None:
-        """What the key keeps only with power, of all its applications; None if it shows no such thing."""
+        """Return the volatile state of all the key's applications; None if the key shows none."""
         marks: list[str | None] = []
         if self._shows:
             try:
                 marks = [app.volatile(self.rig) for app in self.rig.key.applications if app.volatile]
             except (KeyharnessError, OSError):
-                # A key that does not answer costs its limit each time: it is not asked again.
+                # Each question to a key that does not answer takes the full time limit: do not ask again.
                 self._shows = False
         return "/".join(mark for mark in marks if mark) or None
 
     def _others(self) -> dict[str, tuple[str, object]]:
-        """What else is on the host's ports: port -> words, and what differs between two enumerations."""
+        """Return the other devices of the host: port -> (description, token of the enumeration)."""
         if self._port is None:
             return {}
         return {
@@ -211,10 +212,10 @@ class Calibrator:
             if one.port != self._port and not one.port.startswith(f"{self._port}.")
         }
 
-    # The time that it has to rest.
+    # How long the key has to be off.
 
     def _shortest_off(self) -> int | None:
-        """The shortest time off after which it had always lost its power; None if nobody can tell."""
+        """Return the shortest time off after which the key had always lost its charge; None if it cannot be told."""
         if any(cycle.lost_power is None for cycle in self._seen):
             return None
         shortest_us: int = min(cycle.off_us for cycle in self._seen)
@@ -231,7 +232,7 @@ class Calibrator:
         return shortest_us
 
     def _settle(self) -> None:
-        """A key that was half without power is given a whole boot before anything else is measured."""
+        """Give a key that may have kept half its charge a clean boot before the next measurement."""
         self.rig.power.off()
         self.rig.clock.wait_us(LONG_OFF_US)
         self.rig.power.on()
@@ -241,7 +242,7 @@ class Calibrator:
     def _rest_us(shortest_us: int) -> int:
         return max(round(SHORTEST_S * 1e6), round(shortest_us * MARGIN))
 
-    # What it comes to.
+    # The result.
 
     def _found(self, good: Sequence[_Cycle], shortest_us: int | None, rest_us: int) -> Calibration:
         cuts = [cycle.cut_us / 1000 for cycle in self._seen]
