@@ -38,22 +38,20 @@ class Layer(ABC):
     def __init__(self, flash: Flash):
         self.flash = flash
         self._page_size = flash.part.page_size
-        self._base = self.journal_pages * self._page_size
+        self.base = self.journal_pages * self._page_size
+        self.block_size = BLOCK
 
     @property
     def blocks(self) -> int:
-        return (self.flash.part.size - self._base) // BLOCK
-
-    def read(self, block: int, offset: int, size: int) -> bytes:
-        return self.flash.read(self._base + block * BLOCK + offset, size)
+        return (self.flash.part.size - self.base) // self.block_size
 
     def program(self, block: int, offset: int, data: bytes) -> bool:
         """Program into an erased block. False: the power failed."""
-        return self.flash.program(self._base + block * BLOCK + offset, data)
+        return self.flash.program(self.base + block * BLOCK + offset, data)
 
     def erase(self, block: int) -> bool:
         """Erase one block and keep its neighbours. False: the power failed."""
-        address = self._base + block * BLOCK
+        address = self.base + block * BLOCK
         page, left = divmod(address, self._page_size)
         content = self.flash.pages[page]
         return self._replace(page, content, left, left + BLOCK)
@@ -267,12 +265,9 @@ class Plain(Layer):
 
     name = "plain"
 
-    @property
-    def blocks(self) -> int:
-        return self.flash.part.pages
-
-    def read(self, block: int, offset: int, size: int) -> bytes:
-        return self.flash.read(block * self._page_size + offset, size)
+    def __init__(self, flash: Flash):
+        super().__init__(flash)
+        self.block_size = self._page_size
 
     def program(self, block: int, offset: int, data: bytes) -> bool:
         start = block * self._page_size + offset

@@ -35,9 +35,17 @@ class _Context(UserContext):
 
     def __init__(self, layer: Layer):
         self._layer = layer
+        self._flash = layer.flash
+        self._base, self._block_size = layer.base, layer.block_size
+        self._page_size = layer.flash.part.page_size
 
     def read(self, cfg: Any, block: int, off: int, size: int) -> bytes:  # type: ignore[override]
-        return self._layer.read(block, off, size)
+        # Called hundreds of times in each look at a key: one slice, and no call of a method on the way.
+        flash = self._flash
+        if flash.answers_us and not flash.answers:
+            return b"\xff" * size
+        page, start = divmod(self._base + block * self._block_size + off, self._page_size)
+        return flash.pages[page][start : start + size]
 
     def prog(self, cfg: Any, block: int, off: int, data: bytes) -> int:
         return 0 if self._layer.program(block, off, bytes(data)) else _IO

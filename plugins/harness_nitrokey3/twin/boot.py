@@ -32,16 +32,18 @@ START_US = 20_000
 ANSWER_US, TRIES = 5_000, 4
 """How long the external flash is waited for between two tries, and how often."""
 
+# The firmware reads four bytes at a time. Reads take no time on a twin and change nothing, so more is read at once:
+# what littlefs writes depends on the other figures alone.
 INTERNAL_GEOMETRY = {
     "block_size": 256,
-    "read_size": 4,
+    "read_size": 256,
     "prog_size": 256,
     "cache_size": 256,
     "lookahead_size": 8,
 }
 EXTERNAL_GEOMETRY = {
     "block_size": 4096,
-    "read_size": 4,
+    "read_size": 256,
     "prog_size": 256,
     "cache_size": 256,
     "lookahead_size": 8,
