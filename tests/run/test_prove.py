@@ -74,7 +74,8 @@ def test_all_defects_are_caught_and_their_replays_show_them(cli):
     proofs = proofs_of(cli, twin.defects, seed=2)
     assert {proof["defect"] for proof in proofs} == set(twin.defects)
     for proof in proofs:
-        assert SAID.get(proof["defect"], "") in proof["caught_by"]
+        assert proof["caught_by"]
+        assert SAID.get(proof["defect"], proof["caught_by"]) in proof["caught_by"]
         check_replay(cli, proof)
 
 

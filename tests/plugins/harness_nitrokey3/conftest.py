@@ -10,7 +10,6 @@ import pytest
 from harness.bench.registry import discover
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
-from support.paths import ROOT
 from support.update import MakeRig
 
 GENUINE = "firmware-nk3-v1.7.2.zip"
@@ -40,8 +39,9 @@ def make_rig() -> MakeRig:
 @pytest.fixture
 def genuine() -> Path:
     """The vendor's container of 1.7.2."""
-    folder = Path(os.environ.get("KEYHARNESS_DATA") or ROOT.parent / "shared" / "data")
-    path = folder / GENUINE
-    if not path.is_file():
-        pytest.skip(f"no {GENUINE} in {folder}: set KEYHARNESS_DATA to a folder that has it")
+    folder = os.environ.get("KEYHARNESS_DATA")
+    if folder is None:
+        pytest.skip(f"set KEYHARNESS_DATA to a folder with {GENUINE}")
+    path = Path(folder) / GENUINE
+    assert path.is_file(), f"KEYHARNESS_DATA is set, and {path} is not there"
     return path
