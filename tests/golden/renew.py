@@ -76,7 +76,7 @@ class Version:
                 **kept,
                 "COLUMNS": "80",
                 "NO_COLOR": "1",
-                "KEYHARNESS_ALLURE": "/nonexistent",
+                "KEYHARNESS_ALLURE": "/dev/null/absent",
                 "KEYHARNESS_RUNTIME": str(self.cwd / "runtime"),
                 "PYTEST_ADDOPTS": "-p no:hypothesispytest -p no:cacheprovider",
                 "XDG_STATE_HOME": str(self.cwd / "state"),
