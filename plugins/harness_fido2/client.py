@@ -1,4 +1,4 @@
-"""The host's side of FIDO2: python-fido2 on whatever transport the rig has, and what the host remembers."""
+"""The FIDO2 client: python-fido2 on the transport of a rig, and what the host remembers of the key."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ES256: list[Mapping[str, object]] = [{"type": "public-key", "alg": -7}]
 
 @dataclass
 class Credential:
-    """A credential that we made: what a relying party keeps of it."""
+    """A credential that we registered, as a relying party stores it."""
 
     rp: str
     user: bytes
@@ -47,8 +47,8 @@ class FidoMemory:
 
     :ivar pin: the PIN in force, None if none is set.
     :ivar resident: canaries by name, made as discoverable credentials of CANARY_RP.
-    :ivar non_resident: the canary that only its id and the key's master secret hold.
-    :ivar new: the credential that the operation under test made.
+    :ivar non_resident: the canary that is not stored on the key: its id holds it, encrypted.
+    :ivar new: the credential that the operation under test registered.
     :ivar counter: the highest signature counter seen.
     """
 
@@ -61,19 +61,19 @@ class FidoMemory:
     handle_key: bytes = b""
     """The U2F canary: its key handle and public key."""
     marked: int = 0
-    """1 if there is a mark on the key, which is a resident credential, too (`harness_fido2.ownership`)."""
+    """Number of marks on the key, 0 or 1. A mark is a resident credential too (`harness_fido2.ownership`)."""
     user_name: str = ""
     """The name that the operation gave to the user of `new`."""
     blobs: tuple[bytes, ...] = ()
     tries: int = 8
-    """What the PIN retry counter starts at: 8 at most (CTAP 2.1, section 6.5.2.2)."""
+    """Initial value of the PIN retry counter: 8 at most (CTAP 2.1, section 6.5.2.2)."""
     min_pin: int = 4
     fillers: dict[str, Credential] = field(default_factory=dict)
-    """A sample of the credentials that fill the key up."""
+    """A sample of the credentials that fill the key."""
     filled: int = 0
-    """So many there are of them."""
+    """Number of credentials that fill the key."""
     lists: bool = False
-    """Does the key list its resident credentials (credMgmt, with a PIN)?"""
+    """True if the key lists its resident credentials (credMgmt, with a PIN)."""
 
 
 def fido_memory(memory: Memory) -> FidoMemory:
@@ -87,7 +87,7 @@ def pin_for(rig: Rig, which: str) -> str:
 
 @lru_cache(maxsize=4096)
 def challenge(*names: object) -> bytes:
-    """A client data hash: a function of what it is for, since nobody is to be fooled here."""
+    """Return a client data hash that depends on its purpose alone: no attacker is modelled here."""
     return hashlib.sha256("/".join(map(str, names)).encode()).digest()
 
 
@@ -107,9 +107,9 @@ def fault(error: BaseException) -> KeyFault | None:
 
 
 class GuardedPin(ClientPin):  # type: ignore[misc, unused-ignore]
-    """python-fido2's client PIN commands; before each that tries a PIN the key's own counter is asked for.
+    """python-fido2's client PIN commands, which read the retry counter before each command that tries a PIN.
 
-    CTAP 2.1, sections 6.5.5.6 and 6.5.5.7: those that take a PIN lower the counter first and give it back.
+    CTAP 2.1, sections 6.5.5.6 and 6.5.5.7: these commands lower the counter first, and restore it if the PIN is right.
     """
 
     def __init__(self, ctap: Ctap2, protocol: PinProtocol | None, guard: PinGuard):
@@ -134,15 +134,15 @@ class GuardedPin(ClientPin):  # type: ignore[misc, unused-ignore]
 
 
 def client_pin(rig: Rig, ctap: Ctap2, protocol: PinProtocol | None = None) -> ClientPin:
-    """The client PIN commands, guarded where tries are counted."""
+    """Return the client PIN commands; guarded if the rig counts tries."""
     return GuardedPin(ctap, protocol, rig.pin_guard) if rig.pin_guard else ClientPin(ctap, protocol)
 
 
 class Fido:
-    """An open channel to the FIDO2 application of the key on a rig; touch is given when it is asked for.
+    """An open channel to the FIDO2 application of the key on a rig. The key is touched when it asks.
 
-    :param pin: used where the key insists on user verification (alwaysUv), or what finds it out then; without
-        it nothing is authorised.
+    :param pin: the PIN, or a function that finds it. Used where the key demands user verification (alwaysUv);
+        without it no request is authorised.
     """
 
     def __init__(self, rig: Rig, pin: str | Callable[[], str | None] | None = None):
@@ -156,18 +156,18 @@ class Fido:
         return self.ctap.info
 
     def pin(self, protocol: int | None = None) -> ClientPin:
-        """The client PIN commands, with protocol 1 or 2 or the best both sides have."""
+        """Return the client PIN commands with protocol 1 or 2, by default the best that both sides have."""
         chosen: PinProtocol | None = {None: None, 1: PinProtocolV1(), 2: PinProtocolV2()}[protocol]
         return client_pin(self.rig, self.ctap, chosen)
 
     def tries(self) -> int:
-        """PIN tries left; free."""
+        """Read the number of PIN tries left. Costs nothing."""
         return int(self.pin().get_pin_retries()[0])
 
     def make_credential(
         self, rp: str, user: bytes, *, resident: bool, pin: str | None = None
     ) -> tuple[Credential, AttestationResponse]:
-        """Register a credential; with a PIN the request is authorised by a token for it."""
+        """Register a credential; with a PIN, a token for it authorises the request."""
         request_hash = challenge("make", rp, user.hex())
         used = pin if pin is not None else self._pin_if_always
         auth = self._auth(used, request_hash, ClientPin.PERMISSION.MAKE_CREDENTIAL, rp) if used else {}
@@ -193,7 +193,7 @@ class Fido:
     def token(
         self, pin: str, permission: ClientPin.PERMISSION, rp: str | None = None
     ) -> tuple[PinProtocol, bytes]:
-        """A pinUvAuthToken and the protocol it belongs to."""
+        """Return a pinUvAuthToken and its protocol."""
         client = self.pin()
         return client.protocol, client.get_pin_token(pin, permission, rp)
 
@@ -207,11 +207,11 @@ class Fido:
         }
 
     def management(self, pin: str) -> CredentialManagement:
-        """The credential management commands, authorised."""
+        """Return the credential management commands, authorised by the PIN."""
         return CredentialManagement(self.ctap, *self.token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT))
 
     def silent(self, rp: str) -> bool:
-        """Is there a discoverable credential of a relying party? Costs neither a touch nor a count."""
+        """Tell whether a relying party has a discoverable credential. Costs neither a touch nor a count."""
         try:
             self.ctap.get_assertion(rp, challenge("get", rp), options={"up": False})
         except CtapError as error:
@@ -221,7 +221,7 @@ class Fido:
         return True
 
     def assertions(self, rp: str, allow: list[bytes] | None = None) -> list[Any]:
-        """All assertions that the key offers for a relying party."""
+        """Log in; return all assertions that the key offers for a relying party."""
         listed = [{"type": "public-key", "id": one} for one in allow] if allow is not None else None
         pin = self._pin_if_always
         auth = self._auth(pin, challenge("get", rp), ClientPin.PERMISSION.GET_ASSERTION, rp) if pin else {}
@@ -229,7 +229,7 @@ class Fido:
             return list(self.ctap.get_assertions(rp, challenge("get", rp), allow_list=listed, **auth))
 
     def verified(self, rp: str, assertion: Any, public_key: dict[int, Any]) -> bool:
-        """Does an assertion verify under the public key that we kept?"""
+        """Tell whether an assertion verifies under the public key that was kept."""
         from cryptography.exceptions import InvalidSignature
 
         try:
@@ -239,7 +239,7 @@ class Fido:
         return bool(assertion.auth_data.rp_id_hash == hashlib.sha256(rp.encode()).digest())
 
     def attested(self, rp: str, user: bytes, response: AttestationResponse) -> str:
-        """What an attestation is, in words, with the digest of its certificate."""
+        """Describe an attestation in words, with the digest of its certificate."""
         if response.fmt != "packed":
             return f"format {response.fmt}"
         x5c = response.att_stmt.get("x5c")
@@ -255,9 +255,9 @@ class Fido:
 
 
 def lacks(rig: Rig, *options: str) -> str | None:
-    """Which of these options getInfo does not list, in words; None if it lists all of them.
+    """Name the first of these options that getInfo does not list; None if it lists them all.
 
-    clientPin is offered as long as it is listed, whether or not a PIN is set; the others have to be true.
+    clientPin counts as listed whether or not a PIN is set; the other options must be true.
     """
     offered = Fido(rig).info.options
     for name in options:
@@ -270,7 +270,7 @@ _PIN_IN_FORCE = "pin in force"
 
 
 def fido(look: Look) -> Fido:
-    """The look's channel, opened once a boot."""
+    """Return the channel of a look, opened once per boot."""
     return look.once("fido2", lambda: Fido(look.rig, lambda: pin_in_force(look)))
 
 
@@ -290,7 +290,7 @@ def usable(look: Look) -> Fido:
 
 
 def pin_in_force(look: Look) -> str | None:
-    """Return the PIN that the key takes: the new one is tried first, so that at most one try is spent."""
+    """Return the PIN that the key takes. The new one is tried first, so at most one try is spent."""
     was, wanted = fido_memory(look.memory).pin, fido_memory(look.promise).pin
     if (wanted is None or wanted == was) and _PIN_IN_FORCE not in look.kept:
         return was

@@ -1,6 +1,6 @@
-"""The facts that every operation of a FIDO2 key is held to (invariants P, F, E of docs/invariants.md).
+"""What must hold of a FIDO2 key after every operation (invariants P, F, E of docs/invariants.md).
 
-Each is observed by using it: a credential exists if an assertion verifies under the public key we kept.
+Each item is observed by using it: a credential exists if an assertion verifies under the public key that was kept.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def pin_retries(look: Look) -> Value:
 
 @refusals
 def resident_credentials(look: Look) -> Value:
-    """The names of the canaries that assert; anything else of that relying party is named too."""
+    """Log in with every canary. The value is their names; unknown credentials of that relying party are named too."""
     known = fido_memory(look.memory).resident
     try:
         assertions = usable(look).assertions(CANARY_RP)
@@ -81,7 +81,7 @@ def resident_credentials(look: Look) -> Value:
 
 
 def asserts(look: Look, credential: Credential, *, listed: bool) -> Value:
-    """Does this credential assert under the public key that was kept?"""
+    """Log in with a credential; ASSERTS if the assertion verifies under the public key that was kept."""
     try:
         got = usable(look).assertions(credential.rp, [credential.id] if listed else None)
     except CtapError as error:
@@ -108,7 +108,7 @@ def fillers(look: Look) -> Value:
 
 @refusals
 def attestation(look: Look) -> Value:
-    """Register anew without authorisation where the key allows that, else with the PIN in force."""
+    """Register a credential, without authorisation where the key allows it, else with the PIN in force."""
     client = usable(look)
     allowed = client.info.options.get("makeCredUvNotRqd") or not client.info.options.get("clientPin")
     pin = None if allowed else pin_in_force(look)
@@ -127,7 +127,7 @@ def fresh_credential(look: Look) -> Value:
 
 @refusals
 def pin(look: Look) -> Value:
-    """Which PIN is in force, by using it: the new one is tried first, so that at most one try is spent."""
+    """Use the PIN to find out which one is in force. The new one is tried first, so at most one try is spent."""
     client = fido(look)
     if not client.info.options.get("clientPin"):
         return "none"
@@ -209,9 +209,9 @@ def _new_resident(look: Look) -> Value:
 
 
 def stranger(look: Look, rp: str, user: bytes) -> Value:
-    """A discoverable credential whose id nobody was told, because the power went before the answer.
+    """Log in with a discoverable credential whose id is unknown: the power failed before the answer.
 
-    It is known by its user. Where the key lists public keys the assertion must verify under the listed one.
+    Its user identifies it. Where the key lists public keys, the assertion must verify under the listed one.
     """
     client = fido(look)
     try:
@@ -229,7 +229,7 @@ def stranger(look: Look, rp: str, user: bytes) -> Value:
 
 
 def listed_key(look: Look, rp: str, ident: bytes) -> dict[int, Any] | None:
-    """The public key under which credential management lists a credential; None where it cannot be asked."""
+    """Return the public key that credential management lists for a credential; None where there is none."""
     client, pin = fido(look), fido_memory(look.memory).pin
     if pin is None or not client.info.options.get("credMgmt"):
         return None

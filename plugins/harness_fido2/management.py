@@ -1,4 +1,4 @@
-"""What writes to resident credentials that are there: delete, rename, enrol over; and what shows it."""
+"""Delete, rename and replace resident credentials, and observe the result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOT_LISTED = "not listed"
 
 @refusals
 def _count(look: Look) -> Value:
-    """How many resident credentials the key says it holds; it has to agree with what enumerating finds."""
+    """The number of resident credentials that the key reports. It must equal the number that it enumerates."""
     mine = fido_memory(look.memory)
     if not mine.lists or mine.pin is None:
         return "not offered"
@@ -38,7 +38,7 @@ def _count(look: Look) -> Value:
 
 
 def remaining(manager: CredentialManagement) -> int:
-    """How many more resident credentials fit, by the key's own word."""
+    """Return how many more resident credentials fit, as the key reports it."""
     return int(manager.get_metadata()[FIELD.MAX_REMAINING_COUNT])
 
 
@@ -58,7 +58,7 @@ def _user_name(look: Look) -> Value:
 
 @refusals
 def _enrolment(look: Look) -> Value:
-    """Which of two enrolments for one user asserts: the first, the second, both or neither."""
+    """Log in for a user with two enrolments; the value is which of them asserts: first, second, both or neither."""
     first, second = fido_memory(look.memory).new, fido_memory(look.promise).new
     assert first is not None
     assert second is not None
@@ -75,7 +75,7 @@ def _enrolment(look: Look) -> Value:
                 good = client.verified(NEW_RP, assertion, one.public_key)
                 found.append(name if good else f"{name} with a wrong signature")
     if not look.exact and len(found) + 1 == len(got):
-        # Nobody was told the second one's id: the power went before the answer.
+        # The id of the second one is unknown: the power failed before the answer.
         found.append("second")
     return " and ".join(found) if len(found) == len(got) else "an unknown credential"
 
@@ -136,7 +136,7 @@ def _resident(memory: Memory) -> int:
 
 
 def listed(memory: Memory) -> tuple[dict[str, Value], dict[str, Value]]:
-    """What credential management says before and after a credential for USER of NEW_RP is made."""
+    """Values of credential management before and after a credential for USER of NEW_RP is registered."""
     if not fido_memory(memory).lists:
         return {}, {}
     before = {"fido2.user_name": NOT_LISTED, "fido2.credential_count": _resident(memory)}

@@ -1,4 +1,4 @@
-"""What writes in a FIDO2 key, and the worlds that each operation may leave."""
+"""The operations of a FIDO2 key that write, and the worlds that each may leave."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ Worlds = list[World]
 
 
 def _canaries(rig: Rig, memory: Memory) -> None:
-    """Two discoverable credentials, where the key has such, and one that is not, used so that the counter is
-    known."""
+    """Register the canaries: two discoverable credentials, where the key has such, and one that is not.
+
+    The last one is used, so that the signature counter is known.
+    """
     mine = fido_memory(memory)
     client = Fido(rig)
     for name in ("canary-1", "canary-2") if client.info.options.get("rk") else ():
@@ -40,9 +42,9 @@ def _canaries(rig: Rig, memory: Memory) -> None:
 
 
 def prepare(rig: Rig, memory: Memory) -> None:
-    """A key as its owner has it: a PIN, credentials of both kinds; what it does not offer is left out.
+    """Prepare a key as its owner has it: a PIN, and credentials of both kinds. What it does not offer is left out.
 
-    :raises CallerError: there is something on it that we did not make.
+    :raises CallerError: the key holds something that we did not make.
     """
     mine = fido_memory(memory)
     if glass_box(rig) is None:
@@ -62,7 +64,7 @@ def prepare(rig: Rig, memory: Memory) -> None:
 
 
 def fill(rig: Rig, memory: Memory) -> None:
-    """Register resident credentials until a share of the room that the key says it has is used up."""
+    """Register resident credentials until the wanted share of the room that the key reports is used."""
     mine = fido_memory(memory)
     if mine.pin is None or not mine.lists:
         return
@@ -85,15 +87,15 @@ def fill(rig: Rig, memory: Memory) -> None:
 
 
 def blank(rig: Rig) -> bool:
-    """Neither a PIN nor a canary, as far as it can be seen without cost."""
+    """Tell whether the key has neither a PIN nor a canary, as far as that can be seen without cost."""
     client = Fido(rig)
     return not client.info.options.get("clientPin") and not client.silent(CANARY_RP)
 
 
 def _make_room(rig: Rig, memory: Memory) -> None:
-    """Remove what an earlier home left, and nothing else.
+    """Remove what an earlier home state left, and nothing else.
 
-    :raises CallerError: there is something on it that we did not make.
+    :raises CallerError: the key holds something that we did not make.
     """
     mine = fido_memory(memory)
     # What an earlier run left on a real key is known by its PIN and its canaries; custody has seen that there
@@ -114,7 +116,7 @@ def _make_room(rig: Rig, memory: Memory) -> None:
 
 
 def _nothing(rig: Rig, memory: Memory) -> None:
-    """The home state will do."""
+    """Arrange nothing: the operation starts from the home state."""
 
 
 def _lacks_rk(rig: Rig) -> str | None:
@@ -176,20 +178,20 @@ def _assert(resident: bool) -> Operation:
 
 
 def reset_key(rig: Rig, memory: Memory) -> None:
-    """authenticatorReset within ten seconds of power-up (CTAP 2.1, section 6.6); everything is forgotten."""
+    """Reset the FIDO2 application, within ten seconds of power-up (CTAP 2.1, section 6.6)."""
     with rig.touch.pressing():
         Fido(rig).ctap.reset()
     forget(memory)
 
 
 def forget(memory: Memory) -> None:
-    """A reset was acknowledged: nothing of what was on the key is there any more."""
+    """Forget what was on the key: its reset was acknowledged."""
     mine = fido_memory(memory)
     mine.pin, mine.counter, mine.handle = None, 0, b""
 
 
 def reset_worlds(before: Memory, after: Memory) -> Worlds:
-    """The worlds that a reset may leave; what it forgets is gone as a whole."""
+    """The worlds that a reset may leave: everything is there, or nothing is."""
     mine = fido_memory(before)
     fresh: dict[str, Value] = {
         "fido2.pin_set": False if mine.pin else None,
@@ -240,7 +242,7 @@ def _reset_and_register_worlds(before: Memory, after: Memory) -> Worlds:
 
 
 def _arrange_no_pin(rig: Rig, memory: Memory) -> None:
-    """A key without a PIN, with canaries made after the reset."""
+    """Arrange a key without a PIN, with canaries registered after the reset."""
     rig.power.cycle()
     reset_key(rig, memory)
     fido_memory(memory).resident.clear()

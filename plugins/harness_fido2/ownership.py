@@ -1,4 +1,4 @@
-"""Whose key is it? What a FIDO2 application holds that is not ours, and the mark on a key without a serial."""
+"""Find out whose key it is: credentials that are not ours, and the mark on a key without a serial."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from harness.safety.pins import candidates
 from harness_fido2.client import ES256, FIDO2_PIN, Fido, challenge
 
 OURS = ".keyharness.example"
-"""Every relying party that Keyharness makes credentials for ends so; nobody can own a name in .example."""
+"""Suffix of every relying party that Keyharness registers credentials for. Nobody can own a name in .example."""
 MARKER_RP = f"marker{OURS}"
 TRIES_KEPT = 4
-"""With fewer PIN tries left none is spent on finding out whose key it is."""
+"""With fewer PIN tries left, none is spent to find out whose key it is."""
 FIELD = CredentialManagement.RESULT
 
 
 def foreign(rig: Rig) -> list[str]:
-    """What the application holds that we did not make, in words. Counts only: names are nobody's business.
+    """Describe what the application holds that we did not make. Only counts: names of relying parties are private.
 
-    Spends a PIN try for each PIN that may be ours, and gets it back with the right one.
+    Spends a PIN try for each PIN that may be ours; the right PIN restores the counter.
     """
     client = Fido(rig)
     options = client.info.options
     if not options.get("clientPin"):
-        # Without a PIN nothing lists what is on it; what is known by our own name is looked for by others.
+        # Without a PIN the key lists nothing; our own canaries are looked for elsewhere.
         return []
     left = client.tries()
     if left < TRIES_KEPT:
@@ -45,7 +45,7 @@ def foreign(rig: Rig) -> list[str]:
 
 
 def unseen(rig: Rig) -> str | None:
-    """What the application may hold although nothing shows it, in words; None if all of it can be listed."""
+    """Describe what the application may hold although the key cannot list it; None if it lists everything."""
     options = Fido(rig).info.options
     if options.get("credMgmt") and options.get("clientPin"):
         return "credentials that are not resident: a key keeps no list of those"
@@ -67,7 +67,7 @@ def _ours(client: Fido, pins: list[str]) -> str | None:
 
 
 def marker(rig: Rig) -> str | None:
-    """What the key was marked with at its enrolment: the user handle of a credential that only we ask for.
+    """Read the mark that the key got at its enrolment: the user handle of a credential of our own relying party.
 
     Costs neither a touch nor a count.
     """
@@ -81,7 +81,7 @@ def marker(rig: Rig) -> str | None:
 
 
 def keep_mark(rig: Rig) -> int:
-    """Put the mark by which custody knows the key on it again, if a reset took it away; how many marks it has."""
+    """Mark the key again if a reset removed the mark that identifies it. Returns its number of marks."""
     kind, _, value = (rig.identity or "").partition(":")
     if kind != "marker":
         return 0
@@ -91,9 +91,9 @@ def keep_mark(rig: Rig) -> int:
 
 
 def mark(rig: Rig, value: str | None = None) -> str:
-    """Mark an empty key, so that it can be told from others of its model. Returns the mark.
+    """Mark an empty key, so that it differs from others of its model. Returns the mark.
 
-    :param value: an earlier mark, to be put on again after a reset.
+    :param value: the earlier mark, if a reset removed it.
     """
     made = value or secrets.token_hex(16)
     client = Fido(rig)

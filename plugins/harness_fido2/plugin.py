@@ -1,6 +1,6 @@
-"""What this package offers to Keyharness: any device that speaks CTAP 2, known only by what it says of itself.
+"""The plugin: a key model for any CTAP 2 device, known only by what getInfo says.
 
-Keys with a plugin of their own put the same application together with what else they have.
+Plugins of other keys combine the same application with their own.
 """
 
 from __future__ import annotations

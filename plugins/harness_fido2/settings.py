@@ -1,4 +1,4 @@
-"""What writes to settings and to the large-blob array: authenticatorConfig and authenticatorLargeBlobs."""
+"""Change settings and the large-blob array: authenticatorConfig and authenticatorLargeBlobs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _force_change(look: Look) -> Value:
 
 @refusals
 def _blobs(look: Look) -> Value:
-    """The array's entries, which the client accepts only under a right checksum; digested."""
+    """A digest of the array's entries. The client accepts them only with a right checksum."""
     blobs = LargeBlobs(fido(look).ctap).read_blob_array()
     return digest(blobs) if blobs else "empty"
 
@@ -59,7 +59,7 @@ def _config(rig: Rig, memory: Memory) -> Config:
 
 
 ONE_WAY = {"one_way_settings": 1}
-"""A minimum length is never lowered again but by a reset (CTAP 2.1, section 6.11.4)."""
+"""Only a reset lowers the minimum length again (CTAP 2.1, section 6.11.4)."""
 
 
 def _toggle(rig: Rig, memory: Memory) -> None:
@@ -71,7 +71,7 @@ def _raise_minimum(rig: Rig, memory: Memory) -> None:
 
 
 def _outgrow(rig: Rig, memory: Memory) -> None:
-    """A minimum that the PIN in force falls short of: it has to be changed before it is good for anything."""
+    """Raise the minimum above the length of the PIN in force, which must then be changed before it is used."""
     _config(rig, memory).set_min_pin_length(_too_long(memory))
 
 

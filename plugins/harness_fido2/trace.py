@@ -1,4 +1,4 @@
-"""CTAPHID messages as lines for a person: what `keyharness twin --trace` shows."""
+"""Format CTAPHID messages as lines of text, for `keyharness twin --trace`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CTAP1/U2F: a canary registered through it, and its two writes."""
+"""CTAP1/U2F: a canary that is registered through it, and its two operations that write."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ APPLICATION = hashlib.sha256(b"https://u2f.keyharness.example").digest()
 CHALLENGE = hashlib.sha256(b"u2f challenge").digest()
 NOT_OFFERED = "U2F_V2 is not among getInfo's versions"
 TOUCH_US = 50_000
-"""The key looks for a touch for a fraction of a second and then refuses with 6985: the client asks again."""
+"""When the key is touched. It waits for a fraction of a second, then refuses with 6985, and the client asks again."""
 
 
 def offered(client: Fido) -> bool:
-    """Does the key speak U2F, now? (alwaysUv turns it off: CTAP 2.1, section 7.2.)"""
+    """Tell whether the key offers U2F now. alwaysUv turns it off (CTAP 2.1, section 7.2)."""
     return "U2F_V2" in client.info.versions
 
 
 def register(client: Fido) -> tuple[bytes, bytes]:
-    """Key handle and public key of a new registration, whose attestation verifies."""
+    """Register, and verify the attestation. Returns key handle and public key."""
     with client.rig.touch.pressing(delay_us=TOUCH_US):
         data = Ctap1(client.device).register(CHALLENGE, APPLICATION)
     data.verify(APPLICATION, CHALLENGE)
@@ -34,9 +34,9 @@ def register(client: Fido) -> tuple[bytes, bytes]:
 
 
 def authenticate(client: Fido, handle: bytes, public_key: bytes) -> int:
-    """The counter of an authentication.
+    """Authenticate. Returns the signature counter.
 
-    :raises InvalidSignature: it does not verify under the public key that was kept.
+    :raises InvalidSignature: the signature does not verify under the public key that was kept.
     """
     with client.rig.touch.pressing(delay_us=TOUCH_US):
         signed = Ctap1(client.device).authenticate(CHALLENGE, APPLICATION, handle)

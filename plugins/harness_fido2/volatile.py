@@ -1,4 +1,4 @@
-"""What a CTAP 2 authenticator forgets with its power: by it a boot is told from the boot before."""
+"""Tell one boot from another by what a CTAP 2 authenticator loses with its power."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from harness_fido2.client import Fido
 
 
 def volatile(rig: Rig) -> str | None:
-    """A digest of the key agreement key, which is made when the authenticator gets power (CTAP 2.1, section
+    """Digest the key agreement key, which is made when the authenticator gets power (CTAP 2.1, section
     6.5.5.1, `initialize`) and is read without a PIN, a touch or a count.
 
-    None if it has no PIN protocol, or makes another one at each question.
+    None if the key has no PIN protocol, or makes another key for each request.
     """
     client = Fido(rig)
     protocols = client.info.pin_uv_protocols

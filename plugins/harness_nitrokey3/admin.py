@@ -53,7 +53,7 @@ def _status_after_replug(look: Look) -> Value:
 
 
 def _no_preparation(rig: Rig, memory: Memory) -> None:
-    """The admin application keeps nothing of the host's."""
+    """Prepare nothing: the admin application holds no data of the user."""
 
 
 def _replug(rig: Rig, memory: Memory) -> None:

@@ -1,6 +1,6 @@
-"""What the bootloader lets in: found out by offering it init packets, as an attacker would.
+"""Find out which images the bootloader accepts: offer it init packets, as an attacker would.
 
-An init packet that is taken makes the old application invalid, so this is looked at last, and on a copy.
+An accepted init packet makes the old application invalid, so the bootloader is probed last, and on a copy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOREIGN = "somebody else"
 
 
 def enter_bootloader(rig: Rig) -> None:
-    """From whichever face the key shows; asks for a touch in the application."""
+    """Bring the key into its bootloader, from either face. The application asks for a touch."""
     rig.wait_until_up()
     if rig.face == "bootloader":
         return
@@ -32,9 +32,9 @@ def enter_bootloader(rig: Rig) -> None:
 
 
 def offer(rig: Rig, image: Image, *, whole: bool = False) -> str:
-    """Offer an image to the bootloader: ACCEPTED, or how it was refused.
+    """Offer an image to the bootloader. Returns ACCEPTED, or "refused: ..." with the reason.
 
-    :param whole: send the binary as well; otherwise only the init packet.
+    :param whole: send the binary too; otherwise only the init packet.
     :raises OSError: the key went away.
     """
     with sdk.bound(rig):
@@ -53,12 +53,12 @@ def offer(rig: Rig, image: Image, *, whole: bool = False) -> str:
 
 
 def older(version: str) -> str:
-    """The next lower version that can be told apart."""
+    """Return the next lower version that differs in its number."""
     return text_of(number_of(version) - 1)
 
 
 def foreign(rig: Rig, ours: str, wanted: str) -> str | None:
-    """What it takes of what is not signed by its maker; None if nothing. Refusals cost it nothing."""
+    """First foreign-signed image that was accepted, or None. A refusal changes nothing on the key."""
     seed = signing.seed_of(rig)
     enter_bootloader(rig)
     for version in dict.fromkeys((ours, wanted)):
@@ -69,9 +69,9 @@ def foreign(rig: Rig, ours: str, wanted: str) -> str | None:
 
 
 def accepts(rig: Rig, ours: str, wanted: str) -> str:
-    """From which version on the bootloader takes images, and whether it insists on a signature.
+    """Describe from which version on the bootloader accepts images, and whether it demands a signature.
 
-    :param ours: the version before an update. :param wanted: and after it.
+    :param ours: the version before an update. :param wanted: the version after it.
     """
     if (taken := foreign(rig, ours, wanted)) is not None:
         return taken

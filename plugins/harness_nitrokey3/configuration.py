@@ -1,4 +1,4 @@
-"""What writes to the admin application: a setting, and the reset of the whole key to how it left the factory.
+"""Operations of the admin application that write: change a setting, and reset the whole key to its factory state.
 
 A factory reset that is broken off has locked people out of their keys (nitrokey-3-firmware #443). Whatever the
 instant of the cut, the key is afterwards as it was or as new.
@@ -17,13 +17,13 @@ from harness_fido2.operations import forget, reset_worlds
 from harness_nitrokey3.sdk import open_nk3, unwrapped
 
 SKIP_UP_OFF = "fido.disable_skip_up_timeout"
-"""The setting that changes nothing but how soon a touch is asked for."""
+"""The setting that changes only when a touch is asked for."""
 NO_APPLICATION = "keyharness"
 
 
 @dataclass
-class Settings:
-    """What the host knows of the settings: name -> value, as they were before the operation."""
+class KnownSettings:
+    """Settings before the operation, as the host knows them: name -> value."""
 
     values: dict[str, str] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ def _set(rig: Rig, name: str, value: str) -> None:
 
 
 def _prepared(value: str) -> Callable[[Rig, Memory], None]:
-    """The setting has this value, and where it can be put back, another one is on."""
+    """Arrange this value of the setting; where a state can be restored, another setting is switched on too."""
 
     def arrange(rig: Rig, memory: Memory) -> None:
         _set(rig, SKIP_UP_OFF, value)
@@ -62,7 +62,7 @@ def _prepared(value: str) -> Callable[[Rig, Memory], None]:
         ]
         if rig.vault is not None and others:
             _set(rig, others[-1], "true")
-        memory.part("admin", Settings).values = _read(rig)
+        memory.part("admin", KnownSettings).values = _read(rig)
 
     return arrange
 
@@ -73,7 +73,7 @@ def _change(value: str) -> Callable[[Rig, Memory], None]:
 
 def _changed(value: str) -> Callable[[Memory, Memory], list[World]]:
     def worlds(before: Memory, after: Memory) -> list[World]:
-        was = before.part("admin", Settings).values
+        was = before.part("admin", KnownSettings).values
         return [old({SETTINGS.name: _shown(was)}), new({SETTINGS.name: _shown({**was, SKIP_UP_OFF: value})})]
 
     return worlds
@@ -113,7 +113,7 @@ def _factory_reset(rig: Rig, memory: Memory) -> None:
 
 def _reset_worlds(before: Memory, after: Memory) -> list[World]:
     was, *fresh = reset_worlds(before, after)
-    values = before.part("admin", Settings).values
+    values = before.part("admin", KnownSettings).values
     left, none = _shown(values), _shown(dict.fromkeys(values, "false"))
     return [
         old({**was.values, SETTINGS.name: left}),

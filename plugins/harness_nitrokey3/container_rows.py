@@ -1,4 +1,4 @@
-"""What an update container is, in rows for a person."""
+"""Describe an update container in rows for a person."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "nitrokey3-mini"
 def describe(path: Path, seed: int) -> FirmwareFile:
     """Read a container; its test signatures are checked against the key of `seed`.
 
-    :raises CallerError: it is none.
+    :raises CallerError: it is no container.
     """
     known = containers.about(path, child(seed, "twin", KEY))
     rows = [
@@ -39,7 +39,7 @@ def describe(path: Path, seed: int) -> FirmwareFile:
 
 
 def _lpc55(image: Sb2, version: str) -> list[tuple[str, str]]:
-    """The rows of an image for the LPC55: what its ROM would do with it, one by one."""
+    """Rows for an LPC55 image: what the ROM would do with it, step by step."""
     number = "no number" if image.number is None else f"number {image.number} ({text_of(image.number)})"
     kind = "an official key of the vendor" if image.official else "not an official key"
     faults = list(image.faults)

@@ -1,4 +1,4 @@
-"""Update containers: read and checked as the vendor's SDK does it, and made with a test key."""
+"""Read and check update containers with the vendor's SDK, and make containers that a test key signs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Container:
 
 @dataclass(frozen=True)
 class About:
-    """What a container is.
+    """The content of a container.
 
     :ivar variants: the chips it has images for.
     :ivar signed_by: "nobody", a name, or "an unknown key".
@@ -59,14 +59,14 @@ class About:
 
 
 def test_key(seed: bytes) -> SignatureKey:
-    """The test key of a seed as the SDK wants to know it, which then takes its images for official ones."""
+    """Return the test key of a seed for the SDK, which then treats its images as official."""
     return SignatureKey(signing.NAME, True, signing.public_der(signing.private_key(seed)).hex())
 
 
 def make(seed: bytes, recipe: Recipe, *, manifest_version: str | None = None) -> Container:
-    """A container with one nRF52 image.
+    """Make a container with one nRF52 image.
 
-    :param manifest_version: what the manifest says, where that is to differ from the image.
+    :param manifest_version: version in the manifest, if it differs from the image.
     """
     return pack(images.make(recipe, seed), manifest_version or f"v{recipe.version}")
 
@@ -85,7 +85,7 @@ def pack(
     """Put an image into a container.
 
     :param sdk: the oldest version of the client that may install it, if one is named.
-    :param bare: what stands where the image should, byte for byte.
+    :param bare: bytes in the place of the image.
     :param sums: "right", "wrong" (of another image) or "missing" (of the image).
     """
     name = NRF52.format(version=version)
@@ -111,7 +111,7 @@ def pack(
 
 
 def _zip(content: Mapping[str, bytes]) -> bytes:
-    """A zip file that is the same bytes at every time."""
+    """Make a zip file without the time of day, so that it is the same bytes each time."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
         for name, data in content.items():
@@ -120,14 +120,14 @@ def _zip(content: Mapping[str, bytes]) -> bytes:
 
 
 def parse(data: bytes, where: str) -> FirmwareContainer:
-    """A container as the SDK reads it, its sums checked.
+    """Read a container with the SDK, and check its sums.
 
-    :raises CallerError: it is none, or its sums are wrong.
+    :raises CallerError: it is no container, or its sums are wrong.
     """
     try:
         return FirmwareContainer.parse(io.BytesIO(data), Model.NK3)
     except Exception as error:
-        # The SDK raises whatever its parsers do: a bad zip, a missing key, bad JSON, a wrong sum.
+        # The SDK does not wrap the errors of its parsers: bad zip, missing key, bad JSON, wrong sum.
         raise CallerError(
             where,
             found=_reason(error),
@@ -137,7 +137,7 @@ def parse(data: bytes, where: str) -> FirmwareContainer:
 
 
 def read(path: Path) -> Container:
-    """A container with an image for the nRF52.
+    """Read a container with an image for the nRF52.
 
     :raises CallerError: unreadable, no container, or without such an image.
     """
@@ -158,9 +158,9 @@ def read(path: Path) -> Container:
 
 
 def about(path: Path, seed: bytes) -> About:
-    """What a container is.
+    """Read a container and tell what it is.
 
-    :raises CallerError: it is none.
+    :raises CallerError: it is no container.
     """
     from nitrokey.nk3 import _NK3_DATA
 
@@ -176,7 +176,7 @@ def about(path: Path, seed: bytes) -> About:
         return About(
             str(known.version), variants, sb2.signed_by, sb2.official, None, len(data), None, lpc55=sb2
         )
-    # The SDK takes every packet for a signed one, so who signed is looked at here.
+    # The SDK treats every packet as signed, so the signature is checked here.
     image = _sdk_image(known.images[Variant.NRF52], (), str(path))
     init, packet = image.init_packet.init_command, image.init_packet.packet
     message = init.SerializeToString(deterministic=True)

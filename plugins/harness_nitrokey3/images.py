@@ -18,11 +18,11 @@ PAGES = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an image is made; every departure from the defaults is one that a key must refuse.
+    """Properties of an image. A key must refuse an image for each property that differs from the default.
 
     :ivar version: what the binary says, and the number in the init packet unless `number` is given.
     :ivar signer: name of the key that signs; "firmware" is the one that twins trust, "" leaves it unsigned.
-    :ivar validated: whether the image carries a signature of its own, which is looked at in every boot.
+    :ivar validated: the image carries a signature of its own, which is checked at every boot.
     """
 
     version: str
@@ -47,7 +47,7 @@ class Image:
 
 @lru_cache(maxsize=512)
 def make(recipe: Recipe, seed: bytes) -> Image:
-    """An image; the same recipe and seed give the same bytes."""
+    """Make an image. The same recipe and seed give the same bytes."""
     binary = _binary(recipe, seed)
     init = pb.InitCommand()
     init.fw_version = number_of(recipe.version) & 0xFFFFFFFF if recipe.number is None else recipe.number
@@ -75,7 +75,7 @@ def make(recipe: Recipe, seed: bytes) -> Image:
 
 
 def _binary(recipe: Recipe, seed: bytes) -> bytes:
-    """As incompressible as a firmware is, with the version where the twin looks for it."""
+    """Make a binary: random bytes, with the version where the twin reads it."""
     size = recipe.pages * PAGE - recipe.short_by
     body = bytearray(Stream(seed, "binary", recipe.version, recipe.pages).bytes(size))
     body[MARKER_AT:512] = (MARKER + recipe.version.encode() + b"\0").ljust(512 - MARKER_AT, b"\xff")
@@ -83,5 +83,5 @@ def _binary(recipe: Recipe, seed: bytes) -> bytes:
 
 
 def core(version: str) -> str:
-    """A version without what the number cannot hold: 1.8.3-rc.1 is 1.8.3."""
+    """Return a version without its suffix, which the number does not hold: 1.8.3-rc.1 gives 1.8.3."""
     return version.partition("-")[0].partition("+")[0]

@@ -1,4 +1,4 @@
-"""An updater that ceases to exist in the middle of a frame, while the key keeps its power."""
+"""An updater that is killed in the middle of a frame, while the key keeps its power."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from harness.model.transport import BusIdentity, Handle, TransportKind, Transpor
 
 
 class Breaking(Transports):
-    """A rig's transports whose serial port breaks off at its `at`-th write, after `share` of the frame.
+    """A rig's transports whose serial port fails at its `at`-th write, after `share` of the frame (0 to 1).
 
-    :ivar writes: how often was written so far.
+    :ivar writes: number of writes so far.
     """
 
     def __init__(self, real: Transports, at: int, share: float):
@@ -30,7 +30,7 @@ class Breaking(Transports):
         return self._real.identity()
 
     def meets(self, port: Any, data: bytes) -> None:
-        """:raises UpdaterKilled: this is the write that it breaks off in."""
+        """:raises UpdaterKilled: this is the `at`-th write."""
         self.writes += 1
         if self.writes == self._at:
             cut = round(len(data) * self._share)

@@ -1,4 +1,4 @@
-"""Images for the LPC55 (Nitrokey 3A NFC and 3C NFC): told apart and read, not run.
+"""Read images for the LPC55 (Nitrokey 3A NFC and 3C NFC). They are not run.
 
 An image is an SB 2.1 file: a list of commands, encrypted under a key that is no secret and signed, which the chip's
 ROM carries out one by one. So the order of the commands is what protects a key: a version that is checked after an
@@ -18,7 +18,7 @@ FLASH_SIZE = 0x93000
 
 @dataclass(frozen=True)
 class Sb2:
-    """What an SB 2.1 file is.
+    """The content of an SB 2.1 file.
 
     :ivar version: of the header. :ivar number: what the chip compares; None if nothing is compared.
     :ivar steps: its commands in order, in words. :ivar size: of what is loaded, in bytes.
@@ -37,7 +37,7 @@ class Sb2:
 def read(data: bytes, where: str) -> Sb2:
     """An SB 2.1 file as the vendor's SDK reads it.
 
-    :raises CallerError: it is none.
+    :raises CallerError: it is no SB 2.1 file.
     """
     from nitrokey.trussed._bootloader.lpc55 import KEK, RKTH
     from nitrokey.trussed._bootloader.lpc55_upload.sbfile.sb2.images import BootImageV21

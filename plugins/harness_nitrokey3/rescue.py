@@ -1,4 +1,4 @@
-"""Out of the bootloader: an update that was broken off is run again, with the container that the bench names."""
+"""Leave the bootloader: run an interrupted update again, with the container that the bench names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness_nitrokey3 import containers
 
 
 def rescue(rig: Rig) -> None:
-    """Install the rig's container on a key that shows its bootloader. What is older, the bootloader refuses.
+    """Install the rig's container on a key that shows its bootloader. The bootloader refuses an older one.
 
     :raises Refusal: it does, or the container is none for it.
     """

@@ -1,4 +1,4 @@
-"""The vendor's SDK bound to a rig: its own code runs, what it reaches the world through is exchanged.
+"""Bind the vendor's SDK to a rig: its own code runs, and its access to ports and time is exchanged.
 
 Its DFU transport opens a serial port by name, lists the ports of the host, and sleeps. While `bound` is
 entered it gets the rig's port, a list with the rig's key in it and the rig's time; at all other times

@@ -1,6 +1,6 @@
-"""The key that test images are signed with: made from the seed of a twin, never stored.
+"""The key that signs test images: made from the seed of a twin, never stored.
 
-Only simulated bootloaders trust it, each its own: what one seed signs is refused by the twin of another.
+Only simulated bootloaders trust it, and each trusts its own seed only.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def seed_of(rig: Rig) -> bytes:
-    """The seed that the twin on a rig was made from, which its signing key hangs on."""
+    """Return the seed of the twin on a rig; its signing key is made from it."""
     return child(rig.seed, "twin", rig.key.name)
 
 
 def private_key(seed: bytes, name: str = "firmware") -> ec.EllipticCurvePrivateKey:
-    """The signing key of a twin; any other name gives a key that it does not trust."""
+    """Return the signing key of a twin. Any other name gives a key that the twin does not trust."""
     scalar = int.from_bytes(Stream(seed, "signing key", name).bytes(40), "big") % (_ORDER - 1) + 1
     return ec.derive_private_key(scalar, ec.SECP256R1())
 
@@ -40,7 +40,7 @@ def sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
 
 
 def trusted(seed: bytes) -> tuple[bytes, ...]:
-    """What the bootloader of a twin trusts: its test key, and the vendor's official ones."""
+    """Public keys that the bootloader of a twin trusts: its test key, and the vendor's official keys."""
     from nitrokey.nk3 import _NK3_DATA
 
     official = (bytes.fromhex(key.der) for key in _NK3_DATA.nrf52_signature_keys if key.is_official)

@@ -1,4 +1,4 @@
-"""The firmware update as a thing that writes, and the worlds that it may leave (invariants U1 to U8)."""
+"""The operations that update the firmware, and the worlds that each may leave (invariants U1 to U8)."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ DELETED: dict[str, Value] = {
 class UpdateMemory:
     """What the host knows of an update.
 
-    :ivar ours: the version before it. :ivar wanted: and after it, both without "v".
-    :ivar uuid: of the key that is updated, and no other.
+    :ivar ours: the version before the update. :ivar wanted: the version after it. Both without "v".
+    :ivar uuid: UUID of the key that is updated; no other key is.
     :ivar brought: items that the version before does not tell, and what they may be after it.
     """
 
@@ -85,14 +85,14 @@ def update_memory(memory: Memory) -> UpdateMemory:
 
 
 def next_version(ours: str) -> str:
-    """The version that a key with `ours` is updated to if nobody says otherwise."""
+    """Return the version that a key with `ours` is updated to by default."""
     number = number_of(ours)
     higher = [step for step in STEPS if number_of(step) > number]
     return higher[0] if higher else text_of(number + 1)
 
 
 def container_for(rig: Rig, ours: str) -> Container:
-    """What is installed: the container that was asked for, or one of ours."""
+    """Return the container to install: the one that the caller named, or a test container."""
     if rig.firmware_file is not None:
         return containers.read(rig.firmware_file)
     return containers.make(signing.seed_of(rig), Recipe(next_version(ours)))
@@ -110,7 +110,7 @@ def _arrange(rig: Rig, memory: Memory) -> None:
 
 
 def _untold(rig: Rig) -> dict[str, Value]:
-    """What a version that brings a feature with it may bring it in; one that has it keeps its state."""
+    """Values that a new feature may have after the update that brings it. A feature that was there keeps its state."""
     device = open_nk3(rig)
     untold: dict[str, Value] = {}
     if Fido(rig).info.options.get("alwaysUv") is None:
@@ -123,12 +123,12 @@ def _untold(rig: Rig) -> dict[str, Value]:
 
 
 def deletes(ours: str) -> bool:
-    """Does an update from this version delete the user's data? (The vendor's manual: 1.0.0 and below.)"""
+    """Tell whether an update from this version deletes the user's data. (The vendor's manual: 1.0.0 and below.)"""
     return number_of(ours) <= number_of("1.0.0")
 
 
 def _install(rig: Rig, memory: Memory) -> None:
-    """What is left behind is judged, and not whether the updater had the patience to wait for it."""
+    """Run the updater; ignore its time limit for the first boot."""
     from harness_nitrokey3.updater import update
 
     mine = update_memory(memory)
@@ -137,7 +137,7 @@ def _install(rig: Rig, memory: Memory) -> None:
 
 
 def _arrange_half(rig: Rig, memory: Memory) -> None:
-    """An update that was cut in its middle: the key stands in its bootloader."""
+    """Arrange an update that was cut half-way: the key is in its bootloader."""
     glass = require_glass_box(rig)
     _arrange(rig, memory)
     mine = update_memory(memory)
@@ -154,7 +154,7 @@ def _arrange_half(rig: Rig, memory: Memory) -> None:
 
 
 def _install_with_breaks(rig: Rig, memory: Memory) -> None:
-    """The updater is killed a few times in the middle of a frame, with the power on; then it is let through.
+    """Kill the updater several times in the middle of a frame, with the power on; then let it finish.
 
     Each next one meets the key as the last one left it; only if it cannot go on is the key plugged in again, which
     some half-sent frames need (docs/updates.md).
@@ -180,13 +180,13 @@ def _install_with_breaks(rig: Rig, memory: Memory) -> None:
 
 
 def _complete(rig: Rig, memory: Memory) -> None:
-    """Run the same container again from the bootloader; what that leads to is looked at afterwards."""
+    """Install the same container again, from the bootloader."""
     with suppress(UpdateRefused, KeyGone):
         _install(rig, memory)
 
 
 def _takes(mine: UpdateMemory, version: str) -> str:
-    """From which version on images are taken; where only foreign ones can be offered, that none of them is."""
+    """Describe which images the bootloader takes; where only foreign ones can be offered, that it takes none."""
     return mine.takes or f"v{version} and later, signed"
 
 
@@ -220,7 +220,7 @@ def _worlds_from_half(before: Memory, after: Memory) -> list[World]:
 
 
 def _runs(look: Look) -> Value:
-    """Which face the key shows, and in the application which version says so."""
+    """The face that the key shows, and in the application its version."""
     if look.rig.face != "application":
         return look.rig.face
     return f"application {open_nk3(look.rig).admin.version()}"
@@ -249,7 +249,7 @@ ACCEPTS = Item(
 
 
 def _offer_what_must_be_refused(rig: Rig, memory: Memory) -> None:
-    """An older image of ours, and somebody else's of this version and of a later one, whole as they come."""
+    """Send whole images that must be refused: an older one, and foreign-signed ones of this and of a later version."""
     mine = update_memory(memory)
     seed = signing.seed_of(rig)
     ours = images.core(mine.ours)
@@ -302,7 +302,7 @@ def _not_half_an_update(rig: Rig) -> str | None:
 
 
 def _nothing(rig: Rig, memory: Memory) -> None:
-    """Updates have no canaries of their own: those of the applications are what must survive."""
+    """Prepare nothing: the canaries of the applications are what must survive an update."""
 
 
 OPERATIONS = (

@@ -1,9 +1,7 @@
-"""The firmware update: the vendor's updater from end to end, across both faces of the key on a rig.
+"""Run the vendor's updater on the key on a rig, from end to end and across both faces of the key.
 
-    update()     runs it, from whichever face the key shows
-
-The updater brings an HTTP client along: what every start imports does not import this.
-What the updater swallows or wraps does not matter to a campaign: the rig's tap sees every chunk and response.
+The updater imports an HTTP client, so modules that every start imports do not import this one. Errors that the
+updater hides or wraps do not matter to a campaign: the tap on the transport records every chunk and response.
 """
 
 from __future__ import annotations
@@ -28,21 +26,21 @@ from harness_nitrokey3.dfu_port import dfu_port
 from harness_nitrokey3.sdk import open_nk3
 
 POLL_US = 500_000
-"""What one of the SDK's waiting tries stands for."""
+"""Duration of one try while the SDK waits."""
 
 
 class _HostRefuses(Exception):
-    """Raised through the updater where it asks its user."""
+    """Raised through the updater where it would ask its user."""
 
 
 class _Failed(Exception):
-    """What the updater raises as an error of the device or the container."""
+    """The updater reports an error of the device or of the container."""
 
 
 class Ui(UpdateUi):
-    """Answers the updater's questions without a person, and keeps what it said.
+    """Answer the updater's questions without a person, and keep its messages.
 
-    :param allow_same: go on when the version is the one that runs.
+    :param allow_same: go on if this version is running already.
     :ivar said: what happened, in order, as (kind, text).
     """
 
@@ -126,9 +124,9 @@ class Ui(UpdateUi):
 
 
 class Handler(DeviceHandler):
-    """Finds the key again after it has changed faces: on the rig's port, and only the one it was.
+    """Find the key again after it changed faces: on the rig's port, and only the same key.
 
-    :ivar polls: how many of the SDK's waiting tries the finalisation took.
+    :ivar polls: number of the SDK's tries that the finalisation took.
     """
 
     def __init__(self, rig: Rig, uuid: int | None):
@@ -185,12 +183,12 @@ def update(
     progress: Progress | None = None,
     before_bootloader: Callable[[], None] | None = None,
 ) -> Ui:
-    """Install a container on the key on a rig, which may stand in either face; returns what was said.
+    """Install a container on the key on a rig, which may show either face. Returns the updater's messages.
 
-    :param uuid: of the key that it must be, for one that stands in its bootloader already.
+    :param uuid: UUID that the key must have, for a key that is in its bootloader already.
     :param ignore: warnings of the SDK that do not stop the update.
     :param before_bootloader: called when the updater expects the key to enter its bootloader.
-    :raises UpdateRefused: the host's checks or the key's bootloader did not want it.
+    :raises UpdateRefused: the host's checks or the key's bootloader refused it.
     :raises KeyGone: the key went away.
     """
     ui = Ui(rig, allow_same, progress, before_bootloader)
@@ -219,5 +217,5 @@ def update(
 
 
 def _reached_key(failure: BaseException) -> bool:
-    """Did an error come out of the transfer? All others come from checks of the host."""
+    """Tell whether an error happened in the transfer. All others come from checks of the host."""
     return str(failure).startswith("Failed to perform firmware update")

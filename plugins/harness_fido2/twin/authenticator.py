@@ -33,7 +33,7 @@ from harness_fido2.twin.features import (
 )
 from harness_fido2.twin.persistent_state import PersistentState
 from harness_fido2.twin.pinproto import Permission, PinProtocol, ProtocolOne, ProtocolTwo
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
     from harness.twin.platform import Platform
@@ -85,7 +85,7 @@ class Authenticator:
         try:
             self.platform.work(HANDLING_US)
             members = yield from self._perform(request[0], request[1:])
-        except Refused as refused:
+        except StatusError as refused:
             return bytes((refused.status,))
         except Cancelled:
             # CTAP 2.1, section 11.2.9.1.5.
@@ -104,7 +104,7 @@ class Authenticator:
         method = _WITH_PARAMETERS.get(command)
         plain = _WITHOUT_PARAMETERS.get(command)
         if method is None and plain is None:
-            raise Refused(Status.INVALID_COMMAND)
+            raise StatusError(Status.INVALID_COMMAND)
         if command not in _CONTINUING:
             self.pending = None
         if command not in _ALWAYS:
@@ -112,7 +112,7 @@ class Authenticator:
             _ = self.persistent.state
         if plain is not None:
             if data:
-                raise Refused(Status.INVALID_LENGTH)
+                raise StatusError(Status.INVALID_LENGTH)
             return (yield from plain(self))
         assert method is not None
         return (yield from method(self, _members(data)))
@@ -168,15 +168,15 @@ class Authenticator:
     def selection(self) -> Result:
         """Section 6.9."""
         if (yield from touch(UP_TIMEOUT_US)) is Touched.TIMED_OUT:
-            raise Refused(Status.USER_ACTION_TIMEOUT)
+            raise StatusError(Status.USER_ACTION_TIMEOUT)
         return None
 
     def reset(self) -> Result:
         """Section 6.6: within ten seconds of power-up, and with a touch."""
         if self.platform.board.uptime_us > RESET_WINDOW_US:
-            raise Refused(Status.NOT_ALLOWED)
+            raise StatusError(Status.NOT_ALLOWED)
         if (yield from touch(UP_TIMEOUT_US)) is Touched.TIMED_OUT:
-            raise Refused(Status.USER_ACTION_TIMEOUT)
+            raise StatusError(Status.USER_ACTION_TIMEOUT)
         self.wipe()
         return None
 
@@ -195,9 +195,9 @@ class Authenticator:
         return found.aaguid if found else attestation.NO_AAGUID
 
     def protocol(self, version: int) -> PinProtocol:
-        """:raises Refused: INVALID_PARAMETER, there is no such protocol."""
+        """:raises StatusError: INVALID_PARAMETER, there is no such protocol."""
         if version not in self.protocols:
-            raise Refused(Status.INVALID_PARAMETER)
+            raise StatusError(Status.INVALID_PARAMETER)
         return self.protocols[version]
 
     def authorised(
@@ -205,16 +205,16 @@ class Authenticator:
     ) -> PinProtocol:
         """Verify a pinUvAuthParam and that the token may do this.
 
-        :raises Refused: PIN_AUTH_INVALID.
+        :raises StatusError: PIN_AUTH_INVALID.
         """
         protocol = self.protocol(version)
         token = protocol.token
         token.observe()
         if not token.in_use or not protocol.verify(token.value, message, parameter):
-            raise Refused(Status.PIN_AUTH_INVALID)
+            raise StatusError(Status.PIN_AUTH_INVALID)
         token.used = True
         if permission not in token.permissions:
-            raise Refused(Status.PIN_AUTH_INVALID)
+            raise StatusError(Status.PIN_AUTH_INVALID)
         return protocol
 
     def find(self, identity: bytes, rp_hash: bytes) -> Credential | None:
@@ -253,14 +253,14 @@ class Authenticator:
 def _members(data: bytes) -> Members:
     """The parameter map of a request.
 
-    :raises Refused: INVALID_CBOR, or CBOR_UNEXPECTED_TYPE if it is something else than a map.
+    :raises StatusError: INVALID_CBOR, or CBOR_UNEXPECTED_TYPE if it is something else than a map.
     """
     try:
         members = cbor.decode(data)
     except cbor.CborError:
-        raise Refused(Status.INVALID_CBOR) from None
+        raise StatusError(Status.INVALID_CBOR) from None
     if type(members) is not dict:
-        raise Refused(Status.CBOR_UNEXPECTED_TYPE)
+        raise StatusError(Status.CBOR_UNEXPECTED_TYPE)
     return members
 
 

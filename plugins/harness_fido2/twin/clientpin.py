@@ -9,7 +9,7 @@ from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.features import PIN_MAX, TRIES, TRIES_PER_BOOT
 from harness_fido2.twin.parameters import optional, required
 from harness_fido2.twin.pinproto import Permission, PinProtocol
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 _KEY, _PARAMETER, _NEW_PIN, _PIN_HASH, _PERMISSIONS, _RP_ID = 0x03, 0x04, 0x05, 0x06, 0x09, 0x0A
 _TYPES: dict[int, type[Any]] = {
@@ -25,12 +25,12 @@ _TYPES: dict[int, type[Any]] = {
 
 
 def client_pin(app: Context, members: Members) -> Result:
-    """:raises Refused: what the sub-command says, INVALID_SUBCOMMAND if there is none."""
+    """:raises StatusError: what the sub-command says, INVALID_SUBCOMMAND if there is none."""
     for key, kind in _TYPES.items():
         optional(members, key, kind)
     number = required(members, 0x02, int)
     if number not in _COMMANDS:
-        raise Refused(Status.INVALID_SUBCOMMAND)
+        raise StatusError(Status.INVALID_SUBCOMMAND)
     return _COMMANDS[number](app, members)
     yield
 
@@ -52,10 +52,10 @@ def _set_pin(app: Context, members: Members) -> None:
     )
     protocol = _protocol(app, members)
     if app.persistent.state.pin_hash is not None:
-        raise Refused(Status.PIN_AUTH_INVALID)
+        raise StatusError(Status.PIN_AUTH_INVALID)
     shared = protocol.decapsulate(key)
     if not protocol.verify(shared, new_pin, parameter):
-        raise Refused(Status.PIN_AUTH_INVALID)
+        raise StatusError(Status.PIN_AUTH_INVALID)
     pin = _new_pin(app, protocol, shared, new_pin)
     app.persistent.change(tries=TRIES, **_pin_members(pin))
     app.tries_now = TRIES_PER_BOOT
@@ -70,15 +70,15 @@ def _change_pin(app: Context, members: Members) -> None:
     _not_blocked(app)
     shared = protocol.decapsulate(key)
     if not protocol.verify(shared, new_pin + pin_hash, parameter):
-        raise Refused(Status.PIN_AUTH_INVALID)
+        raise StatusError(Status.PIN_AUTH_INVALID)
     _check_pin(app, protocol, shared, pin_hash)
     try:
         pin = _new_pin(app, protocol, shared, new_pin)
         if app.persistent.state.force_change and crypto.same(
             _hash(pin), app.persistent.state.pin_hash or b""
         ):
-            raise Refused(Status.PIN_POLICY_VIOLATION)
-    except Refused:
+            raise StatusError(Status.PIN_POLICY_VIOLATION)
+    except StatusError:
         # The old PIN was right, so the try is given back although the new one will not do.
         app.persistent.change(tries=TRIES)
         raise
@@ -91,7 +91,7 @@ def _pin_token(app: Context, members: Members) -> Members:
     key, pin_hash = (required(members, member, _TYPES[member]) for member in (_KEY, _PIN_HASH))
     protocol = _protocol(app, members)
     if _PERMISSIONS in members or _RP_ID in members:
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     default = Permission.MAKE_CREDENTIAL | Permission.GET_ASSERTION
     return _issue(app, protocol, key, pin_hash, default, None, Status.PIN_INVALID)
 
@@ -102,10 +102,10 @@ def _pin_token_with_permissions(app: Context, members: Members) -> Members:
     wanted = required(members, _PERMISSIONS, int)
     protocol = _protocol(app, members)
     if wanted == 0:
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     permissions = Permission(wanted & 0x3F)
     if permissions & ~_offered(app):
-        raise Refused(Status.UNAUTHORIZED_PERMISSION)
+        raise StatusError(Status.UNAUTHORIZED_PERMISSION)
     # A token without an RP ID gets one by its first use (6.1.2, step 11), so the steps here do not demand it.
     rp_id = optional(members, _RP_ID, str)
     return _issue(app, protocol, key, pin_hash, permissions, rp_id, Status.PIN_POLICY_VIOLATION)
@@ -139,7 +139,7 @@ def _issue(
     if app.persistent.tries != TRIES:
         app.persistent.change(tries=TRIES)
     if app.persistent.state.force_change:
-        raise Refused(change_first)
+        raise StatusError(change_first)
     app.reset_tokens()
     protocol.token.begin(permissions, rp_id)
     return {0x02: protocol.encrypt(shared, protocol.token.value)}
@@ -151,17 +151,17 @@ def _protocol(app: Context, members: Members) -> PinProtocol:
 
 def _not_blocked(app: Context) -> None:
     if app.persistent.state.pin_hash is None:
-        raise Refused(Status.PIN_NOT_SET)
+        raise StatusError(Status.PIN_NOT_SET)
     if app.persistent.tries == 0:
-        raise Refused(Status.PIN_BLOCKED)
+        raise StatusError(Status.PIN_BLOCKED)
     if app.tries_now == 0:
-        raise Refused(Status.PIN_AUTH_BLOCKED)
+        raise StatusError(Status.PIN_AUTH_BLOCKED)
 
 
 def _check_pin(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: bytes) -> None:
     """Take a try, durably; only then compare. The caller gives it back together with what it writes.
 
-    :raises Refused: PIN_INVALID, PIN_AUTH_BLOCKED, PIN_BLOCKED.
+    :raises StatusError: PIN_INVALID, PIN_AUTH_BLOCKED, PIN_BLOCKED.
     """
     if "pin-compared-first" in app.platform.defects:
         right = _matches(app, protocol, shared, pin_hash)
@@ -178,10 +178,10 @@ def _check_pin(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: byt
         return
     protocol.regenerate()
     if app.persistent.tries == 0:
-        raise Refused(Status.PIN_BLOCKED)
+        raise StatusError(Status.PIN_BLOCKED)
     if app.tries_now == 0:
-        raise Refused(Status.PIN_AUTH_BLOCKED)
-    raise Refused(Status.PIN_INVALID)
+        raise StatusError(Status.PIN_AUTH_BLOCKED)
+    raise StatusError(Status.PIN_INVALID)
 
 
 def _matches(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: bytes) -> bool:
@@ -193,21 +193,21 @@ def _matches(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: bytes
 def _new_pin(app: Context, protocol: PinProtocol, shared: bytes, new_pin: bytes) -> bytes:
     """The new PIN, decrypted and checked.
 
-    :raises Refused: PIN_AUTH_INVALID (it cannot be decrypted), INVALID_PARAMETER (its padding),
+    :raises StatusError: PIN_AUTH_INVALID (it cannot be decrypted), INVALID_PARAMETER (its padding),
         PIN_POLICY_VIOLATION (its length).
     """
     padded = protocol.decrypt(shared, new_pin)
     if padded is None:
-        raise Refused(Status.PIN_AUTH_INVALID)
+        raise StatusError(Status.PIN_AUTH_INVALID)
     if len(padded) != PIN_MAX + 1:
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     pin = padded.rstrip(b"\0")
     try:
         length = len(pin.decode())
     except UnicodeDecodeError:
-        raise Refused(Status.PIN_POLICY_VIOLATION) from None
+        raise StatusError(Status.PIN_POLICY_VIOLATION) from None
     if length < app.persistent.state.min_pin or len(pin) > PIN_MAX:
-        raise Refused(Status.PIN_POLICY_VIOLATION)
+        raise StatusError(Status.PIN_POLICY_VIOLATION)
     return pin
 
 

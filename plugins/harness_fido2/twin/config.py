@@ -8,15 +8,15 @@ from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.features import MIN_PIN_RPS_MAX, PIN_MAX
 from harness_fido2.twin.parameters import optional, required
 from harness_fido2.twin.pinproto import Permission
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 TOGGLE_ALWAYS_UV, SET_MIN_PIN_LENGTH = 0x02, 0x03
 
 
 def authenticator_config(app: Context, members: Members) -> Result:
-    """:raises Refused: what section 6.11 says; INVALID_PARAMETER for a sub-command that is not there."""
+    """:raises StatusError: what section 6.11 says; INVALID_PARAMETER for a sub-command that is not there."""
     if not app.features.authenticator_config:
-        raise Refused(Status.INVALID_COMMAND)
+        raise StatusError(Status.INVALID_COMMAND)
     number = required(members, 0x01, int)
     parameters = optional(members, 0x02, dict)
     version = optional(members, 0x03, int)
@@ -24,7 +24,7 @@ def authenticator_config(app: Context, members: Members) -> Result:
     if number not in (TOGGLE_ALWAYS_UV, SET_MIN_PIN_LENGTH) or (
         number == TOGGLE_ALWAYS_UV and not app.features.always_uv
     ):
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     _authorise(app, number, parameters, version, parameter)
     if number == TOGGLE_ALWAYS_UV:
         app.persistent.change(always_uv=not app.persistent.state.always_uv)
@@ -44,9 +44,9 @@ def _authorise(
     if not protected and (not state.always_uv or number == TOGGLE_ALWAYS_UV):
         return
     if parameter is None:
-        raise Refused(Status.PUAT_REQUIRED)
+        raise StatusError(Status.PUAT_REQUIRED)
     if version is None:
-        raise Refused(Status.MISSING_PARAMETER)
+        raise StatusError(Status.MISSING_PARAMETER)
     message = b"\xff" * 32 + bytes((0x0D, number))
     if parameters is not None:
         message += cbor.encode(parameters)
@@ -61,16 +61,16 @@ def _set_min_pin_length(app: Context, parameters: Members) -> None:
     force = optional(parameters, 0x03, bool)
     for rp_id in rp_ids or ():
         if type(rp_id) is not str:
-            raise Refused(Status.CBOR_UNEXPECTED_TYPE)
+            raise StatusError(Status.CBOR_UNEXPECTED_TYPE)
     if length is None:
         length = state.min_pin
     if not state.min_pin <= length <= PIN_MAX:
-        raise Refused(Status.PIN_POLICY_VIOLATION)
+        raise StatusError(Status.PIN_POLICY_VIOLATION)
     has_pin = state.pin_hash is not None
     if force and not has_pin:
-        raise Refused(Status.PIN_NOT_SET)
+        raise StatusError(Status.PIN_NOT_SET)
     if rp_ids is not None and len(rp_ids) > MIN_PIN_RPS_MAX:
-        raise Refused(Status.KEY_STORE_FULL)
+        raise StatusError(Status.KEY_STORE_FULL)
     allowed = state.min_pin_rps
     if rp_ids is not None:
         allowed = tuple(crypto.sha256(rp_id.encode()) for rp_id in rp_ids)

@@ -47,14 +47,14 @@ class Context(Protocol):
         """16 bytes, from the attestation certificate."""
 
     def protocol(self, version: int) -> PinProtocol:
-        """:raises Refused: INVALID_PARAMETER, there is no such protocol."""
+        """:raises StatusError: INVALID_PARAMETER, there is no such protocol."""
 
     def authorised(
         self, version: int, message: bytes, parameter: bytes, permission: Permission
     ) -> PinProtocol:
         """Verify a pinUvAuthParam, and that its token has the permission.
 
-        :raises Refused: PIN_AUTH_INVALID, INVALID_PARAMETER.
+        :raises StatusError: PIN_AUTH_INVALID, INVALID_PARAMETER.
         """
 
     def find(self, identity: bytes, rp_hash: bytes) -> Credential | None:

@@ -15,7 +15,7 @@ from harness.twin.littlefs_store import StoreDamaged, StoreFull
 from harness.twin.records import Damaged
 from harness_fido2.twin import crypto
 from harness_fido2.twin.features import ID_MAX, INTERNAL
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
     from harness.twin.platform import Platform
@@ -164,11 +164,11 @@ class ResidentCredentials:
     def add(self, credential: Credential, limit: int) -> None:
         """Store a new credential in the place of an older one for the same RP and user.
 
-        :raises Refused: KEY_STORE_FULL.
+        :raises StatusError: KEY_STORE_FULL.
         """
         older = [name for name, known in self._files().items() if known and _same_account(known, credential)]
         if not older and self.count() >= limit:
-            raise Refused(Status.KEY_STORE_FULL)
+            raise StatusError(Status.KEY_STORE_FULL)
         deletes_first = "overwrite-deletes-first" in self._platform.defects
         for name in older if deletes_first else ():
             self._remove(name)
@@ -179,7 +179,7 @@ class ResidentCredentials:
     def update(self, credential: Credential) -> None:
         """Replace what is stored of a credential.
 
-        :raises Refused: KEY_STORE_FULL.
+        :raises StatusError: KEY_STORE_FULL.
         """
         self._write(self._name(credential), credential)
 
@@ -235,7 +235,7 @@ class ResidentCredentials:
         except Damaged:
             return None
         if found is None and "zero-length-file" in self._platform.defects:
-            raise Refused(Status.OTHER)
+            raise StatusError(Status.OTHER)
         known = found[1] if found and found[0] == self._persistent.state.epoch else None
         return self._named(name, known) if known and "names-apart" in self._platform.defects else known
 
@@ -260,11 +260,11 @@ class ResidentCredentials:
     def _write(self, name: str, credential: Credential) -> None:
         data = _encode(self._persistent.state.epoch, credential)
         if self._store.free_blocks() < SPARE_BLOCKS + len(data) // 256 + 1:
-            raise Refused(Status.KEY_STORE_FULL)
+            raise StatusError(Status.KEY_STORE_FULL)
         try:
             self._put(name, data, credential)
         except StoreFull:
-            raise Refused(Status.KEY_STORE_FULL) from None
+            raise StatusError(Status.KEY_STORE_FULL) from None
         self._files()[name] = credential
 
     def _put(self, name: str, data: bytes, credential: Credential) -> None:

@@ -14,7 +14,7 @@ from harness_fido2.twin.enumeration import CommandSequence
 from harness_fido2.twin.makecredential import names_of
 from harness_fido2.twin.parameters import descriptor, optional, required
 from harness_fido2.twin.pinproto import Permission, Token
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 METADATA, RPS, NEXT_RP, CREDENTIALS, NEXT_CREDENTIAL, DELETE, UPDATE = range(1, 8)
 
@@ -32,7 +32,7 @@ class Enumerations(dict[int, Enumeration]):
 
 
 def credential_management(app: Context, members: Members) -> Result:
-    """:raises Refused: what section 6.8 says, INVALID_SUBCOMMAND for an unknown one."""
+    """:raises StatusError: what section 6.8 says, INVALID_SUBCOMMAND for an unknown one."""
     number = required(members, 0x01, int)
     parameters = optional(members, 0x02, dict)
     version = optional(members, 0x03, int)
@@ -42,11 +42,11 @@ def credential_management(app: Context, members: Members) -> Result:
         return _continue(app, started, number)
     command = _COMMANDS.get(number)
     if command is None:
-        raise Refused(Status.INVALID_SUBCOMMAND)
+        raise StatusError(Status.INVALID_SUBCOMMAND)
     if parameter is None:
-        raise Refused(Status.PUAT_REQUIRED)
+        raise StatusError(Status.PUAT_REQUIRED)
     if version is None or (parameters is None and number in _WITH_PARAMETERS):
-        raise Refused(Status.MISSING_PARAMETER)
+        raise StatusError(Status.MISSING_PARAMETER)
     message = bytes((number,))
     if parameters is not None:
         message += cbor.encode(parameters)
@@ -66,7 +66,7 @@ def _rps(app: Context, token: Token, parameters: Members) -> Members:
     _for_all(token)
     rp_ids = sorted({credential.rp_id for credential in app.residents.all()})
     if not rp_ids:
-        raise Refused(Status.NO_CREDENTIALS)
+        raise StatusError(Status.NO_CREDENTIALS)
     first, *rest = rp_ids
     _started(app)[NEXT_RP] = Enumeration(CommandSequence(app, token), rest)
     return {**_rp(first), 0x05: len(rp_ids)}
@@ -76,10 +76,10 @@ def _credentials(app: Context, token: Token, parameters: Members) -> Members:
     """6.8.4."""
     rp_hash = required(parameters, 0x01, bytes)
     if token.rp_id is not None and crypto.sha256(token.rp_id.encode()) != rp_hash:
-        raise Refused(Status.PIN_AUTH_INVALID)
+        raise StatusError(Status.PIN_AUTH_INVALID)
     found = [one for one in app.residents.of(rp_hash) if crypto.sha256(one.rp_id.encode()) == rp_hash]
     if not found:
-        raise Refused(Status.NO_CREDENTIALS)
+        raise StatusError(Status.NO_CREDENTIALS)
     first, *rest = found
     _started(app)[NEXT_CREDENTIAL] = Enumeration(CommandSequence(app, token), rest)
     return {**_credential(app, first), 0x09: len(found)}
@@ -97,7 +97,7 @@ def _update(app: Context, token: Token, parameters: Members) -> None:
     names = names_of(user)
     credential = _named(app, token, parameters)
     if credential.user["id"] != identity:
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     app.residents.update(replace(credential, user={"id": identity, **names}))
 
 
@@ -106,16 +106,16 @@ def _named(app: Context, token: Token, parameters: Members) -> Credential:
     identity = descriptor(required(parameters, 0x02, dict))
     credential = app.residents.find(identity) if identity is not None else None
     if credential is None:
-        raise Refused(Status.NO_CREDENTIALS)
+        raise StatusError(Status.NO_CREDENTIALS)
     if token.rp_id not in (None, credential.rp_id):
-        raise Refused(Status.PIN_AUTH_INVALID)
+        raise StatusError(Status.PIN_AUTH_INVALID)
     return credential
 
 
 def _for_all(token: Token) -> None:
     """A token that is bound to an RP may not see the others."""
     if token.rp_id is not None:
-        raise Refused(Status.PIN_AUTH_INVALID)
+        raise StatusError(Status.PIN_AUTH_INVALID)
 
 
 def _started(app: Context) -> Enumerations:
@@ -126,10 +126,10 @@ def _started(app: Context) -> Enumerations:
 
 
 def _continue(app: Context, started: Enumerations, number: int) -> Members:
-    """:raises Refused: NOT_ALLOWED, nothing was begun or nothing is left."""
+    """:raises StatusError: NOT_ALLOWED, nothing was begun or nothing is left."""
     begun = started.get(number)
     if begun is None or not begun.sequence.is_here:
-        raise Refused(Status.NOT_ALLOWED)
+        raise StatusError(Status.NOT_ALLOWED)
     while begun.rest and not begun.sequence.is_over:
         first = begun.rest.pop(0)
         # What was deleted or changed meanwhile is not told as it was.
@@ -138,7 +138,7 @@ def _continue(app: Context, started: Enumerations, number: int) -> Members:
             begun.sequence.step()
             return now
     del started[number]
-    raise Refused(Status.NOT_ALLOWED)
+    raise StatusError(Status.NOT_ALLOWED)
 
 
 def _rp_now(app: Context, rp_id: str) -> Members | None:

@@ -10,7 +10,7 @@ from harness_fido2.twin import crypto
 from harness_fido2.twin.context import Context
 from harness_fido2.twin.features import BLOB_MAX
 from harness_fido2.twin.parameters import optional, required
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
     from harness_fido2.twin.credentials import Credential
@@ -39,19 +39,19 @@ class Creation:
 def creation(app: Context, found: Mapping[Any, Any], resident: bool) -> Creation:
     """Read and check the inputs.
 
-    :raises Refused: CBOR_UNEXPECTED_TYPE; INVALID_OPTION for values that are not allowed.
+    :raises StatusError: CBOR_UNEXPECTED_TYPE; INVALID_OPTION for values that are not allowed.
     """
     inputs = _offered(app, found)
     protect = optional(inputs, "credProtect", int)
     if protect is not None and protect not in (1, 2, 3):
-        raise Refused(Status.INVALID_OPTION)
+        raise StatusError(Status.INVALID_OPTION)
     key = optional(inputs, "largeBlobKey", bool)
     if key is False or (key and not resident):
-        raise Refused(Status.INVALID_OPTION)
+        raise StatusError(Status.INVALID_OPTION)
     hmac_secret = optional(inputs, "hmac-secret", bool)
     hmac_inputs = optional(inputs, "hmac-secret-mc", dict)
     if hmac_inputs is not None and not hmac_secret:
-        raise Refused(Status.MISSING_PARAMETER)
+        raise StatusError(Status.MISSING_PARAMETER)
     return Creation(
         protect,
         hmac_secret,
@@ -104,10 +104,10 @@ def use(app: Context, found: Mapping[Any, Any], present: bool) -> Use:
     inputs = _offered(app, found)
     key = optional(inputs, "largeBlobKey", bool)
     if key is False:
-        raise Refused(Status.INVALID_OPTION)
+        raise StatusError(Status.INVALID_OPTION)
     hmac_inputs = optional(inputs, "hmac-secret", dict)
     if hmac_inputs is not None and not present:
-        raise Refused(Status.UNSUPPORTED_OPTION)
+        raise StatusError(Status.UNSUPPORTED_OPTION)
     return Use(
         hmac_inputs,
         bool(optional(inputs, "credBlob", bool)),
@@ -136,10 +136,10 @@ def _hmac_secret(app: Context, inputs: Mapping[Any, Any], credential: Credential
     protocol = app.protocol(optional(inputs, 4, int) or 1)
     shared = protocol.decapsulate(key)
     if not protocol.verify(shared, salts_enc, authentication):
-        raise Refused(Status.PIN_AUTH_INVALID)
+        raise StatusError(Status.PIN_AUTH_INVALID)
     salts = protocol.decrypt(shared, salts_enc)
     if salts is None or len(salts) not in (32, 64):
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     purpose = b"hmac-secret with uv" if verified else b"hmac-secret"
     secret = crypto.hmac256(app.persistent.state.secret, purpose, credential.id)
     return protocol.encrypt(

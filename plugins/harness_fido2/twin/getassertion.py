@@ -12,7 +12,7 @@ from harness_fido2.twin.enumeration import CommandSequence
 from harness_fido2.twin.makecredential import SIGN_US
 from harness_fido2.twin.parameters import descriptors, optional, options, required
 from harness_fido2.twin.pinproto import Permission
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 
 @dataclass
@@ -37,11 +37,11 @@ def get_assertion(app: Context, members: Members) -> Result:
     wishes = options(members, 0x05)
     parameter, version = optional(members, 0x06, bytes), optional(members, 0x07, int)
     if len(client_hash) != 32:
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     yield from verification.check_parameter(app, parameter, version)
     verification.check_uv_option(wishes, parameter)
     if "rk" in wishes:
-        raise Refused(Status.UNSUPPORTED_OPTION)
+        raise StatusError(Status.UNSUPPORTED_OPTION)
     wants_touch = wishes.get("up", True)
     if wants_touch:
         verification.check_always_uv(app, parameter)
@@ -55,7 +55,7 @@ def get_assertion(app: Context, members: Members) -> Result:
     else:
         applicable = [one for one in app.residents.of(rp_hash) if one.protect < 2 or verified]
     if not applicable:
-        raise Refused(Status.NO_CREDENTIALS)
+        raise StatusError(Status.NO_CREDENTIALS)
     wanted = extensions.use(app, found, wants_touch)
     flags = verification.VERIFIED if verified else 0
     if wants_touch:
@@ -76,13 +76,13 @@ def get_assertion(app: Context, members: Members) -> Result:
 
 
 def get_next_assertion(app: Context) -> Result:
-    """:raises Refused: NOT_ALLOWED, there is no next one or it is too late for it."""
+    """:raises StatusError: NOT_ALLOWED, there is no next one or it is too late for it."""
     work = app.pending
     if not isinstance(work, Assertions) or not work.sequence.is_here:
-        raise Refused(Status.NOT_ALLOWED)
+        raise StatusError(Status.NOT_ALLOWED)
     if work.sequence.is_over:
         app.pending = None
-        raise Refused(Status.NOT_ALLOWED)
+        raise StatusError(Status.NOT_ALLOWED)
     credential = work.rest.pop(0)
     if not work.rest:
         app.pending = None

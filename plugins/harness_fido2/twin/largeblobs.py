@@ -14,7 +14,7 @@ from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.features import EXTERNAL, MESSAGE_MAX
 from harness_fido2.twin.parameters import optional
 from harness_fido2.twin.pinproto import Permission
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 PATH = "large-blobs"
 EMPTY = bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c")
@@ -33,24 +33,24 @@ class Pending:
 
 
 def large_blobs(app: Context, members: Members) -> Result:
-    """:raises Refused: what section 6.10 says."""
+    """:raises StatusError: what section 6.10 says."""
     if not app.features.large_blobs:
-        raise Refused(Status.INVALID_COMMAND)
+        raise StatusError(Status.INVALID_COMMAND)
     get, offset, length, version = (optional(members, key, int) for key in (0x01, 0x03, 0x04, 0x06))
     fragment, parameter = (optional(members, key, bytes) for key in (0x02, 0x05))
     if offset is None or (get is None) == (fragment is None):
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     if fragment is not None:
         _set(app, fragment, offset, length, version, parameter)
         return None
     assert get is not None
     if length is not None or parameter is not None or version is not None:
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     if get > FRAGMENT_MAX:
-        raise Refused(Status.INVALID_LENGTH)
+        raise StatusError(Status.INVALID_LENGTH)
     array = read(app)
     if offset > len(array):
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     return {0x01: array[offset : offset + get]}
     yield
 
@@ -58,14 +58,14 @@ def large_blobs(app: Context, members: Members) -> Result:
 def read(app: Context) -> bytes:
     """The stored array; the initial one if there is none of this epoch.
 
-    :raises Refused: INTEGRITY_FAILURE, it cannot be read: that is no empty array.
+    :raises StatusError: INTEGRITY_FAILURE, it cannot be read: that is no empty array.
     """
     try:
         data = app.platform.store(EXTERNAL).read(PATH) or b""
     except StoreDamaged:
         if "external-store-made-anew" in app.platform.defects:
             return EMPTY
-        raise Refused(Status.INTEGRITY_FAILURE) from None
+        raise StatusError(Status.INTEGRITY_FAILURE) from None
     epoch = app.persistent.state.epoch
     return data[len(epoch) :] if data.startswith(epoch) else EMPTY
 
@@ -93,37 +93,37 @@ def _set(
     parameter: bytes | None,
 ) -> None:
     if len(fragment) > FRAGMENT_MAX:
-        raise Refused(Status.INVALID_LENGTH)
+        raise StatusError(Status.INVALID_LENGTH)
     if offset == 0:
         if length is None:
-            raise Refused(Status.INVALID_PARAMETER)
+            raise StatusError(Status.INVALID_PARAMETER)
         if length > app.features.large_blobs:
-            raise Refused(Status.LARGE_BLOB_STORAGE_FULL)
+            raise StatusError(Status.LARGE_BLOB_STORAGE_FULL)
         if length < LENGTH_MIN:
-            raise Refused(Status.INVALID_PARAMETER)
+            raise StatusError(Status.INVALID_PARAMETER)
         pending = Pending(length)
     else:
         if length is not None:
-            raise Refused(Status.INVALID_PARAMETER)
+            raise StatusError(Status.INVALID_PARAMETER)
         if not isinstance(app.pending, Pending) or offset != len(app.pending.data):
-            raise Refused(Status.INVALID_SEQ)
+            raise StatusError(Status.INVALID_SEQ)
         pending = app.pending
     _authorise(app, fragment, offset, version, parameter)
     if offset + len(fragment) > pending.length:
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     pending.data += fragment
     app.pending = pending
     if len(pending.data) < pending.length:
         return
     app.pending = None
     if crypto.sha256(pending.data[:-_HASH_SIZE])[:_HASH_SIZE] != pending.data[-_HASH_SIZE:]:
-        raise Refused(Status.INTEGRITY_FAILURE)
+        raise StatusError(Status.INTEGRITY_FAILURE)
     store = app.platform.store(EXTERNAL)
     write = store.write_in_place if "blobs-in-place" in app.platform.defects else store.write
     try:
         write(PATH, app.persistent.state.epoch + pending.data)
     except StoreFull:
-        raise Refused(Status.LARGE_BLOB_STORAGE_FULL) from None
+        raise StatusError(Status.LARGE_BLOB_STORAGE_FULL) from None
 
 
 def _authorise(
@@ -134,8 +134,8 @@ def _authorise(
     if state.pin_hash is None and not state.always_uv:
         return
     if parameter is None:
-        raise Refused(Status.PUAT_REQUIRED)
+        raise StatusError(Status.PUAT_REQUIRED)
     if version is None:
-        raise Refused(Status.MISSING_PARAMETER)
+        raise StatusError(Status.MISSING_PARAMETER)
     message = b"\xff" * 32 + b"\x0c\x00" + offset.to_bytes(4, "little") + crypto.sha256(fragment)
     app.authorised(version, message, parameter, Permission.LARGE_BLOB_WRITE)

@@ -13,7 +13,7 @@ from harness_fido2.twin.credentials import RESIDENT_ID_SIZE, Credential, seal_id
 from harness_fido2.twin.features import UP_TIMEOUT_US
 from harness_fido2.twin.parameters import descriptors, entries, integer, optional, options, required
 from harness_fido2.twin.pinproto import Permission
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 ALGORITHMS = (crypto.ES256, crypto.EDDSA)
 KEY_US, SIGN_US = 20_000, 25_000
@@ -43,14 +43,14 @@ def make_credential(app: Context, members: Members) -> Result:
     yield from verification.check_parameter(app, request.parameter, request.version)
     algorithm = next((alg for alg in request.algorithms if alg in ALGORITHMS), None)
     if algorithm is None:
-        raise Refused(Status.UNSUPPORTED_ALGORITHM)
+        raise StatusError(Status.UNSUPPORTED_ALGORITHM)
     resident = request.options.get("rk", False)
     verification.check_uv_option(request.options, request.parameter)
     if request.options.get("up") is False:
-        raise Refused(Status.INVALID_OPTION)
+        raise StatusError(Status.INVALID_OPTION)
     _check_protection(app, request, resident)
     if request.enterprise is not None:
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     rp_hash = crypto.sha256(request.rp_id.encode())
     protocol = verification.verify(
         app,
@@ -66,7 +66,7 @@ def make_credential(app: Context, members: Members) -> Result:
         if known is not None and (known.protect != 3 or verified):
             # The touch keeps a site from probing for credentials; whether it comes does not matter.
             yield from touch(UP_TIMEOUT_US)
-            raise Refused(Status.CREDENTIAL_EXCLUDED)
+            raise StatusError(Status.CREDENTIAL_EXCLUDED)
     wanted = extensions.creation(app, request.extensions, resident)
     yield from verification.present()
     if protocol is not None:
@@ -127,9 +127,9 @@ def _read(members: Members) -> _Request:
         optional(members, 0x0B, list) or [],
     )
     if len(client_hash) != 32:
-        raise Refused(Status.INVALID_PARAMETER)
+        raise StatusError(Status.INVALID_PARAMETER)
     if len(user_id) > USER_ID_MAX or len(rp_id.encode()) > RP_ID_MAX:
-        raise Refused(Status.INVALID_LENGTH)
+        raise StatusError(Status.INVALID_LENGTH)
     return request
 
 
@@ -142,14 +142,14 @@ def names_of(user: dict[Any, Any]) -> dict[str, str]:
 def _check_protection(app: Context, request: _Request, resident: bool) -> None:
     """Steps 6 to 8 and 10: when a PIN is needed.
 
-    :raises Refused: PUAT_REQUIRED.
+    :raises StatusError: PUAT_REQUIRED.
     """
     state = app.persistent.state
     verification.check_always_uv(app, request.parameter)
     if request.parameter is not None:
         return
     if state.pin_hash is not None and (resident or not app.features.make_cred_uv_not_required):
-        raise Refused(Status.PUAT_REQUIRED)
+        raise StatusError(Status.PUAT_REQUIRED)
 
 
 def _create(
@@ -187,7 +187,7 @@ def _create(
 def _attest(app: Context, request: _Request, credential: Credential, data: bytes) -> Members:
     """Packed attestation (WebAuthn, section 8.2).
 
-    :raises Refused: INTEGRITY_FAILURE, the certificate that the factory put there cannot be used. To answer with
+    :raises StatusError: INTEGRITY_FAILURE, the certificate that the factory put there cannot be used. To answer with
         self attestation instead would hide that for ever.
     """
     if app.features.extended_info and request.formats[:1] == ["none"]:
@@ -195,7 +195,7 @@ def _attest(app: Context, request: _Request, credential: Credential, data: bytes
     app.platform.work(SIGN_US)
     found = app.attestation
     if found is None and "self-attestation" not in app.platform.defects:
-        raise Refused(Status.INTEGRITY_FAILURE)
+        raise StatusError(Status.INTEGRITY_FAILURE)
     algorithm, key = (crypto.ES256, found.key) if found else (credential.algorithm, credential.key)
     signature = crypto.sign(algorithm, key, data + request.client_hash)
     statement: dict[str, Any] = {"alg": algorithm, "sig": signature}

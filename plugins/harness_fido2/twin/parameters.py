@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from harness_fido2.twin.features import LIST_MAX
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 T = TypeVar("T")
 
@@ -17,30 +17,30 @@ T = TypeVar("T")
 def optional(members: Mapping[Any, Any], key: int | str, kind: type[T]) -> T | None:
     """A member of exactly this type (an int is unsigned), or None if it is not there.
 
-    :raises Refused: CBOR_UNEXPECTED_TYPE.
+    :raises StatusError: CBOR_UNEXPECTED_TYPE.
     """
     if key not in members:
         return None
     value = members[key]
     if type(value) is not kind or (kind is int and cast(int, value) < 0):
-        raise Refused(Status.CBOR_UNEXPECTED_TYPE)
+        raise StatusError(Status.CBOR_UNEXPECTED_TYPE)
     return value
 
 
 def required(members: Mapping[Any, Any], key: int | str, kind: type[T]) -> T:
-    """:raises Refused: MISSING_PARAMETER or CBOR_UNEXPECTED_TYPE."""
+    """:raises StatusError: MISSING_PARAMETER or CBOR_UNEXPECTED_TYPE."""
     value = optional(members, key, kind)
     if value is None:
-        raise Refused(Status.MISSING_PARAMETER)
+        raise StatusError(Status.MISSING_PARAMETER)
     return value
 
 
 def integer(members: Mapping[Any, Any], key: int | str) -> int:
     """A required integer that may be negative."""
     if key not in members:
-        raise Refused(Status.MISSING_PARAMETER)
+        raise StatusError(Status.MISSING_PARAMETER)
     if type(members[key]) is not int:
-        raise Refused(Status.CBOR_UNEXPECTED_TYPE)
+        raise StatusError(Status.CBOR_UNEXPECTED_TYPE)
     return cast(int, members[key])
 
 
@@ -48,7 +48,7 @@ def entries(values: list[Any] | None) -> list[dict[Any, Any]]:
     """A list whose items must be maps."""
     for value in values or ():
         if type(value) is not dict:
-            raise Refused(Status.CBOR_UNEXPECTED_TYPE)
+            raise StatusError(Status.CBOR_UNEXPECTED_TYPE)
     return values or []
 
 
@@ -69,9 +69,9 @@ def descriptor(members: dict[Any, Any]) -> bytes | None:
 def descriptors(members: Mapping[Any, Any], key: int) -> list[bytes]:
     """The ids of an exclude or allow list.
 
-    :raises Refused: LIMIT_EXCEEDED, there are more than maxCredentialCountInList.
+    :raises StatusError: LIMIT_EXCEEDED, there are more than maxCredentialCountInList.
     """
     listed = entries(optional(members, key, list))
     if len(listed) > LIST_MAX:
-        raise Refused(Status.LIMIT_EXCEEDED)
+        raise StatusError(Status.LIMIT_EXCEEDED)
     return [found for found in map(descriptor, listed) if found is not None]

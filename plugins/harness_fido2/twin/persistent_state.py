@@ -21,7 +21,7 @@ from harness.twin.records import Damaged
 from harness_fido2.twin import split_state
 from harness_fido2.twin.features import INTERNAL, TRIES
 from harness_fido2.twin.state import State
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
     from harness.twin.platform import Platform
@@ -78,16 +78,16 @@ class PersistentState:
 
     @property
     def state(self) -> State:
-        """:raises Refused: INTEGRITY_FAILURE, the state is missing or damaged."""
+        """:raises StatusError: INTEGRITY_FAILURE, the state is missing or damaged."""
         if self._state is None:
-            raise Refused(Status.INTEGRITY_FAILURE)
+            raise StatusError(Status.INTEGRITY_FAILURE)
         return self._state
 
     @property
     def kek(self) -> bytes:
         """The key-encryption key of non-resident credentials."""
         if not self._kek:
-            raise Refused(Status.INTEGRITY_FAILURE)
+            raise StatusError(Status.INTEGRITY_FAILURE)
         return self._kek
 
     @property
@@ -119,7 +119,7 @@ class PersistentState:
         """
         counter = self.state.counter + 1 + self._platform.stream("counter").below(16)
         if counter > 0xFFFFFFFF:
-            raise Refused(Status.OTHER)
+            raise StatusError(Status.OTHER)
         self._uses += 1
         if "sign-counter-in-ram" in self._platform.defects and self._uses % SAVED_EVERY:
             self._state = replace(self.state, counter=counter)

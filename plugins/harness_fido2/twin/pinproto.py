@@ -11,7 +11,7 @@ from enum import IntFlag
 from typing import TYPE_CHECKING, Any
 
 from harness_fido2.twin import crypto
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
     from harness.twin.platform import Platform
@@ -61,22 +61,22 @@ class PinProtocol(ABC):
     def decapsulate(self, peer: dict[Any, Any]) -> bytes:
         """The shared secret with the platform's key.
 
-        :raises Refused: INVALID_PARAMETER, the key is not on the curve; MISSING_PARAMETER, it lacks a part.
+        :raises StatusError: INVALID_PARAMETER, the key is not on the curve; MISSING_PARAMETER, it lacks a part.
         """
         try:
             parts = [peer[member] for member in (1, 3, -1, -2, -3)]
         except KeyError:
-            raise Refused(Status.MISSING_PARAMETER) from None
+            raise StatusError(Status.MISSING_PARAMETER) from None
         kind, algorithm, curve, x, y = parts
         if (kind, algorithm, curve) != (2, -25, 1):
-            raise Refused(Status.INVALID_PARAMETER)
+            raise StatusError(Status.INVALID_PARAMETER)
         if type(x) is not bytes or type(y) is not bytes or len(x) != 32 or len(y) != 32:
-            raise Refused(Status.INVALID_PARAMETER)
+            raise StatusError(Status.INVALID_PARAMETER)
         self._platform.work(ECDH_US)
         try:
             return self.derive(crypto.ecdh(self.key, x, y))
         except ValueError:
-            raise Refused(Status.INVALID_PARAMETER) from None
+            raise StatusError(Status.INVALID_PARAMETER) from None
 
     @abstractmethod
     def derive(self, x: bytes) -> bytes: ...

@@ -41,7 +41,7 @@ class Status(IntEnum):
     OTHER = 0x7F
 
 
-class Refused(Exception):
+class StatusError(Exception):
     """A command ends with a status other than OK."""
 
     def __init__(self, status: Status):

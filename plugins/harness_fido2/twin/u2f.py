@@ -11,7 +11,7 @@ from harness_fido2.twin import crypto
 from harness_fido2.twin.context import Context
 from harness_fido2.twin.credentials import Credential, seal_id
 from harness_fido2.twin.makecredential import KEY_US, SIGN_US
-from harness_fido2.twin.status import Refused
+from harness_fido2.twin.status import StatusError
 
 TIMEOUT_US = 250_000
 """U2F does not wait: a client asks again (fido-authenticator: U2F_UP_TIMEOUT)."""
@@ -63,7 +63,7 @@ def message(app: Context, request: bytes) -> Handler:
         return refusal.word.to_bytes(2, "big")
     except StoreFull:
         return NO_MEMORY.to_bytes(2, "big")
-    except (Refused, StoreDamaged):
+    except (StatusError, StoreDamaged):
         return UNKNOWN.to_bytes(2, "big")
     return data + OK.to_bytes(2, "big")
 

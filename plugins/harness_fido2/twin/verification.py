@@ -11,7 +11,7 @@ from harness.twin.handlers import Step, Touched, touch
 from harness_fido2.twin.context import Context
 from harness_fido2.twin.features import UP_TIMEOUT_US
 from harness_fido2.twin.pinproto import Permission, PinProtocol
-from harness_fido2.twin.status import Refused, Status
+from harness_fido2.twin.status import Status, StatusError
 
 PRESENT, VERIFIED, ATTESTED, EXTENDED = 0x01, 0x04, 0x40, 0x80
 """Flags of authenticator data (WebAuthn, section 6.1)."""
@@ -22,32 +22,32 @@ def check_parameter(
 ) -> Generator[Step, Touched | None, None]:
     """Steps 1 and 2: an empty parameter asks for a touch and says whether a PIN is set.
 
-    :raises Refused: PIN_NOT_SET, PIN_INVALID, MISSING_PARAMETER, INVALID_PARAMETER.
+    :raises StatusError: PIN_NOT_SET, PIN_INVALID, MISSING_PARAMETER, INVALID_PARAMETER.
     """
     if parameter is None:
         return
     if not parameter:
         yield from present()
-        raise Refused(Status.PIN_INVALID if app.persistent.state.pin_hash else Status.PIN_NOT_SET)
+        raise StatusError(Status.PIN_INVALID if app.persistent.state.pin_hash else Status.PIN_NOT_SET)
     if version is None:
-        raise Refused(Status.MISSING_PARAMETER)
+        raise StatusError(Status.MISSING_PARAMETER)
     app.protocol(version)
 
 
 def check_uv_option(options: dict[str, bool], parameter: bytes | None) -> None:
     """There is no built-in user verification, so `uv` without a parameter cannot be had."""
     if options.get("uv") and parameter is None:
-        raise Refused(Status.INVALID_OPTION)
+        raise StatusError(Status.INVALID_OPTION)
 
 
 def check_always_uv(app: Context, parameter: bytes | None) -> None:
     """With alwaysUv on, a PIN must be set and its token be shown (6.1.2, step 6; 6.2.2, step 5).
 
-    :raises Refused: PUAT_REQUIRED.
+    :raises StatusError: PUAT_REQUIRED.
     """
     state = app.persistent.state
     if state.always_uv and (parameter is None or state.pin_hash is None):
-        raise Refused(Status.PUAT_REQUIRED)
+        raise StatusError(Status.PUAT_REQUIRED)
 
 
 def verify(
@@ -60,21 +60,21 @@ def verify(
 ) -> PinProtocol | None:
     """The protocol whose token stands for the user's verification; None without a parameter.
 
-    :raises Refused: PIN_AUTH_INVALID; PIN_NOT_SET if there cannot be a token.
+    :raises StatusError: PIN_AUTH_INVALID; PIN_NOT_SET if there cannot be a token.
     """
     if parameter is None or version is None:
         return None
     if app.persistent.state.pin_hash is None:
-        raise Refused(Status.PIN_NOT_SET)
+        raise StatusError(Status.PIN_NOT_SET)
     protocol = app.authorised(version, client_hash, parameter, permission)
     token = protocol.token
     if token.rp_id not in (None, rp_id) or not token.verified:
-        raise Refused(Status.PIN_AUTH_INVALID)
+        raise StatusError(Status.PIN_AUTH_INVALID)
     token.rp_id = rp_id
     return protocol
 
 
 def present() -> Generator[Step, Touched | None, None]:
-    """:raises Refused: OPERATION_DENIED, nobody touched the key in time."""
+    """:raises StatusError: OPERATION_DENIED, nobody touched the key in time."""
     if (yield from touch(UP_TIMEOUT_US)) is Touched.TIMED_OUT:
-        raise Refused(Status.OPERATION_DENIED)
+        raise StatusError(Status.OPERATION_DENIED)

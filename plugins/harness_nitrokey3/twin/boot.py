@@ -18,7 +18,7 @@ from harness_fido2.twin.features import EXTERNAL, INTERNAL
 from harness_fido2.twin.hid import CBOR, MSG, HidFirmware
 from harness_nitrokey3.twin import bootloader, factory, migration
 from harness_nitrokey3.twin.admin import Admin
-from harness_nitrokey3.twin.card import CardSide, Firmware
+from harness_nitrokey3.twin.card import CardSide, KeyFirmware
 from harness_nitrokey3.twin.settings import SKIP_UP_OFF, Settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def external_store(board: Board) -> Store:
     return Store(Plain(board.flash["efs"]), board.rail, **EXTERNAL_GEOMETRY)
 
 
-def start(board: Board, personality: Personality, uuid: bytes) -> Firmware:
+def start(board: Board, personality: Personality, uuid: bytes) -> KeyFirmware:
     """Boot.
 
     :raises PowerLost: the power failed meanwhile.
@@ -99,7 +99,7 @@ def start(board: Board, personality: Personality, uuid: bytes) -> Firmware:
     firmware = HidFirmware(board, (major, minor, patch), commands)
     platform.tick = firmware.tick
     platform.channel = lambda: firmware.channel
-    return Firmware(firmware, CardSide(board, admin.card_commands()))
+    return KeyFirmware(firmware, CardSide(board, admin.card_commands()))
 
 
 def _mount_internal(board: Board, personality: Personality) -> tuple[Store, int, bool]:

@@ -48,7 +48,7 @@ WRONG_INIT, VERSION_TOO_LOW, WRONG_HARDWARE, WRONG_SOFTDEVICE, UNSIGNED = 4, 5, 
 WRONG_HASH_TYPE, WRONG_SIGNATURE_TYPE, WRONG_HASH, NO_SPACE = 9, 11, 12, 13
 
 
-class Refused(Exception):
+class ResponseError(Exception):
     """A request that is answered with something else than OK."""
 
     def __init__(self, result: int, extended: int = 0):
@@ -155,9 +155,9 @@ class Bootloader:
         request = self._requests.get(code)
         try:
             if request is None:
-                raise Refused(NOT_SUPPORTED)
+                raise ResponseError(NOT_SUPPORTED)
             answer = request(data)
-        except Refused as refused:
+        except ResponseError as refused:
             tail = bytes((refused.extended,)) if refused.result == EXTENDED else b""
             self._error = refused.extended
             self._respond(bytes((RESPONSE, code, refused.result)) + tail)
@@ -197,17 +197,17 @@ class Bootloader:
     def _type(self, data: bytes) -> int:
         (kind,) = struct.unpack_from("<B", data)
         if kind not in (COMMAND_OBJECT, DATA_OBJECT):
-            raise Refused(BAD_TYPE)
+            raise ResponseError(BAD_TYPE)
         return int(kind)
 
     def _create(self, data: bytes) -> bytes:
         kind = self._type(data)
         (size,) = struct.unpack_from("<I", data, 1)
         if not size:
-            raise Refused(BAD_PARAMETER)
+            raise ResponseError(BAD_PARAMETER)
         if kind == COMMAND_OBJECT:
             if size > INIT_MAX:
-                raise Refused(NO_RESOURCES)
+                raise ResponseError(NO_RESOURCES)
             self._progress = _Progress(command_size=size)
         else:
             self._create_data(size)
@@ -219,7 +219,7 @@ class Bootloader:
         init = self._accepted()
         left = init.app_size - progress.executed
         if size > PAGE or size > left or (size < PAGE and size != left):
-            raise Refused(BAD_PARAMETER)
+            raise ResponseError(BAD_PARAMETER)
         # An object that was given up is written again from its start.
         progress.offset = progress.executed
         progress.crc = zlib.crc32(dfu_image.content(self._app, progress.offset))
@@ -228,20 +228,20 @@ class Bootloader:
 
     def _accepted(self) -> pb.InitCommand:
         if self._progress.accepted is None:
-            raise Refused(NOT_PERMITTED)
+            raise ResponseError(NOT_PERMITTED)
         return self._progress.accepted
 
     def _write(self, data: bytes) -> bytes | None:
         progress = self._progress
         if self._selected == COMMAND_OBJECT:
             if not progress.command_size or len(progress.command) + len(data) > progress.command_size:
-                raise Refused(NOT_PERMITTED if not progress.command_size else BAD_PARAMETER)
+                raise ResponseError(NOT_PERMITTED if not progress.command_size else BAD_PARAMETER)
             progress.command += data
         else:
             self._accepted()
             end = progress.executed + progress.object_size
             if not data or progress.offset + len(data) > end:
-                raise Refused(BAD_PARAMETER)
+                raise ResponseError(BAD_PARAMETER)
             self._program(data, last=progress.offset + len(data) == end)
         if not self._prn:
             return None
@@ -277,7 +277,7 @@ class Bootloader:
     def _execute_command(self) -> None:
         progress = self._progress
         if not progress.command or len(progress.command) != progress.command_size:
-            raise Refused(NOT_PERMITTED)
+            raise ResponseError(NOT_PERMITTED)
         defects = self._door.defects
         self._work(PREPARE_US)
         if "refusal-erases" in defects:
@@ -297,36 +297,36 @@ class Bootloader:
     def _checked(self, progress: _Progress) -> pb.InitCommand:
         """The init command, if it may be installed here.
 
-        :raises Refused: it may not.
+        :raises ResponseError: it may not.
         """
         packet = pb.Packet()
         try:
             packet.ParseFromString(progress.command)
         except DecodeError:
-            raise Refused(BAD_OBJECT) from None
+            raise ResponseError(BAD_OBJECT) from None
         signed = packet.HasField("signed_command")
         command = packet.signed_command.command if signed else packet.command
         init = command.init
         if not command.HasField("init") or init.type != pb.APPLICATION or not init.app_size:
-            raise Refused(EXTENDED, WRONG_INIT)
+            raise ResponseError(EXTENDED, WRONG_INIT)
         self._check_signature(packet, init, progress)
         if not init.HasField("hw_version") or init.hw_version != HARDWARE_VERSION:
-            raise Refused(EXTENDED, WRONG_HARDWARE)
+            raise ResponseError(EXTENDED, WRONG_HARDWARE)
         if 0 not in init.sd_req:
-            raise Refused(EXTENDED, WRONG_SOFTDEVICE)
+            raise ResponseError(EXTENDED, WRONG_SOFTDEVICE)
         if not init.HasField("fw_version") or init.fw_version < self._settings.app_version:
-            raise Refused(EXTENDED, VERSION_TOO_LOW)
+            raise ResponseError(EXTENDED, VERSION_TOO_LOW)
         if init.hash.hash_type != pb.SHA256 or len(init.hash.hash) != 32:
-            raise Refused(EXTENDED, WRONG_HASH_TYPE)
+            raise ResponseError(EXTENDED, WRONG_HASH_TYPE)
         if init.app_size > self._app.part.size:
-            raise Refused(EXTENDED, NO_SPACE)
+            raise ResponseError(EXTENDED, NO_SPACE)
         return init
 
     def _check_signature(self, packet: pb.Packet, init: pb.InitCommand, progress: _Progress) -> None:
         if not packet.HasField("signed_command"):
-            raise Refused(EXTENDED, UNSIGNED)
+            raise ResponseError(EXTENDED, UNSIGNED)
         if packet.signed_command.signature_type != pb.ECDSA_P256_SHA256:
-            raise Refused(EXTENDED, WRONG_SIGNATURE_TYPE)
+            raise ResponseError(EXTENDED, WRONG_SIGNATURE_TYPE)
         self._work(VERIFY_US)
         good = dfu_image.verify(
             self._door.keys, packet.signed_command.signature, init.SerializeToString(deterministic=True)
@@ -335,7 +335,7 @@ class Bootloader:
             good = True
         progress.signature_ok = good
         if not good and "written-before-verified" not in self._door.defects:
-            raise Refused(BAD_SIGNATURE)
+            raise ResponseError(BAD_SIGNATURE)
 
     # The image
 
@@ -343,7 +343,7 @@ class Bootloader:
         progress = self._progress
         init = self._accepted()
         if progress.offset - progress.executed != progress.object_size:
-            raise Refused(NOT_PERMITTED)
+            raise ResponseError(NOT_PERMITTED)
         progress.executed, progress.object_size = progress.offset, 0
         if progress.executed == init.app_size:
             self._activate(init)
@@ -355,14 +355,14 @@ class Bootloader:
         if hashlib.sha256(image).digest()[::-1] != init.hash.hash or not self._progress.signature_ok:
             signed = self._progress.signature_ok
             self._progress = _Progress()
-            raise Refused(EXTENDED, WRONG_HASH) if signed else Refused(BAD_SIGNATURE)
+            raise ResponseError(EXTENDED, WRONG_HASH) if signed else ResponseError(BAD_SIGNATURE)
         validation, signature = BY_CRC, bytes(64)
         for wanted in init.boot_validation[:1]:
             if wanted.type == pb.VALIDATE_ECDSA_P256_SHA256:
                 validation, signature = BY_SIGNATURE, wanted.bytes_
         if validation == BY_SIGNATURE and not dfu_image.verify(self._door.keys, signature, image):
             self._progress = _Progress()
-            raise Refused(BAD_SIGNATURE)
+            raise ResponseError(BAD_SIGNATURE)
         floor, pending = init.fw_version, 0
         if "version-raised-late" in self._door.defects:
             floor, pending = self._settings.pending or self._settings.app_version, init.fw_version

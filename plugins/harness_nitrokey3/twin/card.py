@@ -76,7 +76,7 @@ class CardSide:
         self._run(Touched.GRANTED if granted else Touched.TIMED_OUT)
 
     def press(self) -> bool:
-        """Touch now. False: nobody waits for it."""
+        """Touch the key now. Returns False if no request waits for a touch."""
         if self._wait is None:
             return False
         self._pressed_us = self._board.clock.now_us
@@ -89,7 +89,7 @@ class CardSide:
         return None if delay is None else self._wait_us + delay
 
     def _parsed(self, apdu: bytes) -> tuple[int, bytes]:
-        """Instruction and data; selecting the application is done here."""
+        """Return instruction and data; a SELECT is answered here."""
         if len(apdu) < 4:
             raise _Refused(WRONG_LENGTH)
         cla, ins, p1, _ = apdu[:4]
@@ -130,7 +130,7 @@ class CardSide:
 
 
 def _data(rest: bytes) -> bytes:
-    """The command data of a short or extended APDU whose header has been taken off."""
+    """Return the command data of a short or extended APDU, given without its header."""
     if len(rest) <= 1:
         return b""
     if rest[0]:
@@ -149,10 +149,10 @@ def _data(rest: bytes) -> bytes:
     return body[:size]
 
 
-class Firmware:
+class KeyFirmware:
     """A running Nitrokey 3: CTAPHID and the card side, on one board.
 
-    :ivar hid: the CTAPHID engine, which tests may want to look at.
+    :ivar hid: the CTAPHID engine, for tests.
     """
 
     face = "application"
@@ -179,7 +179,7 @@ class Firmware:
             self.hid.advance()
 
     def press(self) -> bool:
-        """Touch now. False: nobody waits for it."""
+        """Touch the key now. Returns False if no request waits for a touch."""
         return self.hid.press() or self._card.press()
 
     @property

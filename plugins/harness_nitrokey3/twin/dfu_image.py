@@ -24,7 +24,7 @@ MARKER_AT = 256
 
 
 def verify(keys: Sequence[bytes], signature: bytes, message: bytes) -> bool:
-    """Does one of these public keys (DER) verify an ECDSA P-256 signature in little-endian halves?"""
+    """Tell whether one of these public keys (DER) verifies an ECDSA P-256 signature in little-endian halves."""
     if len(signature) != 64:
         return False
     r, s = (int.from_bytes(signature[at : at + 32], "little") for at in (0, 32))
@@ -52,7 +52,7 @@ def content(flash: Flash, size: int) -> bytes:
 
 
 def is_valid(flash: Flash, settings: DfuSettings, keys: tuple[bytes, ...]) -> bool:
-    """May the application be started? Looked at in every boot."""
+    """Tell whether the application may be started. Checked at every boot."""
     if settings.bank != VALID_IMAGE or not 0 < settings.size <= flash.part.size:
         return False
     pages = tuple(flash.pages[: -(-settings.size // flash.part.page_size)])
@@ -72,7 +72,7 @@ def _checked(
 
 
 def version(flash: Flash, settings: DfuSettings) -> str:
-    """The version of a valid application: what the image says, or the number that came with it."""
+    """Return the version of a valid application: the text in the image, or the number that came with it."""
     found = marked(flash.pages[0])
     return found if found is not None else text_of(settings.pending or settings.app_version)
 
@@ -86,7 +86,7 @@ def marked(start: bytes) -> str | None:
 
 
 def number_of(text: str) -> int:
-    """A version as the firmware encodes it: major << 22 | minor << 6 | patch, without any suffix.
+    """Encode a version as the firmware does: major << 22 | minor << 6 | patch, without any suffix.
 
     Nothing is masked: a patch above 63 runs into the minor number, a minor above 65535 into the major one.
     """
@@ -95,5 +95,5 @@ def number_of(text: str) -> int:
 
 
 def text_of(number: int) -> str:
-    """The version that a number stands for."""
+    """Decode a number into a version."""
     return f"{number >> 22}.{number >> 6 & 0xFFFF}.{number & 63}"

@@ -64,7 +64,7 @@ class DfuSettings:
 
 
 def decode(page: bytes) -> DfuSettings | None:
-    """What a page holds; None if it is not a whole copy."""
+    """Decode a page; None if it is not a whole copy."""
     crc, body = page[:4], page[4 : 4 + _SHAPE.size]
     if zlib.crc32(body).to_bytes(4, "little") != crc:
         return None
@@ -75,10 +75,9 @@ def decode(page: bytes) -> DfuSettings | None:
 
 
 def load(flash: Flash, opens_door: bool = False) -> DfuSettings:
-    """The settings at boot; a copy that is not whole or not the same is written again.
+    """Load the settings at boot; a copy that is damaged or differs is written again.
 
-    With both copies unreadable the door stays closed: there is no application and none is accepted. No power
-    cut leads there.
+    With both copies unreadable there is no application, and no image is accepted. No power cut leads there.
 
     :param opens_door: the defect that then begins with version 0.
     :raises PowerLost: the power failed meanwhile.

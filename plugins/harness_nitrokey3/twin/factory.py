@@ -1,4 +1,4 @@
-"""What the factory puts on a key: file systems, an attestation key with its certificate, a first state."""
+"""Provision a key as the factory does: file systems, an attestation key with its certificate, a first state."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 @cache
 def batch(seed: bytes) -> Batch:
-    """A root of our own and a certificate under it (WebAuthn, section 8.2.1), the same for the same seed."""
+    """Make a root of our own and a certificate under it (WebAuthn, section 8.2.1), the same for the same seed."""
     streams = (Stream(seed, "attestation", name) for name in ("root", "key"))
     root_key, key = (crypto.new_key(crypto.ES256, stream) for stream in streams)
     root_name = _name("Keyharness Attestation Root", None)
@@ -81,7 +81,7 @@ def make_directories(platform: Platform) -> None:
 
 
 def provision(platform: Platform, seed: bytes) -> None:
-    """Everything that a key leaves the factory with, on freshly formatted file systems."""
+    """Write the factory data to freshly formatted file systems."""
     make_directories(platform)
     made = batch(seed)
     attestation.write(platform.store(INTERNAL), made.key, made.certificate)

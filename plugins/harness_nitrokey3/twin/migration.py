@@ -1,4 +1,4 @@
-"""What the first boot of a newer firmware does to the data of an older one.
+"""Move the data of an older firmware, at the first boot of a newer one.
 
 Two moves, each to be cut at any instant and done again (invariant U7):
 
@@ -58,13 +58,13 @@ def layout_of(store: Store) -> int:
 
 
 def note_layout(store: Store, layout: int) -> None:
-    """Note a layout; 1 is what no note means."""
+    """Write down a layout. Without a note the layout is 1."""
     if layout != 1:
         store.write(LAYOUT_PATH, records.seal({1: layout}))
 
 
 def move_files(platform: Platform, wanted: int) -> bool:
-    """Bring the files to the layout of the firmware that boots; False if that did not succeed."""
+    """Move the files to the layout of the firmware that boots. Returns False if that failed."""
     store = platform.store(INTERNAL)
     try:
         found = layout_of(store)
@@ -94,7 +94,7 @@ def _rename(store: Store, old: str, new: str) -> None:
 
 
 def _move_certificate(store: Store) -> None:
-    """What a defect does to the certificate: deleted where it was, and then written where it is to be."""
+    """Move the certificate as a defect does: delete the old file, then write the new one."""
     certificate = store.read(attestation.CERTIFICATE_PATH)
     if certificate:
         store.remove(attestation.CERTIFICATE_PATH)
@@ -102,7 +102,7 @@ def _move_certificate(store: Store) -> None:
 
 
 def _forget(platform: Platform) -> None:
-    """What an update from 1.0.0 does to the user's data; done again from any point of it."""
+    """Delete the user's data, as an update from 1.0.0 does. Can be repeated after a cut at any point."""
     for path in CREDENTIALS.values():
         for name in platform.store(INTERNAL).names(path):
             platform.store(INTERNAL).remove(f"{path}/{name}")
@@ -113,12 +113,12 @@ def _forget(platform: Platform) -> None:
 
 
 def has_copy(spare: Flash) -> bool:
-    """Is there a copy of all files that is whole?"""
+    """Tell whether a whole copy of all files exists."""
     return _copied(spare) is not None
 
 
 def copy_files(store: Store, spare: Flash) -> None:
-    """Copy every file to the spare area; the head that makes it count is written last."""
+    """Copy every file to the spare area. The head, which makes the copy valid, is written last."""
     body = cbor.encode([[path, data] for path, data in _walk(store, "")])
     size = spare.part.page_size
     if _HEAD.size + len(body) > spare.part.size:
@@ -131,7 +131,7 @@ def copy_files(store: Store, spare: Flash) -> None:
 
 
 def restore_files(store: Store, spare: Flash) -> None:
-    """A new file system with what was copied; mounted afterwards."""
+    """Make a new file system from the copy, and mount it."""
     body = _copied(spare)
     assert body is not None
     store.format()
@@ -144,7 +144,7 @@ def restore_files(store: Store, spare: Flash) -> None:
 
 
 def drop_copy(spare: Flash) -> None:
-    """Erase the head: the copy does not count any more."""
+    """Erase the head, so that the copy is not valid any more."""
     _done(spare.erase(0))
 
 

@@ -17,7 +17,7 @@ from harness_fido2.twin import hid
 from harness_fido2.twin.features import EXTERNAL, INTERNAL
 from harness_nitrokey3.twin import boot, bootloader, card, factory, migration, reset
 from harness_nitrokey3.twin.bootloader import Bootloader
-from harness_nitrokey3.twin.card import Firmware
+from harness_nitrokey3.twin.card import KeyFirmware
 from harness_nitrokey3.twin.dfu_image import APPLICATION
 from harness_nitrokey3.twin.dfu_settings import SETTINGS
 from harness_nitrokey3.twin.migration import SPARE
@@ -53,7 +53,7 @@ class Nitrokey3Twin:
 
     @property
     def sound(self) -> Sequence[str]:
-        """Those of our sound family that stand on the sound flash layer, the default one first."""
+        """Names of our sound personalities on the sound flash layer, the default one first."""
         known = book().personalities
         names = [name for name, one in known.items() if one.sound and one.layer == SOUND_LAYER]
         return sorted(names, key=lambda name: name != TwinOptions().personality)
@@ -84,14 +84,14 @@ class Nitrokey3Twin:
 
 
 def _personality(options: TwinOptions) -> Personality:
-    """What the key leaves the factory as."""
+    """Return the personality that the key leaves the factory with."""
     return running(options, options.version) if options.version else chosen(options)
 
 
 def _board(options: TwinOptions, seed: bytes) -> Board:
     device = reset.device(options, child(seed, "uuid")[:16], seed)
 
-    def start(board: Board) -> Firmware | Bootloader:
+    def start(board: Board) -> KeyFirmware | Bootloader:
         return reset.start(board, device)
 
     return Board(PARTS, start, seed)

@@ -27,7 +27,7 @@ _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?")
 class Personality:
     """One firmware version's behaviour.
 
-    :param boot: what is done with an internal file system that does not mount.
+    :param boot: what the firmware does with an internal file system that does not mount.
     :param sound: of our sound family; an update stays within the family that the key started in.
     :param layout: how files lie on the internal file system: 2 is today's, 1 what 1.8.2 migrates from.
     :param weaknesses: names of defects that this version is known to have.
@@ -53,9 +53,9 @@ class Personality:
 
 @dataclass(frozen=True)
 class Book:
-    """What the file says.
+    """The content of the file.
 
-    :ivar boots: defect -> the boot policy it brings with it.
+    :ivar boots: defect -> its boot policy.
     """
 
     personalities: Mapping[str, Personality]
@@ -64,16 +64,16 @@ class Book:
 
 
 def numbers(version: str) -> tuple[int, int, int]:
-    """Major, minor and patch of a version, whatever follows them."""
+    """Return major, minor and patch of a version, without its suffix."""
     major, minor, patch = version.partition("-")[0].partition("+")[0].split(".")
     return int(major), int(minor), int(patch)
 
 
 @cache
 def book() -> Book:
-    """The packaged file.
+    """Read the packaged file, once.
 
-    :raises CallerError: it does not say what it must.
+    :raises CallerError: an entry is missing or wrong.
     """
     return read(FILE)
 
@@ -109,7 +109,7 @@ def read(path: Path) -> Book:
 
 
 def chosen(options: TwinOptions) -> Personality:
-    """The personality that these options lead to, its defects put in.
+    """Return the personality for these options, with its defects.
 
     :raises CallerError: a name that does not exist, or two defects that need different layers.
     """
@@ -152,9 +152,9 @@ def chosen(options: TwinOptions) -> Personality:
 
 @lru_cache(maxsize=256)
 def running(options: TwinOptions, version: str) -> Personality:
-    """What a key runs on which `version` is flashed: the nearest lower personality of its family.
+    """Return the personality of a key with this version: the nearest lower one of its family.
 
-    :param options: what the key left the factory as; its defects and its layer, if one was named, stay.
+    :param options: those that the key left the factory with; its defects and a layer that they name stay.
     """
     known = book().personalities
     if options.personality not in known:

@@ -1,6 +1,6 @@
-"""From a reset to what runs: the bootloader looks at its settings, and starts the application if it may.
+"""Boot after a reset: the bootloader reads its settings, and starts the application if it is valid.
 
-What application runs, and so which personality, follows from the version in what is flashed.
+The version in flash decides which personality runs.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from harness_nitrokey3.twin.personality import running
 
 if TYPE_CHECKING:
     from harness.twin.board import Board
-    from harness_nitrokey3.twin.card import Firmware
+    from harness_nitrokey3.twin.card import KeyFirmware
 
 LOADER_US = 15_000
 
 
 @dataclass(frozen=True)
 class Device:
-    """What does not change with the firmware.
+    """Properties of a device that do not change with its firmware.
 
-    :ivar options: the personality that the key left the factory with, and what was put into it.
+    :ivar options: the personality that the key left the factory with, and its defects.
     """
 
     options: TwinOptions
@@ -40,11 +40,11 @@ def device(options: TwinOptions, uuid: bytes, seed: bytes) -> Device:
     return Device(options, uuid, Door(signing.trusted(seed), frozenset(options.defects)))
 
 
-def start(board: Board, what: Device) -> Firmware | Bootloader:
-    """What follows a reset.
+def start(board: Board, what: Device) -> KeyFirmware | Bootloader:
+    """Start the bootloader or the application.
 
     :raises PowerLost: the power failed meanwhile.
-    :raises Panic: the application gives up.
+    :raises Panic: the application stops with a panic.
     """
     board.rail.after_op = None
     board.clock.wait_us(LOADER_US)

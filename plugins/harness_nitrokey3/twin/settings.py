@@ -24,7 +24,7 @@ class Field(NamedTuple):
     """A setting that is on or off.
 
     :ivar number: its key in the record.
-    :ivar touch: changing it needs a touch. :ivar destructive: and deletes data of its application.
+    :ivar touch: changing it needs a touch. :ivar destructive: changing it deletes data of its application.
     """
 
     number: int
@@ -42,7 +42,7 @@ FIELDS: Mapping[str, Field] = {
 
 
 class Settings:
-    """The configuration during one boot: read once; a damaged one sets CONFIG_ERROR and counts as default."""
+    """The configuration during one boot, read once. A damaged one sets CONFIG_ERROR, and the defaults are used."""
 
     def __init__(self, platform: Platform):
         self._store = platform.store(INTERNAL)
@@ -57,12 +57,12 @@ class Settings:
         return FIELDS[name].number in self._on
 
     def change(self, name: str, on: bool) -> None:
-        """Set one value, durably."""
+        """Change one value; it is durable when this returns."""
         number = FIELDS[name].number
         self._write(self._on | {number} if on else self._on - {number})
 
     def reset(self, application: str | None = None) -> None:
-        """Back to the defaults, of one application or of all."""
+        """Set the defaults again, of one application or of all."""
         kept = [field.number for name, field in FIELDS.items() if name.partition(".")[0] != application]
         self._write(self._on & frozenset(kept) if application else frozenset())
 

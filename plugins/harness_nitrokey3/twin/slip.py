@@ -6,15 +6,15 @@ END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 
 
 def encode(frame: bytes) -> bytes:
-    """A frame as it goes over the wire, its end included."""
+    """Encode a frame, with its end byte."""
     escaped = frame.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc")
     return escaped + b"\xc0"
 
 
 class Decoder:
-    """Takes bytes as they arrive and gives whole frames.
+    """Decode frames from bytes as they arrive.
 
-    :param limit: a frame that grows beyond this is dropped up to its end, as one with a wrong escape is.
+    :param limit: bytes; a longer frame is dropped up to its end, as is one with a wrong escape.
     """
 
     def __init__(self, limit: int):
@@ -24,7 +24,7 @@ class Decoder:
         self._dropping = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The frames that are whole by now; empty ones are not frames."""
+        """Return the frames that are complete now; empty ones are dropped."""
         frames = []
         for part, ended in _split(data):
             self._take(part)
@@ -36,7 +36,7 @@ class Decoder:
         return frames
 
     def _take(self, part: bytes) -> None:
-        """A run of bytes without an end in it."""
+        """Take a run of bytes without an end byte."""
         if self._escaped and part:
             part = b"\xdb" + part
             self._escaped = False
@@ -59,6 +59,6 @@ class Decoder:
 
 
 def _split(data: bytes) -> list[tuple[bytes, bool]]:
-    """The runs between ends, and whether an end follows each."""
+    """Split into runs between end bytes; True marks a run that an end byte follows."""
     parts = data.split(b"\xc0")
     return [(part, True) for part in parts[:-1]] + [(parts[-1], False)]
