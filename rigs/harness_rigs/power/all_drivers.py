@@ -1,4 +1,4 @@
-"""All of our power drivers, the ones that are most likely to be used first."""
+"""All power drivers of this package; the most used ones first."""
 
 from __future__ import annotations
 

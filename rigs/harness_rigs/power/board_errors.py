@@ -1,4 +1,4 @@
-"""What a board's failure means, in words that say where it is set, what was found and what to do."""
+"""Errors for a board that fails: where the bench names it, what was found, what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BUSY = {errno.EBUSY, errno.EAGAIN}
 
 
 class Unexpected(Exception):
-    """A board answered, but not what it should have."""
+    """A board gave another answer than expected."""
 
     def __init__(self, found: str, expected: str, mend: str | None = None):
         super().__init__(found)
@@ -23,10 +23,10 @@ class Unexpected(Exception):
 
 @dataclass(frozen=True)
 class Part(ActuatorRequest):
-    """A request for a switch that is a part of something else: of a combination, of a finger.
+    """A request for a switch inside another driver: a part of `combined`, the relay of a touch.
 
-    :ivar place: the table of a rig in which its settings stand.
-    :ivar momentary: it is switched within a request of a key's, and what is not needed for that is left out.
+    :ivar place: the table of the rig in which its settings are.
+    :ivar momentary: switched while a request to the key is pending: what can be left out then is left out.
     """
 
     place: str = "power"
@@ -34,22 +34,22 @@ class Part(ActuatorRequest):
 
 
 def place_of(request: ActuatorRequest) -> str:
-    """Where a bench sets it: `rig "mini-2" · power`."""
+    """Where the bench names it: `rig "mini-2" · power`."""
     place = request.place if isinstance(request, Part) else "power"
     return f'rig "{request.rig}" · {place}'
 
 
 def shown(data: bytes) -> str:
-    """Bytes as messages show them."""
+    """Bytes for a message."""
     return data.hex(" ") if data else "nothing"
 
 
 def explain(error: OSError, what: str, node: str, switched: int) -> RigError:
-    """What an OSError of a board means.
+    """The error for an OSError from a board.
 
-    :param what: which channel of which rig, in words.
+    :param what: which channel of which rig, for the message.
     :param node: what was opened.
-    :param switched: how often it has been switched before.
+    :param switched: how often the channel was switched before.
     """
     number = error.errno
     reason = error.strerror or (os.strerror(number) if number else str(error))
@@ -58,14 +58,14 @@ def explain(error: OSError, what: str, node: str, switched: int) -> RigError:
             what,
             found=f"{node}: {reason}",
             expected="a node that you may read and write",
-            mend=f"`ls -l {node}` shows whose it is: join that group, or give the board a udev rule",
+            mend=f"`ls -l {node}` shows its owner and group: join that group, or give the board a udev rule",
         )
     if number in _BUSY:
         return RigError(
             what,
             found=f"{node} is in use by another program",
-            expected="a board that nobody else speaks to",
-            mend=f"`fuser -v {node}` shows by which; ModemManager, for one, opens serial ports unasked",
+            expected="a board that no other program uses",
+            mend=f"`fuser -v {node}` shows which one; ModemManager, for example, opens each new serial port",
         )
     # Some timeouts have no number: a socket's, and pyserial's when it writes.
     if number == errno.ETIMEDOUT or (number is None and "time" in reason.lower()):
@@ -90,12 +90,12 @@ def explain(error: OSError, what: str, node: str, switched: int) -> RigError:
         return RigError(
             what,
             found=f"{node} refuses the request (a stall)",
-            expected="a board that knows it",
-            mend="is that the board that the driver is for, and has it such a channel?",
+            expected="a board that knows the request",
+            mend="check that the driver is for this board, and that the board has this channel",
         )
     return RigError(
         what,
         found=f"{node}: {reason}",
-        expected="a board that can be spoken to",
-        mend="is it switched on, and is that where it is?",
+        expected="a board that answers",
+        mend="check that it is switched on, and that the bench names the right place",
     )

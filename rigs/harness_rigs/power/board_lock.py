@@ -1,7 +1,6 @@
-"""One at a time at a board: several rigs may hang on it, of this process and of others.
+"""Lock a board for one command and its answer: several rigs may share it, in this process and in others.
 
-A turn is flock(2) on a file in the directory of locks, held for one command and its answer. Who has to wait
-sleeps in the kernel until the turn is free, with a limit.
+The lock is flock(2) on a file in the directory of locks. A caller that has to wait sleeps in the kernel, with a limit.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from harness.base.file_name import file_name
 from harness.host.locks import InUse, runtime_dir
 
 
-class Turn:
-    """A turn at a board, while entered.
+class BoardLock:
+    """Locks a board while entered.
 
     :param board: the same words for the same board, in every process.
-    :raises InUse: somebody holds it for longer than the limit.
+    :raises InUse: another holder keeps it for longer than the limit.
     """
 
     def __init__(self, board: str, limit_s: float):
@@ -48,7 +47,7 @@ class Turn:
         self._fd = -1
 
     def _wait(self) -> None:
-        # flock has no limit, so a thread waits; one that comes too late lets go at once.
+        # flock has no limit, so a thread waits. A thread that gets the lock too late closes it at once.
         fd, taken, decided = self._fd, threading.Event(), threading.Lock()
         gave_up: list[bool] = []
 
@@ -60,7 +59,7 @@ class Turn:
                 else:
                     taken.set()
 
-        threading.Thread(target=wait, name=f"turn at {self._board}", daemon=True).start()
+        threading.Thread(target=wait, name=f"lock of {self._board}", daemon=True).start()
         if taken.wait(self._limit_s):
             return
         with decided:
@@ -70,18 +69,18 @@ class Turn:
         self._fd = -1
         raise InUse(
             f"{self._board} is in use for longer than {self._limit_s:g} s",
-            mend="another rig on the same board hangs; `keyharness rigs` shows who is at which",
+            mend="another rig on the same board hangs; `keyharness rigs` shows which process has which rig",
         )
 
 
-_TAKEN: weakref.WeakSet[Turn] = weakref.WeakSet()
+_TAKEN: weakref.WeakSet[BoardLock] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    # A child that keeps the file open keeps the turn, for as long as it lives.
-    for turn in list(_TAKEN):
-        os.close(turn._fd)
-        turn._fd = -1
+    # A child that keeps the file open keeps the lock as long as it lives.
+    for lock in list(_TAKEN):
+        os.close(lock._fd)
+        lock._fd = -1
     _TAKEN.clear()
 
 

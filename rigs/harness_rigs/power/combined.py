@@ -1,4 +1,4 @@
-"""Several switches as one, in an order: a relay in VBUS and one in the data lines, or both poles of a supply.
+"""Several switches as one, in an order: for example a relay in VBUS and one in the data lines.
 
     [rig.power]
     driver = "combined"
@@ -6,8 +6,8 @@
     parts.vbus = { driver = "lcus", port = "/dev/ttyUSB0", channel = 1 }
     parts.data = { driver = "lcus", port = "/dev/ttyUSB0", channel = 2 }
 
-A key that has lost VBUS may go on through D+ and D-, hence both. The cutter acts on the part that goes off first,
-so that is to be VBUS; the others follow as soon as this process knows.
+A key that has lost VBUS may go on with power from D+ and D-: so both are cut. The cutter switches the part that goes
+off first: make it VBUS. This process switches the other parts as soon as it knows.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from harness_rigs.power.nested import Nested, nested
 
 
 class CombinedOptions(BaseModel):
-    """`[rig.power]` of several switches; how long the key stays off is said by each of them."""
+    """Settings of `[rig.power]` with several switches; each part has its own `off_time_s`."""
 
     model_config = ConfigDict(extra="forbid")
 
     parts: dict[str, dict[str, Any]] = Field(min_length=2)
-    """By name, each with a `driver` and its settings."""
+    """Name of a part -> its `driver` and settings."""
     off: list[str] | None = None
-    """The order in which they go off; as they are written if nothing is said."""
+    """The order in which the parts go off; by default as they are written."""
     on: list[str] | None = None
-    """The order in which they come on; likewise."""
+    """The order in which the parts come on; by default as they are written."""
     delay_s: float = Field(default=0.0, ge=0, le=10)
-    """Between one and the next."""
+    """Pause between one part and the next."""
     _made: dict[str, Nested] = PrivateAttr(default_factory=dict)
 
     @field_validator("parts")

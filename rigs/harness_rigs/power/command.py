@@ -1,9 +1,9 @@
-"""Anything else: a command that switches the power on, and one that switches it off.
+"""Any other switch: a command that switches the power on, and one that switches it off.
 
     on = ["sispmctl", "-o", "1"]    off = ["sispmctl", "-f", "1"]    state = ["..."]: exit code 0 on, 1 off
 
-No shell reads them. Exit code 0 is a yes. For a cut a shell is started beforehand and waits for a line, which the
-cutter writes; the command's own start is in the cut's delay then, and `keyharness calibrate` measures it.
+No shell reads them. Exit code 0 means done. For a cut a shell is started beforehand; it waits for a line, which the
+cutter writes. The cut's delay includes the start of the command; `keyharness calibrate` measures it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.bench.plugin_api import ActuatorRequest, PowerDriver
 from harness.model.cut_action import CutAction, Write
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import place_of
-from harness_rigs.power.off_timer import Rest
+from harness_rigs.power.off_timer import OffTimer
 from harness_rigs.power.process import LimitPassed, Program
 from harness_rigs.power.switch import SwitchOptions, is_presumed_on
 
@@ -27,7 +27,7 @@ Which = Literal["on", "off", "state"]
 
 
 class CommandOptions(SwitchOptions):
-    """`[rig.power]` by commands, each as a list: program and arguments."""
+    """Settings of `[rig.power]` with commands, each a list: program and arguments."""
 
     on: list[str] = Field(min_length=1)
     off: list[str] = Field(min_length=1)
@@ -46,7 +46,7 @@ class CommandSwitch(PowerSwitch):
     def __init__(self, request: ActuatorRequest):
         self._options: CommandOptions = request.options
         self._place = place_of(request)
-        self._rest = Rest(request.clock, self._options.off_time_s)
+        self._off_timer = OffTimer(request.clock, self._options.off_time_s)
         self._cut_program: Program | None = None
         for which in ("on", "off", "state"):
             argv = getattr(self._options, which)
@@ -55,7 +55,7 @@ class CommandSwitch(PowerSwitch):
                     f"{self._place}.{which}",
                     found=f"no program {argv[0]}",
                     expected="a list: a program that is there, and its arguments",
-                    mend="install it, or write its whole path",
+                    mend="install it, or give its absolute path",
                 )
         told = self._state()
         self._is_on = is_presumed_on(request) if told is None else told
@@ -66,7 +66,7 @@ class CommandSwitch(PowerSwitch):
 
     def on(self) -> None:
         if not self._is_on:
-            self._rest.wait()
+            self._off_timer.wait()
         self._call_off()
         self._run("on")
         self._is_on = True
@@ -90,7 +90,7 @@ class CommandSwitch(PowerSwitch):
 
     def _went(self) -> None:
         self._is_on = False
-        self._rest.begin()
+        self._off_timer.begin()
         self._confirm()
 
     def _call_off(self) -> None:

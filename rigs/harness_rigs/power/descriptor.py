@@ -1,4 +1,4 @@
-"""A file descriptor that is closed when nobody has it any more."""
+"""A file descriptor that is closed with the object that owns it."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Ft245r(Channel):
 def _make(request: ActuatorRequest) -> PowerSwitch:
     options: Ft245rOptions = request.options
     if options.path is None and options.serial is None:
-        # Any serial adapter of FTDI's has these numbers, and its lines must not be toggled to find out.
+        # Every serial adapter of FTDI has these ids: its lines must not be toggled to find out.
         raise CallerError(
             place_of(request),
             found="neither `path` nor `serial`",

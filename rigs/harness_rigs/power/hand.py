@@ -1,7 +1,7 @@
-"""A person, who takes the key out and puts it back when the terminal says so. Refused where nobody is there.
+"""A person takes the key out and puts it back when the terminal asks. Refused without a terminal.
 
-Good for a first look at a key without any hardware. A hand has no cut action: a cut falls when a person has pressed
-Enter, seconds later than meant, so of a campaign only the plugging is tested.
+Good for a first look at a key without any hardware. There is no cut action: the cut comes when the person has pressed
+Enter, seconds later than planned. So a campaign tests only plugging.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pydantic import Field
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import place_of
-from harness_rigs.power.off_timer import Rest
+from harness_rigs.power.off_timer import OffTimer
 from harness_rigs.power.switch import SwitchOptions, is_presumed_on
 from harness_rigs.power.terminal import Terminal
 
 
 class HandOptions(SwitchOptions):
-    """`[rig.power]` by hand."""
+    """Settings of `[rig.power]` by hand."""
 
     limit_s: float = Field(default=120.0, gt=0, le=3600)
     """How long a person is waited for."""
@@ -32,7 +32,7 @@ class HandSwitch(PowerSwitch):
     def __init__(self, request: ActuatorRequest):
         options: HandOptions = request.options
         self._request, self._limit_s = request, options.limit_s
-        self._rest = Rest(request.clock, options.off_time_s)
+        self._off_timer = OffTimer(request.clock, options.off_time_s)
         self._is_on = is_presumed_on(request)
         with self._terminal():
             pass
@@ -43,14 +43,14 @@ class HandSwitch(PowerSwitch):
 
     def on(self) -> None:
         if not self._is_on:
-            self._rest.wait()
+            self._off_timer.wait()
             self._ask("plug the key in")
         self._is_on = True
 
     def off(self) -> None:
         if self._is_on:
             self._ask("take the key out")
-            self._rest.begin()
+            self._off_timer.begin()
         self._is_on = False
 
     def _ask(self, what: str) -> None:
@@ -63,7 +63,7 @@ class HandSwitch(PowerSwitch):
 
 
 def _channel(options: HandOptions) -> str:
-    # A person has one rig after the other in hand.
+    # A person can serve several rigs, one after the other.
     return "a hand at {port}"
 
 

@@ -1,7 +1,7 @@
-"""Boards that are HID devices: found by where they are plugged in or by their serial, opened for one command.
+"""Boards that are HID devices: found by their USB port or their serial, opened for one command.
 
-Through hidraw where the kernel shows a node, through pyusb otherwise. The cutter can be given a hidraw node; a
-transfer with data through usbfs needs a pointer into its own process, so without a node there is no cut action.
+They are reached through hidraw if the kernel shows a node, else through pyusb. The cutter can write to a hidraw node. A
+transfer with data through usbfs needs a pointer into its own process: without a node there is no cut action.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PATH = r"^\d+-\d+(\.\d+)*$"
 
 
 class HidOptions(SwitchOptions):
-    """Which board; the only one of its kind if nothing is said."""
+    """Which board; by default the only one of its kind."""
 
     path: str | None = Field(default=None, pattern=PATH)
     """The USB port that the board is plugged into, as sysfs names it: "1-1.3"."""
@@ -37,11 +37,11 @@ class HidOptions(SwitchOptions):
 
 
 Ids = Mapping[tuple[int, int], str]
-"""Vendor and product of the boards that a driver knows, and what they are called."""
+"""(vendor id, product id) of the boards that a driver knows -> their name."""
 
 
 def boards(request: ActuatorRequest, ids: Ids) -> list[UsbDevice]:
-    """All boards of a kind that are plugged in."""
+    """The boards of a kind that are plugged in."""
     return [one for one in devices(request.host) if (one.vendor_id, one.product_id) in ids]
 
 
@@ -93,10 +93,10 @@ class HidChannel(Channel):
         return self._line
 
     def _found(self) -> UsbDevice:
-        # Looked up each time: its node has another number after it was away.
+        # Looked up each time: after a replug its node has another number.
         device = device_at(self._host, self._port)
         if device is None or (device.vendor_id, device.product_id) != self._is:
-            raise OSError(errno.ENODEV, f"nothing like it at {self._port}")
+            raise OSError(errno.ENODEV, f"no such board at {self._port}")
         self.node = str(device.hidraw[0].node) if device.hidraw else usb_node(device)
         return device
 
@@ -110,13 +110,13 @@ class HidChannel(Channel):
                 self._line = None
 
     def feature_cut_action(self, data: bytes) -> Ioctl | None:
-        """Set a feature report."""
+        """The action that sets a feature report; None without a hidraw node."""
         report = REPORT_NUMBER + data
         fd = self._node()
         return None if fd is None else Ioctl(fd, set_feature_request(len(report)), report)
 
     def write_cut_action(self, data: bytes) -> Write | None:
-        """Send an output report."""
+        """The action that sends an output report; None without a hidraw node."""
         fd = self._node()
         return None if fd is None else Write(fd, REPORT_NUMBER + data)
 
@@ -136,9 +136,9 @@ class HidChannel(Channel):
 
 @contextmanager
 def hid_opened(request: ActuatorRequest, device: UsbDevice) -> Iterator[Hidraw | UsbHid]:
-    """A board, open while entered.
+    """Keep a board open while entered.
 
-    :raises OSError: it is gone, or may not be opened.
+    :raises OSError: the board is gone, or may not be opened.
     """
     if device.hidraw:
         line = Hidraw(request.host.open_hidraw(device.hidraw[0].node))
@@ -152,6 +152,6 @@ def hid_opened(request: ActuatorRequest, device: UsbDevice) -> Iterator[Hidraw |
 
 
 def hid_channel(driver: str, options: HidOptions) -> str:
-    """A channel in words. Two names for one board are found out when it is opened."""
+    """Name of a channel. Two names for one board are found when it is opened."""
     which = options.path or (options.serial and f"serial {options.serial}") or "the only board"
     return f"{driver} {which} channel {options.channel}"

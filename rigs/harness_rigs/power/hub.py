@@ -1,14 +1,14 @@
 """A USB hub that switches its ports one by one.
 
-First by sysfs (`<hub>-port<N>/disable`, Linux 6.0 and later: the kernel sees the disconnect at once), otherwise by
-CLEAR_FEATURE and SET_FEATURE of PORT_POWER; the requests are in hubrequests.py. Both halves of a USB 3 hub are
-switched, or VBUS stays on.
+Through sysfs if possible (`<hub>-port<N>/disable`, Linux 6.0 and later: the kernel sees the disconnect at once), else
+by CLEAR_FEATURE and SET_FEATURE of PORT_POWER (hubrequests.py). Both halves of a USB 3 hub are switched; otherwise
+VBUS stays on.
 
-By sysfs the kernel takes the device off the bus before it takes the power (disable_store in drivers/usb/core/port.c),
-which puts some ms and their jitter between a cut's instant and the cut. `way = "both"` asks the hub first, and then
-tells the kernel.
+Through sysfs the kernel takes the device off the bus before it takes the power (disable_store in
+drivers/usb/core/port.c): some ms, not always the same, lie between the instant of a cut and the loss of power. With
+`way = "both"` the hub is asked first, and then the kernel is told.
 
-Many hubs say that they switch each port and leave VBUS as it is: only `keyharness calibrate` proves it.
+Many hubs report that they switch each port and leave VBUS on: only `keyharness calibrate` proves it.
 Source: Linux Documentation/ABI/testing/sysfs-bus-usb; USB 2.0, chapter 11; USB 3.2, chapter 10; how halves are
 paired and what hubs get wrong: mvp/uhubctl at 2985dfc and its issues.
 """
@@ -32,17 +32,17 @@ from harness_rigs.power.hubtree import Hub, connect_type, hub, hubs, linked_peer
 from harness_rigs.power.switch import ChannelSwitch, SwitchOptions
 from harness_rigs.power.usbdevice import opened, usb_node
 
-LOOK = "`keyharness list --hubs` shows hubs and what hangs on each port"
+LOOK = "`keyharness list --hubs` shows hubs and what is on each port"
 
 
 class HubOptions(SwitchOptions):
-    """`[rig.power]` of a hub; hub and port follow from the rig's port if nothing is said."""
+    """Settings of `[rig.power]` with a hub; by default hub and port follow from the rig's port."""
 
     hub: str | None = None
     """As sysfs names it: "1-1.4", or "usb1" for a root hub."""
     port: int | None = Field(default=None, ge=1)
     way: Way = "auto"
-    """`sysfs` or `request`: only so; `auto`: sysfs where it is there and permitted; `both`: the request, then sysfs."""
+    """`auto`: sysfs if it is there and permitted, else a request; `both`: a request, then sysfs."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _make(request: ActuatorRequest) -> PowerSwitch:
     described = _ask(asked, asked.hub, lambda usb: hubrequests.descriptor(usb, asked.hub.superspeed))
     _refuse_unfit(asked, described)
     first, *others = _halves(asked)
-    _refuse_strangers(asked, [first, *others])
+    _refuse_other_devices(asked, [first, *others])
     return ChannelSwitch(
         request, HubPort(request, [first, *others], options.way), off_time_s=options.off_time_s
     )
@@ -97,7 +97,7 @@ def _find(request: ActuatorRequest) -> _Asked:
 
 
 def _refuse_unfit(asked: _Asked, described: HubDescriptor) -> None:
-    """Ports that it has not, that it cannot switch, or that lead to what is built in."""
+    """Refuse a port that the hub does not have, that it cannot switch, or that has a built-in device."""
     shown = f"hub {asked.hub.name} ({asked.hub.ids})"
     if asked.number > described.ports:
         raise asked.refuse(
@@ -113,12 +113,12 @@ def _refuse_unfit(asked: _Asked, described: HubDescriptor) -> None:
         )
     kind = connect_type(asked.hub, asked.number)
     if asked.number in described.fixed or kind in ("hardwired", "not used"):
-        what = "is not brought out" if kind == "not used" else "leads to what is built in"
+        what = "has no socket" if kind == "not used" else "has a built-in device"
         raise asked.refuse(f"port {asked.number} of {shown} {what}", "a port with a socket")
 
 
 def _halves(asked: _Asked) -> list[Half]:
-    """The port on each half, the one that the key hangs on first."""
+    """The port on each half; first the half that the key is on."""
     mine = Half(asked.hub, asked.number)
     peer = linked_peer(asked.request.host, asked.hub, asked.number)
     other = Half(*peer) if peer else _paired(asked)
@@ -130,7 +130,7 @@ def _halves(asked: _Asked) -> list[Half]:
 
 
 def _paired(asked: _Asked) -> Half | None:
-    """By the container id, for kernels that link no ports."""
+    """The other half by its container id, for kernels that link no ports."""
     others = [
         one
         for one in hubs(asked.request.host)
@@ -139,20 +139,20 @@ def _paired(asked: _Asked) -> Half | None:
     if not others or (container := _ask(asked, asked.hub, hubrequests.container_id)) is None:
         return None
     fitting = [one for one in others if _ask(asked, one, hubrequests.container_id) == container]
-    # Some makers give all of their hubs one id.
+    # Some makers give all of their hubs the same id.
     near = [one for one in fitting if same_tail(one, asked.hub)] if len(fitting) > 1 else fitting
     if len(fitting) > 1 and len(near) != 1:
         raise CallerError(
             f"{asked.place}.hub",
             found=f"{', '.join(one.name for one in fitting)} could each be the other half of {asked.hub.name}",
             expected="one: both halves of a hub have to be switched",
-            mend="plug all but one of them out, or into other ports",
+            mend="unplug all but one of them, or plug them into other ports",
         )
     return Half(near[0], asked.number) if near else None
 
 
-def _refuse_strangers(asked: _Asked, halves: list[Half]) -> None:
-    """Nothing but the rig's own key may lose its power."""
+def _refuse_other_devices(asked: _Asked, halves: list[Half]) -> None:
+    """Refuse a port with anything on it but the rig's own key."""
     port = asked.request.port
     names = [half.name for half in halves]
     for half in halves:
@@ -167,12 +167,12 @@ def _refuse_strangers(asked: _Asked, halves: list[Half]) -> None:
             )
     if port is not None and port not in names:
         raise asked.refuse(
-            f"{' and '.join(names)}, with nothing there", f"the port that the rig's key hangs on, {port}"
+            f"{' and '.join(names)}, with nothing there", f"the port that the rig's key is on, {port}"
         )
 
 
 def _ask(asked: _Asked, one: Hub, what: Any) -> Any:
-    """Ask a hub itself, its failures explained."""
+    """Ask a hub, with errors that say what to do."""
     try:
         with opened(asked.request.host, one.device, f"{asked.place}: hub {one.name}") as usb:
             return what(usb)
@@ -181,7 +181,7 @@ def _ask(asked: _Asked, one: Hub, what: Any) -> Any:
             f"{asked.place}: hub {one.name} ({one.ids})",
             found=error.found,
             expected=error.expected,
-            mend="plug the hub in again; one that answers so is not fit for a rig",
+            mend="replug the hub; if it still answers so, use another hub",
         ) from None
     except OSError as error:
         raise explain(error, f"{asked.place}: hub {one.name} ({one.ids})", usb_node(one.device), 0) from None

@@ -1,4 +1,4 @@
-"""One port of a hub as a channel: both halves of it, by sysfs or by requests to the hub."""
+"""One port of a hub as a channel: both halves of it, through sysfs or by requests to the hub."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness_rigs.power.usbdevice import opened, usb_node
 
 Way = Literal["auto", "sysfs", "request", "both"]
 SUPERSPEED_OFF_US = 150_000
-"""What a USB 3 half needs after it was switched off, before anything else is done (uhubctl)."""
+"""Pause that a USB 3 half needs after it was switched off (uhubctl)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Half:
 
     @property
     def disable(self) -> Path | None:
-        """The file by which Linux 6.0 and later switches it; None before that."""
+        """The sysfs file that switches the port (Linux 6.0 and later); None if it is not there."""
         folder = self.hub.port_folder(self.number)
         return folder / "disable" if folder is not None and (folder / "disable").exists() else None
 
@@ -45,7 +45,7 @@ class Half:
 class HubPort(Channel):
     """A port of a hub.
 
-    :param halves: the one that the key hangs on first.
+    :param halves: first the half that the key is on.
     """
 
     driver = "hub"
@@ -54,7 +54,7 @@ class HubPort(Channel):
         self._request, self._halves, self._way = request, halves, way
         first = halves[0]
         self.number = first.number
-        # By the lower of the two names, so that both halves are one board.
+        # The lower of the two names, so that both halves have one lock.
         self.board = f"hub {min(half.hub.name for half in halves)}"
         self.name = f"{first.hub.name} port {first.number}"
         self.node = usb_node(first.hub.device)
@@ -74,11 +74,11 @@ class HubPort(Channel):
             self._request.clock.wait_us(SUPERSPEED_OFF_US)
 
     def read(self) -> bool:
-        # The halves share VBUS: it is there for as long as one of them gives it.
+        # The halves share VBUS: it is on as long as one half is.
         return any(self._is_powered(half) for half in self._halves)
 
     def cut_action(self, active: bool) -> CutAction | None:
-        """Everything but the last half is switched off beforehand: the key notices nothing of that."""
+        """Switch off all but the key's half now, which the key does not notice; that half is left to the cutter."""
         self._refresh()
         self._refuse_others()
         self.close_cut_action()
@@ -102,7 +102,7 @@ class HubPort(Channel):
 
     def after_cut(self) -> None:
         if self._way == "both":
-            # The kernel has noticed nothing yet: its node would stay until the power is back.
+            # The kernel has not noticed the cut: the key's nodes would stay until the power is back.
             self._refresh()
             self._switch(self._halves[0], False)
 
@@ -112,7 +112,7 @@ class HubPort(Channel):
             self._cut_handle = None
 
     def _refresh(self) -> None:
-        """A hub that was away has another number on its bus."""
+        """Look the hubs up again: a replugged hub has another number on its bus."""
         fresh = []
         for half in self._halves:
             found = hub(self._request.host, half.hub.name)
@@ -123,13 +123,13 @@ class HubPort(Channel):
         self._halves = fresh
 
     def _refuse_others(self) -> None:
-        """What is on the port may have changed since the rig was made."""
+        """Refuse other devices on the port: one may have been plugged in since the rig was made."""
         for at, half in enumerate(self._halves):
             device = on_port(self._request.host, half.hub, half.number)
             if device is not None and (device.is_hub or at > 0):
                 raise Unexpected(
                     f"{device.shown()} at {half.name}",
-                    "nothing but the key on a port that is switched",
+                    "only the key on a port that is switched",
                     "take it out, or give the key a port of its own",
                 )
 

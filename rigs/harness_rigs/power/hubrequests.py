@@ -1,4 +1,4 @@
-"""What is asked of a hub itself, by control transfers, and the same as one ioctl for the cutter.
+"""Control transfers to a hub, and the one that switches a port off as an ioctl for the cutter.
 
     descriptor     control IN A0, request 6, value 29 00 (USB 2) or 2A 00 (USB 3)
                    -> byte 2 ports, byte 3 bits 0-1 power switching: 0 all at once, 1 each port, 2-3 none;
@@ -28,13 +28,13 @@ CONTAINER_ID = 4
 GANGED, EACH = 0, 1
 
 _CTRLTRANSFER = "@BBHHHIP"
-"""struct usbdevfs_ctrltransfer; without data its pointer is zero, so that any process may hand it in."""
+"""struct usbdevfs_ctrltransfer. Without data its pointer is zero, so that any process may use it."""
 USBDEVFS_CONTROL = 0xC0005500 | struct.calcsize(_CTRLTRANSFER) << 16
 
 
 @dataclass(frozen=True)
 class HubDescriptor:
-    """What a hub says of itself.
+    """What a hub reports of itself.
 
     :ivar switching: GANGED, EACH, or anything else for none.
     :ivar fixed: ports whose device cannot be removed.
@@ -46,7 +46,10 @@ class HubDescriptor:
 
 
 def descriptor(usb: Any, superspeed: bool) -> HubDescriptor:
-    """:raises Unexpected: it is no hub descriptor."""
+    """Read the hub descriptor.
+
+    :raises Unexpected: the answer is not one.
+    """
     kind = SUPERSPEED_HUB_DESCRIPTOR if superspeed else HUB_DESCRIPTOR
     data = bytes(usb.ctrl_transfer(IN_HUB, GET_DESCRIPTOR, kind << 8, 0, 71, TRANSFER_MS))
     start = 10 if superspeed else 7
@@ -75,7 +78,7 @@ def power_off_ioctl(port: int) -> bytes:
 
 
 def container_id(usb: Any) -> bytes | None:
-    """What both halves of a hub share; None if it has none."""
+    """The container id, which both halves of a hub share; None if the hub has none."""
     try:
         data = bytes(usb.ctrl_transfer(IN_DEVICE, GET_DESCRIPTOR, BOS_DESCRIPTOR << 8, 0, 255, TRANSFER_MS))
     except OSError as error:

@@ -35,7 +35,7 @@ class Hub:
 
     @property
     def device(self) -> UsbDevice:
-        """As others open it."""
+        """The hub as a device to open."""
         return UsbDevice(
             port=self.name,
             folder=self.folder,
@@ -117,7 +117,7 @@ def on_port(host: Host, one: Hub, number: int) -> UsbDevice | None:
 
 
 def same_tail(one: Hub, other: Hub) -> bool:
-    """Are they at the same place below their root hubs? Tells equal hubs in a row apart."""
+    """Are two hubs at the same place below their root hubs? It tells equal hubs apart."""
     return one.name.partition("-")[2] == other.name.partition("-")[2]
 
 

@@ -5,7 +5,7 @@
     state   FF n 03     -> FF n 00|01                     boards with 1 and 2 relays
             FF 09 00    -> a byte 00|01 for each relay    boards with 4 and 8
 
-How the state is asked for differs, and a board is not asked which it is: so the bench says how many it has.
+Boards differ in how the state is read, and cannot be asked which they are: so the bench says how many relays they have.
 Source: KMTronic's pages (info.kmtronic.com, "USB Relay Test software": commands of each board).
 """
 

@@ -29,7 +29,7 @@ class LcusOptions(SerialRelayOptions):
 
     channel: int = Field(default=1, ge=1, le=254)
     status: bool | None = None
-    """Whether the board tells its state; tried once if nothing is said."""
+    """Does the board tell its state? By default it is asked once."""
 
 
 def frame(channel: int, active: bool) -> bytes:
@@ -57,7 +57,7 @@ class Lcus(SerialChannel):
         if self._tells is False:
             return None
         self.send(STATUS)
-        # Once it is known how long an answer is, its end need not be waited for.
+        # The first answer shows how long an answer is: later ones are read without waiting for silence.
         answer: bytes = self._port.read(self._bytes) if self._bytes else b""
         answer += b"".join(self._port.read_until(b"\n") for _ in range(self._lines))
         if (states := _states(answer)) is None:

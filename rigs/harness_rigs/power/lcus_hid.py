@@ -37,7 +37,7 @@ class LcusHid(HidChannel):
 
     def set(self, active: bool) -> None:
         self.line.write(frame(self.number, active))
-        # What it answers is said nowhere; that it answers is the sign that it has taken the command.
+        # The content of the answer is not documented; an answer shows that the board has taken the command.
         self.line.read(64, ANSWER_S)
 
     def read(self) -> None:

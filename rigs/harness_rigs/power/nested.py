@@ -1,4 +1,4 @@
-"""A switch inside another table of a bench: a part of a combination, the relay of a finger."""
+"""A power driver inside another table of a bench: a part of `combined`, the relay of a touch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness_rigs.power.board_errors import Part, place_of
 
 @dataclass(frozen=True)
 class Nested:
-    """A driver, and its settings as they were found to be good."""
+    """A driver with its checked settings."""
 
     driver: PowerDriver
     options: Any
@@ -29,7 +29,10 @@ class Nested:
     def make(
         self, request: ActuatorRequest, name: str, *, port: str | None, momentary: bool = False
     ) -> PowerSwitch:
-        """Make it, for messages under `name` of the table that it stands in."""
+        """Make the switch.
+
+        :param name: the key of its table, for messages.
+        """
         place = place_of(request).rpartition(" · ")[2]
         inner = Part(
             request.rig, self.options, port, request.host, request.clock, f"{place}.{name}", momentary
@@ -38,10 +41,10 @@ class Nested:
 
 
 def nested(table: Mapping[str, Any], name: str, **defaults: Any) -> Nested:
-    """Look a table's driver up, whoever it is from, and check its settings.
+    """Look up the driver that a table names, from any plugin, and check its settings.
 
-    :param defaults: settings that it has where nothing is said, if it knows them.
-    :raises PydanticCustomError: it does not fit; for use in a validator.
+    :param defaults: settings that the table may leave out, if the driver has them.
+    :raises PydanticCustomError: the table does not fit; for use in a validator.
     """
     from harness.bench.registry import discover
 
@@ -69,5 +72,5 @@ def nested(table: Mapping[str, Any], name: str, **defaults: Any) -> Nested:
 
 
 def _wrong(text: str) -> PydanticCustomError:
-    # The text is a template: nothing of a bench is to be filled in.
+    # pydantic takes the text for a template: text from a bench must not be filled in.
     return PydanticCustomError("nested_switch", "{text}", {"text": text})

@@ -54,12 +54,12 @@ class Numato(SerialChannel):
             raise Unexpected(
                 repr(answer.decode("ascii", "replace")),
                 f'"on" or "off" for relay {self._digit}',
-                "a module has no word for a relay that it has not: see `channel`, which counts from 0",
+                "a module does not answer for a relay that it does not have: see `channel`, which counts from 0",
             )
         return found[1] == b"on"
 
     def _answer_to(self, *asked: bytes) -> bytes:
-        """What follows our own command. An answer before it belongs to the cutter's, which reads none."""
+        """What follows our own command. An answer before it is to the cutter's command: the cutter reads none."""
         heard = b""
         while (part := self._port.read_until(PROMPT)).endswith(PROMPT):
             heard += part

@@ -1,11 +1,11 @@
-"""Yubico's Pico rig: a microcontroller with switched USB ports and a finger each, on HTTP.
+"""Yubico's Pico rig: a microcontroller with USB ports that it switches and touches, on HTTP.
 
     on      GET /usb<N>/power/on
     off     GET /usb<N>/power/off
     (touch  GET /usb<N>/touch/on and off: touch/pico.py)
 
-Any answer below 400 is a yes; the state cannot be asked. `keyharness serve` offers rigs the same way.
-For a cut the connection is made beforehand, and the cutter writes the request on it.
+Any status below 400 means done; the state cannot be read. `keyharness serve` offers rigs the same way.
+For a cut the connection is opened beforehand, and the cutter writes the request to it.
 Source: Yubico/python-fido2 at d1fd711, tests/device/__init__.py (PicoController).
 """
 
@@ -50,7 +50,7 @@ class PicoOptions(PicoPort, SwitchOptions):
 
 
 class Pico(Channel):
-    """One thing of one port of a Pico rig.
+    """The power or the touch of one port of a Pico rig.
 
     :param thing: "power" or "touch".
     """
@@ -62,7 +62,7 @@ class Pico(Channel):
         self._host, self._at = parts.hostname or "", parts.port or 80
         self._path = f"{parts.path}/usb{usb}/{thing}"
         self.number, self.part = usb, thing
-        # The path may be a secret, and messages are kept; so may be what stands before an @.
+        # The path may be a secret, and so may be what stands before an @: messages are kept.
         self.node = shown_url(url)
         self.board = f"board {self.node}"
         self.name = f"{thing} of usb {usb} at url {self.node}"
@@ -127,9 +127,9 @@ class Pico(Channel):
 
 
 def http_url(url: str) -> str:
-    """An address as requests are made from it.
+    """An address without the slash at its end.
 
-    :raises ValueError: it is none.
+    :raises ValueError: it is not an http address.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
@@ -138,7 +138,7 @@ def http_url(url: str) -> str:
 
 
 def shown_url(url: str) -> str:
-    """Where it is, without what may be secret."""
+    """The host and port of an address, without what may be secret."""
     parts = urlsplit(url)
     return f"http://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 

@@ -1,4 +1,4 @@
-"""A program that is run to its end, with a limit: for boards that only somebody's own tool can switch."""
+"""Run a program to its end, with a limit: for boards that only a tool of their own can switch."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 WAITING = 'read -r go && exec "$@" </dev/null'
-"""A shell that goes on when it is sent a line, and ends when its stdin does."""
+"""A shell that runs the command when a line is sent to it, and ends when its stdin closes."""
 WORDS_MAX = 400
-"""Bytes of a program's last words that are shown."""
+"""Bytes at the end of a program's output that a message shows."""
 
 
 class LimitPassed(Exception):
-    """It did not end in time, and was killed."""
+    """The program did not end in time, and was killed."""
 
 
 class Program:
     """A program that has been started.
 
-    :param waits: it only starts once a line is written to `go`.
+    :param waits: the program starts only when a line is written to `go`.
     :raises OSError: it cannot be started.
     """
 
@@ -44,7 +44,7 @@ class Program:
         return self._process.stdin.fileno()
 
     def ended(self, limit_s: float) -> tuple[int, str]:
-        """Its exit code and the end of what it wrote.
+        """Wait for its end; returns its exit code and the end of its output.
 
         :raises LimitPassed: it did not end in time.
         """
@@ -74,7 +74,7 @@ class Program:
             os.close(self._output)
             self._output = -1
         if self._process.stdin is not None:
-            # The reader may have gone: what is in the buffer is nobody's.
+            # The reader may have gone: what is still in the buffer is lost then.
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
 
@@ -86,5 +86,5 @@ class Program:
 
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    # PINs of keys are in KEYHARNESS_ variables, and are no business of a relay's tool.
+    # PINs are in KEYHARNESS_ variables: a relay's tool must not see them.
     return {name: value for name, value in ours.items() if not name.startswith("KEYHARNESS")}

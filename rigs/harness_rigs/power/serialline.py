@@ -1,8 +1,7 @@
-"""Boards on a serial port: opened for one command at a time, because several processes may share one.
+"""Boards on a serial port: opened for one command at a time, because several processes may share a board.
 
-A port is opened exclusively (flock) by pyserial, and what an earlier command left unread is thrown away then.
-For a cut a second descriptor is opened beside it, which needs no lock: the cutter writes the bytes that were
-made beforehand.
+pyserial opens the port exclusively (flock) and discards what an earlier command left unread. For a cut a second
+descriptor is opened beside it, which needs no lock; the cutter writes bytes to it that were made beforehand.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from harness_rigs.power.switch import Channel, RelayOptions, channel_switch
 
 ANSWER_S = 0.5
 CHATTER_MAX = 1024
-"""Bytes after which a port that never falls silent is no board of ours."""
+"""A port that sends more than this without a pause is not one of these boards."""
 
 
 class SerialRelayOptions(RelayOptions):
     """A relay of a board on a serial port."""
 
     port: str = Field(pattern="^/dev/.")
-    """The node, best one that stays: /dev/serial/by-path/..., or by-id where the board has a serial."""
+    """The node; best one that stays the same: /dev/serial/by-path/..., or by-id if the board has a serial."""
     channel: int = Field(default=1, ge=1)
 
 
 def serial_channel(driver: str, options: SerialRelayOptions) -> str:
-    """A channel in words, by the device itself: several links lead to one."""
+    """Name of a channel, by the device that the links lead to."""
     return f"{driver} {os.path.realpath(options.port)} channel {options.channel}"
 
 
@@ -63,7 +62,7 @@ class SerialChannel(Channel):
         """The bytes that switch it."""
 
     def answered(self) -> None:
-        """Read what the board answers to `command`."""
+        """Read what the board answers to `command`; by default nothing."""
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -83,9 +82,9 @@ class SerialChannel(Channel):
         self._port.flush()
 
     def receive(self, size: int) -> bytes:
-        """Exactly so many bytes.
+        """Read exactly `size` bytes.
 
-        :raises Unexpected: fewer come within the limit.
+        :raises Unexpected: fewer arrive within the limit.
         """
         data: bytes = self._port.read(size)
         if len(data) < size:
@@ -93,7 +92,7 @@ class SerialChannel(Channel):
         return data
 
     def receive_until_quiet(self, first_s: float, quiet_s: float) -> bytes:
-        """Whatever comes until nothing has come for a while."""
+        """Read until nothing has arrived for `quiet_s`; wait for the first byte for `first_s`."""
         self._port.timeout = first_s
         data = bytearray()
         while len(data) < CHATTER_MAX and (part := self._port.read(max(1, self._port.in_waiting))):
@@ -104,7 +103,7 @@ class SerialChannel(Channel):
 
     def cut_action(self, active: bool) -> CutAction | None:
         self._cut_handle = Descriptor(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        # Baud and framing stay as pyserial sets them for as long as somebody has the port open.
+        # Baud and framing stay as pyserial sets them as long as the port is open anywhere.
         with self.opened():
             return Write(self._cut_handle.fd, self.command(active))
 

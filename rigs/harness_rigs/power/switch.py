@@ -1,7 +1,7 @@
-"""A power switch made of one channel of a board: what every board's driver has in common.
+"""A power switch made of one channel of a board: what the drivers of all boards share.
 
-A driver's file knows its bytes (`Channel`). Here is what is the same for all: one at a time at a board, the
-state read back after switching, the time that the charge needs to decay, failures explained.
+A driver's file holds the bytes of its board (`Channel`). This file holds the rest: the lock for a shared board, the
+state read back after switching, the time that the charge needs to decay, and errors that say what to do.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from harness.host.usb import device_at
 from harness.model.cut_action import CutAction
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Part, Unexpected, explain, place_of
-from harness_rigs.power.board_lock import Turn
-from harness_rigs.power.off_timer import Rest
+from harness_rigs.power.board_lock import BoardLock
+from harness_rigs.power.off_timer import OffTimer
 
-TURN_S = 10.0
+LOCK_LIMIT_S = 10.0
 
 
 class SwitchOptions(BaseModel):
-    """What a bench may say of every switch."""
+    """Settings of every switch."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,10 +44,10 @@ class SwitchOptions(BaseModel):
 
 
 class RelayOptions(SwitchOptions):
-    """What a bench may say of a relay."""
+    """Settings of every relay."""
 
     normally: Literal["open", "closed"] = "open"
-    """The contact that the key hangs on: with "open" (NO) a cut is a release, which is quicker and bounces less."""
+    """The contact that the key is wired to. With "open" (NO) a cut is a release, which is quicker and bounces less."""
 
     @property
     def inverted(self) -> bool:
@@ -55,13 +55,13 @@ class RelayOptions(SwitchOptions):
 
 
 class Channel(ABC):
-    """One channel of a board. Its OSErrors and `Unexpected`s are explained by who uses it.
+    """One channel of a board. Its methods may raise OSError and `Unexpected`; `ChannelSwitch` explains them.
 
     :ivar driver: the name of its driver.
-    :ivar name: which it is, in the words of its settings: "channel 1 at port /dev/ttyUSB0".
-    :ivar board: what only one may speak to at a time, the same words for the same board.
+    :ivar name: which channel, in the words of its settings: "channel 1 at port /dev/ttyUSB0".
+    :ivar board: name of the lock for the board; the same for the same board in every process.
     :ivar number: which channel of the board.
-    :ivar part: what of the channel, for boards that do more than one thing with it.
+    :ivar part: which function of the channel, for boards whose channels have several ("power", "touch").
     :ivar node: what is opened, for messages.
     """
 
@@ -74,7 +74,7 @@ class Channel(ABC):
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[None]:
-        """The board, open for `set` and `read` while entered."""
+        """Keep the board open for `set` and `read` while entered."""
 
     @abstractmethod
     def set(self, active: bool) -> None:
@@ -82,7 +82,7 @@ class Channel(ABC):
 
     @abstractmethod
     def read(self) -> bool | None:
-        """What the board says of this channel; None if it cannot tell."""
+        """Is the channel active, as the board says? None if the board cannot tell."""
 
     def cut_action(self, active: bool) -> CutAction | None:
         """`set` as one action of the cutter's process, on something that this opens; None if that cannot be."""
@@ -107,7 +107,7 @@ class ChannelSwitch(PowerSwitch):
         self, request: ActuatorRequest, channel: Channel, *, off_time_s: float, inverted: bool = False
     ):
         self._channel, self._inverted = channel, inverted
-        self._rest = Rest(request.clock, off_time_s)
+        self._off_timer = OffTimer(request.clock, off_time_s)
         self._is_unconfirmed = False
         self._momentary = isinstance(request, Part) and request.momentary
         self._switched = 0
@@ -124,12 +124,12 @@ class ChannelSwitch(PowerSwitch):
         if not self._is_on:
             if not self._momentary:
                 self._stayed_off()
-            self._rest.wait()
+            self._off_timer.wait()
         self._switch(True)
 
     def off(self) -> None:
         self._switch(False)
-        self._rest.begin()
+        self._off_timer.begin()
 
     def cut_action(self) -> CutAction | None:
         with self._talking():
@@ -137,14 +137,14 @@ class ChannelSwitch(PowerSwitch):
 
     def after_cut(self) -> None:
         self._is_on = False
-        self._rest.begin()
+        self._off_timer.begin()
         self._switched += 1
         with self._talking():
             try:
                 self._channel.after_cut()
             finally:
                 self._channel.close_cut_action()
-        # Asking the board takes its time, in which the rig is to see when the key goes: it is done before power.
+        # Asking the board takes time in which the rig has to see when the key goes: ask before power is given.
         self._is_unconfirmed = True
 
     def _switch(self, on: bool) -> None:
@@ -167,11 +167,11 @@ class ChannelSwitch(PowerSwitch):
                 f"{self.what} did not switch",
                 found=f"the board says {_word(not on)}",
                 expected=_word(on),
-                mend="is that the right channel, and the only program that speaks to the board?",
+                mend="check that this is the right channel, and that no other program uses the board",
             )
 
     def _stayed_off(self) -> None:
-        """:raises RigError: it says on, and we have not switched it on."""
+        """:raises RigError: the board says on although the switch was left off."""
         with self._talking(), self._channel.opened():
             seen = self._channel.read()
         unconfirmed, self._is_unconfirmed = self._is_unconfirmed, False
@@ -195,7 +195,7 @@ class ChannelSwitch(PowerSwitch):
     @contextmanager
     def _talking(self) -> Iterator[None]:
         try:
-            with Turn(self._channel.board, TURN_S):
+            with BoardLock(self._channel.board, LOCK_LIMIT_S):
                 yield
         except Unexpected as error:
             raise RigError(
@@ -203,7 +203,7 @@ class ChannelSwitch(PowerSwitch):
                 found=error.found,
                 expected=error.expected,
                 mend=error.mend
-                or "is that the board that the driver is for, and nobody else speaking to it?",
+                or "check that the driver is for this board, and that no other program uses it",
             ) from None
         except (OSError, termios.error) as error:
             # termios has an error of its own, with the same two arguments.
@@ -211,9 +211,9 @@ class ChannelSwitch(PowerSwitch):
             raise explain(failed, self.what, self._channel.node, self._switched) from None
 
     def _claim(self) -> None:
-        """By the board itself: two names for it (a path, a serial) lead to one channel."""
+        """Refuse a channel that another rig has, also if the bench names the board in two ways (path, serial)."""
         if self._has_another_rig():
-            # A rig that nobody has any more may not have been collected yet.
+            # A rig that is no longer used may not have been collected yet.
             gc.collect()
         if other := self._has_another_rig():
             raise CallerError(
@@ -245,7 +245,7 @@ def channel_switch(request: ActuatorRequest, channel: Channel) -> ChannelSwitch:
 
 
 def is_presumed_on(request: ActuatorRequest) -> bool:
-    """Where nothing can tell: a key on its port has power; one without a known port usually has."""
+    """Has the key power, if nothing can tell? A key that is on its port has; without a known port it usually has."""
     return request.port is None or device_at(request.host, request.port) is not None
 
 

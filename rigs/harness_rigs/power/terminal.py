@@ -1,4 +1,4 @@
-"""The person at the terminal: asked on /dev/tty, whatever stdin and stdout are; nobody is waited for in vain."""
+"""Ask the person at the terminal, on /dev/tty, whatever stdin and stdout are; with a limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Terminal:
     """The terminal that this process was started from.
 
     :param what: who needs a person, for messages.
-    :raises CallerError: there is none, or it is another job's: nobody would answer.
+    :raises CallerError: there is none, or this process runs in its background: nobody would answer.
     """
 
     def __init__(self, host: Host, what: str):
@@ -48,11 +48,11 @@ class Terminal:
         os.write(self._fd, f"\n>>> {text}\n".encode())
 
     def ask(self, text: str, limit_s: float) -> None:
-        """Say something, and wait for Enter.
+        """Ask for something, and wait for Enter.
 
-        :raises RigError: nobody presses it within the limit.
+        :raises RigError: nobody presses Enter within the limit.
         """
-        # What was typed before the question is no answer to it.
+        # What was typed before the question does not answer it.
         termios.tcflush(self._fd, termios.TCIFLUSH)
         self.say(f"{text}, then press Enter")
         if not select.select([self._fd], [], [], limit_s)[0] or not os.read(self._fd, 1024):
@@ -60,7 +60,7 @@ class Terminal:
                 f"{self._what}: nobody did it",
                 found=f"no Enter within {limit_s:g} s",
                 expected=text,
-                mend="run it again when somebody is there, or use a driver that needs nobody",
+                mend="run it again when a person is there, or use a driver that needs none",
             )
 
     def _nobody(self, found: str) -> CallerError:
@@ -68,7 +68,7 @@ class Terminal:
             self._what,
             found=found,
             expected="a person at a terminal, who is asked to do it",
-            mend="run it in the foreground of a terminal; unattended rigs need a hub, a relay or a board",
+            mend="run it in the foreground of a terminal; an unattended rig needs a hub, a relay or a board",
         )
 
 

@@ -1,4 +1,4 @@
-"""A USB device opened through pyusb: hubs, FTDI chips, and HID boards where hidraw is not to be had."""
+"""Open a USB device through pyusb: hubs, FTDI chips, and HID boards without hidraw."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ TRANSFER_MS = 1000
 
 
 def usb_node(device: UsbDevice) -> str:
-    """Its node, which its permissions are on."""
+    """Its node in /dev/bus/usb, which carries its permissions."""
     return f"/dev/bus/usb/{device.bus:03}/{device.number:03}"
 
 
 @contextmanager
 def opened(host: Host, device: UsbDevice, what: str, *, claim: bool = False) -> Iterator[Any]:
-    """A pyusb device while entered; closed afterwards.
+    """A pyusb device, open while entered.
 
-    :param what: who needs it, for messages.
+    :param what: what needs it, for messages.
     :param claim: take interface 0 away from the kernel's driver first.
     :raises RigError: there is no libusb.
     :raises OSError: it is gone, or may not be opened.
@@ -53,7 +53,7 @@ def opened(host: Host, device: UsbDevice, what: str, *, claim: bool = False) -> 
             usb.util.claim_interface(found, 0)
         yield found
     except usb.core.USBError as error:
-        # pyusb leaves errno out where libusb's code has no like of it.
+        # pyusb leaves errno out if libusb's code has no equivalent.
         raise OSError(error.errno or errno.EIO, error.strerror or str(error)) from None
     finally:
         usb.util.dispose_resources(found)

@@ -16,8 +16,8 @@ OUT_CLASS_DEVICE, IN_CLASS_DEVICE, OUT_CLASS_INTERFACE = 0x20, 0xA0, 0x21
 class UsbHid:
     """A HID device that pyusb has opened.
 
-    Feature reports are addressed to the device, not to its interface: so the boards' own library does, and the
-    kernel's driver may keep the interface meanwhile.
+    Feature reports are addressed to the device, not to its interface, as the boards' own library does; so the
+    kernel's driver may keep the interface.
     """
 
     def __init__(self, device: Any):

@@ -55,7 +55,7 @@ class Ykush(HidChannel):
     def read(self) -> bool | None:
         answer = self._ask(STATE | self.number)
         if not self._is_state(answer):
-            # Perhaps the answer to the cutter's command, which reads none: then ours is on its way.
+            # This may be the answer to the cutter's command, which the cutter left unread: then ours follows.
             with contextlib.suppress(TimeoutError):
                 answer = self.line.read(SIZE, ANSWER_S)
         if not self._is_state(answer):
@@ -75,7 +75,7 @@ class Ykush(HidChannel):
 
 
 class YkushData(Ykush):
-    """The data lines of a YKUSH XS, whose state it does not tell."""
+    """The data lines of a YKUSH XS; the board does not tell their state."""
 
     def command(self, active: bool) -> int:
         return DATA_ON if active else DATA_OFF

@@ -1,4 +1,4 @@
-"""All of our touch drivers."""
+"""All touch drivers of this package."""
 
 from __future__ import annotations
 

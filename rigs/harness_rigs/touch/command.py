@@ -1,4 +1,4 @@
-"""A finger that a command moves: one to press, one to let go (a SwitchBot's tool, a servo's)."""
+"""Touch by commands: one presses, one releases (a tool of a SwitchBot or a servo)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.bench.plugin_api import ActuatorRequest, TouchDriver
 from harness.model.rig import Touch
 from harness_rigs.power.board_errors import Part
 from harness_rigs.power.command import CommandOptions, CommandSwitch
-from harness_rigs.touch.finger import Finger, FingerOptions
+from harness_rigs.touch.finger import FingerOptions, SwitchTouch
 
 
 class CommandTouchOptions(FingerOptions):
@@ -19,7 +19,7 @@ class CommandTouchOptions(FingerOptions):
     on: list[str] = Field(min_length=1)
     """Presses."""
     off: list[str] = Field(min_length=1)
-    """Lets go."""
+    """Releases."""
     limit_s: float = Field(default=10.0, gt=0, le=600)
 
 
@@ -27,7 +27,7 @@ def _make(request: ActuatorRequest) -> Touch:
     options: CommandTouchOptions = request.options
     commands = CommandOptions(on=options.on, off=options.off, limit_s=options.limit_s)
     mine = Part(request.rig, commands, None, request.host, request.clock, "touch")
-    return Finger(mine, CommandSwitch(mine), options.press_s)
+    return SwitchTouch(mine, CommandSwitch(mine), options.press_s)
 
 
 def _channel(options: CommandTouchOptions) -> str:
@@ -35,5 +35,5 @@ def _channel(options: CommandTouchOptions) -> str:
 
 
 COMMAND = TouchDriver(
-    "command", "a command that presses, and one that lets go", CommandTouchOptions, _make, _channel
+    "command", "a command that presses, and one that releases", CommandTouchOptions, _make, _channel
 )

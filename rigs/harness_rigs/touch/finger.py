@@ -1,7 +1,7 @@
-"""A finger that is a switch: pressed while somebody holds it, and never left pressed.
+"""Touch by a switch: pressed while it is held, and never left pressed.
 
-When to press is the rig's to say, who sees the requests: it holds the finger from when the key has asked until the
-key has answered. `press_s` ends a press before that, for keys to which a long one means something else.
+The rig decides when to press, because it sees the requests: it holds the switch from when the key has asked until the
+key has answered. `press_s` ends a press earlier, for keys to which a long press means something else.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from harness.model.rig import PowerSwitch, Touch
 from harness_rigs.power.board_errors import place_of
 
 APART_US = 100_000
-"""Between letting go and pressing again, so that a key sees two touches (python-fido2's controller waits as long)."""
+"""Pause between release and press, so that a key sees two touches (python-fido2's controller waits as long)."""
 
 
 class FingerOptions(BaseModel):
-    """What a bench may say of every finger that is switched."""
+    """Settings of every touch by a switch."""
 
     model_config = ConfigDict(extra="forbid")
 
     press_s: float | None = Field(default=None, gt=0, le=60)
-    """It lets go after so long, even if the key has not answered; as long as the request takes if nothing is said."""
+    """Release after this time, even if the key has not answered; by default when the key has answered."""
 
 
 class HeldTouch(Touch):
-    """A touch that only somebody else knows when to give."""
+    """A touch that cannot tell by itself when to press: the rig holds it."""
 
     def __init__(self, request: ActuatorRequest):
         self.place = place_of(request)
 
     def pressing(self, *, delay_us: int = 200_000) -> AbstractContextManager[None]:
-        """:raises RigError: always: what switches sees no request, so it cannot tell when the key asks."""
+        """:raises RigError: always: a switch sees no request, so it cannot tell when the key asks."""
         raise RigError(
-            f"{self.place}: this finger does not see when the key asks",
+            f"{self.place}: this touch does not see when the key asks",
             expected="a rig that holds it within its own requests, as `usb` does",
         )
 
 
-class Finger(HeldTouch):
+class SwitchTouch(HeldTouch):
     """Presses by switching something on.
 
     :param switch: on is pressed.
@@ -54,14 +54,14 @@ class Finger(HeldTouch):
         super().__init__(request)
         self._switch, self._press_s, self._clock = switch, press_s, request.clock
         self._known = False
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._pressed = False
         self._failed: KeyharnessError | None = None
 
     @contextmanager
     def holding(self) -> Iterator[None]:
         if not self._known and self._switch.is_on:
-            # Somebody who was killed may have left it pressed: then the key would see no touch begin.
+            # A killed run may have left it pressed: then the key would see no touch begin.
             self._switch.off()
             self._clock.wait_us(APART_US)
         self._known = True
@@ -69,7 +69,7 @@ class Finger(HeldTouch):
         try:
             self._switch.on()
         except KeyharnessError:
-            # Nobody knows whether it is pressed: an answer may have been lost.
+            # It may be pressed or not: an answer may have been lost.
             self._known = False
             with suppress(KeyharnessError):
                 self._switch.off()
@@ -89,13 +89,13 @@ class Finger(HeldTouch):
             raise self._failed
 
     def _end(self) -> None:
-        with self._turn:
+        with self._lock:
             if not self._pressed:
                 return
             self._pressed = False
             try:
                 self._switch.off()
             except KeyharnessError as error:
-                # Told to whoever holds it, in whose thread this may not be.
+                # Raised in `holding`: this may be another thread.
                 self._failed = error
                 self._known = False

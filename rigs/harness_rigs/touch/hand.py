@@ -1,6 +1,6 @@
-"""A person, who is asked to touch the key when it waits for it. Refused where nobody is there.
+"""A person is asked to touch the key when it waits for a touch. Refused without a terminal.
 
-Nobody has to press Enter: that the key was touched is seen by its answer.
+No Enter is needed: the key's answer shows that it was touched.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness_rigs.touch.finger import HeldTouch
 
 
 class HandTouchOptions(BaseModel):
-    """`[rig.touch]` by hand: there is nothing to say."""
+    """`[rig.touch]` by hand has no settings."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ def _make(request: ActuatorRequest) -> Touch:
 
 
 def _channel(options: HandTouchOptions) -> str:
-    # A person touches one key after the other.
+    # A person can touch several keys, one after the other.
     return "a finger at {port}"
 
 

@@ -1,4 +1,4 @@
-"""The finger of Yubico's Pico rig: GET /usb<N>/touch/on and off.
+"""The touch of Yubico's Pico rig: GET /usb<N>/touch/on and off.
 
 Source: Yubico/python-fido2 at d1fd711, tests/device/__init__.py (PicoController).
 """
@@ -10,7 +10,7 @@ from harness.model.rig import Touch
 from harness_rigs.power.board_errors import Part
 from harness_rigs.power.pico import Pico, PicoPort
 from harness_rigs.power.switch import ChannelSwitch
-from harness_rigs.touch.finger import Finger, FingerOptions
+from harness_rigs.touch.finger import FingerOptions, SwitchTouch
 
 
 class PicoTouchOptions(PicoPort, FingerOptions):
@@ -21,11 +21,11 @@ def _make(request: ActuatorRequest) -> Touch:
     options: PicoTouchOptions = request.options
     mine = Part(request.rig, options, None, request.host, request.clock, "touch", True)
     switch = ChannelSwitch(mine, Pico(options.url, options.usb, "touch"), off_time_s=0.0)
-    return Finger(mine, switch, options.press_s)
+    return SwitchTouch(mine, switch, options.press_s)
 
 
 def _channel(options: PicoTouchOptions) -> str:
     return f"touch of {options.shown}"
 
 
-PICO = TouchDriver("pico", "the finger of a Pico rig (HTTP)", PicoTouchOptions, _make, _channel)
+PICO = TouchDriver("pico", "the touch of a Pico rig (HTTP)", PicoTouchOptions, _make, _channel)

@@ -4,7 +4,7 @@
     driver = "relay"
     switch = { driver = "lcus", port = "/dev/ttyUSB0", channel = 2 }
 
-Any power driver will do, of whoever it is; on is pressed.
+Any power driver can be the switch, also one of another plugin. On means pressed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.bench.plugin_api import ActuatorRequest, TouchDriver
 from harness.model.rig import Touch
 from harness_rigs.power.board_errors import Part
 from harness_rigs.power.nested import Nested, nested
-from harness_rigs.touch.finger import Finger, FingerOptions
+from harness_rigs.touch.finger import FingerOptions, SwitchTouch
 
 
 class RelayTouchOptions(FingerOptions):
@@ -49,7 +49,7 @@ def _make(request: ActuatorRequest) -> Touch:
     mine = Part(request.rig, options, None, request.host, request.clock, "touch")
     # No port: what the relay switches is not the key's power.
     switch = options.made.make(mine, "switch", port=None, momentary=True)
-    return Finger(mine, switch, options.press_s)
+    return SwitchTouch(mine, switch, options.press_s)
 
 
 def _channel(options: RelayTouchOptions) -> str:

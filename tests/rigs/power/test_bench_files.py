@@ -13,7 +13,7 @@ import pytest
 from harness.base.errors import CallerError
 from harness.bench.bench import load_bench
 from harness.host.locks import InUse
-from harness_rigs.power.board_lock import Turn
+from harness_rigs.power.board_lock import BoardLock
 from support.command import Cli
 from support.paths import with_support
 from support.power.powertools import plugins, says
@@ -242,16 +242,16 @@ def test_three_processes_share_a_board(host):
 
 
 def test_a_turn_is_waited_for_and_not_for_ever():
-    with Turn("board", 1):
+    with BoardLock("board", 1):
         began = time.monotonic()
-        with pytest.raises(InUse, match="board is in use for longer"), Turn("board", 0.1):
+        with pytest.raises(InUse, match="board is in use for longer"), BoardLock("board", 0.1):
             raise AssertionError("it was given twice")
         assert time.monotonic() - began < 5
-    first = Turn("board", 1).__enter__()
+    first = BoardLock("board", 1).__enter__()
     got = threading.Event()
 
     def wait():
-        with Turn("board", 10):
+        with BoardLock("board", 10):
             got.set()
 
     waiter = threading.Thread(target=wait)
@@ -260,20 +260,20 @@ def test_a_turn_is_waited_for_and_not_for_ever():
     first.__exit__()
     assert got.wait(10)
     waiter.join(5)
-    with Turn("board", 1), Turn("another board", 1):
+    with BoardLock("board", 1), BoardLock("another board", 1):
         pass
 
 
 def test_a_forked_child_does_not_keep_a_turn():
     read, write = os.pipe()
-    with Turn("board", 1):
+    with BoardLock("board", 1):
         child = os.fork()
         if child == 0:
             os.close(write)
             os.read(read, 1)
             os._exit(0)
     try:
-        with Turn("board", 1):
+        with BoardLock("board", 1):
             pass
     finally:
         os.write(write, b"x")

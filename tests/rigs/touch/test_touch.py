@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from harness.base.errors import CallerError, RigError
 from harness.model.rig import PowerSwitch
-from harness_rigs.touch.finger import Finger
+from harness_rigs.touch.finger import SwitchTouch
 from support.power.picorig import PicoRig
 from support.power.powertools import RIG, power, request, says, touch
 from support.power.serialboards import LcusBoard
@@ -99,7 +99,7 @@ class TestRelay:
                 self.moves.append("off")
 
         asked = request("touch", "relay", host, clock, switch=SWITCH)[1]
-        with pytest.raises(RigError), Finger(asked, Hangs(), None).holding():
+        with pytest.raises(RigError), SwitchTouch(asked, Hangs(), None).holding():
             raise AssertionError("it is not pressed")
         assert Hangs.moves == ["on", "off"]
 
