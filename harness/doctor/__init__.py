@@ -1,1 +1,1 @@
-"""`keyharness doctor`: what would keep a run from working on this host, each with its cause and how to mend it."""
+"""`keyharness doctor`: find what would keep a run from working on this host; each with its cause and its mend."""

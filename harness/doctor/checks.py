@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are read, and what they come to."""
+"""Run all checks, in the order in which a person reads them, and derive the exit code."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ CHECKS: tuple[Check, ...] = (
     software.scheduling,
     storage.folders,
     open_files.busy,
-    rigs.strangers,
+    rigs.keys_without_rig,
     rigs.rigs,
 )
 RIG_FAULT, CALLER_FAULT = 3, 4
 
 
 def admit(bench: Path | None, host: Host | None = None) -> tuple[Patient, list[Finding]]:
-    """The host with its bench; what is wrong with the bench or the plugins is a finding, not the end."""
+    """Load the host with its bench. Errors of the bench or of plugins become results; the checks still run."""
     wrong: list[Finding] = []
     plugins = Plugins()
     loaded = None
@@ -50,7 +50,7 @@ def admit(bench: Path | None, host: Host | None = None) -> tuple[Patient, list[F
 
 
 def examine(patient: Patient, checks: Iterable[Check] = CHECKS) -> list[Finding]:
-    """Everything that the checks say."""
+    """Run the checks; returns all results."""
     found: list[Finding] = []
     for check in checks:
         try:
@@ -61,7 +61,7 @@ def examine(patient: Patient, checks: Iterable[Check] = CHECKS) -> list[Finding]
 
 
 def verdict(found: Iterable[Finding]) -> int:
-    """0 if a run would work, 3 if something is wrong with this host or its rigs, 4 with the bench."""
+    """The exit code: 0 if a run would work, 3 for a fault of this host or its rigs, 4 for one of the bench."""
     faults = [one for one in found if one.level == "fault"]
     if any(one.caller for one in faults):
         return CALLER_FAULT

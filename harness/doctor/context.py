@@ -1,4 +1,4 @@
-"""What a check says, and what all of them look at."""
+"""The result of a check, and the host that all checks look at."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Level = Literal["ok", "warn", "fault"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line for the reader.
+    """One result of a check: one line in the report.
 
-    :ivar check: which check says it, for programs: "hidraw", "rig".
-    :ivar mend: what to do; None where nothing is to be done.
-    :ivar rig: the rig it is about.
-    :ivar caller: a fault of the bench file or of an option, not of this host.
+    :ivar check: name of the check, for programs: "hidraw", "rig".
+    :ivar mend: what to do; None if nothing has to be done.
+    :ivar rig: the rig that it is about; None if it is about the host.
+    :ivar caller: is it a fault of the bench file or of an option, not of this host?
     """
 
     check: str
@@ -58,7 +58,7 @@ def _loads(library: str) -> bool:
 
 
 def _may_fifo() -> bool:
-    """Try it, and go back."""
+    """Try real-time scheduling, and switch back."""
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
@@ -70,11 +70,11 @@ def _may_fifo() -> bool:
 
 @dataclass
 class Patient:
-    """This host and its bench, as the checks see them; all that is not a file can be put in its place.
+    """This host and its bench, as the checks see them. Tests replace what is not read from files.
 
     :ivar bench: None if it could not be read.
-    :ivar loads: whether a shared library can be loaded, by its name.
-    :ivar may_fifo: whether this user may schedule in real time.
+    :ivar loads: can the shared library of that name be loaded?
+    :ivar may_fifo: may this user schedule in real time?
     """
 
     host: Host
@@ -90,7 +90,7 @@ class Patient:
 
     @cached_property
     def processes(self) -> dict[str, list[int]]:
-        """Names of programs that run, as the kernel cuts them to 15 characters -> their process numbers."""
+        """Name of a running program, cut to 15 characters by the kernel -> process numbers."""
         found: dict[str, list[int]] = {}
         proc = self.root / "proc"
         for entry in sorted(proc.iterdir()) if proc.is_dir() else ():
@@ -104,14 +104,14 @@ class Patient:
 
     @cached_property
     def ports(self) -> dict[str, str]:
-        """The USB ports of the bench's rigs -> rig."""
+        """USB port -> rig, for the rigs of the bench."""
         if self.bench is None:
             return {}
         return {port: rig for rig in self.bench.rigs if (port := self.bench.usb_port(rig)) is not None}
 
     @cached_property
     def key_ids(self) -> dict[tuple[int, int], str]:
-        """(vendor, product) of all faces of the known keys -> what it is called."""
+        """(vendor id, product id) of each face of the known keys -> product name."""
         return {
             (face.vendor_id, face.product_id): face.product
             for key in self.plugins.keys.values()
@@ -121,5 +121,5 @@ class Patient:
 
     @cached_property
     def board_ids(self) -> dict[tuple[int, int], str]:
-        """(vendor, product) of all boards that power drivers open -> what it is called."""
+        """(vendor id, product id) of each board that a power driver opens -> name."""
         return {one: name for driver in self.plugins.power.values() for one, name in driver.boards.items()}

@@ -1,4 +1,4 @@
-"""Programs that run on this host and have a hand in keys."""
+"""Programs on this host that open keys or block them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ INSTALL = "sudo keyharness doctor --install-udev-rules"
 
 
 def pcscd(patient: Patient) -> Iterator[Finding]:
-    """The daemon that owns card readers."""
+    """Check for pcscd, which owns the card readers."""
     running = patient.processes.get("pcscd")
     if running:
         yield ok("pcscd", f"pcscd runs (process {running[0]})")
     elif any((patient.root / folder / "pcscd").exists() for folder in ("usr/sbin", "usr/bin", "sbin")):
-        yield ok("pcscd", "pcscd is there and does not run (started when a client asks, or a bench needs it)")
+        yield ok("pcscd", "pcscd is installed and does not run (it starts when a client or a bench needs it)")
     else:
-        yield warn("pcscd", "pcscd is not there: no card side of keys", "sudo apt install pcscd")
+        yield warn("pcscd", "pcscd is not installed: no card side of keys", "sudo apt install pcscd")
 
 
 def usbguard(patient: Patient) -> Iterator[Finding]:
-    """USBGuard blocks what it does not know, a key in its bootloader for one."""
+    """Check for USBGuard, which blocks unknown devices, such as a key in its bootloader."""
     blocked = [one for one in devices(patient.host) if _attribute(one.folder / "authorized") == "0"]
     for one in blocked:
         rig = patient.ports.get(one.port)
@@ -44,14 +44,14 @@ def usbguard(patient: Patient) -> Iterator[Finding]:
 
 
 def modem_manager(patient: Patient) -> Iterator[Finding]:
-    """ModemManager opens every new serial port and talks to it, a bootloader's for one."""
+    """Check for ModemManager, which writes to each new serial port, such as that of a bootloader."""
     if "ModemManager" not in patient.processes:
         return
     told = "".join(text for _, text in rule_files(patient.root))
     if "ID_MM_DEVICE_IGNORE" in told and all(
         f'"{vendor:04x}"' in told.lower() for vendor, _ in patient.key_ids
     ):
-        yield ok("modemmanager", "ModemManager runs, and is told to leave keys alone")
+        yield ok("modemmanager", "ModemManager runs, and a udev rule keeps it from keys")
     else:
         yield warn(
             "modemmanager",
@@ -61,25 +61,25 @@ def modem_manager(patient: Patient) -> Iterator[Finding]:
 
 
 def scdaemon(patient: Patient) -> Iterator[Finding]:
-    """GnuPG's scdaemon keeps the card of a key to itself until it ends."""
+    """Check for GnuPG's scdaemon, which holds the card of a key until it ends."""
     running = patient.processes.get("scdaemon")
     if running:
         yield warn(
             "scdaemon",
-            f"scdaemon runs (process {running[0]}): it may have a key's card to itself",
+            f"scdaemon runs (process {running[0]}): it may hold the card of a key",
             "gpgconf --kill scdaemon; for good: pcsc-shared and disable-ccid in scdaemon.conf",
         )
 
 
 def autosuspend(patient: Patient) -> Iterator[Finding]:
-    """A key that the kernel lets sleep answers late, and its cut is measured late."""
+    """Check for keys that the kernel may suspend: they answer late, and their cuts are measured late."""
     for one in devices(patient.host):
         ours = one.port in patient.ports or (one.vendor_id, one.product_id) in patient.key_ids
         delay = _attribute(one.folder / "power/autosuspend_delay_ms")
         if ours and _attribute(one.folder / "power/control") == "auto" and not delay.startswith("-"):
             yield warn(
                 "autosuspend",
-                f"{one.shown()} at {one.port} may be suspended when it is idle: what is measured is late",
+                f"{one.shown()} at {one.port} may be suspended when it is idle: measured times are late",
                 f"{INSTALL}, or echo on into {one.folder}/power/control",
             )
 

@@ -1,4 +1,4 @@
-"""Nodes of the bench's rigs, their boards' and their keys', that another program has open."""
+"""Find programs that have nodes of the bench's boards or keys open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.host.usb import device_at
 
 
 def busy(patient: Patient) -> Iterator[Finding]:
-    """Of other users' programs only root sees what they have open."""
+    """Check all programs; only root sees the open files of other users' programs."""
     wanted = dict(_nodes(patient))
     if not wanted:
         return
@@ -24,15 +24,15 @@ def busy(patient: Patient) -> Iterator[Finding]:
                 rig, board = wanted[node]
                 text = f"{node} is open in {name} (process {pid})"
                 if board:
-                    mend = f"end it: a board takes commands from one (kill {pid})"
+                    mend = f"end it: only one program may use a board (kill {pid})"
                     yield Finding("busy", "fault", text, mend, rig)
                 else:
-                    mend = f"end it: what it asks the key gets mixed with what we ask (kill {pid})"
+                    mend = f"end it: its requests to the key mix with those of a run (kill {pid})"
                     yield Finding("busy", "warn", text, mend, rig)
 
 
 def _nodes(patient: Patient) -> Iterator[tuple[str, tuple[str, bool]]]:
-    """A node as the kernel names it -> its rig, and whether a board hangs on it."""
+    """(node as the kernel names it, (its rig, is it a board's?))."""
     bench, root = patient.bench, patient.root
     for rig in bench.rigs if bench is not None else ():
         assert bench is not None
@@ -47,7 +47,7 @@ def _nodes(patient: Patient) -> Iterator[tuple[str, tuple[str, bool]]]:
 
 
 def _paths(settings: Any) -> Iterator[str]:
-    """What names a node in a table of the bench, and in the tables inside it."""
+    """The nodes that a table of the bench names, tables inside it included."""
     if isinstance(settings, str) and settings.startswith("/dev/"):
         yield settings
     elif isinstance(settings, dict):
@@ -59,7 +59,7 @@ def _paths(settings: Any) -> Iterator[str]:
 
 
 def _named(root: Path, node: Path) -> str:
-    """By its own name, whatever link leads to it."""
+    """The node's own name, not that of a link to it."""
     resolved = node.resolve()
     return (
         f"/{resolved.relative_to(root.resolve())}"

@@ -1,4 +1,4 @@
-"""May this user open what a key shows? The problem that everybody with a new key meets first."""
+"""Check that this user may open the nodes of keys: the first problem with each new key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INSTALL = "sudo keyharness doctor --install-udev-rules, then plug the key in aga
 
 
 def hidraw(patient: Patient) -> Iterator[Finding]:
-    """The nodes of everything that speaks CTAPHID, and of bootloaders with a serial port."""
+    """Check the nodes of all CTAPHID devices, and of bootloaders with a serial port."""
     good = 0
     for one in devices(patient.host):
         known = (one.vendor_id, one.product_id) in patient.key_ids
@@ -38,7 +38,7 @@ def hidraw(patient: Patient) -> Iterator[Finding]:
 
 
 def udev_rules(patient: Patient) -> Iterator[Finding]:
-    """Is there a rule for each identity of the known keys? Without one a bootloader's port is root's."""
+    """Check for a udev rule for each identity of the known keys: without one only root opens a bootloader."""
     texts = {path: text.lower() for path, text in rule_files(patient.root)}
     ours = patient.root / FILE
     if ours in texts:
@@ -59,7 +59,7 @@ def udev_rules(patient: Patient) -> Iterator[Finding]:
 
 
 def hub_ports(patient: Patient) -> Iterator[Finding]:
-    """May this user switch the ports of the bench's rigs, where the kernel switches them?"""
+    """Check that this user may switch the hub ports of the bench's rigs."""
     for port, rig in patient.ports.items():
         if patient.bench is None or not patient.bench.wiring(rig).partition("; power ")[2].startswith("hub"):
             continue
@@ -74,7 +74,7 @@ def hub_ports(patient: Patient) -> Iterator[Finding]:
 
 
 def _shown(path: Path, root: Path) -> str:
-    """As it is called on that host."""
+    """The path as it is on that host."""
     return f"/{path.relative_to(root)}" if path.is_relative_to(root) else str(path)
 
 

@@ -1,4 +1,4 @@
-"""The rigs of the bench: is the key there, is somebody at it, was its power left off, is its switch measured?"""
+"""Check each rig of the bench: key present, not in use, power not left off, switch calibrated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.safety.power_journal import PowerLog
 
 
 def rigs(patient: Patient) -> Iterator[Finding]:
-    """Each rig: one line if all is well, else one for each thing that is not."""
+    """Check each rig: one line if all is well, else one line for each fault or warning."""
     if patient.bench is None:
         return
     for name in patient.bench.rigs:
@@ -27,8 +27,8 @@ def rigs(patient: Patient) -> Iterator[Finding]:
         yield from found
 
 
-def strangers(patient: Patient) -> Iterator[Finding]:
-    """Keys that are plugged in and that no rig of a bench with real keys is for."""
+def keys_without_rig(patient: Patient) -> Iterator[Finding]:
+    """List keys that are plugged in and in no rig, for a bench with real keys."""
     for one in devices(patient.host) if patient.ports else ():
         known = (one.vendor_id, one.product_id) in patient.key_ids or one.fido is not None
         if known and one.port not in patient.ports:
@@ -50,15 +50,15 @@ def _rig(patient: Patient, name: str) -> Iterator[Finding]:
         gone = holder.pid and not (Path("/proc") / str(holder.pid)).exists()
         since = f"since {holder.since}: {holder.purpose}"
         if gone:
-            text = f"locked by something that process {holder.pid} left behind {since}"
-            yield _finding(name, "fault", text, "end it: `fuser -v` on the locks says which process it is")
+            text = f"locked by a child of process {holder.pid}, which has ended, {since}"
+            yield _finding(name, "fault", text, "end it: `fuser -v` on the lock file names the process")
         else:
             mend = f"wait for it, or end it (kill -INT {holder.pid})"
             yield _finding(name, "fault", f"in use: held by process {holder.pid} {since}", mend)
         return
     made = None
     try:
-        # Nothing is switched by that, but a board that does not answer says so.
+        # This switches nothing, but finds a board that does not answer.
         made = bench.make(name, 1)
         if lacking := made.lacks():
             raise lacking
@@ -77,13 +77,13 @@ def _made(patient: Patient, name: str, rig: Rig, usb: str | None) -> Iterator[Fi
     port = port_of(rig)
     if port is not None and (held := quarantine.quarantined(port)):
         why = held.why.splitlines()[0]
-        mend = f"see to it, then `keyharness quarantine {name} --clear --reason TEXT`"
+        mend = f"mend it, then `keyharness quarantine {name} --clear --reason TEXT`"
         yield _finding(name, "fault", f"in quarantine since {held.since}: {why}", mend)
     if rig.evidence_kind == "hardware" and port is not None and PowerLog(port).left_behind:
         yield _finding(
             name,
             "warn",
-            "a process that was killed left its power switched",
+            "a killed process left its power switched",
             "`keyharness rigs` puts it back",
         )
     if usb is not None:

@@ -1,4 +1,4 @@
-"""Python and its packages, libraries, scheduling."""
+"""Check Python, its packages, shared libraries and real-time scheduling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIBRARIES = (
 
 
 def python(patient: Patient) -> Iterator[Finding]:
-    """Versions, and which plugins there are."""
+    """Report versions and plugins."""
     outside = sorted(
         {f"{one.distribution} {one.version}" for one in patient.plugins.found if one.distribution != OURS}
     )
@@ -27,7 +27,7 @@ def python(patient: Patient) -> Iterator[Finding]:
 
 
 def xdist(patient: Patient, pytest: str | None = None, xdist: str | None = None) -> Iterator[Finding]:
-    """pytest 9.2 and xdist 3.8 together spread what belongs on one worker; silently."""
+    """Check for pytest 9.2 with xdist 3.8: they silently spread tests that belong on one worker."""
     pytest, xdist = pytest or _version("pytest"), xdist or _version("pytest-xdist")
     if _parts(pytest) >= (9, 2) and (3, 8) <= _parts(xdist) < (3, 9):
         yield warn(
@@ -38,7 +38,7 @@ def xdist(patient: Patient, pytest: str | None = None, xdist: str | None = None)
 
 
 def libraries(patient: Patient) -> Iterator[Finding]:
-    """Shared libraries that Python packages open when they are first used."""
+    """Check the shared libraries that Python packages load at their first use."""
     for file, name, package, use in LIBRARIES:
         if patient.loads(file):
             yield ok("libraries", f"{name} is there")
@@ -47,7 +47,7 @@ def libraries(patient: Patient) -> Iterator[Finding]:
 
 
 def scheduling(patient: Patient) -> Iterator[Finding]:
-    """May the cutter be scheduled so that nobody interrupts it?"""
+    """Check that the cutter may run with real-time scheduling."""
     if patient.may_fifo():
         yield ok("scheduling", "real-time scheduling permitted: cuts are late by 0.1 ms at most (p99)")
     else:

@@ -1,4 +1,4 @@
-"""The folders that a run writes to besides its report: locks, the ledger."""
+"""Check the folders that a run writes to besides its report: locks, the ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.host.locks import runtime_dir
 
 
 def folders(patient: Patient) -> Iterator[Finding]:
-    """Can they be written to?"""
+    """Check that this user may write to them."""
     try:
         runtime_dir()
     except KeyharnessError as error:
@@ -23,11 +23,13 @@ def folders(patient: Patient) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK | os.X_OK):
         yield fault(
             "folders",
-            f"{folder} is not writable by you: what is done to keys could not be written down",
+            f"{folder} is not writable by you: a run could not record what it does to keys",
             "name another folder in XDG_STATE_HOME",
         )
     url = ledger_url()
     if url.startswith("sqlite:///"):
         file = url.removeprefix("sqlite:///")
         if os.path.exists(file) and not os.access(file, os.W_OK):
-            yield fault("folders", f"the ledger {file} is not writable by you", "see whose it is")
+            yield fault(
+                "folders", f"the ledger {file} is not writable by you", "see its owner: `ls -l` on it"
+            )

@@ -1,7 +1,7 @@
-"""The udev rule that gives keys, their bootloaders, relay boards and hubs to people: made, found, installed.
+"""The udev rules that let users open keys, their bootloaders, relay boards and hubs: write, find and install them.
 
-The file's number is below 73, where logind gives devices tagged `uaccess` to who sits at the seat; for who logs
-in otherwise there is a group. Matches and keys are those of udev(7).
+The file's number is below 73, where logind gives devices tagged `uaccess` to the user at the seat. For other logins
+there is a group. Matches and keys: udev(7).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RELOAD = "udevadm control --reload-rules && udevadm trigger, then plug the key i
 
 
 def rule_files(root: Path) -> Iterator[tuple[Path, str]]:
-    """The rules of a host that are in force, with their text; one that hides another by its name, alone."""
+    """The rule files of a host that are in force, with their text. Of files with one name only the first counts."""
     seen: set[str] = set()
     for folder in FOLDERS:
         for file in sorted((root / folder).glob("*.rules")):
@@ -44,7 +44,7 @@ def has_group(root: Path) -> bool:
 
 
 def rules(patient: Patient) -> str:
-    """The text of our file, for all known keys and for the boards that switch their power."""
+    """The text of the rule file, for all known keys and for the boards that switch their power."""
     group = f', GROUP="{GROUP}"' if has_group(patient.root) else ""
     mine = f'MODE="0660"{group}, TAG+="uaccess"'
     lines = [
@@ -79,13 +79,13 @@ def rules(patient: Patient) -> str:
 
 
 def _matches(vendor: int, product: int) -> Iterator[str]:
-    """For the device itself, and for what is below it."""
+    """The match for the device itself, and the match for what is below it."""
     for what in ("ATTR", "ATTRS"):
         yield f'{what}{{idVendor}}=="{vendor:04x}", {what}{{idProduct}}=="{product:04x}"'
 
 
 def install(patient: Patient) -> Path:
-    """Write our file; returns where.
+    """Write the rule file; returns its path.
 
     :raises RigError: this user may not.
     """

@@ -1,6 +1,6 @@
 """The cutter's own process: waits for an absolute deadline and acts. Executed as a file, standard library only.
 
-It speaks messages over the socket on its stdin, one command each, and answers each with one message:
+Its stdin is a socket. Each message on it is one command, and gets one message as its answer:
 
     ready <1 if scheduled FIFO, else 0>             once, at the start
     arm <number> <deadline in ns> kill              with a pidfd attached: SIGKILL that process
@@ -12,9 +12,9 @@ It speaks messages over the socket on its stdin, one command each, and answers e
     disarm <number>
         -> disarmed <number>; nothing if it has fired, because then `fired` is on its way
 
-Deadlines are on CLOCK_MONOTONIC. It sleeps until 2 ms before one and spins from there: a sleep ends late by
-up to milliseconds, a spinning process that nobody may interrupt by a microsecond. Without FIFO scheduling the
-one that spins is the one that is interrupted, and the one that has slept goes first: then it spins 0.1 ms.
+Deadlines are on CLOCK_MONOTONIC. The process sleeps until 2 ms before a deadline and then spins: a sleep ends late by
+milliseconds, a spinning process with FIFO scheduling by a microsecond. Without FIFO scheduling the kernel interrupts
+a process that spins, and prefers one that has slept: then it spins for 0.1 ms only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 1, 29
 
 
 def main() -> None:
-    # The sender of a Ctrl-C means the campaign, which disarms; the cutter dies when its parent does.
+    # A Ctrl-C is for the campaign, which disarms; the cutter dies with its parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -85,7 +85,7 @@ def serve(link: socket.socket, spin_ns: int) -> None:
 def fire(
     link: socket.socket, number: int, deadline_ns: int, action: str, data: bytes, fd: int, request: int
 ) -> None:
-    """Spin until the deadline, act, and say when that was."""
+    """Spin until the deadline, act, and report the time."""
     now = time.monotonic_ns
     failed = 0
     while now() < deadline_ns:

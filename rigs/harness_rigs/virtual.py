@@ -27,7 +27,7 @@ class TwinSettings(BaseModel):
 
 
 class VirtualOptions(BaseModel):
-    """The `virtual` driver's part of a bench entry."""
+    """The settings of the driver `virtual` in a bench entry."""
 
     model_config = ConfigDict(extra="forbid")
 

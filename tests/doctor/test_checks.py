@@ -237,7 +237,7 @@ def test_a_hub_port_that_may_not_be_switched(lab, patient):
 
 
 def test_pcscd(lab, patient):
-    assert texts(daemons.pcscd(patient()), "warn") == ["pcscd is not there: no card side of keys"]
+    assert texts(daemons.pcscd(patient()), "warn") == ["pcscd is not installed: no card side of keys"]
     (lab.folder / "usr/sbin").mkdir(parents=True)
     (lab.folder / "usr/sbin/pcscd").touch()
     assert "does not run" in texts(daemons.pcscd(patient()), "ok")[0]
@@ -383,10 +383,10 @@ def test_a_key_that_is_in_no_rig(lab, patient):
     plugged(lab, mute_key())
     plugged(lab, mute_key(), "1-1.4.3")
     plugged(lab, keyboard(), "1-1.4.2")
-    (found,) = rigs.strangers(patient())
+    (found,) = rigs.keys_without_rig(patient())
     assert (found.level, found.text) == ("ok", "20a0:42b2 Nitrokey 3 at 1-1.4.3 is in no rig of this bench")
     assert found.mend == "`keyharness enroll` adds it"
-    assert not list(rigs.strangers(patient(VIRTUAL))), "nobody asked for real ones"
+    assert not list(rigs.keys_without_rig(patient(VIRTUAL))), "nobody asked for real ones"
 
 
 def test_a_port_that_no_hub_has_and_a_bench_that_is_wrong(lab, patient, tmp_path):
@@ -442,7 +442,7 @@ def test_a_rig_in_use_in_quarantine_or_left_off(lab, patient):
     log = PowerLog("port usb:1-1.4.1")
     rig = chosen.bench.make("mini-1", 1)
     log.take(rig)
-    assert "a process that was killed left its power switched" in texts(rigs.rigs(chosen), "warn")
+    assert "a killed process left its power switched" in texts(rigs.rigs(chosen), "warn")
     log.give_back(rig)
     rig.close()
     quarantine.put("port usb:1-1.4.1", "it smokes")
@@ -467,7 +467,7 @@ def test_a_lock_that_somebody_left_behind(lab, patient):
     try:
         (found,) = rigs.rigs(patient())
         assert found.level == "fault"
-        assert "locked by something that process" in found.text
+        assert "locked by a child of process" in found.text
     finally:
         os.kill(int(done.stdout), 9)
 

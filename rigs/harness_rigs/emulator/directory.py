@@ -1,9 +1,9 @@
-"""A directory of the caller's, in which an emulator keeps its state from run to run.
+"""A directory of the caller, in which an emulator keeps its state from run to run.
 
-What was in it when it was first given is kept beside the ledger, and each later run begins with that: a key
-that an earlier run has filled would be no empty one. It is put back only over what we have left there
-ourselves. If somebody else has changed it since, it is taken as it is found, as if it were given for the
-first time; and what a killed run left, which nobody can vouch for, is kept in a folder beside before it goes.
+Its first content is kept beside the ledger, and each later run begins with it, because an earlier run may have filled
+the key. The first content is restored only over what a run has left. If the directory was changed since, it is
+taken as it is, as if it were given for the first time. What a killed run has left is copied to a folder beside before
+it is replaced, because it may be of interest and nothing says what it is.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from harness_rigs.emulator import state as emulator_state
 
 
 class CallersDirectory:
-    """One directory, while a rig has it. To be taken under the directory's lock.
+    """One directory while a rig uses it. The caller holds the directory's lock.
 
-    :ivar found: the copy of what a killed run had left, if there was such; for a person to look at.
+    :ivar found: copy of what a killed run has left, for a person to look at; None if there was nothing.
     """
 
     def __init__(self, path: Path):
@@ -30,9 +30,9 @@ class CallersDirectory:
         self.found: Path | None = None
 
     def take(self) -> None:
-        """Make it what it was when it was first given, if what is in it is ours.
+        """Restore its first content, if a run has left what is in it now.
 
-        :raises RigError: it cannot be written down.
+        :raises RigError: the note about it cannot be written.
         """
         there = emulator_state.read(self.path)
         noted = read_json(self._note)
@@ -47,7 +47,7 @@ class CallersDirectory:
             self._write(left=None)
 
     def give_back(self) -> None:
-        """Note what is left in it, so that it is known again."""
+        """Note what this run leaves in it, so that the next run recognises it."""
         self._write(left=emulator_state.read(self.path).digest().hex())
 
     def _copy(self, name: str, files: emulator_state.DirectoryState) -> Path:

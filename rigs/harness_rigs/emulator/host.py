@@ -1,13 +1,13 @@
-"""The process that emulators of one rig live in: it has their network namespace, starts them and reaps them.
+"""The parent process of the emulators of one rig: it has their network namespace, starts them and reaps them.
 
-Executed as a file (under unshare where namespaces are permitted), standard library only: small, so that a
-start costs a millisecond, and single-threaded, so that what it starts dies with it and it with the harness.
-It answers each JSON message on the socket that is its stdin with one, file descriptors attached:
+Executed as a file (under unshare if namespaces are permitted), with the standard library only: so a start costs a
+millisecond. Single-threaded, so that its children die with it, and it dies with the harness. Each JSON message on its
+stdin, a socket, gets one answer, with file descriptors attached:
 
     {"do": "spawn", "argv", "env", "cwd"} + stdin, output    {"pid"} + pidfd
-    {"do": "reap", "pid"}                                    {"status"}: as waitpid says; only after the death
+    {"do": "reap", "pid"}                                    {"status"}: of waitpid; only after the death
     {"do": "udp" | "listen" | "connect", "port"}             {} + socket
-    anything that fails                                      {"errno"}
+    a request that fails                                     {"errno"}
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
         for fd in fds:
             os.set_inheritable(fd, False)
         try:
-            answer, passed = _obey(json.loads(message), fds)
+            answer, passed = _answer(json.loads(message), fds)
         except OSError as error:
             answer, passed = {"errno": error.errno or -1}, []
         socket.send_fds(link, [json.dumps(answer).encode()], passed)
@@ -56,17 +56,17 @@ def main() -> None:
             os.close(fd)
 
 
-def _obey(wish: dict[str, Any], fds: list[int]) -> Answer:
-    if wish["do"] == "spawn":
-        pid = _spawn(wish, *fds)
+def _answer(request: dict[str, Any], fds: list[int]) -> Answer:
+    if request["do"] == "spawn":
+        pid = _spawn(request, *fds)
         return {"pid": pid}, [os.pidfd_open(pid)]
-    if wish["do"] == "reap":
-        _, status = os.waitpid(wish["pid"], 0)
-        # What it had started itself has no power either.
+    if request["do"] == "reap":
+        _, status = os.waitpid(request["pid"], 0)
+        # Its own children lose their power as well.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(wish["pid"], signal.SIGKILL)
+            os.killpg(request["pid"], signal.SIGKILL)
         return {"status": status}, []
-    return {}, [_socket(wish["do"], wish["port"])]
+    return {}, [_socket(request["do"], request["port"])]
 
 
 def _socket(kind: str, port: int) -> int:
@@ -87,7 +87,7 @@ def _socket(kind: str, port: int) -> int:
     return sock.detach()
 
 
-def _spawn(wish: dict[str, Any], stdin: int, output: int) -> int:
+def _spawn(request: dict[str, Any], stdin: int, output: int) -> int:
     told_r, told_w = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -99,8 +99,8 @@ def _spawn(wish: dict[str, Any], stdin: int, output: int) -> int:
             os.dup2(stdin, 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
-            os.chdir(wish["cwd"])
-            os.execvpe(wish["argv"][0], wish["argv"], wish["env"])
+            os.chdir(request["cwd"])
+            os.execvpe(request["argv"][0], request["argv"], request["env"])
         except OSError as error:
             os.write(told_w, struct.pack("i", error.errno or -1))
         finally:

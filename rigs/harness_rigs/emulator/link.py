@@ -1,7 +1,7 @@
-"""How an emulator is reached: reports in datagrams, reports behind a length, a card that dials a reader.
+"""Links to an emulator: reports in datagrams, reports behind a length, a card that dials a reader.
 
-A link lasts for one boot. Every read waits for a packet, for the emulator's death or for its limit, whichever
-comes first: an emulator can make nobody wait for ever.
+A link lasts for one boot. Every read ends with a packet, with the emulator's death or with its limit, whichever comes
+first.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from harness_rigs.emulator.process import Process, ProcessHost
 
 REPORT = 64
 INIT_RETRY_S = 0.3
-"""An INIT that got no answer for so long is sent again (a first boot takes up to 10 s); sooner while nobody listens."""
+"""Longest pause before an INIT without an answer is sent again; a first boot takes up to 10 s."""
 CONNECT_RETRY_S = 0.01
 VPCD_ON, VPCD_RESET, VPCD_ATR = b"\x01", b"\x02", b"\x04"
 
 
 class Link(ABC):
-    """One boot's way to an emulator."""
+    """The connection to an emulator in one boot."""
 
     def __init__(self, host: ProcessHost, process: Process):
         self._host, self._process = host, process
@@ -49,9 +49,9 @@ class Link(ABC):
     def close(self) -> None: ...
 
     def _wait(self, sock: socket.socket, limit_s: float) -> bool:
-        """Wait for something to read; what had arrived before a death is read first.
+        """Wait until there is something to read; False if the limit passed. What arrived before a death is read first.
 
-        :raises OSError: it died.
+        :raises OSError: the emulator has died.
         """
         poll = select.poll()
         poll.register(sock, select.POLLIN)
@@ -69,7 +69,7 @@ def gone() -> OSError:
 
 
 class _Reports(Link):
-    """What both CTAPHID links share: an emulator is ready when it answers CTAPHID_INIT."""
+    """A CTAPHID link: the emulator is ready when it answers CTAPHID_INIT."""
 
     def __init__(self, host: ProcessHost, process: Process):
         super().__init__(host, process)
@@ -82,7 +82,7 @@ class _Reports(Link):
         return (b"\xff\xff\xff\xff\x86\x00\x08" + nonce).ljust(REPORT, b"\0")
 
     def _is_probe(self, packet: bytes) -> bool:
-        """An answer to one of our own questions, which no client has asked."""
+        """Is it the answer to an INIT of this link, for which no client waits?"""
         return packet[:5] == b"\xff\xff\xff\xff\x86" and packet[7:15] in self._probes
 
     def receive(self, limit_s: float) -> bytes | None:
@@ -96,7 +96,7 @@ class _Reports(Link):
     def _next(self, limit_s: float) -> bytes | None: ...
 
     def _answered(self, until: float, first_wait_s: float) -> bool:
-        """Ask until there is an answer, each time a little later, at most every 0.3 s."""
+        """Send INIT until there is an answer, with pauses that double up to 0.3 s."""
         pause = first_wait_s
         while (now := time.monotonic()) < until:
             self.send(self._probe())
@@ -109,7 +109,7 @@ class _Reports(Link):
 
 
 class UdpLink(_Reports):
-    """64-byte reports in datagrams to one port; the answers come to another, wherever they are sent from."""
+    """64-byte reports in datagrams to one port; the answers arrive on another port, from any sender."""
 
     def __init__(self, host: ProcessHost, process: Process, port: int, inbox: socket.socket):
         super().__init__(host, process)
@@ -118,7 +118,7 @@ class UdpLink(_Reports):
 
     def ready(self, until: float) -> bool:
         while True:
-            # What an earlier boot still had on the wire is nothing to this one.
+            # Discard what an earlier boot has sent.
             try:
                 self._socket.recv(2048)
             except BlockingIOError:
@@ -135,17 +135,17 @@ class UdpLink(_Reports):
         return None
 
     def close(self) -> None:
-        """The inbox belongs to the rig: its port stays ours."""
+        """The inbox belongs to the rig and stays open."""
 
 
 class _Frames:
-    """Frames of a big-endian length and as many bytes, on a stream."""
+    """Frames on a stream: a big-endian length of two bytes, then that many bytes."""
 
     def __init__(self, link: Link, sock: socket.socket):
         self._link, self.socket, self._buffer = link, sock, b""
 
     def send(self, data: bytes) -> None:
-        # Frames are far smaller than a socket's buffer: a full one means that nobody reads.
+        # Frames are far smaller than a socket's buffer: a full buffer means that the emulator does not read.
         frame = len(data).to_bytes(2, "big") + data
         try:
             sent = self.socket.send(frame)
@@ -189,8 +189,8 @@ class TcpLink(_Reports):
             try:
                 self._frames = _Frames(self, self._host.socket("connect", self._port))
             except OSError:
-                # Nobody can tell when somebody will listen; its death is an event, and ends the wait. A connect
-                # that is refused costs a tenth of a millisecond, and each one that comes late costs all cuts time.
+                # There is no event for a port that begins to listen, so try again soon: a refused connect costs 0.1 ms,
+                # and a late one costs each cut time. The emulator's death ends the wait.
                 if self._process.wait(min(pause, max(0.0, until - time.monotonic()))):
                     raise gone() from None
                 pause = min(pause * 1.1, CONNECT_RETRY_S)
@@ -212,7 +212,7 @@ class TcpLink(_Reports):
 
 
 class VpcdLink(Link):
-    """A card that dials the reader that we are, once, at its start; ready when it tells its ATR."""
+    """A card that dials this process as its reader, once, at its start; ready when it tells its ATR."""
 
     def __init__(self, host: ProcessHost, process: Process, reader: socket.socket):
         super().__init__(host, process)

@@ -1,4 +1,4 @@
-"""What a bench says of an emulator."""
+"""The settings of an emulator in a bench."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = Literal["ctaphid-udp", "ctaphid-tcp", "vpcd", "pcsc"]
 
 
 class EmulatorOptions(BaseModel):
-    """The `emulator` driver's part of a bench entry."""
+    """The settings of the driver `emulator` in a bench entry."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,9 +26,9 @@ class EmulatorOptions(BaseModel):
     """The program and its arguments; {state}, {port} and {answer_port} are filled in."""
     env: dict[str, str] = {}
     directory: Path | None = None
-    """Where it runs and keeps its state; by default a private directory, gone when the run ends."""
+    """Where it runs and keeps its state; by default a private directory that is removed at the end."""
     template: Path | None = None
-    """What a private directory contains when the key leaves the factory."""
+    """What a private directory contains at first: the key as it leaves the factory."""
     transport: Kind
     port: int | None = Field(default=None, ge=1, le=65535)
     answer_port: int = Field(default=ANSWER_PORT, ge=1, le=65535)
@@ -40,9 +40,9 @@ class EmulatorOptions(BaseModel):
     ready_s: float = Field(default=10.0, gt=0, le=300)
     answer_s: float = Field(default=10.0, gt=0, le=300)
     settle_s: float = Field(default=0.3, ge=0, le=60)
-    """So long it is left alone before a state is kept: some firmware writes after it has acknowledged."""
+    """Pause before a state is kept: some firmware writes after it has acknowledged."""
     reboot_codes: list[int] = []
-    """Exit codes by which it asks to be started again, as a reboot does."""
+    """Exit codes that mean a reboot: it is started again."""
 
     @property
     def main_port(self) -> int:
@@ -51,7 +51,7 @@ class EmulatorOptions(BaseModel):
 
     @property
     def own_ports(self) -> Sequence[int]:
-        """The ports that nobody else may use meanwhile. A card in a daemon's reader has none: it dials."""
+        """The ports that only this rig may use meanwhile. A card in a daemon's reader dials, and has none."""
         if self.transport == "pcsc":
             return ()
         return (self.main_port, *((self.answer_port,) if self.transport == "ctaphid-udp" else ()))
@@ -64,9 +64,9 @@ class EmulatorOptions(BaseModel):
         return f"directory {self.directory.absolute()}" if self.directory is not None else None
 
     def check(self, rig: str) -> None:
-        """See that they go together.
+        """Check that the settings fit together.
 
-        :raises CallerError: they do not, or a directory is not there.
+        :raises CallerError: they do not, or a directory does not exist.
         """
         if self.transport == "pcsc" and self.reader is None:
             raise CallerError(

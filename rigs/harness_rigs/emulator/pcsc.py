@@ -1,8 +1,8 @@
-"""An emulator in the reader of a pcscd: for clients that speak to nothing else, as OpenSC and GnuPG do.
+"""An emulator's card in a reader of pcscd: for clients that speak only to a daemon, such as OpenSC and GnuPG.
 
-The daemon looks after its readers every 400 ms (measured with pcscd 1.9.9), so a card that is taken away and
-put back faster is one that was never away: after each cut the reader has to be seen empty. A handle is
-disconnected by us and at once: one that is collected later resets the card that is there by then.
+The daemon polls its readers every 400 ms (measured with pcscd 1.9.9) and misses a card that comes back faster: so after
+each cut the reader has to be seen empty. Handles are disconnected at once, because a handle that is collected later
+resets the next card in the reader.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ EMPTY_LIMIT_S, CANCEL_AGAIN_S = 5.0, 0.01
 
 
 def _scard() -> Any:
-    """pyscard's own module of the C functions. It is not needed for anything else.
+    """pyscard's module of the C functions.
 
-    :raises RigError: it, or the library that it talks to, is not there.
+    :raises RigError: pyscard or the library of pcscd is missing.
     """
     try:
         ctypes.CDLL("libpcsclite.so.1")
@@ -51,9 +51,9 @@ def _scard() -> Any:
 
 
 class Reader:
-    """One reader of a pcscd, whose card is waited for by the daemon's own events.
+    """One reader of a pcscd. Waits end with the daemon's events.
 
-    :param name: a part of its name.
+    :param name: a part of the reader's name.
     :raises RigError: no pyscard, no daemon, no such reader.
     """
 
@@ -81,8 +81,9 @@ class Reader:
         self.name: str = matching[0]
 
     def wait(self, present: bool, until: float, process: Process | None = None) -> bool:
-        """Wait until there is a card in it, or none; False if it stays as it was until an instant.
+        """Wait until a card is in it (`present`) or it is empty; False if that is not so by `until`.
 
+        :param until: on time.monotonic().
         :raises OSError: the process has died meanwhile.
         """
         scard = self._scard
@@ -98,7 +99,7 @@ class Reader:
                 if code not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
                     raise RigError(f'reader "{self.name}"', found=scard.SCardGetErrorMessage(code))
                 state = states[0][1] & ~scard.SCARD_STATE_CHANGED
-                # A card that does not tell its ATR is mute: it is in, and not ready.
+                # A card without an ATR is mute: present, but not ready.
                 ready = bool(state & scard.SCARD_STATE_PRESENT) and not state & scard.SCARD_STATE_MUTE
                 if ready if present else bool(state & scard.SCARD_STATE_EMPTY):
                     return True
@@ -107,7 +108,7 @@ class Reader:
 
     @contextmanager
     def _woken_by(self, process: Process | None) -> Iterator[None]:
-        """The death of the process ends the wait for the card."""
+        """While entered, the death of the process cancels the wait for the card."""
         if process is None:
             yield
             return
@@ -119,7 +120,7 @@ class Reader:
             poll.register(process.pidfd, select.POLLIN)
             poll.register(woken, select.POLLIN)
             poll.poll()
-            # What is cancelled before it waits is not woken: once more, until it is.
+            # A cancel before the wait has begun has no effect: repeat it until the wait is over.
             while not over.wait(CANCEL_AGAIN_S):
                 self._scard.SCardCancel(self._context)
 
@@ -164,9 +165,9 @@ class PcscLink(Link):
         raise OSError(errno.EOPNOTSUPP, "a daemon is in between")
 
     def close(self) -> None:
-        """Let go of the card, which is dead, and wait until the daemon has seen that.
+        """Disconnect from the dead card, and wait until the daemon has noticed.
 
-        :raises RigError: it does not.
+        :raises RigError: the daemon does not notice.
         """
         for card in self.cards:
             card.disconnect()
@@ -175,5 +176,5 @@ class PcscLink(Link):
                 f'reader "{self._reader.name}"',
                 found=f"a card {EMPTY_LIMIT_S:.0f} s after the emulator was killed",
                 expected="a reader that is empty without the emulator",
-                mend="see what else is in it",
+                mend="look for another card in it",
             )

@@ -1,4 +1,4 @@
-"""An emulator as a process: started, killed, and told how it ended."""
+"""An emulator as a process: start it, kill it, see how it ended."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Isolation = Literal["auto", "namespace", "none"]
 
 
 class ProcessHost:
-    """Where the emulators of one rig run: in a network namespace of their own, or in ours.
+    """Where the emulators of one rig run: in a network namespace of their own, or in this process's.
 
-    :ivar isolated: whether it is a namespace of its own, so that fixed ports disturb nobody.
+    :ivar isolated: is it a namespace of its own? Then other emulators may use the same ports.
     :raises RigError: a namespace is required and not permitted.
     """
 
@@ -45,7 +45,7 @@ class ProcessHost:
             "a network namespace could not be made",
             found="`unshare -n` and `unshare -U -r -n` are not permitted, or not there",
             expected="the right to make one (CAP_SYS_ADMIN, or unprivileged user namespaces)",
-            mend='isolation = "none" does without: then no other emulator may use the same ports meanwhile',
+            mend='use isolation = "none": then no other emulator may use the same ports meanwhile',
         )
 
     def _start(self, way: list[str]) -> bool:
@@ -77,7 +77,9 @@ class ProcessHost:
             raise RigError("the emulator's host process does not answer")
         message, fds, _, _ = socket.recv_fds(self._link, 1 << 16, 2)
         if not message:
-            raise RigError("the emulator's host process has ended", mend="run it again; somebody killed it")
+            raise RigError(
+                "the emulator's host process has ended", mend="run it again: the process was killed"
+            )
         for fd in fds:
             os.set_inheritable(fd, False)
         return json.loads(message), fds
@@ -115,7 +117,7 @@ class ProcessHost:
     def socket(self, kind: Literal["udp", "listen", "connect"], port: int) -> socket.socket:
         """A socket on the emulators' loopback interface.
 
-        :raises OSError: nobody listens, or the port is taken.
+        :raises OSError: no program listens ("connect"), or the port is taken.
         """
         _, (fd,) = self._ask(do=kind, port=port)
         sock = socket.socket(fileno=fd)
@@ -123,7 +125,7 @@ class ProcessHost:
         return sock
 
     def close(self) -> None:
-        """End it, and with it whatever it has started."""
+        """End the process, and with it all that it has started."""
         self._link.close()
         if self._process is not None:
             self._process.kill()
@@ -161,7 +163,7 @@ class Process:
             return
 
     def line(self) -> None:
-        """An empty line on its stdin."""
+        """Write an empty line to its stdin."""
         if self._status is not None:
             return
         try:
@@ -170,12 +172,12 @@ class Process:
             return
 
     def kill(self) -> int:
-        """SIGKILL it, if it has not ended by itself, and reap it; returns what waitpid says."""
+        """Send SIGKILL if it has not ended by itself, and reap it; returns the status of waitpid."""
         self.signal(signal.SIGKILL)
         return self.reap()
 
     def reap(self) -> int:
-        """Wait for its end; returns what waitpid says."""
+        """Wait for its end; returns the status of waitpid."""
         if self._status is None:
             if not self.wait(DEATH_LIMIT_S):
                 raise HarnessFault(f"process {self.pid} outlived its SIGKILL for {DEATH_LIMIT_S:.0f} s")
@@ -186,7 +188,7 @@ class Process:
 
 
 def death(status: int) -> str:
-    """How a process ended, in words."""
+    """How a process ended: "crashed: SIGSEGV", "exited by itself with code 3"."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         try:

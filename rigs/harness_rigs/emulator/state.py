@@ -1,4 +1,4 @@
-"""The state of an emulator: the files of its working directory, copied, put back and compared while it is dead."""
+"""The state of an emulator: the files of its working directory, copied, restored and compared while it is dead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Entry = tuple[str, bytes, int]
 
 @dataclass(frozen=True)
 class DirectoryState:
-    """What was in a directory, by relative path."""
+    """The content of a directory, by relative path."""
 
     entries: dict[str, Entry] = field(repr=False)
 
@@ -32,7 +32,7 @@ class DirectoryState:
 
 
 def read(folder: Path) -> DirectoryState:
-    """Copy what is there. Sockets and pipes are left out: they are no state."""
+    """Copy a directory. Sockets and pipes are left out: they hold no state."""
     entries: dict[str, Entry] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -47,7 +47,7 @@ def read(folder: Path) -> DirectoryState:
 
 
 def write(folder: Path, files: DirectoryState) -> None:
-    """Make a directory what it was; what is the same already is not touched."""
+    """Restore a directory; files that are the same already are not touched."""
     for path in sorted(folder.rglob("*"), reverse=True):
         entry = files.entries.get(str(path.relative_to(folder)))
         kind = "link" if path.is_symlink() else "folder" if path.is_dir() else "file"

@@ -1,8 +1,8 @@
-"""The card side of a key on a USB port, through pcscd: the reader that is on the rig's port, and no other.
+"""The card side of a key on a USB port, through pcscd: only the reader that is on the rig's port.
 
-Names of readers number equal keys in the order in which they came. Which port a reader is on is told by its
-channel: SCARD_ATTR_CHANNEL_ID is 0x0020BBDD for device DD of USB bus BB (PC/SC part 3, 3.1.3; so in libccid).
-A handle is let go by us and at once: one that is collected later would reset the card that is there by then.
+Names of readers number equal keys in the order in which they came. The channel of a reader tells its port:
+SCARD_ATTR_CHANNEL_ID is 0x0020BBDD for device DD of USB bus BB (PC/SC part 3, 3.1.3; so in libccid). Handles are
+disconnected at once, because a handle that is collected later would reset the next card in the reader.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 USB_CHANNEL = 0x0020
 NEW_READERS = "\\\\?PnP?\\Notification"
-"""Stands for readers that come and go, where one waits for a state (pcsc-lite)."""
+"""Name that stands for readers that come and go, in a wait for a state (pcsc-lite)."""
 LOOK_AGAIN_MS = 1000
-"""A reader that comes between the look and the wait is not told of: so long at most it goes unseen."""
+"""A reader that comes between the look and the wait raises no event: look again after this time."""
 
 
 class UsbCard:
@@ -40,7 +40,7 @@ class UsbCard:
         self._gone = False
 
     def connect(self) -> None:
-        """Share the card with others, T=0 or T=1 as it likes."""
+        """Connect in shared mode, with T=0 or T=1."""
         if self._handle is not None:
             return
         scard = self._scard
@@ -78,8 +78,8 @@ class UsbCard:
         return bytes(atr)
 
     def disconnect(self) -> None:
-        """Let go of the card, without a reset."""
-        self._let_go()
+        """Disconnect without a reset."""
+        self._disconnect()
 
     @property
     def is_over(self) -> bool:
@@ -89,13 +89,13 @@ class UsbCard:
         self.close()
 
     def close(self) -> None:
-        """Let go of everything."""
-        self._let_go()
+        """Disconnect, and close the connection to pcscd."""
+        self._disconnect()
         if not self._gone:
             self._gone = True
             self._scard.SCardReleaseContext(self._context)
 
-    def _let_go(self) -> None:
+    def _disconnect(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
             self._scard.SCardDisconnect(handle, self._scard.SCARD_LEAVE_CARD)
@@ -140,7 +140,7 @@ def open_card(key: PluggedKey, device: UsbDevice) -> UsbCard:
             f'rig "{key.rig}": pcscd',
             found=scard.SCardGetErrorMessage(code),
             expected="a pcscd that answers",
-            mend="start it (systemctl start pcscd.socket); scdaemon may keep it away from the readers",
+            mend="start it (systemctl start pcscd.socket); scdaemon may hold the readers",
         )
     until = time.monotonic() + key.options.up_s
     while True:
@@ -180,7 +180,7 @@ def _readers(scard: Any, context: Any) -> list[str]:
 def _is_on(key: PluggedKey, scard: Any, context: Any, name: str, device: UsbDevice) -> bool:
     if key.options.reader is not None:
         return key.options.reader in name
-    # Direct: the card in it is not touched, and not reset when we let go.
+    # Direct mode: the card in it is not touched, and not reset by the disconnect.
     code, handle, _ = scard.SCardConnect(context, name, scard.SCARD_SHARE_DIRECT, 0)
     if code != scard.SCARD_S_SUCCESS:
         return False

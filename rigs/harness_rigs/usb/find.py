@@ -1,4 +1,4 @@
-"""Which key is on a port, and where the one is that should be: in words that name what was found."""
+"""Find out which key is on a port, and where the right one is; errors name what was found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AskUuid = Callable[[UsbDevice], str]
 
 
 def no_such_port(host: Host, rig: str, port: str) -> KeyharnessError:
-    """The bench names a port that its hub does not have; or the hub is gone, for which the bench may be right."""
+    """Error for a port that its hub does not have, or whose hub is gone (then the bench may be right)."""
     hub, number = hub_of(port)
     folder = host.sys / "bus/usb/devices" / hub
     what, look = f'rig "{rig}" · port', "`keyharness list --hubs` shows hubs and what hangs on each port"
@@ -32,7 +32,7 @@ def no_such_port(host: Host, rig: str, port: str) -> KeyharnessError:
 
 
 def not_opened(rig: str, node: Path, error: OSError) -> KeyharnessError:
-    """Why a node of the key could not be opened."""
+    """Error for a node of the key that could not be opened."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return RigError(
             f'rig "{rig}": {node} may not be opened by you',
@@ -44,14 +44,14 @@ def not_opened(rig: str, node: Path, error: OSError) -> KeyharnessError:
         return RigError(
             f'rig "{rig}": {node} is in use by another program',
             found=error.strerror,
-            expected="a port that nobody else has open",
-            mend="end it; ModemManager takes every new serial port that no udev rule keeps from it",
+            expected="a port that no other program has open",
+            mend="end that program; ModemManager opens each new serial port unless a udev rule forbids it",
         )
     return KeyGone(f'rig "{rig}": {node} has gone ({error.strerror})')
 
 
 def why_not_up(key: PluggedKey, ask_uuid: AskUuid) -> KeyharnessError:
-    """Why nothing that can be talked to came up on the rig's port in time."""
+    """Error for a key that did not come up on the rig's port in time; says why if that can be seen."""
     device = device_at(key.host, key.port)
     limit = f"within {key.options.up_s:g} s"
     if device is None or device.token == key.stale:
@@ -67,7 +67,7 @@ def why_not_up(key: PluggedKey, ask_uuid: AskUuid) -> KeyharnessError:
             f'rig "{key.rig}": {device.shown()} on port {key.port} is not authorised',
             found="0 in its `authorized` file",
             expected="a device that the kernel may use",
-            mend="allow it in USBGuard, or in whatever else decides that here",
+            mend="allow it in USBGuard, or in the program that decides this here",
         )
     for node in device.nodes:
         if not key.host.may_open(node):
@@ -76,7 +76,7 @@ def why_not_up(key: PluggedKey, ask_uuid: AskUuid) -> KeyharnessError:
 
 
 def require_named_key(key: PluggedKey, there: UsbDevice, ask_uuid: AskUuid) -> None:
-    """See that the device on the rig's port is the one that the bench describes.
+    """Check that the device on the rig's port is the key that the bench describes.
 
     :raises CallerError: it is another one; says where the right one is, if that can be seen.
     """
@@ -97,7 +97,7 @@ def require_named_key(key: PluggedKey, there: UsbDevice, ask_uuid: AskUuid) -> N
 
 
 def moved(key: PluggedKey, ask_uuid: AskUuid) -> CallerError | None:
-    """The rig's key on another port than the rig's; None if it is not seen."""
+    """Error for the rig's key on another port; None if it is not seen there."""
     for device, what in _elsewhere(key, ask_uuid):
         return CallerError(
             f'rig "{key.rig}": its key is not on port {key.port}',
@@ -119,7 +119,7 @@ def _another(key: PluggedKey, ask_uuid: AskUuid, found: str, expected: str) -> C
 
 
 def _elsewhere(key: PluggedKey, ask_uuid: AskUuid) -> Iterator[tuple[UsbDevice, str]]:
-    """The rig's key, wherever else it is: by its serial, or by what it answers."""
+    """The rig's key on other ports, by its serial or by the UUID that it tells."""
     options = key.options
     for device in devices(key.host):
         if device.port == key.port or _ids(device) not in [
@@ -129,7 +129,7 @@ def _elsewhere(key: PluggedKey, ask_uuid: AskUuid) -> Iterator[tuple[UsbDevice, 
         if options.serial is not None and device.serial == options.serial:
             yield device, f"serial {device.serial}"
         elif options.uuid is not None and device.fido is not None:
-            # A key that somebody works with is not asked, which would cost him a request.
+            # A key that another process uses is not asked: the request would disturb that process.
             held = Lock(f"port usb:{device.port}").holder() is not None
             if not held and ask_uuid(device) == options.uuid:
                 yield device, f"uuid {options.uuid}"

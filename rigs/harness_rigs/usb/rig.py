@@ -225,7 +225,7 @@ def _release(device: UsbDevice) -> str:
 
 
 def _enrol(found: Found) -> Mapping[str, Any] | None:
-    """A key on a port whose power the kernel can switch, or a person; a relay nobody sees from here."""
+    """Settings for a key on a port: the hub switches it if the kernel can, else a person. A relay cannot be seen."""
     folder = port_folder(here(), found.place) if found.kind in ("hidraw", "card") else None
     if folder is None:
         return None

@@ -1,4 +1,4 @@
-"""The serial port that a key shows in its bootloader: pyserial's, which never waits for ever and says when it broke."""
+"""The serial port of a key in its bootloader: pyserial's, with a limit for each call."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BAUD = 115_200
 
 
 class UsbSerial:
-    """A serial port for as long as this boot lasts; whatever is not here is pyserial's own.
+    """The raw endpoint "serial", for as long as this boot lasts. What is not here is pyserial's own.
 
-    It is opened by the first byte, and then alone: the vendor's client asks for the port several times, to see its
-    name and serial number, and speaks through the last one.
+    The first byte opens it, and closes the one that was open before: the vendor's client asks for the port several
+    times, to see its name and serial number, and speaks through the last one.
 
     :ivar port: its name. :ivar serial_number: what the key shows on USB.
     """
@@ -36,7 +36,7 @@ class UsbSerial:
 
     @timeout.setter
     def timeout(self, limit_s: float | None) -> None:
-        """None, which is for ever elsewhere, is the rig's own limit here."""
+        """None, which is no limit in pyserial, is the rig's limit here."""
         most_s = self._key.options.answer_s
         self._limit_s = most_s if limit_s is None else min(limit_s, most_s)
         if self._port is not None:
@@ -44,7 +44,7 @@ class UsbSerial:
 
     def _opened(self) -> Any:
         """:raises OSError: the power has gone since.
-        :raises RigError: it may not be opened, or somebody else has it open.
+        :raises RigError: it may not be opened, or another program has it open.
         """
         if self._closed:
             raise OSError(errno.ENODEV, f"{self.port} is gone from the bus")
@@ -60,7 +60,7 @@ class UsbSerial:
         return self._port
 
     def read(self, size: int = 1) -> bytes:
-        """`size` bytes, or fewer when the time is up.
+        """Read `size` bytes, or fewer when the time is up.
 
         :raises OSError: the key has gone.
         """
@@ -84,7 +84,7 @@ class UsbSerial:
         return written
 
     def close(self) -> None:
-        """The client has done with it; it may go on later."""
+        """Close it for now; the client may go on later."""
         port, self._port = self._port, None
         if port is not None:
             port.close()
