@@ -254,6 +254,14 @@ def find_bench(path: Path | None, plugins: Plugins) -> Path:
     return path if path.exists() else plugins.bench_file(path.name) or path
 
 
+def key_name(given: str | None, plugins: Plugins) -> str:
+    """Return the name of a key; that of the default bench's first rig if none is given.
+
+    :raises CallerError: none is given, and there is no default bench.
+    """
+    return given or load_bench(None, plugins).bench.rig[0].key
+
+
 def load_bench(path: Path | None, plugins: Plugins) -> LoadedBench:
     """Read and check the bench file that `--bench` names; None means the default bench.
 

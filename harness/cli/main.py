@@ -122,8 +122,11 @@ def run(
 def firmware(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Update containers.")],
     key: Annotated[
-        str, typer.Option("--key", metavar="NAME", help="The key they are for.")
-    ] = "nitrokey3-mini",
+        str | None,
+        typer.Option(
+            "--key", metavar="NAME", help="The key they are for. Default: that of the default bench."
+        ),
+    ] = None,
     seed: SeedOption = 1,
 ) -> None:
     """Show versions and signers of update containers.

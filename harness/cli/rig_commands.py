@@ -34,7 +34,7 @@ def enroll(
 ) -> None:
     """Find the keys of this host, and add one to a bench."""
     from harness.bench.registry import discover
-    from harness.commands.enroll import Request, enrol
+    from harness.commands.enroll import EnrollOptions, enrol
     from harness.host.scan import scan as look
 
     plugins = discover()
@@ -42,7 +42,7 @@ def enroll(
     if scan:
         write_json([one.table() for one in found])
         return
-    enrol(Request(bench, pick, name, key, words), found, plugins, sys.stdout, _ask)
+    enrol(EnrollOptions(bench, pick, name, key, words), found, plugins, sys.stdout, _ask)
 
 
 def _ask(question: str) -> str:

@@ -16,8 +16,11 @@ app = command_group()
 @app.command()
 def prove(
     key: Annotated[
-        str, typer.Option("--key", metavar="NAME", help="The key whose twin is used.")
-    ] = "nitrokey3-mini",
+        str | None,
+        typer.Option(
+            "--key", metavar="NAME", help="The key whose twin is used. Default: that of the default bench."
+        ),
+    ] = None,
     defect: Annotated[
         list[str] | None, typer.Option("--defect", metavar="NAME", help="Only this defect.")
     ] = None,
@@ -92,7 +95,7 @@ def twin(
     Killing the process is a power cut.
     """
     from harness.base.errors import CallerError
-    from harness.commands.serve_twin import Request, serve
+    from harness.commands.serve_twin import ServeOptions, serve
     from harness.twin.model import TwinOptions
 
     if speed not in ("real", "max"):
@@ -100,7 +103,7 @@ def twin(
     options = TwinOptions(personality, flash, defects=tuple(defect or ()))
     raise typer.Exit(
         serve(
-            Request(
+            ServeOptions(
                 key,
                 options,
                 state,

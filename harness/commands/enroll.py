@@ -130,7 +130,7 @@ def _not_toml(file: Path, error: ValueError) -> CallerError:
 
 
 @dataclass(frozen=True)
-class Request:
+class EnrollOptions:
     """The options of the command; what is None is asked for.
 
     :ivar words: what was typed to allow writing to the key.
@@ -144,7 +144,7 @@ class Request:
 
 
 def enrol(
-    request: Request,
+    request: EnrollOptions,
     found: Sequence[Found],
     plugins: Plugins,
     out: TextIO,
@@ -182,7 +182,7 @@ def enrol(
     return name
 
 
-def _typed(request: Request, out: TextIO, ask: Callable[[str], str]) -> bool:
+def _typed(request: EnrollOptions, out: TextIO, ask: Callable[[str], str]) -> bool:
     """Return whether the words that allow writing to the key were typed."""
     if request.words is not None:
         return request.words.strip() == WORDS
@@ -191,7 +191,7 @@ def _typed(request: Request, out: TextIO, ask: Callable[[str], str]) -> bool:
 
 
 def _examine(
-    request: Request, rig: Mapping[str, Any], plugins: Plugins, out: TextIO, ask: Callable[[str], str]
+    request: EnrollOptions, rig: Mapping[str, Any], plugins: Plugins, out: TextIO, ask: Callable[[str], str]
 ) -> tuple[bool, str]:
     """Return whether a key may be written to, and its identity."""
     probe = _probe(request, rig, plugins)
@@ -220,7 +220,7 @@ def _refuse_taken_name(bench: Path, name: str) -> None:
         )
 
 
-def _probe(request: Request, rig: Mapping[str, Any], plugins: Plugins) -> _Probe:
+def _probe(request: EnrollOptions, rig: Mapping[str, Any], plugins: Plugins) -> _Probe:
     """Open the key that the settings of a rig describe, on a bench that exists in memory only."""
     text = _with_rig(request.bench, "", rig)
     bench = parse_bench(text, str(request.bench), request.bench, plugins)

@@ -17,7 +17,7 @@ from harness.twin.server_state import StateFiles
 
 
 @dataclass(frozen=True)
-class Request:
+class ServeOptions:
     """The options of the command; those with several parts are still text."""
 
     key: str
@@ -34,7 +34,7 @@ class Request:
     exit_on_reboot: int | None = None
 
 
-def serve(request: Request) -> int:
+def serve(request: ServeOptions) -> int:
     """Serve the twin; return 0 after SIGTERM or SIGINT, and the code of --exit-on-reboot after a reboot.
 
     :raises CallerError: an option is wrong.
@@ -58,7 +58,7 @@ def serve(request: Request) -> int:
     return Server(board, state, _faces(request, twin.endpoints.get("card")), how, tracer, sys.stdout).run()
 
 
-def _faces(request: Request, card: Offered | None) -> list[ServedEndpoint]:
+def _faces(request: ServeOptions, card: Offered | None) -> list[ServedEndpoint]:
     faces: list[ServedEndpoint] = []
     if request.ctaphid_udp:
         listen, answer = _numbers("--ctaphid-udp", request.ctaphid_udp, "LISTEN:ANSWER, e.g. 8111:7112")

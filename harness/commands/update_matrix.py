@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from harness.base.atomic_file import replace_file
 from harness.base.errors import CallerError, one_of
-from harness.bench.bench import load_bench, parse_bench
+from harness.bench.bench import key_name, load_bench, parse_bench
 from harness.bench.registry import discover
 from harness.bench.toml_file import bench_text
 from harness.model.update_file import FirmwareFile
@@ -40,12 +40,14 @@ class UpdateBench:
     cuts: int | None
 
 
-def show(files: Sequence[Path], key_name: str, seed: int, out: TextIO) -> int:
+def show(files: Sequence[Path], key: str | None, seed: int, out: TextIO) -> int:
     """Describe each file; return 4 if one of them is no container, else 0.
 
+    :param key: the key that the containers are for; None means that of the default bench.
     :raises CallerError: no such key, or no plugin knows its updates.
     """
-    read = discover().update_support(key_name).read
+    plugins = discover()
+    read = plugins.update_support(key_name(key, plugins)).read
     bad = 0
     for path in files:
         try:

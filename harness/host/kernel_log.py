@@ -37,7 +37,7 @@ def belongs(text: str, port: str) -> bool:
 
 
 @dataclass
-class Tally:
+class PortCounts:
     """Counts for one port.
 
     :ivar plugs: how often a device was enumerated on it.
@@ -66,7 +66,7 @@ class KernelLog:
 
     def __init__(self, host: Host, port: str):
         self.port = port
-        self.tally = Tally()
+        self.tally = PortCounts()
         self.why_not: list[str] = []
         self._commands = list(host.log_commands)
         self._process: subprocess.Popen[bytes] | None = None

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import TextIO
 
 from harness.base.errors import CallerError, KeyFault, one_of
+from harness.bench.bench import key_name
 from harness.bench.registry import discover
 from harness.campaign.home import Home, go_home, missing
 from harness.campaign.result import Finding, Result
@@ -60,7 +61,7 @@ class Proof:
 
 
 def prove(
-    key_name: str,
+    given: str | None,
     only: tuple[str, ...],
     seed: int | None,
     as_json: bool,
@@ -69,13 +70,14 @@ def prove(
 ) -> int:
     """Try the sound twin and every defect; return 0 if each behaves as expected, 1 if not.
 
+    :param given: name of the key; None means that of the default bench.
     :param only: names of defects; all of them if empty.
     :param long_cuts: cut only the sound twin, this number of times (see `harness.run.soak`).
     :raises CallerError: no such key or defect, or a key without a twin.
     """
     plugins = discover()
-    twin = plugins.twin(key_name)
-    key = plugins.keys[key_name]
+    name = key_name(given, plugins)
+    twin, key = plugins.twin(name), plugins.keys[name]
     for name in only:
         if name not in twin.defects:
             raise CallerError(

@@ -23,7 +23,7 @@ LONG_OFF_US = 10_000_000
 
 
 @dataclass(frozen=True)
-class Step:
+class RecoveryStep:
     """One step of a recovery.
 
     :ivar what: what was done.
@@ -34,7 +34,7 @@ class Step:
     why_not: str | None
 
 
-def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Step]:
+def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[RecoveryStep]:
     """Take steps until the key answers; return the steps that were taken.
 
     :param on_stuck: "preserve" leaves a key that does not answer as it is, its power included.
@@ -45,26 +45,29 @@ def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Ste
     if reset:
         require_expendable(rig)
     claims.take(rig, write=False)
-    steps: list[Step] = []
+    steps: list[RecoveryStep] = []
 
     def tried(what: str, do: Callable[[], None]) -> bool:
         try:
             do()
             rig.wait_until_up()
             if rig.face != rig.key.faces[0].name:
-                steps.append(Step(what, f"it is in its {rig.face}"))
+                steps.append(RecoveryStep(what, f"it is in its {rig.face}"))
                 return False
             rig.key.identify(rig)
         except (KeyharnessError, OSError) as error:
-            steps.append(Step(what, getattr(error, "what", str(error))))
+            steps.append(RecoveryStep(what, getattr(error, "what", str(error))))
             return False
-        steps.append(Step(what, None))
+        steps.append(RecoveryStep(what, None))
         return True
 
     if rig.power.is_on or on_stuck == "preserve":
         answers = tried("opened it again", lambda: None)
         if not answers and on_stuck == "preserve":
-            return [*steps, Step('left it as it is: on_stuck = "preserve"', "it is kept for the laboratory")]
+            return [
+                *steps,
+                RecoveryStep('left it as it is: on_stuck = "preserve"', "it is kept for the laboratory"),
+            ]
     else:
         answers = tried("switched it on", rig.power.on)
     answers = answers or tried("switched it off and on", rig.power.cycle)
@@ -89,7 +92,7 @@ def _is_in_another_face(rig: Rig) -> bool:
     return rig.face != rig.key.faces[0].name
 
 
-def _rescue(rig: Rig, steps: list[Step], tried: Callable[[str, Callable[[], None]], bool]) -> bool:
+def _rescue(rig: Rig, steps: list[RecoveryStep], tried: Callable[[str, Callable[[], None]], bool]) -> bool:
     rescue = rig.key.rescue
     if rescue is None:
         why = "nothing is known that brings this model out of it"
@@ -99,7 +102,7 @@ def _rescue(rig: Rig, steps: list[Step], tried: Callable[[str, Callable[[], None
         why = "the bench names no `firmware`: the container that was being installed, or a later one"
     else:
         return tried(f"installed {rig.firmware_file.name}", lambda: rescue(rig))
-    steps.append(Step("installed no firmware", why))
+    steps.append(RecoveryStep("installed no firmware", why))
     return False
 
 
@@ -117,7 +120,7 @@ def _reset(rig: Rig, act: Callable[[Rig, Memory], None]) -> None:
     rig.power.cycle()
 
 
-def show(rig: str, steps: list[Step], out: TextIO) -> int:
+def show(rig: str, steps: list[RecoveryStep], out: TextIO) -> int:
     """Write the steps; return 0 if the key answers, 3 if not."""
     for step in steps:
         out.write(f"  {step.what:<40} {'the key answers' if step.why_not is None else step.why_not}\n")

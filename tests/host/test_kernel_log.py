@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from harness.evidence.port_log import PortLog
 from harness.host.host import Host
-from harness.host.kernel_log import KernelLog, Tally, belongs
+from harness.host.kernel_log import KernelLog, PortCounts, belongs
 from harness.model.row import Judged
 from harness.report.summary import build_summary
 from support.lab import TwinKey
@@ -83,7 +83,7 @@ def test_a_line_is_of_one_port_alone(mine, named):
 
 
 def test_what_is_counted():
-    tally = Tally()
+    tally = PortCounts()
     for line in LINES:
         tally.count(line)
     assert tally.row() == {"plugs": 1, "-71": 1, "-110": 1}
