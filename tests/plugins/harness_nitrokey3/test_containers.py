@@ -121,7 +121,7 @@ def test_a_folder_is_a_matrix_of_its_versions(cli, tmp_path) -> None:  # type: i
         ("1.8.4", "firmware-nk3-v1.8.4.zip"),
     ]
     assert "the container is older than v1.8.4: update.refused offers it" in done.stdout
-    assert "0 violations" in done.stdout
+    assert " 0 violations in " in done.stdout
 
 
 def test_one_pair_is_chosen_by_its_versions(cli, tmp_path) -> None:  # type: ignore[no-untyped-def]
