@@ -1,6 +1,6 @@
-"""What befalls a key besides a cut: a page wears out, a chip starts slowly, a file is lost. Staged in twins only.
+"""Hardware faults besides a cut: a page wears out, a chip starts slowly, a file is lost. Simulated in twins only.
 
-In each the key may refuse, or answer rightly. To make something up and say that all is well is a violation
+The key may refuse, or answer correctly. Invented data with a status that reports no error are a violation
 (docs/flash.md).
 """
 
@@ -42,10 +42,10 @@ TOLD_MAX, FILLERS_MAX = 250, 40
 
 @dataclass
 class Mishap:
-    """What is known of a mishap.
+    """What the host knows of a hardware fault.
 
-    :ivar page: the page that is worn out. :ivar answered: what was wrong with the answers, if anything.
-    :ivar free: blocks that were free before it.
+    :ivar page: the worn page. :ivar answered: the wrong answers, in words; empty if there was none.
+    :ivar free: number of blocks that were free before the fault.
     """
 
     free: int = 0
@@ -77,7 +77,7 @@ def _register(rig: Rig, memory: Memory, rp: str = LEAK_RP, user: bytes = b"someb
 
 
 def _forget(rig: Rig, memory: Memory) -> None:
-    """Delete what is there of LEAK_RP, of which listing may find nothing."""
+    """Delete all credentials of LEAK_RP; the key may list none."""
     client, pin = _client(rig, memory)
     manager = client.management(pin)
     field = manager.RESULT
@@ -160,7 +160,7 @@ def _log_in(rig: Rig, memory: Memory) -> None:
 
 
 def _find_hottest(rig: Rig, memory: Memory) -> None:
-    """The page that a login erases most often; the first one if it erases none."""
+    """Find the page that a login erases most often; the first page if it erases none."""
     glass = require_glass_box(rig)
     state = glass.snapshot()
     worn = glass.record(lambda: _log_in(rig, memory.copy())).wear()

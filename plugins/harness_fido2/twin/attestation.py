@@ -37,7 +37,7 @@ def aaguid_of(certificate: bytes) -> bytes | None:
 
 
 def read(store: Store) -> Attestation | None:
-    """What is on flash; None if either part is missing or cannot be used."""
+    """Read key and certificate from flash; None if either is missing or damaged."""
     try:
         content = records.read(store, KEY_PATH)
         certificate = store.read(CERTIFICATE_PATH)

@@ -48,7 +48,7 @@ Method = Callable[[Context, Members], Result]
 class Authenticator:
     """The FIDO2 application during one boot.
 
-    :ivar pending: what a stateful command left for its 'next' command (section 6), forgotten by any other.
+    :ivar pending: what a stateful command left for its 'next' command (section 6). Any other command drops it.
     :param may_skip_touch: whether the configuration allows `skip_touch_ms` of the features.
     :param directory: where the resident credentials are kept.
     :ivar tries_now: PIN tries that are left in this boot.
@@ -251,9 +251,9 @@ class Authenticator:
 
 
 def _members(data: bytes) -> Members:
-    """The parameter map of a request.
+    """Decode the parameter map of a request.
 
-    :raises StatusError: INVALID_CBOR, or CBOR_UNEXPECTED_TYPE if it is something else than a map.
+    :raises StatusError: INVALID_CBOR, or CBOR_UNEXPECTED_TYPE if it is not a map.
     """
     try:
         members = cbor.decode(data)

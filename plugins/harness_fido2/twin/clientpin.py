@@ -129,7 +129,7 @@ def _issue(
     rp_id: str | None,
     change_first: Status,
 ) -> Members:
-    """What both ways to a token have in common, from the retry counter on.
+    """Check the PIN and issue a token: the common part of both commands that return one.
 
     :param change_first: the refusal while the PIN must be changed before it is used.
     """
@@ -159,7 +159,7 @@ def _not_blocked(app: Context) -> None:
 
 
 def _check_pin(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: bytes) -> None:
-    """Take a try, durably; only then compare. The caller gives it back together with what it writes.
+    """Lower the retry counter durably, and only then compare the PIN. The caller restores the counter.
 
     :raises StatusError: PIN_INVALID, PIN_AUTH_BLOCKED, PIN_BLOCKED.
     """

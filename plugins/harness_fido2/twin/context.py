@@ -1,4 +1,4 @@
-"""What a command of the FIDO2 application needs of the application during one boot.
+"""The interface of the FIDO2 application that its commands use, during one boot.
 
 Commands are written against this protocol. The application dispatches to them, and they never import it.
 """
@@ -61,7 +61,7 @@ class Context(Protocol):
         """The credential of this RP with this id, resident or not."""
 
     def insertion_counts(self) -> bool:
-        """Is the insertion of the key taken for the touch of this assertion, the first of the boot?"""
+        """Tell whether the insertion of the key counts as the touch of this assertion, the first of the boot."""
 
     def reset_tokens(self) -> None:
         """Give every PIN protocol a new token that is not in use."""

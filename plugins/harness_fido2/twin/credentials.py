@@ -1,4 +1,4 @@
-"""Credentials: what their ids hold, and the resident ones on flash.
+"""Credentials: the content of their ids, and the resident ones on flash.
 
 A non-resident credential is its id: its private key, encrypted under the key-encryption key and bound to the
 RP. A resident one is one file, fido/rk/<rp8hex>.<cred8hex>, written in one littlefs commit.
@@ -31,10 +31,10 @@ RESIDENT_ID_SIZE = 32
 
 @dataclass(frozen=True)
 class Credential:
-    """A key pair and what it may be used for.
+    """A key pair and its permitted uses.
 
-    :ivar order: rises with each credential that is made.
-    :ivar user: id, and of a resident one the names.
+    :ivar order: rises with each credential that is registered.
+    :ivar user: its id; for a resident credential its names too.
     """
 
     id: bytes
@@ -68,7 +68,7 @@ def seal_id(platform: Platform, kek: bytes, rp_hash: bytes, credential: Credenti
 
 
 def open_id(kek: bytes, rp_hash: bytes, identity: bytes) -> Credential | None:
-    """The credential that an id holds; None if it is not ours or of another RP."""
+    """Decrypt the credential in an id; None if the id is of another key or RP."""
     if len(identity) > ID_MAX:
         return None
     text = crypto.unwrap(kek, identity, rp_hash)
@@ -98,9 +98,9 @@ def _encode(epoch: bytes, credential: Credential) -> bytes:
 
 @lru_cache(maxsize=2048)
 def _parse(data: bytes) -> tuple[bytes, Credential]:
-    """The epoch and the credential of a file's content.
+    """Decode the epoch and the credential in a file.
 
-    :raises Damaged: it is none.
+    :raises Damaged: the file holds no credential.
     """
     content = records.unseal(data)
     try:
@@ -125,8 +125,8 @@ def _parse(data: bytes) -> tuple[bytes, Credential]:
 class ResidentCredentials:
     """The resident credentials during one boot.
 
-    Of several for one RP and user only the one made last exists; the others are what a cut left between
-    writing the new one and removing the old.
+    Of several for one RP and user only the newest counts. A cut between writing the new one and removing the old
+    one leaves both.
     """
 
     def __init__(self, platform: Platform, persistent: PersistentState, directory: str = DIRECTORY):
@@ -177,7 +177,7 @@ class ResidentCredentials:
             self._remove(name)
 
     def update(self, credential: Credential) -> None:
-        """Replace what is stored of a credential.
+        """Replace the stored credential.
 
         :raises StatusError: KEY_STORE_FULL.
         """
@@ -192,7 +192,7 @@ class ResidentCredentials:
         self._remove(name)
 
     def sweep(self) -> None:
-        """Remove what does not exist any more: empty files, and those of other epochs."""
+        """Remove files that hold no valid credential: empty ones, and those of other epochs."""
         self._known = None
         for name in self._store.names(self._directory):
             try:
@@ -208,10 +208,10 @@ class ResidentCredentials:
         self._known = None
 
     def _files(self) -> dict[str, Credential | None]:
-        """What is in each file: None for one that is empty, damaged or of another epoch.
+        """The credential in each file; None if the file is empty, damaged or of another epoch.
 
         The first look of a boot also removes what a cut may have left beside a credential: an empty file, or
-        an older credential of the same account. What is damaged stays: somebody may still want to know.
+        an older credential of the same account. Damaged files stay, as evidence.
         """
         if self._known is None:
             self._known = {name: self._read(name) for name in self._store.names(self._directory)}

@@ -21,7 +21,7 @@ METADATA, RPS, NEXT_RP, CREDENTIALS, NEXT_CREDENTIAL, DELETE, UPDATE = range(1, 
 
 @dataclass
 class Enumeration:
-    """What a 'next' sub-command goes on with."""
+    """State of an enumeration, for its 'next' sub-command."""
 
     sequence: CommandSequence
     rest: list[Any]
@@ -91,7 +91,7 @@ def _delete(app: Context, token: Token, parameters: Members) -> None:
 
 
 def _update(app: Context, token: Token, parameters: Members) -> None:
-    """6.8.6: the names are replaced; what is not given is removed."""
+    """6.8.6: replace the names; a name that the request leaves out is removed."""
     user = required(parameters, 0x03, dict)
     identity = required(user, "id", bytes)
     names = names_of(user)
@@ -119,7 +119,7 @@ def _for_all(token: Token) -> None:
 
 
 def _started(app: Context) -> Enumerations:
-    """The enumerations under way; what another command left pending is dropped."""
+    """Return the enumerations under way; drop what another command left pending."""
     if not isinstance(app.pending, Enumerations):
         app.pending = Enumerations()
     return app.pending

@@ -116,7 +116,7 @@ def wrap(key: bytes, nonce: bytes, text: bytes, bound_to: bytes) -> bytes:
 
 
 def unwrap(key: bytes, wrapped: bytes, bound_to: bytes) -> bytes | None:
-    """What was wrapped under this key and bound to this; None for anything else."""
+    """Decrypt what was wrapped under this key and bound to these bytes; None for anything else."""
     if len(wrapped) < 28:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What stateful commands have in common: when their 'next' commands may still come (CTAP 2.1, section 6)."""
+"""Stateful commands: when their 'next' commands may still come (CTAP 2.1, section 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one version of the FIDO2 application offers: data, from a personality."""
+"""The features of one version of the FIDO2 application: data, from a personality."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Features:
     """The differences between versions, as getInfo shows them (CTAP 2.1, section 6.4).
 
-    :param versions: what is in `versions`.
-    :param extensions: what is in `extensions`; only these are processed.
+    :param versions: the member `versions`.
+    :param extensions: the member `extensions`; only these are processed.
     :param make_cred_uv_not_required: a non-resident credential needs no PIN.
     :param always_uv: the alwaysUv feature is there (off as delivered).
     :param authenticator_config: authenticatorConfig and setMinPINLength are there.

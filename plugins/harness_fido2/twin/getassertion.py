@@ -17,7 +17,7 @@ from harness_fido2.twin.status import Status, StatusError
 
 @dataclass
 class Assertions:
-    """What getNextAssertion goes on with."""
+    """State of an assertion with several credentials, for getNextAssertion."""
 
     rp_hash: bytes
     client_hash: bytes

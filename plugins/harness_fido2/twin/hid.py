@@ -121,7 +121,7 @@ class HidFirmware:
                 self._keepalive(message, UPNEEDED)
 
     def press(self) -> bool:
-        """Touch the key now; the next `board.advance()` grants it. False: nobody waits for a touch."""
+        """Touch the key now; the next `board.advance()` grants it. Returns False if no request waits for a touch."""
         message = self._message
         if message is None or message.wait is None:
             return False
@@ -174,7 +174,7 @@ class HidFirmware:
             self._assemble(self._message, data)
 
     def _objection(self, command: int, size: int) -> int:
-        """The error for a request that is refused by its first packet, 0 for none."""
+        """Return the error for a request that its first packet refuses; 0 if it is accepted."""
         if command == PING:
             return HidError.INVALID_LEN if size > FRAME_MAX else 0
         if command == WINK:
@@ -240,7 +240,7 @@ class HidFirmware:
     # Work
 
     def _touch_us(self, message: _Message) -> int | None:
-        """When the pending request is touched, if it is going to be."""
+        """Time of the touch of the pending request; None if none is planned."""
         if message.pressed_us is not None:
             return message.pressed_us
         delay = self._board.touch_delay_us

@@ -56,9 +56,9 @@ def large_blobs(app: Context, members: Members) -> Result:
 
 
 def read(app: Context) -> bytes:
-    """The stored array; the initial one if there is none of this epoch.
+    """Read the stored array; the initial one if none of this epoch is stored.
 
-    :raises StatusError: INTEGRITY_FAILURE, it cannot be read: that is no empty array.
+    :raises StatusError: INTEGRITY_FAILURE, it cannot be read, which is not the same as an empty array.
     """
     try:
         data = app.platform.store(EXTERNAL).read(PATH) or b""

@@ -1,6 +1,6 @@
-"""Taking the members of a request: what is missing is 0x14, what has another type is 0x11.
+"""Read the members of a request: a missing one is refused with 0x14, one of another type with 0x11.
 
-CTAP 2.1, section 8.2; unknown members are never looked at (section 6).
+CTAP 2.1, section 8.2; unknown members are ignored (section 6).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def optional(members: Mapping[Any, Any], key: int | str, kind: type[T]) -> T | None:
-    """A member of exactly this type (an int is unsigned), or None if it is not there.
+    """Return a member of exactly this type (an int is unsigned); None if it is missing.
 
     :raises StatusError: CBOR_UNEXPECTED_TYPE.
     """

@@ -2,7 +2,7 @@
 
 Files on the internal file system:
 
-    fido/sec/state          one record: all that is small, replaced as a whole (atomic in littlefs)
+    fido/sec/state          one record with all small members, replaced as a whole (atomic in littlefs)
     fido/sec/kek.<epoch>    the key-encryption key; the state says which epoch is the valid one
     fido/sec/00, fido/x5c/00    the attestation key and certificate: written in the factory only
     fido/rk/...             resident credentials, each with the epoch it was made in
@@ -32,7 +32,7 @@ DIRECTORY = "fido/sec"
 STATE_PATH = f"{DIRECTORY}/state"
 _FORMAT = 1
 SAVED_EVERY = 8
-"""Every so many uses of the signature counter the defect that keeps it in RAM saves it."""
+"""The defect that keeps the signature counter in RAM saves it after this number of uses."""
 
 
 _KEYS = {number: member.name for number, member in enumerate(fields(State), 2)}
@@ -53,9 +53,9 @@ def initialise(platform: Platform) -> None:
 
 
 class PersistentState:
-    """The state during one boot. Without a usable one, `state` raises and nothing is made up.
+    """The state during one boot. If it is missing or damaged, `state` raises; no default replaces it.
 
-    :param new: there is none yet; `renew` makes it.
+    :param new: no state exists yet; `renew` makes it.
     """
 
     def __init__(self, platform: Platform, new: bool = False):
@@ -112,7 +112,7 @@ class PersistentState:
         return changed
 
     def next_counter(self) -> int:
-        """A signature counter above every earlier one, durable before it is used.
+        """Return a signature counter above every earlier one; it is durable before it is used.
 
         One counter for all credentials with random increments, so that relying parties cannot compare uses
         (fido-authenticator since 0.4: starts at 1, random positive increments).
@@ -130,7 +130,7 @@ class PersistentState:
     def renew(self, epoch: bytes | None = None) -> None:
         """Start a new epoch: no PIN, a new key, no credentials. The signature counter goes on.
 
-        When this returns the reset is durable; `sweep` removes what is left of the old epoch.
+        When this returns the reset is durable; `sweep` removes the rest of the old epoch.
         """
         epoch = epoch or self._platform.random("epoch", 8)
         kek = self._platform.random("kek", 32)
@@ -142,7 +142,7 @@ class PersistentState:
         self._ram_tries = TRIES
 
     def stale_keys(self) -> list[str]:
-        """Key files of other epochs: what a cut in a reset leaves."""
+        """Key files of other epochs, which a cut in a reset leaves."""
         if self._state is None:
             return []
         valid = f"kek.{self._state.epoch.hex()}"

@@ -24,7 +24,7 @@ ECDH_US = 25_000
 
 
 class Permission(IntFlag):
-    """What a pinUvAuthToken may be used for (6.5.5.7)."""
+    """Permissions of a pinUvAuthToken (6.5.5.7)."""
 
     MAKE_CREDENTIAL = 0x01
     GET_ASSERTION = 0x02
@@ -45,7 +45,7 @@ class PinProtocol(ABC):
         self.token = Token(platform)
 
     def regenerate(self) -> None:
-        """A new key agreement key, made when it is asked for."""
+        """Drop the key agreement key; a new one is made when it is needed."""
         self._key = b""
 
     @property
@@ -181,6 +181,6 @@ class Token:
         return self.in_use and self.serial == serial
 
     def spend(self) -> None:
-        """What a test of user presence takes from a token: all but large-blob writing (6.1.2, 6.2.2)."""
+        """Remove all permissions but large-blob writing, as a test of user presence does (6.1.2, 6.2.2)."""
         self.verified = False
         self.permissions &= Permission.LARGE_BLOB_WRITE

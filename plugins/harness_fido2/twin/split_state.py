@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def _by_rename(store: Store, path: str, data: bytes) -> None:
-    """The old file is removed, then the new one gets its name: in between there is none."""
+    """Remove the old file, then rename the new one: in between no file has the name."""
     store.write(f"{path}.new", data)
     store.remove(path)
     store.rename(f"{path}.new", path)
 
 
 class _Part(NamedTuple):
-    """:ivar fresh: the members that are kept apart, with what they are where there is no file."""
+    """:ivar fresh: the members that are stored apart, with their values while no file exists."""
 
     path: str
     fresh: Mapping[str, object]
@@ -62,7 +62,7 @@ def write(defects: frozenset[str], store: Store, before: State | None, state: St
 
 
 def joined(defects: frozenset[str], store: Store, state: State) -> State:
-    """The whole state: what is not there, or not whole, is taken for what a fresh key has."""
+    """Return the whole state. Members whose file is missing or damaged get the values of a fresh key."""
     for part in _of(defects):
         try:
             content = records.read(store, part.path)

@@ -10,10 +10,10 @@ from harness_fido2.twin.features import PIN_MIN, TRIES
 
 @dataclass(frozen=True)
 class State:
-    """What survives power-off, besides credentials.
+    """Data that survive power-off, besides credentials.
 
-    :ivar secret: what secrets of credentials are derived from (hmac-secret).
-    :ivar pin_length: of the PIN, in code points.
+    :ivar secret: the secrets of credentials are derived from it (hmac-secret).
+    :ivar pin_length: length of the PIN in code points.
     :ivar min_pin_rps: hashes of the RP IDs that may see the minimum PIN length.
     """
 

@@ -159,7 +159,7 @@ def _mount_external(board: Board, personality: Personality) -> tuple[Store, int]
 
 
 def _copied(board: Board) -> bool:
-    """Copy the files of a file system without a journal, if that is what is there."""
+    """Copy the files of a file system without a journal, if the flash holds one."""
     old = internal_store(board, layer_called(migration.OLD_LAYER)(board.flash["ifs"]))
     if not _mounts(old):
         return False

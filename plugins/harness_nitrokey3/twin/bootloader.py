@@ -70,7 +70,7 @@ class Door:
 
 @dataclass
 class _Progress:
-    """What has arrived since the last reset or init packet."""
+    """Data that have arrived since the last reset or init packet."""
 
     command: bytes = b""
     command_size: int = 0
@@ -92,8 +92,8 @@ def enter(board: Board) -> None:
 class Bootloader:
     """The bootloader during one boot.
 
-    :param settings: as they were loaded in this boot.
-    :ivar serial_number: what it shows on USB, in hex.
+    :param settings: the settings that this boot has loaded.
+    :ivar serial_number: its USB serial number, in hex.
     """
 
     face = "bootloader"
@@ -138,7 +138,7 @@ class Bootloader:
         return False
 
     def bus_reset(self) -> None:
-        """The host has reset the bus: what was under way on the line is gone, what was received is not."""
+        """Handle a bus reset: the frame on the line is lost, the received objects stay."""
         self._frames = slip.Decoder(MTU)
         self._board.drop_packets()
 
@@ -188,7 +188,7 @@ class Bootloader:
         return struct.pack("<I", limit) + self._where()
 
     def _where(self) -> bytes:
-        """Offset and CRC of what has arrived of the selected object type."""
+        """Return offset and CRC of the received data of the selected object type."""
         if self._selected == COMMAND_OBJECT:
             command = self._progress.command
             return struct.pack("<2I", len(command), zlib.crc32(command))

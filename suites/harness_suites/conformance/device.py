@@ -1,4 +1,4 @@
-"""What a conformance case works with: an authenticator in a known state, through python-fido2 or bare packets."""
+"""The authenticator of a conformance case: in a known state, through python-fido2 or bare packets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Authenticator:
         return ctaphid_packets(self.rig)
 
     def power_cycle(self) -> None:
-        """Off and on; what was open is gone."""
+        """Switch the power off and on; open channels are lost."""
         self.rig.power.cycle()
         self.rig.wait_until_up()
         self.connect()
@@ -60,7 +60,7 @@ class Authenticator:
         return self.ctap.info
 
     def has(self, feature: str) -> bool:
-        """Does getInfo say so? An option that is present and true or false, an extension or a version."""
+        """Tell whether getInfo lists an option (true or false), an extension or a version."""
         info = self.info
         return feature in info.options or feature in info.extensions or feature in info.versions
 
@@ -82,14 +82,14 @@ class Authenticator:
     def auth(
         self, message: bytes, permissions: int = 0, rp_id: str | None = None, protocol: int | None = None
     ) -> dict[str, Any]:
-        """The keyword arguments that authorise a request over `message`; none if no PIN is set."""
+        """Return the keyword arguments that authorise a request over `message`; empty if no PIN is set."""
         if self.pin is None:
             return {}
         proto, token = self.token(permissions, rp_id, protocol)
         return {"pin_uv_param": proto.authenticate(token, message), "pin_uv_protocol": proto.VERSION}
 
     def make(self, *, rp: dict[str, Any] = RP, user: dict[str, Any] = USER, **more: Any) -> Any:
-        """makeCredential over HASH with touch; what is not said is ES256 and not resident."""
+        """Call makeCredential over HASH, with touch. Default: ES256, not resident."""
         arguments: dict[str, Any] = {"key_params": [ES256], **more}
         if self.pin is not None and "pin_uv_param" not in arguments:
             arguments.update(self.auth(HASH, ClientPin.PERMISSION.MAKE_CREDENTIAL, rp["id"]))
@@ -118,7 +118,7 @@ def not_offered(what: str) -> NoReturn:
 
 
 def unless_refused(ask: Callable[[], T], *codes: CtapError.ERR) -> T | None:
-    """The answer; None if the key refuses, as it may, with one of these codes or, if there are none, any."""
+    """Return the answer; None if the key refuses with one of these codes, or with any code if none is given."""
     try:
         return ask()
     except CtapError as error:

@@ -53,7 +53,7 @@ def nested(levels: int) -> bytes:
 
 
 class Asker:
-    """Sends CTAP2 requests as bytes; nobody touches the key unless a case says so."""
+    """Send CTAP2 requests as bytes. The key is touched only if a case asks for it."""
 
     def __init__(self, authenticator: Authenticator):
         self.authenticator = authenticator

@@ -43,7 +43,7 @@ class Message:
     """A message from the key.
 
     :ivar at_us: when its first packet was read, on the rig's clock.
-    :ivar padding: what followed the payload in its last packet.
+    :ivar padding: the bytes after the payload in its last packet.
     """
 
     channel: int
@@ -165,7 +165,7 @@ class Wire:
 
 
 def parts(data: bytes) -> Iterator[bytes]:
-    """What goes into the continuation packets of a message."""
+    """Payloads of the continuation packets of a message."""
     for at in range(FIRST, len(data), NEXT):
         yield data[at : at + NEXT]
 
@@ -176,5 +176,5 @@ def pattern(size: int) -> bytes:
 
 
 def capabilities(authenticator: Authenticator) -> CAPABILITY:
-    """What the key said in its answer to INIT."""
+    """Capabilities in the answer to INIT."""
     return CAPABILITY(authenticator.device.capabilities)

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 def fresh_info(authenticator: Authenticator) -> Any:
-    """GetInfo as it is now; `authenticator.info` is what it was when the channel was opened."""
+    """Read getInfo now; `authenticator.info` is from the time when the channel was opened."""
     return authenticator.ctap.get_info()
 
 
@@ -244,7 +244,7 @@ def use_acfg(authenticator: Authenticator, protocol: PinProtocol, token: bytes) 
 
 
 def blob_message(offset: int, fragment: bytes) -> bytes:
-    """What a write of a fragment is authorised over (section 6.10.2, step 5e)."""
+    """Return the message that authorises the write of a fragment (section 6.10.2, step 5e)."""
     return b"\xff" * 32 + b"\x0c\x00" + offset.to_bytes(4, "little") + hashlib.sha256(fragment).digest()
 
 

@@ -1,7 +1,6 @@
-"""Keys with any version on them, in any of the states that a case starts from. Twins only, so far.
+"""Prepare keys with any version, in any state that a case starts from. Twins only.
 
-A real key cannot be set back to an older version, so it can be asked only what its own version answers; that
-part is not here yet, and such rigs are skipped with this reason.
+A real key cannot be set back to an older version, so such rigs are skipped with this reason.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from harness.twin.trace import Trace, cut_at, images
 from harness_suites.downgrade.table import UPDATES
 
 CUTS = (0.25, 0.5, 0.75)
-"""How far each of several updates in a row gets."""
+"""Cuts of several updates in a row, as shares of the flash operations before the first boot."""
 
 
 @dataclass
@@ -64,7 +63,10 @@ def updates_of(rig: Rig) -> FirmwareUpdates:
 
 
 def prepared(rig: Rig, version: str, fill: float = 0.0) -> Prepared:
-    """A key as the one on `rig`, with another version, filled up so far; made once a process."""
+    """Prepare a key like the one on `rig`, with another version; made once per process.
+
+    :param fill: share of its room for credentials that is used (0 to 1).
+    """
     updates = updates_of(rig)
     if not isinstance(rig, TwinRig):
         pytest.skip(f"a real key cannot be set back to v{version}: on this rig the suite has nothing to ask")
@@ -87,7 +89,7 @@ def prepared(rig: Rig, version: str, fill: float = 0.0) -> Prepared:
 
 
 def in_state(rig: Rig, version: str, state: str, fill: float = 0.0) -> Prepared:
-    """A key with `version`, brought into a state of `table.STATES`; it is on."""
+    """Bring a key with `version` into a state of `table.STATES`. Its power is on."""
     key = prepared(rig, version, fill)
     if state not in key.states:
         key.states[state] = _make(rig, key, version, state)
@@ -131,7 +133,7 @@ def _update(key: Prepared, start: BoardState, version: str) -> Trace:
 
 
 def running(rig: TwinRig) -> str:
-    """What a key shows after its power was cycled: a face, in the application with the version."""
+    """Cycle the power; return the face that the key shows, in the application with its version."""
     rig.power.cycle()
     rig.wait_until_up()
     if rig.face != "application":
@@ -140,9 +142,9 @@ def running(rig: TwinRig) -> str:
 
 
 def data_judged(key: Prepared, deleted: bool = False) -> Judgement:
-    """Look at the data of a key that was updated, and judge them against what was there before.
+    """Observe the data of an updated key, and judge them against the data before.
 
-    What belongs to the version itself (its number, what it offers) is left to other checks.
+    Its version and features are left to other checks.
     """
     rig, memory = key.rig, key.home.memory.copy()
     with seeded(rig, "after"):

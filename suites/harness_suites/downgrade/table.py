@@ -17,7 +17,7 @@ DAMAGES = tuple(damage for updates in UPDATES.values() for damage in updates.dam
 
 
 def is_asked_of(device: str, parameters: Mapping[str, object]) -> bool:
-    """Are the rules among a case's parameters those of this key? True for a case without a rule.
+    """Tell whether the rules among a case's parameters belong to this key. True for a case without a rule.
 
     :param device: name of the key.
     """

@@ -1,4 +1,4 @@
-"""Images that are none: refused by the updater before anything is sent, and by the key if they are (U4)."""
+"""Damaged containers: the updater refuses them before it sends anything, and the key refuses the images (U4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SENT = [damage for damage in DAMAGES if not damage.image_is_good]
 @pytest.mark.parametrize("state", ["application", "bootloader"])
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.id)
 def test_a_damaged_container_is_refused(rig: Rig, damage: DamagedContainer, state: str) -> None:
-    """The reason is a row of table.DAMAGES. No chip changes, and what ran before runs after it."""
+    """Each row of table.DAMAGES has its reason. No chip changes, and the old firmware runs."""
     key = in_state(rig, updates_of(rig).installed, state)
     start = require_glass_box(key.rig).snapshot()
     made = damage.make(key.rig)
@@ -30,10 +30,10 @@ def test_a_damaged_container_is_refused(rig: Rig, damage: DamagedContainer, stat
 
 @pytest.mark.parametrize("damage", SENT, ids=lambda damage: damage.id)
 def test_a_key_that_is_sent_a_damaged_image_never_starts_it(rig: Rig, damage: DamagedContainer) -> None:
-    """Sent by somebody who skips every check of the updater.
+    """Send the image past every check of the updater.
 
-    Policy: what the init packet gives away leaves the key unchanged, byte for byte. A good packet with a bad
-    binary costs the old firmware, as every update does, and the key waits for a good one.
+    Policy: a bad init packet leaves the key unchanged, byte for byte. A good packet with a bad binary costs the
+    old firmware, as every update does, and the key waits for a good image.
     """
     key = in_state(rig, updates_of(rig).installed, "bootloader")
     start = require_glass_box(key.rig).snapshot()

@@ -1,4 +1,4 @@
-"""What else an update depends on: how full the key is, and how old the client is (docs/updates.md)."""
+"""Other conditions of an update: how full the key is, and how old the client is (docs/updates.md)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_client_that_is_new_enough_says_nothing_of_it(rig: Rig) -> None:
 
 
 def test_from_the_bootloader_the_client_warns_because_it_knows_no_version(rig: Rig) -> None:
-    """Policy: unless it is told to go on it stops there, and changes nothing. If it goes on the key protects itself."""
+    """Policy: the client stops and changes nothing, unless it is told to continue. Then the key protects itself."""
     key = in_state(rig, updates_of(rig).installed, "bootloader")
     start = require_glass_box(key.rig).snapshot()
     data = key.container(key.updates.target).data

@@ -41,9 +41,9 @@ ABORTS: dict[str, tuple[float, Callable[[TwinRig], None]]] = {
 def test_an_update_broken_off_at_any_frame_is_taken_up_with_the_power_on(
     rig: Rig, abort: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """SIGKILL of the updater, or a bus reset, at each frame it sends: the same container then completes.
+    """Kill the updater, or reset the bus, at each frame; the same container then completes.
 
-    The power stays on, so the key still holds what it had received; nobody but the next updater tells it.
+    The power stays on, so the key keeps the data that it has received. Only the next updater tells it to go on.
 
     Policy: at once, or at the latest after the key was plugged in again. Two things need that, by what was read
     of the vendor's client and of Nordic's bootloader: an object that was created and got no chunk is executed

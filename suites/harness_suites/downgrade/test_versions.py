@@ -41,7 +41,7 @@ def _asked(key: Prepared, container: UpdateContainer) -> str:
 
 
 def _expected(key: Prepared, pair: VersionPair, state: str) -> str:
-    """In the bootloader the updater knows no version; what it sees is an image that is not the manifest's."""
+    """In the bootloader the updater knows no version; it only sees whether image and manifest agree."""
     if not key.updates.is_consistent(pair.wanted):
         return f"{REFUSED} by the host"
     if state == "application":
@@ -54,7 +54,7 @@ def _expected(key: Prepared, pair: VersionPair, state: str) -> str:
 def test_a_version_is_taken_or_refused_as_ruled(rig: Rig, pair: VersionPair, state: str) -> None:
     """The rule and its policy are a row of table.PAIRS and one of table.STATES.
 
-    A refusal changes nothing: no page of any chip, and what ran before runs after it.
+    A refusal changes no page of any chip, and the old firmware runs.
     """
     key = in_state(rig, pair.ours, state)
     start = require_glass_box(key.rig).snapshot()
@@ -83,10 +83,10 @@ def _check_that_the_floor_is_up(key: Prepared, version: str) -> None:
 
 @RULED
 def test_the_key_alone_decides_by_the_number(rig: Rig, pair: VersionPair) -> None:
-    """Sent by somebody who skips every check of the updater: only the number in the signed packet counts.
+    """Send images past every check of the updater: only the number in the signed packet counts.
 
-    Policy for overflows (patch 64, minor 65536, major 1024): the key takes the number for what it says. The
-    vendor's build refuses to make such images, so that one that is signed does not exist.
+    Policy for overflows (patch 64, minor 65536, major 1024): the key compares the number as it is. The vendor's
+    build refuses to make such images, so no signed one exists.
     """
     key = in_state(rig, pair.ours, "bootloader")
     start = require_glass_box(key.rig).snapshot()
@@ -102,10 +102,9 @@ def test_the_key_alone_decides_by_the_number(rig: Rig, pair: VersionPair) -> Non
 
 @UPDATES
 def test_data_are_kept_or_deleted_as_ruled(rig: Rig, pair: VersionPair) -> None:
-    """Laid down before and used after: kept from 1.0.1 on, deleted from 1.0.0 and below (U6).
+    """Data from before the update are used after it: kept from 1.0.1 on, deleted from 1.0.0 and below (U6).
 
-    Policy for test releases: they promise nothing, so what must hold is that a reset leads to a key that
-    works.
+    Policy for test releases: they promise nothing, but after a reset the key must work.
     """
     key = in_state(rig, pair.ours, "application")
     key.update(key.container(pair.wanted))
