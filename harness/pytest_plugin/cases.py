@@ -1,4 +1,4 @@
-"""What a pytest report means for a key: one row per case, whatever its phases were."""
+"""Turn pytest's reports into rows of results.jsonl: one row for each case, over all its phases."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness.bench.plugin_api import Suite
 from harness.model.key import Key
 
 NOT_OFFERED = "not offered"
-"""A skip whose reason begins so says that the key does not have the feature."""
+"""The reason of a skip begins so if the key does not have the feature."""
 
 
 def blame_of(error: BaseException, key: Key) -> str:
-    """Whose fault an exception that ended a test is: a bug in a suite does not count against the key.
+    """Return whose fault an exception is that ended a test. A bug in a suite does not count against the key.
 
     :param key: the key under test, whose clients say which of their libraries' exceptions are the key's fault.
     """
@@ -44,8 +44,8 @@ def lacking_application(item: pytest.Item, key: Key, suites: Iterable[Suite]) ->
 _RANK = ["passed", "not_offered", "skipped", "error", "failed"]
 
 
-def merged(report: pytest.TestReport, before: dict[str, Any] | None) -> dict[str, Any]:
-    """The row of a case after one more of its phases; the worst phase decides."""
+def merge_phase(report: pytest.TestReport, before: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the row of a case after one more phase; the worst phase decides."""
     properties = dict(report.user_properties)
     outcome, reason = _outcome(report)
     row = {
@@ -74,12 +74,12 @@ def _outcome(report: pytest.TestReport) -> tuple[str, str | None]:
         reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
         reason = reason.removeprefix("Skipped: ")
         return ("not_offered" if reason.startswith(NOT_OFFERED) else "skipped"), reason
-    # A test that could not be set up or taken down says nothing of the key.
+    # A failed set-up or tear-down says nothing about the key.
     return ("failed" if report.when == "call" else "error"), _in_a_line(report)
 
 
-def tell_junit(config: pytest.Config, row: dict[str, Any]) -> None:
-    """Put a case that was finished before the run was taken up into JUnit's file."""
+def add_to_junit(config: pytest.Config, row: dict[str, Any]) -> None:
+    """Add a case that was finished before the run was continued to JUnit's file."""
     from _pytest.junitxml import xml_key
 
     xml = config.stash.get(xml_key, None)
@@ -88,7 +88,7 @@ def tell_junit(config: pytest.Config, row: dict[str, Any]) -> None:
     reason = str(row["reason"])
     file, _, name = row["nodeid"].rpartition("::")
     for when in ("setup", "call", "teardown"):
-        # An error is one of a phase around the test itself; which one is not kept.
+        # An error happened in set-up or tear-down; the row does not say in which.
         at = "setup" if row["outcome"] in ("error", "skipped", "not_offered") else "call"
         outcome: Any = "passed"
         longrepr: Any = None
@@ -111,7 +111,7 @@ def tell_junit(config: pytest.Config, row: dict[str, Any]) -> None:
 
 
 def _in_a_line(report: pytest.TestReport) -> str:
-    """What went wrong in one line; the whole is in JUnit's file and in Allure."""
+    """Return the first line of what went wrong; JUnit's file and Allure have all of it."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else report.longreprtext
     return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")

@@ -1,4 +1,4 @@
-"""`keyharness run` shows the run instead of pytest's own lines; where there is no run, pytest's are shown."""
+"""Show the run in place of pytest's own output; pytest's output appears only if there was no run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.base.clock import MonotonicClock
 from harness.report.terminal import RunDisplay
 
 
-class Shown:
-    """The run's display, as plugins and runs see it.
+class DisplayPlugin:
+    """The run's display, as a pytest plugin.
 
-    :param kept: what pytest's own reporter writes, shown at the end if there was no run to show.
+    :param kept: output of pytest's own reporter, written at the end if there was no run to show.
     """
 
     def __init__(self, stream: TextIO, kept: io.StringIO, bench: str | None):
@@ -56,12 +56,12 @@ class Shown:
             self._stream.write(self._kept.getvalue())
 
 
-def take_over(config: pytest.Config) -> None:
-    """Put our display in the place of pytest's reporter, which goes on writing where nobody looks."""
+def replace_reporter(config: pytest.Config) -> None:
+    """Replace pytest's reporter by our display; the reporter goes on writing into memory."""
     manager = config.pluginmanager
     kept = io.StringIO()
     reporter = manager.get_plugin("terminalreporter")
     if reporter is not None:
         manager.unregister(reporter)
         manager.register(TerminalReporter(config, kept), "terminalreporter")
-    manager.register(Shown(sys.stdout, kept, config.getoption("kh_bench")), "keyharness-display")
+    manager.register(DisplayPlugin(sys.stdout, kept, config.getoption("kh_bench")), "keyharness-display")

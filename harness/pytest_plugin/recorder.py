@@ -39,9 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     _hold_run(config)
     config.pluginmanager.register(Recorder(config), "keyharness-recorder")
     if config.getoption("kh_display"):
-        from harness.pytest_plugin.display import take_over
+        from harness.pytest_plugin.display import replace_reporter
 
-        take_over(config)
+        replace_reporter(config)
 
 
 def _hold_run(config: pytest.Config) -> None:
@@ -122,11 +122,11 @@ class Recorder:
         self._interrupted = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        from harness.pytest_plugin.cases import merged
+        from harness.pytest_plugin.cases import merge_phase
 
         if not any(name == "rig" for name, _ in report.user_properties):
             return
-        row = self._cases[report.nodeid] = merged(report, self._cases.get(report.nodeid))
+        row = self._cases[report.nodeid] = merge_phase(report, self._cases.get(report.nodeid))
         if report.when == "teardown":
             from harness.evidence.rundir import RunDir
 
@@ -140,7 +140,7 @@ class Recorder:
         """Show what a continued run had done, and add it to JUnit's file."""
         if not self._config.getoption("kh_resume"):
             return
-        from harness.pytest_plugin.cases import tell_junit
+        from harness.pytest_plugin.cases import add_to_junit
         from harness.run import resume
         from harness.run.run import announce
 
@@ -148,7 +148,7 @@ class Recorder:
         display = self._config.pluginmanager.get_plugin(DISPLAY)
         announce(path, display)
         for row in resume.cases_done(path).values():
-            tell_junit(self._config, row)
+            add_to_junit(self._config, row)
             if display is not None:
                 display.case(row)
 

@@ -1,5 +1,5 @@
-"""What a run leaves behind, for people and for other tools: summary, verdict, pictures, pages, terminal.
+"""The report of a run, for people and for other tools: summary, verdict, pictures, pages, terminal.
 
-Everything here is derived from the files of a run's folder and from nothing else, so that a report can be
-made again at any time, on another machine, and of a run that was killed.
+It is derived only from the files of the run's folder. So a report can be made again at any time and on another
+machine, also for a run that was killed.
 """

@@ -1,7 +1,7 @@
-"""The report's page: Allure's, made with Node, or our own where that cannot be.
+"""Make the report's page: Allure's, with Node, or else our own.
 
-What Allure makes is taken over only if it loads nothing from anywhere; otherwise, and whenever something is
-missing or fails, `harness.report.page` stands in and says why. A report never makes a run fail.
+Allure's page is used only if it loads nothing over the network. Otherwise, or if something is missing or fails,
+`harness.report.page` makes a page that says why. A report never makes a run fail.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ERRORS = {
 
 
 def write_results_about(run_dir: Path, head: Row) -> None:
-    """Write what Allure's results say of the run as a whole: environment, executor, categories.
+    """Write Allure's files about the whole run: environment, executor, categories.
 
     :param head: run.json, or a summary.
     """
@@ -53,7 +53,7 @@ def write_results_about(run_dir: Path, head: Row) -> None:
 
 
 def environment_properties(head: Row) -> str:
-    """Run, seed, bench and rigs, in Java's format of properties."""
+    """Format run, seed, bench and rigs as Java properties."""
     kinds = head.get("evidence_kind") or []
     rows: list[tuple[str, Any]] = [
         ("Keyharness", head.get("version")),
@@ -82,7 +82,7 @@ def _escaped(text: str, more: str = "") -> str:
 
 
 def executor(head: Row) -> Row:
-    """Who ran the tests: no host, no user."""
+    """Name what ran the tests, without host and user."""
     run = head.get("run")
     return {
         "name": "keyharness",
@@ -93,14 +93,14 @@ def executor(head: Row) -> Row:
 
 
 def categories() -> list[Row]:
-    """Allure 2's categories, by what a failure's message says: violation classes first, then blame."""
+    """Return the categories for Allure 2, which looks at a failure's message: violation classes, then blame."""
     classes = [
         (f"Violation: {CLASSES[o].word}", rf"\bS[123] key\b[^\n]*\b{CLASSES[o].word}\b")
         for o in _violations()
     ]
     blames = [(name, rf"\b{_ERRORS[blame]}\b|\bblame: {blame}\b") for blame, name in _BLAMES.items()]
     return [
-        # In Java the whole message has to match, in JavaScript any part; no flags are understood by both.
+        # Java matches the whole message and JavaScript any part of it; no flag works in both.
         {"name": name, "matchedStatuses": _BROKEN, "messageRegex": rf"[\s\S]*(?:{pattern})[\s\S]*"}
         for name, pattern in [*classes, *blames]
     ]
@@ -111,7 +111,7 @@ def _violations() -> list[Outcome]:
 
 
 def _allure3_categories() -> list[Row]:
-    """The same for Allure 3, which also knows labels; the first that matches takes the test."""
+    """Return the categories for Allure 3, which looks at labels as well; the first match counts."""
     wanted = [(f"Violation: {CLASSES[o].word}", OUTCOME_LABEL, o.value) for o in _violations()]
     wanted += [(name, BLAME_LABEL, blame.value) for blame, name in _BLAMES.items()]
     by_message = {row["name"]: row["messageRegex"] for row in categories()}
@@ -130,9 +130,9 @@ def _allure3_categories() -> list[Row]:
 def generate(
     run_dir: Path, previous_runs_dir: Path | None = None, *, environ: Mapping[str, str] = os.environ
 ) -> Path:
-    """Make index.html of a run. Never raises for want of Node, Allure, results or a whole folder.
+    """Make index.html of a run. A lack of Node, Allure, results or files raises nothing.
 
-    :param previous_runs_dir: where the history of runs is kept; by default the folder that the run's is in.
+    :param previous_runs_dir: the folder with the history of runs; by default the one that holds the run's folder.
     """
     runs_dir = previous_runs_dir or run_dir.parent
     tools = find_tools(environ)
@@ -150,7 +150,7 @@ def generate(
 
 
 class _Failed(Exception):
-    """Allure's page could not be made, or may not be used."""
+    """Allure's page could not be made, or must not be used."""
 
 
 def _made_by_allure(run_dir: Path, runs_dir: Path, node: Node, cli: Path) -> Path:
@@ -185,7 +185,7 @@ def _made_by_allure(run_dir: Path, runs_dir: Path, node: Node, cli: Path) -> Pat
 
 
 def _run_allure(node: Node, cli: Path, run_dir: Path, config: Path) -> None:
-    # A path as an argument would be read as a pattern: results are named relative to the folder it works in.
+    # Allure reads a path argument as a pattern, so results are named relative to its working folder.
     command = [str(node.program), str(cli), "generate", f"./{files.ALLURE_RESULTS}", "--config", str(config)]
     done = subprocess.run(
         command,

@@ -1,7 +1,7 @@
-"""What Allure remembers of earlier runs: one line a run, beside the runs' folders.
+"""Allure's history of earlier runs: a file with one line for each run, beside the runs' folders.
 
-Allure reads and rewrites its history file as it goes. It is given a copy, so that a kill, two runs that end
-at once, a line that is damaged, or a report that is made again, leave the file as it should be.
+Allure rewrites its history file while it works. It gets a copy, so that the file survives a kill, two runs that end
+together, a damaged line, and a report that is made again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHOWN_MAX = 20
 
 
 def entry_name(run: str) -> str:
-    """Under which name a run is in the history, and the title of its page."""
+    """Return a run's name in the history, which is also the title of its page."""
     return f"Keyharness {run}"
 
 
@@ -50,7 +50,7 @@ def take_in(runs_dir: Path, run: str, started: str | None, copy: Path) -> None:
 
 
 def started_ms(started: str | None) -> int | None:
-    """An ISO 8601 instant in milliseconds since 1970."""
+    """Convert an ISO 8601 instant to milliseconds since 1970; None if it is not one."""
     try:
         return round(datetime.fromisoformat(started or "").timestamp() * 1000)
     except ValueError:
@@ -58,7 +58,7 @@ def started_ms(started: str | None) -> int | None:
 
 
 def _entries(path: Path) -> list[Row]:
-    """The whole lines of a history. A damaged one would stop Allure, so it is left out."""
+    """Return the lines of a history. A damaged line would stop Allure, so it is left out."""
     unread = files.Damage()
     return list(files.read_rows(path, unread, _check))
 
@@ -74,8 +74,8 @@ def _line(entry: Row) -> str:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder itself: a lock file would stay behind."""
-    import fcntl  # not on Windows, where the rest of this file works
+    """Lock the folder itself, because a lock file would stay behind."""
+    import fcntl  # does not exist on Windows, where the rest of this module works
 
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,7 +1,7 @@
-"""What a test says about itself in Allure's results; nothing, where allure-pytest is not active.
+"""Labels and attachments of a test in Allure's results; without allure-pytest these functions do nothing.
 
-Rig is part of a test's identity, and so of its history; firmware and seed are not: the same test on the next
-firmware is the same test, and its history shows what changed.
+The rig is part of a test's identity, and so of its history. Firmware and seed are not: a test's history shows what
+another firmware changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BLAME_LABEL, OUTCOME_LABEL = "blame", "outcome"
 
 
 def active() -> bool:
-    """Whether allure-pytest is writing results in this process."""
+    """Return whether allure-pytest writes results in this process."""
     commons = sys.modules.get("allure_commons")
     return commons is not None and bool(commons.plugin_manager.get_plugins())
 
@@ -39,10 +39,10 @@ def label_case(
     seed: int | None = None,
     severity: str | None = None,
 ) -> None:
-    """File the running test: epic = suite, feature = application, story = operation.
+    """Label the running test: epic = suite, feature = application, story = operation.
 
-    :param case: pytest's id of the parameters. Allure shows bytes and objects by their type alone, and would
-        take two cases that differ in nothing else for one that was tried twice.
+    :param case: pytest's id of the parameters. Allure represents bytes by their type alone, so without the id
+        two cases that differ only there would look like one case that ran twice.
     """
     if not active():
         return
@@ -65,7 +65,7 @@ def label_case(
 
 
 def label_failure(blame: str, outcomes: Iterable[str] = ()) -> None:
-    """Say whose fault a failure of the running test is, and which violation classes it showed."""
+    """Label a failure of the running test with its blame and its violation classes."""
     if not active():
         return
     dynamic = _allure().dynamic
@@ -77,7 +77,7 @@ def label_failure(blame: str, outcomes: Iterable[str] = ()) -> None:
 
 
 def attach_evidence(rows: Iterable[Mapping[str, Any]], name: str = "evidence") -> None:
-    """Attach lines of evidence, as text, so that they can be read in the report."""
+    """Attach lines of evidence as text, which the report can show."""
     if active():
         from harness.evidence.journal import line
 
@@ -92,13 +92,13 @@ def attach_picture(path: Path, name: str) -> None:
 
 
 def attach_replay(replay_id: str, bench: str | None = None) -> None:
-    """Attach the command that shows one cut again."""
+    """Attach the command that repeats one cut."""
     if active():
         _attach(f"{replay_command(replay_id, bench)}\n", "replay", "text/plain", "txt")
 
 
 def attach_text(text: str, name: str) -> None:
-    """Attach a log, or what a client said."""
+    """Attach text, such as a log."""
     if active():
         _attach(text, name, "text/plain", "txt")
 

@@ -1,4 +1,4 @@
-"""Drawing that gives the same bytes for the same input, without pyplot and without a user's settings."""
+"""Drawing with matplotlib: the same input gives the same bytes, whatever the user's settings are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.report.vocabulary import CLASSES, is_violation
 
 INK, FAINT, PALE, ALARM = "#222222", "#777777", "#EFEFEF", "#FBEDE6"
 FONT = "DejaVu Sans"
-"""Comes with matplotlib, so that it is always found; an SVG names it and falls back to any sans-serif."""
+"""It comes with matplotlib, so it is always found; an SVG falls back to any sans-serif font."""
 PNG_DPI = 110
 
 Box = tuple[float, float, float, float]
@@ -36,10 +36,10 @@ _SETTINGS = {
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Within it matplotlib knows nothing but its own defaults and ours."""
+    """Use only matplotlib's defaults and our settings inside the context."""
     logger = logging.getLogger("matplotlib")
     level = logger.level
-    logger.setLevel(logging.ERROR)  # where it keeps its font list is nobody's concern in the middle of a run
+    logger.setLevel(logging.ERROR)  # its notes about font caches do not belong into a run's output
     try:
         import matplotlib
 
@@ -56,14 +56,14 @@ def drawing() -> Iterator[None]:
 
 
 def new_figure(width_in: float, height_in: float) -> Any:
-    """An empty figure, measured in inches."""
+    """Make an empty figure; sizes are in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width_in, height_in), dpi=PNG_DPI, facecolor="white")
 
 
 def axes(figure: Any, box_in: Box) -> Any:
-    """Axes without frame and ticks at a place in inches from the figure's lower left corner."""
+    """Add axes without frame and ticks, at a place in inches from the figure's lower left corner."""
     width, height = figure.get_size_inches()
     x, y, w, h = box_in
     made = figure.add_axes((x / width, y / height, w / width, h / height))
@@ -72,7 +72,7 @@ def axes(figure: Any, box_in: Box) -> Any:
 
 
 def write(figure: Any, out: Path) -> Path:
-    """Write a figure as its file's suffix says, in one step, with nothing in it that changes by itself."""
+    """Write a figure as SVG or PNG, by the file's suffix; in one step, without dates and versions."""
     out.parent.mkdir(parents=True, exist_ok=True)
     data = io.BytesIO()
     if out.suffix == ".png":
@@ -95,7 +95,7 @@ _BOX = re.compile(r"M (\S+) (\S+) L (\S+) \2 L \3 (\S+) L \1 \4 z")
 
 
 def _compact(svg: str) -> str:
-    """The same picture in a third of the bytes, and without the address of a DTD that some readers fetch."""
+    """Shorten an SVG to a third of its bytes, and drop the address of a DTD, which some programs would fetch."""
 
     def shorter(match: re.Match[str]) -> str:
         # A hundredth of a point is less than any screen shows.
@@ -106,7 +106,7 @@ def _compact(svg: str) -> str:
 
 
 def boxes(target: Any, places: Iterable[Box], **look: Any) -> None:
-    """Many rectangles as one shape: thousands of them stay small in a file and quick to draw."""
+    """Draw many rectangles as one shape, which keeps the file small and the drawing quick."""
     import numpy as np
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Shape
@@ -122,14 +122,14 @@ def boxes(target: Any, places: Iterable[Box], **look: Any) -> None:
 
 
 def class_look(outcome: str) -> dict[str, Any]:
-    """Fill and hatch of a class; hatches are light on dark colours and dark on light ones."""
+    """Return fill and hatching of a class; hatching is light on dark colours and dark on light ones."""
     look = CLASSES[outcome]
     dark = outcome in (Outcome.STUCK, Outcome.RECOVERED, Outcome.LOST)
     return {"facecolor": look.colour, "hatch": look.hatch or None, "edgecolor": "white" if dark else INK}
 
 
 def lanes(outcomes: Sequence[str]) -> list[str]:
-    """The classes that get a lane, from the bottom: those that occur, and always old and new."""
+    """Return the classes that get a lane, from the bottom: those that occur, and always old and new."""
     present = {*outcomes, Outcome.OLD.value, Outcome.NEW.value}
     return [name.value for name in Outcome if name.value in present]
 
@@ -137,7 +137,7 @@ def lanes(outcomes: Sequence[str]) -> list[str]:
 def lane_label(
     target: Any, outcome: str, y: float, tall: float, per_inch: float, figures: Sequence[str]
 ) -> None:
-    """A class's swatch, word and figures, in columns to the left of its lane.
+    """Draw a class's swatch, word and numbers, in columns to the left of its lane.
 
     :param y: the lane's middle, and `tall` the swatch's height, in the units of the axes.
     :param per_inch: units of x in an inch.
@@ -158,7 +158,7 @@ def lane_label(
 
 
 def merged(places: Iterable[Box]) -> list[Box]:
-    """Boxes of one row that touch made into one: fewer shapes, and no seams between them."""
+    """Join touching boxes of one row: fewer shapes, and no visible seams."""
     joined: list[Box] = []
     for x, y, wide, tall in sorted(places):
         if joined:

@@ -1,4 +1,4 @@
-"""Below a cut map: where the covering cuts went, the widest window they may have left, and where findings lie."""
+"""Below a cut map: the covering cuts, the widest window that they may have missed, and the place of each finding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.report.vocabulary import number
 
 HEIGHT = 0.36
 BARS = 0.2
-"""Inches: the whole strip, and the bars in it."""
+"""Inches: heights of the strip and of the bars in it."""
 _BAR, _EDGE = "#5B5B5B", "#D55E00"
 
 
@@ -26,7 +26,7 @@ def strip(
     span: tuple[float, float],
     per_inch: float,
 ) -> None:
-    """Each covering cut as a bar as wide as it strays; under the widest gap, how wide w95 is.
+    """Draw each covering cut as a bar as wide as its jitter, and w95 under the widest gap.
 
     :param x: from microseconds to the axis. :param y: the strip's lower edge.
     """
@@ -57,7 +57,7 @@ def strip(
 
 
 def widest(ats: Sequence[float], window_us: float, operation: Row) -> tuple[float, float]:
-    """Where a window of that width lies: around the middle of the widest gap between covering cuts."""
+    """Return start and end of a window in the middle of the widest gap between covering cuts."""
     whole_us = 1000 * ((operation.get("timing") or {}).get("whole_ms") or 0) or ats[-1]
     edges = [0.0, *ats, max(whole_us, ats[-1])]
     start, end = max(pairwise(edges), key=lambda gap: gap[1] - gap[0])
@@ -68,7 +68,7 @@ def widest(ats: Sequence[float], window_us: float, operation: Row) -> tuple[floa
 def findings(
     area: Any, operation: Row, x: Callable[[float], float], low: float, high: float, per_inch: float
 ) -> None:
-    """Between which instants each finding lies, as a hatched band over the lanes."""
+    """Draw the instants between which each finding lies, as a hatched band over the lanes."""
     for finding in operation.get("findings") or []:
         place = finding.get("narrowest") or {}
         if place.get("from_us") is None:

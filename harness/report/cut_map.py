@@ -1,7 +1,7 @@
-"""The cut map: when in an operation the power went, and what came of it.
+"""The cut map: when in an operation the power was cut, and the outcome of each cut.
 
-A lane for each outcome class, so that place tells them apart and not colour alone; below them what the flash
-was doing, above them what had been seen on the wire.
+Each outcome class has a lane, so that position tells classes apart and not only colour. Below the lanes: flash
+operations. Above the lanes: marks, that is events on the transport.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.search.plan import END, START
 WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.35
 LANE, FLASH = 0.27, 0.2
 CHAR = 0.072
-"""Inches, all of them; CHAR is a letter's width, on the safe side."""
+"""All in inches; CHAR is an upper bound of a letter's width."""
 LABEL_ROWS = 3
 MARK_LINES_MAX = 12
 
@@ -46,11 +46,11 @@ class Placed:
 
 
 def cut_map(operation: Row, rows: Sequence[Row], out: Path, trace: Row | None = None) -> Path:
-    """Draw where an operation was cut and what that led to.
+    """Draw when an operation was cut, and the outcomes.
 
     :param operation: its line in operations.jsonl.
     :param rows: its lines in evidence.jsonl.
-    :param trace: its flash operations and marks, as in logs/; without one, marks are inferred from the rows.
+    :param trace: its flash operations and marks, as in logs/; without it, marks are inferred from the rows.
     """
     placed = place(rows, trace)
     classes = canvas.lanes([outcome for _, outcome in placed.cuts])
@@ -83,7 +83,7 @@ def cut_map(operation: Row, rows: Sequence[Row], out: Path, trace: Row | None = 
 
 
 def place(rows: Sequence[Row], trace: Row | None) -> Placed:
-    """Say when each cut was, on the trace's clock; what cannot be placed is left out."""
+    """Place each cut on the trace's clock; a cut that cannot be placed is left out."""
     ops: Sequence[Row] = (trace or {}).get("ops") or []
     start = (trace or {}).get("start_us") or 0
     marks = [(mark["name"], float(mark["at_us"])) for mark in (trace or {}).get("marks") or []]
@@ -112,7 +112,7 @@ def _torn(planned: Mapping[str, Any]) -> int:
 
 
 def _inferred_marks(rows: Sequence[Row]) -> list[tuple[str, float]]:
-    """Marks of an operation without a trace: a cut fired its offset after its marker."""
+    """Infer the marks of an operation without a trace: a cut fires its offset after its marker."""
     seen: dict[str, list[int]] = {}
     for row in rows:
         planned = row["planned"]
@@ -161,7 +161,7 @@ def _lane(area: Any, placed: Placed, name: str, y: float, span: tuple[float, flo
     bad = is_violation(name)
     ground = ALARM if bad else PALE
     canvas.boxes(area, [(span[0], y + 0.02, span[1] - span[0], LANE - 0.04)], facecolor=ground, zorder=0)
-    # As wide as there is room, but a single cut among thousands must still be seen.
+    # A single cut among thousands must still be visible.
     wide = per_inch * min(0.05, max(0.014, 5.0 / max(len(placed.cuts), 1)))
     tall, low = (LANE - 0.04, 0.02) if bad else (LANE - 0.11, 0.055)
     bars = canvas.merged((at - wide / 2, y + low, wide, tall) for at in ats)
@@ -178,7 +178,7 @@ def _lane(area: Any, placed: Placed, name: str, y: float, span: tuple[float, flo
 
 
 def _flash(area: Any, placed: Placed, per_inch: float) -> None:
-    """What the flash was doing: erases tall and dark, programs low and light."""
+    """Draw the flash operations: erases tall and dark, programs low and light."""
     thin = 0.008 * per_inch
     for kind, height, colour in (("program", 0.55, "#9A9A9A"), ("erase", 1.0, "#444444")):
         places = []
@@ -195,7 +195,7 @@ def _flash(area: Any, placed: Placed, per_inch: float) -> None:
 def _labels(
     placed: Placed, span: tuple[float, float], per_inch: float
 ) -> list[tuple[float, float, int, str]]:
-    """(x, middle of the text, row, text) of the marks that are named: the ends of a kind, where they fit."""
+    """Return (x, middle of the text, row, text) of the named marks: first and last of each kind, if they fit."""
     kinds: dict[str, list[float]] = {}
     for name, at in placed.marks:
         kinds.setdefault(_kind(name), []).append(placed.x(at))
@@ -219,7 +219,7 @@ def _labels(
 
 
 def _marks(area: Any, placed: Placed, labels: list[tuple[float, float, int, str]], body: float) -> None:
-    """A dashed line at each mark that is named, a tick at the others: a hundred keepalives hide no cut."""
+    """Draw a dashed line at each named mark and a tick at the others, so that many keepalives hide no cut."""
     named = [x for x, *_ in labels]
     few = len(placed.marks) <= MARK_LINES_MAX
     lines = [placed.x(at) for _, at in placed.marks] if few else named
@@ -260,7 +260,7 @@ def _titles(figure: Any, operation: Row, footer: list[str]) -> None:
 
 
 def _footer(operation: Row, placed: Placed) -> list[str]:
-    """How many cuts, how many states, and what they prove."""
+    """Say the numbers of cuts and states, and what they prove."""
     parts = [counted(operation.get("cuts") or 0, "judged cut")]
     covering = operation.get("covering_cuts")
     if covering is not None and not operation.get("exhaustive"):

@@ -1,7 +1,7 @@
-"""The files of a run's folder: what they are called, how they are read when damaged, how they are written.
+"""The files of a run's folder: their names, and how they are read and written.
 
-A run can be killed at any instant, so every reader here takes what is whole and says what is not, and every
-writer replaces a file in one step.
+A run can be killed at any instant. So a reader takes what is whole and reports the rest as damage, and a writer
+replaces a file in one step.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ INDEX = "index.html"
 LOGS = "logs"
 PICTURES = "pictures"
 HISTORY = "history.jsonl"
-"""Beside the runs, not in one: what Allure remembers of the runs before."""
+"""Beside the runs' folders: what Allure remembers of earlier runs."""
 
 CUT_MAP, FLASH_RASTER, RISK = "cut-map", "flash-raster", "risk"
 
 
 def trace_path(run_dir: Path, rig: str, operation: str) -> Path:
-    """Where the trace of an operation is kept: flash operations and marks on the rig's clock."""
+    """Return the file with the trace of an operation: its flash operations and marks, on the rig's clock."""
     return run_dir / LOGS / f"{_stem(rig, operation)}.trace.json"
 
 
 def picture_path(run_dir: Path, rig: str, operation: str, kind: str) -> Path:
-    """Where a picture of an operation is kept."""
+    """Return the file of a picture of an operation."""
     return run_dir / PICTURES / f"{_stem(rig, operation)}.{kind}.svg"
 
 
@@ -48,7 +48,7 @@ def _stem(rig: str, operation: str) -> str:
 
 @dataclass
 class Damage:
-    """What could not be read, in sentences for a summary's `reasons`."""
+    """What could not be read, as sentences for a summary's `reasons`."""
 
     sentences: list[str] = field(default_factory=list)
 
@@ -57,7 +57,7 @@ class Damage:
 
 
 def read_object(path: Path, damage: Damage) -> Row | None:
-    """The JSON object in a file; None if it is not there, and None with damage if it is not whole."""
+    """Read the JSON object in a file; None if there is no file, or, with damage, if the file is not whole."""
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -72,9 +72,9 @@ def read_object(path: Path, damage: Damage) -> Row | None:
 
 
 def read_rows(path: Path, damage: Damage, check: Callable[[Row], str | None]) -> Iterator[Row]:
-    """The rows of a JSON-lines file, one at a time. A file that is not there has none.
+    """Read the rows of a JSON-lines file, one at a time; a missing file has none.
 
-    :param check: says what is wrong with a row, None if nothing is.
+    :param check: says what is wrong with a row; None if nothing is.
     """
     bad: list[tuple[int, str]] = []
     torn = False
@@ -118,5 +118,5 @@ def _why(error: Exception) -> str:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Replace a file in one step. Keys keep their order: the first ones are what people look for."""
+    """Replace a file in one step. Keys keep their order, because people read the first ones first."""
     replace_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

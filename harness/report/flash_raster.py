@@ -1,4 +1,4 @@
-"""The flash raster: what came of a cut before, in and after each flash operation, and on which page.
+"""The flash raster: the outcome of a cut before, in and after each flash operation, and the page of each.
 
 It shows which write is the commit point. Only twins have one: nobody sees the flash of a real key.
 """
@@ -23,7 +23,7 @@ WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.35
 LANE, PAGE, GAP = 0.17, 0.17, 0.5
 """Inches."""
 PER_PANEL = 75
-"""Flash operations side by side; more are broken into panels like lines of text."""
+"""Flash operations side by side; more of them go into further panels, like lines of text."""
 PAGES_HEIGHT_MAX = 16.0
 _BADNESS = [Outcome.STUCK, Outcome.LOST, Outcome.TORN, Outcome.ROLLED_BACK, Outcome.LOOSENED]
 _COMMIT = "#006B4E"
@@ -31,7 +31,7 @@ _COMMIT = "#006B4E"
 
 @dataclass(frozen=True)
 class Cells:
-    """The worst outcome of each (flash operation, phase), and where a second cut made it a violation."""
+    """The worst outcome of each (flash operation, phase), and the operations where a second cut violates."""
 
     worst: Mapping[tuple[int, str], str]
     nested_bad: frozenset[int]
@@ -40,7 +40,7 @@ class Cells:
 
 
 def flash_raster(operation: Row, rows: Sequence[Row], out: Path, trace: Row) -> Path:
-    """Draw an operation's flash operations and what cutting each of them led to.
+    """Draw an operation's flash operations and the outcome of cutting each.
 
     :param operation: its line in operations.jsonl.
     :param rows: its lines in evidence.jsonl.
@@ -77,7 +77,7 @@ def flash_raster(operation: Row, rows: Sequence[Row], out: Path, trace: Row) -> 
 
 
 def collect(rows: Sequence[Row]) -> Cells:
-    """Sort evidence into cells. Second cuts count where they made it worse."""
+    """Sort evidence into cells. A second cut counts if its outcome is worse."""
     worst: dict[tuple[int, str], str] = {}
     nested_bad = set()
     phases = set()
@@ -104,7 +104,7 @@ def _badness(outcome: str) -> int:
 
 
 def commit_point(rows: Sequence[Row], ops: int) -> int | None:
-    """The first flash operation after which every cut found the new world; None if there is none.
+    """Return the first flash operation after which every cut found the new world; None if there is none.
 
     0 means that every cut did. Second cuts and missed ones do not count.
     """
@@ -117,13 +117,13 @@ def commit_point(rows: Sequence[Row], ops: int) -> int | None:
         if row["outcome"] == Outcome.NEW:
             seen_new = True
         else:
-            # Before and in operation n it has not happened: only what comes after n can be after the commit.
+            # A cut before or in operation n comes before n has committed anything.
             commit = max(commit, at + (planned["phase"] == "after"))
     return commit if seen_new and commit <= ops else None
 
 
 def _panels(ops: int) -> list[tuple[int, int]]:
-    """First and last operation of each panel, evenly filled."""
+    """Return the first and last operation of each panel; all panels hold about equally many."""
     count = max(1, math.ceil(ops / PER_PANEL))
     edges = [round(i * ops / count) for i in range(count + 1)]
     return [(a + 1, b) for a, b in pairwise(edges)]
@@ -131,7 +131,7 @@ def _panels(ops: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Panel:
-    """One stretch of flash operations: x in operations, y in inches."""
+    """Some consecutive flash operations: x in operations, y in inches."""
 
     area: Any
     ops: Sequence[Row]
@@ -141,7 +141,7 @@ class _Panel:
     per_inch: float
 
     def pages(self, touched: list[tuple[str, int]], row_in: float, total: int) -> None:
-        """A row a page: erases are tall and framed, programs low."""
+        """Draw a row for each page: erases are tall and framed, programs low."""
         where = {page: len(touched) - 1 - i for i, page in enumerate(touched)}
         span = (self.first - 0.5, self.last - self.first + 1)
         every = max(1, math.ceil(0.13 / row_in))
@@ -195,7 +195,7 @@ class _Panel:
         ]
 
     def lanes(self, classes: list[str], base: float) -> None:
-        """A lane an outcome class, above the pages."""
+        """Draw a lane for each outcome class, above the pages."""
         begin, wide = self.first - 0.5, self.last - self.first + 2
         for row, name in enumerate(classes):
             y = base + row * LANE
@@ -216,7 +216,7 @@ class _Panel:
             self.area.plot(here, [top] * len(here), "v", markersize=5, mfc=fill, mec=INK, clip_on=False)
 
     def commit(self, at: int, tall: float) -> None:
-        """The line behind which everything is new."""
+        """Draw the line after which every outcome is new."""
         self.area.vlines(
             [at + 0.5], -0.02, tall + 0.22, colors=_COMMIT, linewidth=1.6, clip_on=False, zorder=6
         )

@@ -1,6 +1,6 @@
-"""A run's folder, read: its head, its cases, its campaigns, and a tally of its evidence.
+"""Read the folder of a run: its head, cases, campaigns, and a tally of its evidence.
 
-Evidence is counted as it streams by and not kept: a long campaign's is larger than a summary has any use for.
+Evidence is counted while it is read, and not kept: that of a long campaign is large.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ CASE_OUTCOMES = ("passed", "failed", "skipped", "not_offered", "error")
 
 @dataclass
 class Tally:
-    """What evidence.jsonl holds of one operation on one rig.
+    """Counts of evidence.jsonl for one operation on one rig.
 
-    :ivar outcomes: cuts by outcome class, the missed ones among them.
-    :ivar covering: judged cuts that were evenly spread; `covering_bad`: those that violated, by class.
-    :ivar first_bad: the first row of each violation class.
-    :ivar faults: cuts that came to nothing through the rig or the harness, by blame.
+    :ivar outcomes: cuts by outcome class, missed cuts included.
+    :ivar covering: number of judged cuts that were evenly spread.
+    :ivar covering_bad: those of them that are violations, by class.
+    :ivar first_bad: first row of each violation class.
+    :ivar faults: cuts without a result through a fault of the rig or the harness, by blame.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -52,8 +53,8 @@ class Tally:
 
 
 @dataclass
-class Run:
-    """The files of a run, read."""
+class RunFiles:
+    """The contents of a run's files."""
 
     head: Row
     cases: list[Row]
@@ -63,8 +64,8 @@ class Run:
     damage: Damage
 
 
-def read_run(run_dir: Path) -> Run:
-    """Read a run's folder, whatever state it is in."""
+def read_run(run_dir: Path) -> RunFiles:
+    """Read a run's folder, also a damaged or unfinished one."""
     damage = Damage()
     head = read_object(run_dir / files.RUN, damage) or {}
     if not head and not damage.sentences:
@@ -79,7 +80,7 @@ def read_run(run_dir: Path) -> Run:
     for row in read_rows(run_dir / files.RESULTS, damage, check_case):
         cases[row["nodeid"], row.get("rig")] = row
     finish = read_object(run_dir / files.FINISH, damage)
-    return Run(
+    return RunFiles(
         head,
         [cases[key] for key in sorted(cases, key=str)],
         [operations[key] for key in sorted(operations)],
@@ -90,7 +91,7 @@ def read_run(run_dir: Path) -> Run:
 
 
 def check_evidence(row: Row) -> str | None:
-    """What is wrong with a line of evidence, for `read_rows`; None if it can be counted."""
+    """Say what is wrong with a line of evidence; None if it can be counted. For `read_rows`."""
     if not isinstance(row.get("rig"), str) or not isinstance(row.get("operation"), str):
         return "it names no rig or no operation"
     return None if row.get("outcome") in set(Outcome) else f"its outcome is {row.get('outcome')!r}"

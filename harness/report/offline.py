@@ -1,4 +1,4 @@
-"""Pages that load nothing: what reaches for the network is taken out, and the browser forbids the rest."""
+"""Pages that load nothing: remote references are removed, and a policy makes the browser refuse others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POLICY = "; ".join(
         "form-action 'none'",
     ]
 )
-"""For Allure's page: everything it needs is inside it."""
+"""For Allure's page, which holds everything that it needs."""
 
 _REMOTE = r"""\s(?:src|href)\s*=\s*["']?\s*(?:https?:|wss?:|ftp:)?//[^>]*"""
 _REMOTE_SCRIPT = re.compile(rf"<script\b[^>]{{0,400}}?{_REMOTE}>\s*</script>\s*", re.IGNORECASE)
@@ -43,7 +43,7 @@ _ADDRESS = re.compile(r"^\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 
 
 def offline(html: str) -> str:
-    """The page without tags that load from elsewhere, without Google's, and with a policy against both."""
+    """Remove remote references and Google's analytics from a page, and add a policy against both."""
     for unwanted in (_REMOTE_SCRIPT, _ANALYTICS, _REMOTE_LINK):
         html = unwanted.sub("", html)
     policy = f'\n    <meta http-equiv="Content-Security-Policy" content="{POLICY}">'
@@ -51,7 +51,7 @@ def offline(html: str) -> str:
 
 
 def loads(html: str) -> list[str]:
-    """What a page would fetch when it is opened, and the analytics in it; empty if it is offline."""
+    """List what a page would load when it is opened, and its analytics; empty if it loads nothing."""
     found = _Finder()
     found.feed(html)
     found.close()

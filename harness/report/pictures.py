@@ -1,10 +1,10 @@
-"""The pictures of a campaign: what is drawn, for whom, and where it is kept.
+"""The pictures of a campaign.
 
-    cut_map       when in the operation the power went, and what came of it
-    flash_raster  the same by flash operation and page, which shows the write that decides
-    risk          how far a sampled operation's risk came down with its cuts
+    cut_map       when in the operation the power was cut, and the outcome of each cut
+    flash_raster  the same by flash operation and page: it shows the write that commits the operation
+    risk          how the bound of a sampled operation fell with the number of cuts
 
-An `out` that ends in .svg or .png says which is drawn. The same input gives the same bytes.
+The suffix of `out` (.svg or .png) decides the format. The same input gives the same bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What is not yet excluded, against cuts: how the bound of a sampled operation came down as it was cut.
+"""The risk of a sampled operation against the number of cuts.
 
-Above, in shares of all instants: the bound (Clopper and Pearson, from the covering cuts alone) with the goal,
-and how likely the next covering cut leads to something not seen yet (Good and Turing). Below, in ms: w95.
+Above, as shares of all instants: the upper bound on violating instants (Clopper and Pearson, from covering cuts only)
+with the goal, and the probability that the next covering cut shows an outcome not seen before (Good and Turing).
+Below, in ms: w95, the width of the widest window that was not hit with 95 % confidence.
 """
 
 from __future__ import annotations
@@ -25,16 +26,17 @@ WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.75
 SHARES, WINDOWS = 2.3, 0.95
 """Inches: the two panels."""
 POINTS = 80
-"""So many places along the way are computed: a line needs no more."""
+"""Number of points that are computed for each line."""
 BOUND, NEW, WINDOW = "#0072B2", "#E69F00", "#009E73"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What was known after so many cuts.
+    """What was known after a number of cuts.
 
-    :ivar below: the bound; 1 before the first covering cut. :ivar new: how likely something new comes next.
-    :ivar window_us: w95; None while not even the whole operation would have been hit.
+    :ivar below: the bound; 1 before the first covering cut.
+    :ivar new: probability that the next covering cut shows something new.
+    :ivar window_us: w95; None while a window as wide as the operation could have been missed.
     """
 
     cuts: int
@@ -44,7 +46,7 @@ class Step:
 
 
 def steps(operation: Row, rows: Sequence[Row], trace: Row | None = None) -> list[Step]:
-    """The way of a campaign, from its rows in the order of the plan."""
+    """Return the steps of a campaign, from its rows in the order of the plan."""
     timing = operation.get("timing") or {}
     sigma_us = 1000 * (timing.get("jitter_ms") or 0)
     confidence = (operation.get("goal") or operation.get("bound") or {}).get("confidence", CONFIDENCE)
@@ -74,7 +76,7 @@ def steps(operation: Row, rows: Sequence[Row], trace: Row | None = None) -> list
 
 
 def risk(operation: Row, rows: Sequence[Row], out: Path, trace: Row | None = None) -> Path:
-    """Draw how the bound of a sampled operation came down.
+    """Draw how the bound of a sampled operation fell with the number of cuts.
 
     :param operation: its line in operations.jsonl. :param rows: its lines in evidence.jsonl.
     """
@@ -106,7 +108,7 @@ def _shares(area: Any, operation: Row, way: Sequence[Step], last: int, per_inch:
         area.text(-0.1 * per_inch, decade, said, ha="right", va="center", color=FAINT)
     area.text(-0.75 * per_inch, bottom / 2, "of all instants", ha="right", va="center", color=FAINT)
     xs = [step.cuts for step in way]
-    # Something as unlikely as the axis does not show is drawn on its edge.
+    # A probability below the axis is drawn on its edge.
     new = [log10(max(step.new, 10.0**bottom)) for step in way]
     area.step(xs, new, where="post", color=NEW, linewidth=1.4, linestyle=(0, (4, 2)), zorder=2)
     area.step(xs, [log10(step.below) for step in way], where="post", color=BOUND, linewidth=2, zorder=3)
@@ -170,7 +172,7 @@ def _cuts(area: Any, last: int) -> None:
 
 
 def _round_steps(last: int) -> list[int]:
-    """0, 100, 200 ...: at most six of them."""
+    """Return round numbers for the axis, such as 0, 100, 200: seven at most."""
     step = 10 ** max(0, floor(log10(max(last, 1))))
     for size in (max(1, step // 5), max(1, step // 2), step, 2 * step, 5 * step):
         if last // size <= 6:

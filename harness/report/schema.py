@@ -1,7 +1,7 @@
-"""The shapes that other tools rely on, as models: summary.json and a line of evidence.jsonl.
+"""The contracts for other tools: summary.json and the lines of evidence.jsonl, as pydantic models.
 
-`Summary.model_json_schema()` is the JSON Schema. Unknown fields are refused: a contract that grows silently
-is none. Imported by tests and by who reads reports, never on the way of a run.
+`Summary.model_json_schema()` is the JSON Schema. Unknown fields are refused, so that the contract cannot grow
+unnoticed. For tests and for programs that read reports; a run never imports this module.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ReplayId = Annotated[
 
 
 class Shape(BaseModel):
-    """No field more and none less."""
+    """A model with exactly these fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -52,7 +52,7 @@ class SuiteShape(Shape):
 
 
 class BoundShape(Shape):
-    """With this confidence, less than this fraction of the operation's instants violates."""
+    """With this confidence, a cut violates at fewer than this fraction of the operation's instants."""
 
     confidence: float = Field(gt=0, lt=1)
     below: float = Field(gt=0, le=1)
@@ -88,7 +88,7 @@ class ViolationShape(Shape):
 
 
 class PlugsShape(Shape):
-    """How often the key on a rig was enumerated, and -71 and -110 in the kernel's log of its port."""
+    """Enumerations of the key on a rig, and errors -71 and -110 in the kernel's log of its port."""
 
     rig: str
     plugs: Count
@@ -105,7 +105,7 @@ class WearShape(Shape):
 
 
 class Summary(Shape):
-    """summary.json. A field whose maker is not there yet is null."""
+    """summary.json. A field that is not known is null."""
 
     schema_: int = Field(alias="schema")
     run: str
@@ -133,7 +133,7 @@ class Summary(Shape):
 
 
 class NestedCut(Shape):
-    """A second cut, in a boot that follows the first."""
+    """A second cut, in a boot after the first."""
 
     boot: int = Field(ge=1)
     flash_op: int = Field(ge=1)
@@ -141,7 +141,7 @@ class NestedCut(Shape):
 
 
 class PlannedOp(Shape):
-    """A cut on a twin: a flash operation, from 1, and how far it got."""
+    """A cut on a twin: a flash operation, counted from 1, and its phase."""
 
     flash_op: int = Field(ge=1)
     phase: Phase
@@ -149,14 +149,14 @@ class PlannedOp(Shape):
 
 
 class NestedOffset(Shape):
-    """A second cut in time: so long after the power came back."""
+    """A second cut in time, counted from when the power came back."""
 
     boot: int = Field(ge=1)
     offset_us: Count
 
 
 class PlannedOffset(Shape):
-    """A cut in time: so long after a marker."""
+    """A cut in time, counted from a marker."""
 
     marker: Marker
     offset_us: int
@@ -166,7 +166,7 @@ class PlannedOffset(Shape):
 
 
 class AgainShape(Shape):
-    """What an abnormal outcome was when the key was looked at again."""
+    """Outcomes of observing the key again after an abnormal outcome."""
 
     read: list[Outcome]
     cycle: list[Outcome]
@@ -196,15 +196,15 @@ class EvidenceLine(Shape):
 
 
 def check_summary(text: str | bytes) -> Summary:
-    """The summary in a file.
+    """Parse a summary.
 
-    :raises pydantic.ValidationError: it is not as the contract says; the error names each field.
+    :raises pydantic.ValidationError: it breaks the contract; the error names each field.
     """
     return Summary.model_validate_json(text)
 
 
 def check_evidence(text: str | bytes) -> EvidenceLine:
-    """One line of evidence.
+    """Parse one line of evidence.
 
     :raises pydantic.ValidationError: as `check_summary`.
     """

@@ -1,7 +1,7 @@
-"""summary.json: what a run came to, derived from the files of its folder and from nothing else.
+"""summary.json: a run in one object, derived only from the files of the run's folder.
 
-evidence.jsonl is the only truth about cuts: totals are counted there, and a campaign that never finished is
-summed up from it. The fields are a contract (docs/reports.md; `harness.report.schema` checks them).
+evidence.jsonl is the only truth about cuts: totals are counted there, also those of a campaign that never finished.
+The fields are a contract: docs/reports.md explains them, and `harness.report.schema` checks them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from harness.evidence.rundir import KEPT_BACK, QUARANTINED
 from harness.model.key import Outcome
 from harness.report import files
 from harness.report.files import Row
-from harness.report.load import CASE_OUTCOMES, Run, Tally, read_run
+from harness.report.findings import findings_of
+from harness.report.load import CASE_OUTCOMES, RunFiles, Tally, read_run
 from harness.report.verdict import Ruling, verdict
 from harness.report.vocabulary import counted, is_violation
 
@@ -27,29 +28,29 @@ _OPERATION_FIELDS = (
 )
 
 BUS_ERRORS = ("-71", "-110")
-"""EPROTO and ETIMEDOUT in the kernel's log, see `harness.host.kernel_log`."""
+"""EPROTO and ETIMEDOUT in the kernel's log; see `harness.host.kernel_log`."""
 _NEVER_NULL: dict[str, object] = {"cuts": 0, "violations": 0, "outcomes": {}, "exhaustive": False}
 
 
 def conclude(run_dir: Path, *, usage: tuple[str, ...] = ()) -> tuple[Row, int]:
     """Write summary.json; return the summary and the exit code.
 
-    :param usage: what the caller got wrong, in sentences: makes the exit code 4.
+    :param usage: mistakes of the caller, in sentences; with any, the exit code is 4.
     """
-    summary, ruling = _summed_up(read_run(run_dir), run_dir.name, usage)
+    summary, ruling = _summarize(read_run(run_dir), run_dir.name, usage)
     files.write_json(run_dir / files.SUMMARY, summary)
     return summary, ruling.exit_code
 
 
 def build_summary(run_dir: Path) -> Row:
-    """The summary of a run's folder, finished or not."""
-    return _summed_up(read_run(run_dir), run_dir.name, ())[0]
+    """Return the summary of a run's folder; the run may be unfinished."""
+    return _summarize(read_run(run_dir), run_dir.name, ())[0]
 
 
-def _summed_up(run: Run, name: str, usage: tuple[str, ...]) -> tuple[Row, Ruling]:
+def _summarize(run: RunFiles, name: str, usage: tuple[str, ...]) -> tuple[Row, Ruling]:
     head, finish = run.head, run.finish or {}
     operations = _operations(run)
-    violations = _violations(run)
+    violations = findings_of(run)
     judged = sum(tally.judged for tally in run.tallies.values())
     cut_short = _cut_short(run)
     ruling = verdict(
@@ -94,7 +95,7 @@ def _rate(count: int, seconds: float) -> float | None:
     return round(count / seconds, 1) if seconds else None
 
 
-def _cut_short(run: Run) -> str | None:
+def _cut_short(run: RunFiles) -> str | None:
     if run.finish is None:
         return "the run ended without a word: it was killed, or its machine was"
     if run.finish.get("interrupted"):
@@ -111,7 +112,7 @@ def _suites(cases: list[Row]) -> dict[str, dict[str, int]]:
     return suites
 
 
-def _operations(run: Run) -> list[Row]:
+def _operations(run: RunFiles) -> list[Row]:
     finished = {(row["rig"], row["operation"]): row for row in run.operations}
     summed = []
     for rig, operation in sorted({*finished, *run.tallies}):
@@ -122,7 +123,7 @@ def _operations(run: Run) -> list[Row]:
 
 
 def _unfinished(rig: str, operation: str, tally: Tally) -> Row:
-    """What is known of a campaign that never wrote its line; the rest is null."""
+    """Sum up the evidence of a campaign that never wrote its line in operations.jsonl; other fields are null."""
     return {
         "rig": rig,
         "operation": operation,
@@ -134,85 +135,7 @@ def _unfinished(rig: str, operation: str, tally: Tally) -> Row:
     }
 
 
-def _violations(run: Run) -> list[Row]:
-    found, named = [], set()
-    for row in run.operations:
-        found += violations_of(row)
-        named |= {
-            (row["rig"], row["operation"], finding.get("outcome")) for finding in row.get("findings") or []
-        }
-    for (rig, operation), tally in run.tallies.items():
-        unnamed = [bad for bad in tally.first_bad if (rig, operation, bad) not in named]
-        found += [_unfound(rig, operation, tally, bad) for bad in unnamed]
-    order = ("severity", "rig", "operation", "item", "first")
-    return sorted(found, key=lambda violation: [str(violation[key]) for key in order])
-
-
-def violations_of(row: Row) -> list[Row]:
-    """The findings of one campaign's line, as they are in a summary."""
-    return [_finding(row, finding) for finding in row.get("findings") or []]
-
-
-def _finding(row: Row, finding: Row) -> Row:
-    narrowest = (finding.get("narrowest") or {}).get("text")
-    where = finding.get("where")
-    text = [
-        f'item "{finding.get("item")}" {str(finding.get("outcome")).replace("-", " ")}',
-        f"narrowest: {narrowest}" if narrowest else f"first: {where}" if where else "",
-        str(finding.get("text") or ""),
-        _again(finding.get("again")),
-    ]
-    return {
-        "severity": finding.get("severity") or "S1",
-        "blame": finding.get("blame") or Blame.KEY.value,
-        "rig": row["rig"],
-        "operation": row["operation"],
-        **{key: finding.get(key) for key in ("item", "law", "count", "covering_count", "of", "first")},
-        "text": "\n".join(line for line in text if line),
-    }
-
-
-def _again(again: Row | None) -> str:
-    """Whether an abnormal outcome comes back, and from how little."""
-    if not again:
-        return ""
-    came_back, tries = again["reproduced"]
-    said = f"came back {came_back} of {tries} times at the same instant" if tries else "was not made again"
-    if again.get("interval"):
-        low, high = (f"{100 * share:.0f}" for share in again["interval"])
-        said += f" ({low} to {high} %, with 95 %)"
-    looks = [*again["read"], *again["cycle"]]
-    if again.get("metastable"):
-        seen = ", ".join(word.replace("-", " ") for word in looks)
-        said += f"; it changes without being cut: read again and after power cycles it was {seen}"
-    elif looks:
-        said += "; the same when read again and after power cycles"
-    if again.get("history"):
-        said += (
-            f"; not without {counted(len(again['history']), 'cut')} before it: {', '.join(again['history'])}"
-        )
-    return said
-
-
-def _unfound(rig: str, operation: str, tally: Tally, outcome: str) -> Row:
-    """Violating cuts that no campaign got to sum up: never lost, and severe until somebody says otherwise."""
-    row = tally.first_bad[outcome]
-    return {
-        "severity": "S1",
-        "blame": row.get("blame") or Blame.KEY.value,
-        "rig": rig,
-        "operation": operation,
-        "item": None,
-        "law": None,
-        "count": tally.outcomes[outcome],
-        "covering_count": tally.covering_bad[outcome],
-        "of": tally.covering,
-        "first": row.get("id"),
-        "text": f"{outcome.replace('-', ' ')}, and no campaign was left to say which item: replay the cut",
-    }
-
-
-def _evidence_faults(run: Run) -> list[str]:
+def _evidence_faults(run: RunFiles) -> list[str]:
     said = []
     for (rig, operation), tally in sorted(run.tallies.items()):
         for blame, count in sorted(tally.faults.items()):
@@ -227,8 +150,8 @@ def _evidence_faults(run: Run) -> list[str]:
     return said
 
 
-def _kept_back(run: Run) -> list[str]:
-    """What a run did not do because a rig was not to be used, or not there."""
+def _kept_back(run: RunFiles) -> list[str]:
+    """Name the rigs that were in quarantine or absent, with the number of cases that did not run."""
     kept: dict[tuple[str, str], int] = {}
     for case in run.cases:
         reason = str(case.get("reason") or "")
@@ -243,7 +166,7 @@ def _kept_back(run: Run) -> list[str]:
     return said
 
 
-def _rig_faults(run: Run) -> int:
+def _rig_faults(run: RunFiles) -> int:
     of_cases = sum(
         1 for case in run.cases if case["outcome"] in ("failed", "error") and case.get("blame") == Blame.RIG
     )
@@ -251,7 +174,7 @@ def _rig_faults(run: Run) -> int:
 
 
 def _plugs(operations: list[Row]) -> list[Row]:
-    """How often each rig's key was enumerated in the campaigns, and what the host's kernel said of these."""
+    """Count the enumerations of each rig's key in the campaigns, and the kernel's errors in them."""
     counts: dict[str, Counter[str]] = {}
     for row in operations:
         if row.get("plugs"):

@@ -1,7 +1,7 @@
-"""The run as it happens: bars where there is a terminal, plain lines where there is none.
+"""Show a run while it goes on: bars on a terminal, plain lines elsewhere.
 
-The words are those of `harness.report.text`; here is only when they are written. A terminal that goes away
-never ends a run.
+`harness.report.text` makes the lines; this module decides when they are written. A terminal that is closed does not
+end the run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.base.clock import Clock
 
 PLAIN_WIDTH = 140
-"""Of a log, whose reader's width nobody knows."""
+"""Width of a log, whose readers have terminals of any width."""
 PLAIN_EVERY_US = 10_000_000
 LIVE_EVERY_US = 100_000
 _ASCII = str.maketrans({"·": "-", "█": "#", "▌": "+", "…": "~", "—": "-", "“": '"', "”": '"'})
@@ -46,9 +46,9 @@ class RunDisplay:
     """Shows a run on a stream.
 
     :param clock: says when the next line of a campaign is due.
-    :param bench: path of the bench file as it is to be typed after --bench.
+    :param bench: path of the bench file, as a user types it after --bench.
     :param report: path of the report's page, shown at the end.
-    :param live: whether to draw bars; by default where the stream is a terminal that can.
+    :param live: whether to draw bars; by default if the stream is a terminal that can show them.
     :param width: columns; by default the terminal's.
     """
 
@@ -83,19 +83,19 @@ class RunDisplay:
 
     @property
     def width(self) -> int:
-        """Columns, asked anew each time: terminals change."""
+        """Columns; asked each time, because a user may resize the terminal."""
         if self._width:
             return self._width
         return shutil.get_terminal_size((PLAIN_WIDTH, 40)).columns if self._is_live else PLAIN_WIDTH
 
     def started(self, head: Row) -> None:
-        """Say what is run: `head` has the fields of a summary that are known at the start."""
+        """Show what will run. `head` has the fields of a summary that are known at the start."""
         self._head = head
         self._say([headline(head, self._paint), "", *rig_lines(head), ""])
         self._draw(now=True)
 
     def case(self, result: Row) -> None:
-        """A test case is finished: a row of results.jsonl."""
+        """Show a finished test case: a row of results.jsonl."""
         suite = str(result.get("suite") or "other")
         tally = self._suites.setdefault(suite, dict.fromkeys(CASE_OUTCOMES, 0))
         tally[result["outcome"]] += 1
@@ -113,7 +113,7 @@ class RunDisplay:
     def campaign(
         self, rig: str, operation: str, done: int, total: int, rate: float | None, eta: float | None
     ) -> None:
-        """A campaign got further: cuts done and planned, cuts per second, seconds left."""
+        """Show the progress of a campaign: cuts done and planned, cuts per second, seconds left."""
         key = (rig, operation)
         self._active[key] = (done, total, rate, eta)
         now = self._clock.now_us
@@ -129,10 +129,10 @@ class RunDisplay:
             self._lines_said = True
 
     def operation(self, row: Row) -> None:
-        """A campaign is finished: a row of operations.jsonl."""
+        """Show a finished campaign: a row of operations.jsonl."""
         self._active.pop((row["rig"], row["operation"]), None)
         name = row["rig"], row["operation"]
-        # One that was given more of the budget is told of again.
+        # A campaign that got more of the budget finishes a second time.
         self._operations = [op for op in self._operations if (op["rig"], op["operation"]) != name] + [row]
         if not self._is_live:
             (line,) = operation_lines([row], several_rigs=self._several_rigs, width=10_000)
@@ -141,7 +141,7 @@ class RunDisplay:
         self._draw(now=True)
 
     def finished(self, summary: Row) -> None:
-        """Say how all of it ended."""
+        """Show how the run ended."""
         self.close()
         width = self.width
         suites = suite_lines(
@@ -151,7 +151,7 @@ class RunDisplay:
         self._say([*([""] if self._lines_said else []), *suites, "", *block])
 
     def close(self) -> None:
-        """Give the terminal back as it was. Harmless when called twice."""
+        """Restore the terminal. May be called twice."""
         live, self._live = self._live, None
         if live is not None:
             self._guarded(live.stop)
@@ -177,7 +177,7 @@ class RunDisplay:
         return "   ".join([*parts, why] if why else parts)
 
     def _region(self) -> list[str]:
-        """What changes while the run goes on; as much of its end as fits the terminal."""
+        """Return the lines that change during a run; only the last ones if the terminal is too small."""
         names = {key: operation_name(*key, self._several_rigs) for key in self._active}
         known = [operation_name(op["rig"], op["operation"], self._several_rigs) for op in self._operations]
         widest = max((len(name) for name in [*names.values(), *known]), default=0)
@@ -227,7 +227,7 @@ class RunDisplay:
             markup=False,
             emoji=False,
         )
-        # No thread that refreshes: what is drawn is drawn here, and nothing draws into a closed stream.
+        # Without a refreshing thread nothing draws into a closed stream.
         live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -249,7 +249,7 @@ class RunDisplay:
         self._stream.flush()
 
     def _fitting(self, text: str) -> str:
-        """The text in letters that the stream can take."""
+        """Replace the letters that the stream's encoding lacks."""
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         try:
             text.encode(encoding)
@@ -258,7 +258,7 @@ class RunDisplay:
             return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
 
     def _guarded(self, write: Any) -> None:
-        """Write, unless nobody listens any more."""
+        """Write, unless the reader of the stream has gone."""
         if self._gone:
             return
         try:

@@ -1,4 +1,4 @@
-"""The run in words, as a terminal shows it: pure functions from a summary to lines of text.
+"""A run as lines of text for a terminal: pure functions of a summary.
 
 How it ended is in `harness.report.verdict_text`.
 """
@@ -14,29 +14,29 @@ from harness.report.vocabulary import counted, number
 
 Row = Mapping[str, Any]
 Groups = Mapping[str, Mapping[str, int]]
-"""Suite -> the groups of its cases (a test file each) -> how many."""
+"""Suite -> test file -> number of cases."""
 
 Paint = Callable[[str, str], str]
 """(text, tone) -> the text in that tone: "good", "bad", "warn", "dim", "strong"."""
 
 CAMPAIGN_SUITE = "endurance"
-"""The suite under whose name campaigns are listed, unless the caller names another."""
+"""Campaigns are listed under this suite, unless the caller names another."""
 BAR = 16
 
 
 def plain(text: str, tone: str) -> str:
-    """No colour."""
+    """Return the text without colour."""
     return text
 
 
 def ansi(text: str, tone: str) -> str:
-    """Colours of the terminal's own palette, which its owner can read."""
+    """Colour the text from the terminal's own palette, which its user chose."""
     code = {"good": "1;32", "bad": "1;31", "warn": "1;33", "dim": "2", "strong": "1"}[tone]
     return f"\x1b[{code}m{text}\x1b[0m"
 
 
 def headline(head: Row, paint: Paint = plain) -> str:
-    """keyharness 0.1.0 · bench virtual.toml · seed 20261120 · run 20261120-093012-7c1e"""
+    """Return e.g. keyharness 0.1.0 · bench virtual.toml · seed 20261120 · run 20261120-093012-7c1e"""
     parts = [f"keyharness {head.get('version') or ''}".strip()]
     if head.get("bench"):
         parts.append(f"bench {PurePath(head['bench']).name}")
@@ -47,7 +47,7 @@ def headline(head: Row, paint: Paint = plain) -> str:
 
 
 def rig_lines(head: Row) -> list[str]:
-    """What is on the bench, a line a rig."""
+    """Describe each rig in a line."""
     rigs = head.get("rigs") or []
     kinds = head.get("evidence_kind") or []
     one = kinds if isinstance(kinds, str) else kinds[0] if len(kinds) == 1 else None
@@ -77,7 +77,7 @@ def suite_lines(
     width: int = 120,
     paint: Paint = plain,
 ) -> list[str]:
-    """A line a suite, and under the suite of campaigns a line an operation.
+    """Return a line for each suite, and under the suite of campaigns a line for each operation.
 
     :param active: lines of campaigns that are under way.
     """
@@ -110,7 +110,7 @@ def suite_lines(
 
 
 def several_rigs(summary: Row) -> bool:
-    """Whether an operation's name alone does not say where it was cut."""
+    """Return whether operations have to be named together with their rig."""
     return len(summary["rigs"]) > 1 or len({op["rig"] for op in summary["operations"]}) > 1
 
 
@@ -126,12 +126,12 @@ def _suite_counts(suite: Row, paint: Paint) -> str:
 
 
 def operation_name(rig: str, operation: str, several_rigs: bool) -> str:
-    """An operation's name, after its rig where there is more than one."""
+    """Return an operation's name, after its rig if there are several rigs."""
     return f"{rig} {operation}" if several_rigs else operation
 
 
 def bar(done: int, total: int, width: int = BAR) -> str:
-    """█████████▌······"""
+    """Draw a bar such as █████████▌······"""
     halves = min(2 * width, (2 * width * done) // total) if total else 0
     full, half = divmod(halves, 2)
     return "█" * full + "▌" * half + "·" * (width - full - half)
@@ -140,7 +140,7 @@ def bar(done: int, total: int, width: int = BAR) -> str:
 def operation_lines(
     operations: Sequence[Row], *, several_rigs: bool = False, width: int = 120, paint: Paint = plain
 ) -> list[str]:
-    """A line for each finished campaign, in columns; a narrow terminal gets no bar, then no proof."""
+    """Return a line for each finished campaign. On a narrow terminal it lacks the bar, then the proof."""
     columns = [
         (
             operation_name(op["rig"], op["operation"], several_rigs),
@@ -165,7 +165,7 @@ def operation_lines(
 def active_line(
     name: str, done: int, total: int, rate: float | None, eta_s: float | None, name_width: int
 ) -> str:
-    """A campaign that is under way."""
+    """Return the line of a campaign that is running."""
     parts = [f"    {name:<{name_width}}   {bar(done, total)}  {number(done)}/{number(total)}"]
     if rate is not None:
         parts.append(f" {number(round(rate, 1) if rate < 10 else round(rate))} cuts/s")
@@ -175,7 +175,7 @@ def active_line(
 
 
 def duration(seconds: float) -> str:
-    """0.25 -> "0.25 s", 65 -> "1 min 5 s", 7380 -> "2 h 3 min"."""
+    """Format seconds: 0.25 -> "0.25 s", 65 -> "1 min 5 s", 7380 -> "2 h 3 min"."""
     if seconds < 10:
         return f"{seconds:.2g} s" if seconds < 0.995 else f"{seconds:.0f} s"
     whole = round(seconds)

@@ -1,7 +1,7 @@
 """The one verdict of a run, with its reasons and its exit code (docs/reports.md).
 
-Precedence: usage, fail, interrupted, inconclusive, nothing tested, pass. `usage` is an exit code only: a
-summary says what else is known, so that an option that was wrong never hides a violation that was found.
+Precedence: usage, fail, interrupted, inconclusive, nothing tested, pass. `usage` is only an exit code: the summary
+keeps the verdict of what was done, so a wrong option never hides a violation.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ EXIT_CODES = {PASS: 0, FAIL: 1, INTERRUPTED: 2, INCONCLUSIVE: 3, NOTHING_TESTED:
 USAGE_EXIT_CODE = 4
 
 MISSED_MAX = 0.02
-"""More missed cuts than this in one section of an operation, and nothing is concluded from it."""
+"""Share of missed cuts in one section of an operation, above which the operation is inconclusive."""
 NAMED_MAX = 10
-"""So many cases or operations are named in the reasons; the rest are counted."""
+"""Number of cases or operations that the reasons name; the others are counted."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """A verdict, why, and what the process exits with."""
+    """A verdict with its exit code and reasons."""
 
     verdict: str
     exit_code: int
@@ -45,12 +45,12 @@ def verdict(
     usage: Sequence[str] = (),
     faults: Sequence[str] = (),
 ) -> Ruling:
-    """Rule on a run.
+    """Decide the verdict of a run.
 
     :param violations: findings, with severity, blame, rig, operation, count.
     :param cases: finished test cases, as in results.jsonl.
     :param operations: finished campaigns, as in operations.jsonl.
-    :param cut_short: why the run did not come to its end; None if it did.
+    :param cut_short: why the run did not finish; None if it did.
     :param usage: what is wrong with the bench, the options or the input files, in sentences.
     :param faults: faults of rigs and of the harness outside of cases (damaged files, lost evidence).
     """
@@ -83,13 +83,16 @@ def verdict(
 
 
 def blame_of(case: Row) -> str:
-    """Who is to blame for a case that did not pass: a failed claim is about the key, an error is ours."""
+    """Return whose fault a case is that did not pass.
+
+    Where the case says nothing, a failed assertion is the key's fault, and an error is the harness's.
+    """
     fallback = Blame.KEY if case["outcome"] == "failed" else Blame.HARNESS
     return str(case.get("blame") or fallback.value)
 
 
 def _violations(violations: Sequence[Row]) -> list[str]:
-    """One sentence for what fails the run; severity S3 is reported and does not."""
+    """Sum up the findings that fail the run, in one sentence. Findings of severity S3 do not."""
     failing = [v for v in violations if v.get("severity") != "S3" and v.get("blame") == Blame.KEY]
     if not failing:
         return []
@@ -110,7 +113,7 @@ def _blamed_elsewhere(violations: Sequence[Row]) -> list[str]:
 
 def _cases(cases: Sequence[Row], blame: Blame) -> list[str]:
     wanted = [case for case in cases if case["outcome"] in ("failed", "error") and blame_of(case) == blame]
-    # A campaign that failed is told of by its findings.
+    # The findings of a failed campaign say more than its case.
     wanted = [case for case in wanted if not case.get("campaign")]
     said = []
     for case in wanted:
@@ -121,7 +124,7 @@ def _cases(cases: Sequence[Row], blame: Blame) -> list[str]:
 
 
 def _unproven(op: Row, cut_short: str | None) -> Iterable[str]:
-    """Why nothing follows from an operation's cuts."""
+    """Say why an operation's cuts prove nothing."""
     name = f"{op['operation']} on {op['rig']}"
     for section, (missed, of) in sorted((op.get("missed") or {}).items()):
         if of and missed / of > MISSED_MAX:

@@ -1,4 +1,4 @@
-"""How a run ended, in words: the verdict, what it is of, what was found, and how to see it again."""
+"""How a run ended, in words: its verdict, kind of evidence and findings, with the command that repeats each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shlex
 import textwrap
 
 from harness.report import vocabulary
-from harness.report.summary import violations_of
+from harness.report.findings import campaign_findings
 from harness.report.text import Paint, Row, operation_name, plain, several_rigs
 from harness.report.verdict import FAIL, INCONCLUSIVE, INTERRUPTED, NOTHING_TESTED, PASS
 from harness.report.vocabulary import counted, number
@@ -28,9 +28,9 @@ def verdict_block(
     width: int = 120,
     paint: Paint = plain,
 ) -> list[str]:
-    """The verdict, what it is of, why, and what to do next.
+    """Say the verdict, the kind of evidence, the reasons and findings, and where the report is.
 
-    :param bench: path of the bench file as it is to be typed; the one in the summary if None.
+    :param bench: path of the bench file, as a user types it; None means the one in the summary.
     :param report: path of the report's page, shown last.
     """
     label, tone = LABELS[summary["verdict"]]
@@ -44,7 +44,7 @@ def verdict_block(
     proved = [line for said in proofs(summary) for line in _wrapped(said, indent, indent, width)]
     reasons = [line for why in summary["reasons"] for line in _wrapped(why, indent, indent + "  ", width)]
     findings = _finding_block(summary, bench or summary["bench"], width, paint)
-    # What is wrong comes first, where something is.
+    # Of a failed run the findings come first.
     lines += [*findings, *reasons, *proved] if summary["verdict"] == FAIL else [*proved, *reasons, *findings]
     if report:
         lines.append(f"      report {report}")
@@ -52,24 +52,24 @@ def verdict_block(
 
 
 def replay_command(replay_id: str, bench: str | None) -> str:
-    """What to paste to see one cut again."""
+    """Return the command that repeats one cut."""
     return f"keyharness replay {replay_id}" + (f" --bench {shlex.quote(bench)}" if bench else "")
 
 
 def failure_text(operation: Row, bench: str | None) -> str:
-    """What a campaign's test case fails with.
+    """Say why the test case of a campaign failed.
 
     :param operation: its line in operations.jsonl, findings included.
     """
-    about = {"operations": [operation], "rigs": [], "violations": violations_of(dict(operation))}
+    about = {"operations": [operation], "rigs": [], "violations": campaign_findings(dict(operation))}
     block = _finding_block(about, bench, 100)
     return "\n".join([f"{operation['operation']} on {operation['rig']}:", *block])
 
 
 def finding_lines(violation: Row, operation: Row | None, *, several: bool = False) -> list[str]:
-    """A violation without its replay command: what, how often, and what was seen.
+    """Describe a violation: what, how often, and what was observed.
 
-    :param several: whether the run has several rigs, so that this one is named.
+    :param several: the run has several rigs, so the rig is named.
     """
     first, *rest = str(violation["text"]).split("\n")
     name = operation_name(violation["rig"], violation["operation"], several)
@@ -108,7 +108,7 @@ def _finding_block(summary: Row, bench: str | None, width: int, paint: Paint = p
         for sentence in rest:
             lines += _wrapped(sentence, " " * column, " " * (column + 2), width)
         if found["first"]:
-            # Never wrapped: it is there to be copied.
+            # Never wrapped, so that it can be copied.
             lines.append(" " * column + replay_command(found["first"], bench))
     return lines
 
@@ -125,12 +125,12 @@ def _wrapped(text: str, start: str, then: str, width: int) -> list[str]:
 
 
 def proofs(summary: Row) -> list[str]:
-    """What the cuts prove and what they cost, a sentence each."""
+    """Say what the cuts prove and what they cost, one sentence each."""
     return [*_proved(summary), *_spent(summary)]
 
 
 def _proved(summary: Row) -> list[str]:
-    """What the cuts prove: the exhaustive walks together, else the weakest operation by itself."""
+    """Say what the cuts prove: all exhaustive operations together, and the least proved of the others."""
     operations = summary["operations"]
     if not operations:
         passed = sum(suite["passed"] for suite in summary["suites"].values())
@@ -175,7 +175,7 @@ def _spent(summary: Row) -> list[str]:
     plugs = sum(row["plugs"] for row in summary.get("plugs") or [])
     errors = sum(sum(row["errors"].values()) for row in summary.get("plugs") or [])
     if errors:
-        # One plug may fail in several lines: errors to plugs, and no share of them.
+        # One enumeration may fail in several lines, so this is a ratio and not a share.
         share = f"{1000 * errors / max(1, plugs):.1f} per 1,000"
         parts.append(f"{number(errors)} errors -71 or -110 in {number(plugs)} plugs ({share})")
     return [" · ".join(parts)]

@@ -1,4 +1,4 @@
-"""The words, numbers and colours in which every face of the report says the same thing."""
+"""The words, numbers and colours that terminal, pages and pictures share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from harness.model.key import VIOLATIONS, Outcome
 
 @dataclass(frozen=True)
 class ClassLook:
-    """How an outcome class is said and drawn.
+    """Word, colour and hatching of an outcome class.
 
-    :ivar colour: of the palette of Okabe and Ito, which people who confuse red and green can tell apart.
-    :ivar hatch: a second sign besides the colour, for print and for colours used twice.
+    :ivar colour: from the palette of Okabe and Ito, for readers who cannot tell red from green.
+    :ivar hatch: hatching of matplotlib, for print and for colours that are used twice.
     """
 
     word: str
@@ -36,29 +36,29 @@ CLASSES: Mapping[str, ClassLook] = {
     Outcome.STUCK: ClassLook("stuck", "#000000"),
     Outcome.MISSED: ClassLook("missed", "#BBBBBB", "||||"),
 }
-"""In the order in which they are listed: what is well first, violations after it, no answer last."""
+"""In the order of every list: sound outcomes, then violations, then missed cuts."""
 
 EVIDENCE_KINDS = {
     "twin": "model run: simulated key, no vendor firmware executed",
     "emulator": "emulator run: vendor firmware on an emulated chip, which proves order, not timing",
     "hardware": "hardware run",
 }
-"""What each kind of evidence is evidence of."""
+"""What each kind of evidence is about."""
 
 COUNTED = ("hardware", "emulator")
-"""Kinds of evidence of which it is said how many keys took part: a twin is no key."""
+"""Kinds of evidence with real firmware: the number of keys is named."""
 
 EVERY_OPERATION = "every modelled flash operation"
 EVERY_PHASE = f"{EVERY_OPERATION} in every modelled phase"
 
 
 def is_violation(outcome: str) -> bool:
-    """Whether an outcome, as it stands in a file, is a violation."""
+    """Return whether an outcome, as files spell it, is a violation."""
     return outcome in {violation.value for violation in VIOLATIONS}
 
 
 def in_order(outcomes: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The classes that occur, in the order of CLASSES."""
+    """Return (class, number of cuts) of the classes that occur, in the order of CLASSES."""
     return [(name.value, outcomes[name]) for name in Outcome if outcomes.get(name)]
 
 
@@ -75,7 +75,7 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """A share in whole percents; what is there is never shown as nothing, and 100 % is all of it."""
+    """Format a share in whole percents; "0 %" means none and "100 %" means all."""
     if not whole:
         return "0 %"
     share = 100 * part / whole
@@ -92,18 +92,18 @@ def fraction(value: float) -> str:
 
 
 def at_most(value: float) -> str:
-    """A bound, rounded up to two digits: 0.00998 -> "1 %", 0.0942 -> "9.5 %"."""
+    """Format an upper bound, rounded up to two digits: 0.00998 -> "1 %", 0.0942 -> "9.5 %"."""
     if not 0 < value < 1:
         return fraction(value)
     digits = 1 - floor(log10(value))
-    # What is a round number but for the last bit of a float is not rounded up.
+    # A round number must not be rounded up because of the last bit of its float.
     return fraction(ceil(value * 10**digits - 1e-9) / 10**digits)
 
 
 def shares(outcomes: Mapping[str, int]) -> list[str]:
-    """What became of the cuts: "unchanged 61 %", "completed 39 %", "lost 28".
+    """Say the outcomes of the cuts: "unchanged 61 %", "completed 39 %", "lost 28".
 
-    Violations and missed cuts are counted, not averaged: one of them is one too many.
+    Violations and missed cuts are shown as numbers, because a single one matters.
     """
     judged = sum(count for name, count in outcomes.items() if name != Outcome.MISSED)
     said = []
@@ -114,7 +114,7 @@ def shares(outcomes: Mapping[str, int]) -> list[str]:
 
 
 def keys_in(rigs: Iterable[Mapping[str, Any]]) -> int:
-    """How many keys took part: not those of rigs that were not there, and a twin is none."""
+    """Count the real keys that took part. Twins and rigs that were absent do not count."""
     return len(
         {
             rig["name"]
@@ -125,7 +125,7 @@ def keys_in(rigs: Iterable[Mapping[str, Any]]) -> int:
 
 
 def evidence_sentence(kinds: Sequence[str], keys: int) -> str:
-    """What a run is evidence of. Several kinds in one run are each named."""
+    """Say what kind of evidence a run is; with several kinds, each one."""
     said = []
     for kind in kinds:
         text = EVIDENCE_KINDS.get(kind, f"{kind} run")
@@ -134,7 +134,7 @@ def evidence_sentence(kinds: Sequence[str], keys: int) -> str:
 
 
 def bound_sentence(operation: Mapping[str, Any]) -> str:
-    """What a sampled operation proves, in words; empty if there is no bound."""
+    """Say what the cuts of a sampled operation prove; empty if there is no bound."""
     bound = operation.get("bound")
     if not bound:
         return ""
@@ -152,7 +152,7 @@ def bound_sentence(operation: Mapping[str, Any]) -> str:
 
 
 def proof(operation: Mapping[str, Any]) -> str:
-    """What an operation's cuts prove, in a few words."""
+    """Say in a few words what an operation's cuts prove."""
     if operation.get("exhaustive"):
         return EVERY_OPERATION
     bound = operation.get("bound")
@@ -164,7 +164,7 @@ def proof(operation: Mapping[str, Any]) -> str:
 
 
 def weakest(operations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The operation of which least is proved; None if all were walked exhaustively."""
+    """Return the sampled operation with the weakest proof; None if every operation was exhaustive."""
     sampled = [op for op in operations if not op.get("exhaustive")]
 
     def weakness(op: Mapping[str, Any]) -> tuple[float, float, str]:
@@ -175,5 +175,5 @@ def weakest(operations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None
 
 
 def hottest(wear: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The part of a key of which most is used up."""
+    """Return the row of wear with the highest share of its limit."""
     return max(wear, key=lambda row: row["used"] / (row.get("limit") or float("inf")), default=None)
