@@ -2,7 +2,8 @@
 
 Workers are forked, so they see what was prepared before; only indices and results cross. A worker that dies
 or exceeds the limit costs the item that it was at, which is reported with the way it died; the others go on.
-What may have been the host's doing (it was put to sleep, it ran out of memory) has to happen twice.
+A hang may be the host's doing (it was put to sleep), so it has to happen twice. A worker that somebody else ended
+(SIGTERM, SIGKILL, SIGQUIT ...) says nothing of its item: the item is worked on again.
 """
 
 from __future__ import annotations
@@ -15,18 +16,33 @@ import signal
 import struct
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from harness.base import signals
-from harness.base.errors import HarnessFault, KeyharnessError
+from harness.base.errors import HarnessFault, KeyharnessError, RigError
 from harness.base.signals import end_with
 
 T = TypeVar("T")
 
 CHUNK = 8
-HUNG, KILLED = "hung", "died of SIGKILL"
+HUNG = "hung"
+OWN_FAULTS = frozenset(
+    {
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGSEGV,
+        signal.SIGSYS,
+        signal.SIGTRAP,
+    }
+)
+"""Signals by which the kernel ends a process for what the process did itself. Every other signal was sent to it."""
+TRIES = 3
+"""How often an item is worked on whose worker was ended from outside."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,7 @@ class WorkerPool(Generic[T]):
         self._limit_s = limit_s
         self._workers: list[_Worker] = []
         self._again: set[int] = set()
+        self._ended: Counter[int] = Counter()
 
     def run(self, count: int, on_result: Callable[[int, T | Died], None]) -> None:
         """Work through 0 .. count-1; `on_result` is called in the caller's process, in order of arrival.
@@ -164,9 +181,12 @@ class WorkerPool(Generic[T]):
         os.close(worker.tasks)
         os.close(worker.results)
         _, status = os.waitpid(worker.pid, 0)
+        sent: signal.Signals | None = None
         if how is None:
             if os.WIFSIGNALED(status):
-                how = f"died of {signal.Signals(os.WTERMSIG(status)).name}"
+                number = signal.Signals(os.WTERMSIG(status))
+                how = f"died of {number.name}"
+                sent = None if number in OWN_FAULTS else number
             else:
                 how = f"exited with {os.WEXITSTATUS(status)}"
         if not worker.current:
@@ -174,12 +194,30 @@ class WorkerPool(Generic[T]):
         # Results arrive in order, so the first one outstanding is the one it was at.
         victim, *rest = worker.current
         waiting.extend(reversed(rest))
-        if how.startswith((HUNG, KILLED)) and victim not in self._again:
+        if sent is not None:
+            self._refuse_too_many(victim, sent)
+            waiting.append(victim)
+            return 0
+        if how.startswith(HUNG) and victim not in self._again:
             self._again.add(victim)
             waiting.append(victim)
             return 0
         on_result(victim, Died(how))
         return 1
+
+    def _refuse_too_many(self, victim: int, sent: signal.Signals) -> None:
+        """Count the workers that were ended at an item.
+
+        :raises RigError: they are too many: this host lets no worker come to its end.
+        """
+        self._ended[victim] += 1
+        if self._ended[victim] == TRIES:
+            raise RigError(
+                f"this host ended a worker process {TRIES} times",
+                found=f"{sent.name}, which nothing in the worker raises",
+                expected="workers that run to their end",
+                mend="look for a memory limit (earlyoom, systemd-oomd, ulimit), then take the run up again",
+            )
 
     def _stop(self) -> None:
         for worker in self._workers:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fido2.ctap import CtapError
 
-from harness.base.errors import HarnessFault
+from harness.base.errors import HarnessFault, RigError
 from harness.campaign.worker_pool import Died, WorkerPool
 
 
@@ -53,19 +53,26 @@ def test_a_hang_is_ended():
     assert got == {0: 0, 1: Died("hung for 0 s"), 2: 2, 3: 3}
 
 
-@pytest.mark.parametrize("way", ["asleep", "killed"])
-def test_what_the_host_did_is_not_the_keys_fault(tmp_path, way):
-    """Stopped with Ctrl-Z, or picked by the kernel for want of memory: done again, and only then believed."""
+@pytest.mark.parametrize(
+    "number", [signal.SIGSTOP, signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT, signal.SIGXCPU]
+)
+def test_what_the_host_did_is_not_the_keys_fault(tmp_path, number):
+    """Stopped with Ctrl-Z, ended by earlyoom or by a ulimit: the item is worked on again."""
 
     def work(index):
         seen = tmp_path / str(index)
         if index == 2 and not seen.exists():
             seen.touch()
-            os.kill(os.getpid(), signal.SIGSTOP if way == "asleep" else signal.SIGKILL)
+            os.kill(os.getpid(), number)
         return index
 
     assert run(work, 5, limit_s=0.5) == {i: i for i in range(5)}
-    assert run(lambda index: os.kill(os.getpid(), signal.SIGKILL), 1) == {0: Died("died of SIGKILL")}
+
+
+def test_a_host_that_ends_every_worker_is_named():
+    with pytest.raises(RigError, match="ended a worker process 3 times") as caught:
+        run(lambda index: os.kill(os.getpid(), signal.SIGTERM), 1)
+    assert "SIGTERM" in str(caught.value.found)
 
 
 def test_an_error_reaches_the_caller_whole():

@@ -10,6 +10,7 @@ import pytest
 from harness.bench.registry import discover
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
+from support.paths import ROOT
 from support.update import MakeRig
 
 GENUINE = "firmware-nk3-v1.7.2.zip"
@@ -39,9 +40,9 @@ def make_rig() -> MakeRig:
 @pytest.fixture
 def genuine() -> Path:
     """The vendor's container of 1.7.2."""
-    folder = os.environ.get("KEYHARNESS_DATA")
-    if folder is None:
-        pytest.skip(f"set KEYHARNESS_DATA to a folder with {GENUINE}")
-    path = Path(folder) / GENUINE
+    named = os.environ.get("KEYHARNESS_DATA")
+    path = (Path(named) if named else ROOT.parent / "shared" / "data") / GENUINE
+    if named is None and not path.is_file():
+        pytest.skip(f"no {GENUINE} in {path.parent}: set KEYHARNESS_DATA to a folder that has it")
     assert path.is_file(), f"KEYHARNESS_DATA is set, and {path} is not there"
     return path
