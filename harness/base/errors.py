@@ -7,6 +7,7 @@ counts against the key.
 
 from __future__ import annotations
 
+import errno
 from enum import StrEnum
 
 
@@ -66,6 +67,46 @@ class RigError(KeyharnessError):
     """A hub, a relay, a port or a daemon failed. The key is not to blame."""
 
     blame = Blame.RIG
+
+
+class HostError(RigError):
+    """The host refused what every program may ask of it: room on a disk, a file, memory. No rig is at fault."""
+
+
+HOST_ERRNOS = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EISDIR,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""What a file system or a limit answers. A transport that lost its key answers ENODEV, EIO, EPROTO and the like."""
+
+
+def host_error(error: BaseException) -> HostError | None:
+    """Return what an exception says of the host, or None if it may come from a key's transport."""
+    if not isinstance(error, OSError) or error.errno not in HOST_ERRNOS:
+        return None
+    place = f": {error.filename}" if error.filename is not None else ""
+    return HostError(
+        f"this host: {error.strerror}{place}",
+        expected="a file system with room, that may be written to",
+        mend="make room or mend the rights, then `keyharness run --resume` continues the run",
+    )
+
+
+def refuse_host_error(error: BaseException) -> None:
+    """:raises HostError: the exception is the host's, so it says nothing of the key."""
+    if (fault := host_error(error)) is not None:
+        raise fault from error
 
 
 class KeyFault(KeyharnessError):

@@ -292,6 +292,13 @@ def parse_bench(text: str, shown: str, file: Path, plugins: Plugins) -> LoadedBe
         raise CallerError(
             f"bench {shown}", found=str(error), expected="TOML", mend="mend that line"
         ) from None
+    except RecursionError:
+        raise CallerError(
+            f"bench {shown}",
+            found="lists or tables inside each other, hundreds deep",
+            expected="a bench",
+            mend="docs/rigs.md shows benches",
+        ) from None
     refuse_pins_in(raw, shown)
     try:
         bench = Bench.model_validate(raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.base.errors import HarnessFault, KeyharnessError, Refused
+from harness.base.errors import HarnessFault, KeyharnessError, Refused, refuse_host_error
 from harness.model.key import Item, Look, Memory, Observation
 from harness.model.rig import KeyGone, Rig
 
@@ -55,7 +55,8 @@ def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *,
                 return seen
         try:
             seen.values[item.name] = item.observe(look)
-        except (KeyGone, OSError):
+        except (KeyGone, OSError) as error:
+            refuse_host_error(error)
             # It hung or left while it was used: note that, and go on with a fresh boot.
             seen.values[item.name] = NO_ANSWER
             rig.power.off()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.base.errors import HarnessFault, KeyFault, KeyharnessError, Refused
+from harness.base.errors import HarnessFault, KeyFault, KeyharnessError, Refused, refuse_host_error
 from harness.campaign.home import Home, go_home
 from harness.model.instant import CutInstant
 from harness.model.key import Memory, Operation
@@ -110,6 +110,7 @@ class OperationRunner:
         try:
             operation.act(rig, memory)
         except (KeyGone, OSError) as error:
+            refuse_host_error(error)
             rig.power.off()
             how = "; ".join(rig.take_deaths()) or str(error)
             raise KeyFault(
@@ -160,8 +161,8 @@ class OperationRunner:
                 armed = self.cutter.arm_boot(cut.offset_us, lead_us)
             self.operation.act(rig, promise)
             returned = True
-        except (KeyGone, OSError):
-            pass
+        except (KeyGone, OSError) as error:
+            refuse_host_error(error)
         except Exception as error:
             # After a cut: whatever a client library makes of a connection that broke. Before it: a fault.
             fault = rig.key.fault(error)

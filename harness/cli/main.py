@@ -5,6 +5,7 @@ Commands import what they need when they run: `keyharness --help` must be quick.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -217,13 +218,28 @@ def main(argv: list[str] | None = None) -> None:
         at = arguments.index("--")
         _PYTEST_ARGS[:] = arguments[at + 1 :]
         arguments = arguments[:at]
-    raise SystemExit(_guarded(arguments))
+    raise SystemExit(_flushed(_guarded(arguments)))
+
+
+def _flushed(code: int) -> int:
+    """Write out what is buffered; a full disk behind standard output must not become Python's own exit code."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stderr.close()
+        return code
+    except OSError as error:
+        sys.stderr.write(f"standard output: {error.strerror}\n")
+        # Python flushes once more at its end, and would exit with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INCONCLUSIVE
+    return code
 
 
 def _guarded(arguments: list[str]) -> int:
     from typer.exceptions import Abort, TyperException
 
-    from harness.base.errors import Blame, KeyharnessError
+    from harness.base.errors import Blame, KeyharnessError, host_error
 
     try:
         result: Any = app(arguments, standalone_mode=False)
@@ -241,4 +257,16 @@ def _guarded(arguments: list[str]) -> int:
         # The program that reads our output has ended, as in `| head`: no fault.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        fault = host_error(error)
+        sys.stderr.write(f"{fault}\n" if fault else f"this host: {error}\n")
+        return INCONCLUSIVE
+    except Exception as error:
+        if os.environ.get("KEYHARNESS_TRACEBACK"):
+            raise
+        sys.stderr.write(
+            f"a fault of Keyharness: {type(error).__name__}: {error}\n"
+            "  mend      please report it; KEYHARNESS_TRACEBACK=1 shows where it happened\n"
+        )
+        return INCONCLUSIVE
     return int(result or 0)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
+from traceback import walk_tb
 from typing import Any
 
 import pytest
 
-from harness.base.errors import Blame, KeyharnessError
+from harness.base.errors import Blame, KeyharnessError, host_error
 from harness.bench.plugin_api import Suite
 from harness.model.key import Key
 
@@ -20,11 +23,29 @@ def blame_of(error: BaseException, key: Key) -> str:
 
     :param key: the key under test, whose clients say which of their libraries' exceptions are the key's fault.
     """
+    if (fault := host_error(error)) is not None:
+        error = fault
     if isinstance(error, KeyharnessError):
         return error.blame.value
-    if isinstance(error, AssertionError | pytest.fail.Exception | OSError):
+    if isinstance(error, pytest.fail.Exception):
+        return (Blame.KEY if _is_claim(error) else Blame.HARNESS).value
+    if isinstance(error, AssertionError | OSError):
         return Blame.KEY.value
     return (Blame.HARNESS if key.fault(error) is None else Blame.KEY).value
+
+
+def _is_claim(failure: BaseException) -> bool:
+    """Whether pytest.fail was called by a suite or by Keyharness. Other plugins call it, too: pytest-timeout does."""
+    names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(failure.__traceback__)]
+    callers = [name for name in names if name.partition(".")[0] not in ("_pytest", "pytest", "pluggy")]
+    return not callers or callers[-1].partition(".")[0] not in _other_plugins()
+
+
+@cache
+def _other_plugins() -> frozenset[str]:
+    """The top-level modules of the pytest plugins that are installed, less ours."""
+    tops = {entry.value.partition(":")[0].partition(".")[0] for entry in entry_points(group="pytest11")}
+    return frozenset(tops - {"harness"})
 
 
 def lacking_application(item: pytest.Item, key: Key, suites: Iterable[Suite]) -> str | None:

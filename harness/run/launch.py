@@ -11,12 +11,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
+from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError, one_of
 from harness.bench.calibration import complaint
 from harness.bench.plugin_api import Suite
 from harness.evidence.rundir import new_run_name
+from harness.report.verdict import EXIT_CODES, FAIL, INCONCLUSIVE, PASS
 from harness.run.estimate import show_plan
 from harness.run.session import Session, Wanted
+
+INCONCLUSIVE_CODE = EXIT_CODES[INCONCLUSIVE]
 
 
 class Launch:
@@ -87,10 +91,10 @@ class Launch:
             signal.signal(signal.SIGINT, before)
         if code < 0:
             sys.stderr.write(f"the run ended by {signal.Signals(-code).name}; what was done is in {path}\n")
-            return 3
+            return INCONCLUSIVE_CODE
         if code == 5 and not (path / "run.json").exists():
             sys.stderr.write("nothing was tested: no test matches what was asked for\n")
-        return code
+        return checked(code, path)
 
     def _arguments(self, name: str, path: Path) -> list[str]:
         wanted = self._wanted
@@ -127,6 +131,27 @@ class Launch:
     def show_plan(self, out: TextIO) -> None:
         """Write what the run would do and cost; do nothing else."""
         show_plan(self.session, [suite.name for suite in self.suites], self._reports, out)
+
+
+def checked(code: int, run: Path) -> int:
+    """Return the exit code of a run whose pytest process ended with `code`.
+
+    Python and pytest exit with 1 for faults of their own, too: 0 and 1 are a verdict only if summary.json has the
+    same one.
+    """
+    if code not in (EXIT_CODES[PASS], EXIT_CODES[FAIL]):
+        return code
+    summary = read_json(run / "summary.json") or {}
+    if EXIT_CODES.get(str(summary.get("verdict"))) == code:
+        return code
+    said = summary.get("verdict", "no verdict: it was not written")
+    sys.stderr.write(
+        f"inconclusive: pytest ended with exit code {code}, and the verdict in {run / 'summary.json'} is not that\n"
+        f"  found     {said}\n"
+        "  mend      the messages above say what failed; it was not the key. "
+        f"`keyharness run --resume {run.name}` continues a run that has begun\n"
+    )
+    return INCONCLUSIVE_CODE
 
 
 def find_run(name: str | None, reports: Path) -> Path:

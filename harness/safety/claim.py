@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from harness.base.errors import CallerError, KeyharnessError, RigError
+from harness.base.errors import CallerError, HostError, KeyharnessError, RigError
 from harness.evidence.rundir import QUARANTINED
 from harness.host.locks import InUse, Lock
 from harness.model.key import Key, Memory, Operation
@@ -178,10 +178,10 @@ class Claims:
     def fault(self, rig: Rig, error: BaseException) -> None:
         """Put a rig that failed in quarantine, if it outlives the run.
 
-        A rig that is in use elsewhere, or in quarantine already, has not failed.
+        A rig that is in use elsewhere or in quarantine already has not failed, nor has one on a host that has no room.
         """
-        port = port_of(rig)
-        if port is not None and isinstance(error, RigError) and not isinstance(error, InUse | RigQuarantined):
+        port, sound = port_of(rig), isinstance(error, InUse | RigQuarantined | HostError)
+        if port is not None and isinstance(error, RigError) and not sound:
             quarantine.put(port, str(error))
 
     def refuse_quarantined(self, rig: Rig) -> None:
