@@ -15,34 +15,14 @@ import socket
 from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, field_validator
-
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver
 from harness.model.cut_action import CutAction, Write
 from harness.model.rig import PowerSwitch
 from harness_rigs.power.board_errors import Unexpected
+from harness_rigs.power.pico_port import PicoPort, shown_url
 from harness_rigs.power.switch import Channel, SwitchOptions, channel_switch
 
 ANSWER_S = 5.0
-
-
-class PicoPort(BaseModel):
-    """What a bench says of a port of a Pico rig, for its power and for its touch."""
-
-    url: str
-    """Where it listens: "http://192.168.7.1"; with a path for `keyharness serve`."""
-    usb: int = Field(default=1, ge=0)
-    """Which of its ports."""
-
-    @field_validator("url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        return http_url(url)
-
-    @property
-    def shown(self) -> str:
-        """Which port, for messages; without what may be secret in the address."""
-        return f"pico {shown_url(self.url)} usb{self.usb}"
 
 
 class PicoOptions(PicoPort, SwitchOptions):
@@ -124,23 +104,6 @@ class Pico(Channel):
                 "200, for a port that it has",
                 "see `url` and `usb`",
             )
-
-
-def http_url(url: str) -> str:
-    """An address without the slash at its end.
-
-    :raises ValueError: it is not an http address.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise ValueError('expected "http://<host>[:<port>]"')
-    return url.rstrip("/")
-
-
-def shown_url(url: str) -> str:
-    """The host and port of an address, without what may be secret."""
-    parts = urlsplit(url)
-    return f"http://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
 
 def _make(request: ActuatorRequest) -> PowerSwitch:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from harness.bench.plugin_api import ActuatorRequest, TouchDriver
 from harness.model.rig import Touch
 from harness_rigs.power.board_errors import Part
-from harness_rigs.power.pico import Pico, PicoPort
+from harness_rigs.power.pico import Pico
+from harness_rigs.power.pico_port import PicoPort
 from harness_rigs.power.switch import ChannelSwitch
 from harness_rigs.touch.finger import FingerOptions, SwitchTouch
 

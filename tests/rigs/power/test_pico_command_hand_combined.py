@@ -170,7 +170,7 @@ class TestCommand:
             caught.value,
             f'rig "{RIG}" · power.off',
             "no program keyharness-has-no-such-program",
-            "whole path",
+            "absolute path",
         )
 
     def test_a_state_that_disagrees(self, host, clock):

@@ -16,6 +16,7 @@ from harness.host.scan import scan
 from harness.host.uevents import wait_until
 from harness.host.usb import device_at, devices, port_order
 from harness.model.rig import KeyGone
+from harness_rigs.usb.plugged_key import PluggedKey
 from harness_transports.ctaphid import ctaphid
 from support.lab import Look, Thing, TwinKey, keyboard, mute_key
 from support.lab.plugin import keyharness_power
@@ -85,6 +86,23 @@ def test_a_key_that_was_moved_is_found_by_its_uuid(lab):
     usb = make_rig(uuid=said)
     usb.wait_until_up()
     usb.close()
+
+
+def test_a_key_that_was_asked_on_another_port_is_let_go_of(lab, monkeypatch):
+    lab.plug(OTHER, TwinKey(1))
+    said = uuid_at(OTHER)
+    opened, closed = [], []
+    monkeypatch.setattr(
+        PluggedKey, "keep", lambda self, one: opened.append(one) or self._connections.append(one)
+    )
+    close = PluggedKey.close_connections
+    monkeypatch.setattr(
+        PluggedKey, "close_connections", lambda self: closed.extend(self._connections) or close(self)
+    )
+    refused(uuid=said, up_s=0.2)
+    assert opened
+    assert closed == opened
+    assert all(one.is_over for one in opened)
 
 
 def test_a_key_that_somebody_works_with_is_not_asked(lab):
