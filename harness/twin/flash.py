@@ -1,8 +1,8 @@
 """Flash that tears as real flash does.
 
-A flash operation is one page erase or one program call as issued. When the power fails in it, it stands
-before, after, or torn at some fraction phi of its duration. Everything is a keyed hash of (seed, operation,
-cell), so a cut can be computed again at any time and in any order.
+A flash operation is one page erase or one program call as issued. A power failure leaves it before, after, or
+torn at a fraction phi of its duration. Which cells changed is a keyed hash of (seed, operation, cell), so a cut
+can be computed again at any time and in any order.
 
 Model and figures: facts in docs/flash.md (nRF52840 product specification, NVMC; measurements cited there).
 """
@@ -21,16 +21,17 @@ from harness.twin.tear import programmed, torn_erase, torn_program
 class Flash:
     """One chip on a board: read, program and erase, until the rail is dead.
 
-    `program` and `erase` return False when the power failed in them and ever after, and where the chip does not
-    answer, because they are called from inside a C library that no exception may cross.
+    `program` and `erase` return False when the power fails in them, ever after, and while the chip does not
+    answer: they are called from inside a C library, which no exception may cross.
 
-    A page works for as many erases as its part is specified for and, by a keyed hash, up to a tenth more. From
-    then on it keeps what it has and says nothing: the parts of which the twins are made have no error flag for it.
+    A page takes as many erases as its part is specified for and, by a keyed hash, up to a tenth more. After that
+    its content stays, without an error: these parts have no error flag for it.
 
-    :ivar metastable: cells that a torn operation left half-way read anew at each boot (`harness.twin.metastable`).
-    :ivar weak: which those are: page -> mask.
-    :ivar answers_us: a chip that starts slowly does not answer before this instant of the board's clock: what is
-        read is 0xFF, and what is sent is lost.
+    :ivar metastable: whether cells that a torn operation left half-way read anew at each boot
+        (`harness.twin.metastable`).
+    :ivar weak: page -> mask of its half-way cells.
+    :ivar answers_us: the chip does not answer before this instant of the board's clock: reads return 0xFF,
+        commands are lost.
     """
 
     def __init__(self, name: str, part: Part, rail: PowerRail, blank: FlashImage | None = None):
@@ -47,32 +48,34 @@ class Flash:
 
     @property
     def answers(self) -> bool:
-        """Does the chip answer, now?"""
+        """Whether the chip answers now."""
         return self._rail.clock.now_us >= self.answers_us
 
     def is_worn(self, page: int) -> bool:
-        """Is a page past what it stands?"""
-        stands = self.part.endurance
-        if self.erases[page] <= stands:
+        """Whether a page is past its endurance."""
+        specified = self.part.endurance
+        if self.erases[page] <= specified:
             return False
-        return self.erases[page] > stands * (1 + 0.1 * unit(self._rail.seed, "endurance", self.name, page))
+        return self.erases[page] > specified * (1 + 0.1 * unit(self._rail.seed, "endurance", self.name, page))
 
     def image(self) -> FlashImage:
+        """Copy the content, wear and half-way cells."""
         return FlashImage(tuple(self.pages), tuple(self.erases), tuple(sorted(self.weak.items())))
 
     def load(self, image: FlashImage) -> None:
+        """Replace the content, wear and half-way cells."""
         self.pages = list(image.pages)
         self.erases = list(image.erases)
         self.weak = dict(image.weak)
 
     def settle(self, boot: int) -> None:
-        """The power is there: cells that are half-way read as one or the other for this boot."""
+        """Power came on: fix what each half-way cell reads as during this boot."""
         for page, weak in self.weak.items():
             content = self.pages[page]
             self.pages[page] = metastable.settled(content, weak, self._rail.seed, boot, self.name, page)
 
     def read(self, address: int, size: int) -> bytes:
-        """`size` bytes at `address`; may cross pages."""
+        """Read `size` bytes at `address`; may cross pages."""
         if not self.answers:
             return b"\xff" * size
         page, offset = divmod(address, self.part.page_size)
@@ -85,7 +88,11 @@ class Flash:
         return got
 
     def program(self, address: int, data: bytes) -> bool:
-        """Clear the bits that are 0 in `data`; within one page. No bit is ever set."""
+        """Clear the bits that are 0 in `data`; no bit is ever set. Within one page.
+
+        :returns: False if the power failed, or the chip does not answer.
+        :raises HarnessFault: the call crosses a page, or has no data.
+        """
         if self._rail.dead or not self.answers:
             return False
         page, offset = divmod(address, self.part.page_size)
@@ -112,7 +119,7 @@ class Flash:
         return False
 
     def erase(self, page: int) -> bool:
-        """Set every bit of a page."""
+        """Set every bit of a page; returns as `program`."""
         if self._rail.dead or not self.answers:
             return False
         took = not self.is_worn(page)
@@ -130,7 +137,7 @@ class Flash:
         return False
 
     def _weaken(self, op: FlashOp, cut: tuple[int, float] | None) -> None:
-        """Which cells of the operation's page are half-way after it; before its effect is there."""
+        """Update the mask of half-way cells; called before the effect of the operation is stored."""
         if not self.metastable:
             return
         weak, page = self.weak.pop(op.page, b""), self.pages[op.page]

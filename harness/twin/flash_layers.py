@@ -1,13 +1,13 @@
 """Flash layers: how a file system with 256-byte blocks sits on pages of 4 KiB.
 
-An erase of one block is a read of its page, an erase of the page and a rewrite of the other fifteen blocks.
-What happens when the power fails between the last two is what the three layers differ in:
+Erasing one block means: read its page, erase the page, rewrite the other fifteen blocks. The layers differ in
+what survives a power failure between the last two steps:
 
-    unjournaled   nothing is kept (Nitrokey 3 firmware up to 1.2.2)
+    unjournaled   no copy is kept (Nitrokey 3 firmware up to 1.2.2)
     late-replay   a journal page holds the other blocks; it is replayed only when the file system does not
                   mount, and erased at every boot (1.3.1 and later)
     safe          the journal record has a commit checksum and an applied mark, and is replayed at every boot
-    unverified    the same, and nobody reads back what was written (a defect)
+    unverified    as safe, but what was written is not read back (a defect)
 
 Behaviour of the first two as read in the public source, nitrokey-3-firmware b9ec0bdc,
 components/boards/src/soc/nrf52/flash.rs and nk3am/migrations/ftl_journal/ifs_flash_old.rs.
@@ -28,7 +28,8 @@ BLOCK = 256
 class Layer(ABC):
     """Blocks of 256 bytes on a flash with larger pages.
 
-    :ivar failed: a page did not take what was written to it: nothing is written any more in this boot.
+    :ivar base: address of the first block. :ivar block_size: bytes in a block.
+    :ivar failed: a page did not take a write; nothing more is written in this boot.
     """
 
     name: str
@@ -43,21 +44,22 @@ class Layer(ABC):
 
     @property
     def blocks(self) -> int:
+        """How many blocks the file system has."""
         return (self.flash.part.size - self.base) // self.block_size
 
     def program(self, block: int, offset: int, data: bytes) -> bool:
-        """Program into an erased block. False: the power failed."""
+        """Program into an erased block; False if the power failed."""
         return self.flash.program(self.base + block * BLOCK + offset, data)
 
     def erase(self, block: int) -> bool:
-        """Erase one block and keep its neighbours. False: the power failed."""
+        """Erase one block and keep its neighbours; False if the power failed."""
         address = self.base + block * BLOCK
         page, left = divmod(address, self._page_size)
         content = self.flash.pages[page]
         return self._replace(page, content, left, left + BLOCK)
 
     def _rewrite(self, page: int, content: bytes, left: int, right: int) -> bool:
-        """Erase a page and write back what stands before `left` and from `right` on."""
+        """Erase a page, then write back its bytes before `left` and from `right` on."""
         start = page * self._page_size
         return (
             self.flash.erase(page)
@@ -67,23 +69,23 @@ class Layer(ABC):
 
     @abstractmethod
     def _replace(self, page: int, content: bytes, left: int, right: int) -> bool:
-        """Rewrite a page without what stands between `left` and `right`."""
+        """Rewrite a page without its bytes between `left` and `right`."""
 
     def on_power_up(self) -> bool:
-        """What is done at every boot before the file system is mounted. False: the power failed."""
+        """Run at every boot before the file system is mounted; False if the power failed."""
         return True
 
     def on_unmountable(self) -> bool:
-        """Try to mend what does not mount. False: there is nothing to try, or the power failed."""
+        """Repair a file system that does not mount; False if there is nothing to try, or the power failed."""
         return False
 
     def on_mounted(self) -> bool:
-        """What is done at every boot once it is known whether the file system mounts."""
+        """Run at every boot after the first mount, successful or not; False if the power failed."""
         return True
 
 
 class Unjournaled(Layer):
-    """Read, erase, rewrite: a cut in between loses up to sixteen blocks."""
+    """Read, erase, rewrite: a cut between the last two loses up to sixteen blocks."""
 
     name = "unjournaled"
 
@@ -110,7 +112,7 @@ class LateReplay(Layer):
         record = self.flash.pages[index]
         _, address, left, right = struct.unpack_from(">4I", record)
         page, rest = divmod(address, self._page_size)
-        # The firmware trusts these words; a record that points outside the flash is a fault there (a panic).
+        # The firmware trusts these words: a record that points outside the flash makes it panic.
         if (
             rest
             or not self.journal_pages <= page < self.flash.part.pages
@@ -159,29 +161,29 @@ class LateReplay(Layer):
 
 
 class Safe(Layer):
-    """Two journal pages, used in turn; a record counts only when its checksum is there.
+    """Two journal pages, used in turn; a record is valid only when its checksum matches.
 
     Record: magic, sequence number, page, left, right (little-endian words), the kept data, padding; at the
     end of the page the commit word (CRC-32 of all before it) and the applied mark (two words, 0 when applied).
 
-    Why no cut hurts, in either page and at any depth:
-    - before the commit word is whole the target page has not been touched, and the record is not valid;
-    - from then until the mark is whole, every boot applies the record again before anything else writes;
-    - only the valid record with the highest sequence number is ever applied. An erase of the older journal
-      page that tears can bring back its mark but not raise its number: an earlier version of this layer, which
-      looked at each record by itself, applied such a record to a page that had since changed. That was its
-      remaining 0.3 %.
+    Why no cut loses data, in either page and in any number of boots that are cut:
+    - until the commit word is complete, the target page is unchanged and the record is invalid;
+    - from then until the mark is complete, every boot applies the record again before anything else writes;
+    - only the valid record with the highest sequence number is applied. A torn erase of the older journal page
+      can clear its applied mark, but cannot raise its sequence number. (A layer that judges each record alone
+      applies such a record to a page that has changed since: 0.3 % of the cuts in a model of it.)
 
-    And why none does where a torn word reads as one thing in this boot and as another in the next:
-    - a record that is found valid may not be so the next time: its commit word is programmed once more before the
-      target page is touched;
-    - a mark that is found whole may not be: it counts when its second word has been begun, for then the first is
-      whole; else both are programmed once more before anything else writes.
-    - a record that is found invalid may be valid the next time: its page is as it was, because the file system
-      programs a block only after it has erased it, and that takes the record's journal page first.
+    Why the same holds where a torn word reads differently in the next boot:
+    - a record that reads as valid may be invalid in the next boot: its commit word is programmed again before
+      the target page is touched;
+    - an applied mark that reads as complete may be incomplete in the next boot: it counts once its second word
+      has been begun, because the first is complete then; otherwise both are programmed again before anything
+      else writes;
+    - a record that reads as invalid may be valid in the next boot: its target page is unchanged, because the
+      file system programs a block only after erasing it, and that erase first replaces this record.
 
-    A journal page is erased in every second rewrite, so it is the first to wear out, and then it silently keeps
-    its old record. A record is therefore read back before the page it is for is touched.
+    A journal page is erased in every second rewrite, so it wears out first, and then silently keeps its old
+    record. A record is therefore read back before its target page is touched.
     """
 
     name = "safe"
@@ -196,7 +198,7 @@ class Safe(Layer):
         self._newest: tuple[int, int] | None = None
 
     def _sequence(self, index: int) -> int:
-        """The sequence number of a valid record, 0 for anything else."""
+        """The sequence number of a valid record; 0 if the record is not valid."""
         page = self.flash.pages[index]
         magic, sequence = struct.unpack_from("<2I", page)
         if magic != self._MAGIC:
@@ -254,14 +256,14 @@ class Safe(Layer):
 
 
 class Unverified(Safe):
-    """`safe` without a look at what it wrote: a worn journal page goes unnoticed."""
+    """`safe` without reading back what it wrote: a worn journal page goes unnoticed."""
 
     name = "unverified"
     verifies = False
 
 
 class Plain(Layer):
-    """One block a page, for chips whose file system uses the page size (external flash)."""
+    """One block for each page, for a file system whose blocks are as large as pages (external flash)."""
 
     name = "plain"
 
@@ -284,9 +286,9 @@ LAYERS: dict[str, type[Layer]] = {cls.name: cls for cls in (Unjournaled, LateRep
 
 
 def layer_called(name: str) -> type[Layer]:
-    """The layer of that name.
+    """Look up a layer by name.
 
-    :raises CallerError: there is none.
+    :raises CallerError: no layer has that name.
     """
     if name not in LAYERS:
         raise CallerError(

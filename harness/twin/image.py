@@ -1,4 +1,4 @@
-"""The state of a key without power: what is in its flash chips, and nothing else."""
+"""The state of a key without power: the content of its flash chips, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cached_property
 class FlashImage:
     """One chip: its pages (immutable, shared between images) and how often each was erased.
 
-    :ivar weak: (page, which of its cells are neither 0 nor 1), in order (see `harness.twin.metastable`).
+    :ivar weak: (page, mask of its half-way cells), in the order of pages (see `harness.twin.metastable`).
     """
 
     pages: tuple[bytes, ...]
@@ -20,7 +20,7 @@ class FlashImage:
 
     @cached_property
     def digest(self) -> bytes:
-        """16 bytes that stand for the contents; wear does not count."""
+        """A 16-byte hash of the content; wear is left out."""
         whole = hashlib.blake2b(b"".join(map(_page_digest, self.pages)), digest_size=16)
         for page, mask in self.weak:
             whole.update(page.to_bytes(4, "big") + mask)
@@ -29,13 +29,13 @@ class FlashImage:
 
 @dataclass(frozen=True)
 class BoardState:
-    """All chips of a board by name, and how often it has booted (random numbers depend on it)."""
+    """All chips of a board by name, and the number of its boots (random numbers depend on it)."""
 
     chips: dict[str, FlashImage]
     boots: int
 
     def with_page(self, chip: str, page: int, content: bytes, weak: bytes = b"") -> BoardState:
-        """The same state with one page replaced, and with the mask of its cells that are neither 0 nor 1."""
+        """The same state with one page, and the mask of its half-way cells, replaced."""
         image = self.chips[chip]
         pages = (*image.pages[:page], content, *image.pages[page + 1 :])
         others = [one for one in image.weak if one[0] != page]
@@ -43,7 +43,7 @@ class BoardState:
         return replace(self, chips={**self.chips, chip: replace(image, pages=pages, weak=masks)})
 
     def digest(self) -> bytes:
-        """16 bytes that are equal when the contents and the number of boots are; wear does not count."""
+        """A 16-byte hash of all contents and the number of boots; wear is left out."""
         whole = hashlib.blake2b(digest_size=16)
         for name in sorted(self.chips):
             whole.update(name.encode() + b"\0" + self.chips[name].digest)
@@ -55,7 +55,7 @@ _PAGE_DIGESTS: dict[bytes, bytes] = {}
 
 
 def _page_digest(page: bytes) -> bytes:
-    """blake2b of a page, remembered: most pages of most images are the same objects."""
+    """blake2b of a page, cached: most images share most of their pages."""
     known = _PAGE_DIGESTS.get(page)
     if known is None:
         if len(_PAGE_DIGESTS) > 4096:

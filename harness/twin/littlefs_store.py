@@ -1,7 +1,7 @@
 """A real littlefs on a flash layer.
 
-littlefs-python calls our read, program and erase from C. No exception may cross that border: at a cut the
-hook answers -5 (LFS_ERR_IO) and the wrapper here raises PowerLost once the C call has returned.
+littlefs-python calls the read, program and erase hooks from C, which no exception may cross. At a cut a hook
+returns -5 (LFS_ERR_IO), and the wrapper here raises PowerLost after the C call has returned.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _IO, _NOENT, _EXIST, _NOSPC = -5, -2, -17, -28
 
 
 class StoreFull(Exception):
-    """No space is left."""
+    """The file system is full."""
 
 
 class StoreDamaged(Exception):
-    """littlefs cannot read what it finds: a file, a directory or the whole file system."""
+    """littlefs cannot read a file, a directory or the whole file system."""
 
 
 class _Context(UserContext):
@@ -60,8 +60,8 @@ class _Context(UserContext):
 class Store:
     """The file system of one chip, during one boot.
 
-    All methods raise PowerLost when the power failed in them, StoreDamaged for what cannot be read, and
-    StoreFull when there is no room.
+    All methods raise PowerLost when the power fails in them, StoreDamaged for what cannot be read, and StoreFull
+    when there is no space.
 
     :param geometry: littlefs parameters: block_size, read_size, prog_size, cache_size, lookahead_size.
     """
@@ -80,130 +80,128 @@ class Store:
         self._call(lfs.format, lfs.LFSFilesystem(), self._config)
 
     def mount(self) -> None:
+        """Mount, with empty caches."""
         self._fs = lfs.LFSFilesystem()
         self._mounted = False
         self._call(lfs.mount, self._fs, self._config)
         self._mounted = True
 
     def read(self, path: str) -> bytes | None:
-        """The content of a file, None if there is no such file."""
-        self._usable()
+        """Read a whole file; None if there is no such file."""
+        self._require_mounted()
         try:
             handle = lfs.file_open(self._fs, path, "r")
         except LittleFSError as error:
             if error.code == _NOENT:
                 return None
-            raise self._why(error) from None
+            raise self._translated(error) from None
         try:
             size = lfs.file_size(self._fs, handle)
             return bytes(lfs.file_read(self._fs, handle, size))
         except LittleFSError as error:
-            raise self._why(error) from None
+            raise self._translated(error) from None
         finally:
-            self._quietly(lfs.file_close, self._fs, handle)
+            self._call_ignoring_errors(lfs.file_close, self._fs, handle)
 
     def write(self, path: str, data: bytes) -> None:
         """Replace or create a file.
 
         Replacing is atomic: littlefs commits the new content when the file is closed. Creating is not: the
-        empty file is committed first (littlefs #1164), so readers must take an empty file for none.
+        empty file is committed first (littlefs #1164), so readers must treat an empty file as missing.
         """
         self._write(path, data, "w")
 
     def _write(self, path: str, data: bytes, flags: str) -> None:
-        self._writable()
+        self._require_writable()
         handle = self._call(lfs.file_open, self._fs, path, flags)
         try:
             self._call(lfs.file_write, self._fs, handle, data)
         except BaseException:
-            self._quietly(lfs.file_close, self._fs, handle)
+            self._call_ignoring_errors(lfs.file_close, self._fs, handle)
             raise
         self._call(lfs.file_close, self._fs, handle)
 
     def write_in_place(self, path: str, data: bytes) -> None:
-        """Replace a file as firmware does that overwrites it: emptied, half of it, all of it, each for good.
-
-        Only defects do that.
-        """
+        """Replace a file in three commits: empty, the first half, everything. Only defects write like this."""
         for part in (b"", data[: len(data) // 2], data):
             self.write(path, part)
 
     def remove(self, path: str) -> bool:
         """Remove a file; False if there was none."""
-        self._writable()
+        self._require_writable()
         try:
             lfs.remove(self._fs, path)
         except LittleFSError as error:
             if error.code == _NOENT:
                 return False
-            raise self._why(error) from None
+            raise self._translated(error) from None
         return True
 
     def rename(self, old: str, new: str) -> None:
         """Rename, replacing what is there; atomic."""
-        self._writable()
+        self._require_writable()
         self._call(lfs.rename, self._fs, old, new)
 
     def make_directory(self, path: str) -> None:
         """Create a directory if it is not there."""
-        self._writable()
+        self._require_writable()
         try:
             lfs.mkdir(self._fs, path)
         except LittleFSError as error:
             if error.code != _EXIST:
-                raise self._why(error) from None
+                raise self._translated(error) from None
 
     def names(self, path: str) -> list[str]:
         """The sorted names in a directory; empty if there is no such directory."""
-        self._usable()
+        self._require_mounted()
         try:
             handle = lfs.dir_open(self._fs, path)
         except LittleFSError as error:
             if error.code == _NOENT:
                 return []
-            raise self._why(error) from None
+            raise self._translated(error) from None
         found = []
         try:
             while (entry := lfs.dir_read(self._fs, handle)) is not None:
                 if entry.name not in (".", ".."):
                     found.append(entry.name)
         except LittleFSError as error:
-            raise self._why(error) from None
+            raise self._translated(error) from None
         finally:
-            self._quietly(lfs.dir_close, self._fs, handle)
+            self._call_ignoring_errors(lfs.dir_close, self._fs, handle)
         return sorted(found)
 
     def free_blocks(self) -> int:
-        """How many blocks are not in use."""
-        self._usable()
+        """How many blocks are free."""
+        self._require_mounted()
         return self.layer.blocks - int(self._call(lfs.fs_size, self._fs))
 
-    def _usable(self) -> None:
+    def _require_mounted(self) -> None:
         if not self._mounted:
-            raise StoreDamaged("there is no file system")
+            raise StoreDamaged("the file system is not mounted")
 
-    def _writable(self) -> None:
-        self._usable()
+    def _require_writable(self) -> None:
+        self._require_mounted()
         if self.layer.failed:
-            raise StoreDamaged("a page does not take what is written to it")
+            raise StoreDamaged("a page did not take a write")
 
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         try:
             result = function(*args)
         except LittleFSError as error:
-            raise self._why(error) from None
+            raise self._translated(error) from None
         if self._rail.dead:
             raise PowerLost
         return result
 
-    def _quietly(self, function: Callable[..., Any], *args: Any) -> None:
+    def _call_ignoring_errors(self, function: Callable[..., Any], *args: Any) -> None:
         try:
             function(*args)
         except LittleFSError:
             if self._rail.dead:
                 raise PowerLost from None
 
-    def _why(self, error: LittleFSError) -> BaseException:
+    def _translated(self, error: LittleFSError) -> BaseException:
         if self._rail.dead:
             return PowerLost()
         if error.code == _NOSPC:

@@ -1,4 +1,4 @@
-"""How a plugin offers a simulated key: a model, its personalities and the defects that can be put into it."""
+"""How a plugin offers a simulated key: a model, its personalities and the defects that can be seeded."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from harness.twin.board import Board
 
 
 class Tracer(Protocol):
-    """Turns packets into lines for a person; keeps what it needs to know of earlier ones."""
+    """Decodes packets into lines of text; remembers the earlier packets of a message."""
 
-    def packet(self, endpoint: str, to_host: bool, data: bytes) -> list[str]: ...
+    def packet(self, endpoint: str, to_host: bool, data: bytes) -> list[str]:
+        """The lines for one packet; empty while its message is incomplete."""
 
 
 @dataclass(frozen=True)
 class TwinOptions:
-    """What a bench says of a twin."""
+    """The `twin` options of a rig in a bench file."""
 
     personality: str = "reference"
     layer: str | None = None
@@ -27,17 +28,17 @@ class TwinOptions:
     version: str | None = None
     """The firmware version to start from; None is the personality's own."""
     fill: float = 0.0
-    """How full the key is made at home: 0 is canaries only, 1 is that nothing more fits."""
+    """How full the home state is: 0 is canaries only, 1 is full."""
 
 
 @dataclass(frozen=True)
 class Defect:
     """A real bug that can be seeded into a twin.
 
-    :param source: the public report or source it comes from.
-    :param layer: the flash layer it needs, where it needs one.
-    :param application: the application that it is in; None if it is below them.
-    :param personality: the personality that it shows on; None is the sound one that others are shown on.
+    :param source: the public report or source that documents it.
+    :param layer: the flash layer that it needs; None for any.
+    :param application: the application that has it; None if it is below the applications.
+    :param personality: the personality that shows it; None is the first sound one.
     """
 
     name: str
@@ -74,20 +75,21 @@ class TwinModel(Protocol):
 
     @property
     def sound(self) -> Sequence[str]:
-        """The personalities that must pass everything; defects are put into the first."""
+        """The personalities that must pass everything; defects are seeded into the first."""
 
     @property
-    def defects(self) -> Mapping[str, Defect]: ...
+    def defects(self) -> Mapping[str, Defect]:
+        """Name -> defect that can be seeded."""
 
     @property
     def endpoints(self) -> Mapping[str, Offered]:
         """Name -> endpoint, for all faces: "ctaphid", "card", "serial", "hid-feature", or names of your own."""
 
     def tracer(self) -> Tracer:
-        """Decodes the key's messages for `keyharness twin --trace`."""
+        """A new decoder of the key's messages, for `keyharness twin --trace`."""
 
     def layer(self, options: TwinOptions) -> str:
-        """The flash layer that these options lead to."""
+        """The name of the flash layer that these options select."""
 
     def build(self, options: TwinOptions, seed: bytes) -> Board:
         """A board as it leaves the factory: formatted, provisioned, without power.

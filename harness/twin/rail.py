@@ -1,4 +1,4 @@
-"""The power rail of a board: it carries the flash operations, and it can fail in one of them."""
+"""The power rail of a board: times the flash operations, and fails in one of them when it is armed."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from harness.twin.parts import FlashOp
 
 
 class PowerLost(BaseException):
-    """The power is gone: unwinds a twin's firmware.
+    """The power failed: unwinds the firmware of a twin.
 
-    Not an Exception, so that no handler of the firmware's swallows it.
+    Not an Exception, so that no `except Exception` of the firmware catches it.
     """
 
 
 class Panic(BaseException):
-    """The firmware gave up and halts (red light): the board stays powered and is not on the bus."""
+    """The firmware halts (red light): the board keeps its power and is not on the bus."""
 
 
 class PowerRail:
-    """Counts flash operations since `watch()`, logs them, and fails where it is told to.
+    """Counts and logs flash operations since `watch()`, and fails where it is armed.
 
-    :ivar seed: key of the hashes that say which cells of a torn operation got how far.
-    :ivar log: the operations since `watch()`, or None while nobody watches.
-    :ivar failed_us: when the power failed.
-    :ivar after_op: called when an operation's time is over, before its effect is there.
-    :ivar on_stored: called with (chip, page, content) once it is.
+    :ivar seed: key of the hashes that decide which cells of a torn operation change.
+    :ivar log: the operations since `watch()`; None without one.
+    :ivar failed_us: when the power failed, on the board's clock.
+    :ivar after_op: called at the end of an operation, before its effect is stored.
+    :ivar on_stored: called with (chip, page, content) when the effect is stored.
     """
 
     def __init__(self, clock: VirtualClock, seed: bytes):
@@ -43,12 +43,12 @@ class PowerRail:
         self._fail_us: int | None = None
 
     def watch(self, log: list[FlashOp] | None) -> None:
-        """Count from zero, and log if a list is given."""
+        """Count from zero; append each operation to `log`, if one is given."""
         self._count = 0
         self.log = log
 
     def arm_op(self, flash_op: int, phi: float) -> None:
-        """Fail in the `flash_op`-th operation from now (1 is the next), `phi` of the way through it."""
+        """Fail in the `flash_op`-th operation from now (1 is the next), at the fraction `phi` of its time."""
         self._count = 0
         self._fail_op, self._fail_phi = flash_op, phi
 
@@ -58,20 +58,21 @@ class PowerRail:
         self._fail_us = instant_us
 
     def disarm(self) -> None:
+        """Do not fail."""
         self._fail_op = self._fail_us = None
 
     @property
     def fails_us(self) -> int | None:
-        """The instant at which the power fails or has failed, where it is known."""
+        """When the power fails or failed, if that is known."""
         return self.failed_us if self.failed_us is not None else self._fail_us
 
     def restore_for_boot(self) -> None:
-        """Power is back. What was armed while it was off stays armed: a cut in the boot."""
+        """Power comes back. What was armed while it was off stays armed: a cut in the boot."""
         self.dead = False
         self.failed_us = None
 
     def fail(self, instant_us: int) -> None:
-        """The power fails now, outside a flash operation."""
+        """Fail at `instant_us`, outside a flash operation."""
         self.dead = True
         self.failed_us = instant_us
         self.disarm()
@@ -84,7 +85,10 @@ class PowerRail:
             raise PowerLost
 
     def meets(self, op: FlashOp) -> tuple[int, float] | None:
-        """Carry out the timing of an operation. None if it goes through, else (its number, phi)."""
+        """Advance the clock over an operation.
+
+        :returns: None if the operation completes; else its number since `watch()` and the fraction phi.
+        """
         self._count += 1
         phi: float | None = None
         if self._fail_us is not None and self._fail_us < op.end_us:

@@ -1,4 +1,4 @@
-"""A rig with a twin in it: the host's end of the virtual bus, the switch, the finger, and the glass box."""
+"""The rig of a simulated key: power switch, touch, transports and glass box, in virtual time."""
 
 from __future__ import annotations
 
@@ -90,7 +90,10 @@ class _TwinTransports(Transports):
 
 
 class TwinRig(Rig):
-    """One simulated key on a virtual port."""
+    """One simulated key on a virtual port.
+
+    :ivar inside: the glass box of its board; `vault` for code that need not know that the key is simulated.
+    """
 
     evidence_kind = "twin"
     clock: HostClock

@@ -1,4 +1,4 @@
-"""What a flash operation that was cut off leaves of a page: pure functions, from seed, operation and cell.
+"""What a torn flash operation leaves in a page: pure functions of seed, operation and cell.
 
 Model and figures: docs/flash.md.
 """
@@ -23,10 +23,10 @@ def programmed(page: bytes, offset: int, data: bytes) -> bytes:
 def torn_program(
     page: bytes, offset: int, data: bytes, phi: float, seed: bytes, index: int, word_size: int
 ) -> bytes:
-    """A page after a program call that got as far as `phi` of its time.
+    """A page after a program call that was torn at the fraction `phi` of its time: 0 before, 1 after.
 
-    Words go in order; in the torn word a bit due to be cleared is cleared iff its hash is below the fraction
-    of the word's own time. phi 0 is before, 1 is after.
+    Words are programmed in order. In the torn word, a bit that should be cleared is cleared iff its hash is below
+    the fraction of the word's own time.
     """
     if phi >= 1:
         return programmed(page, offset, data)
@@ -41,10 +41,10 @@ def torn_program(
 
 
 def torn_erase(page: bytes, phi: float, seed: bytes, index: int) -> bytes:
-    """A page after an erase that got as far as `phi` of its time.
+    """A page after an erase that was torn at the fraction `phi` of its time.
 
-    Cells are set one by one, each when its hash falls below F(phi); F rises early, evenly or late, as the
-    seed says for this erase, and one cell in a hundred holds out to the very end.
+    A cell is set when its hash is below F(phi). F rises early, evenly or late, chosen by the seed for each erase;
+    one cell in a hundred is set only at the very end.
     """
     if phi <= 0:
         return page
@@ -54,18 +54,18 @@ def torn_erase(page: bytes, phi: float, seed: bytes, index: int) -> bytes:
     return (int.from_bytes(page, "big") | done).to_bytes(len(page), "big")
 
 
-HOLDS_OUT = 0.99
-"""No more cells than this are set before an erase has come to its end."""
+ERASED_AT_MOST = 0.99
+"""The largest share of cells that is set before the end of an erase."""
 
 
 def erased_share(phi: float, seed: bytes, index: int) -> float:
-    """So many cells are set when an erase got as far as `phi`."""
+    """The share of cells that an erase torn at `phi` has set."""
     pace = (0.25, 1.0, 4.0)[int(unit(seed, "erase pace", index) * 3)]
-    return min(float(phi**pace), HOLDS_OUT)
+    return min(float(phi**pace), ERASED_AT_MOST)
 
 
 def torn_word(phi: float, data: bytes, word_size: int) -> tuple[int, float]:
-    """(bytes in whole words that were programmed, how far the next word got) of a program call torn at `phi`."""
+    """Bytes in complete words, and the fraction of the next word, of a program call torn at `phi`."""
     words = -(-len(data) // word_size)
     whole, part = divmod(phi * words, 1)
     return min(int(whole) * word_size, len(data)), part
@@ -77,7 +77,7 @@ _PLANES = 10
 def mask(seed: bytes, index: int, place: int, size: int, share: float) -> bytes:
     """`size` bytes in which a bit is 1 iff its own 10-bit hash is below `share`; monotone in `share`.
 
-    The hash is compared plane by plane, most significant bit first, on whole integers: 32,768 cells at once.
+    Hashes are compared bit plane by bit plane, most significant first, as large integers: 32,768 cells at once.
     """
     limit = round(share * (1 << _PLANES))
     if limit >= 1 << _PLANES:

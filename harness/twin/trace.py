@@ -1,7 +1,7 @@
 """Record an operation once, then compute the flash image of every cut in it.
 
-The image at a cut is the image before the operation, plus the flash operations that had gone through, plus
-the torn part of the next one: the same functions tear it here and in a live run.
+The image at a cut is the image before the operation, plus the complete flash operations, plus the torn part of
+the next one. The same functions tear it here and in a live run.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from harness.twin.tear import programmed, torn_erase, torn_program
 class Trace:
     """One uncut run of an operation.
 
-    :ivar base: the state before it.
+    :ivar base: the state before the operation.
     :ivar ops: its flash operations, in order, on all chips.
-    :ivar marks: what the transport's tap saw.
-    :ivar boots: for each boot in it, the number of flash operations before that boot.
-    :ivar final: the state after it.
-    :ivar tear_seed: key of the hashes that say how a torn operation stands.
-    :ivar metastable: whether one leaves cells that are neither 0 nor 1.
+    :ivar marks: the marks of the transport's tap.
+    :ivar boots: for each boot in the operation, the number of flash operations before that boot.
+    :ivar start_us: on the board's clock, as `end_us`.
+    :ivar final: the state after the operation.
+    :ivar tear_seed: key of the hashes that decide which cells of a torn operation change.
+    :ivar metastable: whether a torn operation leaves half-way cells.
     """
 
     base: BoardState
@@ -46,7 +47,7 @@ class Trace:
 
     @property
     def acknowledged_us(self) -> int | None:
-        """When the last response had arrived whole; None if the operation has no response (power-up)."""
+        """When the last response was complete; None if the operation has no response (power-up)."""
         for mark in reversed(self.marks):
             if mark.name.startswith("response"):
                 return mark.at_us
@@ -54,7 +55,7 @@ class Trace:
 
     @property
     def requested_us(self) -> int:
-        """When the last request had been sent whole; the start if there was none."""
+        """When the last request was sent completely; the start if there was no request."""
         for mark in reversed(self.marks):
             if mark.name.startswith("request-sent"):
                 return mark.at_us
@@ -71,12 +72,12 @@ class Trace:
 
 @dataclass(frozen=True)
 class Cut:
-    """An instant, as a flash operation and how far it got.
+    """An instant, as a flash operation and the fraction of it that was done.
 
     :ivar flash_op: number of the operation, from 1; one past the last for the cut after everything.
     :ivar phase: "before", "torn1" .. "tornN", "after", or "end".
     :ivar phi: the fraction of the operation's time: 0 before, 1 after.
-    :ivar at_us: when that is in the recorded run.
+    :ivar at_us: the same instant in the recorded run.
     """
 
     flash_op: int
@@ -93,9 +94,9 @@ _LABEL = re.compile(r"op([1-9][0-9]*)\.(before|after|torn([1-9][0-9]*))")
 
 
 def cut_at(trace: Trace, label: str, torn_phases: int) -> Cut:
-    """The cut that a label names.
+    """Look up a cut by its label, e.g. "op3.torn2".
 
-    :raises CallerError: no such cut in this operation.
+    :raises CallerError: this operation has no such cut.
     """
     if label == "end":
         return Cut(len(trace.ops) + 1, "end", 0.0, trace.end_us)
@@ -119,14 +120,14 @@ def _cut(trace: Trace, number: int, phase: str, torn: int, torn_phases: int) -> 
     elif phase == "after":
         phi = 1.0
     else:
-        # One seeded instant in each of equal parts: evenly spread, and never on a word's border.
+        # One seeded instant in each of `torn_phases` equal parts: evenly spread, and never on the border of a word.
         phi = (torn - 1 + unit(trace.tear_seed, "phi", number, torn)) / torn_phases
         phi = min(max(phi, 0.002), 0.998)
     return Cut(number, phase, phi, op.start_us + round(phi * (op.end_us - op.start_us)))
 
 
 def all_cuts(trace: Trace, torn_phases: int) -> list[Cut]:
-    """Every flash operation in every phase, and the power-off after everything."""
+    """Every flash operation in every phase, and a power-off after the last."""
     cuts = []
     for number in range(1, len(trace.ops) + 1):
         cuts.append(_cut(trace, number, "before", 0, torn_phases))
@@ -137,7 +138,7 @@ def all_cuts(trace: Trace, torn_phases: int) -> list[Cut]:
 
 
 def images(trace: Trace, cuts: Iterable[Cut]) -> Iterator[tuple[Cut, BoardState]]:
-    """The state that each cut leaves. Cuts must come in the order of their flash operations."""
+    """Compute the state that each cut leaves. Cuts must be in the order of their flash operations."""
     pages = {name: list(image.pages) for name, image in trace.base.chips.items()}
     weak = {name: dict(image.weak) for name, image in trace.base.chips.items()}
     chips = dict(trace.base.chips)
@@ -148,7 +149,7 @@ def images(trace: Trace, cuts: Iterable[Cut]) -> Iterator[tuple[Cut, BoardState]
         chips[chip] = replace(trace.base.chips[chip], pages=tuple(pages[chip]), weak=masks)
 
     def boot() -> None:
-        # Each boot reads anew what is half-way.
+        # Each boot settles the half-way cells.
         nonlocal booted
         while booted < len(trace.boots) and trace.boots[booted] <= done:
             booted += 1
@@ -194,7 +195,7 @@ def _after(page: bytes, op: FlashOp) -> bytes:
 
 
 def torn(page: bytes, op: FlashOp, phi: float, seed: bytes, number: int, word_size: int) -> bytes:
-    """A page after `op` got as far as `phi`."""
+    """A page after `op` was torn at `phi`."""
     if not op.took:
         return page
     if op.kind == "erase":
