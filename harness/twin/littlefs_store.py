@@ -7,6 +7,7 @@ returns -5 (LFS_ERR_IO), and the wrapper here raises PowerLost after the C call 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from littlefs import lfs
@@ -30,21 +31,28 @@ class StoreDamaged(Exception):
     """littlefs cannot read a file, a directory or the whole file system."""
 
 
+@lru_cache(maxsize=16)
+def _places(base: int, block_size: int, blocks: int, page_size: int) -> list[tuple[int, int]]:
+    """The page of each block, and where in the page the block starts."""
+    return [divmod(base + block * block_size, page_size) for block in range(blocks)]
+
+
 class _Context(UserContext):
     """littlefs' block device callbacks."""
 
     def __init__(self, layer: Layer):
         self._layer = layer
         self._flash = layer.flash
-        self._base, self._block_size = layer.base, layer.block_size
-        self._page_size = layer.flash.part.page_size
+        page_size = layer.flash.part.page_size
+        self._places = _places(layer.base, layer.block_size, layer.blocks, page_size)
 
     def read(self, cfg: Any, block: int, off: int, size: int) -> bytes:  # type: ignore[override]
-        # Called hundreds of times in each look at a key: one slice, and no call of a method on the way.
+        # Called hundreds of times for each look at a key: a table and one slice, no other call.
         flash = self._flash
         if flash.answers_us and not flash.answers:
             return b"\xff" * size
-        page, start = divmod(self._base + block * self._block_size + off, self._page_size)
+        page, start = self._places[block]
+        start += off
         return flash.pages[page][start : start + size]
 
     def prog(self, cfg: Any, block: int, off: int, data: bytes) -> int:
