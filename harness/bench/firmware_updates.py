@@ -37,6 +37,10 @@ class UpdateRefused(KeyFault):
         super().__init__(what)
         self.by = by
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # It is pickled between processes (worker pool, xdist).
+        return (UpdateRefused, (self.what, self.by))
+
 
 class SlowBoot(KeyFault):
     """The updater stopped waiting for the first boot, and the key came back after that.

@@ -40,7 +40,7 @@ protocols = pytest.mark.parametrize("number", [1, 2], ids=["protocol-1", "protoc
 amounts = pytest.mark.parametrize("amount", [1, 2], ids=["one-salt", "two-salts"])
 
 
-class Session:
+class SecretExchange:
     """A secret shared with the key, and the extension's input and output under it.
 
     :ivar answer: the last output as it came, still encrypted.
@@ -83,7 +83,7 @@ def secret(
 ) -> bytes:
     """The secret of a credential for the first salt, under a new shared secret."""
     authorised = authenticator.auth(HASH, GA, rp_id) if uv else {}
-    (found,) = Session(authenticator, number).ask(made, SALTS[0], rp_id=rp_id, **authorised)
+    (found,) = SecretExchange(authenticator, number).ask(made, SALTS[0], rp_id=rp_id, **authorised)
     return found
 
 
@@ -125,7 +125,7 @@ def test_an_input_of_the_wrong_type_at_creation_is_refused(blank, value):
 @either_kind
 def test_the_same_salts_always_give_the_same_secrets(blank, resident, number, amount):
     made = make_either(blank, resident, extensions=ASKED)
-    first, second = (Session(blank, number).ask(made, *SALTS[:amount]) for _ in range(2))
+    first, second = (SecretExchange(blank, number).ask(made, *SALTS[:amount]) for _ in range(2))
     assert first == second
     assert len(set(first)) == amount
     assert all(len(one) == 32 and any(one) for one in first)
@@ -135,7 +135,7 @@ def test_the_same_salts_always_give_the_same_secrets(blank, resident, number, am
 @protocols
 @amounts
 def test_the_output_is_as_long_as_the_protocol_makes_it(blank, number, amount):
-    session = Session(blank, number)
+    session = SecretExchange(blank, number)
     session.ask(blank.make(extensions=ASKED), *SALTS[:amount])
     assert len(session.answer) == 32 * amount + (16 if number == 2 else 0)
 
@@ -143,7 +143,7 @@ def test_the_output_is_as_long_as_the_protocol_makes_it(blank, number, amount):
 @pytest.mark.case("CTAP 2.1, 6.5.7: encrypt has a random initialization vector", needs="hmac-secret")
 def test_with_protocol_two_the_same_secret_is_sent_differently_each_time(blank):
     made = blank.make(extensions=ASKED)
-    session = Session(blank, 2)
+    session = SecretExchange(blank, 2)
     first, sent = session.ask(made, SALTS[0]), session.answer
     assert session.ask(made, SALTS[0]) == first
     assert session.answer != sent
@@ -153,7 +153,7 @@ def test_with_protocol_two_the_same_secret_is_sent_differently_each_time(blank):
 @protocols
 def test_each_of_two_salts_gives_what_it_gives_alone(blank, number):
     made = blank.make(extensions=ASKED)
-    session = Session(blank, number)
+    session = SecretExchange(blank, number)
     together = session.ask(made, SALTS[0], SALTS[1])
     assert together == session.ask(made, SALTS[0]) + session.ask(made, SALTS[1])
     assert session.ask(made, SALTS[1], SALTS[0]) == together[::-1]
@@ -170,7 +170,7 @@ def test_both_protocols_give_the_same_secret(blank):
 @pytest.mark.case("CTAP 2.1, 12.5: pinUvAuthProtocol is optional and then 1", needs="hmac-secret")
 def test_without_a_protocol_it_is_protocol_one(blank):
     made = blank.make(extensions=ASKED)
-    session = Session(blank, 1)
+    session = SecretExchange(blank, 1)
     value = changed(session.input(SALTS[0]), {4: ABSENT})
     output = _request(blank, made, value).auth_data.extensions["hmac-secret"]
     assert session.secrets(output) == session.ask(made, SALTS[0])
@@ -181,7 +181,7 @@ def test_other_salts_give_other_secrets(blank):
     made = blank.make(extensions=ASKED)
     flipped = bytes([SALTS[0][0] ^ 1]) + SALTS[0][1:]
     salts = [*SALTS, flipped, bytes(32), b"\xff" * 32]
-    session = Session(blank)
+    session = SecretExchange(blank)
     assert len({session.ask(made, salt)[0] for salt in salts}) == len(salts)
 
 
@@ -219,7 +219,7 @@ def test_without_the_extension_an_assertion_has_no_secret(blank):
 def test_a_credential_made_without_the_extension_asserts_with_it(blank):
     """A key should make the randoms for it all the same; one that did not has no output."""
     made = blank.make()
-    session = Session(blank)
+    session = SecretExchange(blank)
     assertion = _request(blank, made, session.input(SALTS[0]))
     check(assertion, made)
     outputs = assertion.auth_data.extensions or {}
@@ -247,7 +247,7 @@ def test_the_secret_with_verification_is_another(with_pin, resident, number):
 @pytest.mark.case("CTAP 2.1, 12.5: CredRandomWithUV", needs=("hmac-secret", "clientPin"))
 def test_two_salts_with_verification(with_pin):
     made = with_pin.make(extensions=ASKED)
-    both = Session(with_pin).ask(made, *SALTS[:2], **with_pin.auth(HASH, GA, RP["id"]))
+    both = SecretExchange(with_pin).ask(made, *SALTS[:2], **with_pin.auth(HASH, GA, RP["id"]))
     assert both[0] == secret(with_pin, made, uv=True)
     assert both[0] != both[1]
 
@@ -273,14 +273,14 @@ def test_changing_the_pin_leaves_the_secret_with_verification(with_pin):
 def test_a_secret_is_not_given_silently(blank):
     made = blank.make(extensions=ASKED)
     with refused(ERR.UNSUPPORTED_OPTION):
-        _request(blank, made, Session(blank).input(SALTS[0]), options={"up": False})
+        _request(blank, made, SecretExchange(blank).input(SALTS[0]), options={"up": False})
 
 
 @pytest.mark.case("CTAP 2.1, 12.5: the authenticator waits for user consent", needs="hmac-secret")
 def test_a_secret_needs_a_touch(blank):
     made = blank.make(extensions=ASKED)
     presence = Presence()
-    _request(blank, made, Session(blank).input(SALTS[0]), **presence.watched)
+    _request(blank, made, SecretExchange(blank).input(SALTS[0]), **presence.watched)
     assert presence.asked
 
 
@@ -293,7 +293,7 @@ def test_a_secret_needs_a_touch(blank):
 def test_salts_of_another_length_are_refused(blank, number, size):
     made = blank.make(extensions=ASKED)
     with refused(ERR.INVALID_PARAMETER):
-        _request(blank, made, Session(blank, number).input(bytes(size)))
+        _request(blank, made, SecretExchange(blank, number).input(bytes(size)))
 
 
 @pytest.mark.case("CTAP 2.1, 12.5: if the decryption fails", needs="hmac-secret")
@@ -303,7 +303,7 @@ def test_salts_that_cannot_be_decrypted_are_refused(blank, number, size):
     """No multiple of the cipher's block; with protocol two also what is shorter than a vector."""
     made = blank.make(extensions=ASKED)
     with refused(ERR.INVALID_PARAMETER):
-        _request(blank, made, Session(blank, number).encrypted_input(bytes(size)))
+        _request(blank, made, SecretExchange(blank, number).encrypted_input(bytes(size)))
 
 
 @pytest.mark.case("CTAP 2.1, 12.5: if the verification fails", needs="hmac-secret")
@@ -321,7 +321,7 @@ def test_salts_that_cannot_be_decrypted_are_refused(blank, number, size):
 )
 def test_a_wrong_salt_auth_is_refused(blank, number, change):
     made = blank.make(extensions=ASKED)
-    value = Session(blank, number).input(SALTS[0])
+    value = SecretExchange(blank, number).input(SALTS[0])
     with refused(ERR.PIN_AUTH_INVALID):
         _request(blank, made, {**value, 3: change(value[3])})
 
@@ -329,7 +329,7 @@ def test_a_wrong_salt_auth_is_refused(blank, number, change):
 @pytest.mark.case("CTAP 2.1, 6.5.7: verify takes the whole HMAC", needs="hmac-secret")
 def test_half_a_salt_auth_of_protocol_two_is_refused(blank):
     made = blank.make(extensions=ASKED)
-    value = Session(blank, 2).input(SALTS[0])
+    value = SecretExchange(blank, 2).input(SALTS[0])
     with refused(ERR.PIN_AUTH_INVALID):
         _request(blank, made, {**value, 3: value[3][:16]})
 
@@ -338,7 +338,7 @@ def test_half_a_salt_auth_of_protocol_two_is_refused(blank):
 @protocols
 def test_a_salt_auth_of_other_salts_or_another_shared_secret_is_refused(blank, number):
     made = blank.make(extensions=ASKED)
-    session, other = Session(blank, number), Session(blank, number)
+    session, other = SecretExchange(blank, number), SecretExchange(blank, number)
     value = session.input(SALTS[0])
     for tag in (session.input(SALTS[1])[3], other.protocol.authenticate(other.shared, value[2])):
         with refused(ERR.PIN_AUTH_INVALID):
@@ -349,7 +349,7 @@ def test_a_salt_auth_of_other_salts_or_another_shared_secret_is_refused(blank, n
 def test_a_wrong_salt_auth_costs_no_pin_try(with_pin):
     made = with_pin.make(extensions=ASKED)
     before = with_pin.client_pin().get_pin_retries()
-    value = Session(with_pin).input(SALTS[0])
+    value = SecretExchange(with_pin).input(SALTS[0])
     with refused(ERR.PIN_AUTH_INVALID):
         _request(with_pin, made, {**value, 3: bytes(32)})
     assert with_pin.client_pin().get_pin_retries() == before
@@ -360,7 +360,7 @@ def test_a_wrong_salt_auth_costs_no_pin_try(with_pin):
 def test_an_input_that_lacks_a_member_is_refused(blank, member):
     made = blank.make(extensions=ASKED)
     with refused(*INCOMPLETE):
-        _request(blank, made, changed(Session(blank).input(SALTS[0]), {member: ABSENT}))
+        _request(blank, made, changed(SecretExchange(blank).input(SALTS[0]), {member: ABSENT}))
 
 
 @pytest.mark.case("CTAP 2.1, 12.5: getAssertion input is a map", needs="hmac-secret")
@@ -385,7 +385,7 @@ def test_an_input_of_the_wrong_type_is_refused(blank, value):
 )
 def test_a_key_that_is_no_point_on_the_curve_is_refused(blank, change):
     made = blank.make(extensions=ASKED)
-    value = Session(blank).input(SALTS[0])
+    value = SecretExchange(blank).input(SALTS[0])
     with refused_somehow():
         _request(blank, made, {**value, 1: changed(value[1], change(value[1]))})
 
@@ -397,7 +397,7 @@ def test_a_protocol_that_is_not_supported_is_refused(blank, number):
         not_offered(f"protocol {number} is supported")
     made = blank.make(extensions=ASKED)
     with refused_somehow():
-        _request(blank, made, {**Session(blank).input(SALTS[0]), 4: number})
+        _request(blank, made, {**SecretExchange(blank).input(SALTS[0]), 4: number})
 
 
 # Several accounts
@@ -408,19 +408,19 @@ def test_a_protocol_that_is_not_supported_is_refused(blank, number):
 @amounts
 def test_each_next_assertion_has_the_secrets_of_its_own_credential(blank, number, amount):
     made = [make_resident(blank, account(n), extensions=ASKED) for n in range(3)]
-    session = Session(blank, number)
+    session = SecretExchange(blank, number)
     first = blank.get(extensions={"hmac-secret": session.input(*SALTS[:amount])})
     found = [first, *(blank.ctap.get_next_assertion() for _ in range(2))]
     for assertion, one in zip(found, reversed(made), strict=True):
         check(assertion, one)
         output = session.secrets(assertion.auth_data.extensions["hmac-secret"])
-        assert output == Session(blank, number).ask(one, *SALTS[:amount])
+        assert output == SecretExchange(blank, number).ask(one, *SALTS[:amount])
 
 
 @pytest.mark.case("CTAP 2.1, 12.5: with a list", needs="hmac-secret")
 def test_the_secret_is_that_of_the_listed_credential_which_answers(blank):
     made = [blank.make(extensions=ASKED), blank.make(extensions=ASKED)]
-    session = Session(blank)
+    session = SecretExchange(blank)
     assertion = blank.get(
         allow_list=[descriptor(one) for one in made],
         extensions={"hmac-secret": session.input(SALTS[0])},
@@ -447,15 +447,15 @@ def _created(authenticator, session, *salts, resident=False, **more):
 @amounts
 @either_kind
 def test_the_secrets_at_creation_are_those_of_every_assertion(blank, resident, number, amount):
-    made, secrets = _created(blank, Session(blank, number), *SALTS[:amount], resident=resident)
-    assert secrets == Session(blank, number).ask(made, *SALTS[:amount])
+    made, secrets = _created(blank, SecretExchange(blank, number), *SALTS[:amount], resident=resident)
+    assert secrets == SecretExchange(blank, number).ask(made, *SALTS[:amount])
 
 
 @pytest.mark.case("CTAP 2.2, 12.8", needs=("hmac-secret-mc", "clientPin"))
 @protocols
 def test_creation_with_verification_gives_the_secret_with_verification(with_pin, number):
     arguments = with_pin.auth(HASH, MC, RP["id"])
-    made, secrets = _created(with_pin, Session(with_pin, number), SALTS[0], **arguments)
+    made, secrets = _created(with_pin, SecretExchange(with_pin, number), SALTS[0], **arguments)
     assert secrets == [secret(with_pin, made, uv=True)]
     assert secrets != [secret(with_pin, made)]
 
@@ -464,13 +464,13 @@ def test_creation_with_verification_gives_the_secret_with_verification(with_pin,
 @pytest.mark.parametrize("beside", [{}, {"hmac-secret": False}], ids=["absent", "false"])
 def test_a_secret_at_creation_needs_hmac_secret_beside_it(blank, beside):
     with refused(ERR.MISSING_PARAMETER):
-        blank.make(extensions={**beside, "hmac-secret-mc": Session(blank).input(SALTS[0])})
+        blank.make(extensions={**beside, "hmac-secret-mc": SecretExchange(blank).input(SALTS[0])})
 
 
 @pytest.mark.case("CTAP 2.2, 12.8 and 12.7", needs=("hmac-secret-mc", "rk"))
 @protocols
 def test_a_wrong_salt_auth_at_creation_is_refused_and_nothing_is_made(blank, number):
-    value = Session(blank, number).input(SALTS[0])
+    value = SecretExchange(blank, number).input(SALTS[0])
     with refused(ERR.PIN_AUTH_INVALID):
         make_resident(blank, extensions={**ASKED, "hmac-secret-mc": {**value, 3: bytes(len(value[3]))}})
     with refused(ERR.NO_CREDENTIALS):
@@ -481,7 +481,7 @@ def test_a_wrong_salt_auth_at_creation_is_refused_and_nothing_is_made(blank, num
 @pytest.mark.parametrize("size", [0, 16, 48, 96])
 def test_salts_of_another_length_at_creation_are_refused_and_nothing_is_made(blank, size):
     with refused(ERR.INVALID_PARAMETER):
-        make_resident(blank, extensions={**ASKED, "hmac-secret-mc": Session(blank).input(bytes(size))})
+        make_resident(blank, extensions={**ASKED, "hmac-secret-mc": SecretExchange(blank).input(bytes(size))})
     with refused(ERR.NO_CREDENTIALS):
         blank.get()
 
@@ -490,5 +490,5 @@ def test_salts_of_another_length_at_creation_are_refused_and_nothing_is_made(bla
 def test_secrets_at_creation_are_ignored_where_they_are_not_offered(blank):
     if blank.has("hmac-secret-mc"):
         not_offered("a key without hmac-secret-mc")
-    made = blank.make(extensions={**ASKED, "hmac-secret-mc": Session(blank).input(SALTS[0])})
+    made = blank.make(extensions={**ASKED, "hmac-secret-mc": SecretExchange(blank).input(SALTS[0])})
     assert made.auth_data.extensions == {"hmac-secret": True}

@@ -29,7 +29,7 @@ OTHER_PIN = "31415926"
 
 
 @dataclass
-class World:
+class FilledKey:
     """A key with a PIN and a credential of each kind, just plugged in."""
 
     key: Authenticator
@@ -57,7 +57,7 @@ def world(with_pin):
         with with_pin.touch():
             u2f = Ctap1(with_pin.device).register(HASH, APPLICATION)
     with_pin.power_cycle()
-    return World(with_pin, resident, non_resident, u2f)
+    return FilledKey(with_pin, resident, non_resident, u2f)
 
 
 def reset(key):

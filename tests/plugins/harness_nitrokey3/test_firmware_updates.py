@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from harness.bench.firmware_updates import ACCEPTED, UpdateRefused
+from harness.bench.firmware_updates import ACCEPTED, SlowBoot, UpdateRefused
 from harness.bench.registry import discover
 from harness.model.key import ANY
 from harness_nitrokey3.firmware_updates import Nitrokey3Updates
@@ -66,3 +68,10 @@ def test_the_bootloader_accepts_a_later_image_and_refuses_an_older_one(make_rig:
     older = UPDATES.container(rig, UPDATES.earlier(UPDATES.installed))
     assert UPDATES.offer(rig, older).startswith(UPDATES.refused_as_older)
     assert UPDATES.offer(rig, UPDATES.container(rig, UPDATES.target), whole=True) == ACCEPTED
+
+
+def test_how_an_update_ended_crosses_processes() -> None:
+    refused = pickle.loads(pickle.dumps(UpdateRefused("a lower version", "key")))
+    assert (str(refused), refused.by) == ("a lower version", "key")
+    slow = pickle.loads(pickle.dumps(SlowBoot("too slow", found=70, expected="60 tries")))
+    assert (slow.found, slow.expected) == (70, "60 tries")
