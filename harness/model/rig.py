@@ -6,8 +6,8 @@ How a client reaches the key: `harness.model.transport`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -160,6 +160,21 @@ class PinGuard(Protocol):
 
     def right(self, reference: PinReference) -> None:
         """Note that the PIN was right: the key has all its tries back."""
+
+
+@contextmanager
+def pin_try(rig: Rig, reference: PinReference, tries: Callable[[], int]) -> Iterator[None]:
+    """Enter before a command that tries a PIN; leaving without an error says that the PIN was the right one.
+
+    :param tries: asks the key how many tries are left; called only where tries are counted.
+    :raises BudgetExhausted: none may be spent.
+    """
+    guard = rig.pin_guard
+    if guard is not None:
+        guard.trying(reference, tries())
+    yield
+    if guard is not None:
+        guard.right(reference)
 
 
 class Rig(ABC):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.base.errors import Refused
 from harness.model.rig import KeyGone
 from harness.model.tap import Tap
 from harness.model.transport import Reachable, TransportKind, wrong_endpoint
@@ -69,6 +70,29 @@ class Card:
         if not self._more and not (chained and status == _OK):
             self._tap.mark("response", status)
         return list(answer[:-2]), answer[-2], answer[-1]
+
+    def command(
+        self, what: str, ins: int, *, p1: int = 0, p2: int = 0, data: bytes = b"", cla: int = 0
+    ) -> bytes:
+        """Send a command and collect its whole answer (61xx).
+
+        :param what: the command's name, for the error.
+        :raises Refused: the card's status word is not 9000.
+        """
+        size = (
+            b""
+            if not data
+            else bytes([len(data)])
+            if len(data) < 256
+            else b"\0" + len(data).to_bytes(2, "big")
+        )
+        answer, sw1, sw2 = self.transmit(list(bytes([cla, ins, p1, p2]) + size + data))
+        while sw1 == _MORE:
+            more, sw1, sw2 = self.transmit([cla, _GET_RESPONSE, 0, 0, sw2])
+            answer += more
+        if sw1 << 8 | sw2 != _OK:
+            raise Refused(what, f"{sw1:02X}{sw2:02X}")
+        return bytes(answer)
 
 
 def _card(rig: Reachable, endpoint: object) -> Card:

@@ -1,0 +1,67 @@
+"""Firmware of a card: takes command APDUs and answers each (ISO 7816-4)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from harness.twin.board import Board
+from harness.twin.littlefs_store import StoreDamaged, StoreFull
+
+OK, MEMORY_FAILURE, WRONG_LENGTH = 0x9000, 0x6581, 0x6700
+HEADER = 4
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command APDU; the length that it expects (Le) is dropped."""
+
+    cla: int
+    ins: int
+    p1: int
+    p2: int
+    data: bytes = b""
+
+
+def parsed(apdu: bytes) -> Command | None:
+    """A short or extended command APDU in its parts; None if its lengths contradict each other."""
+    if len(apdu) < HEADER:
+        return None
+    cla, ins, p1, p2 = apdu[:HEADER]
+    rest, extended = apdu[HEADER:], len(apdu) > HEADER + 1 and apdu[HEADER] == 0
+    if len(rest) <= 1 or (extended and len(rest) == 3):
+        return Command(cla, ins, p1, p2)
+    if extended and len(rest) < 3:
+        return None
+    start, spare = (3, 2) if extended else (1, 1)
+    size = int.from_bytes(rest[1:3], "big") if extended else rest[0]
+    if len(rest) - start not in (size, size + spare):
+        return None
+    return Command(cla, ins, p1, p2, rest[start : start + size])
+
+
+class CardFirmware(ABC):
+    """Implements `harness.twin.board.Firmware` for a card that does nothing by itself."""
+
+    face = "application"
+
+    def __init__(self, board: Board):
+        self._board = board
+
+    @abstractmethod
+    def obey(self, command: Command) -> tuple[bytes, int]:
+        """Carry out a command: data and status word. A file system that fails is answered with 6581."""
+
+    def receive(self, endpoint: str, packet: bytes) -> None:
+        command = parsed(packet)
+        try:
+            data, status = (b"", WRONG_LENGTH) if command is None else self.obey(command)
+        except (StoreDamaged, StoreFull):
+            data, status = b"", MEMORY_FAILURE
+        self._board.send(endpoint, data + status.to_bytes(2, "big"))
+
+    def next_event_us(self) -> int | None:
+        return None
+
+    def advance(self) -> None:  # noqa: B027 - most cards have nothing to do here
+        """It does nothing by itself."""
