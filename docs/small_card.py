@@ -11,7 +11,7 @@ from harness.model.pin import PinReference
 from harness.model.rig import pin_try
 from harness.safety.pins import pin_for
 from harness.twin.card_firmware import OK, CardFirmware
-from harness.twin.model import Defect
+from harness.twin.model import Defect, Offered
 from harness.twin.one_chip import OneChipTwin
 from harness.twin.parts import Part
 from harness_transports.card import card
@@ -175,11 +175,11 @@ TWIN = OneChipTwin(
     {"tries": bytes([PIN.full]), "pin": FACTORY_PIN.encode(), "file": b""},
     Firmware,
     "v1.0",
+    {"card": Offered("apdus", atr=ATR)},
     (
         Defect("free-guess", "the PIN is compared before the counter is lowered", "made up for this page"),
         Defect("in-place", "the file is overwritten in place", "made up for this page"),
     ),
-    ATR,
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.twin.board import Board, Firmware
 from harness.twin.flash_layers import layer_called
 from harness.twin.littlefs_store import Store, StoreDamaged
-from harness.twin.model import Defect, TwinOptions
+from harness.twin.model import Defect, Offered, TwinOptions
 from harness.twin.parts import Part
 from harness.twin.rail import Panic
 
@@ -31,6 +31,7 @@ class OneChipTwin:
     :param factory: path -> content of the files of a new key.
     :param firmware: boots: (board, its mounted file system, options) -> what runs. May raise PowerLost and Panic.
     :param version: of the firmware, as `keyharness list` shows it: "v1.0".
+    :param endpoints: as `TwinModel.endpoints`: `{"card": Offered("apdus", atr=...)}`.
     :param known_defects: bugs that the firmware has if `options.defects` names them.
     """
 
@@ -38,8 +39,8 @@ class OneChipTwin:
     factory: Mapping[str, bytes]
     firmware: Callable[[Board, Store, TwinOptions], Firmware]
     version: str
+    endpoints: Mapping[str, Offered]
     known_defects: tuple[Defect, ...] = ()
-    atr: bytes | None = None
 
     @property
     def personalities(self) -> Mapping[str, str]:

@@ -1,0 +1,30 @@
+"""A card's firmware: how command APDUs come apart, and a twin with one chip."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.twin.card_firmware import Command, parsed
+
+
+@pytest.mark.parametrize(
+    ("apdu", "data"),
+    [
+        ("00A40400", b""),
+        ("00A4040000", b""),
+        ("00A4040002AABB", b"\xaa\xbb"),
+        ("00A4040002AABB00", b"\xaa\xbb"),
+        ("00A40400000000", b""),
+        ("00A40400000002AABB", b"\xaa\xbb"),
+        ("00A40400000002AABB0000", b"\xaa\xbb"),
+    ],
+)
+def test_short_and_extended_commands_come_apart(apdu, data):
+    assert parsed(bytes.fromhex(apdu)) == Command(0x00, 0xA4, 0x04, 0x00, data)
+
+
+@pytest.mark.parametrize(
+    "apdu", ["", "00A404", "00A4040003AABB", "00A4040001AABBCC", "00A404000000", "00A40400000005AA"]
+)
+def test_lengths_that_contradict_each_other_are_no_command(apdu):
+    assert parsed(bytes.fromhex(apdu)) is None
