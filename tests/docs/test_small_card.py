@@ -79,6 +79,12 @@ def test_it_has_at_most_150_lines_that_are_not_empty():
     assert len([line for line in SOURCE.read_text().splitlines() if line.strip()]) <= LINES_MAX
 
 
+def test_the_documentation_shows_what_is_tested_here():
+    page = (ROOT / "docs" / "plugins.md").read_text()
+    for shown in (SOURCE.read_text(), (SUITE / "test_small_card.py").read_text(), BENCH):
+        assert shown in page
+
+
 def test_its_suite_asks_it_and_fido2s_does_not(run):
     done = run(
         "run",
