@@ -17,10 +17,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.bench.registry import discover
+from harness.campaign.common import CampaignTerms
 from harness.campaign.home import Home, go_home, missing
+from harness.campaign.recording import UncutFault
 from harness.campaign.result import Result
 from harness.campaign.timed_twin import TimedCampaign
-from harness.campaign.walk import Campaign, UncutFault
+from harness.campaign.walk import Campaign
 from harness.model.key import Key, Operation
 from harness.search.search import Strategy
 from harness.search.stopping import Allowance
@@ -151,7 +153,7 @@ def known(rig: TwinRig, operation: Operation, home: Home) -> Known | None:
     bug = rig.model.defects[rig.options.defects[0]]
     cuts = None if bug.personality is None else WALK
     try:
-        result = Campaign(rig, operation, home, cuts=cuts, processes=_processes()).run()
+        result = Campaign(rig, operation, home, CampaignTerms(Allowance(cuts), _processes())).run()
     except UncutFault:
         return Known(operation, 0.0, 0.0)
     if not any(row["blame"] == "key" for row in result.rows):
@@ -186,10 +188,9 @@ def first_hit(
         rig,
         operation,
         home,
+        CampaignTerms(Allowance(min(STEP, limit)), _processes()),
         strategy=strategy,
         salt=salt,
-        cuts=min(STEP, limit),
-        processes=_processes(),
     )
     try:
         result = campaign.run()

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from benchmarks.alone import ListRig, Packet, Recorder
 from benchmarks.timing import Beside, beside, seconds_each
+from harness.campaign.common import CampaignTerms
 from harness.campaign.home import seeded
 from harness.campaign.observe import observe
 from harness.campaign.walk import Campaign
@@ -56,7 +57,9 @@ class Bench:
         self.operation = self.rig.key.operations[operation]
 
     def campaign(self, processes: int) -> Campaign:
-        return Campaign(self.rig, self.operation, self.session.home(self.rig.name), processes=processes)
+        return Campaign(
+            self.rig, self.operation, self.session.home(self.rig.name), CampaignTerms(processes=processes)
+        )
 
     def speed(self, repeats: int) -> Speed:
         processes = len(os.sched_getaffinity(0))
@@ -78,8 +81,8 @@ class Bench:
     def beside_the_client_alone(self, repeats: int) -> Beside:
         """One look at the key after a cut; seconds for one, over looks at states of the whole operation."""
         campaign = self.campaign(1)
-        campaign.prepare()
-        states = [state for _, state in images(campaign.trace, campaign.plan()[0])]
+        trace = campaign.prepare().trace
+        states = [state for _, state in images(trace, campaign.plan()[0])]
         chosen = some(list({state.digest(): state for state in states}.values()), LOOKS)
         heard = [(state, self._recorded(campaign, state)) for state in chosen]
         return beside(
@@ -95,7 +98,8 @@ class Bench:
         require_glass_box(self.rig).restore(state)
         self.rig.power.on()
         with seeded(self.rig, "look", state.digest().hex()):
-            observe(self.rig, campaign.items, campaign.memory, campaign.promise)
+            judge = campaign.prepared.judge
+            observe(self.rig, campaign.items, judge.memory, judge.promise)
 
     def _recorded(self, campaign: Campaign, state: BoardState) -> list[Packet]:
         packets: list[Packet] = []
@@ -109,7 +113,8 @@ class Bench:
     def _listen(self, campaign: Campaign, state: BoardState, packets: list[Packet]) -> None:
         rig = ListRig(self.rig.name, self.rig.key, self.rig.seed, packets)
         with client_random(require_glass_box(self.rig).seeded("look", state.digest().hex())):
-            observe(rig, campaign.items, campaign.memory, campaign.promise)
+            judge = campaign.prepared.judge
+            observe(rig, campaign.items, judge.memory, judge.promise)
 
     def beside_cutting_live(self, repeats: int) -> Beside:
         """One judged cut on one core; seconds for one."""
@@ -134,10 +139,10 @@ class Bench:
     def _cut_live(self, campaign: Campaign, cut: Cut) -> None:
         def live(_: int) -> None:
             rig, glass = self.rig, require_glass_box(self.rig)
-            glass.restore(campaign.start)
+            glass.restore(campaign.prepared.start)
             if self.operation.powered:
                 rig.power.on()
-            memory = campaign.memory.copy()
+            memory = campaign.prepared.judge.memory.copy()
             glass.cut_live(lambda: self.operation.act(rig, memory), cut.flash_op, cut.phi)
             # A store that C code was cut in is not used again: what is observed is booted from its image.
             self._look(campaign, glass.snapshot())

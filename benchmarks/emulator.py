@@ -9,8 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness.campaign.common import CampaignTerms
 from harness.campaign.timed_live import LiveCampaign
 from harness.run.session import Session, Wanted
+from harness.search.stopping import Allowance
 
 OPERATION = "fido2.get_assertion"
 CUTS = 40
@@ -24,8 +26,9 @@ def measure(cuts: int = CUTS) -> dict[str, Any]:
     try:
         ((name, operation),) = session.pairs
         rig = session.rig(name)
+        terms = CampaignTerms(Allowance(cuts))
         campaign = LiveCampaign(
-            rig, rig.key.operations[operation], session.home(name), cuts=cuts, strategy="vdc", care=0
+            rig, rig.key.operations[operation], session.home(name), terms, strategy="vdc", rechecks=0
         )
         timing = campaign.run().timing
         assert timing is not None, "no cut hit: it cannot be measured on a machine this busy"

@@ -1,4 +1,4 @@
-"""What all campaigns have in common: what they may spend, who hears of it, and what was judged before."""
+"""What every campaign shares: its terms, its result, and how it hands evidence on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from harness.campaign.result import Result
 from harness.model.key import Operation
@@ -13,40 +14,54 @@ from harness.model.rig import Rig
 from harness.model.row import Judged, Row
 from harness.search.stopping import Allowance
 
-Progress = Callable[[int, int], None]
+
+def _ignore_progress(done: int, total: int) -> None:
+    return None
+
+
+def _ignore_rows(rows: Sequence[Row]) -> None:
+    return None
+
+
+def _ignore_judged(judged: Sequence[Judged]) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class CampaignTerms:
+    """State, limits and callbacks of every campaign.
+
+    :ivar allowance: limits in cuts and time, and the goal.
+    :ivar processes: number of processes that observe at the same time, where a key can be copied.
+    :ivar on_progress: called with (done, total).
+    :ivar on_rows: called with evidence rows as soon as they are judged, in plan order.
+    :ivar on_judged: called with the same rows and what a resumed campaign needs to know of them.
+    :ivar earlier: cuts of this plan that were judged before the run was interrupted: its first ones, in order.
+        They are counted and not made again.
+    """
+
+    allowance: Allowance = field(default_factory=Allowance)
+    processes: int = 1
+    on_progress: Callable[[int, int], None] = _ignore_progress
+    on_rows: Callable[[Sequence[Row]], None] = _ignore_rows
+    on_judged: Callable[[Sequence[Judged]], None] = _ignore_judged
+    earlier: Sequence[Judged] = ()
 
 
 class CampaignBase(ABC):
-    """A campaign's terms.
+    """Keeps a campaign's result and hands its evidence on.
 
-    :param cuts: at most so many cuts; None for all, or until `harness.search.stopping.USUAL` is reached.
-    :param allowance: the same in more detail; then `cuts` is not looked at.
-    :param processes: how many observe at the same time, where a key can be copied.
-    :param on_progress: called with (done, total).
-    :param on_rows: called with evidence rows as soon as they are judged, in plan order.
-    :param on_judged: the same, with what a campaign that is taken up again needs of them.
-    :param earlier: what was judged of this plan before: its first rows, which are not cut again.
+    :ivar allowance: the limits that hold now; more is granted to a campaign that goes on.
+    :ivar on_judged: where judged cuts go now; a campaign that goes on writes to another journal.
     """
 
-    def __init__(
-        self,
-        rig: Rig,
-        operation: Operation,
-        *,
-        cuts: int | None = None,
-        allowance: Allowance | None = None,
-        processes: int = 1,
-        on_progress: Progress | None = None,
-        on_rows: Callable[[Sequence[Row]], None] | None = None,
-        on_judged: Callable[[Sequence[Judged]], None] | None = None,
-        earlier: Sequence[Judged] = (),
-    ):
-        self.allowance = allowance or Allowance(cuts)
-        self._processes = processes
-        self._on_progress = on_progress or (lambda done, total: None)
-        self._on_rows = on_rows or (lambda rows: None)
-        self.on_judged = on_judged or (lambda judged: None)
-        self._earlier = list(earlier)
+    def __init__(self, rig: Rig, operation: Operation, terms: CampaignTerms):
+        self.allowance = terms.allowance
+        self.on_judged = terms.on_judged
+        self._processes = terms.processes
+        self._on_progress = terms.on_progress
+        self._on_rows = terms.on_rows
+        self._earlier = list(terms.earlier)
         self.result = Result(operation, rig)
 
     def _hand_on(self, judged: Sequence[Judged]) -> None:
@@ -55,11 +70,11 @@ class CampaignBase(ABC):
 
     @abstractmethod
     def _conclude(self) -> None:
-        """What the result says at the end, however that came."""
+        """Complete the result; called at the end, however the campaign ended."""
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """While a campaign goes on: it is complete if nothing ends it before its time."""
+        """Time the campaign while entered. Its result is complete if no exception ends it."""
         started = time.monotonic()
         self.result.complete = False
         try:

@@ -1,35 +1,72 @@
-"""A key whose inside nobody sees, looked at: what it is before the first cut, and what one cut made of it."""
+"""Observe and judge a live key: before the first cut, and after each cut."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from math import hypot
 
 from harness.base.errors import KeyFault, RigError
 from harness.bench.calibration import calibration_of
 from harness.campaign.home import FORGETFUL, Home, require_expendable
+from harness.campaign.judging import CutJudge, evidence, fingerprint, noted, with_deaths, within
 from harness.campaign.observe import NO_ANSWER, Seen, observe
 from harness.campaign.operation_runner import Attempt, OperationRunner
-from harness.campaign.result import CutJudge, evidence, fingerprint, noted, with_deaths, within
 from harness.host.cutter import lateness_us
+from harness.model.instant import CutInstant
 from harness.model.judge import Judgement, find_world, matches
-from harness.model.key import Item, Memory, Operation, Outcome
+from harness.model.key import Item, Memory, Observation, Operation, Outcome
 from harness.model.rig import LiveCutter, Rig
 from harness.model.row import Judged
 from harness.search.plan import END, Plan
-from harness.search.timing_profile import TimingProfile, measured_profile
+from harness.search.timing_profile import TimingProfile, UncutRun, measured_profile
 
 UNCUT_RUNS = 3
 SLACK_US = 2_000
-"""An instant that was measured in one run and is compared with another may be off by so much."""
-STRAYS = 3
-"""An instant lies within so many times what it strays."""
+"""Tolerance when an instant of one run is compared with an instant of another run."""
+SIGMAS = 3
+"""An instant is taken to lie within so many standard deviations."""
+
+
+@dataclass(frozen=True)
+class UncutLook:
+    """The last uncut run, and what was observed after it and a clean restart.
+
+    :ivar completed: observed after the world's completing act, where it has one.
+    """
+
+    run: UncutRun
+    seen: Seen
+    completed: Seen | None
+
+
+@dataclass(frozen=True)
+class LivePrepared:
+    """What is known of a live key's operation before its first cut.
+
+    :ivar items: what is observed after each cut. An item whose observation hangs or crashes the key before any
+        cut is left out: there is nothing to compare it with. The crash is a finding of its own
+        (`Rig.take_deaths`).
+    :ivar before: these items, observed before the operation.
+    :ivar promise: what the host knows after an uncut run.
+    :ivar profile: how long the operation takes and what is seen on its transport.
+    :ivar realtime: whether the cutter is scheduled so that no other process interrupts it.
+    :ivar uncut: the last uncut run; None in a resumed campaign, which has judged it before.
+    """
+
+    items: tuple[Item, ...]
+    before: Observation
+    promise: Memory
+    profile: TimingProfile
+    realtime: bool
+    uncut: UncutLook | None
 
 
 class LiveObserver:
-    """Runs one operation of the key on one rig, looks at what came of it, and judges that.
+    """Runs one operation on one rig, observes the key after it, and judges what it sees.
 
     :param home: the state to start from (see `go_home`).
+    :raises CallerError: the key is not expendable.
+    :raises RigError: the rig cannot cut, or its key does not keep its state.
     """
 
     def __init__(self, rig: Rig, operation: Operation, home: Home):
@@ -45,43 +82,55 @@ class LiveObserver:
             )
         self.rig, self.operation = rig, operation
         self.cutter: LiveCutter = rig.cutter
-        self.stage = OperationRunner(rig, self.cutter, operation, home)
-        self.items: tuple[Item, ...] = home.watched(rig.key, operation)
+        self.runner = OperationRunner(rig, self.cutter, operation, home)
+        self._watched = home.watched(rig.key, operation)
         self._check = fingerprint(rig)
-        self._late_us: list[float] = []
+        self._late_us: list[int] = []
+        self._prepared: LivePrepared | None = None
 
-    def prepare(self, known: TimingProfile | None = None) -> None:
-        """Arrange, run the operation uncut, and look at the key before and after it.
+    @property
+    def prepared(self) -> LivePrepared:
+        """What `prepare` found; it must have been called."""
+        assert self._prepared is not None, "the campaign has not been prepared"
+        return self._prepared
 
-        :param known: what had been measured, of a campaign that is taken up again.
+    def prepare(self, profile: TimingProfile | None = None) -> LivePrepared:
+        """Arrange, run the operation uncut, and observe the key before and after it.
+
+        :param profile: what was measured before, of a resumed campaign.
         :raises KeyFault: the key is not as it must be before anything was cut.
         """
-        rig, stage = self.rig, self.stage
-        self.realtime = self.cutter.realtime
-        stage.arrange()
+        rig, runner = self.rig, self.runner
+        realtime = self.cutter.realtime
+        runner.arrange()
         rig.take_deaths()
-        runs = [stage.whole(self.operation)]
-        self.promise = runs[0].memory
-        # Before the run that is looked at: where no state is put back, counters go on from run to run.
-        stage.begin()
-        before = observe(rig, self.items, stage.memory, self.promise, exact=False)
-        self.before = before.values
+        runs = [runner.run_uncut(self.operation)]
+        promise = runs[0].memory
+        # Before the uncut run that is observed: where no state is put back, counters go on from run to run.
+        runner.begin()
+        before = observe(rig, self._watched, runner.memory, promise, exact=False)
         rig.power.off()
-        if known is None:
-            runs += [stage.whole(self.operation) for _ in range(UNCUT_RUNS - 1)]
-            self._last_run = runs[-1], *self._look(runs[-1].memory, exact=True)
-            measured = calibration_of(rig)
-            known = measured_profile(
-                runs,
-                boot_us=stage.boot_us,
-                reference_us=self._reference_us(),
-                late_us=lateness_us(),
-                switch_jitter_us=1000 * (measured.cut_jitter_ms or 0) if measured else 0.0,
-                lead_us=round(1000 * (measured.cut_ms or 0)) if measured else 0,
-            )
-        self.known = known
-        self._leave_out([name for name, value in before.values.items() if value == NO_ANSWER])
-        self._check_before(before)
+        uncut: UncutLook | None = None
+        if profile is None:
+            runs += [runner.run_uncut(self.operation) for _ in range(UNCUT_RUNS - 1)]
+            uncut = UncutLook(runs[-1], *self._observe(self._watched, runs[-1].memory, exact=True))
+            profile = self._measured(runs)
+        answered = tuple(item for item in self._watched if before.values.get(item.name) != NO_ANSWER)
+        values = {name: value for name, value in before.values.items() if value != NO_ANSWER}
+        self._check_before(before, answered, promise)
+        self._prepared = LivePrepared(answered, values, promise, profile, realtime, uncut)
+        return self._prepared
+
+    def _measured(self, runs: list[UncutRun]) -> TimingProfile:
+        switch = calibration_of(self.rig)
+        return measured_profile(
+            runs,
+            boot_us=self.runner.boot_us,
+            reference_us=self._reference_us(),
+            late_us=lateness_us(),
+            switch_jitter_us=1000 * (switch.cut_jitter_ms or 0) if switch else 0.0,
+            lead_us=round(1000 * (switch.cut_ms or 0)) if switch else 0,
+        )
 
     def _reference_us(self) -> int | None:
         """How long after its request the reference operation is acknowledged, at the latest (invariant P1)."""
@@ -90,27 +139,19 @@ class LiveObserver:
         reference = self.rig.key.operations[self.operation.reference_operation]
         spans = []
         for _ in range(UNCUT_RUNS):
-            run = self.stage.whole(reference)
+            run = self.runner.run_uncut(reference)
             if run.last is None:
                 return None
             request = [name for name in run.marks if name.startswith("request-sent")][-1]
             spans.append(run.marks[run.last] - run.marks[request])
-        stray = max(spans) - min(spans)
-        return round(max(spans) + stray) + SLACK_US
+        spread = max(spans) - min(spans)
+        return round(max(spans) + spread) + SLACK_US
 
-    def _leave_out(self, dying: Sequence[str]) -> None:
-        """What the key dies of when it is asked for it, before anything was cut, can be compared with nothing.
-
-        That it dies is a finding of its own: see `Rig.take_deaths`.
-        """
-        self.items = tuple(item for item in self.items if item.name not in dying)
-        self.before = {name: value for name, value in self.before.items() if name not in dying}
-
-    def _check_before(self, before: Seen) -> None:
-        """Before the first cut the key must be in the operation's own old world, or nothing can be judged."""
+    def _check_before(self, before: Seen, items: tuple[Item, ...], promise: Memory) -> None:
+        """:raises KeyFault: the key is not in the operation's own old world, so that no cut can be judged."""
         if before.stuck:
             raise KeyFault(f"{self.operation.name}: {before.stuck}, before anything was cut")
-        for world in within(self.operation.worlds(self.stage.memory, self.promise), self.items):
+        for world in within(self.operation.worlds(self.runner.memory, promise), items):
             if world.outcome is Outcome.OLD and (wrong := matches(world, before.values)):
                 raise KeyFault(
                     f"{self.operation.name}: the key is not as it must be before anything was cut",
@@ -119,73 +160,109 @@ class LiveObserver:
                     mend="an acknowledged write did not outlive a clean power-off; or the plugin is wrong",
                 )
 
-    def _seen(self, promise: Memory, *, exact: bool) -> Seen:
-        return observe(self.rig, self.items, self.stage.memory, promise, exact=exact)
+    def _observe_once(self, items: tuple[Item, ...], promise: Memory, *, exact: bool) -> Seen:
+        return observe(self.rig, items, self.runner.memory, promise, exact=exact)
 
-    def _look(self, promise: Memory, *, exact: bool) -> tuple[Seen, Seen | None]:
+    def _observe(self, items: tuple[Item, ...], promise: Memory, *, exact: bool) -> tuple[Seen, Seen | None]:
         """Observe the key, and again after the world's completing act if it has one."""
-        rig, before = self.rig, self.stage.memory
-        seen = self._seen(promise, exact=exact)
-        worlds = self.operation.worlds(before, promise)
+        rig, memory = self.rig, self.runner.memory
+        seen = self._observe_once(items, promise, exact=exact)
+        worlds = self.operation.worlds(memory, promise)
         world = None if seen.stuck else find_world(worlds, seen.values, False)
         if world is None or world.complete is None:
             return seen, None
         rig.power.cycle()
-        memory = before.copy()
-        world.complete(rig, memory)
+        completed = memory.copy()
+        world.complete(rig, completed)
         rig.power.off()
-        return seen, observe(rig, self.items, before, memory)
+        return seen, observe(rig, items, memory, completed)
 
-    def _question(self, promise: Memory, seen: Seen) -> CutJudge:
-        # What it gave no answer to is not wrong for that: see with_deaths.
-        items = tuple(item for item in self.items if seen.values.get(item.name) != NO_ANSWER)
-        before = self.stage.memory
-        return CutJudge(self.operation, items, self.before, before, promise, self.known.reference_us)
+    def _judge_of(self, promise: Memory, seen: Seen) -> CutJudge:
+        """What judges an observation; items that gave no answer are judged by `with_deaths` instead."""
+        prepared = self.prepared
+        items = tuple(item for item in prepared.items if seen.values.get(item.name) != NO_ANSWER)
+        reference_us = prepared.profile.reference_us
+        return CutJudge(self.operation, items, prepared.before, self.runner.memory, promise, reference_us)
 
-    def _acknowledged(self, tried: Attempt) -> bool:
+    def _acknowledged(self, attempt: Attempt) -> bool:
         """Was the last response delivered whole, as the tap saw it?"""
-        last = self.known.last
-        if last is None:
+        profile = self.prepared.profile
+        if profile.last is None:
             return False
-        if not self.known.steady:
+        if not profile.steady:
             # How often the client asks differs from run to run: only its return tells the last answer.
-            return tried.returned
-        mark = next((mark for mark in tried.marks if mark.name == last), None)
-        return mark is not None and mark.status == self.known.status
+            return attempt.returned
+        mark = next((mark for mark in attempt.marks if mark.name == profile.last), None)
+        return mark is not None and mark.status == profile.status
 
-    def _landed(self, plan: Plan, tried: Attempt) -> bool:
+    def _landed(self, plan: Plan, attempt: Attempt) -> bool:
         """Did the power go while the operation ran, or in the declared time after it?
 
-        The next run may be over sooner than those that were measured, by as much as they differ.
+        A run may end earlier than the uncut runs did, by as much as these differ.
         """
-        cut, known = tried.cut, self.known
+        cut, profile = attempt.cut, self.prepared.profile
         if cut is None or cut.landed_us is None:
             return False
-        slack_us = SLACK_US + STRAYS * hypot(known.sigma_us, known.drift * plan.offset_us)
-        return cut.landed_us <= tried.ended_us + known.tail_us + slack_us
+        slack_us = SLACK_US + SIGMAS * hypot(profile.sigma_us, profile.drift * plan.offset_us)
+        return cut.landed_us <= attempt.ended_us + profile.tail_us + slack_us
 
     def _judge_uncut(self) -> Judged:
-        """The run that nobody cut, and a clean restart: everything acknowledged must be there."""
-        run, seen, completed = self._last_run
-        verdict = self._question(run.memory, seen).verdict(
-            seen, completed, acknowledged=run.last is not None, since_request_us=None
+        """Judge the uncut run after a clean restart: everything that was acknowledged must be there."""
+        profile, uncut = self.prepared.profile, self.prepared.uncut
+        assert uncut is not None, "a resumed campaign has judged its uncut run before"
+        verdict = self._judge_of(uncut.run.memory, uncut.seen).verdict(
+            uncut.seen, uncut.completed, acknowledged=uncut.run.last is not None, since_request_us=None
         )
-        length_us = self.known.length_us
-        tried = Attempt(run.memory, 0, (), length_us, True, None, self.rig.take_deaths())
-        plan = Plan(END, 0, length_us)
-        judged = self._judged(plan, tried, verdict, seen, acknowledged=True, landed=True)
-        judged.row["fired_us"] = length_us
-        judged.note["known"] = self.known.row()
+        plan = Plan(END, 0, profile.length_us)
+        ended = CutInstant.planned(profile.length_us).fired(profile.length_us)
+        judged = self._judged(
+            plan, verdict, uncut.seen, ended, self.rig.take_deaths(), acknowledged=True, landed=True
+        )
+        judged.note["known"] = profile.row()
+        return judged
+
+    def _judge_attempt(
+        self,
+        plan: Plan,
+        attempt: Attempt,
+        verdict: Judgement,
+        seen: Seen,
+        *,
+        acknowledged: bool,
+        landed: bool,
+    ) -> Judged:
+        """The line of evidence of one cut, with where it landed in the operation's own time."""
+        cut = attempt.cut
+        judged = self._judged(
+            plan,
+            verdict,
+            seen,
+            cut.since(attempt.start_us) if cut else None,
+            [*attempt.deaths, *self.rig.take_deaths()],
+            acknowledged=acknowledged,
+            landed=landed,
+        )
+        if cut is not None:
+            self._late_us.append(cut.late_us)
+            anchor_us = attempt.at_us(plan.marker)
+            if landed and cut.landed_us is not None and anchor_us is not None:
+                judged.note["hit_us"] = plan.time_us - plan.offset_us + cut.landed_us - anchor_us
         return judged
 
     def _judged(
-        self, plan: Plan, tried: Attempt, verdict: Judgement, seen: Seen, *, acknowledged: bool, landed: bool
+        self,
+        plan: Plan,
+        verdict: Judgement,
+        seen: Seen,
+        instant: CutInstant | None,
+        deaths: list[str],
+        *,
+        acknowledged: bool,
+        landed: bool,
     ) -> Judged:
-        deaths = list(dict.fromkeys([*tried.deaths, *self.rig.take_deaths()]))
+        deaths = list(dict.fromkeys(deaths))
         unanswered = [name for name, value in seen.values.items() if value == NO_ANSWER]
         verdict = with_deaths(verdict, deaths, unanswered)
-        cut = tried.cut
-        instant = cut.since(tried.start_us) if cut else None
         row = evidence(
             self.rig,
             self.operation,
@@ -194,19 +271,12 @@ class LiveObserver:
             verdict,
             stream=plan.stream,
             planned=plan.row,
-            fired_us=instant.fired_us if instant else None,
-            lost_us=instant.lost_us if instant else None,
+            instant=instant,
             acknowledged=acknowledged,
             landed=landed,
             boots=seen.boots,
-            death="; ".join(deaths) or None,
         )
+        row["death"] = "; ".join(deaths) or None
         if verdict.outcome is Outcome.MISSED:
             row["blame"] = "rig"
-        note = noted(verdict.breaches)
-        if cut is not None:
-            self._late_us.append(cut.late_us)
-            anchor_us = tried.at_us(plan.marker)
-            if landed and cut.landed_us is not None and anchor_us is not None:
-                note["hit_us"] = plan.time_us - plan.offset_us + cut.landed_us - anchor_us
-        return Judged(row, note)
+        return Judged(row, noted(verdict.breaches))

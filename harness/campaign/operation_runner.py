@@ -1,8 +1,9 @@
-"""A rig on which an operation is run, whole or cut: what moves the key, and judges nothing."""
+"""Run an operation on a rig, uncut or with a cut. What comes of it is judged elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from harness.base.errors import HarnessFault, KeyFault, KeyharnessError, Refused, refuse_host_error
 from harness.campaign.home import Home, go_home
@@ -16,11 +17,13 @@ from harness.search.timing_profile import UncutRun
 
 @dataclass
 class Attempt:
-    """One run of the operation that was to be cut.
+    """One run of the operation with a cut in it. Instants are on the rig's clock.
 
-    :ivar ended_us: when it came to its end, by itself or by an error.
-    :ivar returned: whether that was its own end.
-    :ivar cut: the instants of its cut; None if its marker was never seen.
+    :ivar promise: what the host knows if the operation was acknowledged.
+    :ivar ended_us: when the operation returned or failed.
+    :ivar returned: whether it returned, without an error.
+    :ivar cut: the instants of its cut; None if no cut was armed, because the marker was never seen.
+    :ivar deaths: how the key ended by itself, in words.
     """
 
     promise: Memory
@@ -32,20 +35,20 @@ class Attempt:
     deaths: list[str]
 
     def at_us(self, name: str) -> int | None:
-        """When a marker was seen."""
+        """When a marker was seen; None if it was not."""
         if name == START:
             return self.start_us
         return next((mark.at_us for mark in self.marks if mark.name == name), None)
 
     @property
     def waited_us(self) -> int:
-        """How long the operation had been over when its cut came."""
+        """How long the operation had been over when the cutter acted."""
         if self.cut is None or self.cut.fired_us is None:
             return 0
         return max(0, self.cut.fired_us - self.ended_us)
 
     def since_request_us(self, requests: int) -> int | None:
-        """How long after the last of so many requests the power went; None if not all had been sent."""
+        """How long after the last of `requests` requests the cutter acted; None if not all had been sent."""
         sent = [mark.at_us for mark in self.marks if mark.name.startswith("request-sent")]
         if self.cut is None or self.cut.fired_us is None or not sent or len(sent) < requests:
             return None
@@ -57,16 +60,18 @@ class OperationRunner:
 
     :param home: the state to start from.
     :ivar memory: what the host knows when the operation starts.
-    :ivar boot_us: how long the slowest boot took so far.
+    :ivar boot_us: duration of the slowest boot so far.
     """
 
     def __init__(self, rig: Rig, cutter: LiveCutter, operation: Operation, home: Home):
         self.rig, self.cutter, self.operation, self.home = rig, cutter, operation, home
         self.memory = home.memory.copy()
         self.boot_us = 0
+        self._start: Any = None
+        """The state in which the operation starts, where a state can be copied."""
 
     def arrange(self) -> None:
-        """Bring the key to where the operation starts, and keep a copy of that where there can be one."""
+        """Bring the key to where the operation starts, and keep a copy of that state where the rig can copy it."""
         rig, vault = self.rig, self.rig.vault
         if vault is None:
             return
@@ -78,7 +83,7 @@ class OperationRunner:
         self._start = vault.snapshot()
 
     def begin(self) -> None:
-        """The key off, in the state in which the operation starts."""
+        """Bring the key into the state in which the operation starts; it is off afterwards."""
         rig = self.rig
         if rig.vault is not None:
             rig.vault.restore(self._start)
@@ -95,10 +100,10 @@ class OperationRunner:
         self.rig.wait_until_up()
         self.boot_us = max(self.boot_us, self.rig.clock.now_us - began_us)
 
-    def whole(self, operation: Operation) -> UncutRun:
+    def run_uncut(self, operation: Operation) -> UncutRun:
         """Run an operation to its end; the key is off afterwards.
 
-        :raises KeyFault: it died, hung or failed without a cut.
+        :raises KeyFault: the key crashed, hung, refused or failed without a cut.
         """
         rig = self.rig
         self.begin()
@@ -132,7 +137,7 @@ class OperationRunner:
     def attempt(self, cut: Plan, lead_us: int = 0) -> Attempt:
         """Run the operation and cut it; the key is off afterwards.
 
-        :param lead_us: so long before its instant the switch is told, because it takes so long.
+        :param cut: where to cut, and what follows. :param lead_us: how long the switch takes.
         """
         rig = self.rig
         self.begin()
@@ -189,21 +194,21 @@ class OperationRunner:
         return tried
 
     def _began_us(self, start_us: int) -> int:
-        """An operation that begins without power begins when it comes, and not with the rest before that."""
+        """When the operation began: one that starts without power begins when the power comes."""
         came_us = self.rig.came_us
         if self.operation.powered or came_us is None:
             return start_us
         return max(start_us, came_us)
 
     def _cut_boots(self, offsets_us: tuple[int, ...]) -> list[str]:
-        """Give the key power and take it again, once for each offset: how it died of itself meanwhile."""
+        """Cut the boots that follow: power on, and off after each offset. How the key ended by itself meanwhile."""
         rig = self.rig
         for offset_us in offsets_us:
             began_us = rig.clock.now_us
             armed = self.cutter.arm_boot(offset_us)
             rig.power.on()
             if not armed:
-                # The switch comes on when it likes: then as long after that was asked for.
+                # Without a signal that the power has come, the offset counts from when it was asked for.
                 self.cutter.arm(max(began_us + offset_us, rig.clock.now_us))
             self.cutter.collect()
             rig.power.off()

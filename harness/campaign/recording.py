@@ -1,39 +1,60 @@
-"""An operation of a twin, run once and recorded: what every cut into it is computed from."""
+"""Record an operation of a twin uncut: every cut into it is computed from that recording."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from harness.base.errors import HarnessFault, KeyFault
 from harness.campaign.cut_images import worn
 from harness.campaign.home import Home, require_expendable, seeded
-from harness.campaign.observe import observe
-from harness.campaign.result import CutJudge, fingerprint
+from harness.campaign.judging import CutJudge, fingerprint
+from harness.campaign.observe import Seen, observe
 from harness.model.judge import matches
-from harness.model.key import Item, Memory, Operation, Outcome
+from harness.model.key import Item, Memory, Operation, Outcome, World
 from harness.model.rig import Rig
 from harness.model.row import replay_id
 from harness.twin.glass_box import require_glass_box
+from harness.twin.image import BoardState
 from harness.twin.trace import Trace
 
 UNCUT = "uncut"
-"""The cut in a replay id of what goes wrong before the first one."""
+"""The cut in a replay id of what goes wrong before the first cut."""
 
 
 class UncutFault(KeyFault):
-    """The key is not as it must be before anything was cut.
+    """The key is not as it must be, before anything was cut.
 
-    :ivar replay: the id that shows it again.
+    :ivar replay: the replay id that shows it again.
     """
 
     replay = ""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A recorded operation: all that its cuts are computed from and judged by.
+
+    :ivar start: the key without power, in the state in which the operation starts.
+    :ivar trace: the recording of the uncut run.
+    :ivar judge: judges a cut: knows the key before the operation, and the worlds that it may leave.
+    :ivar look_wear: page erases that one observation of the key costs, by (chip, page).
+    """
+
+    start: BoardState
+    trace: Trace
+    judge: CutJudge
+    look_wear: Counter[tuple[str, int]]
+
+
 class RecordedOperation:
-    """One operation of the key on one rig, as it runs uncut.
+    """Records one operation of the twin on one rig.
 
     :param home: the state to start from (see `go_home`).
+    :raises CallerError: the key is not expendable.
+    :raises HarnessFault: the key on this rig is not a twin, or it has no home state.
     """
 
     def __init__(self, rig: Rig, operation: Operation, home: Home):
@@ -44,45 +65,59 @@ class RecordedOperation:
         self.glass = require_glass_box(rig)
         self.items: tuple[Item, ...] = home.watched(rig.key, operation)
         self._check = fingerprint(rig)
+        self._prepared: Prepared | None = None
 
-    def prepare(self) -> Trace:
-        """Arrange, record the operation, and look at the key before it."""
+    @property
+    def prepared(self) -> Prepared:
+        """The recording; `prepare` must have been called."""
+        assert self._prepared is not None, "the campaign has not been prepared"
+        return self._prepared
+
+    def prepare(self) -> Prepared:
+        """Arrange the key, record the operation, and observe the key as it was before.
+
+        :raises UncutFault: the key is not as it must be before anything was cut.
+        """
         glass, rig, operation = self.glass, self.rig, self.operation
-        assert self.home.state is not None
-        glass.restore(self.home.state)
-        self.memory = self.home.memory.copy()
+        memory = self._arrange()
+        start = glass.snapshot()
+        promise = memory.copy()
+        trace = self._recorded(start, operation, promise)
+        worlds = list(operation.worlds(memory, promise))
+        reference_us = self._reference_us(start, memory)
+        glass.restore(trace.base)
+        with seeded(rig, "before", operation.name):
+            before = observe(rig, self.items, memory, promise)
+        look_wear = worn(trace.base, glass.snapshot())
+        self._check_before(before, worlds)
+        judge = CutJudge(operation, self.items, before.values, memory, promise, reference_us)
+        self._prepared = Prepared(start, trace, judge, look_wear)
+        return self._prepared
+
+    def _arrange(self) -> Memory:
+        """Bring the key from home to where the operation starts, off; what the host knows then."""
+        rig, operation = self.rig, self.operation
+        self.glass.restore(self.home.state)
+        memory = self.home.memory.copy()
         rig.power.on()
         rig.wait_until_up()
         try:
             with seeded(rig, "arrange", operation.name):
-                operation.arrange(rig, self.memory)
+                operation.arrange(rig, memory)
         except KeyFault as fault:
             raise self._uncut(fault.what, fault.found, fault.expected) from fault
         rig.power.off()
-        self.start = glass.snapshot()
-        self.promise = self.memory.copy()
-        self.trace = self._recorded(operation, self.promise)
-        self.worlds = list(operation.worlds(self.memory, self.promise))
-        reference_us = self._reference_us()
-        glass.restore(self.trace.base)
-        with seeded(rig, "before", operation.name):
-            self.before = observe(rig, self.items, self.memory, self.promise)
-        self.question = CutJudge(
-            operation, self.items, self.before.values, self.memory, self.promise, reference_us
-        )
-        self._wear_of_look = worn(self.trace.base, glass.snapshot())
-        self._check_before()
-        return self.trace
+        return memory
 
-    def _check_before(self) -> None:
-        """Before the first cut the key must be in the operation's own old world, or nothing can be judged."""
-        if self.before.stuck:
-            raise self._uncut(self.before.stuck)
-        for world in self.worlds:
-            if world.outcome is Outcome.OLD and (wrong := matches(world, self.before.values)):
+    def _check_before(self, before: Seen, worlds: Sequence[World]) -> None:
+        """:raises UncutFault: the key is not in the operation's own old world, so that no cut can be judged."""
+        if before.stuck:
+            raise self._uncut(before.stuck)
+        for world in worlds:
+            if world.outcome is Outcome.OLD and (wrong := matches(world, before.values)):
                 raise self._uncut(
                     "the key is not as it must be",
-                    {name: self.before.values.get(name) for name in wrong},
+                    {name: before.values.get(name) for name in wrong},
                     {name: world.values[name] for name in wrong},
                 )
 
@@ -98,8 +133,9 @@ class RecordedOperation:
         fault.replay = again
         return fault
 
-    def _recorded(self, operation: Operation, promise: Memory) -> Trace:
-        self.glass.restore(self.start)
+    def _recorded(self, start: BoardState, operation: Operation, promise: Memory) -> Trace:
+        """Run an operation uncut from a state; the key is off afterwards."""
+        self.glass.restore(start)
         if operation.powered:
             self.rig.power.on()
             self.rig.wait_until_up()
@@ -107,29 +143,32 @@ class RecordedOperation:
         self.rig.power.off()
         return trace
 
-    def _reference_us(self) -> int | None:
-        """When, after its request, the reference operation is acknowledged (invariant P1)."""
+    def _reference_us(self, start: BoardState, memory: Memory) -> int | None:
+        """How long after its request the reference operation is acknowledged (docs/invariants.md, P1)."""
         if self.operation.reference_operation is None:
             return None
         reference = self.rig.key.operations[self.operation.reference_operation]
-        trace = self._recorded(reference, self.memory.copy())
+        trace = self._recorded(start, reference, memory.copy())
         if trace.acknowledged_us is None:
             return None
         return trace.acknowledged_us - trace.requested_us
 
     def estimated_wear(self, cuts: int) -> list[dict[str, Any]]:
-        """What a real key would have spent: each cut arranges, acts and observes once."""
-        if not hasattr(self, "trace") or self.home.state is None:
+        """Page erases that a real key would have spent: each cut arranges, acts and observes once.
+
+        :returns: rows with "what", "used", "limit" and "estimated"; empty if nothing was recorded.
+        """
+        if self._prepared is None:
             return []
-        once = Counter(self.trace.wear())
-        once.update(worn(self.home.state, self.start))
-        once.update(getattr(self, "_wear_of_look", Counter()))
-        parts = self.trace.parts
+        trace = self._prepared.trace
+        once = Counter(trace.wear())
+        once.update(worn(self.home.state, self._prepared.start))
+        once.update(self._prepared.look_wear)
         return [
             {
                 "what": f"{chip} page {page}",
                 "used": count * cuts,
-                "limit": parts[chip].endurance,
+                "limit": trace.parts[chip].endurance,
                 "estimated": True,
             }
             for (chip, page), count in sorted(once.items())

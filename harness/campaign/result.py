@@ -1,35 +1,20 @@
-"""Verdicts: one cut judged, written down as a row of evidence, and counted with its equals.
-
-The same for every rig: what a campaign on a twin computes and what one on an emulator or on hardware lives
-through is judged here, by `harness.model.judge` and by the laws that relate two operations.
-"""
+"""What a campaign found, counted, and what its covering cuts prove."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from harness.campaign.observe import Seen
-from harness.model.judge import STUCK_ITEM, Breach, Judgement, judge, stuck
-from harness.model.key import Item, Law, Memory, Observation, Operation, Outcome, Severity, World
+from harness.model.judge import Breach
+from harness.model.key import Operation, Outcome, Severity
 from harness.model.rig import Rig
-from harness.model.row import Judged, Row, replay_id
-
-if TYPE_CHECKING:
-    from harness.search.stopping import Goal
-    from harness.twin.trace import Trace
-
-PLAN_VERSION = 1
-"""Part of a replay id's check: raise it when the meaning of a cut's label changes."""
-
-
-def fingerprint(rig: Rig) -> str:
-    """The check of a replay id."""
-    from hashlib import sha256
-
-    return sha256(f"{rig.fingerprint()}:{PLAN_VERSION}".encode()).hexdigest()
+from harness.model.row import Row, is_covering
+from harness.search.bounds import CONFIDENCE, upper_bound
+from harness.search.stopping import Goal
+from harness.search.window import narrowest_window
+from harness.twin.trace import Trace
 
 
 @dataclass
@@ -116,149 +101,24 @@ class Result:
         return None
 
 
-def within(worlds: Sequence[World], items: Sequence[Item]) -> list[World]:
-    """The worlds as far as they are of items that are watched."""
-    names = {item.name for item in items}
-    return [
-        replace(world, values={name: value for name, value in world.values.items() if name in names})
-        for world in worlds
-    ]
+def bound(rows: Iterable[Row], confidence: float = CONFIDENCE) -> dict[str, float] | None:
+    """Clopper and Pearson: with that confidence, fewer than `below` of all instants violate.
 
-
-@dataclass(frozen=True)
-class CutJudge:
-    """What a cut is judged by: the operation, what was seen before it, and what the host knew.
-
-    :ivar memory: what the host knew before the operation.
-    :ivar promise: what it knows of it after an acknowledgement.
-    :ivar reference_us: how long after its request the reference operation is acknowledged (invariant P1).
+    None without a covering cut that took effect.
     """
-
-    operation: Operation
-    items: tuple[Item, ...]
-    before: Observation
-    memory: Memory
-    promise: Memory
-    reference_us: int | None = None
-
-    @property
-    def worlds(self) -> list[World]:
-        return within(self.operation.worlds(self.memory, self.promise), self.items)
-
-    def _floors(self, known: Memory) -> dict[str, int]:
-        return {item.name: item.floor(known) for item in self.items if item.floor and item.law is Law.RISING}
-
-    def verdict(
-        self, seen: Seen, completed: Seen | None, *, acknowledged: bool, since_request_us: int | None
-    ) -> Judgement:
-        """Judge one look.
-
-        :param completed: the look after the world's completing act, where it has one.
-        :param since_request_us: how long after the last request the power went; None if it was not sent.
-        """
-        if seen.stuck:
-            return stuck(seen.stuck)
-        verdict = judge(
-            items=self.items,
-            worlds=self.worlds,
-            before=self.before,
-            seen=seen.values,
-            acknowledged=acknowledged,
-            acknowledged_old=self.operation.acknowledged_old,
-            floors=self._floors(self.promise if acknowledged else self.memory),
-        )
-        if (breach := self._unpaid(since_request_us, seen.values)) is not None:
-            return replace(verdict, outcome=breach.outcome, breaches=(breach, *verdict.breaches))
-        if completed is None or verdict.breaches:
-            return verdict
-        return self._completed(completed, verdict)
-
-    def _unpaid(self, since_us: int | None, seen: Mapping[str, Any]) -> Breach | None:
-        """The relational law: when the right guess would have been told the wrong one must have been paid."""
-        lowered = self.operation.must_be_lowered
-        if self.reference_us is None or lowered is None or since_us is None or since_us < self.reference_us:
-            return None
-        if seen.get(lowered) != self.before.get(lowered):
-            return None
-        item = next((item for item in self.items if item.name == lowered), None)
-        if item is None:
-            return None
-        text = (
-            f"{since_us / 1000:.1f} ms after the request {item.title or lowered} is still {seen.get(lowered)}, "
-            f"although {self.operation.reference_operation} is acknowledged after "
-            f"{self.reference_us / 1000:.1f} ms: a cut in between makes a guess free"
-        )
-        return Breach(lowered, item.law.value, Outcome.LOOSENED, item.severity, text)
-
-    def _completed(self, seen: Seen, verdict: Judgement) -> Judgement:
-        """A named intermediate world whose completing act must have led to the new one, with nothing lost."""
-        if seen.stuck:
-            return stuck(f"completing the {verdict.world} world: {seen.stuck}")
-        after = judge(
-            items=self.items,
-            worlds=[world for world in self.worlds if world.outcome is Outcome.NEW],
-            before=self.before,
-            seen=seen.values,
-            acknowledged=True,
-            floors=self._floors(self.promise),
-        )
-        if not after.breaches:
-            return verdict
-        breaches = tuple(
-            replace(breach, text=f"{breach.text}, after the {verdict.world} world was completed")
-            for breach in after.breaches
-        )
-        return replace(verdict, outcome=after.outcome, breaches=breaches, changed=after.changed)
+    covering = [row["blame"] == "key" for row in rows if is_covering(row)]
+    if not covering:
+        return None
+    below = upper_bound(sum(covering), len(covering), confidence)
+    return {"confidence": confidence, "below": round(below, 9)}
 
 
-def evidence(rig: Rig, operation: Operation, label: str, check: str, verdict: Judgement, **more: Any) -> Row:
-    """A row of evidence.jsonl; `more` are the fields that only the campaign knows."""
-    return {
-        "id": replay_id(rig.name, operation.name, rig.seed, label, check),
-        "rig": rig.name,
-        "operation": operation.name,
-        "firmware": rig.info().firmware,
-        "outcome": verdict.outcome.value,
-        "world": verdict.world,
-        "changed": {name: list(pair) for name, pair in verdict.changed.items()},
-        "death": None,
-        "blame": "key" if verdict.breaches else None,
-        "seed": rig.seed,
-        **more,
-    }
+def window_ms(
+    hits_us: Sequence[float], whole_us: float, sigma_us: float | Callable[[float], float]
+) -> float | None:
+    """w95 in ms: a window that fails every hit and is wider than this would have been found (95 %).
 
-
-def noted(breaches: Sequence[Breach]) -> Row:
-    """Breaches as a journal's note keeps them; empty if there are none."""
-    if not breaches:
-        return {}
-    return {"breaches": [[b.item, b.law, b.outcome, b.severity, b.text] for b in breaches]}
-
-
-def breaches_of(judged: Judged) -> list[Breach]:
-    """The breaches in a note."""
-    return [
-        Breach(item, law, Outcome(outcome), Severity(severity), text)
-        for item, law, outcome, severity, text in judged.note.get("breaches", ())
-    ]
-
-
-def with_deaths(verdict: Judgement, deaths: Sequence[str], unanswered: Sequence[str]) -> Judgement:
-    """A judgement of a key that also ended by itself, which no key may.
-
-    :param unanswered: the items that got no answer, by which it was not judged.
+    :param hits_us: where the covering cuts went, in the operation's own time.
     """
-    how = "; ".join(deaths) or "fell silent"
-    if unanswered:
-        how += f" when it was asked for {', '.join(unanswered)}"
-    if unanswered and (not deaths or any(death.startswith("hung") for death in deaths)):
-        # What it did not answer is neither lost nor kept: it hangs.
-        breach = Breach(STUCK_ITEM, "answers", Outcome.STUCK, Severity.S1, f"the key {how}")
-        return Judgement(Outcome.STUCK, verdict.world, (breach,), verdict.changed)
-    if deaths and not verdict.breaches:
-        # Nothing is lost, and yet a key must not fall over.
-        breach = Breach(
-            STUCK_ITEM, "answers", Outcome.STUCK, Severity.S2, f"the key {how}, and nobody had cut"
-        )
-        return Judgement(verdict.outcome, verdict.world, (breach,), verdict.changed)
-    return verdict
+    window = narrowest_window(hits_us, whole_us, sigma_us)
+    return round(window / 1000, 3) if window is not None else None

@@ -1,9 +1,8 @@
-"""A campaign on a twin that chooses instants, as one on a real key has to: `--search time`.
+"""Cut a twin by time, as a real key has to be cut: `--search time`.
 
-The operation is recorded once, as for the walk of every flash operation; but where to cut is what the search
-says, from the classes of outcomes alone. An instant of virtual time is a flash operation and how far it got,
-or a moment between two; the boot after it is cut the same way. So the same search can be measured against what
-the walk knows to be there.
+The operation is recorded once, as for the walk of every flash operation, but the search chooses the instants, from
+the outcomes alone. An instant of virtual time is a flash operation and how far it got, or a moment between two. The
+boot after a cut is cut the same way. So the search can be measured against what the walk finds.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from harness.base import signals
 from harness.base.seeds import child
+from harness.campaign.common import CampaignTerms
 from harness.campaign.cut_images import CutImage, Inspection
 from harness.campaign.home import Home
-from harness.campaign.proof import bound, window_ms
-from harness.campaign.result import Result, breaches_of
+from harness.campaign.judging import breaches_of
+from harness.campaign.result import Result, bound, window_ms
 from harness.campaign.walk import Campaign
 from harness.campaign.worker_pool import Died, WorkerPool
 from harness.model.judge import Breach
@@ -35,16 +34,16 @@ from harness.twin.image import BoardState
 from harness.twin.trace import Cut, Trace, images
 
 AT_ONCE = 8
-"""So many cuts are asked for before the first of them is told; the same on every machine."""
+"""Number of cuts that are asked for before the first of them is told; the same on every machine."""
 STREAMS: tuple[Stream, ...] = ("nested", "burst")
-"""What there is besides the search. A twin's flash loses nothing by itself: a long rest would look for nothing."""
+"""Streams besides the search. A twin's flash loses nothing while it has no power, so long rests are left out."""
 
 _NOWHERE = Plan(END, 0, 0)
 
 
 @dataclass(frozen=True)
 class TimedCutImage(CutImage):
-    """An image with the instant that it belongs to."""
+    """An image with the planned instant that it belongs to."""
 
     plan: Plan = _NOWHERE
 
@@ -55,12 +54,12 @@ def cut_at_us(trace: Trace, at_us: float) -> Cut:
     if number and at_us < (op := trace.ops[number - 1]).end_us:
         phi = (at_us - op.start_us) / (op.end_us - op.start_us)
         return Cut(number, "torn1" if phi else "before", phi, round(at_us))
-    # Between two operations; behind the last it is as at the end.
+    # Between two operations; after the last one it is as at the end.
     return Cut(number + 1, "before" if number < len(trace.ops) else END, 0.0, round(at_us))
 
 
 def recorded_profile(trace: Trace, reference_us: int | None, boot_us: int = 0) -> TimingProfile:
-    """What a recorded run says: instants are exact on a virtual clock."""
+    """The timing profile of a recorded run: on a virtual clock all instants are exact."""
     markers = [(mark.name, mark.at_us - trace.start_us) for mark in trace.marks]
     responses = [mark for mark in trace.marks if mark.name.startswith("response")]
     return TimingProfile(
@@ -79,11 +78,9 @@ def recorded_profile(trace: Trace, reference_us: int | None, boot_us: int = 0) -
 
 
 class TimedCampaign(Campaign):
-    """Cut one operation of a twin at instants that a search chooses.
+    """Cuts one operation of a twin at instants that a search chooses; without a budget it goes for `USUAL`.
 
-    The rest as for `Campaign`; without a budget it goes for `USUAL`.
-
-    :param strategy: of the search. :param salt: another one searches elsewhere first.
+    :param strategy: of the search. :param salt: another number makes the search begin elsewhere.
     """
 
     def __init__(
@@ -91,16 +88,17 @@ class TimedCampaign(Campaign):
         rig: Rig,
         operation: Operation,
         home: Home,
+        terms: CampaignTerms | None = None,
         *,
         strategy: Strategy = "hybrid",
         salt: int = 0,
-        **more: Any,
     ):
-        super().__init__(rig, operation, home, **more)
+        super().__init__(rig, operation, home, terms)
         self._strategy = strategy
         self._salt = (salt,) if salt else ()
+        self._schedule: Schedule | None = None
         self._covering = 0
-        self.places = Localizer()
+        self.localizer = Localizer()
         self._breaches: dict[int, list[Breach]] = {}
 
     def run(self) -> Result:
@@ -108,34 +106,42 @@ class TimedCampaign(Campaign):
             self._begin()
             self._go_on()
             self._check_live(self._sample())
-            self._look_again()
+            self._recheck_abnormal()
         return self.result
 
     @property
+    def schedule(self) -> Schedule:
+        """The order of the cuts; `run` must have made the first one."""
+        assert self._schedule is not None, "the campaign has not begun"
+        return self._schedule
+
+    @property
     def planned(self) -> int:
-        return self.course.planned
+        return self.schedule.planned
 
     def more(self, allowance: Allowance) -> Result:
         self.allowance = allowance
         with self._working():
             self._go_on()
-            self._look_again()
+            self._recheck_abnormal()
         return self.result
 
     def _begin(self) -> None:
-        self.result.trace = self.prepare()
-        self.known = recorded_profile(self.trace, self.question.reference_us, self._boot_us())
-        self.result.marks = list(self.known.markers)
-        (end,) = self._make([Plan(END, 0, self.known.length_us)])
+        """Record the operation, judge its end, and set the search up."""
+        prepared = self.prepare()
+        profile = recorded_profile(prepared.trace, prepared.judge.reference_us, self._boot_us())
+        self.result.trace = prepared.trace
+        self.result.marks = list(profile.markers)
+        (end,) = self._make([Plan(END, 0, profile.length_us)])
         seed = child(self.rig.seed, "timed", self.rig.name, self.operation.name, *self._salt)
-        self.search = search_for(self._strategy, seed, self.known, end["outcome"])
-        self.course = Schedule(self.search, self.known, seed, STREAMS)
+        search = search_for(self._strategy, seed, profile, end["outcome"])
+        self._schedule = Schedule(search, profile, seed, STREAMS)
 
     def _boot_us(self) -> int:
-        """How long the key takes to come up after the operation; 0 if it does not."""
+        """Duration of the boot after the operation; 0 if the key does not come up."""
 
         def boot(_: int) -> int:
-            self.glass.restore(self.trace.final)
+            self.glass.restore(self.prepared.trace.final)
             trace = self.glass.record(self.rig.power.on)
             return trace.end_us - trace.start_us
 
@@ -144,47 +150,51 @@ class TimedCampaign(Campaign):
         return taken[0] if isinstance(taken[0], int) else 0
 
     def _go_on(self) -> None:
-        course, most = self.course, self.allowance.cuts
-        while self._takes_up() or self.allowance.goes_on(course.planned, self._covering):
+        schedule, most = self.schedule, self.allowance.cuts
+        while self._must_resume() or self.allowance.goes_on(schedule.planned, self._covering):
             signals.check()
-            count = AT_ONCE if most is None else min(AT_ONCE, most - course.planned)
-            plans = [course.ask() for _ in range(count)]
+            count = AT_ONCE if most is None else min(AT_ONCE, most - schedule.planned)
+            plans = [schedule.ask() for _ in range(count)]
             for plan, row in zip(plans, self._make(plans)):
-                course.tell(row["outcome"], plan.time_us)
+                schedule.tell(row["outcome"], plan.time_us)
                 self._covering += is_covering(row)
-            self.result.planned = self.allowance.estimate(course.planned, self._covering) + 1
-            self._on_progress(course.planned, self.result.planned - 1)
+            self.result.planned = self.allowance.estimate(schedule.planned, self._covering) + 1
+            self._on_progress(schedule.planned, self.result.planned - 1)
 
-    def _takes_up(self) -> bool:
+    def _must_resume(self) -> bool:
         return self.allowance.until_us is not None and self._numbered < len(self._earlier)
 
     def _instant(self, time_us: float) -> float:
-        return self.trace.start_us + time_us
+        return self.prepared.trace.start_us + time_us
 
     def _sample(self) -> list[Cut]:
-        """Those that tear a flash operation, to be cut live as well."""
-        cuts = [cut_at_us(self.trace, self._instant(at)) for at in sorted(self.places.covering)]
+        """Covering cuts that tear a flash operation, to be cut live as well."""
+        cuts = [cut_at_us(self.prepared.trace, self._instant(at)) for at in sorted(self.localizer.covering)]
         return [cut for cut in cuts if cut.phi]
 
     def _make(self, plans: Sequence[Plan]) -> list[Row]:
-        """Make cuts; their rows, in the same order."""
+        """Make cuts: their rows, in the same order."""
         targets: list[CutImage] = list(self._targets(plans))
         self._numbered += len(targets)
         first = len(self.result.rows)
-        self._look_at(targets, "timed")
+        self._observe(targets, "timed")
         for number, plan in enumerate(plans, start=self._numbered - len(plans)):
             if plan.marker != END:
-                taken_up = number < len(self._earlier)
-                found = breaches_of(self._earlier[number]) if taken_up else self._breaches.pop(number)
+                resumed = number < len(self._earlier)
+                found = breaches_of(self._earlier[number]) if resumed else self._breaches.pop(number)
                 kinds = [(one.item, one.outcome) for one in found]
-                self.places.add(plan.time_us, plan.stream, kinds)
+                self.localizer.add(plan.time_us, plan.stream, kinds)
         return self.result.rows[first:]
 
     def _targets(self, plans: Sequence[Plan]) -> list[TimedCutImage]:
         targets = []
         for n, plan in enumerate(plans):
-            cut = self._at_end if plan.marker == END else cut_at_us(self.trace, self._instant(plan.time_us))
-            ((_, state),) = images(self.trace, [cut])
+            cut = (
+                self._at_end
+                if plan.marker == END
+                else cut_at_us(self.prepared.trace, self._instant(plan.time_us))
+            )
+            ((_, state),) = images(self.prepared.trace, [cut])
             targets.append(TimedCutImage(cut, state, plan.label, None, self._numbered + n, plan))
         cut_again = [n for n, plan in enumerate(plans) if plan.boots]
 
@@ -193,7 +203,7 @@ class TimedCampaign(Campaign):
             return self._after_boots(target.state, target.plan.boots)
 
         def booted(index: int, state: BoardState | Died) -> None:
-            # A key that died in that boot will do so again, while it is looked at.
+            # A key that crashed in that boot will crash again while it is observed.
             if isinstance(state, BoardState):
                 n = cut_again[index]
                 targets[n] = replace(targets[n], state=state)
@@ -202,7 +212,7 @@ class TimedCampaign(Campaign):
         return targets
 
     def _after_boots(self, state: BoardState, boots: Sequence[int]) -> BoardState:
-        """What is left when each of the boots that follow is cut so long after the power came back."""
+        """The state that is left when each of the following boots is cut at its offset after the power came back."""
         for at_us in boots:
             self.glass.restore(state)
             boot = self.glass.record(self.rig.power.on)
@@ -211,48 +221,43 @@ class TimedCampaign(Campaign):
 
     @property
     def _at_end(self) -> Cut:
-        return Cut(len(self.trace.ops) + 1, END, 0.0, self.trace.end_us)
+        return Cut(len(self.prepared.trace.ops) + 1, END, 0.0, self.prepared.trace.end_us)
 
-    def _planned(self, target: CutImage) -> Row:
-        return _timed(target).plan.row
+    def _planned(self, image: CutImage) -> Row:
+        return _timed(image).plan.row
 
-    def _judged(self, target: CutImage, look: Inspection | Died, stream: str) -> Judged:
-        plan = _timed(target).plan
-        judged = super()._judged(target, look, plan.stream)
+    def _judged(self, image: CutImage, seen: Inspection | Died, stream: str) -> Judged:
+        plan = _timed(image).plan
+        judged = super()._judged(image, seen, plan.stream)
         judged.row["boots"] += len(plan.boots)
-        self._breaches[target.number] = breaches_of(judged)
+        self._breaches[image.number] = breaches_of(judged)
         return judged
 
-    def _place(self, target: CutImage) -> str:
-        return super()._place(target) + _timed(target).plan.then
+    def _place(self, image: CutImage) -> str:
+        return super()._place(image) + _timed(image).plan.then
 
     def _conclude(self) -> None:
         super()._conclude()
         result = self.result
         result.bound = bound(result.rows, self.allowance.aim.confidence)
-        if not hasattr(self, "search"):
+        if self._schedule is None:
             return
-        result.window_ms = window_ms(self.places.covering, self.known.length_us, self.search.sigma_at)
+        profile, search = self._schedule.profile, self._schedule.search
+        result.window_ms = window_ms(self.localizer.covering, profile.length_us, search.sigma_at)
         for finding in result.findings:
-            finding.narrowest = self.places.narrowest(finding.item, finding.outcome, self.known)
+            finding.narrowest = self.localizer.narrowest(finding.item, finding.outcome, profile)
 
     def replay(self, label: str) -> tuple[Row, list[Breach]]:
         if label == END:
             return super().replay(label)
-        trace = self.prepare()
-        known = recorded_profile(trace, None)
-        plan = planned(label, dict(known.markers), known.length_us)
-        (target,) = self._targets([plan])
-        cut = target.cut
-        found: list[Inspection | Died] = []
-        WorkerPool(lambda _: self._look(target), 1).run(1, lambda _, look: found.append(look))
-        judged = self._judged(target, found[0], "replay")
-        self.replayed_at = self._place(target)
-        if cut.phi and not plan.boots:
-            self._check_live([cut])
-        return judged.row, [
-            Breach(f.item, f.law, f.outcome, f.severity, f.text) for f in self.result.findings
-        ]
+        profile = recorded_profile(self.prepare().trace, None)
+        plan = planned(label, dict(profile.markers), profile.length_us)
+        (image,) = self._targets([plan])
+        row = self._judge_alone(image)
+        self.replayed_at = self._place(image)
+        if image.cut.phi and not plan.boots:
+            self._check_live([image.cut])
+        return row, self._breaches_found()
 
 
 def _timed(target: CutImage) -> TimedCutImage:

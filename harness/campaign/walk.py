@@ -1,9 +1,9 @@
-"""A campaign: many cuts into one operation, each judged.
+"""Walk a twin's operation: cut it in every flash operation and every phase, and judge each cut.
 
-On a twin the operation runs once, uncut, while every flash operation is recorded. The image of each cut is
-computed from that, equal images are observed once, through the real client, in a pool of processes; each cut
-is then judged by itself, because whether the operation had been acknowledged differs between equal images. A
-sample is cut live and must leave the computed image, byte for byte.
+The operation runs once, uncut, while every flash operation is recorded. The image of each cut is computed from that
+recording. Equal images are observed once, through the real client, in a pool of processes. Each cut is then judged by
+itself, because whether the operation had been acknowledged differs between cuts with equal images. A sample is cut
+live and must leave the computed image, byte for byte.
 """
 
 from __future__ import annotations
@@ -11,108 +11,107 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
-from harness.base.errors import CallerError, HarnessFault
-from harness.campaign.common import CampaignBase
-from harness.campaign.cut_images import CutImage, Inspection, Resumed, evenly_ordered, spread, where
-from harness.campaign.home import Home, seeded
-from harness.campaign.observe import observe
-from harness.campaign.recording import UNCUT as UNCUT
-from harness.campaign.recording import RecordedOperation
-from harness.campaign.recording import UncutFault as UncutFault
-from harness.campaign.result import Result, breaches_of, evidence, noted
-from harness.campaign.second_look import TwinRecheck
+from harness.base.errors import CallerError
+from harness.campaign.common import CampaignBase, CampaignTerms
+from harness.campaign.cut_images import CutImage, Inspection, Resumed, evenly_ordered, spread
+from harness.campaign.home import Home
+from harness.campaign.image_observer import ImageObserver
+from harness.campaign.judging import breaches_of, noted
+from harness.campaign.live_check import check_live
+from harness.campaign.recheck import TwinRecheck
+from harness.campaign.result import Result
 from harness.campaign.worker_pool import Died, WorkerPool
-from harness.model.judge import Breach, Judgement, find_world, stuck
+from harness.model.judge import Breach
 from harness.model.key import Operation
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering, replay_id
 from harness.search.stopping import Allowance
 from harness.twin.trace import Cut, Trace, all_cuts, cut_at, images
 
-LIVE_CHECKS = 3
 NESTED_STATES = 3
+"""Number of states whose next boot is cut as well."""
 BATCH = 64
-"""So many rows are written at once; and under a budget in time, so many cuts are begun at once."""
+"""Number of rows that are written at once; under a budget in time also the number of cuts that are begun at once."""
 
 Inspections = dict[bytes, Inspection | Died | Resumed]
-"""What was seen of an image, by its digest."""
+"""What was observed in an image, by the image's digest."""
 
 
-class Campaign(RecordedOperation, CampaignBase):
-    """Cut one operation of the key on one rig.
+class Campaign(ImageObserver, CampaignBase):
+    """Cuts one operation of the twin on one rig. A number of cuts is spread evenly over all modelled ones.
 
     :param home: the state to start from (see `go_home`).
-    :param terms: see `harness.campaign.common`; a number of cuts is evenly spread over all modelled ones.
+    :ivar replayed_at: the place of the cut that `replay` made, in words.
     """
 
-    def __init__(self, rig: Rig, operation: Operation, home: Home, **terms: Any):
-        RecordedOperation.__init__(self, rig, operation, home)
-        CampaignBase.__init__(self, rig, operation, **terms)
+    def __init__(self, rig: Rig, operation: Operation, home: Home, terms: CampaignTerms | None = None):
+        ImageObserver.__init__(self, rig, operation, home)
+        CampaignBase.__init__(self, rig, operation, terms or CampaignTerms())
         self._numbered = 0
         self._walked: set[str] = set()
-        self._looks: dict[bytes, Inspection | Died] = {}
+        self._inspections: dict[bytes, Inspection | Died] = {}
         self._seen: set[bytes] = set()
-        self._second_looks = TwinRecheck()
+        self._recheck = TwinRecheck()
+        self.replayed_at = ""
 
     def plan(self) -> tuple[list[Cut], bool]:
-        """The cuts that are made first, in plan order, and whether they are all there are."""
+        """(the cuts that are made first, in plan order; whether these are all modelled cuts)."""
         cuts, most = self._all, self.allowance.cuts
         if self.allowance.until_us is not None:
             return self._left()[:BATCH], False
         if most is None or most >= len(cuts):
             return cuts, True
         if most < 2:
-            return spread(cuts, most, self.trace.tear_seed), False
+            return spread(cuts, most, self.prepared.trace.tear_seed), False
         *within, end = cuts
-        return [*spread(within, most - 1, self.trace.tear_seed), end], False
+        return [*spread(within, most - 1, self.prepared.trace.tear_seed), end], False
 
     @cached_property
     def _all(self) -> list[Cut]:
-        return all_cuts(self.trace, self.glass.torn_phases)
+        return all_cuts(self.prepared.trace, self.glass.torn_phases)
 
     @cached_property
     def _order(self) -> list[Cut]:
-        # What was acknowledged is there to stay or it is not: a beginning without that instant proves little.
+        # The end comes first: whether an acknowledged operation lasts is the most telling cut.
         *within, end = self._all
-        return [end, *evenly_ordered(within, self.trace.tear_seed)]
+        return [end, *evenly_ordered(within, self.prepared.trace.tear_seed)]
 
     def _left(self) -> list[Cut]:
-        """The cuts that have not been made, in an order of which every beginning is evenly spread."""
+        """The cuts that are still to be made. Every beginning of the list is spread evenly over the operation."""
         return [cut for cut in self._order if cut.label not in self._walked]
 
     def run(self) -> Result:
         """Cut, observe and judge everything that was planned.
 
-        On KeyboardInterrupt the evidence of what was done has been handed on and `self.result` holds it.
+        On KeyboardInterrupt `self.result` holds what was done, and its evidence has been handed on.
         """
         with self._working():
-            self.result.trace = self.prepare()
+            self.result.trace = self.prepare().trace
             cuts, self.result.exhaustive = self.plan()
-            looked = self._walk(cuts, "exhaustive" if self.result.exhaustive else "cover")
+            walked = self._walk(cuts, "exhaustive" if self.result.exhaustive else "cover")
             self._check_live(cuts)
             if self.allowance.until_us is not None:
                 self._in_parts(self.allowance)
             elif self.allowance.cuts is None:
-                self._nest(*looked)
-            self._look_again()
+                self._nest(*walked)
+            self._recheck_abnormal()
         return self.result
 
     @property
     def planned(self) -> int:
-        """So many cuts were planned so far."""
+        """Number of cuts that were planned so far."""
         return self._numbered
 
     def more(self, allowance: Allowance) -> Result:
-        """Go on after `run`, until so much is spent all in all; sooner if there is no more to be cut."""
+        """Go on after `run` until the whole allowance is spent, or until every modelled cut has been made."""
         with self._working():
             if allowance.cuts is None:
                 self._in_parts(allowance)
             else:
                 self._walk(self._left()[: max(0, allowance.cuts - self.planned)], "cover")
             self.result.exhaustive = not self._left()
-            self._look_again()
+            self._recheck_abnormal()
         return self.result
 
     def _conclude(self) -> None:
@@ -120,7 +119,7 @@ class Campaign(RecordedOperation, CampaignBase):
         self.result.wear = self.estimated_wear(len(self.result.rows))
 
     def _in_parts(self, allowance: Allowance) -> None:
-        """Walk as far as the time goes: each part is evenly spread over the operation."""
+        """Walk in batches until the time is over; each batch is spread evenly over the operation."""
         while left := self._left():
             if self.planned >= len(self._earlier) and not allowance.goes_on(self.planned, 0):
                 return
@@ -128,28 +127,28 @@ class Campaign(RecordedOperation, CampaignBase):
         self.result.exhaustive = True
 
     def _walk(self, cuts: Sequence[Cut], stream: str) -> tuple[list[CutImage], Inspections]:
-        """Make cuts, in the order of the operation."""
+        """Make cuts, in the order of the operation: their images, and what was observed in these."""
         ordered = sorted(cuts, key=lambda cut: (cut.flash_op, cut.phi))
         self._walked |= {cut.label for cut in ordered}
         targets = [
             CutImage(cut, state, cut.label, number=self._numbered + n)
-            for n, (cut, state) in enumerate(images(self.trace, ordered))
+            for n, (cut, state) in enumerate(images(self.prepared.trace, ordered))
         ]
         self._numbered += len(targets)
         self.result.planned = self._numbered
-        return targets, self._look_at(targets, stream)
+        return targets, self._observe(targets, stream)
 
     def _nest(self, targets: list[CutImage], looks: Inspections) -> None:
         nested = self._nested_targets(targets, looks)
         self.result.planned += len(nested)
-        self._look_at(nested, "nested")
+        self._observe(nested, "nested")
 
-    def _look_at(self, targets: list[CutImage], stream: str) -> Inspections:
+    def _observe(self, targets: list[CutImage], stream: str) -> Inspections:
         """Observe each distinct image once, and judge every cut as soon as its turn in the plan has come."""
         digests = [target.state.digest() for target in targets]
-        looks = self._take_up(targets, digests)
+        looks = self._resumed(targets, digests)
         judged = len(self._earlier_of(targets))
-        known = {} if stream == "nested" else self._looks
+        known = {} if stream == "nested" else self._inspections
         seen: set[bytes] = set() if stream == "nested" else self._seen
         arrivals = {digest: known[digest] for digest in digests[judged:] if digest in known}
         first_with = {
@@ -183,24 +182,24 @@ class Campaign(RecordedOperation, CampaignBase):
 
         began = time.monotonic()
         try:
-            WorkerPool(lambda index: self._look(targets[order[index]]), self._processes).run(
+            WorkerPool(lambda index: self._inspect(targets[order[index]]), self._processes).run(
                 len(order), arrived
             )
         finally:
             self.result.observe_s += time.monotonic() - began
             settle(final=True)
         if stream != "nested":
-            self._looks |= arrivals
+            self._inspections |= arrivals
         return {**looks, **arrivals}
 
     def _earlier_of(self, targets: list[CutImage]) -> Sequence[Judged]:
         start = targets[0].number if targets else 0
         return self._earlier[start : start + len(targets)]
 
-    def _take_up(self, targets: list[CutImage], digests: list[bytes]) -> Inspections:
-        """Count what was judged before as it was counted then.
+    def _resumed(self, targets: list[CutImage], digests: list[bytes]) -> Inspections:
+        """Count the cuts that were judged before the run was interrupted.
 
-        :raises CallerError: it is not the beginning of this plan.
+        :raises CallerError: the journal does not hold the beginning of this plan.
         """
         looks: Inspections = {}
         for target, digest, one in zip(targets, digests, self._earlier_of(targets)):
@@ -210,7 +209,7 @@ class Campaign(RecordedOperation, CampaignBase):
                     f"the journal of {self.operation.name} on {self.rig.name}",
                     found=one.row["id"],
                     expected=wanted,
-                    mend="take a run up again with the bench, the plugins and the version it was begun with",
+                    mend="resume a run with the bench, the plugins and the version that began it",
                 )
             self.result.rows.append(one.row)
             self._count(target, one.row, breaches_of(one))
@@ -220,42 +219,21 @@ class Campaign(RecordedOperation, CampaignBase):
     def _count(self, target: CutImage, row: Row, breaches: Sequence[Breach]) -> None:
         self.result.count(breaches, row, self._place(target), covering=is_covering(row))
         if self.glass.is_metastable:
-            self._second_looks.note(target, row["outcome"], breaches)
+            self._recheck.note(target, row["outcome"], breaches)
 
-    def _look_again(self) -> None:
-        """Does what was abnormal stay, and come back? Asked where a state need not read the same twice."""
-        due = self._second_looks.looks()
+    def _recheck_abnormal(self) -> None:
+        """Observe abnormal states again, on twins where a state need not read the same twice."""
+        due = self._recheck.due()
         found: dict[int, str] = {}
 
-        def arrived(index: int, look: Inspection | Died) -> None:
-            found[index] = str(self._verdict(due[index][0], look).outcome)
+        def arrived(index: int, seen: Inspection | Died) -> None:
+            found[index] = str(self._verdict(due[index][0], seen).outcome)
 
-        WorkerPool(lambda index: self._look(*due[index]), self._processes).run(len(due), arrived)
-        for breaches, again in self._second_looks.told(found.__getitem__):
+        WorkerPool(lambda index: self._inspect(*due[index]), self._processes).run(len(due), arrived)
+        for breaches, again in self._recheck.results([found[index] for index in range(len(due))]):
             for breach in breaches:
                 if (finding := self.result.finding(breach)) is not None and finding.again is None:
                     finding.again = again
-
-    def _look(self, target: CutImage, cycles: int = 0) -> Inspection:
-        """Boot one image and observe it, after so many power cycles; runs in a worker."""
-        rig, glass = self.rig, self.glass
-        glass.restore(target.state)
-        for _ in range(cycles):
-            rig.power.on()
-            rig.power.off()
-        boot = glass.record(rig.power.on)
-        with seeded(rig, "look", target.state.digest().hex()):
-            seen = observe(rig, self.items, self.memory, self.promise)
-            seen.boots += 1
-            completed = None
-            world = None if seen.stuck else find_world(self.worlds, seen.values, False)
-            if world is not None and world.complete is not None:
-                rig.power.cycle()
-                memory = self.memory.copy()
-                world.complete(rig, memory)
-                rig.power.off()
-                completed = observe(rig, self.items, self.memory, memory)
-        return Inspection(seen, completed, len(boot.ops))
 
     def _nested_targets(self, targets: list[CutImage], looks: Inspections) -> list[CutImage]:
         """Cuts into the boot that follows a cut, for a few of the states whose boot writes."""
@@ -266,7 +244,7 @@ class Campaign(RecordedOperation, CampaignBase):
             if not isinstance(look, Died) and look.writes:
                 writing.setdefault(digest, target)
         chosen = list(writing.values())
-        chosen = spread(chosen, NESTED_STATES, self.trace.tear_seed)
+        chosen = spread(chosen, NESTED_STATES, self.prepared.trace.tear_seed)
         traces: dict[int, Trace | Died] = {}
 
         def boot(index: int) -> Trace:
@@ -283,123 +261,51 @@ class Campaign(RecordedOperation, CampaignBase):
                     nested.append(CutImage(outer.cut, state, label, cut, len(targets) + len(nested)))
         return nested
 
-    def _check_live(self, cuts: Sequence[Cut]) -> None:
-        """Cut a few live: the power must really fail there, and leave the image that was computed."""
-        ordered = sorted(cuts, key=lambda cut: (cut.flash_op, cut.phi))
-        real = [cut for cut in ordered if cut.phase != "end"]
-        chosen = spread(real, LIVE_CHECKS, self.trace.tear_seed)
-        wanted = {cut: state.digest() for cut, state in images(self.trace, chosen)}
-
-        def live(index: int) -> tuple[bool, bytes]:
-            cut = chosen[index]
-            self.glass.restore(self.start)
-            if self.operation.powered:
-                self.rig.power.on()
-            memory = self.memory.copy()
-            fired = self.glass.cut_live(lambda: self.operation.act(self.rig, memory), cut.flash_op, cut.phi)
-            return fired, self.glass.snapshot().digest()
-
-        def compare(index: int, got: tuple[bool, bytes] | Died) -> None:
-            cut = chosen[index]
-            if isinstance(got, Died):
-                raise HarnessFault(f"{self.operation.name} cut live at {cut.label}: the twin {got.how}")
-            fired, digest = got
-            if not fired:
-                raise HarnessFault(f"{self.operation.name} cut live at {cut.label}: the cut never fired")
-            if digest != wanted[cut]:
-                raise HarnessFault(
-                    f"{self.operation.name} cut live at {cut.label} left another image than the computed one"
-                )
-            self.result.live_checked += 1
-
-        # A process for each: a twin that lost its power in the middle of C code is not used again.
-        for index in range(len(chosen)):
-            WorkerPool(lambda _, at=index: live(at), 1).run(1, lambda _, got, at=index: compare(at, got))  # type: ignore[misc]
-
-    def _judged(self, target: CutImage, look: Inspection | Died, stream: str) -> Judged:
-        acknowledged, verdict = self._acknowledged(target), self._verdict(target, look)
-        boots = look.seen.boots if isinstance(look, Inspection) else 0
-        row = self._row(target, stream, verdict, acknowledged, boots)
-        row["death"] = look.how if isinstance(look, Died) else None
-        self._count(target, row, verdict.breaches)
-        note = noted(verdict.breaches)
-        if isinstance(look, Inspection) and look.writes:
-            note["writes"] = True
-        return Judged(row, note)
-
-    def _acknowledged(self, target: CutImage) -> bool:
-        response_us = self.trace.acknowledged_us
-        return response_us is not None and target.cut.at_us >= response_us
-
-    def _verdict(self, target: CutImage, look: Inspection | Died) -> Judgement:
-        if isinstance(look, Died):
-            return stuck(f"the simulated firmware {look.how}")
-        return self.question.verdict(
-            look.seen,
-            look.completed,
-            acknowledged=self._acknowledged(target),
-            since_request_us=target.cut.at_us - self.trace.requested_us,
-        )
-
     def _place(self, target: CutImage) -> str:
         return self.where(target.cut) + (
             f", then {target.nested.label} of the next boot" if target.nested else ""
         )
 
-    def _planned(self, target: CutImage) -> Row:
-        cut = target.cut
-        planned: dict[str, Any] = {"flash_op": cut.flash_op, "phase": cut.phase}
-        if target.nested is not None:
-            planned["nested"] = {
-                "boot": 1,
-                "flash_op": target.nested.flash_op,
-                "phase": target.nested.phase,
-            }
-        return planned
+    def _check_live(self, cuts: Sequence[Cut]) -> None:
+        self.result.live_checked += check_live(self, cuts)
 
-    def _row(self, target: CutImage, stream: str, verdict: Judgement, acknowledged: bool, boots: int) -> Row:
-        cut = target.cut
-        fired = cut.at_us - self.trace.start_us
-        return evidence(
-            self.rig,
-            self.operation,
-            target.label,
-            self._check,
-            verdict,
-            stream=stream,
-            planned=self._planned(target),
-            fired_us=fired,
-            lost_us=fired,
-            acknowledged=acknowledged,
-            landed=True,
-            boots=boots,
-        )
+    def _judged(self, image: CutImage, seen: Inspection | Died, stream: str) -> Judged:
+        """Judge one image and count it."""
+        verdict = self._verdict(image, seen)
+        row = self._row(image, seen, verdict, stream)
+        self._count(image, row, verdict.breaches)
+        note = noted(verdict.breaches)
+        if isinstance(seen, Inspection) and seen.writes:
+            note["writes"] = True
+        return Judged(row, note)
 
-    def where(self, cut: Cut) -> str:
-        """A cut in words: 3.2 ms after "request sent" (flash op 17, erase of page 4, torn)."""
-        return where(self.trace, cut)
+    def _judge_alone(self, image: CutImage) -> Row:
+        """Observe and judge one image, for a replay; the row."""
+        found: list[Inspection | Died] = []
+        WorkerPool(lambda _: self._inspect(image), 1).run(1, lambda _, seen: found.append(seen))
+        return self._judged(image, found[0], "replay").row
+
+    def _breaches_found(self) -> list[Breach]:
+        return [Breach(f.item, f.law, f.outcome, f.severity, f.text) for f in self.result.findings]
 
     def replay(self, label: str) -> tuple[Row, list[Breach]]:
-        """Do one cut again: observe and judge it, and if it is not nested cut it live as well.
+        """Make one cut again: observe and judge it. If it is not nested, cut it live as well.
 
         :raises CallerError: the label names no cut of this operation.
         """
-        trace = self.prepare()
+        trace = self.prepare().trace
         outer_label, _, inner_label = label.partition("+boot1.")
         cut = cut_at(trace, outer_label, self.glass.torn_phases)
         ((_, state),) = images(trace, [cut])
-        target = CutImage(cut, state, outer_label)
+        image = CutImage(cut, state, outer_label)
         if inner_label:
             self.glass.restore(state)
             boot = self.glass.record(self.rig.power.on)
             inner = cut_at(boot, inner_label, self.glass.torn_phases)
             ((_, state),) = images(boot, [inner])
-            target = CutImage(cut, state, label, inner)
-        found: list[Inspection | Died] = []
-        WorkerPool(lambda _: self._look(target), 1).run(1, lambda _, look: found.append(look))
-        row = self._judged(target, found[0], "replay").row
+            image = CutImage(cut, state, label, inner)
+        row = self._judge_alone(image)
         self.replayed_at = self.where(cut)
         if not inner_label and cut.phase != "end":
             self._check_live([cut])
-        breaches = [Breach(f.item, f.law, f.outcome, f.severity, f.text) for f in self.result.findings]
-        return row, breaches
+        return row, self._breaches_found()

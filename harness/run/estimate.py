@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from harness.bench.calibration import calibration_of
+from harness.campaign.common import CampaignTerms
 from harness.campaign.walk import Campaign
 from harness.model.key import Operation
 from harness.model.rig import Rig
@@ -110,7 +111,8 @@ def cost_of(session: Session, rig: Rig, operation: Operation) -> Estimate:
     """Return the cost of one operation on a rig: planned on a twin, calculated for other rigs."""
     allowance = session.shares(rig.name).expected(operation.name)
     if glass_box(rig) is not None and session.wanted.search is None:
-        campaign = Campaign(rig, operation, session.home(rig.name), cuts=allowance.cuts)
+        terms = CampaignTerms(Allowance(allowance.cuts))
+        campaign = Campaign(rig, operation, session.home(rig.name), terms)
         campaign.prepare()
         cuts = len(campaign.plan()[0])
         worn = max((row["used"] for row in campaign.estimated_wear(cuts)), default=0)

@@ -15,11 +15,14 @@ from typing import TextIO
 from harness.base.errors import CallerError, KeyFault, one_of
 from harness.bench.bench import key_name
 from harness.bench.registry import discover
+from harness.campaign.common import CampaignTerms
 from harness.campaign.home import Home, go_home, missing
+from harness.campaign.recording import UncutFault
 from harness.campaign.result import Finding, Result
-from harness.campaign.walk import Campaign, UncutFault
+from harness.campaign.walk import Campaign
 from harness.model.key import Key, Operation
 from harness.run.session import default_seed
+from harness.search.stopping import Allowance
 from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig
 from harness.twin.trace import Trace
@@ -182,7 +185,7 @@ class _Trial:
     def shape(self, operation: str) -> Shape:
         """Empty if something is wrong before the first cut; the campaign reports that."""
         try:
-            return _shape_of(Campaign(self.rig, self.key.operations[operation], self.home).prepare())
+            return _shape_of(Campaign(self.rig, self.key.operations[operation], self.home).prepare().trace)
         except KeyFault:
             return ()
 
@@ -220,8 +223,8 @@ class _Trial:
         return None
 
     def _campaign(self, operation: Operation, cuts: int | None) -> Result:
-        processes = len(os.sched_getaffinity(0))
-        result = Campaign(self.rig, operation, self.home, cuts=cuts, processes=processes).run()
+        terms = CampaignTerms(Allowance(cuts), len(os.sched_getaffinity(0)))
+        result = Campaign(self.rig, operation, self.home, terms).run()
         self.cuts += len(result.rows)
         self.states += result.distinct_states
         return result

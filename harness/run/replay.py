@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TextIO
 
 from harness.base.errors import CallerError, KeyFault, one_of
-from harness.campaign.result import fingerprint
+from harness.campaign.common import CampaignTerms
+from harness.campaign.judging import fingerprint
+from harness.campaign.recording import UNCUT
 from harness.campaign.timed_live import LiveCampaign
-from harness.campaign.walk import UNCUT, Campaign
+from harness.campaign.walk import Campaign
 from harness.model.judge import Breach
 from harness.model.key import Outcome
 from harness.model.row import REPLAY_PREFIX, Row
@@ -62,7 +64,7 @@ def _replay(session: Session, text: str, match: re.Match[str], out: TextIO) -> i
     kind = campaign_kind(rig, "time" if is_time_label(match["cut"]) else None)
     home = session.home(rig.name)
     # Looked up again: since the rig is claimed, its operations reserve what they spend.
-    campaign = kind(rig, rig.key.operations[match["operation"]], home)
+    campaign = kind(rig, rig.key.operations[match["operation"]], home, CampaignTerms())
     if match["cut"] == UNCUT:
         return _uncut(campaign, out)
     row, breaches = campaign.replay(match["cut"])

@@ -16,6 +16,7 @@ from harness.base.errors import CallerError, KeyharnessError, RigError, one_of
 from harness.bench.bench import LoadedBench, load_bench
 from harness.bench.registry import Plugins, discover
 from harness.campaign.budget_split import BudgetSplit
+from harness.campaign.common import CampaignTerms
 from harness.campaign.home import Home, go_home, missing_of, seeded
 from harness.campaign.result import Result
 from harness.campaign.rows import campaign_row, trace_row
@@ -24,6 +25,7 @@ from harness.campaign.timed_twin import TimedCampaign
 from harness.campaign.walk import Campaign
 from harness.evidence.port_log import PortLog
 from harness.evidence.rundir import NOT_ASKED, RunDir
+from harness.model.key import Operation
 from harness.model.rig import EvidenceKind, Rig, RigInfo
 from harness.model.row import Judged
 from harness.safety.claim import Claims
@@ -39,7 +41,10 @@ def strategy_of(search: str | None) -> Strategy:
     return next((name for name in STRATEGIES if name == search), "hybrid")
 
 
-def campaign_kind(rig: Rig, search: str | None) -> Callable[..., Campaign | LiveCampaign]:
+CampaignKind = Callable[[Rig, Operation, Home, CampaignTerms], Campaign | LiveCampaign]
+
+
+def campaign_kind(rig: Rig, search: str | None) -> CampaignKind:
     """Return the kind of campaign for a rig: a walk of all flash operations of a twin, or a search by time."""
     strategy = strategy_of(search)
     if glass_box(rig) is None:
@@ -283,18 +288,23 @@ class Session:
         """Run one campaign. Each judged cut is on the disk at once, however the campaign ends."""
         self.shares(rig_name).begin(lambda: run.begin_time(rig_name))
         with self._journalled(rig_name, operation, run) as (keep, kept):
+
+            def show_progress(done: int, total: int) -> None:
+                if progress is not None:
+                    progress(rig_name, operation, done, total)
+
             make = campaign_kind(self.rig(rig_name), self.wanted.search)
             campaign = make(
                 self.rig(rig_name),
                 self.rig(rig_name).key.operations[operation],
                 self.home(rig_name),
-                allowance=self.shares(rig_name).first(operation),
-                processes=self.processes(),
-                on_progress=(lambda done, total: progress(rig_name, operation, done, total))
-                if progress
-                else None,
-                on_judged=keep,
-                earlier=kept,
+                CampaignTerms(
+                    allowance=self.shares(rig_name).first(operation),
+                    processes=self.processes(),
+                    on_progress=show_progress,
+                    on_judged=keep,
+                    earlier=kept,
+                ),
             )
             self.campaigns[rig_name, operation] = campaign
             return campaign.run()

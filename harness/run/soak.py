@@ -15,9 +15,11 @@ from typing import TextIO
 
 from harness.base.errors import KeyFault
 from harness.base.seeds import child
+from harness.campaign.common import CampaignTerms
 from harness.campaign.home import go_home, missing
 from harness.campaign.walk import Campaign
 from harness.model.key import Key
+from harness.search.stopping import Allowance
 from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig
 
@@ -91,7 +93,8 @@ def _round(key: Key, twin: TwinModel, options: TwinOptions, root: int, found: So
         if found.cuts >= cuts or missing(rig, home, operation):
             continue
         budget = FULL_CUTS if options.fill else None
-        result = Campaign(rig, operation, home, cuts=budget, processes=len(os.sched_getaffinity(0))).run()
+        terms = CampaignTerms(Allowance(budget), len(os.sched_getaffinity(0)))
+        result = Campaign(rig, operation, home, terms).run()
         found.cuts += len(result.rows)
         found.nested += sum(1 for row in result.rows if row["stream"] == "nested")
         found.states += result.distinct_states

@@ -68,11 +68,11 @@ class Schedule:
     def __init__(
         self,
         search: Search,
-        known: TimingProfile,
+        profile: TimingProfile,
         seed: bytes,
         streams: Collection[Stream] = ("nested", "burst", "rest"),
     ):
-        self.search, self._known, self._seed = search, known, seed
+        self.search, self.profile, self._seed = search, profile, seed
         self._others = [turn for turn in TURNS if turn[0] in streams]
         self._number = 0
         self._turns: dict[str, int] = {}
@@ -87,7 +87,7 @@ class Schedule:
         """The next cut."""
         number, self._number = self._number, self._number + 1
         for stream, every, which in self._others:
-            if number % every == which and (self._known.boot_us or stream == "rest"):
+            if number % every == which and (self.profile.boot_us or stream == "rest"):
                 self._asked.append(None)
                 return self._special(stream)
         cut = self.search.ask()
@@ -104,15 +104,15 @@ class Schedule:
         turn = self._turns.get(stream, 0)
         self._turns[stream] = turn + 1
         time_us = self._instant(stream, turn)
-        marker, offset_us = self._known.anchored(time_us)
-        room_us = self._known.boot_us * BOOT_ROOM
+        marker, offset_us = self.profile.anchored(time_us)
+        room_us = self.profile.boot_us * BOOT_ROOM
         boots: tuple[int, ...] = ()
         off_us = 0
         if stream == "nested":
             boots = (round(cover(1, child(self._seed, stream, "boot"), turn)[0] * room_us),)
         elif stream == "burst":
             boots = tuple(
-                round(unit(self._seed, stream, turn, n) * self._known.boot_us) for n in range(FLICKERS)
+                round(unit(self._seed, stream, turn, n) * self.profile.boot_us) for n in range(FLICKERS)
             )
         else:
             off_us = RESTS_US[turn % len(RESTS_US)]
@@ -124,5 +124,5 @@ class Schedule:
         if turn % 2 and edges:
             at = edges[turn // 2 % len(edges)][2] + self.search.sigma * (unit(self._seed, stream, turn) - 0.5)
         else:
-            at = cover(1, child(self._seed, stream), turn)[0] * self._known.whole_us
-        return round(min(max(at, 0.0), self._known.whole_us))
+            at = cover(1, child(self._seed, stream), turn)[0] * self.profile.whole_us
+        return round(min(max(at, 0.0), self.profile.whole_us))

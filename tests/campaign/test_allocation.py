@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.campaign.allocation import CutAllocation
+from harness.campaign.budget_split import CutAllocation
 
 
 def spend(allocation, outcome):

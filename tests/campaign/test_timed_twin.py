@@ -18,6 +18,7 @@ from harness.search.stopping import Allowance, Goal
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness.twin.trace import images
+from support.terms import terms
 
 PLUGINS = discover()
 KEY, TWIN = PLUGINS.keys["nitrokey3-mini"], PLUGINS.twins["nitrokey3-mini"]
@@ -33,7 +34,7 @@ def bad():
 
 def timed(pair, name=WRONG, **more):
     rig, home = pair
-    return TimedCampaign(rig, KEY.operations[name], home, **{"processes": 2, "cuts": 40, **more})
+    return TimedCampaign(rig, KEY.operations[name], home, terms(**{"processes": 2, "cuts": 40, **more}))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_rows_are_evidence_of_cuts_in_time(done):
     assert len(result.rows) == campaign.planned + 1
     for row in result.rows:
         EvidenceLine.model_validate(row, strict=False)
-        assert row["planned"]["marker"] in {name for name, _ in campaign.known.markers} | {"end"}
+        assert row["planned"]["marker"] in {name for name, _ in campaign.schedule.profile.markers} | {"end"}
     assert {row["stream"] for row in result.rows} == {"cover", "refine", "nested", "burst"}
     assert result.live_checked == 3
     assert not result.exhaustive
@@ -100,7 +101,7 @@ def test_a_cut_is_repeated_from_its_label(done, bad):
 def test_the_boots_after_a_cut_are_cut_as_they_would_be_live(bad):
     """In each boot of a burst the power fails where it was planned, inside a write if there is one."""
     campaign = timed(bad)
-    trace, glass, rig = campaign.prepare(), campaign.glass, campaign.rig
+    trace, glass, rig = campaign.prepare().trace, campaign.glass, campaign.rig
     ((_, state),) = images(trace, [cut_at_us(trace, trace.ops[3].start_us + 30)])
     glass.restore(state)
     first = glass.record(rig.power.on)
@@ -147,7 +148,7 @@ def test_a_goal_ends_it(bad):
 
 def test_an_instant_is_a_flash_operation_and_how_far_it_got(bad):
     campaign = timed(bad)
-    trace = campaign.prepare()
+    trace = campaign.prepare().trace
     op = trace.ops[3]
     assert cut_at_us(trace, (op.start_us + op.end_us) / 2).phi == 0.5
     assert cut_at_us(trace, op.start_us).phase == "before"

@@ -16,6 +16,7 @@ from harness.search.stopping import Allowance
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness.twin.trace import all_cuts, images
+from support.terms import terms
 
 PLUGINS = discover()
 KEY, TWIN = PLUGINS.keys["nitrokey3-mini"], PLUGINS.twins["nitrokey3-mini"]
@@ -33,7 +34,7 @@ def sound():
 
 def campaign(pair, name, **more):
     rig, home = pair
-    return Campaign(rig, KEY.operations[name], home, processes=2, **more)
+    return Campaign(rig, KEY.operations[name], home, terms(**{"processes": 2, **more}))
 
 
 def test_every_cut_is_judged_and_equal_images_are_observed_once(sound):
@@ -69,7 +70,7 @@ def test_a_live_cut_that_leaves_another_image_is_the_harness_fault(sound, monkey
     monkeypatch.setattr(rig.board.rail, "seed", child(2, "other"))
     run = campaign(sound, "fido2.client_pin.wrong")
     run.prepare()
-    cuts = [cut for cut in all_cuts(run.trace, 4) if cut.phase == "torn2"]
+    cuts = [cut for cut in all_cuts(run.prepared.trace, 4) if cut.phase == "torn2"]
     monkeypatch.setattr(rig.board.rail, "seed", child(3, "third"))
     with pytest.raises(HarnessFault, match="another image"):
         run._check_live(cuts)
@@ -108,7 +109,7 @@ def test_an_operation_whose_act_does_nothing_is_not_new(sound):
     rig, home = sound
     real = KEY.operations["fido2.client_pin.change"]
     lazy = dataclasses.replace(real, act=lambda rig, memory: real.act(rig, memory.copy()))
-    result = Campaign(rig, lazy, home, processes=2).run()
+    result = Campaign(rig, lazy, home, terms(processes=2)).run()
     assert any(finding.item == "fido2.pin" for finding in result.findings)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.campaign.result import with_deaths
+from harness.campaign.judging import with_deaths
 from harness.model.judge import Judgement, judge
 from harness.model.key import ANY, Item, Law, Outcome, Severity, World, new, old
 

@@ -227,6 +227,7 @@ def test_options_do_not_go_with_resume(cli):
 def test_another_plan_is_not_continued(tmp_path):
     """The ids of the rows have to be those of the plan."""
     from harness.base.errors import CallerError
+    from harness.campaign.common import CampaignTerms
     from harness.campaign.home import go_home
     from harness.campaign.walk import Campaign
     from harness.twin.model import TwinOptions
@@ -238,7 +239,7 @@ def test_another_plan_is_not_continued(tmp_path):
     operation = rig.key.operations["fido2.client_pin.wrong"]
     earlier = [Judged({"id": "kh1:nk3/fido2.client_pin.wrong:1:op1.before:ffffff"}, {})]
     with pytest.raises(CallerError, match="journal of fido2"):
-        Campaign(rig, operation, go_home(rig), earlier=earlier).run()
+        Campaign(rig, operation, go_home(rig), CampaignTerms(earlier=earlier)).run()
 
 
 def test_a_row_and_its_note_are_one_line(tmp_path):

@@ -25,6 +25,7 @@ from harness.twin.rig import TwinRig
 from harness.twin.tear import programmed, torn_program
 from harness.twin.trace import Cut, all_cuts, images
 from support.flash_layers import prepared, recorded, verdict
+from support.terms import terms
 
 PLUGINS = discover()
 KEY, TWIN = PLUGINS.keys["nitrokey3-mini"], PLUGINS.twins["nitrokey3-mini"]
@@ -92,7 +93,7 @@ def twin():
 def test_each_image_is_what_a_live_cut_leaves_also_of_a_boot_from_a_torn_state(twin):
     rig, home = twin
     campaign = Campaign(rig, KEY.operations["fido2.client_pin.wrong"], home)
-    trace = campaign.prepare()
+    trace = campaign.prepare().trace
     inside = [Cut(n, "torn1", phi, 0) for n in range(1, len(trace.ops) + 1) for phi in (0.4, 0.9)]
     starts = [state for _, state in images(trace, inside) if any(one.weak for one in state.chips.values())]
     assert len(starts) > 10
@@ -188,7 +189,7 @@ def test_what_is_abnormal_is_looked_at_again_and_made_again():
     rig = TwinRig("nk3", KEY, TWIN, options, 1, expendable=True)
     home, operation = go_home(rig), KEY.operations["fido2.client_pin.change"]
     kept = []
-    result = Campaign(rig, operation, home, processes=2, on_judged=kept.extend).run()
+    result = Campaign(rig, operation, home, terms(processes=2, on_judged=kept.extend)).run()
     again = {one.item: one.again for one in result.findings}
     for one in again.values():
         assert len(one["cycle"]) == 2
@@ -198,12 +199,12 @@ def test_what_is_abnormal_is_looked_at_again_and_made_again():
     # What the first boot mends is told by the first boot alone.
     assert again["admin.status"]["cycle"] == ["old", "old"]
     assert again["admin.status"]["metastable"] is True
-    resumed = Campaign(rig, operation, home, processes=1, earlier=kept[:200]).run()
+    resumed = Campaign(rig, operation, home, terms(earlier=kept[:200])).run()
     assert {one.item: one.again for one in resumed.findings} == again
 
 
 def test_on_a_flash_that_always_reads_the_same_nothing_is():
     rig = TwinRig("nk3", KEY, TWIN, TwinOptions(layer="late-replay"), 1, expendable=True)
-    result = Campaign(rig, KEY.operations["fido2.get_assertion"], go_home(rig), cuts=60).run()
+    result = Campaign(rig, KEY.operations["fido2.get_assertion"], go_home(rig), terms(60)).run()
     assert result.findings
     assert {one.again for one in result.findings} == {None}

@@ -8,6 +8,7 @@ from harness.campaign.home import go_home
 from harness.campaign.result import Result
 from harness.campaign.walk import Campaign
 from harness.twin.rig import TwinRig
+from support.terms import terms
 from support.update import MakeRig
 
 CUTS = 18
@@ -15,7 +16,7 @@ CUTS = 18
 
 def campaign(rig: TwinRig, operation: str, cuts: int = CUTS) -> Result:
     rig.power.off()
-    return Campaign(rig, rig.key.operations[operation], go_home(rig), cuts=cuts).run()
+    return Campaign(rig, rig.key.operations[operation], go_home(rig), terms(cuts)).run()
 
 
 def requests(result: Result) -> int:

@@ -18,6 +18,7 @@ from harness_nitrokey3.admin import identify
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.updater import Handler, update
+from support.terms import terms
 from support.update import MakeRig, container
 
 POLLS_MAX, POLLS_MAX_MIGRATION = 60, 500
@@ -204,6 +205,6 @@ def test_one_bit_of_the_genuine_image_is_enough_to_refuse_it(
 def test_the_genuine_container_survives_sampled_cuts(make_rig: MakeRig, genuine: Path) -> None:
     rig = make_rig("reference-1.7", version="1.7.1")
     rig.firmware_file = genuine
-    result = Campaign(rig, rig.key.operations["update.install"], go_home(rig), cuts=120, processes=2).run()
+    result = Campaign(rig, rig.key.operations["update.install"], go_home(rig), terms(120, processes=2)).run()
     assert result.outcomes["bootloader"] > 100
     assert [finding.text for finding in result.findings] == []

@@ -8,12 +8,14 @@ import pytest
 
 from harness.base.errors import CallerError
 from harness.campaign.home import go_home
+from harness.campaign.recheck import KINDS
 from harness.campaign.timed_live import LiveCampaign
 from harness.model.row import is_covering
 from harness.report.schema import EvidenceLine
 from harness.search.bounds import upper_bound
 from harness.search.stopping import Allowance
 from support.emulator.emulated import cut, tiny
+from support.terms import terms
 
 OVER = "fido2.make_credential.over"
 REGISTER = "fido2.make_credential.non_resident"
@@ -33,8 +35,8 @@ def start():
         rig.close()
 
 
-def campaign_on(rig, name, **more):
-    return LiveCampaign(rig, rig.key.operations[name], go_home(rig), **more)
+def campaign_on(rig, name, *, rechecks=KINDS, **more):
+    return LiveCampaign(rig, rig.key.operations[name], go_home(rig), terms(**more), rechecks=rechecks)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def torn():
     """A campaign into a window of 60 ms, with all that it finds out about it."""
     rig = tiny("neither")
     try:
-        yield cut(rig, OVER, 14, care=2)
+        yield cut(rig, OVER, 14, rechecks=2)
     finally:
         rig.close()
 
@@ -85,7 +87,7 @@ def test_only_covering_cuts_count_for_the_bound(torn):
 def test_a_finding_lies_between_sound_instants(torn):
     result, campaign = torn
     place = result.findings[0].narrowest
-    known = campaign.known
+    known = campaign.prepared.profile
     before, behind = place["sound_before_us"] or 0, place["sound_after_us"] or known.whole_us
     assert before <= place["from_us"] <= place["to_us"] <= behind
     assert " ms after " in place["text"]
@@ -96,27 +98,27 @@ def test_it_is_taken_up_where_it_was(start, torn):
     """What was judged is not cut again, and what follows is what would have followed."""
     rig = start("neither")
     kept = []
-    first = campaign_on(rig, OVER, cuts=14, care=2, on_judged=kept.extend)
-    real = first.stage.attempt
+    first = campaign_on(rig, OVER, cuts=14, rechecks=2, on_judged=kept.extend)
+    real = first.runner.attempt
 
     def stops(plan, lead_us=0):
         if len(kept) == 8:
             raise KeyboardInterrupt
         return real(plan, lead_us)
 
-    first.stage.attempt = stops
+    first.runner.attempt = stops
     with pytest.raises(KeyboardInterrupt):
         first.run()
     assert len(kept) == 8
     kept = [type(one)(*json.loads(json.dumps([one.row, one.note]))) for one in kept]
-    second = campaign_on(start("neither"), OVER, cuts=14, care=2, earlier=kept)
+    second = campaign_on(start("neither"), OVER, cuts=14, rechecks=2, earlier=kept)
     attempts = []
-    attempt = second.stage.attempt
-    second.stage.attempt = lambda *how: attempts.append(how) or attempt(*how)
+    attempt = second.runner.attempt
+    second.runner.attempt = lambda *how: attempts.append(how) or attempt(*how)
     result = second.run()
     assert result.rows[:8] == [one.row for one in kept]
     assert len(attempts) == len(result.rows) - 8
-    assert second.known.row() == kept[0].note["known"]
+    assert second.prepared.profile.row() == kept[0].note["known"]
     assert result.complete
     assert [row["stream"] for row in result.rows].count("replay") == 5
 
@@ -146,7 +148,7 @@ def test_bursts_and_rests_are_made(start):
         ("burst", lambda row: len(row["planned"]["burst"]) == 3 and row["boots"] >= 4),
         ("rest", lambda row: row["planned"]["off_us"] > 0),
     ):
-        plan = campaign.course._special(stream)
+        plan = campaign.schedule._special(stream)
         began_us = campaign.rig.clock.now_us
         row = campaign._one(plan).row
         assert row["stream"] == stream
@@ -159,7 +161,7 @@ def test_bursts_and_rests_are_made(start):
 def test_the_shortest_history_is_found_where_no_state_is_put_back(start, monkeypatch):
     rig = start("forget-at-the-second")
     monkeypatch.setattr(type(rig), "vault", None)
-    result, _ = cut(rig, REGISTER, 3, care=1)
+    result, _ = cut(rig, REGISTER, 3, rechecks=1)
     finding = next(finding for finding in result.findings if finding.outcome == "lost")
     assert finding.again["reproduced"][0] >= 4
     assert len(finding.again["history"]) == 1, "it needs one cut before it, and no more"

@@ -24,6 +24,7 @@ from harness_transports.serial import serial
 from support.lab import LabHost, Look, Thing, TwinKey, keyboard, mute_key
 from support.lab.tree import KEYBOARD_DESCRIPTOR
 from support.paths import ABSENT
+from support.terms import terms
 from support.usb import PORT, laboratory, make_rig
 
 NEIGHBOUR = "1-1.4.2"
@@ -366,7 +367,7 @@ def test_a_port_that_no_hub_has(lab, port, found, expected, whose):
 def test_a_campaign_cuts_tears_and_judges(lab, usb):
     rig = usb
     home = go_home(rig)
-    result = LiveCampaign(rig, rig.key.operations["fido2.get_assertion"], home, cuts=4).run()
+    result = LiveCampaign(rig, rig.key.operations["fido2.get_assertion"], home, terms(4)).run()
     assert len(result.rows) == 5
     assert result.violations == 0, [row["id"] for row in result.rows]
     cut = [row for row in result.rows if row["planned"]["marker"] != "end"]

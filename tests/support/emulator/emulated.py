@@ -12,6 +12,7 @@ from harness.campaign.home import go_home
 from harness.campaign.timed_live import LiveCampaign
 from harness_rigs.emulator.options import EmulatorOptions
 from harness_rigs.emulator.rig import EmulatorRig
+from support.terms import terms
 
 TINY = Path(__file__).with_name("tiny.py")
 # Without site-packages: it needs none, and starts in half the time.
@@ -54,7 +55,9 @@ def twin(*more, **options) -> EmulatorRig:
     return make_rig([*TWIN_COMMAND, *map(str, more)], transport="ctaphid-tcp", **{"ready_s": 20, **options})
 
 
-def cut(rig: EmulatorRig, operation: str, cuts: int, *, care: int = 0, **more):
+def cut(rig: EmulatorRig, operation: str, cuts: int, *, rechecks: int = 0, **more):
     """Run a campaign; the result, with the campaign that made it. What it finds is not looked into further."""
-    campaign = LiveCampaign(rig, rig.key.operations[operation], go_home(rig), cuts=cuts, care=care, **more)
+    campaign = LiveCampaign(
+        rig, rig.key.operations[operation], go_home(rig), terms(cuts, **more), rechecks=rechecks
+    )
     return campaign.run(), campaign

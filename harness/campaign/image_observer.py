@@ -1,0 +1,90 @@
+"""Observe and judge the image of one cut of a twin: boot it, use it through the real client, compare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.campaign.cut_images import CutImage, Inspection, where
+from harness.campaign.home import seeded
+from harness.campaign.judging import evidence
+from harness.campaign.observe import observe
+from harness.campaign.recording import RecordedOperation
+from harness.campaign.worker_pool import Died
+from harness.model.instant import CutInstant
+from harness.model.judge import Judgement, find_world, stuck
+from harness.model.row import Row
+from harness.twin.trace import Cut
+
+
+class ImageObserver(RecordedOperation):
+    """Observes and judges images of the recorded operation."""
+
+    def _inspect(self, image: CutImage, cycles: int = 0) -> Inspection:
+        """Boot an image and observe it, after a number of power cycles; runs in a worker process."""
+        rig, glass, judge = self.rig, self.glass, self.prepared.judge
+        glass.restore(image.state)
+        for _ in range(cycles):
+            rig.power.on()
+            rig.power.off()
+        boot = glass.record(rig.power.on)
+        with seeded(rig, "look", image.state.digest().hex()):
+            seen = observe(rig, self.items, judge.memory, judge.promise)
+            seen.boots += 1
+            completed = None
+            world = None if seen.stuck else find_world(judge.worlds, seen.values, False)
+            if world is not None and world.complete is not None:
+                rig.power.cycle()
+                memory = judge.memory.copy()
+                world.complete(rig, memory)
+                rig.power.off()
+                completed = observe(rig, self.items, judge.memory, memory)
+        return Inspection(seen, completed, len(boot.ops))
+
+    def _acknowledged(self, image: CutImage) -> bool:
+        """Had the operation been acknowledged when the power went?"""
+        response_us = self.prepared.trace.acknowledged_us
+        return response_us is not None and image.cut.at_us >= response_us
+
+    def _verdict(self, image: CutImage, found: Inspection | Died) -> Judgement:
+        if isinstance(found, Died):
+            return stuck(f"the simulated firmware {found.how}")
+        return self.prepared.judge.verdict(
+            found.seen,
+            found.completed,
+            acknowledged=self._acknowledged(image),
+            since_request_us=image.cut.at_us - self.prepared.trace.requested_us,
+        )
+
+    def where(self, cut: Cut) -> str:
+        """The place of a cut in words: 3.2 ms after "request sent" (flash op 17, erase of page 4, torn)."""
+        return where(self.prepared.trace, cut)
+
+    def _place(self, image: CutImage) -> str:
+        after = f", then {image.nested.label} of the next boot" if image.nested else ""
+        return self.where(image.cut) + after
+
+    def _planned(self, image: CutImage) -> Row:
+        """The field `planned` of a line of evidence."""
+        cut, nested = image.cut, image.nested
+        planned: dict[str, Any] = {"flash_op": cut.flash_op, "phase": cut.phase}
+        if nested is not None:
+            planned["nested"] = {"boot": 1, "flash_op": nested.flash_op, "phase": nested.phase}
+        return planned
+
+    def _row(self, image: CutImage, found: Inspection | Died, verdict: Judgement, stream: str) -> Row:
+        """The line of evidence of one cut."""
+        row = evidence(
+            self.rig,
+            self.operation,
+            image.label,
+            self._check,
+            verdict,
+            stream=stream,
+            planned=self._planned(image),
+            instant=CutInstant.exact(image.cut.at_us).since(self.prepared.trace.start_us),
+            acknowledged=self._acknowledged(image),
+            landed=True,
+            boots=found.seen.boots if isinstance(found, Inspection) else 0,
+        )
+        row["death"] = found.how if isinstance(found, Died) else None
+        return row
