@@ -184,5 +184,5 @@ def test_it_finds_every_known_bug(capsys):
     """Beside what random cuts take. Which of the two is quicker is chance where a window is wide."""
     with capsys.disabled():
         print("\n" + by_time.HEAD)
-        for defect in KEY.twin.defects:
+        for defect in discover().twin(KEY.name).defects:
             print(by_time.line(asdict(check(defect))), flush=True)
