@@ -113,15 +113,15 @@ def doctor(
 
     Exit codes: 0 a run would work, 3 something is wrong with this host or a rig, 4 with the bench.
     """
-    from harness.doctor.checks import admit, examine, show, table, verdict
+    from harness.doctor.checks import load_host, run_checks, show, table, verdict
 
-    patient, found = admit(bench)
-    if install_udev_rules and patient.plugins.keys:
+    checked, found = load_host(bench)
+    if install_udev_rules and checked.plugins.keys:
         from harness.doctor.udev_rules import RELOAD, install
 
-        sys.stdout.write(f"written: {install(patient)}\nnow: {RELOAD}\n")
+        sys.stdout.write(f"written: {install(checked)}\nnow: {RELOAD}\n")
         return
-    found += examine(patient)
+    found += run_checks(checked)
     if json:
         write_json(table(found))
     else:

@@ -11,10 +11,10 @@ from harness.base.errors import KeyharnessError
 from harness.bench.bench import load_bench
 from harness.bench.registry import Plugins, discover
 from harness.doctor import daemons, open_files, permissions, rigs, software, storage
-from harness.doctor.context import Finding, Patient, fault
+from harness.doctor.context import CheckedHost, CheckResult, fault
 from harness.host.host import Host, here
 
-Check = Callable[[Patient], Iterator[Finding]]
+Check = Callable[[CheckedHost], Iterator[CheckResult]]
 CHECKS: tuple[Check, ...] = (
     software.python,
     software.xdist,
@@ -36,31 +36,31 @@ CHECKS: tuple[Check, ...] = (
 RIG_FAULT, CALLER_FAULT = 3, 4
 
 
-def admit(bench: Path | None, host: Host | None = None) -> tuple[Patient, list[Finding]]:
+def load_host(bench: Path | None, host: Host | None = None) -> tuple[CheckedHost, list[CheckResult]]:
     """Load the host with its bench. Errors of the bench or of plugins become results; the checks still run."""
-    wrong: list[Finding] = []
+    wrong: list[CheckResult] = []
     plugins = Plugins()
     loaded = None
     try:
         plugins = discover()
         loaded = load_bench(bench, plugins)
     except KeyharnessError as error:
-        wrong.append(Finding("bench", "fault", _in_lines(error), error.mend, caller=True))
-    return Patient(host or here(), plugins, loaded), wrong
+        wrong.append(CheckResult("bench", "fault", _in_lines(error), error.mend, caller=True))
+    return CheckedHost(host or here(), plugins, loaded), wrong
 
 
-def examine(patient: Patient, checks: Iterable[Check] = CHECKS) -> list[Finding]:
+def run_checks(checked: CheckedHost, checks: Iterable[Check] = CHECKS) -> list[CheckResult]:
     """Run the checks; returns all results."""
-    found: list[Finding] = []
+    found: list[CheckResult] = []
     for check in checks:
         try:
-            found += check(patient)
+            found += check(checked)
         except KeyharnessError as error:
             found.append(fault(check.__name__, _in_lines(error), error.mend or "see the error"))
     return found
 
 
-def verdict(found: Iterable[Finding]) -> int:
+def verdict(found: Iterable[CheckResult]) -> int:
     """The exit code: 0 if a run would work, 3 for a fault of this host or its rigs, 4 for one of the bench."""
     faults = [one for one in found if one.level == "fault"]
     if any(one.caller for one in faults):
@@ -68,12 +68,12 @@ def verdict(found: Iterable[Finding]) -> int:
     return RIG_FAULT if faults else 0
 
 
-def table(found: Iterable[Finding]) -> list[dict[str, Any]]:
+def table(found: Iterable[CheckResult]) -> list[dict[str, Any]]:
     """As JSON."""
     return [asdict(one) for one in found]
 
 
-def show(found: list[Finding], out: TextIO) -> None:
+def show(found: list[CheckResult], out: TextIO) -> None:
     """For people."""
     widest = max((len(one.rig) for one in found if one.rig is not None), default=0)
     for one in found:

@@ -20,7 +20,7 @@ Level = Literal["ok", "warn", "fault"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One result of a check: one line in the report.
 
     :ivar check: name of the check, for programs: "hidraw", "rig".
@@ -37,16 +37,16 @@ class Finding:
     caller: bool = False
 
 
-def ok(check: str, text: str) -> Finding:
-    return Finding(check, "ok", text)
+def ok(check: str, text: str) -> CheckResult:
+    return CheckResult(check, "ok", text)
 
 
-def warn(check: str, text: str, mend: str) -> Finding:
-    return Finding(check, "warn", text, mend)
+def warn(check: str, text: str, mend: str) -> CheckResult:
+    return CheckResult(check, "warn", text, mend)
 
 
-def fault(check: str, text: str, mend: str) -> Finding:
-    return Finding(check, "fault", text, mend)
+def fault(check: str, text: str, mend: str) -> CheckResult:
+    return CheckResult(check, "fault", text, mend)
 
 
 def _loads(library: str) -> bool:
@@ -69,7 +69,7 @@ def _may_fifo() -> bool:
 
 
 @dataclass
-class Patient:
+class CheckedHost:
     """This host and its bench, as the checks see them. Tests replace what is not read from files.
 
     :ivar bench: None if it could not be read.

@@ -4,52 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.doctor.context import Finding, Patient, fault, ok, warn
+from harness.doctor.context import CheckedHost, CheckResult, fault, ok, warn
 from harness.doctor.udev_rules import rule_files
 from harness.host.usb import devices
 
 INSTALL = "sudo keyharness doctor --install-udev-rules"
 
 
-def pcscd(patient: Patient) -> Iterator[Finding]:
+def pcscd(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check for pcscd, which owns the card readers."""
-    running = patient.processes.get("pcscd")
+    running = checked.processes.get("pcscd")
     if running:
         yield ok("pcscd", f"pcscd runs (process {running[0]})")
-    elif any((patient.root / folder / "pcscd").exists() for folder in ("usr/sbin", "usr/bin", "sbin")):
+    elif any((checked.root / folder / "pcscd").exists() for folder in ("usr/sbin", "usr/bin", "sbin")):
         yield ok("pcscd", "pcscd is installed and does not run (it starts when a client or a bench needs it)")
     else:
         yield warn("pcscd", "pcscd is not installed: no card side of keys", "sudo apt install pcscd")
 
 
-def usbguard(patient: Patient) -> Iterator[Finding]:
+def usbguard(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check for USBGuard, which blocks unknown devices, such as a key in its bootloader."""
-    blocked = [one for one in devices(patient.host) if _attribute(one.folder / "authorized") == "0"]
+    blocked = [one for one in devices(checked.host) if _attribute(one.folder / "authorized") == "0"]
     for one in blocked:
-        rig = patient.ports.get(one.port)
+        rig = checked.ports.get(one.port)
         make = fault if rig else warn
         yield make(
             "usbguard",
             f"{one.shown()} at {one.port} is blocked (authorized = 0)" + (f": rig {rig}" if rig else ""),
             f"usbguard allow-device id {one.ids} -p, or echo 1 into {one.folder}/authorized",
         )
-    if "usbguard-daemon" in patient.processes and not blocked:
+    if "usbguard-daemon" in checked.processes and not blocked:
         yield warn(
             "usbguard",
             "USBGuard runs: it blocks a key that comes back under another identity, as in a bootloader",
             "allow all identities of your keys: usbguard append-rule 'allow id "
-            + " id ".join(f"{vendor:04x}:{product:04x}" for vendor, product in sorted(patient.key_ids))
+            + " id ".join(f"{vendor:04x}:{product:04x}" for vendor, product in sorted(checked.key_ids))
             + "'",
         )
 
 
-def modem_manager(patient: Patient) -> Iterator[Finding]:
+def modem_manager(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check for ModemManager, which writes to each new serial port, such as that of a bootloader."""
-    if "ModemManager" not in patient.processes:
+    if "ModemManager" not in checked.processes:
         return
-    told = "".join(text for _, text in rule_files(patient.root))
+    told = "".join(text for _, text in rule_files(checked.root))
     if "ID_MM_DEVICE_IGNORE" in told and all(
-        f'"{vendor:04x}"' in told.lower() for vendor, _ in patient.key_ids
+        f'"{vendor:04x}"' in told.lower() for vendor, _ in checked.key_ids
     ):
         yield ok("modemmanager", "ModemManager runs, and a udev rule keeps it from keys")
     else:
@@ -60,9 +60,9 @@ def modem_manager(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def scdaemon(patient: Patient) -> Iterator[Finding]:
+def scdaemon(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check for GnuPG's scdaemon, which holds the card of a key until it ends."""
-    running = patient.processes.get("scdaemon")
+    running = checked.processes.get("scdaemon")
     if running:
         yield warn(
             "scdaemon",
@@ -71,10 +71,10 @@ def scdaemon(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def autosuspend(patient: Patient) -> Iterator[Finding]:
+def autosuspend(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check for keys that the kernel may suspend: they answer late, and their cuts are measured late."""
-    for one in devices(patient.host):
-        ours = one.port in patient.ports or (one.vendor_id, one.product_id) in patient.key_ids
+    for one in devices(checked.host):
+        ours = one.port in checked.ports or (one.vendor_id, one.product_id) in checked.key_ids
         delay = _attribute(one.folder / "power/autosuspend_delay_ms")
         if ours and _attribute(one.folder / "power/control") == "auto" and not delay.startswith("-"):
             yield warn(

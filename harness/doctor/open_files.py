@@ -7,33 +7,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.doctor.context import Finding, Patient
+from harness.doctor.context import CheckedHost, CheckResult
 from harness.host.usb import device_at
 
 
-def busy(patient: Patient) -> Iterator[Finding]:
+def busy(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check all programs; only root sees the open files of other users' programs."""
-    wanted = dict(_nodes(patient))
+    wanted = dict(_nodes(checked))
     if not wanted:
         return
-    for name, pids in patient.processes.items():
+    for name, pids in checked.processes.items():
         for pid in pids:
-            if pid == os.getpid() and patient.root == Path("/"):
+            if pid == os.getpid() and checked.root == Path("/"):
                 continue
-            for node in sorted(_open(patient.root / "proc" / str(pid) / "fd") & wanted.keys()):
+            for node in sorted(_open(checked.root / "proc" / str(pid) / "fd") & wanted.keys()):
                 rig, board = wanted[node]
                 text = f"{node} is open in {name} (process {pid})"
                 if board:
                     mend = f"end it: only one program may use a board (kill {pid})"
-                    yield Finding("busy", "fault", text, mend, rig)
+                    yield CheckResult("busy", "fault", text, mend, rig)
                 else:
                     mend = f"end it: its requests to the key mix with those of a run (kill {pid})"
-                    yield Finding("busy", "warn", text, mend, rig)
+                    yield CheckResult("busy", "warn", text, mend, rig)
 
 
-def _nodes(patient: Patient) -> Iterator[tuple[str, tuple[str, bool]]]:
+def _nodes(checked: CheckedHost) -> Iterator[tuple[str, tuple[str, bool]]]:
     """(node as the kernel names it, (its rig, is it a board's?))."""
-    bench, root = patient.bench, patient.root
+    bench, root = checked.bench, checked.root
     for rig in bench.rigs if bench is not None else ():
         assert bench is not None
         entry = bench.settings(rig).model_extra or {}
@@ -41,7 +41,7 @@ def _nodes(patient: Patient) -> Iterator[tuple[str, tuple[str, bool]]]:
             for path in _paths(entry.get(kind)):
                 yield _named(root, root / path.lstrip("/")), (rig, True)
         usb = bench.usb_port(rig)
-        there = device_at(patient.host, usb) if usb is not None else None
+        there = device_at(checked.host, usb) if usb is not None else None
         for node in (*(one.node for one in there.hidraw), *there.ttys) if there is not None else ():
             yield _named(root, node), (rig, False)
 

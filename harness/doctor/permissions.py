@@ -8,67 +8,67 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.doctor.context import Finding, Patient, fault, ok, warn
+from harness.doctor.context import CheckedHost, CheckResult, fault, ok, warn
 from harness.doctor.udev_rules import FILE, rule_files, rules
 from harness.host.usb import devices, port_folder
 
 INSTALL = "sudo keyharness doctor --install-udev-rules, then plug the key in again"
 
 
-def hidraw(patient: Patient) -> Iterator[Finding]:
+def hidraw(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check the nodes of all CTAPHID devices, and of bootloaders with a serial port."""
     good = 0
-    for one in devices(patient.host):
-        known = (one.vendor_id, one.product_id) in patient.key_ids
+    for one in devices(checked.host):
+        known = (one.vendor_id, one.product_id) in checked.key_ids
         nodes = [node.node for node in one.hidraw if node.fido] + (list(one.ttys) if known else [])
         for node in nodes:
-            if patient.host.may_open(node):
+            if checked.host.may_open(node):
                 good += 1
                 continue
-            rig = patient.ports.get(one.port)
+            rig = checked.ports.get(one.port)
             whose = f": rig {rig}" if rig else f": {one.shown()}"
             make = fault if rig else warn
             yield make(
                 "hidraw",
-                f"{_shown(node, patient.root)} is not readable by you ({_mode(node)}){whose}",
+                f"{_shown(node, checked.root)} is not readable by you ({_mode(node)}){whose}",
                 INSTALL,
             )
     if good:
         yield ok("hidraw", f"{good} node{'s' if good > 1 else ''} of keys can be opened by you")
 
 
-def udev_rules(patient: Patient) -> Iterator[Finding]:
+def udev_rules(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check for a udev rule for each identity of the known keys: without one only root opens a bootloader."""
-    texts = {path: text.lower() for path, text in rule_files(patient.root)}
-    ours = patient.root / FILE
+    texts = {path: text.lower() for path, text in rule_files(checked.root)}
+    ours = checked.root / FILE
     if ours in texts:
-        if texts[ours] == rules(patient).lower():
-            yield ok("udev", f"udev rules of this version are in {_shown(ours, patient.root)}")
+        if texts[ours] == rules(checked).lower():
+            yield ok("udev", f"udev rules of this version are in {_shown(ours, checked.root)}")
         else:
-            yield warn("udev", f"{_shown(ours, patient.root)} is of another version", INSTALL)
+            yield warn("udev", f"{_shown(ours, checked.root)} is of another version", INSTALL)
         return
     missing = [
         f"{vendor:04x}:{product:04x} {name}"
-        for (vendor, product), name in sorted(patient.key_ids.items())
+        for (vendor, product), name in sorted(checked.key_ids.items())
         if not any(f'"{vendor:04x}"' in text and f"{product:04x}" in text for text in texts.values())
     ]
-    if missing and (patient.ports or os.geteuid() != 0):
+    if missing and (checked.ports or os.geteuid() != 0):
         yield warn(
             "udev", f"no udev rule names {', '.join(missing)}: its nodes may not be readable by you", INSTALL
         )
 
 
-def hub_ports(patient: Patient) -> Iterator[Finding]:
+def hub_ports(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check that this user may switch the hub ports of the bench's rigs."""
-    for port, rig in patient.ports.items():
-        if patient.bench is None or not patient.bench.wiring(rig).partition("; power ")[2].startswith("hub"):
+    for port, rig in checked.ports.items():
+        if checked.bench is None or not checked.bench.wiring(rig).partition("; power ")[2].startswith("hub"):
             continue
-        folder = port_folder(patient.host, port)
+        folder = port_folder(checked.host, port)
         file = folder / "disable" if folder else None
         if file is not None and file.exists() and not os.access(file, os.W_OK):
             yield fault(
                 "hub_ports",
-                f"{_shown(file, patient.root)} is not writable by you ({_mode(file)}): rig {rig}",
+                f"{_shown(file, checked.root)} is not writable by you ({_mode(file)}): rig {rig}",
                 "sudo keyharness doctor --install-udev-rules, be in the group plugdev, and plug the hub in again",
             )
 

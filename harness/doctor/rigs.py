@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.base.errors import Blame, KeyharnessError
 from harness.bench.calibration import Calibration, calibration_for, complaint_about
-from harness.doctor.context import Finding, Level, Patient
+from harness.doctor.context import CheckedHost, CheckResult, Level
 from harness.host.locks import Lock
 from harness.host.usb import UsbDevice, device_at, devices
 from harness.model.rig import Rig
@@ -16,32 +16,34 @@ from harness.safety.claim import port_of
 from harness.safety.power_journal import PowerLog
 
 
-def rigs(patient: Patient) -> Iterator[Finding]:
+def rigs(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check each rig: one line if all is well, else one line for each fault or warning."""
-    if patient.bench is None:
+    if checked.bench is None:
         return
-    for name in patient.bench.rigs:
-        found = list(_rig(patient, name))
+    for name in checked.bench.rigs:
+        found = list(_rig(checked, name))
         if not any(one.level == "fault" for one in found):
-            yield _finding(name, "ok", _well(patient, name))
+            yield _finding(name, "ok", _well(checked, name))
         yield from found
 
 
-def keys_without_rig(patient: Patient) -> Iterator[Finding]:
+def keys_without_rig(checked: CheckedHost) -> Iterator[CheckResult]:
     """List keys that are plugged in and in no rig, for a bench with real keys."""
-    for one in devices(patient.host) if patient.ports else ():
-        known = (one.vendor_id, one.product_id) in patient.key_ids or one.fido is not None
-        if known and one.port not in patient.ports:
+    for one in devices(checked.host) if checked.ports else ():
+        known = (one.vendor_id, one.product_id) in checked.key_ids or one.fido is not None
+        if known and one.port not in checked.ports:
             text = f"{one.shown()} at {one.port} is in no rig of this bench"
-            yield Finding("strangers", "ok", text, "`keyharness enroll` adds it")
+            yield CheckResult("strangers", "ok", text, "`keyharness enroll` adds it")
 
 
-def _finding(rig: str, level: Level, text: str, mend: str | None = None, *, caller: bool = False) -> Finding:
-    return Finding("rig", level, text, mend, rig, caller)
+def _finding(
+    rig: str, level: Level, text: str, mend: str | None = None, *, caller: bool = False
+) -> CheckResult:
+    return CheckResult("rig", level, text, mend, rig, caller)
 
 
-def _rig(patient: Patient, name: str) -> Iterator[Finding]:
-    bench = patient.bench
+def _rig(checked: CheckedHost, name: str) -> Iterator[CheckResult]:
+    bench = checked.bench
     assert bench is not None
     usb = bench.usb_port(name)
     port = f"port usb:{usb}" if usb is not None else None
@@ -62,7 +64,7 @@ def _rig(patient: Patient, name: str) -> Iterator[Finding]:
         made = bench.make(name, 1)
         if lacking := made.lacks():
             raise lacking
-        yield from _made(patient, name, made, usb)
+        yield from _made(checked, name, made, usb)
     except KeyharnessError as error:
         text = error.what.removeprefix(f"{bench.shown}: ").removeprefix(f'rig "{name}"').lstrip(": ·")
         more = f": {error.found}" if error.found is not None else ""
@@ -73,7 +75,7 @@ def _rig(patient: Patient, name: str) -> Iterator[Finding]:
             made.close()
 
 
-def _made(patient: Patient, name: str, rig: Rig, usb: str | None) -> Iterator[Finding]:
+def _made(checked: CheckedHost, name: str, rig: Rig, usb: str | None) -> Iterator[CheckResult]:
     port = port_of(rig)
     if port is not None and (held := quarantine.quarantined(port)):
         why = held.why.splitlines()[0]
@@ -87,11 +89,11 @@ def _made(patient: Patient, name: str, rig: Rig, usb: str | None) -> Iterator[Fi
             "`keyharness rigs` puts it back",
         )
     if usb is not None:
-        yield from _key(patient, name, rig, usb)
+        yield from _key(checked, name, rig, usb)
     if rig.evidence_kind != "hardware":
         return
-    assert patient.bench is not None
-    entry = patient.bench.settings(name)
+    assert checked.bench is not None
+    entry = checked.bench.settings(name)
     if entry.expendable and entry.identity is None:
         mend = "`keyharness enroll` finds out which key it is"
         yield _finding(
@@ -103,8 +105,8 @@ def _made(patient: Patient, name: str, rig: Rig, usb: str | None) -> Iterator[Fi
         )
 
 
-def _key(patient: Patient, name: str, rig: Rig, usb: str) -> Iterator[Finding]:
-    there = device_at(patient.host, usb)
+def _key(checked: CheckedHost, name: str, rig: Rig, usb: str) -> Iterator[CheckResult]:
+    there = device_at(checked.host, usb)
     if there is None:
         if rig.power.is_on:
             mend = f"plug it in, or `keyharness recover {name}`"
@@ -120,13 +122,13 @@ def _key(patient: Patient, name: str, rig: Rig, usb: str) -> Iterator[Finding]:
         yield _finding(name, "warn", text, f"`keyharness recover {name}`")
 
 
-def _well(patient: Patient, name: str) -> str:
-    bench = patient.bench
+def _well(checked: CheckedHost, name: str) -> str:
+    bench = checked.bench
     assert bench is not None
     usb = bench.usb_port(name)
     if usb is None:
         return f"{bench.key_name(name)} · {bench.wiring(name)}"
-    there = device_at(patient.host, usb)
+    there = device_at(checked.host, usb)
     found = calibration_for(bench.wiring(name))
     words = [_key_words(bench.settings(name).identity, there, usb)]
     if found is not None and found.fault is None:

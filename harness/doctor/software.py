@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from harness.doctor.context import Finding, Patient, ok, warn
+from harness.doctor.context import CheckedHost, CheckResult, ok, warn
 
 OURS = "keyharness"
 LIBRARIES = (
@@ -15,18 +15,18 @@ LIBRARIES = (
 )
 
 
-def python(patient: Patient) -> Iterator[Finding]:
+def python(checked: CheckedHost) -> Iterator[CheckResult]:
     """Report versions and plugins."""
     outside = sorted(
-        {f"{one.distribution} {one.version}" for one in patient.plugins.found if one.distribution != OURS}
+        {f"{one.distribution} {one.version}" for one in checked.plugins.found if one.distribution != OURS}
     )
     where = f" ({len(outside)} from outside: {', '.join(outside)})" if outside else ""
     text = f"python {platform.python_version()}, pytest {_version('pytest')}, "
-    text += f"{len(patient.plugins.found)} plugins{where}"
+    text += f"{len(checked.plugins.found)} plugins{where}"
     yield ok("python", text)
 
 
-def xdist(patient: Patient, pytest: str | None = None, xdist: str | None = None) -> Iterator[Finding]:
+def xdist(checked: CheckedHost, pytest: str | None = None, xdist: str | None = None) -> Iterator[CheckResult]:
     """Check for pytest 9.2 with xdist 3.8: they silently spread tests that belong on one worker."""
     pytest, xdist = pytest or _version("pytest"), xdist or _version("pytest-xdist")
     if _parts(pytest) >= (9, 2) and (3, 8) <= _parts(xdist) < (3, 9):
@@ -37,18 +37,18 @@ def xdist(patient: Patient, pytest: str | None = None, xdist: str | None = None)
         )
 
 
-def libraries(patient: Patient) -> Iterator[Finding]:
+def libraries(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check the shared libraries that Python packages load at their first use."""
     for file, name, package, use in LIBRARIES:
-        if patient.loads(file):
+        if checked.loads(file):
             yield ok("libraries", f"{name} is there")
         else:
             yield warn("libraries", f"{name} is not there ({file}): no {use}", f"sudo apt install {package}")
 
 
-def scheduling(patient: Patient) -> Iterator[Finding]:
+def scheduling(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check that the cutter may run with real-time scheduling."""
-    if patient.may_fifo():
+    if checked.may_fifo():
         yield ok("scheduling", "real-time scheduling permitted: cuts are late by 0.1 ms at most (p99)")
     else:
         yield warn(

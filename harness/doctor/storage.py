@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 
 from harness.base.errors import KeyharnessError
-from harness.doctor.context import Finding, Patient, fault
+from harness.doctor.context import CheckedHost, CheckResult, fault
 from harness.evidence.ledger import ledger_url, state_dir
 from harness.host.locks import runtime_dir
 
 
-def folders(patient: Patient) -> Iterator[Finding]:
+def folders(checked: CheckedHost) -> Iterator[CheckResult]:
     """Check that this user may write to them."""
     try:
         runtime_dir()

@@ -14,7 +14,7 @@ from harness.base.atomic_file import replace_file
 from harness.base.errors import RigError
 
 if TYPE_CHECKING:
-    from harness.doctor.context import Patient
+    from harness.doctor.context import CheckedHost
 
 FILE = "etc/udev/rules.d/70-keyharness.rules"
 FOLDERS = ("etc/udev/rules.d", "run/udev/rules.d", "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d")
@@ -43,15 +43,15 @@ def has_group(root: Path) -> bool:
     return any(line.startswith(f"{GROUP}:") for line in text.splitlines())
 
 
-def rules(patient: Patient) -> str:
+def rules(checked: CheckedHost) -> str:
     """The text of the rule file, for all known keys and for the boards that switch their power."""
-    group = f', GROUP="{GROUP}"' if has_group(patient.root) else ""
+    group = f', GROUP="{GROUP}"' if has_group(checked.root) else ""
     mine = f'MODE="0660"{group}, TAG+="uaccess"'
     lines = [
         "# Written by `keyharness doctor --install-udev-rules`; it writes it anew.",
         'ACTION=="remove", GOTO="keyharness_end"',
     ]
-    for (vendor, product), name in sorted(patient.key_ids.items()):
+    for (vendor, product), name in sorted(checked.key_ids.items()):
         one, above = _matches(vendor, product)
         lines += [
             f"# {name}",
@@ -60,7 +60,7 @@ def rules(patient: Patient) -> str:
             f'SUBSYSTEM=="usb", ENV{{DEVTYPE}}=="usb_device", {one}, {mine}, ATTR{{power/control}}="on", '
             'ENV{ID_MM_DEVICE_IGNORE}="1"',
         ]
-    for (vendor, product), name in sorted(patient.board_ids.items()):
+    for (vendor, product), name in sorted(checked.board_ids.items()):
         one, above = _matches(vendor, product)
         lines += [
             f"# {name}",
@@ -84,14 +84,14 @@ def _matches(vendor: int, product: int) -> Iterator[str]:
         yield f'{what}{{idVendor}}=="{vendor:04x}", {what}{{idProduct}}=="{product:04x}"'
 
 
-def install(patient: Patient) -> Path:
+def install(checked: CheckedHost) -> Path:
     """Write the rule file; returns its path.
 
     :raises RigError: this user may not.
     """
-    path = patient.root / FILE
+    path = checked.root / FILE
     try:
-        replace_file(path, rules(patient), 0o644)
+        replace_file(path, rules(checked), 0o644)
     except OSError as error:
         raise RigError(
             f"{path}",

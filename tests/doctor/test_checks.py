@@ -14,8 +14,8 @@ from harness.base.errors import RigError
 from harness.bench.calibration import Calibration, keep
 from harness.bench.registry import discover
 from harness.doctor import daemons, open_files, permissions, rigs, software, storage
-from harness.doctor.checks import admit, examine, show, verdict
-from harness.doctor.context import Patient
+from harness.doctor.checks import load_host, run_checks, show, verdict
+from harness.doctor.context import CheckedHost
 from harness.doctor.udev_rules import FILE, install, rules
 from harness.host.hubs import hubs
 from harness.host.hubs import show as show_hubs
@@ -78,7 +78,7 @@ def patient(lab, tmp_path, plugins):
             file = tmp_path / "lab.toml"
             file.write_text(bench.format(power=power, more=more))
             loaded = load_bench(file, plugins)
-        return Patient(lab.host, plugins, loaded, **how)
+        return CheckedHost(lab.host, plugins, loaded, **how)
 
     return made
 
@@ -395,7 +395,7 @@ def test_a_port_that_no_hub_has_and_a_bench_that_is_wrong(lab, patient, tmp_path
     assert "list --hubs" in found.mend
     assert verdict([found]) == 4
     (tmp_path / "bad.toml").write_text("[[rig]]\nname = 1\n")
-    _, wrong = admit(tmp_path / "bad.toml", lab.host)
+    _, wrong = load_host(tmp_path / "bad.toml", lab.host)
     assert verdict(wrong) == 4
     assert verdict([]) == 0
 
@@ -508,7 +508,7 @@ def test_a_state_folder_that_is_somebody_elses(patient, monkeypatch):
 def test_the_exit_code_says_whether_a_run_would_work(lab, patient):
     plugged(lab, TwinKey(speed=40))
     chosen = patient(loads=lambda name: True, may_fifo=lambda: False)
-    found = examine(chosen)
+    found = run_checks(chosen)
     assert verdict(found) == 0, texts(found, "fault")
     out = io.StringIO()
     show(found, out)
@@ -517,7 +517,7 @@ def test_the_exit_code_says_whether_a_run_would_work(lab, patient):
     assert lines[at + 1] == "       mend: ulimit -r 60, or CAP_SYS_NICE for python"
     assert any(line.startswith("rig mini-1  ok     key 20a0:42b2 Nitrokey 3 at 1-1.4.1") for line in lines)
     node_of(lab).chmod(0)
-    assert verdict(examine(patient())) == 3
+    assert verdict(run_checks(patient())) == 3
 
 
 def test_the_command(cli, lab):
