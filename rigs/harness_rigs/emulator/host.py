@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -75,6 +76,10 @@ def _socket(kind: str, port: int) -> int:
         if kind == "connect":
             sock.settimeout(1.0)
             sock.connect((LOOPBACK, port))
+            if sock.getsockname() == sock.getpeername():
+                # The kernel chose the port itself as the source: without a listener a socket connects to itself, and
+                # would echo what the harness sends (RFC 9293, section 3.5, simultaneous open).
+                raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
