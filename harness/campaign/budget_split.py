@@ -1,7 +1,8 @@
-"""A budget over the operations of one rig: equal shares first, the rest where outcomes are still new.
+"""Split a rig's budget over its operations: equal shares first, the rest where outcomes are still new.
 
-Each operation's campaign gets its equal share when its turn comes. When all had theirs, `rest` goes on with
-them in rounds, each cut going to the operation that may still show something new (harness.campaign.budget_split).
+Each operation's campaign gets an equal share when its turn comes. When all campaigns have run, `rest` continues them
+in rounds: each cut goes to the operation that is most likely to show an outcome that was not seen before. How long an
+operation takes does not count, because a bound is of one operation, and the weakest one is quoted.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ from harness.model.row import Row
 from harness.search.stopping import Allowance, Goal
 
 EQUALLY = 0.7
-"""So much of a budget every operation gets an equal share of."""
+"""Part of a budget that is split equally."""
 
 
 @dataclass
 class Arm:
-    """One operation: what its cuts led to."""
+    """The cuts of one operation, and the classes of their outcomes."""
 
     cuts: int = 0
     classes: Counter[str] = field(default_factory=Counter)
 
     @property
     def singles(self) -> int:
-        """Classes that were seen once."""
+        """Number of classes that were seen exactly once."""
         return sum(1 for count in self.classes.values() if count == 1)
 
 
 class CutAllocation:
-    """Spreads a budget in cuts over operations; the same tellings give the same answer.
+    """Chooses the operation of each cut. The same outcomes give the same choices.
 
-    :param operations: in the order in which equals are served.
+    :param operations: in the order in which equal ones are served.
     :param budget: all cuts together.
-    :param floor: so many cuts each operation needs (`budget_for`); if that is more than its equal share, it
-        is given first.
+    :param floor: number of cuts that each operation needs for its goal (`budget_for`). If that is more than its
+        equal share, it gets that many first.
     """
 
     def __init__(self, operations: Iterable[str], budget: int, *, floor: int = 0, equally: float = EQUALLY):
@@ -60,7 +61,7 @@ class CutAllocation:
         return self.budget - self._given.total()
 
     def next(self) -> str | None:
-        """The operation that the next cut goes to; None once the budget is spent."""
+        """The operation of the next cut; None when the budget is spent."""
         open_ = [name for name in self._arms if name not in self._closed]
         if self.left <= 0 or not open_:
             return None
@@ -70,22 +71,22 @@ class CutAllocation:
         return name
 
     def begin(self, operation: str, cuts: int) -> None:
-        """So many cuts were given to an operation otherwise."""
+        """Count cuts that an operation has already been given."""
         self._given[operation] += cuts
 
     def close(self, operation: str, unspent: int = 0) -> None:
-        """An operation has no more to be cut; so many of its cuts are left for the others."""
+        """Note that an operation has no cuts left to make; `unspent` of its cuts go to the others."""
         self._closed.add(operation)
         self._given[operation] -= unspent
 
     def tell(self, operation: str, outcome: str) -> None:
-        """What a cut into an operation led to."""
+        """Count the class of outcome of one cut."""
         arm = self._arms[operation]
         arm.cuts += 1
         arm.classes[outcome] += 1
 
     def novelty(self, operation: str) -> float:
-        """f1/n + sqrt(2 ln N / n): what is still new there, and how little has been tried."""
+        """Upper confidence score f1/n + sqrt(2 ln N / n): how likely a new class is, and how little was tried."""
         # Cuts that were given but not told of count as made, or one operation would get all of them.
         cuts = max(self._given[operation], self._arms[operation].cuts)
         total = max(self._given.total(), 1)
@@ -94,44 +95,44 @@ class CutAllocation:
         return self._arms[operation].singles / cuts + sqrt(2 * log(total) / cuts)
 
     def given(self) -> Mapping[str, int]:
-        """So many cuts each operation was given."""
+        """Number of cuts that each operation was given."""
         return {name: self._given[name] for name in self._arms}
 
 
 ROUNDS = 4
-"""The rest of a budget in cuts is given in so many rounds, each of which learns of those before it."""
+"""Number of rounds in which the rest of a budget in cuts is given; each round learns from the earlier ones."""
 SLICES, SLICE_US_MIN = 8, 1_000_000
-"""The rest of a budget in time is given in such parts of what is left."""
+"""The rest of a budget in time is given in slices: this fraction of what is left, and at least this long."""
 
 
 class Continuable(Protocol):
-    """A campaign that can go on."""
+    """A campaign that can be continued."""
 
     result: Result
 
     @property
     def planned(self) -> int:
-        """So many cuts were planned so far."""
+        """Number of cuts that were planned so far."""
 
     def more(self, allowance: Allowance) -> Result:
-        """Go on until so much is spent all in all; sooner if there is no more to be cut."""
+        """Go on until the whole allowance is spent, or until there is nothing left to cut."""
 
 
 GoOn = Callable[[str, Callable[[], Result]], None]
 
 
 def class_of(row: Row) -> str:
-    """What a campaign tells apart: an outcome, with the items that changed."""
+    """The class of a cut: its outcome, with the items that changed."""
     return " ".join([row["outcome"], *sorted(row["changed"])])
 
 
 @dataclass
 class BudgetSplit:
-    """What may be spent on one rig.
+    """The budget of one rig.
 
-    :ivar operations: all that were selected, in order; those that the key does not offer leave theirs over.
-    :ivar cuts: budget in cuts. :ivar us: budget in time, from the first campaign on.
-    :ivar goal: for each operation. Without a budget it is all that ends a campaign.
+    :ivar operations: the selected ones, in order. The share of one that the key does not offer goes to the rest.
+    :ivar cuts: budget in cuts. :ivar us: budget in time in microseconds, counted from the first campaign.
+    :ivar goal: for each operation. Without a budget only the goal ends a campaign.
     """
 
     operations: Sequence[str]
@@ -147,13 +148,13 @@ class BudgetSplit:
 
     @property
     def leaves_rest(self) -> bool:
-        """Is there something to be given where outcomes are new?"""
+        """Does a part of the budget go where outcomes are new?"""
         return self.limited and len(self.operations) > 1
 
     def begin(self, spent_s: Callable[[], float]) -> None:
-        """The time of a budget in time runs from now on, unless it does already.
+        """Start the clock of a budget in time, unless it runs already.
 
-        :param spent_s: how much of it was spent before, by a run that is taken up.
+        :param spent_s: called for the seconds that were spent before the run was interrupted.
         """
         if self.us is not None and self._began_us is None:
             self._began_us = self.clock.now_us - round(spent_s() * 1e6)
@@ -163,7 +164,7 @@ class BudgetSplit:
         return Allowance(self.first_cuts, self._until_us(operation), self.goal, self.clock)
 
     def expected(self, operation: str) -> Allowance:
-        """What an operation may be reckoned to get all in all: what is new cannot be known beforehand."""
+        """Estimate of what an operation gets altogether, for a plan: where outcomes are new is not known before."""
         count = len(self.operations)
         cuts = ceil(self.cuts / count) if self.cuts is not None else None
         until_us = self.clock.now_us + self.us // count if self.us is not None else None
@@ -171,7 +172,7 @@ class BudgetSplit:
 
     @property
     def first_cuts(self) -> int | None:
-        """So many cuts each operation gets at first; None if that is not what is limited."""
+        """Number of cuts of an equal share; None without a budget in cuts."""
         if self.cuts is None:
             return None
         if len(self.operations) == 1:
@@ -186,14 +187,14 @@ class BudgetSplit:
         assert self._began_us is not None
         left = len(self.operations) - self.operations.index(operation)
         equally = 1.0 if len(self.operations) == 1 else EQUALLY
-        # What those before did not need is left for those behind.
+        # Time that earlier operations did not need is left for later ones.
         share_us = (self._began_us + equally * self.us - now_us) / left
         return now_us + round(max(0.0, share_us))
 
     def rest(self, campaigns: Mapping[str, Continuable], go_on: GoOn) -> None:
-        """Spend what is left on campaigns that had their first share.
+        """Spend what is left on campaigns that have had their first share.
 
-        :param go_on: called with an operation and what makes its campaign go on, which it calls.
+        :param go_on: called with an operation and a function that continues its campaign; it must call that function.
         """
         allocation = CutAllocation(campaigns, self.cuts or 1 << 40, equally=0)
         for name, campaign in campaigns.items():

@@ -1,4 +1,4 @@
-"""Images of a key at a cut: what is to be looked at, what was seen there, and where a cut is, in words."""
+"""Images of a twin's flash at a cut: what is observed, what was seen, and the place of a cut in words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from harness.twin.trace import Cut, Trace
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one image was found to be: the observation, and a second one after a completing act."""
+    """What was observed in one image.
+
+    :ivar completed: observed after the world's completing act, where it has one.
+    :ivar boot_ops: number of flash operations of the boot after the cut.
+    """
 
     seen: Seen
     completed: Seen | None
@@ -24,20 +28,24 @@ class Inspection:
 
     @property
     def writes(self) -> bool:
-        """Does the boot after the cut write, so that it may be cut as well?"""
+        """Does the boot after the cut write, so that it can be cut as well?"""
         return bool(self.boot_ops) and not self.seen.stuck
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """What is still known of an image that was judged before the run was taken up again."""
+    """What a resumed run still knows of an image that was judged before."""
 
     writes: bool
 
 
 @dataclass(frozen=True)
 class CutImage:
-    """One image to be observed: which cut it is, before or after which boot, and its place in the plan."""
+    """One image to be observed.
+
+    :ivar cut: the cut that left it. :ivar nested: a second cut, in the boot after the first one.
+    :ivar number: its place in the plan.
+    """
 
     cut: Cut
     state: BoardState
@@ -58,7 +66,7 @@ def worn(before: BoardState, after: BoardState) -> Counter[tuple[str, int]]:
 
 
 def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:
-    """At most `count` of `things`, in order, one from each of `count` equal parts."""
+    """At most `count` of `things`, in order: one from each of `count` equal parts."""
     if count >= len(things):
         return list(things)
     places = (int((i + unit(seed, "spread", i)) * len(things) / count) for i in range(count))
@@ -66,11 +74,11 @@ def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:
 
 
 def evenly_ordered(things: Sequence[Any], seed: bytes) -> list[Any]:
-    """All of `things` in an order of which every beginning is evenly spread."""
+    """All of `things`, ordered so that every beginning of the list is spread evenly over them."""
     count = len(things)
     order: dict[int, None] = {}
     number = 0
-    # Some places come up again; when hardly any new ones do, the rest follows as it stands.
+    # Places repeat. When hardly any new one comes, the rest follows in its own order.
     while len(order) < count and number < 4 * count:
         order[int(cover(1, seed, number)[0] * count)] = None
         number += 1

@@ -21,7 +21,7 @@ from harness.twin.trace import Trace
 class Finding:
     """Equal violations of one campaign, counted.
 
-    :ivar again: whether it comes back (`harness.campaign.recheck.recheck_row`); None if that was not tried.
+    :ivar again: whether it is reproduced (`harness.campaign.recheck.recheck_row`); None if that was not tried.
     :ivar narrowest: between which instants it lies (`harness.search.localization`); None where instants are not chosen.
     """
 
@@ -43,7 +43,7 @@ class Result:
     """What a campaign found; `rows` are its evidence, in plan order.
 
     :ivar missed: section of the operation -> [cuts that missed it, cuts planned in it]; empty on twins.
-    :ivar bound: {"confidence", "below"}: with it, fewer than so many of all instants violate; None if that
+    :ivar bound: {"confidence", "below"}: with that confidence P(violation) < below; None if that
         cannot be said.
     :ivar window_ms: the narrowest window that would have been hit with 95 %, wherever it lay.
     :ivar timing: how long things took, by name, as {"p50", ...}; empty on twins.
@@ -94,7 +94,7 @@ class Result:
             finding.covering += covering
 
     def finding(self, breach: Breach) -> Finding | None:
-        """What a breach was counted as."""
+        """The finding that a breach was counted in; None if there is none."""
         for finding in self.findings:
             if (finding.item, finding.outcome) == (breach.item, breach.outcome):
                 return finding

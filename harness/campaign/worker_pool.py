@@ -1,4 +1,4 @@
-"""Work in processes that may die: a twin's file system is C code with asserts, and a torn state can hang it.
+"""Run work in processes that may die: a twin's file system is C code with asserts, and a torn state can hang it.
 
 Workers are forked, so they see what was prepared before; only indices and results cross. A worker that dies
 or exceeds the limit costs the item that it was at, which is reported with the way it died; the others go on.
@@ -47,7 +47,7 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Died:
-    """What a worker died of, instead of a result."""
+    """How a worker died, in place of a result."""
 
     how: str
 
@@ -103,11 +103,11 @@ class WorkerPool(Generic[T]):
         pid = os.fork()
         if pid == 0:
             try:
-                # One that hangs in C code would outlive a killed parent, with all that it had open.
+                # A worker that hangs in C code would outlive a killed parent, with all its open files.
                 end_with(parent, signal.SIGKILL)
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                # What a dying firmware prints is no message to the user; how it died is reported.
+                # What a crashing firmware prints is no message for the user; how it died is reported.
                 faulthandler.disable()
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
                 os.close(task_w)
@@ -132,7 +132,7 @@ class WorkerPool(Generic[T]):
                 except KeyharnessError as error:
                     answer = (index, False, error)
                 except Exception as error:
-                    # Errors of libraries do not all survive pickling: carry what they say.
+                    # Not every library's errors can be pickled: hand on their text.
                     fault = HarnessFault("a worker failed", found=f"{type(error).__name__}: {error}")
                     answer = (index, False, fault)
                 body = pickle.dumps(answer)
@@ -146,7 +146,7 @@ class WorkerPool(Generic[T]):
         _write_all(worker.tasks, struct.pack(">I", len(body)) + body)
 
     def _collect(self, waiting: list[int], on_result: Callable[[int, T | Died], None]) -> int:
-        """Wait for the next results; return how many items are done with."""
+        """Wait for the next results; returns the number of items that are finished."""
         now = time.monotonic()
         soonest = min((worker.deadline for worker in self._workers), default=now)
         ready, _, _ = select.select(
@@ -245,5 +245,5 @@ def _write_all(fd: int, data: bytes) -> None:
         while view:
             view = view[os.write(fd, view) :]
     except BrokenPipeError:
-        # The reader has died; whoever collects its results finds that out.
+        # The worker has died; `_collect` reports it.
         return

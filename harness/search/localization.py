@@ -1,4 +1,4 @@
-"""Where in an operation's own time cuts took effect, and within which bounds what was found lies."""
+"""Locate findings in the operation's own time: between which instants of cuts does each one lie?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Localizer:
     _all: list[tuple[float, frozenset[Kind]]] = field(default_factory=list)
 
     def add(self, hit_us: float, stream: str, breaches: Sequence[tuple[str, str]]) -> None:
-        """A cut took effect there. What followed it, a second cut or a rest, may be why: then it tells nothing."""
+        """Note where a cut took effect. Cuts that were followed by a second cut or a rest are left out."""
         if stream == "cover":
             self.covering.append(hit_us)
         if stream in ("cover", "refine", "halo", "replay"):

@@ -1,4 +1,4 @@
-"""Where to cut when nothing is known: points that cover [0, 1) evenly, however many are taken.
+"""Where to cut when nothing is known: points that cover [0, 1) evenly, for any number of points.
 
 Van der Corput points fill the largest gap next, so that a campaign may stop at any time. Scrambled by Owen's
 nested permutation they are also not periodic: a merely shifted sequence does not see a window that comes
@@ -10,7 +10,7 @@ from __future__ import annotations
 from harness.base.seeds import child, unit
 
 BITS = 24
-"""Points are told apart to 1 part in 16 million, and there are at most so many."""
+"""Resolution: points differ by 1 part in 16 million, and there are at most 16 million of them."""
 
 
 def cover(count: int, seed: bytes, first: int = 0) -> list[float]:

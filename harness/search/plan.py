@@ -1,9 +1,9 @@
 """A cut that is planned by time, and the label that names it.
 
-request-sent+1234us                     so long after a marker
-request-sent+1234us+boot1+500us         and again, so long after the power came back
-request-sent+1234us+off2000000us        and left without power so long before it is looked at
-end                                     no cut: the operation came to its end, then a clean restart
+request-sent+1234us                     1,234 us after a marker
+request-sent+1234us+boot1+500us         and cut again, 500 us after the power came back
+request-sent+1234us+off2000000us        and left without power for 2 s before it is observed
+end                                     no cut: the operation returned, then a clean restart
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _BOOT = re.compile(r"\+boot[1-9][0-9]*\+([0-9]+)us")
 
 @dataclass(frozen=True)
 class Plan:
-    """One cut, so long after a marker.
+    """One cut, at an offset after a marker.
 
     :ivar time_us: where that is in the operation's own time, from its start.
-    :ivar boots: further cuts: so long after the power came back for the first, the second ... time.
-    :ivar off_us: how long the key is left without power before it is looked at; 0 is what the rig needs.
+    :ivar boots: offsets of further cuts after the power came back for the first, the second ... time.
+    :ivar off_us: how long the key is left without power before it is observed; 0 is as short as the rig can.
     """
 
     marker: str
@@ -62,11 +62,11 @@ class Plan:
 
     @property
     def section(self) -> str:
-        """The part of the operation that it is counted in: keepalives are many and alike."""
+        """The part of the operation that the cut is counted in; all keepalives are one part."""
         return "keepalive" if self.marker.startswith("keepalive") else self.marker
 
     def again(self) -> Plan:
-        """The same cut, to see whether the same comes of it."""
+        """The same cut, to see whether its outcome is reproduced."""
         return replace(self, stream="replay")
 
     @property
@@ -78,7 +78,7 @@ class Plan:
 
     @property
     def then(self) -> str:
-        """What follows the cut, in words; empty if nothing but a look."""
+        """What follows the cut before the key is observed, in words; empty if nothing does."""
         said = ""
         if self.boots:
             said = ", then " + ", ".join(f"{at_us / 1000:.1f} ms" for at_us in self.boots)
@@ -101,7 +101,7 @@ def planned(label: str, markers: Mapping[str, int], length_us: int) -> Plan:
     """The cut that a label names.
 
     :param markers: name -> when it is seen, from the operation's start.
-    :raises CallerError: it names none of this operation.
+    :raises CallerError: the label names no cut of this operation.
     """
     if label == END:
         return Plan(END, 0, length_us)

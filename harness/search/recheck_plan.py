@@ -1,4 +1,4 @@
-"""What to do after an abnormal outcome, until it is known whether it comes back, and from how little.
+"""Plan the checks after an abnormal outcome: is it reproduced, and what is the shortest history that does it?
 
 A pure planner: `action` says what is to be done next, `tell` what came of it. First the key itself is looked
 at, before anything changes it: read again (a metastable cell reads differently), power-cycled and read (it
@@ -22,9 +22,9 @@ from harness.search.bounds import reproduction
 NORMAL = frozenset({Outcome.OLD, Outcome.NEW, Outcome.BOOTLOADER, Outcome.MISSED})
 READS, CYCLES, REPEATS = 3, 2, 5
 SHRINKS = 100
-"""At most so many runs are spent on a shorter history."""
+"""Limit of runs that are spent on a shorter history."""
 MISSES = 5
-"""So many repetitions in a row that take no effect end a step: the rig does not reach the instant any more."""
+"""This many missed repetitions in a row end a step: the rig no longer reaches the instant."""
 
 C = TypeVar("C")
 
@@ -49,8 +49,8 @@ class RecheckFindings(Generic[C]):
     """What is known of one abnormal outcome.
 
     :ivar reads: what the readings in the same boot were. :ivar cycles: those after power cycles.
-    :ivar reproduced: so many ... :ivar repeats: ... of so many repetitions led to the same class.
-    :ivar history: the shortest history that it came back from; None if it did not come back.
+    :ivar reproduced: number of repetitions with the same outcome, of `repeats`.
+    :ivar history: the shortest history that reproduced it; None if it was not reproduced.
     """
 
     outcome: str
@@ -72,7 +72,7 @@ class RecheckFindings(Generic[C]):
 
 
 def is_abnormal(outcome: str) -> bool:
-    """Does an outcome deserve all this?"""
+    """Is this an outcome that is checked again?"""
     return outcome not in NORMAL
 
 
@@ -110,7 +110,7 @@ class RecheckPlan(Generic[C]):
 
     @property
     def action(self) -> RecheckStep[C] | None:
-        """What to do next; None if there is nothing left to do."""
+        """The next step; None when the plan is finished."""
         for step in ("read", "cycle"):
             if len(self._seen[step]) < self._limits[step]:
                 return RecheckStep("read" if step == "read" else "cycle")
@@ -122,7 +122,7 @@ class RecheckPlan(Generic[C]):
         return None if shorter is None else RecheckStep("shrink", shorter)
 
     def tell(self, outcome: str) -> None:
-        """What came of the action.
+        """Tell the outcome of the step in `action`.
 
         :raises ValueError: there was none.
         """
@@ -147,7 +147,7 @@ class RecheckPlan(Generic[C]):
 
     @property
     def findings(self) -> RecheckFindings[C]:
-        """What is known by now."""
+        """What the steps have shown so far."""
         came_back = any(self._results)
         return RecheckFindings(
             self.outcome,

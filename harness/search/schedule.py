@@ -1,10 +1,10 @@
-"""The order of a campaign by time: what the search asks for, and every so often a cut of another stream.
+"""The order of cuts of a campaign by time: those of the search, with cuts of other streams at fixed turns.
 
-    nested   the boot after a cut is cut as well: what mends a torn write is itself cut
+    nested   the boot after a cut is cut as well: the repair of a torn write is itself interrupted
     burst    the power comes back only for moments, several times in a row
-    rest     the key is left without power for long before it is looked at
+    rest     the key is left without power for a long time before it is observed
 
-These say nothing of all instants, so they are not covering; they are a fixed part of the plan.
+Cuts of these streams are not covering: they are not spread over all instants.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from harness.search.search import CutRequest, Search, Strategy
 from harness.search.timing_profile import TimingProfile
 
 TURNS: tuple[tuple[Stream, int, int], ...] = (("nested", 10, 9), ("burst", 50, 24), ("rest", 50, 44))
-"""(stream, one of so many cuts, which of them)."""
+"""(stream, n, k): every n-th cut is of this stream; the k-th of each n."""
 BOOT_ROOM = 1.25
-"""A boot that has something to mend takes longer: so many times the longest boot seen."""
+"""A boot that repairs something takes longer: this factor of the longest boot seen."""
 FLICKERS = 3
-"""So often the power comes back for a moment in a burst."""
+"""Number of moments of power in a burst."""
 RESTS_US = (2_000_000, 0)
-"""Long and short times without power, in turn; 0 is as short as the rig can."""
+"""Times without power, in turn; 0 is as short as the rig can switch."""
 REACTION_US = 200
-"""A cut so soon after a marker could not be armed any more: it is anchored to the one before."""
+"""A cut sooner after a marker cannot be armed in time: it is anchored to the marker before."""
 
 
 def search_for(strategy: Strategy, seed: bytes, known: TimingProfile, at_end: str) -> Search:
-    """A search that knows of the operation what was measured.
+    """A search over an operation with this timing profile.
 
-    :param at_end: what the run that nobody cut came to.
+    :param at_end: the outcome of the uncut run.
     """
     settled = Outcome(at_end) not in VIOLATIONS
     return Search(
@@ -51,7 +51,7 @@ def search_for(strategy: Strategy, seed: bytes, known: TimingProfile, at_end: st
 
 
 def plan_of(cut: CutRequest) -> Plan:
-    """What the search asks for, in whole microseconds after a marker."""
+    """The search's cut as a plan, in whole microseconds after a marker."""
     offset_us = round(cut.offset)
     return Plan(cut.marker, offset_us, round(cut.time - cut.offset) + offset_us, cut.stream)
 
@@ -59,10 +59,10 @@ def plan_of(cut: CutRequest) -> Plan:
 class Schedule:
     """The cuts of one campaign, in order.
 
-    What it answers depends on the seed and on what has been told, so it is taken up again by asking and
-    telling what had been done. Several may be asked for before the first of them is told.
+    Its answers depend on the seed and on the outcomes that were told, so an interrupted campaign is resumed by
+    asking and telling again what was done. Several cuts may be asked for before the first of them is told.
 
-    :param streams: which of the other streams there are cuts of.
+    :param streams: the streams besides the search that get cuts.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Schedule:
 
     @property
     def planned(self) -> int:
-        """So many cuts have been asked for."""
+        """Number of cuts that were asked for."""
         return self._number
 
     def ask(self) -> Plan:
@@ -95,7 +95,7 @@ class Schedule:
         return plan_of(cut)
 
     def tell(self, outcome: str, hit_us: float | None = None) -> None:
-        """What the first of the cuts came to that were asked for and not told yet."""
+        """Tell the outcome of the earliest cut that was asked for and not told yet."""
         cut = self._asked.popleft()
         if cut is not None:
             self.search.tell(cut, outcome, hit_us)
@@ -119,7 +119,7 @@ class Schedule:
         return Plan(marker, offset_us, time_us, stream, boots, off_us)
 
     def _instant(self, stream: Stream, turn: int) -> int:
-        """Every second one where an outcome gives way to another: there a boot has most to mend."""
+        """The instant of the cut. Every second one lies where outcomes change: there a boot has most to repair."""
         edges = self.search.edges()
         if turn % 2 and edges:
             at = edges[turn // 2 % len(edges)][2] + self.search.sigma * (unit(self._seed, stream, turn) - 0.5)

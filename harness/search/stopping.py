@@ -1,4 +1,4 @@
-"""How long a campaign goes on: so many cuts, so long, or until a goal is reached."""
+"""When a campaign ends: after a number of cuts, after a time, or when its goal is reached."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from harness.base.clock import Clock, MonotonicClock
 from harness.search.bounds import CONFIDENCE, budget_for
 
 WASTE = 8
-"""A goal is given up after so many times the cuts that it takes, whatever they were spent on."""
+"""A goal is given up after this many times the covering cuts that it needs, of all streams."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """With this confidence, fewer than so many of all instants do harm."""
+    """The claim to be proved: P(harm) < `below`, with this confidence."""
 
     confidence: float
     below: float
 
     @property
     def cuts(self) -> int:
-        """So many clean covering cuts reach it."""
+        """Number of failure-free covering cuts that the goal needs."""
         return budget_for(self.confidence, self.below)
 
 
 USUAL = Goal(CONFIDENCE, 0.05)
-"""What a campaign that is asked for nothing goes for, on keys whose inside nobody sees: 59 covering cuts."""
+"""The goal of a campaign by time for which no limit was given: 59 covering cuts."""
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What one campaign may spend. Whichever ends first ends it; without anything it goes for `USUAL`.
+    """Limits of one campaign; the first one reached ends it. Without any limit its goal is `USUAL`.
 
-    :ivar cuts: at most so many cuts are planned; what is abnormal is repeated besides.
+    :ivar cuts: limit of planned cuts; repetitions of abnormal cuts come on top.
     :ivar until_us: no cut is begun after this instant of `clock`.
-    :ivar goal: reached, it is enough.
+    :ivar goal: the campaign ends when it is reached.
     """
 
     cuts: int | None = None
@@ -48,11 +48,11 @@ class Allowance:
 
     @property
     def bounded(self) -> bool:
-        """Does anything but a goal end it?"""
+        """Does a limit in cuts or time end it?"""
         return self.cuts is not None or self.until_us is not None
 
     def goes_on(self, planned: int, covering: int) -> bool:
-        """May one more cut be planned after so many, of which so many covered and took effect?"""
+        """May one more cut be planned? `covering` of the `planned` cuts were covering cuts that took effect."""
         if self.until_us is not None and self.clock.now_us >= self.until_us:
             return False
         if self.cuts is not None and planned >= self.cuts:
@@ -62,7 +62,7 @@ class Allowance:
         return covering < self.aim.cuts and planned < WASTE * self.aim.cuts
 
     def estimate(self, planned: int, covering: int) -> int:
-        """So many cuts it will be, for a display."""
+        """Estimate of the number of cuts at the end, for a progress display."""
         if self.cuts is not None and self.goal is None:
             return self.cuts
         share = covering / planned if planned > 20 and covering else 0.55

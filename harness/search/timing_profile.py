@@ -1,4 +1,4 @@
-"""What is known of an operation before its first cut, from running it uncut a few times."""
+"""How long an operation takes and what is seen on its transport, from a few uncut runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REFERENCE_FIELD = "rival_us"
 
 @dataclass(frozen=True)
 class UncutRun:
-    """One run of the operation in which nobody cut.
+    """One run of the operation without a cut.
 
     :ivar marks: name -> when, from the start; `end` is when the operation returned.
     :ivar status: what the last response said.
@@ -43,7 +43,7 @@ class UncutRun:
 
 @dataclass(frozen=True)
 class TimingProfile:
-    """What the search needs to know of an operation, in microseconds of its own time.
+    """What the search knows of an operation, in microseconds from its start.
 
     :ivar markers: (name, when) of what every run shows, in order; the first is `start`.
     :ivar length_us: of the operation; `tail_us`: so long after it is still cut.
