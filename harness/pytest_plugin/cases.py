@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from traceback import walk_tb
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.base.errors import Blame, KeyharnessError, host_error
 from harness.bench.plugin_api import Suite
-from harness.model.key import Key
+
+if TYPE_CHECKING:
+    from harness.model.key import Key
 
 NOT_OFFERED = "not offered"
 """The reason of a skip begins so if the key does not have the feature."""

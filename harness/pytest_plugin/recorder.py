@@ -122,10 +122,10 @@ class Recorder:
         self._interrupted = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        from harness.pytest_plugin.cases import merge_phase
-
         if not any(name == "rig" for name, _ in report.user_properties):
             return
+        from harness.pytest_plugin.cases import merge_phase
+
         row = self._cases[report.nodeid] = merge_phase(report, self._cases.get(report.nodeid))
         if report.when == "teardown":
             from harness.evidence.rundir import RunDir
