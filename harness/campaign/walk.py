@@ -19,6 +19,7 @@ from harness.campaign.home import Home
 from harness.campaign.image_observer import ImageObserver
 from harness.campaign.judging import breaches_of, noted
 from harness.campaign.live_check import check_live
+from harness.campaign.nested import Inspections, nested_images
 from harness.campaign.recheck import TwinRecheck
 from harness.campaign.result import Result
 from harness.campaign.worker_pool import Died, WorkerPool
@@ -27,15 +28,10 @@ from harness.model.key import Operation
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering, replay_id
 from harness.search.stopping import Allowance
-from harness.twin.trace import Cut, Trace, all_cuts, cut_at, images
+from harness.twin.trace import Cut, all_cuts, cut_at, images
 
-NESTED_STATES = 3
-"""Number of states whose next boot is cut as well."""
 BATCH = 64
 """Number of rows that are written at once; under a budget in time also the number of cuts that are begun at once."""
-
-Inspections = dict[bytes, Inspection | Died | Resumed]
-"""What was observed in an image, by the image's digest."""
 
 
 class Campaign(ImageObserver, CampaignBase):
@@ -139,7 +135,7 @@ class Campaign(ImageObserver, CampaignBase):
         return targets, self._observe(targets, stream)
 
     def _nest(self, targets: list[CutImage], looks: Inspections) -> None:
-        nested = self._nested_targets(targets, looks)
+        nested = nested_images(self, targets, looks, self._processes)
         self.result.planned += len(nested)
         self._observe(nested, "nested")
 
@@ -234,37 +230,6 @@ class Campaign(ImageObserver, CampaignBase):
             for breach in breaches:
                 if (finding := self.result.finding(breach)) is not None and finding.again is None:
                     finding.again = again
-
-    def _nested_targets(self, targets: list[CutImage], looks: Inspections) -> list[CutImage]:
-        """Cuts into the boot that follows a cut, for a few of the states whose boot writes."""
-        writing: dict[bytes, CutImage] = {}
-        for target in targets:
-            digest = target.state.digest()
-            look = looks[digest]
-            if not isinstance(look, Died) and look.writes:
-                writing.setdefault(digest, target)
-        chosen = list(writing.values())
-        chosen = spread(chosen, NESTED_STATES, self.prepared.trace.tear_seed)
-        traces: dict[int, Trace | Died] = {}
-
-        def boot(index: int) -> Trace:
-            self.glass.restore(chosen[index].state)
-            return self.glass.record(self.rig.power.on)
-
-        WorkerPool(boot, self._processes).run(len(chosen), lambda index, trace: traces.update({index: trace}))
-        nested: list[CutImage] = []
-        for index, outer in enumerate(chosen):
-            trace = traces[index]
-            if isinstance(trace, Trace):
-                for cut, state in images(trace, all_cuts(trace, self.glass.torn_phases)):
-                    label = f"{outer.label}+boot1.{cut.label}"
-                    nested.append(CutImage(outer.cut, state, label, cut, len(targets) + len(nested)))
-        return nested
-
-    def _place(self, target: CutImage) -> str:
-        return self.where(target.cut) + (
-            f", then {target.nested.label} of the next boot" if target.nested else ""
-        )
 
     def _check_live(self, cuts: Sequence[Cut]) -> None:
         self.result.live_checked += check_live(self, cuts)

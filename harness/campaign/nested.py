@@ -1,0 +1,48 @@
+"""Cut the boot that follows a cut: the repair of a torn write is itself interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.campaign.cut_images import CutImage, Inspection, Resumed, spread
+from harness.campaign.recording import RecordedOperation
+from harness.campaign.worker_pool import Died, WorkerPool
+from harness.twin.trace import Trace, all_cuts, images
+
+NESTED_STATES = 3
+"""Number of states whose next boot is cut as well."""
+
+Inspections = dict[bytes, Inspection | Died | Resumed]
+"""What was observed in an image, by the image's digest."""
+
+
+def nested_images(
+    recorded: RecordedOperation, outer: Sequence[CutImage], inspections: Inspections, processes: int
+) -> list[CutImage]:
+    """The images of all cuts into the boot after a cut, for a few of the states whose boot writes.
+
+    :param outer: images of the operation's own cuts, with what was observed in each.
+    """
+    glass, power = recorded.glass, recorded.rig.power
+    writing: dict[bytes, CutImage] = {}
+    for image in outer:
+        digest = image.state.digest()
+        seen = inspections[digest]
+        if not isinstance(seen, Died) and seen.writes:
+            writing.setdefault(digest, image)
+    chosen = spread(list(writing.values()), NESTED_STATES, recorded.prepared.trace.tear_seed)
+    traces: dict[int, Trace | Died] = {}
+
+    def boot(index: int) -> Trace:
+        glass.restore(chosen[index].state)
+        return glass.record(power.on)
+
+    WorkerPool(boot, processes).run(len(chosen), lambda index, trace: traces.update({index: trace}))
+    nested: list[CutImage] = []
+    for index, image in enumerate(chosen):
+        trace = traces[index]
+        if isinstance(trace, Trace):
+            for cut, state in images(trace, all_cuts(trace, glass.torn_phases)):
+                label = f"{image.label}+boot1.{cut.label}"
+                nested.append(CutImage(image.cut, state, label, cut, len(outer) + len(nested)))
+    return nested
