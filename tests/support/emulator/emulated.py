@@ -55,9 +55,14 @@ def twin(*more, **options) -> EmulatorRig:
     return make_rig([*TWIN_COMMAND, *map(str, more)], transport="ctaphid-tcp", **{"ready_s": 20, **options})
 
 
-def cut(rig: EmulatorRig, operation: str, cuts: int, *, rechecks: int = 0, **more):
-    """Run a campaign; the result, with the campaign that made it. What it finds is not looked into further."""
+def cut(rig: EmulatorRig, operation: str, cuts: int, *, rechecks: int = 0, strategy="hybrid", **more):
+    """Run a campaign; returns (result, campaign). By default abnormal outcomes are not checked again."""
     campaign = LiveCampaign(
-        rig, rig.key.operations[operation], go_home(rig), terms(cuts, **more), rechecks=rechecks
+        rig,
+        rig.key.operations[operation],
+        go_home(rig),
+        terms(cuts, **more),
+        strategy=strategy,
+        rechecks=rechecks,
     )
     return campaign.run(), campaign
