@@ -1,7 +1,6 @@
 """A key of Acme's: FIDO2 as Keyharness brings it, and an application of its own with one operation."""
 
-from harness.bench.plugin_api import hookimpl
-from harness.model.key import Application, Face, Item, Key, Law, Operation, holds_nothing, new, old
+from harness.api import Application, Face, Item, Key, Law, Operation, holds_nothing, hookimpl, new, old
 from harness_fido2.client import Fido, fido, fido_memory
 from harness_fido2.operations import FIDO2
 from harness_nitrokey3.twin.model import MODEL  # Acme would bring a twin of its own here

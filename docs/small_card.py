@@ -4,16 +4,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.base.errors import Refused
-from harness.bench.plugin_api import Suite, hookimpl
-from harness.model.key import Application, Cost, Face, Item, Key, Law, Operation, Outcome, World, new, old
-from harness.model.pin import PinReference
-from harness.model.rig import pin_try
-from harness.safety.pins import pin_for
-from harness.twin.card_firmware import OK, CardFirmware
-from harness.twin.model import Defect, Offered
-from harness.twin.one_chip import OneChipTwin
-from harness.twin.parts import Part
+from harness.api import (
+    OK, Application, CardFirmware, Cost, Defect, Face, Item, Key, Law, Offered, OneChipTwin,
+    Operation, Outcome, Part, PinReference, Refused, Suite, World, hookimpl, new, old, pin_for,
+    pin_try,
+)  # fmt: skip
 from harness_transports.card import card
 
 AID, ATR = bytes.fromhex("F04B4801"), bytes.fromhex("3B80800101")

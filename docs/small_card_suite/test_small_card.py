@@ -3,7 +3,7 @@
 import pytest
 from small_card import FACTORY_PIN, Client
 
-from harness.base.errors import Refused
+from harness.api import Refused
 
 WRONG = "00000000"
 

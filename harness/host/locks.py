@@ -67,7 +67,7 @@ def runtime_dir() -> Path:
 
 
 class Lock:
-    """One lock.
+    """A lock on a rig, a port or a run that dies with the process that holds it.
 
     :param name: what is locked, in words: "port usb:1-1.4.1", "run 20261120-093012-7c1e".
     """

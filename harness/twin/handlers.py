@@ -1,6 +1,6 @@
 """Message handlers of a twin's firmware: generators that run to their end, except for a few named waits.
 
-A handler returns its response. It yields a `Touch` to wait for the user, a `Reply` to respond before its work
+A handler returns its response. It yields an `AwaitTouch` to wait for the user, a `Reply` to respond before its work
 is done, or a `Leave` to drop off the bus. The engine of a transport (CTAPHID, a card) runs the handler and
 answers each yield.
 """
@@ -25,7 +25,7 @@ class Cancelled(Exception):
 
 
 @dataclass(frozen=True)
-class Touch:
+class AwaitTouch:
     """Wait for a touch that begins after this, at most `timeout_us` microseconds."""
 
     timeout_us: int
@@ -45,7 +45,7 @@ class Leave:
     then: Callable[[], None]
 
 
-Step = Touch | Reply | Leave
+Step = AwaitTouch | Reply | Leave
 Handler = Generator[Step, Touched | None, bytes]
 Wait = Generator[Step, Touched | None, Touched]
 
@@ -56,7 +56,7 @@ def touch(timeout_us: int) -> Wait:
     :returns: GRANTED or TIMED_OUT.
     :raises Cancelled: the host cancelled the request.
     """
-    touched = yield Touch(timeout_us)
+    touched = yield AwaitTouch(timeout_us)
     if touched is None or touched is Touched.CANCELLED:
         raise Cancelled
     return touched

@@ -15,11 +15,8 @@ from fido2.ctap import CtapError
 from fido2.ctap2 import AttestationResponse, CredentialManagement, Ctap2
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
-from harness.base.errors import KeyFault, Refused
-from harness.model.key import Look, Memory
-from harness.model.pin import PinReference
-from harness.model.rig import PinGuard, Rig
-from harness.safety import pins
+from harness.api import KeyFault, Look, Memory, PinGuard, PinReference, Refused, Rig
+from harness.api import pin_for as named_pin
 from harness_fido2.decoding_cache import keep_lookups
 from harness_transports.ctaphid import ctaphid
 
@@ -82,7 +79,7 @@ def fido_memory(memory: Memory) -> FidoMemory:
 
 def pin_for(rig: Rig, which: str) -> str:
     """A FIDO2 PIN for a test key, see `harness.safety.pins`: on twins eight digits from the run's seed."""
-    return pins.pin_for(rig, which, FIDO2_PIN)
+    return named_pin(rig, which, FIDO2_PIN)
 
 
 @lru_cache(maxsize=4096)

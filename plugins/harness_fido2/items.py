@@ -13,7 +13,7 @@ from typing import Any
 from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
 
-from harness.model.key import Item, Law, Look, Outcome, Severity, Value
+from harness.api import Item, Law, Look, Outcome, Severity, Value
 from harness_fido2.client import CANARY_RP, Credential, fido, fido_memory, pin_in_force, refusal, usable
 
 ASSERTS = "asserts"

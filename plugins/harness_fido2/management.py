@@ -13,8 +13,7 @@ from fido2.webauthn import (
     PublicKeyCredentialUserEntity,
 )
 
-from harness.model.key import Cost, Item, Law, Look, Memory, Operation, Outcome, Value, new, old
-from harness.model.rig import Rig
+from harness.api import Cost, Item, Law, Look, Memory, Operation, Outcome, Rig, Value, new, old
 from harness_fido2.client import FIDO2_PIN, Fido, fido, fido_memory, lacks, refusal
 from harness_fido2.items import ASSERTS, NEW_RESIDENT, refusals
 

@@ -6,10 +6,21 @@ from contextlib import suppress
 
 from fido2.ctap import CtapError
 
-from harness.base.errors import CallerError
-from harness.model.key import ANY, Application, Cost, Memory, Operation, Outcome, Value, World, new, old
-from harness.model.rig import Rig
-from harness.twin.glass_box import glass_box
+from harness.api import (
+    ANY,
+    Application,
+    CallerError,
+    Cost,
+    Memory,
+    Operation,
+    Outcome,
+    Rig,
+    Value,
+    World,
+    glass_box,
+    new,
+    old,
+)
 from harness_fido2 import management, ownership, settings, u2f
 from harness_fido2.client import CANARY_RP, FIDO2_PIN, Fido, fault, fido_memory, lacks, pin_for
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT

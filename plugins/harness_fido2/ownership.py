@@ -7,8 +7,7 @@ import secrets
 from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
 
-from harness.model.rig import Rig
-from harness.safety.pins import candidates
+from harness.api import Rig, candidates
 from harness_fido2.client import ES256, FIDO2_PIN, Fido, challenge
 
 OURS = ".keyharness.example"

@@ -5,9 +5,7 @@ Plugins of other keys combine the same application with their own.
 
 from __future__ import annotations
 
-from harness.bench.plugin_api import hookimpl
-from harness.model.key import Face, Key
-from harness.model.rig import Rig
+from harness.api import Face, Key, Rig, hookimpl
 
 
 def identify(rig: Rig) -> dict[str, str]:

@@ -9,8 +9,7 @@ from typing import Any
 from fido2.ctap2 import Config, LargeBlobs
 from fido2.ctap2.pin import ClientPin
 
-from harness.model.key import ANY, Cost, Item, Law, Look, Memory, Operation, Outcome, Value, new, old
-from harness.model.rig import Rig
+from harness.api import ANY, Cost, Item, Law, Look, Memory, Operation, Outcome, Rig, Value, new, old
 from harness_fido2.client import FIDO2_PIN, Fido, fido, fido_memory, lacks
 from harness_fido2.items import refusals
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from cryptography.exceptions import InvalidSignature
 from fido2.ctap1 import ApduError, Ctap1
 
-from harness.model.key import ANY, Cost, Item, Law, Look, Memory, Operation, Value, new, old
-from harness.model.rig import Rig
+from harness.api import ANY, Cost, Item, Law, Look, Memory, Operation, Rig, Value, new, old
 from harness_fido2.client import Fido, fido, fido_memory
 from harness_fido2.items import refusals
 

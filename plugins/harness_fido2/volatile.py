@@ -8,7 +8,7 @@ from fido2 import cbor
 from fido2.ctap import CtapError
 from fido2.ctap2.pin import ClientPin
 
-from harness.model.rig import Rig
+from harness.api import Rig
 from harness_fido2.client import Fido
 
 

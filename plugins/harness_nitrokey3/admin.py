@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from nitrokey.nk3 import NK3
 
-from harness.campaign.home import interrupt
-from harness.model.key import (
+from harness.api import (
     Application,
     Item,
     Law,
     Look,
     Memory,
     Operation,
+    Rig,
     Severity,
     Value,
     holds_nothing,
+    interrupt,
     new,
     old,
 )
-from harness.model.rig import Rig
 from harness_fido2.client import Fido, fido_memory
 from harness_nitrokey3 import configuration, hardware_faults
 from harness_nitrokey3.sdk import fault, open_nk3

@@ -9,8 +9,7 @@ from nitrokey.trussed._bootloader.nrf52_upload.dfu.dfu_transport_serial import D
 from nitrokey.trussed._bootloader.nrf52_upload.exceptions import NordicSemiException
 from nitrokey.trussed.admin_app import BootMode
 
-from harness.bench.firmware_updates import ACCEPTED
-from harness.model.rig import Rig
+from harness.api import ACCEPTED, Rig
 from harness_nitrokey3 import images, sdk, signing
 from harness_nitrokey3.dfu_port import dfu_port
 from harness_nitrokey3.images import Image, Recipe

@@ -11,8 +11,21 @@ from dataclasses import dataclass, field
 
 from fido2.ctap import CtapError
 
-from harness.model.key import Cost, Item, Law, Look, Memory, Operation, Outcome, Value, World, new, old
-from harness.model.rig import KeyGone, Rig
+from harness.api import (
+    Cost,
+    Item,
+    KeyGone,
+    Law,
+    Look,
+    Memory,
+    Operation,
+    Outcome,
+    Rig,
+    Value,
+    World,
+    new,
+    old,
+)
 from harness_fido2.operations import forget, reset_worlds
 from harness_nitrokey3.sdk import open_nk3, unwrapped
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.base.seeds import child
-from harness.model.update_file import FirmwareFile
+from harness.api import FirmwareFile, child
 from harness_nitrokey3 import containers
 from harness_nitrokey3.containers import About
 from harness_nitrokey3.images import core

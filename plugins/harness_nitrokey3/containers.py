@@ -15,7 +15,7 @@ from nitrokey.trussed._bootloader import FirmwareContainer, Model, Variant
 from nitrokey.trussed._bootloader.nrf52 import Image as SdkImage
 from nitrokey.trussed._bootloader.nrf52 import SignatureKey
 
-from harness.base.errors import CallerError
+from harness.api import CallerError
 from harness_nitrokey3 import images, lpc55, signing
 from harness_nitrokey3.images import Image, Recipe
 from harness_nitrokey3.lpc55 import Sb2

@@ -6,7 +6,7 @@ Nordic's opcodes: facts of the nRF5 SDK, "Secure DFU" over serial: 01 creates an
 
 from __future__ import annotations
 
-from harness.model.transport import Reachable, TransportKind
+from harness.api import Reachable, TransportKind
 from harness_transports.serial import TappedPort, raw_port
 
 _SENT = {0x01: "object", 0x04: "execute", 0x08: "chunk"}

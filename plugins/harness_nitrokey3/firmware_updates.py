@@ -6,11 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from nitrokey.trussed.updates import Warning
 
-from harness.bench.firmware_updates import FirmwareUpdates, Progress, UpdateContainer
-from harness.model.key import ANY, Value
-from harness.model.rig import Rig
-from harness.model.transport import Transports
-from harness.twin.image import BoardState
+from harness.api import ANY, BoardState, FirmwareUpdates, Progress, Rig, Transports, UpdateContainer, Value
 from harness_nitrokey3 import bootloader_probe, containers, images, signing, update_rules
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe, core

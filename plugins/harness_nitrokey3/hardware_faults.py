@@ -13,11 +13,22 @@ from dataclasses import dataclass
 from fido2.ctap import CtapError
 from fido2.ctap2 import LargeBlobs
 
-from harness.base.errors import KeyFault
-from harness.campaign.home import interrupt
-from harness.model.key import Item, Law, Look, Memory, Operation, Severity, Value, new, old
-from harness.model.rig import Rig
-from harness.twin.glass_box import glass_box, require_glass_box
+from harness.api import (
+    Item,
+    KeyFault,
+    Law,
+    Look,
+    Memory,
+    Operation,
+    Rig,
+    Severity,
+    Value,
+    glass_box,
+    interrupt,
+    new,
+    old,
+    require_glass_box,
+)
 from harness_fido2 import settings
 from harness_fido2.client import Fido, fido, fido_memory, lacks, refusal
 from harness_fido2.items import refusals

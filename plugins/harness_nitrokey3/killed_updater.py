@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from harness.bench.firmware_updates import UpdaterKilled
-from harness.model.transport import BusIdentity, Handle, TransportKind, Transports
+from harness.api import BusIdentity, Handle, TransportKind, Transports, UpdaterKilled
 
 
 class Breaking(Transports):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.base.errors import CallerError
+from harness.api import CallerError
 
 FLASH_SIZE = 0x93000
 """What an image may erase: the firmware's part of the flash and the page behind it (nitrokey-3-firmware b9ec0bdc)."""

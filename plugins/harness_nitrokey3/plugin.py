@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.bench.firmware_updates import FirmwareUpdates
-from harness.bench.plugin_api import hookimpl
-from harness.model.key import Face, Key
-from harness.model.transport import TransportKind
-from harness.model.update_file import UpdateSupport
-from harness.twin.model import TwinModel
+from harness.api import Face, FirmwareUpdates, Key, TransportKind, TwinModel, UpdateSupport, hookimpl
 
 NAME = "nitrokey3-mini"
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from harness.base.errors import CallerError
-from harness.model.rig import Rig
+from harness.api import CallerError, Rig
 from harness_nitrokey3 import containers
 
 

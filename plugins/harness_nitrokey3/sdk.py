@@ -19,8 +19,7 @@ from nitrokey.trussed._bootloader.nrf52_upload.lister.enumerated_device import E
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 
 import harness_fido2.client
-from harness.base.errors import KeyFault, Refused
-from harness.model.rig import KeyGone, Rig
+from harness.api import KeyFault, KeyGone, Refused, Rig
 from harness_nitrokey3.dfu_port import dfu_port
 from harness_transports.client_random import ModuleProxy
 from harness_transports.ctaphid import ctaphid

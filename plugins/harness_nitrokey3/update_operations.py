@@ -5,28 +5,32 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from harness.bench.firmware_updates import SlowBoot, UpdateRefused, UpdaterKilled
-from harness.campaign.observe import observe
-from harness.model.key import (
+from harness.api import (
     ANY,
     Application,
     Cost,
     Item,
+    KeyGone,
     Law,
     Look,
     Memory,
     Operation,
     Outcome,
+    Rig,
+    SlowBoot,
+    UpdateRefused,
+    UpdaterKilled,
     Value,
     World,
+    cut_at,
+    glass_box,
     holds_nothing,
     new,
+    observe,
     old,
+    require_glass_box,
 )
-from harness.model.rig import KeyGone, Rig
-from harness.twin.glass_box import glass_box, require_glass_box
-from harness.twin.trace import cut_at
-from harness.twin.trace import images as images_of
+from harness.api import images as images_of
 from harness_fido2.client import Fido
 from harness_nitrokey3 import bootloader_probe, containers, images, signing
 from harness_nitrokey3.admin import identify

@@ -14,15 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.bench.firmware_updates import (
-    NEVER_STARTS,
-    REFUSED,
-    TAKEN,
-    UNCHANGED,
-    DamagedContainer,
-    Data,
-    VersionPair,
-)
+from harness.api import NEVER_STARTS, REFUSED, TAKEN, UNCHANGED, DamagedContainer, Data, VersionPair
 from harness_nitrokey3 import containers, images, signing
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Image, Recipe

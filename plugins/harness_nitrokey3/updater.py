@@ -18,9 +18,7 @@ from nitrokey.trussed import TrussedBase
 from nitrokey.trussed._base import Model
 from nitrokey.trussed.updates import DeviceHandler, Updater, UpdateUi, Warning
 
-from harness.base.errors import KeyFault, RigError
-from harness.bench.firmware_updates import Progress, SlowBoot, UpdateRefused
-from harness.model.rig import KeyGone, Rig
+from harness.api import KeyFault, KeyGone, Progress, Rig, RigError, SlowBoot, UpdateRefused
 from harness_nitrokey3 import containers, sdk, signing
 from harness_nitrokey3.dfu_port import dfu_port
 from harness_nitrokey3.sdk import open_nk3

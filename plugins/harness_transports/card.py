@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from harness.base.errors import Refused
-from harness.model.rig import KeyGone
-from harness.model.tap import Tap
-from harness.model.transport import Reachable, TransportKind, wrong_endpoint
+from harness.api import KeyGone, Reachable, Refused, Tap, TransportKind, wrong_endpoint
 from harness_transports.endpoints import Apdus
 
 HEADER = 4

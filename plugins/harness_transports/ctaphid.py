@@ -5,9 +5,7 @@ from __future__ import annotations
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
-from harness.model.rig import KeyGone
-from harness.model.tap import Tap
-from harness.model.transport import Reachable, TransportKind, wrong_endpoint
+from harness.api import KeyGone, Reachable, Tap, TransportKind, wrong_endpoint
 from harness_transports.endpoints import Packets
 
 REPORT_BYTES = 64

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.bench.plugin_api import hookimpl
-from harness.model.transport import TransportKind
+from harness.api import TransportKind, hookimpl
 
 
 @hookimpl

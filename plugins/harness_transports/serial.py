@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from harness.model.tap import Tap
-from harness.model.transport import Reachable, TransportKind, wrong_endpoint
+from harness.api import Reachable, Tap, TransportKind, wrong_endpoint
 from harness_transports.endpoints import SerialPort
 
 

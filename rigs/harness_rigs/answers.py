@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from harness.base.clock import Clock
+from harness.api import Clock
 
 T = TypeVar("T")
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from harness.host.cutter import Cutter
-from harness.model.instant import CutInstant
-from harness.model.rig import LiveCutter
+from harness.api import CutInstant, Cutter, LiveCutter
 
 
 class ProcessCutter(LiveCutter):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.bench.plugin_api import Driver, PowerDriver, TouchDriver, hookimpl
+from harness.api import Driver, PowerDriver, TouchDriver, hookimpl
 
 
 @hookimpl

@@ -6,11 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.base.errors import CallerError
-from harness.bench.plugin_api import Driver, RigRequest
-from harness.model.rig import Rig
-from harness.twin.model import TwinOptions
-from harness.twin.rig import TwinRig
+from harness.api import CallerError, Driver, Rig, RigRequest, TwinOptions, TwinRig
 
 
 class TwinSettings(BaseModel):

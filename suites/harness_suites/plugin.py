@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.bench.plugin_api import Suite, hookimpl
+from harness.api import Suite, hookimpl
 
 HERE = Path(__file__).parent
 

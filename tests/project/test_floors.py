@@ -18,7 +18,7 @@ ROOMS = (
     *("base", "model", "host", "twin", "search", "evidence", "safety", "bench", "campaign", "report", "run"),
     *("doctor", "commands", "pytest_plugin", "cli"),
 )
-ABOVE_THE_ROOMS = ("harness.__main__",)
+ABOVE_THE_ROOMS = ("harness.__main__", "harness.api")
 TRANSPORTS = "harness_transports"
 TOPS = {
     "harness": "",

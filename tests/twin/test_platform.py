@@ -8,7 +8,7 @@ from harness.base.errors import HarnessFault
 from harness.twin import records
 from harness.twin.board import Board
 from harness.twin.flash_layers import Plain
-from harness.twin.handlers import Cancelled, Touch, Touched, touch
+from harness.twin.handlers import AwaitTouch, Cancelled, Touched, touch
 from harness.twin.littlefs_store import Store
 from harness.twin.parts import Part
 from harness.twin.platform import Platform
@@ -36,7 +36,7 @@ def test_a_store_that_the_key_does_not_have_is_a_fault_of_ours(platform: Platfor
 @pytest.mark.parametrize("end", [Touched.CANCELLED, None])
 def test_a_cancelled_wait_is_an_exception_of_its_own(end: Touched | None) -> None:
     wait = touch(250_000)
-    assert next(wait) == Touch(250_000)
+    assert next(wait) == AwaitTouch(250_000)
     with pytest.raises(Cancelled):
         wait.send(end)
 

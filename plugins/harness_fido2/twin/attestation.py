@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.twin import records
-from harness.twin.littlefs_store import StoreDamaged
-from harness.twin.records import Damaged
+from harness.api import Damaged, StoreDamaged, records
 from harness_fido2.twin import crypto
 
 if TYPE_CHECKING:
-    from harness.twin.littlefs_store import Store
+    from harness.api import Store
 
 KEY_PATH = "fido/sec/00"
 CERTIFICATE_PATH = "fido/x5c/00"

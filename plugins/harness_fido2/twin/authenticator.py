@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.twin import cbor
-from harness.twin.handlers import Cancelled, Handler, Touched, touch
-from harness.twin.littlefs_store import StoreDamaged, StoreFull
+from harness.api import Cancelled, Handler, StoreDamaged, StoreFull, Touched, cbor, touch
 from harness_fido2.twin import (
     attestation,
     clientpin,
@@ -36,7 +34,7 @@ from harness_fido2.twin.pinproto import Permission, PinProtocol, ProtocolOne, Pr
 from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
-    from harness.twin.platform import Platform
+    from harness.api import Platform
 
 RESET_WINDOW_US = 10_000_000
 """A reset must come within ten seconds of power-up (section 6.6)."""

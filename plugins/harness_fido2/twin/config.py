@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.twin import cbor
+from harness.api import cbor
 from harness_fido2.twin import crypto
 from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.features import MIN_PIN_RPS_MAX, PIN_MAX

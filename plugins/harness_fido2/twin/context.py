@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.twin.handlers import Step, Touched
+from harness.api import Step, Touched
 
 if TYPE_CHECKING:
-    from harness.twin.platform import Platform
+    from harness.api import Platform
     from harness_fido2.twin.attestation import Attestation
     from harness_fido2.twin.credentials import Credential, ResidentCredentials
     from harness_fido2.twin.features import Features

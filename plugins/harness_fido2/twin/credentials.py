@@ -10,15 +10,13 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from harness.twin import cbor, records
-from harness.twin.littlefs_store import StoreDamaged, StoreFull
-from harness.twin.records import Damaged
+from harness.api import Damaged, StoreDamaged, StoreFull, cbor, records
 from harness_fido2.twin import crypto
 from harness_fido2.twin.features import ID_MAX, INTERNAL
 from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
-    from harness.twin.platform import Platform
+    from harness.api import Platform
     from harness_fido2.twin.persistent_state import PersistentState
 
 DIRECTORY = "fido/rk"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.twin import cbor
+from harness.api import cbor
 from harness_fido2.twin import crypto
 from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.credentials import Credential

@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from harness.base.seeds import Stream
-from harness.twin import cbor
+from harness.api import Stream, cbor
 
 ES256, EDDSA = -7, -8
 _CURVE = ec.SECP256R1()

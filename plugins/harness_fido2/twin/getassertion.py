@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.twin import cbor
+from harness.api import cbor
 from harness_fido2.twin import crypto, extensions, verification
 from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.credentials import Credential

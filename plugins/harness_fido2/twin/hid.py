@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from harness.base.errors import HarnessFault
-from harness.twin.board import Board
-from harness.twin.handlers import Handler, Leave, Reply, Touch, Touched
+from harness.api import AwaitTouch, Board, Handler, HarnessFault, Leave, Reply, Touched
 from harness_fido2.twin.status import HidError
 
 ENDPOINT = "ctaphid"
@@ -49,7 +47,7 @@ class _Message:
     deadline_us: int = 0
     handler: Handler | None = None
     replied: bool = False
-    wait: Touch | None = None
+    wait: AwaitTouch | None = None
     wait_us: int = 0
     pressed_us: int | None = None
     keepalive_us: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.twin.littlefs_store import StoreDamaged, StoreFull
+from harness.api import StoreDamaged, StoreFull
 from harness_fido2.twin import crypto
 from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.features import EXTERNAL, MESSAGE_MAX

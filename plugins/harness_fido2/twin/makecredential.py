@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.twin import cbor
-from harness.twin.handlers import touch
+from harness.api import cbor, touch
 from harness_fido2.twin import crypto, extensions, verification
 from harness_fido2.twin.context import Context, Members, Result
 from harness_fido2.twin.credentials import RESIDENT_ID_SIZE, Credential, seal_id

@@ -16,15 +16,14 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from harness.twin import records
-from harness.twin.records import Damaged
+from harness.api import Damaged, records
 from harness_fido2.twin import split_state
 from harness_fido2.twin.features import INTERNAL, TRIES
 from harness_fido2.twin.state import State
 from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
-    from harness.twin.platform import Platform
+    from harness.api import Platform
 
 CONFIG_ERROR = 0x20
 """The init status bit that says that persistent data of an application cannot be used."""

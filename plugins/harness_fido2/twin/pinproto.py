@@ -14,7 +14,7 @@ from harness_fido2.twin import crypto
 from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
-    from harness.twin.platform import Platform
+    from harness.api import Platform
 
 INITIAL_USE_US = 30_000_000
 """A token that is not used within this time after it was issued expires (6.5.2.1, USB)."""

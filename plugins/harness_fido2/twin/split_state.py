@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.twin import records
+from harness.api import records
 from harness_fido2.twin.features import PIN_MIN
 
 if TYPE_CHECKING:
-    from harness.twin.littlefs_store import Store
+    from harness.api import Store
     from harness_fido2.twin.state import State
 
 

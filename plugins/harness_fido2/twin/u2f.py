@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import NamedTuple
 
-from harness.twin.handlers import Handler, Step, Touch, Touched
-from harness.twin.littlefs_store import StoreDamaged, StoreFull
+from harness.api import AwaitTouch, Handler, Step, StoreDamaged, StoreFull, Touched
 from harness_fido2.twin import crypto
 from harness_fido2.twin.context import Context
 from harness_fido2.twin.credentials import Credential, seal_id
@@ -105,7 +104,7 @@ def _perform(app: Context, apdu: Apdu) -> Response:
 
 
 def _present() -> Generator[Step, Touched | None, None]:
-    if (yield Touch(TIMEOUT_US)) is not Touched.GRANTED:
+    if (yield AwaitTouch(TIMEOUT_US)) is not Touched.GRANTED:
         raise _Refusal(CONDITIONS_NOT_SATISFIED)
 
 

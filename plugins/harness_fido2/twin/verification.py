@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from harness.twin.handlers import Step, Touched, touch
+from harness.api import Step, Touched, touch
 from harness_fido2.twin.context import Context
 from harness_fido2.twin.features import UP_TIMEOUT_US
 from harness_fido2.twin.pinproto import Permission, PinProtocol

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.twin import cbor, records
-from harness.twin.handlers import Handler, Leave, Step, Touch, Touched
-from harness.twin.littlefs_store import StoreDamaged, StoreFull
-from harness.twin.platform import Platform
-from harness.twin.records import Damaged
+from harness.api import (
+    AwaitTouch,
+    Damaged,
+    Handler,
+    Leave,
+    Platform,
+    Step,
+    StoreDamaged,
+    StoreFull,
+    Touched,
+    cbor,
+    records,
+)
 from harness_fido2.twin.features import EXTERNAL, INTERNAL
 from harness_fido2.twin.hid import Command
 from harness_fido2.twin.status import HidError
@@ -165,7 +173,7 @@ class Admin:
         return b""
 
     def _confirmed(self) -> Generator[Step, Touched | None, bool]:
-        return (yield Touch(UP_TIMEOUT_US)) is Touched.GRANTED
+        return (yield AwaitTouch(UP_TIMEOUT_US)) is Touched.GRANTED
 
     # Configuration
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.twin.flash_layers import Layer, Plain, layer_called
-from harness.twin.littlefs_store import Store, StoreDamaged, StoreFull
-from harness.twin.platform import Platform
-from harness.twin.rail import Panic, PowerLost
+from harness.api import Layer, Panic, Plain, Platform, PowerLost, Store, StoreDamaged, StoreFull, layer_called
 from harness_fido2.twin import persistent_state
 from harness_fido2.twin.authenticator import Authenticator
 from harness_fido2.twin.features import EXTERNAL, INTERNAL
@@ -22,8 +19,7 @@ from harness_nitrokey3.twin.card import CardSide, KeyFirmware
 from harness_nitrokey3.twin.settings import SKIP_UP_OFF, Settings
 
 if TYPE_CHECKING:
-    from harness.twin.board import Board
-    from harness.twin.flash import Flash
+    from harness.api import Board, Flash
     from harness_nitrokey3.twin.personality import Personality
 
 INTERNAL_FLASH_ERROR, EXTERNAL_FLASH_ERROR = 0x02, 0x04

@@ -19,8 +19,7 @@ from dataclasses import dataclass, replace
 from google.protobuf.message import DecodeError
 from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_cc_pb2 as pb
 
-from harness.twin.board import Board
-from harness.twin.rail import PowerLost
+from harness.api import Board, PowerLost
 from harness_nitrokey3.twin import dfu_image, dfu_settings, slip
 from harness_nitrokey3.twin.dfu_settings import BY_CRC, BY_SIGNATURE, NO_IMAGE, VALID_IMAGE, DfuSettings
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.base.errors import HarnessFault
-from harness.twin.board import Board
-from harness.twin.handlers import Handler, Leave, Touch, Touched
+from harness.api import AwaitTouch, Board, Handler, HarnessFault, Leave, Touched
 from harness_fido2.twin.hid import Command, HidFirmware
 from harness_fido2.twin.status import HidError
 
@@ -40,7 +38,7 @@ class CardSide:
         self._selected = False
         self._handler: Handler | None = None
         self._instruction = 0
-        self._wait: Touch | None = None
+        self._wait: AwaitTouch | None = None
         self._wait_us = 0
         self._pressed_us: int | None = None
 
@@ -112,7 +110,7 @@ class CardSide:
         handler, self._handler = self._handler, None
         try:
             step = handler.send(touched)
-            if isinstance(step, Touch):
+            if isinstance(step, AwaitTouch):
                 self._handler, self._wait, self._wait_us = handler, step, self._board.clock.now_us
             elif isinstance(step, Leave):
                 step.then()

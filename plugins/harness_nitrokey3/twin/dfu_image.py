@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from harness.twin.flash import Flash
-from harness.twin.parts import Part
+from harness.api import Flash, Part
 from harness_nitrokey3.twin.dfu_settings import BY_SIGNATURE, VALID_IMAGE, DfuSettings
 
 APPLICATION = Part("nrf52840 application", 4096, 0xD7, 4, 41, 85_000, 10_000)

@@ -11,9 +11,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from harness.twin.flash import Flash
-from harness.twin.parts import Part
-from harness.twin.rail import PowerLost
+from harness.api import Flash, Part, PowerLost
 
 SETTINGS = Part("nrf52840 settings", 4096, 2, 4, 41, 85_000, 10_000)
 """Page 0 is the settings page (0xFF000), page 1 its backup (0xFE000)."""

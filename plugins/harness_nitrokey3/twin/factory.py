@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from harness.base.seeds import Stream, child
-from harness.twin.platform import Platform
+from harness.api import Platform, Stream, child
 from harness_fido2.twin import attestation, crypto, persistent_state
 from harness_fido2.twin.credentials import DIRECTORY as CREDENTIALS
 from harness_fido2.twin.features import INTERNAL

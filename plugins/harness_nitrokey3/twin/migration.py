@@ -18,17 +18,12 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from harness.twin import cbor, records
-from harness.twin.flash import Flash
-from harness.twin.littlefs_store import Store, StoreDamaged, StoreFull
-from harness.twin.parts import Part
-from harness.twin.rail import PowerLost
-from harness.twin.records import Damaged
+from harness.api import Damaged, Flash, Part, PowerLost, Store, StoreDamaged, StoreFull, cbor, records
 from harness_fido2.twin import attestation, persistent_state
 from harness_fido2.twin.features import INTERNAL
 
 if TYPE_CHECKING:
-    from harness.twin.platform import Platform
+    from harness.api import Platform
 
 SPARE = Part("gd25q16 spare", 4096, 32, 256, 500, 45_000, 100_000)
 """The 128 KiB of the external flash that its file system leaves alone."""

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from harness.base.seeds import child
-from harness.twin.board import Board
-from harness.twin.flash_layers import layer_called
-from harness.twin.image import BoardState
-from harness.twin.model import Defect, Offered, TwinOptions
-from harness.twin.parts import GD25Q16, NRF52840_IFS, Part
-from harness.twin.platform import Platform
+from harness.api import (
+    GD25Q16,
+    NRF52840_IFS,
+    Board,
+    BoardState,
+    Defect,
+    Offered,
+    Part,
+    Platform,
+    TwinOptions,
+    child,
+    layer_called,
+)
 from harness_fido2.trace import CtaphidTracer
 from harness_fido2.twin import hid
 from harness_fido2.twin.features import EXTERNAL, INTERNAL

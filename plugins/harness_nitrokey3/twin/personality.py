@@ -10,9 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness.base.errors import CallerError, one_of
-from harness.twin.flash_layers import LAYERS, layer_called
-from harness.twin.model import Defect, TwinOptions
+from harness.api import LAYERS, CallerError, Defect, TwinOptions, layer_called, one_of
 from harness_fido2.twin.features import Features
 
 FILE = Path(__file__).parent.parent / "personalities.toml"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from harness.twin.model import TwinOptions
+from harness.api import TwinOptions
 from harness_nitrokey3 import images, signing
 from harness_nitrokey3.twin import boot, dfu_image, dfu_settings
 from harness_nitrokey3.twin.bootloader import STAY, Bootloader, Door
@@ -18,7 +18,7 @@ from harness_nitrokey3.twin.dfu_settings import BY_SIGNATURE, VALID_IMAGE, DfuSe
 from harness_nitrokey3.twin.personality import running
 
 if TYPE_CHECKING:
-    from harness.twin.board import Board
+    from harness.api import Board
     from harness_nitrokey3.twin.card import KeyFirmware
 
 LOADER_US = 15_000

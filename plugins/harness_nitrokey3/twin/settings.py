@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.twin import records
-from harness.twin.records import Damaged
+from harness.api import Damaged, records
 from harness_fido2.twin.features import INTERNAL
 from harness_fido2.twin.persistent_state import CONFIG_ERROR
 
 if TYPE_CHECKING:
-    from harness.twin.platform import Platform
+    from harness.api import Platform
 
 PATH = "admin/config"
 SKIP_UP_OFF = "fido.disable_skip_up_timeout"

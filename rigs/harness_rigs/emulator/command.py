@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from harness.base.errors import CallerError
+from harness.api import CallerError
 from harness_rigs.emulator.options import EmulatorOptions
 
 

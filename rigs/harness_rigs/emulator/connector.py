@@ -6,7 +6,7 @@ import socket
 import time
 from typing import Literal
 
-from harness.base.errors import RigError
+from harness.api import RigError
 from harness_rigs.emulator.link import Link, TcpLink, UdpLink, VpcdLink
 from harness_rigs.emulator.options import EmulatorOptions
 from harness_rigs.emulator.pcsc import PcscLink, Reader

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model.cut_action import Kill
-from harness.model.instant import CutInstant
+from harness.api import CutInstant, Kill
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.process import Process
 from harness_rigs.live_cutter import ProcessCutter

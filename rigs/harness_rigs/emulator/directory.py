@@ -11,9 +11,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.base.atomic_file import read_json, write_durably
-from harness.base.file_name import file_name
-from harness.evidence.ledger import now, state_dir
+from harness.api import file_name, now, read_json, state_dir, write_durably
 from harness_rigs.emulator import state as emulator_state
 
 

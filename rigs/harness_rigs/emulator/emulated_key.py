@@ -7,10 +7,7 @@ import os
 import signal
 import time
 
-from harness.base.clock import Clock
-from harness.base.errors import RigError
-from harness.model.rig import KeyGone
-from harness.model.tap import Tap
+from harness.api import Clock, KeyGone, RigError, Tap
 from harness_rigs.answers import AnswerWait
 from harness_rigs.deaths import DeathNotes
 from harness_rigs.emulator.command import arguments, environment, no_program

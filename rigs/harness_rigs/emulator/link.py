@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 
-from harness.model.rig import KeyGone
+from harness.api import KeyGone
 from harness_rigs.emulator.process import Process, ProcessHost
 
 REPORT = 64

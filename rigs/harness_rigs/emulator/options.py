@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.base.errors import CallerError
+from harness.api import CallerError
 from harness_rigs.emulator.process import Isolation
 
 DEFAULT_PORTS = {"ctaphid-udp": 8111, "ctaphid-tcp": 35962, "vpcd": 35963, "pcsc": 35963}

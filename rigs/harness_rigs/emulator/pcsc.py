@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from harness.base.errors import RigError
+from harness.api import RigError
 from harness_rigs.emulator.link import Link, gone
 from harness_rigs.emulator.process import Process, ProcessHost
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from harness.model.rig import KeyGone
+from harness.api import KeyGone
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.pcsc import PcscLink, Reader
 

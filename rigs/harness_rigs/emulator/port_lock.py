@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.base.errors import RigError
+from harness.api import RigError
 
 
 class PortLock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model.rig import PowerSwitch
+from harness.api import PowerSwitch
 from harness_rigs.emulator.cutter import KillCutter
 from harness_rigs.emulator.emulated_key import EmulatedKey
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.base.errors import HarnessFault, RigError
+from harness.api import HarnessFault, RigError
 
 PROGRAM = Path(__file__).with_name("host.py")
 HOST_LIMIT_S = 10.0

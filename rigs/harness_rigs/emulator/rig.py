@@ -9,13 +9,22 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from harness.base.clock import MonotonicClock
-from harness.base.errors import CallerError, KeyharnessError
-from harness.bench.plugin_api import Driver, RigRequest
-from harness.host.scan import Found
-from harness.model.rig import LiveCutter, PowerSwitch, Rig, RigInfo, Touch, Vault
-from harness.model.tap import Tap
-from harness.model.transport import Transports
+from harness.api import (
+    CallerError,
+    Driver,
+    Found,
+    KeyharnessError,
+    LiveCutter,
+    MonotonicClock,
+    PowerSwitch,
+    Rig,
+    RigInfo,
+    RigRequest,
+    Tap,
+    Touch,
+    Transports,
+    Vault,
+)
 from harness_rigs.emulator.command import missing_program
 from harness_rigs.emulator.cutter import KillCutter
 from harness_rigs.emulator.emulated_key import EmulatedKey

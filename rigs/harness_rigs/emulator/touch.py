@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from harness.base.clock import Clock
-from harness.base.errors import CallerError, RigError
+from harness.api import CallerError, Clock, RigError
 from harness_rigs.emulator.process import Process
 from harness_rigs.touch.when_asked import TouchWhenAsked
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from harness.model.key import Face
-from harness.model.transport import BusIdentity, Reachable, Transports
+from harness.api import BusIdentity, Face, Reachable, Transports
 from harness_rigs.emulator.card import VpcdCard
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.hid import EmulatorHid

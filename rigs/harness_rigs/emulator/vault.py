@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model.rig import Vault
+from harness.api import Vault
 from harness_rigs.emulator import state
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder

@@ -6,8 +6,7 @@ import errno
 import os
 from dataclasses import dataclass
 
-from harness.base.errors import RigError
-from harness.bench.plugin_api import ActuatorRequest
+from harness.api import ActuatorRequest, RigError
 
 _GONE = {errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ESHUTDOWN, errno.EPROTO}
 _BUSY = {errno.EBUSY, errno.EAGAIN}

@@ -11,9 +11,7 @@ import threading
 import weakref
 from typing import Self
 
-from harness.base.errors import RigError
-from harness.base.file_name import file_name
-from harness.host.locks import InUse, runtime_dir
+from harness.api import InUse, RigError, file_name, runtime_dir
 
 
 class BoardLock:

@@ -18,10 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.base.clock import Clock
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.cut_action import CutAction
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, Clock, CutAction, PowerDriver, PowerSwitch
 from harness_rigs.power.nested import Nested, nested
 
 

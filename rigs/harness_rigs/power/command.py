@@ -14,10 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.base.errors import CallerError, RigError
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.cut_action import CutAction, Write
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, CallerError, CutAction, PowerDriver, PowerSwitch, RigError, Write
 from harness_rigs.power.board_errors import place_of
 from harness_rigs.power.off_timer import OffTimer
 from harness_rigs.power.process import LimitPassed, Program

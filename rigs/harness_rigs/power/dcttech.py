@@ -16,11 +16,7 @@ import re
 
 from pydantic import Field
 
-from harness.base.errors import CallerError, RigError
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.host.usb import UsbDevice
-from harness.model.cut_action import CutAction
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, CallerError, CutAction, PowerDriver, PowerSwitch, RigError, UsbDevice
 from harness_rigs.power.board_errors import Unexpected, explain, place_of, shown
 from harness_rigs.power.hidline import HidChannel, HidOptions, hid_channel, hid_opened, the_board
 from harness_rigs.power.switch import RelayOptions, channel_switch

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.base.errors import CallerError
-from harness.bench.plugin_api import ActuatorRequest
+from harness.api import ActuatorRequest, CallerError
 from harness_rigs.power.board_errors import place_of
 from harness_rigs.power.serialline import SerialChannel, SerialRelayOptions, serial_driver
 

@@ -17,10 +17,7 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.base.errors import CallerError
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.host.usb import UsbDevice, device_at
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, CallerError, PowerDriver, PowerSwitch, UsbDevice, device_at
 from harness_rigs.power.board_errors import Unexpected, place_of, shown
 from harness_rigs.power.hidline import HidOptions, hid_channel, the_board
 from harness_rigs.power.switch import Channel, RelayOptions, channel_switch

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, PowerDriver, PowerSwitch
 from harness_rigs.power.board_errors import place_of
 from harness_rigs.power.off_timer import OffTimer
 from harness_rigs.power.switch import SwitchOptions, is_presumed_on

@@ -12,10 +12,7 @@ from contextlib import contextmanager
 
 from pydantic import Field
 
-from harness.base.errors import RigError
-from harness.bench.plugin_api import ActuatorRequest
-from harness.host.usb import UsbDevice, device_at, devices
-from harness.model.cut_action import Ioctl, Write
+from harness.api import ActuatorRequest, Ioctl, RigError, UsbDevice, Write, device_at, devices
 from harness_rigs.power.board_errors import place_of
 from harness_rigs.power.descriptor import Descriptor
 from harness_rigs.power.hidraw import REPORT_NUMBER, Hidraw, set_feature_request

@@ -20,10 +20,7 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.base.errors import CallerError, RigError
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.host.usb import hub_of
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, CallerError, PowerDriver, PowerSwitch, RigError, hub_of
 from harness_rigs.power import hubrequests
 from harness_rigs.power.board_errors import Unexpected, explain, place_of
 from harness_rigs.power.hubport import Half, HubPort, Way

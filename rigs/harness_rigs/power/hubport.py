@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.bench.plugin_api import ActuatorRequest
-from harness.model.cut_action import CutAction, Ioctl, Write
+from harness.api import ActuatorRequest, CutAction, Ioctl, Write
 from harness_rigs.power import hubrequests
 from harness_rigs.power.board_errors import Unexpected, place_of
 from harness_rigs.power.descriptor import Descriptor

@@ -10,8 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.host.host import Host
-from harness.host.usb import HUB_CLASS, UsbDevice, device_at
+from harness.api import HUB_CLASS, Host, UsbDevice, device_at
 
 HUB = re.compile(r"usb\d+|\d+-\d+(\.\d+)*")
 

@@ -15,8 +15,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.base.errors import CallerError
-from harness.bench.plugin_api import ActuatorRequest
+from harness.api import ActuatorRequest, CallerError
 from harness_rigs.power.board_errors import Unexpected, place_of, shown
 from harness_rigs.power.serialline import SerialChannel, SerialRelayOptions, serial_driver
 

@@ -14,8 +14,7 @@ import re
 
 from pydantic import Field
 
-from harness.base.errors import CallerError
-from harness.bench.plugin_api import ActuatorRequest
+from harness.api import ActuatorRequest, CallerError
 from harness_rigs.power.board_errors import Unexpected, place_of, shown
 from harness_rigs.power.serialline import ANSWER_S, SerialChannel, SerialRelayOptions, serial_driver
 

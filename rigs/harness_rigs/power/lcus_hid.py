@@ -12,9 +12,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.cut_action import CutAction
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, CutAction, PowerDriver, PowerSwitch
 from harness_rigs.power.hidline import HidChannel, HidOptions, hid_channel, the_board
 from harness_rigs.power.lcus import frame
 from harness_rigs.power.switch import RelayOptions, channel_switch

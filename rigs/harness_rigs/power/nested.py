@@ -9,9 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from harness.base.errors import CallerError, one_of
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, CallerError, PowerDriver, PowerSwitch, one_of
 from harness_rigs.power.board_errors import Part, place_of
 
 
@@ -46,7 +44,7 @@ def nested(table: Mapping[str, Any], name: str, **defaults: Any) -> Nested:
     :param defaults: settings that the table may leave out, if the driver has them.
     :raises PydanticCustomError: the table does not fit; for use in a validator.
     """
-    from harness.bench.registry import discover
+    from harness.api import discover
 
     power = discover().power
     driver = power.get(str(table.get("driver")))

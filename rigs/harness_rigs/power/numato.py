@@ -15,7 +15,7 @@ import string
 
 from pydantic import Field
 
-from harness.bench.plugin_api import ActuatorRequest
+from harness.api import ActuatorRequest
 from harness_rigs.power.board_errors import Unexpected
 from harness_rigs.power.serialline import ANSWER_S, SerialChannel, SerialRelayOptions, serial_driver
 

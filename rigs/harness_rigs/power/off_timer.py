@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.base.clock import Clock
+from harness.api import Clock
 
 
 class OffTimer:

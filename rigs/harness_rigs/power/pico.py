@@ -15,9 +15,7 @@ import socket
 from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import urlsplit
 
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.cut_action import CutAction, Write
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, CutAction, PowerDriver, PowerSwitch, Write
 from harness_rigs.power.board_errors import Unexpected
 from harness_rigs.power.pico_port import PicoPort, shown_url
 from harness_rigs.power.switch import Channel, SwitchOptions, channel_switch

@@ -14,8 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.cut_action import CutAction, Write
+from harness.api import ActuatorRequest, CutAction, PowerDriver, Write
 from harness_rigs.power.board_errors import Unexpected, shown
 from harness_rigs.power.descriptor import Descriptor
 from harness_rigs.power.switch import Channel, RelayOptions, channel_switch

@@ -16,11 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.base.errors import CallerError, RigError
-from harness.bench.plugin_api import ActuatorRequest
-from harness.host.usb import device_at
-from harness.model.cut_action import CutAction
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, CallerError, CutAction, PowerSwitch, RigError, device_at
 from harness_rigs.power.board_errors import Part, Unexpected, explain, place_of
 from harness_rigs.power.board_lock import BoardLock
 from harness_rigs.power.off_timer import OffTimer

@@ -7,8 +7,7 @@ import select
 import termios
 from typing import Self
 
-from harness.base.errors import CallerError, RigError
-from harness.host.host import Host
+from harness.api import CallerError, Host, RigError
 
 
 class Terminal:

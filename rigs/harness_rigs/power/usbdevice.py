@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness.base.errors import RigError
-from harness.host.host import Host
-from harness.host.usb import UsbDevice
+from harness.api import Host, RigError, UsbDevice
 
 TRANSFER_MS = 1000
 

@@ -16,10 +16,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.base.errors import CallerError
-from harness.bench.plugin_api import ActuatorRequest, PowerDriver
-from harness.model.cut_action import CutAction
-from harness.model.rig import PowerSwitch
+from harness.api import ActuatorRequest, CallerError, CutAction, PowerDriver, PowerSwitch
 from harness_rigs.power.board_errors import Unexpected, place_of, shown
 from harness_rigs.power.hidline import HidChannel, HidOptions, hid_channel, the_board
 from harness_rigs.power.switch import channel_switch

@@ -6,8 +6,7 @@ import shlex
 
 from pydantic import Field
 
-from harness.bench.plugin_api import ActuatorRequest, TouchDriver
-from harness.model.rig import Touch
+from harness.api import ActuatorRequest, Touch, TouchDriver
 from harness_rigs.power.board_errors import Part
 from harness_rigs.power.command import CommandOptions, CommandSwitch
 from harness_rigs.touch.finger import FingerOptions, SwitchTouch

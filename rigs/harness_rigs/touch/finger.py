@@ -12,9 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.base.errors import KeyharnessError, RigError
-from harness.bench.plugin_api import ActuatorRequest
-from harness.model.rig import PowerSwitch, Touch
+from harness.api import ActuatorRequest, KeyharnessError, PowerSwitch, RigError, Touch
 from harness_rigs.power.board_errors import place_of
 
 APART_US = 100_000

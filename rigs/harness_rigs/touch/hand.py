@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.bench.plugin_api import ActuatorRequest, TouchDriver
-from harness.model.rig import Touch
+from harness.api import ActuatorRequest, Touch, TouchDriver
 from harness_rigs.power.board_errors import Part
 from harness_rigs.power.terminal import Terminal
 from harness_rigs.touch.finger import HeldTouch

@@ -5,8 +5,7 @@ Source: Yubico/python-fido2 at d1fd711, tests/device/__init__.py (PicoController
 
 from __future__ import annotations
 
-from harness.bench.plugin_api import ActuatorRequest, TouchDriver
-from harness.model.rig import Touch
+from harness.api import ActuatorRequest, Touch, TouchDriver
 from harness_rigs.power.board_errors import Part
 from harness_rigs.power.pico import Pico
 from harness_rigs.power.pico_port import PicoPort

@@ -13,8 +13,7 @@ from typing import Any
 
 from pydantic import PrivateAttr, field_validator, model_validator
 
-from harness.bench.plugin_api import ActuatorRequest, TouchDriver
-from harness.model.rig import Touch
+from harness.api import ActuatorRequest, Touch, TouchDriver
 from harness_rigs.power.board_errors import Part
 from harness_rigs.power.nested import Nested, nested
 from harness_rigs.touch.finger import FingerOptions, SwitchTouch

@@ -10,8 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.base.clock import Clock
-from harness.model.rig import Touch
+from harness.api import Clock, Touch
 
 _KEEPALIVE, _UP_NEEDED, _MSG, _FIRST_PACKET = 0xBB, 2, 0x83, 0x80
 

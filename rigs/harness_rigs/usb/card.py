@@ -13,9 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from harness.base.errors import RigError
-from harness.host.usb import UsbDevice
-from harness.model.rig import KeyGone
+from harness.api import KeyGone, RigError, UsbDevice
 from harness_rigs.usb.plugged_key import PluggedKey
 
 T = TypeVar("T")

@@ -6,10 +6,7 @@ import os
 import select
 from typing import Protocol
 
-from harness.base.errors import RigError
-from harness.model.cut_action import CutAction
-from harness.model.instant import CutInstant
-from harness.model.rig import PowerSwitch
+from harness.api import CutAction, CutInstant, PowerSwitch, RigError
 from harness_rigs.live_cutter import ProcessCutter
 from harness_rigs.usb.plugged_key import PluggedKey
 from harness_rigs.usb.thread_cut import ThreadCut

@@ -7,11 +7,18 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.base.errors import CallerError, KeyharnessError, RigError
-from harness.host.host import Host
-from harness.host.locks import Lock
-from harness.host.usb import UsbDevice, device_at, devices, hub_of
-from harness.model.rig import KeyGone
+from harness.api import (
+    CallerError,
+    Host,
+    KeyGone,
+    KeyharnessError,
+    Lock,
+    RigError,
+    UsbDevice,
+    device_at,
+    devices,
+    hub_of,
+)
 from harness_rigs.usb.plugged_key import PluggedKey
 
 AskUuid = Callable[[UsbDevice], str]

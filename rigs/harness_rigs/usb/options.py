@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.host.usb import PORT
+from harness.api import PORT
 
 
 class UsbOptions(BaseModel):

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from harness.base.clock import Clock
-from harness.base.errors import RigError
-from harness.host.host import Host
-from harness.host.uevents import wait_until
-from harness.host.usb import UsbDevice, device_at
-from harness.model.key import Face, Key
-from harness.model.tap import Tap
+from harness.api import Clock, Face, Host, Key, RigError, Tap, UsbDevice, device_at, wait_until
 from harness_rigs.answers import AnswerWait
 from harness_rigs.deaths import DeathNotes
 from harness_rigs.usb.options import UsbOptions

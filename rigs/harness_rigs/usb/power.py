@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model.cut_action import CutAction
-from harness.model.rig import PowerSwitch
+from harness.api import CutAction, PowerSwitch
 from harness_rigs.usb.cutter import UsbCutter
 from harness_rigs.usb.plugged_key import PluggedKey
 

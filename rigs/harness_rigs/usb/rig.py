@@ -12,18 +12,31 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from harness.base.clock import MonotonicClock
-from harness.base.errors import CallerError, KeyharnessError
-from harness.bench.plugin_api import ActuatorRequest, Driver, RigRequest
-from harness.host.host import Host, here
-from harness.host.kernel_log import KernelLog
-from harness.host.locks import Lock
-from harness.host.scan import Found
-from harness.host.uevents import wait_until
-from harness.host.usb import UsbDevice, device_at, port_folder
-from harness.model.rig import KeyGone, LiveCutter, PowerSwitch, Rig, RigInfo, Touch
-from harness.model.tap import Tap
-from harness.model.transport import Transports
+from harness.api import (
+    ActuatorRequest,
+    CallerError,
+    Driver,
+    Found,
+    Host,
+    KernelLog,
+    KeyGone,
+    KeyharnessError,
+    LiveCutter,
+    Lock,
+    MonotonicClock,
+    PowerSwitch,
+    Rig,
+    RigInfo,
+    RigRequest,
+    Tap,
+    Touch,
+    Transports,
+    UsbDevice,
+    device_at,
+    here,
+    port_folder,
+    wait_until,
+)
 from harness_rigs.usb import find as usb_find
 from harness_rigs.usb.cutter import UsbCutter
 from harness_rigs.usb.options import UsbOptions

@@ -10,9 +10,7 @@ import os
 import threading
 import time
 
-from harness.base.errors import KeyharnessError, RigError
-from harness.model.instant import CutInstant
-from harness.model.rig import PowerSwitch
+from harness.api import CutInstant, KeyharnessError, PowerSwitch, RigError
 
 OWN_LIMIT_S = 30.0
 

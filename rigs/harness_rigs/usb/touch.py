@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from harness.base.clock import Clock
-from harness.model.rig import Touch
+from harness.api import Clock, Touch
 from harness_rigs.touch.when_asked import TouchWhenAsked
 
 

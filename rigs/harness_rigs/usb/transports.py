@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from harness.host.usb import UsbDevice
-from harness.model.rig import KeyGone
-from harness.model.transport import BusIdentity, Reachable, Transports
+from harness.api import BusIdentity, KeyGone, Reachable, Transports, UsbDevice
 from harness_rigs.usb.card import UsbCard, open_card
 from harness_rigs.usb.hid import CtaphidNode, open_ctaphid
 from harness_rigs.usb.plugged_key import PluggedKey

@@ -11,10 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.campaign.home import seeded
-from harness.model.rig import Rig
-from harness.pytest_plugin.cases import NOT_OFFERED
-from harness.pytest_plugin.options import session_of
+from harness.api import NOT_OFFERED, Rig, seeded, session_of
 from harness_suites.conformance.device import PIN, Authenticator, reset, reset_with_pin
 
 

@@ -14,8 +14,7 @@ from fido2.ctap2.pin import ClientPin, PinProtocolV1, PinProtocolV2
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection
 
-from harness.model.rig import Rig
-from harness.pytest_plugin.cases import NOT_OFFERED
+from harness.api import NOT_OFFERED, Rig
 from harness_fido2.client import client_pin
 from harness_transports.ctaphid import ctaphid, ctaphid_packets
 

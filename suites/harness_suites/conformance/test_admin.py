@@ -22,8 +22,7 @@ from nitrokey.trussed import CtapErrorCode, DeviceError, TimeoutException, Versi
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 from nitrokey.trussed.admin_app import BootMode, ConfigFieldType
 
-from harness.model.rig import KeyGone
-from harness.pytest_plugin.cases import NOT_OFFERED
+from harness.api import NOT_OFFERED, KeyGone
 from harness_suites.conformance.device import PIN, Authenticator, refused
 
 ERR = CtapError.ERR

@@ -8,7 +8,7 @@ import pytest
 from fido2 import cbor
 from fido2.hid import CAPABILITY, CTAPHID
 
-from harness.pytest_plugin.cases import NOT_OFFERED
+from harness.api import NOT_OFFERED
 from harness_suites.conformance.device import ES256, HASH, RP, USER
 from harness_suites.conformance.hidframes import (
     BROADCAST,

@@ -15,7 +15,7 @@ from fido2.ctap2 import Config
 from fido2.ctap2.pin import ClientPin
 from fido2.hid import CAPABILITY, CTAPHID
 
-from harness.pytest_plugin.cases import NOT_OFFERED
+from harness.api import NOT_OFFERED
 from harness_suites.conformance.device import ES256, HASH, PIN, RP, USER, refused
 from harness_suites.conformance.handmade import Asker, encode
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import pytest
 from fido2.ctap import CtapError
 
-from harness.pytest_plugin.cases import NOT_OFFERED
+from harness.api import NOT_OFFERED
 from harness_suites.conformance.device import ES256, HASH, RP, USER
 from harness_suites.conformance.handmade import (
     ARRAY,

@@ -14,7 +14,7 @@ from fido2.ctap2 import Config, CredentialManagement, LargeBlobs
 from fido2.ctap2.pin import ClientPin
 from fido2.hid import CTAPHID
 
-from harness.pytest_plugin.cases import NOT_OFFERED
+from harness.api import NOT_OFFERED
 from harness_suites.conformance.device import HASH, PIN, RP, Authenticator, refused
 from harness_suites.conformance.handmade import Asker
 from harness_suites.conformance.hidframes import Wire

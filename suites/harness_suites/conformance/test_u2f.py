@@ -18,7 +18,7 @@ from fido2.ctap2 import Config
 from fido2.ctap2.pin import ClientPin
 from fido2.hid import CTAPHID
 
-from harness.pytest_plugin.cases import NOT_OFFERED
+from harness.api import NOT_OFFERED
 from harness_suites.conformance.device import EDDSA, HASH, RP, refused
 
 CHALLENGE = hashlib.sha256(b"a challenge").digest()

@@ -9,16 +9,27 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from harness.bench.firmware_updates import FirmwareUpdates, UpdateContainer
-from harness.campaign.home import Home, go_home, seeded
-from harness.campaign.observe import Seen, observe
-from harness.model.judge import Judgement, judge
-from harness.model.key import ANY, Memory, new
-from harness.model.rig import Rig
-from harness.twin.glass_box import require_glass_box
-from harness.twin.image import BoardState
-from harness.twin.rig import TwinRig
-from harness.twin.trace import Trace, cut_at, images
+from harness.api import (
+    ANY,
+    BoardState,
+    FirmwareUpdates,
+    Home,
+    Judgement,
+    Memory,
+    Rig,
+    Seen,
+    Trace,
+    TwinRig,
+    UpdateContainer,
+    cut_at,
+    go_home,
+    images,
+    judge,
+    new,
+    observe,
+    require_glass_box,
+    seeded,
+)
 from harness_suites.downgrade.table import UPDATES
 
 CUTS = (0.25, 0.5, 0.75)

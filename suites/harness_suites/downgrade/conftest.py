@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.pytest_plugin.options import session_of
+from harness.api import session_of
 from harness_suites.downgrade.table import is_asked_of
 
 HERE = Path(__file__).parent

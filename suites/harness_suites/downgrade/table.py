@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.bench.firmware_updates import DamagedContainer, FirmwareUpdates, VersionPair
-from harness.bench.registry import discover
+from harness.api import DamagedContainer, FirmwareUpdates, VersionPair, discover
 
 UPDATES: dict[str, FirmwareUpdates] = discover().update_rules
 """By the name of the key."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.bench.firmware_updates import UNCHANGED, DamagedContainer, UpdateRefused
-from harness.model.rig import Rig
-from harness.twin.glass_box import require_glass_box
+from harness.api import UNCHANGED, DamagedContainer, Rig, UpdateRefused, require_glass_box
 from harness_suites.downgrade.bench import in_state, running, updates_of
 from harness_suites.downgrade.table import DAMAGES
 

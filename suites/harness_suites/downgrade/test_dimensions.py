@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.bench.firmware_updates import REFUSED, Data, SlowBoot, UpdateRefused, VersionPair
-from harness.model.rig import Rig
-from harness.twin.glass_box import require_glass_box
+from harness.api import REFUSED, Data, Rig, SlowBoot, UpdateRefused, VersionPair, require_glass_box
 from harness_fido2.client import fido_memory
 from harness_suites.downgrade.bench import data_judged, in_state, running, updates_of
 from harness_suites.downgrade.table import PAIRS, UPDATES

@@ -7,14 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from harness.base.errors import RigError
-from harness.base.seeds import Stream
-from harness.bench.firmware_updates import UpdateRefused, UpdaterKilled
-from harness.model.rig import KeyGone, Rig
-from harness.twin.glass_box import require_glass_box
-from harness.twin.rail import PowerLost
-from harness.twin.rig import TwinRig
-from harness.twin.trace import cut_at, images
+from harness.api import (
+    KeyGone,
+    PowerLost,
+    Rig,
+    RigError,
+    Stream,
+    TwinRig,
+    UpdateRefused,
+    UpdaterKilled,
+    cut_at,
+    images,
+    require_glass_box,
+)
 from harness_suites.downgrade.bench import Prepared, data_judged, in_state, prepared, running, updates_of
 
 WRITES_MIN = 60

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from harness.bench.firmware_updates import (
+from harness.api import (
     ACCEPTED,
     REFUSED,
     TAKEN,
     Data,
+    Rig,
     UpdateContainer,
     UpdateRefused,
     VersionPair,
+    require_glass_box,
 )
-from harness.model.rig import Rig
-from harness.twin.glass_box import require_glass_box
 from harness_fido2.client import Fido
 from harness_fido2.operations import reset_key
 from harness_suites.downgrade.bench import (

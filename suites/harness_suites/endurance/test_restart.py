@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.campaign.home import restart_breaches
+from harness.api import restart_breaches
 
 
 def test_a_clean_restart_changes_nothing(rig, home):

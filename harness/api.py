@@ -1,0 +1,342 @@
+"""What plugins may import from the core: one face, and nothing else.
+
+A plugin that imports from here goes on working when modules of the core move. A name is loaded when it is first used,
+so importing this module costs nothing. docs/api.md says what each name is.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+_MODULES = {
+    # Errors and blame, clocks, seeds, small files.
+    "CallerError": "harness.base.errors",
+    "Clock": "harness.base.clock",
+    "HarnessFault": "harness.base.errors",
+    "KeyFault": "harness.base.errors",
+    "KeyharnessError": "harness.base.errors",
+    "MonotonicClock": "harness.base.clock",
+    "Refused": "harness.base.errors",
+    "RigError": "harness.base.errors",
+    "Stream": "harness.base.seeds",
+    "child": "harness.base.seeds",
+    "file_name": "harness.base.file_name",
+    "one_of": "harness.base.errors",
+    "read_json": "harness.base.atomic_file",
+    "write_durably": "harness.base.atomic_file",
+    # The words: keys, items, worlds, rigs, transports.
+    "ANY": "harness.model.key",
+    "Application": "harness.model.key",
+    "BusIdentity": "harness.model.transport",
+    "Cost": "harness.model.key",
+    "CutAction": "harness.model.cut_action",
+    "CutInstant": "harness.model.instant",
+    "Face": "harness.model.key",
+    "FirmwareFile": "harness.model.update_file",
+    "Handle": "harness.model.transport",
+    "Ioctl": "harness.model.cut_action",
+    "Item": "harness.model.key",
+    "Judgement": "harness.model.judge",
+    "Key": "harness.model.key",
+    "KeyGone": "harness.model.rig",
+    "Kill": "harness.model.cut_action",
+    "Law": "harness.model.key",
+    "LiveCutter": "harness.model.rig",
+    "Look": "harness.model.key",
+    "Memory": "harness.model.key",
+    "Operation": "harness.model.key",
+    "Outcome": "harness.model.key",
+    "PinGuard": "harness.model.rig",
+    "PinReference": "harness.model.pin",
+    "PowerSwitch": "harness.model.rig",
+    "Reachable": "harness.model.transport",
+    "Rig": "harness.model.rig",
+    "RigInfo": "harness.model.rig",
+    "Severity": "harness.model.key",
+    "Tap": "harness.model.tap",
+    "Touch": "harness.model.rig",
+    "TransportKind": "harness.model.transport",
+    "Transports": "harness.model.transport",
+    "UpdateSupport": "harness.model.update_file",
+    "Value": "harness.model.key",
+    "Vault": "harness.model.rig",
+    "World": "harness.model.key",
+    "Write": "harness.model.cut_action",
+    "holds_nothing": "harness.model.key",
+    "judge": "harness.model.judge",
+    "new": "harness.model.key",
+    "old": "harness.model.key",
+    "pin_try": "harness.model.rig",
+    "wrong_endpoint": "harness.model.transport",
+    # The seam to Linux.
+    "Cutter": "harness.host.cutter",
+    "Found": "harness.host.scan",
+    "HUB_CLASS": "harness.host.usb",
+    "Host": "harness.host.host",
+    "InUse": "harness.host.locks",
+    "KernelLog": "harness.host.kernel_log",
+    "Lock": "harness.host.locks",
+    "PORT": "harness.host.usb",
+    "UsbDevice": "harness.host.usb",
+    "device_at": "harness.host.usb",
+    "devices": "harness.host.usb",
+    "here": "harness.host.host",
+    "hub_of": "harness.host.usb",
+    "port_folder": "harness.host.usb",
+    "runtime_dir": "harness.host.locks",
+    "wait_until": "harness.host.uevents",
+    # What a simulated key stands on.
+    "AwaitTouch": "harness.twin.handlers",
+    "Board": "harness.twin.board",
+    "BoardState": "harness.twin.image",
+    "Cancelled": "harness.twin.handlers",
+    "CardFirmware": "harness.twin.card_firmware",
+    "Damaged": "harness.twin.records",
+    "Defect": "harness.twin.model",
+    "Flash": "harness.twin.flash",
+    "GD25Q16": "harness.twin.parts",
+    "Handler": "harness.twin.handlers",
+    "LAYERS": "harness.twin.flash_layers",
+    "Layer": "harness.twin.flash_layers",
+    "Leave": "harness.twin.handlers",
+    "NRF52840_IFS": "harness.twin.parts",
+    "OK": "harness.twin.card_firmware",
+    "Offered": "harness.twin.model",
+    "OneChipTwin": "harness.twin.one_chip",
+    "Panic": "harness.twin.rail",
+    "Part": "harness.twin.parts",
+    "Plain": "harness.twin.flash_layers",
+    "Platform": "harness.twin.platform",
+    "PowerLost": "harness.twin.rail",
+    "Reply": "harness.twin.handlers",
+    "Step": "harness.twin.handlers",
+    "Store": "harness.twin.littlefs_store",
+    "StoreDamaged": "harness.twin.littlefs_store",
+    "StoreFull": "harness.twin.littlefs_store",
+    "Touched": "harness.twin.handlers",
+    "Trace": "harness.twin.trace",
+    "TwinModel": "harness.twin.model",
+    "TwinOptions": "harness.twin.model",
+    "TwinRig": "harness.twin.rig",
+    "cbor": "harness.twin",
+    "cut_at": "harness.twin.trace",
+    "glass_box": "harness.twin.glass_box",
+    "images": "harness.twin.trace",
+    "layer_called": "harness.twin.flash_layers",
+    "records": "harness.twin",
+    "require_glass_box": "harness.twin.glass_box",
+    "touch": "harness.twin.handlers",
+    # What is written down.
+    "now": "harness.evidence.ledger",
+    "state_dir": "harness.evidence.ledger",
+    # What keeps a key from harm.
+    "candidates": "harness.safety.pins",
+    "pin_for": "harness.safety.pins",
+    # What a plugin hands in.
+    "ACCEPTED": "harness.bench.firmware_updates",
+    "ActuatorRequest": "harness.bench.plugin_api",
+    "DamagedContainer": "harness.bench.firmware_updates",
+    "Data": "harness.bench.firmware_updates",
+    "Driver": "harness.bench.plugin_api",
+    "FirmwareUpdates": "harness.bench.firmware_updates",
+    "NEVER_STARTS": "harness.bench.firmware_updates",
+    "PowerDriver": "harness.bench.plugin_api",
+    "Progress": "harness.bench.firmware_updates",
+    "REFUSED": "harness.bench.firmware_updates",
+    "RigRequest": "harness.bench.plugin_api",
+    "SlowBoot": "harness.bench.firmware_updates",
+    "Suite": "harness.bench.plugin_api",
+    "TAKEN": "harness.bench.firmware_updates",
+    "TouchDriver": "harness.bench.plugin_api",
+    "UNCHANGED": "harness.bench.firmware_updates",
+    "UpdateContainer": "harness.bench.firmware_updates",
+    "UpdateRefused": "harness.bench.firmware_updates",
+    "UpdaterKilled": "harness.bench.firmware_updates",
+    "VersionPair": "harness.bench.firmware_updates",
+    "discover": "harness.bench.registry",
+    "hookimpl": "harness.bench.plugin_api",
+    # Campaigns, for suites.
+    "Home": "harness.campaign.home",
+    "Seen": "harness.campaign.observe",
+    "go_home": "harness.campaign.home",
+    "interrupt": "harness.campaign.home",
+    "observe": "harness.campaign.observe",
+    "restart_breaches": "harness.campaign.home",
+    "seeded": "harness.campaign.home",
+    # The pytest plugin, for suites.
+    "NOT_OFFERED": "harness.pytest_plugin.cases",
+    "session_of": "harness.pytest_plugin.options",
+}
+"""Name -> the module of the core that defines it, or the package of a module that is offered whole."""
+
+
+def __dir__() -> list[str]:
+    return sorted(_MODULES)
+
+
+if TYPE_CHECKING:
+    from harness.base.atomic_file import read_json as read_json, write_durably as write_durably
+    from harness.base.clock import Clock as Clock, MonotonicClock as MonotonicClock
+    from harness.base.errors import (
+        CallerError as CallerError,
+        HarnessFault as HarnessFault,
+        KeyFault as KeyFault,
+        KeyharnessError as KeyharnessError,
+        Refused as Refused,
+        RigError as RigError,
+        one_of as one_of,
+    )
+    from harness.base.file_name import file_name as file_name
+    from harness.base.seeds import Stream as Stream, child as child
+    from harness.bench.firmware_updates import (
+        ACCEPTED as ACCEPTED,
+        DamagedContainer as DamagedContainer,
+        Data as Data,
+        FirmwareUpdates as FirmwareUpdates,
+        NEVER_STARTS as NEVER_STARTS,
+        Progress as Progress,
+        REFUSED as REFUSED,
+        SlowBoot as SlowBoot,
+        TAKEN as TAKEN,
+        UNCHANGED as UNCHANGED,
+        UpdateContainer as UpdateContainer,
+        UpdateRefused as UpdateRefused,
+        UpdaterKilled as UpdaterKilled,
+        VersionPair as VersionPair,
+    )
+    from harness.bench.plugin_api import (
+        ActuatorRequest as ActuatorRequest,
+        Driver as Driver,
+        PowerDriver as PowerDriver,
+        RigRequest as RigRequest,
+        Suite as Suite,
+        TouchDriver as TouchDriver,
+        hookimpl as hookimpl,
+    )
+    from harness.bench.registry import discover as discover
+    from harness.campaign.home import (
+        Home as Home,
+        go_home as go_home,
+        interrupt as interrupt,
+        restart_breaches as restart_breaches,
+        seeded as seeded,
+    )
+    from harness.campaign.observe import Seen as Seen, observe as observe
+    from harness.evidence.ledger import now as now, state_dir as state_dir
+    from harness.host.cutter import Cutter as Cutter
+    from harness.host.host import Host as Host, here as here
+    from harness.host.kernel_log import KernelLog as KernelLog
+    from harness.host.locks import InUse as InUse, Lock as Lock, runtime_dir as runtime_dir
+    from harness.host.scan import Found as Found
+    from harness.host.uevents import wait_until as wait_until
+    from harness.host.usb import (
+        HUB_CLASS as HUB_CLASS,
+        PORT as PORT,
+        UsbDevice as UsbDevice,
+        device_at as device_at,
+        devices as devices,
+        hub_of as hub_of,
+        port_folder as port_folder,
+    )
+    from harness.model.cut_action import CutAction as CutAction, Ioctl as Ioctl, Kill as Kill, Write as Write
+    from harness.model.instant import CutInstant as CutInstant
+    from harness.model.judge import Judgement as Judgement, judge as judge
+    from harness.model.key import (
+        ANY as ANY,
+        Application as Application,
+        Cost as Cost,
+        Face as Face,
+        Item as Item,
+        Key as Key,
+        Law as Law,
+        Look as Look,
+        Memory as Memory,
+        Operation as Operation,
+        Outcome as Outcome,
+        Severity as Severity,
+        Value as Value,
+        World as World,
+        holds_nothing as holds_nothing,
+        new as new,
+        old as old,
+    )
+    from harness.model.pin import PinReference as PinReference
+    from harness.model.rig import (
+        KeyGone as KeyGone,
+        LiveCutter as LiveCutter,
+        PinGuard as PinGuard,
+        PowerSwitch as PowerSwitch,
+        Rig as Rig,
+        RigInfo as RigInfo,
+        Touch as Touch,
+        Vault as Vault,
+        pin_try as pin_try,
+    )
+    from harness.model.tap import Tap as Tap
+    from harness.model.transport import (
+        BusIdentity as BusIdentity,
+        Handle as Handle,
+        Reachable as Reachable,
+        TransportKind as TransportKind,
+        Transports as Transports,
+        wrong_endpoint as wrong_endpoint,
+    )
+    from harness.model.update_file import FirmwareFile as FirmwareFile, UpdateSupport as UpdateSupport
+    from harness.pytest_plugin.cases import NOT_OFFERED as NOT_OFFERED
+    from harness.pytest_plugin.options import session_of as session_of
+    from harness.safety.pins import candidates as candidates, pin_for as pin_for
+    from harness.twin import cbor as cbor, records as records
+    from harness.twin.board import Board as Board
+    from harness.twin.card_firmware import CardFirmware as CardFirmware, OK as OK
+    from harness.twin.flash import Flash as Flash
+    from harness.twin.flash_layers import (
+        LAYERS as LAYERS,
+        Layer as Layer,
+        Plain as Plain,
+        layer_called as layer_called,
+    )
+    from harness.twin.glass_box import glass_box as glass_box, require_glass_box as require_glass_box
+    from harness.twin.handlers import (
+        AwaitTouch as AwaitTouch,
+        Cancelled as Cancelled,
+        Handler as Handler,
+        Leave as Leave,
+        Reply as Reply,
+        Step as Step,
+        Touched as Touched,
+        touch as touch,
+    )
+    from harness.twin.image import BoardState as BoardState
+    from harness.twin.littlefs_store import (
+        Store as Store,
+        StoreDamaged as StoreDamaged,
+        StoreFull as StoreFull,
+    )
+    from harness.twin.model import (
+        Defect as Defect,
+        Offered as Offered,
+        TwinModel as TwinModel,
+        TwinOptions as TwinOptions,
+    )
+    from harness.twin.one_chip import OneChipTwin as OneChipTwin
+    from harness.twin.parts import GD25Q16 as GD25Q16, NRF52840_IFS as NRF52840_IFS, Part as Part
+    from harness.twin.platform import Platform as Platform
+    from harness.twin.rail import Panic as Panic, PowerLost as PowerLost
+    from harness.twin.records import Damaged as Damaged
+    from harness.twin.rig import TwinRig as TwinRig
+    from harness.twin.trace import Trace as Trace, cut_at as cut_at, images as images
+else:
+
+    def __getattr__(name: str) -> object:
+        """Load a name of the core (PEP 562)."""
+        home = _MODULES.get(name)
+        if home is None:
+            raise AttributeError(
+                f"module {__name__!r} has no attribute {name!r}: docs/api.md lists what it offers"
+            )
+        package = import_module(home)
+        # A module that is offered whole is no attribute of its package before somebody has imported it.
+        value = getattr(package, name) if hasattr(package, name) else import_module(f"{home}.{name}")
+        globals()[name] = value
+        return value
