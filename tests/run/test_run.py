@@ -193,7 +193,7 @@ def test_a_closed_pipe_is_no_crash(cli):
 
 
 def test_pytest_in_the_checkout_takes_plain_options(cli):
-    from support.command import ROOT
+    from support.paths import ROOT
 
     cli.command = [cli.command[0], "-m", "pytest"]
     done = cli(
