@@ -142,6 +142,10 @@ class Refused(KeyFault):
         return (_rebuild_refused, (type(self), self.what, self.status, self.expected, self.mend))
 
 
+class NoRoom(Refused):
+    """The key refused a command because its store is full."""
+
+
 def _rebuild_refused(
     cls: type[Refused], what: str, status: int | str, expected: object, mend: str | None
 ) -> Refused:

@@ -151,6 +151,9 @@ def operation(request: pytest.FixtureRequest, rig: Rig) -> Operation:
 @pytest.fixture
 def campaign(request: pytest.FixtureRequest, rig: Rig, operation: Operation) -> Callable[[], Result]:
     """A function that cuts the operation at each instant of the plan, and fails the test at a violation."""
+    from harness.base.errors import NoRoom
+    from harness.pytest_plugin.cases import NOT_OFFERED
+
     run = run_of(request.config)
     missing = run.session.missing(rig.name, operation.name)
     if missing:
@@ -158,7 +161,14 @@ def campaign(request: pytest.FixtureRequest, rig: Rig, operation: Operation) -> 
 
     def cut() -> Result:
         __tracebackhide__ = True
-        result, failure = run.campaign(rig.name, operation.name)
+        try:
+            result, failure = run.campaign(rig.name, operation.name)
+        except Exception as error:
+            # Only a bench that asks for a full key excuses the key for having no room.
+            if rig.fill and isinstance(rig.key.fault(error), NoRoom):
+                rig.power.off()
+                pytest.skip(f"{NOT_OFFERED}: the bench fills the key, and {operation.name} needs room on it")
+            raise
         if failure:
             request.node.user_properties.append(("campaign", operation.name))
             pytest.fail(failure, pytrace=False)

@@ -15,7 +15,7 @@ from fido2.ctap import CtapError
 from fido2.ctap2 import AttestationResponse, CredentialManagement, Ctap2
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
-from harness.api import KeyFault, Look, Memory, PinGuard, PinReference, Refused, Rig
+from harness.api import KeyFault, Look, Memory, NoRoom, PinGuard, PinReference, Refused, Rig
 from harness.api import pin_for as named_pin
 from harness_fido2.decoding_cache import keep_lookups
 from harness_transports.ctaphid import ctaphid
@@ -97,7 +97,8 @@ def refusal(error: CtapError) -> str:
 def fault(error: BaseException) -> KeyFault | None:
     """What an exception of python-fido2 says of the key: a refusal, or an answer that makes no sense."""
     if isinstance(error, CtapError):
-        return Refused(getattr(error.code, "name", "UNKNOWN"), int(error.code))
+        full = error.code == CtapError.ERR.KEY_STORE_FULL
+        return (NoRoom if full else Refused)(getattr(error.code, "name", "UNKNOWN"), int(error.code))
     if type(error).__module__.startswith(("fido2", "cryptography.exceptions")):
         return KeyFault("the FIDO2 application answered wrongly", found=f"{type(error).__name__}: {error}")
     return None

@@ -1,0 +1,31 @@
+"""What a test gets from the fixtures of a rig."""
+
+from __future__ import annotations
+
+import json
+
+FULL = """
+[[rig]]
+name = "full-1"
+key = "nitrokey3-mini"
+driver = "virtual"
+expendable = true
+twin.fill = 1.0
+"""
+
+
+def test_an_operation_that_needs_room_is_not_offered_by_a_key_that_the_bench_fills(cli):
+    """The sound key rightly refuses another credential (KEY_STORE_FULL); it must not fail for that."""
+    (cli.cwd / "full.toml").write_text(FULL)
+    names = ("fido2.make_credential.over", "fido2.credential_management.delete", "fido2.client_pin.change")
+    chosen = [word for name in names for word in ("--operation", name)]
+    done = cli("run", "endurance", "--bench", "full.toml", "--seed", "1", "--cuts", "6", *chosen)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = map(json.loads, (cli.run_dir / "results.jsonl").read_text().splitlines())
+    outcomes = {row["nodeid"]: (row["outcome"], row["reason"]) for row in rows}
+    campaigns = {name: said for node, said in outcomes.items() for name in names if node.endswith(f"{name}]")}
+    assert campaigns["fido2.client_pin.change"] == ("passed", None)
+    for name in names[:2]:
+        outcome, reason = campaigns[name]
+        assert outcome == "not_offered"
+        assert "needs room" in reason
