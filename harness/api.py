@@ -83,7 +83,9 @@ _MODULES = {
     "device_at": "harness.host.usb",
     "devices": "harness.host.usb",
     "here": "harness.host.host",
+    "host_lock_dir": "harness.host.locks",
     "hub_of": "harness.host.usb",
+    "open_lock_file": "harness.host.locks",
     "port_folder": "harness.host.usb",
     "runtime_dir": "harness.host.locks",
     "wait_until": "harness.host.uevents",
@@ -229,7 +231,13 @@ if TYPE_CHECKING:
     from harness.host.cutter import Cutter as Cutter
     from harness.host.host import Host as Host, here as here
     from harness.host.kernel_log import KernelLog as KernelLog
-    from harness.host.locks import InUse as InUse, Lock as Lock, runtime_dir as runtime_dir
+    from harness.host.locks import (
+        InUse as InUse,
+        Lock as Lock,
+        host_lock_dir as host_lock_dir,
+        open_lock_file as open_lock_file,
+        runtime_dir as runtime_dir,
+    )
     from harness.host.scan import Found as Found
     from harness.host.uevents import wait_until as wait_until
     from harness.host.usb import (

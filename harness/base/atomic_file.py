@@ -27,6 +27,16 @@ def replace_file(path: Path, data: str | bytes, mode: int | None = None, *, dura
         sync_folder(path.parent)
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and each missing folder above it, for its owner alone; one that exists stays as it is.
+
+    `Path.mkdir(mode, parents=True)` would make the folders above with the mode that the umask leaves.
+    """
+    if not folder.exists():
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def create_file(path: Path, data: str | bytes, mode: int | None = None) -> bool:
     """Create a file with its whole content in one step; False if it exists already, and stays as it is.
 
@@ -55,7 +65,7 @@ def write_durably(
     :raises RigError: the file cannot be written.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         _replace(path, json.dumps(body, sort_keys=True) + "\n", mode, sync=True)
         if not old_will_do:
             sync_folder(path.parent)
@@ -69,7 +79,7 @@ def append_durably(path: Path, row: Mapping[str, Any], mode: int = 0o600) -> Non
     :raises RigError: the line cannot be written; readers skip a line that was half written.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         new = not path.exists()
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
         with os.fdopen(fd, "r+b", buffering=0) as file:

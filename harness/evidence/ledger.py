@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.base.atomic_file import make_private
 from harness.base.errors import CallerError, RigError
 
 if TYPE_CHECKING:
@@ -36,9 +37,14 @@ def ledger_url() -> str:
 
 
 def state_dir() -> Path:
-    """Return the folder of this user's state: $XDG_STATE_HOME/keyharness."""
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "keyharness"
+    """Return the folder of this user's state: $XDG_STATE_HOME/keyharness. If it exists, it is its owner's alone."""
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "keyharness"
+    # Older versions made it with the mode that the umask left, beside files of mode 0600.
+    with suppress(OSError):
+        found = folder.stat()
+        if found.st_uid == os.getuid() and found.st_mode & 0o077:
+            folder.chmod(0o700)
+    return folder
 
 
 def now() -> str:
@@ -62,7 +68,11 @@ class Ledger:
         if self._sqlite:
             file = Path(self.url.removeprefix("sqlite:///"))
             try:
-                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(file.parent)
+                # SQLite would make it with the mode that the umask leaves; its -wal and -shm take the file's mode.
+                os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                if file.parent == state_dir():
+                    file.chmod(0o600)
             except OSError as error:
                 raise _trouble(self.url, error.strerror or str(error)) from None
         try:

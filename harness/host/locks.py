@@ -1,18 +1,21 @@
 """Locks that end with their holder: one for each port, one for each run.
 
-A lock is flock(2) on a file of the runtime directory: $KEYHARNESS_RUNTIME, else the directory `keyharness` in
-$XDG_RUNTIME_DIR, else /tmp/keyharness-<uid>. People who share a host's rigs share a $KEYHARNESS_RUNTIME.
+A lock is flock(2) on a file of the runtime directory: $KEYHARNESS_RUNTIME, else the directory of the host's locks,
+/run/lock/keyharness, which all users share. $XDG_RUNTIME_DIR does not matter: a user has it in one session and not in
+the next, and both must meet at the same lock.
 The file says who holds it, since when and what for. It is never removed: a process that waits for a removed file would
 hold another lock than the next process. A forked child lets go at once: only the process that took a lock keeps it.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import stat
 import weakref
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,31 +42,83 @@ class Holder:
     purpose: str
 
 
+HOST_FOLDERS = (Path("/run/lock"), Path("/tmp"))
+"""Where the directory of the host's locks is made: in the first of these that exists and can be written to."""
+
+
 def runtime_dir() -> Path:
     """Return the folder of the locks; make it if it does not exist.
 
-    :raises RigError: it cannot be made, or belongs to another user.
+    :raises RigError: it cannot be made, or another user could have laid it as a trap.
     """
-    if named := os.environ.get("KEYHARNESS_RUNTIME"):
-        path = Path(named)
-    elif given := os.environ.get("XDG_RUNTIME_DIR"):
-        path = Path(given) / "keyharness"
-    else:
-        path = Path("/tmp") / f"keyharness-{os.getuid()}"
+    if not (named := os.environ.get("KEYHARNESS_RUNTIME")):
+        return host_lock_dir()
+    path = Path(named)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = path.stat(follow_symlinks=False)
     except OSError as error:
         raise RigError(f"runtime directory {path}", found=error.strerror, expected="a directory") from None
-    # In /tmp another user could have made it first, or made it a link.
-    if not named and (owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode)):
-        raise RigError(
-            f"runtime directory {path}",
-            found=f"it belongs to user {owner.st_uid}",
-            expected="a directory of your own",
-            mend="name one in KEYHARNESS_RUNTIME",
-        )
     return path
+
+
+def host_lock_dir() -> Path:
+    """Return the folder of locks that all users of this host share; make it if it does not exist.
+
+    Like /tmp it may be written to by everybody, and only the owner of a file may remove it.
+
+    :raises RigError: it cannot be made, or what stands there is no such folder.
+    """
+    parent = next((one for one in HOST_FOLDERS if os.access(one, os.W_OK | os.X_OK)), HOST_FOLDERS[-1])
+    path = parent / "keyharness"
+    try:
+        with suppress(FileExistsError):
+            path.mkdir()
+            path.chmod(0o1777)
+        found = path.stat(follow_symlinks=False)
+    except OSError as error:
+        raise _no_folder(path, str(error.strerror)) from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise _no_folder(path, "something else than a directory")
+    if stat.S_IMODE(found.st_mode) != 0o1777:
+        raise _no_folder(path, f"mode {stat.S_IMODE(found.st_mode):o}, of user {found.st_uid}")
+    return path
+
+
+def _no_folder(path: Path, found: str) -> RigError:
+    return RigError(
+        f"directory of this host's locks {path}",
+        found=found,
+        expected="a directory of mode 1777, as /tmp has",
+        mend=f"have its owner remove it, or name another directory in KEYHARNESS_RUNTIME ({path} is made anew)",
+    )
+
+
+def open_lock_file(path: Path) -> int:
+    """Open a lock's file, made for all users if it does not exist; return the descriptor.
+
+    A link in its place is not followed. Where everybody may write, Linux refuses O_CREAT for the file of another user
+    (fs.protected_regular), so a file that exists is opened without it.
+
+    :raises RigError: it cannot be opened.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        while True:
+            with suppress(FileNotFoundError):
+                return os.open(path, flags)
+            with suppress(FileExistsError):
+                fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+                # The umask would keep the second member of a group out.
+                os.fchmod(fd, 0o666)
+                return fd
+    except OSError as error:
+        link = error.errno == errno.ELOOP
+        raise RigError(
+            f"lock {path}",
+            found="a symbolic link" if link else error.strerror,
+            expected="a file to lock",
+            mend="remove it when no run is under way",
+        ) from None
 
 
 class Lock:
@@ -128,11 +183,7 @@ class Lock:
         self.release()
 
     def _open(self) -> int:
-        path = runtime_dir() / self._file_name
-        try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
-        except OSError as error:
-            raise RigError(f"lock {path}", found=error.strerror, expected="a file to lock") from None
+        return open_lock_file(runtime_dir() / self._file_name)
 
     def _forget(self) -> None:
         """In a forked child: close the file without unlocking, which would release the parent's lock."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.base.atomic_file import append_durably, read_lines
+from harness.base.atomic_file import append_durably, make_private, read_lines
 from harness.base.errors import CallerError
 from harness.base.seeds import Stream
 from harness.evidence.ledger import now, state_dir
@@ -262,7 +262,7 @@ def _key_from_file() -> bytes:
 
     path = _key_file()
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from harness.api import RigError
+from harness.api import RigError, host_lock_dir, open_lock_file
 
 
 class PortLock:
-    """flock(2) on one file for each port, in the folder for temporary files, for all users of this host."""
+    """flock(2) on one file for each port, in the directory of this host's locks, which all users share."""
 
     def __init__(self, ports: Sequence[int]):
         self._ports = sorted(set(ports))
@@ -25,10 +23,10 @@ class PortLock:
 
         :raises RigError: another process has one of them.
         """
-        folder = Path(tempfile.gettempdir())
+        folder = host_lock_dir()
         for port in self._ports:
-            path = folder / f"keyharness-port-{port}.lock"
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            path = folder / f"emulator-port-{port}.lock"
+            fd = open_lock_file(path)
             self._files.append(fd)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,7 +11,7 @@ import threading
 import weakref
 from typing import Self
 
-from harness.api import InUse, RigError, file_name, runtime_dir
+from harness.api import InUse, file_name, open_lock_file, runtime_dir
 
 
 class BoardLock:
@@ -27,11 +27,7 @@ class BoardLock:
         self._fd = -1
 
     def __enter__(self) -> Self:
-        path = runtime_dir() / self._name
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
-        except OSError as error:
-            raise RigError(f"lock {path}", found=error.strerror, expected="a file to lock") from None
+        self._fd = open_lock_file(runtime_dir() / self._name)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
