@@ -16,9 +16,17 @@ from support.installation import ROOT, Environment, build, ran
 
 pytestmark = pytest.mark.long
 
-PACKAGES = {"harness", "harness_fido2", "harness_nitrokey3", "harness_rigs", "harness_suites"}
+PACKAGES = {
+    "harness",
+    "harness_fido2",
+    "harness_nitrokey3",
+    "harness_rigs",
+    "harness_suites",
+    "harness_transports",
+}
 DATA = {
     "harness/data/pytest.ini",
+    "harness/py.typed",
     "harness/report/data/allurerc.json",
     "harness/report/data/page.css",
     "harness_nitrokey3/personalities.toml",
