@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from support.command import Cli
 from support.latched_lab import latched_lab
+
+
+def pytest_configure() -> None:
+    """Let SIGINT end the processes of tests, also where a shell started pytest in the background with it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

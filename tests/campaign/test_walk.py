@@ -85,7 +85,7 @@ def test_a_cut_that_never_fires_is_no_pass(sound, monkeypatch):
 
 def test_images_run_from_before_to_after(sound):
     run = campaign(sound, "fido2.get_assertion")
-    trace = run.prepare()
+    trace = run.prepare().trace
     states = [state for _, state in images(trace, all_cuts(trace, 4))]
     assert states[0].digest() == trace.base.digest()
     assert states[-1].digest() == trace.final.digest()

@@ -88,7 +88,9 @@ def test_the_sdist_builds_and_a_wheel_of_it_is_the_same(wheel, tmp_path):
         archive.extractall(tmp_path / "unpacked", filter="data")
     assert not [name for name in names if name.startswith((".venv/", "dist/"))]
     # What a run leaves there, and how to remove it.
-    assert {name for name in names if name.startswith("reports/") and name != "reports/"} <= {"reports/README.md"}
+    assert {name for name in names if name.startswith("reports/") and name != "reports/"} <= {
+        "reports/README.md"
+    }
     assert {
         "README.md",
         "constraints.txt",
