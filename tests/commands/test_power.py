@@ -79,7 +79,7 @@ def test_a_simulated_rig_can_be_tried(cli, command):
     )
     done = cli("power", "off", "nk3-mini")
     assert done.returncode == 4
-    assert "every command makes it anew" in done.stderr
+    assert "each command makes it anew" in done.stderr
 
 
 def test_touch(cli, lab):

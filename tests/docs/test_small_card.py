@@ -26,6 +26,7 @@ from support.command import Cli
 from support.emulator import private_pcscd
 from support.emulator.emulated import namespaces_permitted
 from support.paths import ROOT, with_path, with_support
+from support.terms import terms
 
 SOURCE, SUITE = ROOT / "docs" / "small_card.py", ROOT / "docs" / "small_card_suite"
 LINES_MAX = 150
@@ -174,7 +175,7 @@ def on_emulator(plugins: Plugins, **options) -> EmulatorRig:
 def cut_live(rig: EmulatorRig, cuts: int) -> None:
     """Cut a wrong guess some times; it is sound, and its card is a process."""
     try:
-        campaign = LiveCampaign(rig, rig.key.operations["card.wrong"], go_home(rig), cuts=cuts)
+        campaign = LiveCampaign(rig, rig.key.operations["card.wrong"], go_home(rig), terms(cuts))
         result = campaign.run()
     finally:
         rig.close()

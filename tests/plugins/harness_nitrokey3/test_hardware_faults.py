@@ -50,6 +50,6 @@ def test_the_content_is_gone_whatever_its_length(length):
 def test_a_sound_key_that_lost_its_certificate_boots(seed):
     """Of these seeds the certificate has 481 bytes."""
     rig = TwinRig("nk3", KEY, TWIN, TwinOptions(), seed, expendable=True)
-    result = Campaign(rig, KEY.operations["admin.power_up.lost_certificate"], go_home(rig), processes=1).run()
+    result = Campaign(rig, KEY.operations["admin.power_up.lost_certificate"], go_home(rig)).run()
     assert result.complete
     assert not result.findings

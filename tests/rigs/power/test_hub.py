@@ -283,7 +283,7 @@ class TestBothHalves:
         host.plug("2-2.3", Stick())
         with pytest.raises(RigError) as caught:
             switch.off()
-        says(caught.value, f'rig "{RIG}"', "0781:5581 Ultra at 2-2.3", "nothing but the key")
+        says(caught.value, f'rig "{RIG}"', "0781:5581 Ultra at 2-2.3", "only the key on a port that is switched")
         with pytest.raises(CallerError) as caught:
             power("hub", host, clock, on_port="1-2.3")
         says(caught.value, f'rig "{RIG}" · power.port', "0781:5581 Ultra at 2-2.3", "1-2.3")
@@ -308,7 +308,7 @@ class TestRefused:
             ".port",
             "9",
             "a port of hub 1-1.4, which has 1-7",
-            "`keyharness list --hubs` shows hubs and what hangs on each port",
+            "`keyharness list --hubs` shows hubs and what is on each port",
             hub="1-1.4",
             port=9,
         )
@@ -332,9 +332,9 @@ class TestRefused:
 
     def test_a_port_that_leads_to_what_is_built_in(self, host, clock, hub):
         hub.fixed = (2,)
-        self.refused(host, clock, ".port", "port 2 of hub 1-1.4", "built in", on_port="1-1.4.2")
+        self.refused(host, clock, ".port", "port 2 of hub 1-1.4", "built-in", on_port="1-1.4.2")
 
-    @pytest.mark.parametrize("kind, word", [("hardwired", "built in"), ("not used", "not brought out")])
+    @pytest.mark.parametrize("kind, word", [("hardwired", "built-in"), ("not used", "no socket")])
     def test_a_port_that_is_no_socket(self, host, clock, hub, kind, word):
         (host.tree.port("1-1.4.2") / "connect_type").write_text(kind + "\n")
         self.refused(host, clock, ".port", word, on_port="1-1.4.2")
@@ -349,7 +349,7 @@ class TestRefused:
         for act in (switch.off, switch.cut_action):
             with pytest.raises(RigError) as caught:
                 act()
-            says(caught.value, f'rig "{RIG}"', "1-1.4.5", "nothing but the key")
+            says(caught.value, f'rig "{RIG}"', "1-1.4.5", "only the key on a port that is switched")
 
     def test_a_port_that_carries_something_else(self, host, clock, hub):
         host.plug("1-1.4.3", Stick())
