@@ -283,7 +283,12 @@ class TestBothHalves:
         host.plug("2-2.3", Stick())
         with pytest.raises(RigError) as caught:
             switch.off()
-        says(caught.value, f'rig "{RIG}"', "0781:5581 Ultra at 2-2.3", "only the key on a port that is switched")
+        says(
+            caught.value,
+            f'rig "{RIG}"',
+            "0781:5581 Ultra at 2-2.3",
+            "only the key on a port that is switched",
+        )
         with pytest.raises(CallerError) as caught:
             power("hub", host, clock, on_port="1-2.3")
         says(caught.value, f'rig "{RIG}" · power.port', "0781:5581 Ultra at 2-2.3", "1-2.3")
