@@ -236,7 +236,7 @@ def _lose_certificate(rig: Rig, memory: Memory) -> None:
 def without(page: bytes, content: bytes) -> bytes:
     """Return a page in which each slice of the content reads as erased.
 
-    Every slice is SLICE bytes long, the last one too: a shorter rest would also match what is not the content.
+    Every slice is SLICE bytes long, the last one too: a shorter last slice would also match other data.
 
     :param content: at least SLICE bytes.
     """
