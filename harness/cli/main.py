@@ -71,6 +71,14 @@ def run(
             help="hybrid, random, sweep, vdc; time: on a twin, too, search by time.",
         ),
     ] = None,
+    require: Annotated[
+        str | None,
+        typer.Option(
+            "--require",
+            metavar="PROOF",
+            help="A pass needs this of each operation: bounded or exhaustive. Else it is inconclusive.",
+        ),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be done, and do nothing.")] = False,
     resume: Annotated[
         str | None,
@@ -105,6 +113,7 @@ def run(
         budget_us=options.time_us(budget) if budget is not None else None,
         goal=options.goal(confidence, below),
         search=options.search(search),
+        require=options.require(require),
     )
     if resume is not None:
         if suites or plan or _PYTEST_ARGS or wanted != Wanted():

@@ -45,6 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--kh-search", metavar="HOW", help="hybrid, random, sweep, vdc or time")
     group.addoption(
+        "--kh-require", metavar="PROOF", help="a pass needs this proof: bounded or exhaustive; default: none"
+    )
+    group.addoption(
         "--kh-reports", metavar="DIR", default="reports", help="folder of all runs; default: reports"
     )
     group.addoption(
@@ -97,6 +100,7 @@ def _wanted(config: pytest.Config) -> Wanted:
         budget_us=options.time_us(budget) if budget is not None else None,
         goal=options.goal(config.getoption("kh_confidence"), config.getoption("kh_below")),
         search=options.search(config.getoption("kh_search")),
+        require=options.require(config.getoption("kh_require")),
     )
 
 

@@ -20,7 +20,7 @@ from harness.report.page_tables import outcome_shares, table, text_cell
 from harness.report.summary import build_summary
 from harness.report.text import duration, operation_name, several_rigs
 from harness.report.verdict import blame_of
-from harness.report.verdict_text import LABELS, finding_lines, proofs, replay_command
+from harness.report.verdict_text import LABELS, finding_lines, proofs, replay_command, verdict_label
 
 CASES_MAX = 200
 PICTURES_BYTES_MAX = 60_000_000
@@ -102,7 +102,7 @@ def _pictures(run_dir: Path, summary: Row) -> dict[tuple[str, str], list[tuple[s
 
 
 def _head(summary: Row) -> str:
-    label = LABELS[summary["verdict"]][0]
+    label = escape(verdict_label(summary))
     keys = vocabulary.keys_in(summary["rigs"])
     kind = vocabulary.evidence_sentence(summary["evidence_kind"], keys)
     if not summary["complete"]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from harness.base.errors import Blame
 from harness.model.key import Outcome, Severity
 
+Proof = Literal["exhaustive", "bounded", "sample"]
 Count = Annotated[int, Field(ge=0)]
 Phase = Annotated[str, StringConstraints(pattern=r"^(before|torn[1-9][0-9]*|after|end)$")]
 Marker = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -65,6 +66,7 @@ class OperationShape(Shape):
     covering_cuts: Count | None
     distinct_states: Count | None
     exhaustive: bool
+    proof: Proof
     outcomes: dict[Outcome, Count]
     violations: Count
     missed: dict[str, tuple[Count, Count]] | None
@@ -116,6 +118,7 @@ class Summary(Shape):
     duration_s: float | None
     complete: bool
     verdict: Literal["pass", "fail", "interrupted", "inconclusive", "nothing-tested"]
+    proof: Proof | None
     evidence_kind: list[Literal["twin", "emulator", "hardware"]]
     reasons: list[str]
     rigs: list[RigShape]

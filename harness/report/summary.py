@@ -16,6 +16,7 @@ from harness.report import files
 from harness.report.files import Row
 from harness.report.findings import findings_of
 from harness.report.load import CASE_OUTCOMES, RunFiles, Tally, read_run
+from harness.report.proof import proof_of, proof_of_run
 from harness.report.verdict import Ruling, verdict
 from harness.report.vocabulary import counted, is_violation
 
@@ -61,6 +62,7 @@ def _summarize(run: RunFiles, name: str, usage: tuple[str, ...]) -> tuple[Row, R
         cut_short=cut_short,
         usage=usage,
         faults=[*run.damage.sentences, *_evidence_faults(run), *_kept_back(run)],
+        required=(head.get("asked") or {}).get("require"),
     )
     campaign_s = sum(row.get("duration_s") or 0 for row in run.operations)
     observe_s = sum(row.get("observe_s") or 0 for row in run.operations) or campaign_s
@@ -73,6 +75,7 @@ def _summarize(run: RunFiles, name: str, usage: tuple[str, ...]) -> tuple[Row, R
         "duration_s": finish.get("duration_s"),
         "complete": cut_short is None,
         "verdict": ruling.verdict,
+        "proof": proof_of_run(operations),
         "evidence_kind": [kinds] if isinstance(kinds, str) else sorted(kinds or []),
         "reasons": list(ruling.reasons),
         "rigs": [{key: rig.get(key) for key in _RIG_FIELDS} for rig in head.get("rigs") or []],
@@ -118,7 +121,8 @@ def _operations(run: RunFiles) -> list[Row]:
     for rig, operation in sorted({*finished, *run.tallies}):
         row = finished.get((rig, operation)) or _unfinished(rig, operation, run.tallies[rig, operation])
         known = {key: row.get(key) for key in _OPERATION_FIELDS}
-        summed.append({**known, **{key: row.get(key) or empty for key, empty in _NEVER_NULL.items()}})
+        known |= {key: row.get(key) or empty for key, empty in _NEVER_NULL.items()}
+        summed.append({**known, "proof": proof_of(known)})
     return summed
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.base.errors import Blame
+from harness.report.proof import unmet
 from harness.report.vocabulary import counted, fraction, number
 
 PASS, FAIL, INTERRUPTED = "pass", "fail", "interrupted"
@@ -44,6 +45,7 @@ def verdict(
     cut_short: str | None = None,
     usage: Sequence[str] = (),
     faults: Sequence[str] = (),
+    required: str | None = None,
 ) -> Ruling:
     """Decide the verdict of a run.
 
@@ -53,6 +55,7 @@ def verdict(
     :param cut_short: why the run did not finish; None if it did.
     :param usage: what is wrong with the bench, the options or the input files, in sentences.
     :param faults: faults of rigs and of the harness outside of cases (damaged files, lost evidence).
+    :param required: the proof that --require asks for (`harness.report.proof`).
     """
     bad_usage = [*usage, *_cases(cases, Blame.CALLER)]
     failures = [*_violations(violations), *_cases(cases, Blame.KEY)]
@@ -62,6 +65,7 @@ def verdict(
         *_cases(cases, Blame.RIG),
         *_cases(cases, Blame.HARNESS),
         *_named([why for op in operations for why in _unproven(op, cut_short)], "more operations"),
+        *unmet(operations, required),
     ]
     reasons = [f"usage: {sentence}" for sentence in bad_usage]
     if failures:

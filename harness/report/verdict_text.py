@@ -7,6 +7,7 @@ import textwrap
 
 from harness.report import vocabulary
 from harness.report.findings import campaign_findings
+from harness.report.proof import proof_words
 from harness.report.text import Paint, Row, operation_name, plain, several_rigs
 from harness.report.verdict import FAIL, INCONCLUSIVE, INTERRUPTED, NOTHING_TESTED, PASS
 from harness.report.vocabulary import counted, number
@@ -33,12 +34,12 @@ def verdict_block(
     :param bench: path of the bench file, as a user types it; None means the one in the summary.
     :param report: path of the report's page, shown last.
     """
-    label, tone = LABELS[summary["verdict"]]
+    label, (word, tone) = verdict_label(summary), LABELS[summary["verdict"]]
     keys = vocabulary.keys_in(summary["rigs"])
     title = vocabulary.evidence_sentence(summary["evidence_kind"], keys)
     if summary["verdict"] == FAIL and not summary["complete"]:
         title += " · cut short"
-    indent = " " * (6 + len(label) + 3)
+    indent = " " * (6 + len(word) + 3)
     lines = _wrapped(title, f"      {label}   ", indent, width)
     lines[0] = lines[0].replace(label, paint(label, tone), 1)
     proved = [line for said in proofs(summary) for line in _wrapped(said, indent, indent, width)]
@@ -49,6 +50,13 @@ def verdict_block(
     if report:
         lines.append(f"      report {report}")
     return lines
+
+
+def verdict_label(summary: Row) -> str:
+    """Return the verdict in capitals; that of a pass says what was proved: PASS (exhaustive)."""
+    word, _ = LABELS[summary["verdict"]]
+    proved = proof_words(summary["operations"]) if summary["verdict"] == PASS else ""
+    return f"{word} ({proved})" if proved else word
 
 
 def replay_command(replay_id: str, bench: str | None) -> str:

@@ -157,7 +157,7 @@ def proof(operation: Mapping[str, Any]) -> str:
         return EVERY_OPERATION
     bound = operation.get("bound")
     if not bound:
-        return "a sample"
+        return "a sample" if operation.get("cuts", 1) else "no cut"
     window = operation.get("window_ms") if not operation.get("violations") else None
     text = f"below {at_most(bound['below'])} ({fraction(bound['confidence'])})"
     return f"{text}, wider than {number(window)} ms found" if window is not None else text

@@ -1,10 +1,11 @@
-"""Parse --budget, --confidence, --below and --search."""
+"""Parse --budget, --confidence, --below, --search and --require."""
 
 from __future__ import annotations
 
 import re
 
 from harness.base.errors import CallerError, one_of
+from harness.report.proof import REQUIRABLE
 from harness.search.search import STRATEGIES
 from harness.search.stopping import USUAL, Goal
 
@@ -69,5 +70,20 @@ def search(name: str | None) -> str | None:
             found=name,
             expected=one_of(name, list(SEARCHES)),
             mend="docs/search.md says what they do",
+        )
+    return name
+
+
+def require(name: str | None) -> str | None:
+    """Check --require.
+
+    :raises CallerError: there is no such proof to require.
+    """
+    if name is not None and name not in REQUIRABLE:
+        raise CallerError(
+            "--require",
+            found=name,
+            expected=one_of(name, list(REQUIRABLE)),
+            mend="docs/reports.md says what each proves",
         )
     return name

@@ -47,6 +47,7 @@ def asked_of(wanted: Wanted, bench_file: Path, more: Mapping[str, Any]) -> Row:
         "budget_us": wanted.budget_us,
         "goal": asdict(wanted.goal) if wanted.goal else None,
         "search": wanted.search,
+        "require": wanted.require,
         **more,
     }
 
@@ -75,6 +76,7 @@ def read_asked(path: Path) -> Asked:
         budget_us=asked["budget_us"],
         goal=Goal(**asked["goal"]) if asked["goal"] else None,
         search=asked["search"],
+        require=asked.get("require"),
     )
     return Asked(wanted, tuple(asked["suites"]), tuple(asked["pytest_args"]))
 

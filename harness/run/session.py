@@ -61,6 +61,7 @@ class Wanted:
     :ivar goal: the goal of each operation.
     :ivar search: how instants are chosen: a strategy of `harness.search.search`, or "time", which is the hybrid. None
         walks a twin flash operation by flash operation.
+    :ivar require: the proof that a pass needs (`harness.report.proof.REQUIRABLE`); None needs none.
     """
 
     bench: Path | None = None
@@ -72,6 +73,7 @@ class Wanted:
     budget_us: int | None = None
     goal: Goal | None = None
     search: str | None = None
+    require: str | None = None
 
 
 def default_seed() -> int:
@@ -348,7 +350,8 @@ class Session:
                 yield port_log.keeping(journal.keep), journal.kept
             finally:
                 campaign = self.campaigns.get((rig_name, operation))
-                if campaign is not None and campaign.result.rows:
+                # An operation whose share of the budget is 0 has no rows, and is named all the same.
+                if campaign is not None and (campaign.result.rows or campaign.result.complete):
                     result = campaign.result
                     result.plugs = port_log.plugs(result.plugs)
                     run.note_campaign(rig_name, operation, campaign_row(result))

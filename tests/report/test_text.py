@@ -56,7 +56,7 @@ def test_headline_and_rigs():
 def test_pass_block(tmp_path):
     block = verdict_block(summary_of(sample.passing(), tmp_path), report="reports/x/index.html", width=200)
     assert block == [
-        "      PASS   model run: simulated key, no vendor firmware executed",
+        "      PASS (exhaustive)   model run: simulated key, no vendor firmware executed",
         "             0 violations in 1,813 judged cuts, 516 distinct states",
         "             all 6 operations: every modelled flash operation in every modelled phase",
         "             missed cuts 0 of 1,813 · rig faults 0 · a real key would have spent 5,439 of 10,000 "
@@ -67,7 +67,7 @@ def test_pass_block(tmp_path):
 
 def test_hardware_quotes_the_weakest_operation(tmp_path):
     block = verdict_block(summary_of(sample.hardware(), tmp_path), width=400)
-    assert block[0] == "      PASS   hardware run: 2 keys took part"
+    assert block[0] == "      PASS (bounded: below 1 % of instants, 99 %)   hardware run: 2 keys took part"
     assert block[2].strip() == (
         "fido2.client_pin.change: no violation in 459 evenly spread cuts: below 1 % of instants "
         "(99 %, approximate); a window that fails every hit and is wider than 12 ms would have been found "

@@ -87,6 +87,31 @@ def test_a_budget_in_time_is_kept_and_what_it_leaves_out_is_no_walk(cli):
     assert op["exhaustive"] == ("every modelled flash operation" in done.stdout)
 
 
+def test_a_budget_without_a_bound_is_a_sample_and_says_so(cli):
+    """--cuts on a walk leaves operations without a bound: also one whose share is 0."""
+    done = run(cli, "--cuts", "1", operations=(CHANGE, LOGIN))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS (sample: 2 of 2 operations have no bound)" in done.stdout
+    summary = json.loads((cli.run_dir / "summary.json").read_text())
+    assert summary["proof"] == "sample"
+    assert [(op["proof"], op["cuts"]) for op in summary["operations"]] == [("sample", 0), ("sample", 1)]
+    assert sum(op["cuts"] for op in summary["operations"]) == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("required", "more", "code", "said"),
+    [
+        ("bounded", ("--cuts", "20"), 3, "--require bounded: 1 of 1 operation is not bounded"),
+        ("bounded", ("--cuts", "20", "--search", "time"), 0, "PASS (bounded: below "),
+    ],
+)
+def test_a_pass_needs_the_proof_that_is_required(cli, required, more, code, said):
+    done = run(cli, "--require", required, *more)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout
+
+
 def test_what_it_would_cost_is_said_beforehand(cli):
     done = run(cli, "--plan", "--search", "time", "--confidence", "99", "--below", "0.1%")
     assert done.returncode == 0, done.stderr
@@ -103,6 +128,7 @@ def test_what_it_would_cost_is_said_beforehand(cli):
         ("--budget", "soon", "90s"),
         ("--confidence", "0", "between"),
         ("--below", "x", "between"),
+        ("--require", "sample", "exhaustive"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(cli, option, value, word):
