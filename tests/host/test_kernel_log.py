@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from harness.evidence.port_log import PortLog
 from harness.host.host import Host
-from harness.host.kernel_log import KernelLog, PortCounts, belongs
+from harness.host.kernel_log import KernelLog, PortCounts, PortLines
 from harness.model.row import Judged
 from harness.report.summary import build_summary
 from support.lab import TwinKey
+from support.paths import shared
 from support.usb import PORT, laboratory, make_rig
 
 LINES = (
@@ -30,6 +31,7 @@ LINES = (
     "cdc_acm 1-1.4.1:1.0: ttyACM0: USB ACM device",
     "hid-generic 0003:20A0:42B2.0007: hidraw3: USB HID v1.11 Device [Nitrokey 3] on usb-0000:00:14.0-1.4.1/input1",
 )
+CONTROLLER = "0000:00:14.0"
 OTHERS = (
     "usb 1-1.4.10: new full-speed USB device number 9 using xhci_hcd",
     "usb 1-1.4.1.2: USB disconnect, device number 3",
@@ -38,6 +40,7 @@ OTHERS = (
     "usb 1-1.4: USB disconnect, device number 3",
     "hid-generic 0003:046D:C31C.0007: hidraw3: USB HID v1.11 [x] on usb-0000:00:14.0-1.4.10/input1",
     "EXT4-fs (sda1): mounted filesystem 1-1.4.1a",
+    "hid-generic 0003:20A0:42B2.0009: hidraw4: USB HID v1.11 [x] on usb-0000:05:00.0-1.4.1/input1",
 )
 
 
@@ -68,18 +71,108 @@ def taken(log, count):
 
 @pytest.mark.parametrize("line", LINES)
 def test_lines_of_the_port(line):
-    assert belongs(line, PORT)
+    assert line in PortLines(PORT, CONTROLLER)
 
 
 @pytest.mark.parametrize("line", OTHERS)
 def test_lines_of_others(line):
-    assert not belongs(line, PORT)
+    assert line not in PortLines(PORT, CONTROLLER)
 
 
 @given(st.integers(1, 30), st.integers(1, 30))
 def test_a_line_is_of_one_port_alone(mine, named):
-    assert belongs(f"usb 1-1.{named}: reset", f"1-1.{mine}") == (mine == named)
-    assert belongs(f"usb 1-1-port{named}: x", f"1-1.{mine}") == (mine == named)
+    lines = PortLines(f"1-1.{mine}")
+    assert (f"usb 1-1.{named}: reset" in lines) == (mine == named)
+    assert (f"usb 1-1-port{named}: x" in lines) == (mine == named)
+    assert (f"hub 1-1:1.0: cannot reset port {named} (err = -110)" in lines) == (mine == named)
+
+
+ROOT_PORT = (
+    "usb usb1-port1: attempt power cycle",
+    "hub 1-0:1.0: cannot reset port 1 (err = -110)",
+    "hub 1-0:1.0: hub_ext_port_status failed (err = -71)",
+    "usbhid: probe of 1-1:1.0 failed with error -71",
+)
+
+
+@pytest.mark.parametrize("line", ROOT_PORT)
+def test_lines_of_a_port_of_the_root_hub(line):
+    assert line in PortLines("1-1")
+    assert line not in PortLines("2-1")
+
+
+def test_a_hid_device_is_known_by_the_line_that_says_where_it_is():
+    lines = PortLines(PORT, CONTROLLER)
+    later = "hid-generic 0003:20A0:42B2.0007: usb_submit_urb(ctrl) failed: -71"
+    assert later not in lines
+    assert LINES[-1] in lines
+    assert later in lines
+    assert later.replace(".0007", ".0008") not in lines
+
+
+def test_a_hid_device_that_was_there_before_is_known_from_sysfs():
+    lines = PortLines(PORT, CONTROLLER, ["0003:20A0:42B2.0007"])
+    assert "hid-generic 0003:20A0:42B2.0007: usb_submit_urb(ctrl) failed: -110" in lines
+
+
+COUNTS = {
+    "usbhid 6-1:1.0: can't add hid device: -71": "-71",
+    "usbhid: probe of 6-1:1.0 failed with error -71": "-71",
+    "hid-generic 0003:20A0:42B2.0007: usb_submit_urb(ctrl) failed: -71": "-71",
+    "usb 6-1: unable to read config index 0 descriptor/start: -71": "-71",
+    "usb 6-1: unable to read config index 0 descriptor/all, error -110": "-110",
+    "hub 6-0:1.0: cannot reset port 1 (err = -110)": "-110",
+    "hub 6-0:1.0: hub_ext_port_status failed (err = -71)": "-71",
+    "usb 6-1: cannot submit urb 0, error -71: unknown error": "-71",
+    "usb 6-1: urb status -110": "-110",
+    "usb 6-1: can't set config #1, error -32": None,
+    "usb 6-1: device descriptor read/64, error -711": None,
+    "usb 6-1: Product: Key-71": None,
+    "usb 6-1: SerialNumber: 4-110-7": None,
+    "usb 6-1: reset at -71.5": None,
+}
+
+
+@pytest.mark.parametrize("line", COUNTS)
+def test_each_wording_of_an_error_is_counted_once(line):
+    tally = PortCounts()
+    tally.count(line)
+    expected = {"plugs": 0, "-71": 0, "-110": 0}
+    if COUNTS[line]:
+        expected[COUNTS[line]] = 1
+    assert tally.row() == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "usb 1-1: new full-speed USB device number 123 using xhci_hcd",
+        "usb 1-1: new low speed USB device using uhci_hcd and address 7",
+        "usb 1-1: new SuperSpeed Plus Gen 2x1 USB device number 4 using xhci_hcd",
+    ],
+)
+def test_a_plug_in_each_wording(line):
+    tally = PortCounts()
+    tally.count(line)
+    assert tally.row()["plugs"] == 1
+
+
+def test_real_excerpts_of_a_port_are_counted():
+    """Each -71 and -110 of ten real logs that stands behind a port, whatever the wording."""
+    folder = shared("data/logs")
+    found = {}
+    for path in sorted(folder.glob("*.txt")):
+        for line in path.read_text(errors="replace").splitlines():
+            for port in ("1-1", "1-2", "1-3", "6-1", "7-2"):
+                if line in PortLines(port):
+                    found.setdefault(f"{path.name[:2]} {port}", PortCounts()).count(line)
+    errors = {name: dict(tally.errors) for name, tally in found.items() if tally.errors}
+    assert errors["01 1-1"] == {-71: 4}
+    assert errors["05 6-1"] == {-71: 2}
+    assert errors["43 1-1"] == {-110: 3}
+    assert errors["47 1-2"] == {-110: 3}
+    assert found["47 1-1"].plugs == 1
+    assert errors["47 1-1"] == {-110: 1}
 
 
 def test_what_is_counted():
