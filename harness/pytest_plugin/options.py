@@ -101,6 +101,7 @@ def _wanted(config: pytest.Config) -> Wanted:
         goal=options.goal(config.getoption("kh_confidence"), config.getoption("kh_below")),
         search=options.search(config.getoption("kh_search")),
         require=options.require(config.getoption("kh_require")),
+        absent=tuple(json.loads(config.getoption("kh_asked")).get("absent", ())),
     )
 
 

@@ -101,7 +101,11 @@ class Launch:
         arguments = ["-c", str(files("harness") / "data" / "pytest.ini")]
         arguments += ["--rootdir", str(self.suites[0].path.parent), "--kh-display"]
         arguments += ["--kh-run", name, "--kh-reports", str(self._reports.absolute())]
-        asked = {"suites": [suite.name for suite in self.suites], "pytest_args": self._pytest_args}
+        asked = {
+            "suites": [suite.name for suite in self.suites],
+            "pytest_args": self._pytest_args,
+            "absent": sorted(self.session.absent),
+        }
         arguments += ["--kh-asked", json.dumps(asked)]
         if self._resume:
             arguments += ["--kh-resume"]

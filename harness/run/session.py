@@ -28,6 +28,7 @@ from harness.evidence.rundir import NOT_ASKED, RunDir
 from harness.model.key import Operation
 from harness.model.rig import EvidenceKind, Rig, RigInfo
 from harness.model.row import Judged
+from harness.safety import quarantine
 from harness.safety.claim import Claims
 from harness.search.search import STRATEGIES, Strategy
 from harness.search.stopping import Goal
@@ -62,6 +63,7 @@ class Wanted:
     :ivar search: how instants are chosen: a strategy of `harness.search.search`, or "time", which is the hybrid. None
         walks a twin flash operation by flash operation.
     :ivar require: the proof that a pass needs (`harness.report.proof.REQUIRABLE`); None needs none.
+    :ivar absent: rigs that were not there when the run was started; workers cannot look for each other's rigs.
     """
 
     bench: Path | None = None
@@ -74,6 +76,7 @@ class Wanted:
     goal: Goal | None = None
     search: str | None = None
     require: str | None = None
+    absent: tuple[str, ...] = ()
 
 
 def default_seed() -> int:
@@ -219,15 +222,24 @@ class Session:
         """Return how the budget is split over a rig's operations."""
         if rig not in self._shares:
             wanted, of_rig = self.wanted, [name for at, name in self.pairs if at == rig]
-            share, rest = divmod(wanted.cuts or 0, len(self.pairs) or 1)
-            cuts = sum(share + (n < rest) for n, pair in enumerate(self.pairs) if pair[0] == rig)
+            # What no cut can be made on takes no share from the others.
+            pairs = [pair for pair in self.pairs if pair[0] == rig or self._can_be_cut(pair[0])]
+            share, rest = divmod(wanted.cuts or 0, len(pairs) or 1)
+            cuts = sum(share + (n < rest) for n, pair in enumerate(pairs) if pair[0] == rig)
             us = wanted.budget_us
             if us is not None:
-                us = round(us * min(1.0, wanted.workers / len({at for at, _ in self.pairs})))
+                us = round(us * min(1.0, wanted.workers / len({at for at, _ in pairs})))
             self._shares[rig] = BudgetSplit(
                 of_rig, cuts if wanted.cuts is not None else None, us, wanted.goal
             )
         return self._shares[rig]
+
+    def _can_be_cut(self, rig: str) -> bool:
+        """Return whether a rig is there, expendable and not in quarantine, as far as that is known by now."""
+        if rig in self.absent or rig in self.wanted.absent or not self.bench.is_expendable(rig):
+            return False
+        port = self.bench.usb_port(rig)
+        return port is None or quarantine.quarantined(port) is None
 
     def head(self) -> dict[str, Any]:
         """Return the content of run.json: what is known before the first cut.

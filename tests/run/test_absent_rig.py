@@ -40,8 +40,8 @@ def two(lab, cli):
 
 
 @pytest.mark.parametrize("workers", [[], ["--", "-n", "auto"]], ids=["alone", "auto"])
-def test_the_others_go_on(two, workers):
-    done = two(*RUN, *workers)
+def test_the_others_go_on_with_the_whole_budget(two, workers):
+    done = two(*RUN, "--cuts", "20", *workers)
     assert done.returncode == 3, done.stdout + done.stderr
     assert 'warn: rig "gone" is left out' in done.stderr
     assert "no hub is at 1-1.7" in done.stderr
@@ -51,7 +51,7 @@ def test_the_others_go_on(two, workers):
     assert any("rig gone is not there" in reason for reason in summary["reasons"])
     assert {rig["name"] for rig in summary["rigs"]} == {"gone", "here"}
     (row,) = summary["operations"]
-    assert (row["rig"], row["exhaustive"]) == ("here", True)
+    assert (row["rig"], row["cuts"]) == ("here", 20)
 
 
 def test_a_plan_says_it(two):
