@@ -169,6 +169,7 @@ _MODULES = {
     "seeded": "harness.campaign.home",
     # The pytest plugin, for suites.
     "NOT_OFFERED": "harness.pytest_plugin.cases",
+    "deviates": "harness.pytest_plugin.deviations",
     "session_of": "harness.pytest_plugin.options",
 }
 """Name -> the module of the core that defines it, or the package of a module that is offered whole."""
@@ -294,6 +295,7 @@ if TYPE_CHECKING:
     )
     from harness.model.update_file import FirmwareFile as FirmwareFile, UpdateSupport as UpdateSupport
     from harness.pytest_plugin.cases import NOT_OFFERED as NOT_OFFERED
+    from harness.pytest_plugin.deviations import deviates as deviates
     from harness.pytest_plugin.options import session_of as session_of
     from harness.safety.pins import candidates as candidates, pin_for as pin_for
     from harness.twin import cbor as cbor, records as records

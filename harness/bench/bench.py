@@ -5,12 +5,13 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.base.errors import CallerError, RigError, one_of
 from harness.bench.calibration import rested
+from harness.bench.deviations import AcceptedDeviation, check_deviations
 from harness.bench.plugin_api import Actuator, RigRequest
 from harness.bench.registry import Plugins
 from harness.model.rig import Rig
@@ -50,6 +51,8 @@ class Bench(BaseModel):
 
     name: str = Field(default="bench", pattern=NAME)
     rig: list[RigEntry] = Field(min_length=1)
+    deviation: list[AcceptedDeviation] = []
+    """What is known of the keys and accepted: it does not fail a run."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,12 @@ class LoadedBench:
                 )
         self._requests = {entry.name: self._check(entry) for entry in bench.rig}
         self._refuse_shared_channels()
+        check_deviations(bench.deviation, shown, names)
+
+    @property
+    def deviations(self) -> list[AcceptedDeviation]:
+        """What is known of the keys and accepted."""
+        return self.bench.deviation
 
     @property
     def rigs(self) -> list[str]:
@@ -330,6 +339,8 @@ def _explain(
 
 def _place(loc: tuple[int | str, ...], raw: Any) -> str:
     parts, prefix = list(loc), ""
+    if len(parts) > 1 and parts[0] == "deviation" and isinstance(parts[1], int):
+        prefix, parts = f": deviation number {parts[1] + 1}", parts[2:]
     if len(parts) > 1 and parts[0] == "rig" and isinstance(parts[1], int):
         entry = raw["rig"][parts[1]] if isinstance(raw, dict) and isinstance(raw.get("rig"), list) else {}
         name = entry.get("name") if isinstance(entry, dict) else None
@@ -343,6 +354,8 @@ def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     for part in loc[:-1]:
         field = model.model_fields.get(str(part))
         annotation = field.annotation if field else None
+        # list[AcceptedDeviation] -> AcceptedDeviation
+        annotation = next(iter(get_args(annotation)), annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
     return list(model.model_fields)

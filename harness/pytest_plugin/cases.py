@@ -12,6 +12,7 @@ import pytest
 
 from harness.base.errors import Blame, KeyharnessError, host_error
 from harness.bench.plugin_api import Suite
+from harness.pytest_plugin.deviations import PROPERTY, in_a_line, turn
 
 if TYPE_CHECKING:
     from harness.model.key import Key
@@ -64,7 +65,9 @@ def lacking_application(item: pytest.Item, key: Key, suites: Iterable[Suite]) ->
     return next((name for name in names if name and name not in offered), None)
 
 
-_RANK = ["passed", "not_offered", "skipped", "error", "failed"]
+DEVIATION = "deviation"
+"""The outcome of a case whose key deviates from a recommendation, or as the bench accepts."""
+_RANK = ["passed", "not_offered", "skipped", DEVIATION, "error", "failed"]
 
 
 def merge_phase(report: pytest.TestReport, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -80,12 +83,14 @@ def merge_phase(report: pytest.TestReport, before: dict[str, Any] | None) -> dic
         "reason": reason,
         "duration_s": round(report.duration, 4),
         "campaign": properties.get("campaign"),
+        "clause": properties.get("clause"),
+        "deviation": properties.get(PROPERTY),
     }
     if before is None:
         return row
     row["duration_s"] = round(before["duration_s"] + report.duration, 4)
     if _RANK.index(before["outcome"]) >= _RANK.index(outcome):
-        for name in ("outcome", "blame", "reason"):
+        for name in ("outcome", "blame", "reason", "deviation"):
             row[name] = before[name]
     return row
 
@@ -93,12 +98,14 @@ def merge_phase(report: pytest.TestReport, before: dict[str, Any] | None) -> dic
 def _outcome(report: pytest.TestReport) -> tuple[str, str | None]:
     if report.passed:
         return "passed", None
+    if report.skipped and PROPERTY in dict(report.user_properties):
+        return DEVIATION, report.wasxfail
     if report.skipped:
         reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
         reason = reason.removeprefix("Skipped: ")
         return ("not_offered" if reason.startswith(NOT_OFFERED) else "skipped"), reason
     # A failed set-up or tear-down says nothing about the key.
-    return ("failed" if report.when == "call" else "error"), _in_a_line(report)
+    return ("failed" if report.when == "call" else "error"), in_a_line(report)
 
 
 def add_to_junit(config: pytest.Config, row: dict[str, Any]) -> None:
@@ -116,7 +123,7 @@ def add_to_junit(config: pytest.Config, row: dict[str, Any]) -> None:
         outcome: Any = "passed"
         longrepr: Any = None
         if when == at and row["outcome"] != "passed":
-            skipped = row["outcome"] in ("skipped", "not_offered")
+            skipped = row["outcome"] in ("skipped", "not_offered", DEVIATION)
             outcome, longrepr = ("skipped", (file, 0, reason)) if skipped else ("failed", reason)
         elif when == "call" and at == "setup":
             continue
@@ -130,14 +137,9 @@ def add_to_junit(config: pytest.Config, row: dict[str, Any]) -> None:
             duration=row["duration_s"] if when == at else 0.0,
             user_properties=[("rig", row["rig"]), ("suite", row["suite"])],
         )
+        if row["outcome"] == DEVIATION and when == at:
+            turn(report, str(row.get("deviation")), reason)
         xml.pytest_runtest_logreport(report)
-
-
-def _in_a_line(report: pytest.TestReport) -> str:
-    """Return the first line of what went wrong; JUnit's file and Allure have all of it."""
-    crash = getattr(report.longrepr, "reprcrash", None)
-    text = crash.message if crash is not None else report.longreprtext
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
 
 
 def _blame(outcome: str, properties: dict[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.pytest_plugin.deviations import clause_of
 from harness.pytest_plugin.options import run_of, session_of
 
 if TYPE_CHECKING:
@@ -55,12 +56,14 @@ def _leaves_rest(config: pytest.Config, item: pytest.Item) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Write rig and suite to a test's properties: JUnit's file and the report's rows have them from there."""
+    """Write rig, suite and clause to a test's properties: JUnit's file and the report's rows have them from there."""
     rig = _param(item, "rig")
     if rig is not None:
         item.add_marker(pytest.mark.keyharness_rig(rig))
         item.user_properties.append(("rig", rig))
         item.user_properties.append(("suite", item.path.parent.name))
+        if (clause := clause_of(item)) is not None:
+            item.user_properties.append(("clause", clause))
 
 
 def _param(item: pytest.Item, name: str) -> str | None:

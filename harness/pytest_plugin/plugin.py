@@ -8,6 +8,7 @@ from __future__ import annotations
 
 pytest_plugins = (
     "harness.pytest_plugin.options",
+    "harness.pytest_plugin.deviations",
     "harness.pytest_plugin.fixtures",
     "harness.pytest_plugin.recorder",
     "harness.pytest_plugin.xdist",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.base import signals
+from harness.pytest_plugin.deviations import mark_deviation
 from harness.pytest_plugin.options import DISPLAY, close_session, run_path, session_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ _DONE = pytest.StashKey[frozenset[str]]()
 # Last, because pytest makes its own reporter in this hook, and --kh-display replaces it.
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "case(section, needs): one row of a conformance table")
+    config.addinivalue_line(
+        "markers",
+        "case(section, needs, level): one row of a conformance table; level SHOULD: a recommendation",
+    )
     config.addinivalue_line(
         "markers",
         "needs_application(*names): the applications that a test asks; a key without one is not asked",
@@ -81,17 +85,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.nodeid not in done]
 
 
-@pytest.hookimpl(wrapper=True)
+# Last, so that other plugins see the report as it is in the end.
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the blame of an exception to the report of a case on a rig, and the kernel's log of the rig's port."""
+    """Add the blame of an exception to the report of a case on a rig, and the kernel's log of the rig's port.
+
+    What is a deviation becomes one.
+    """
     report = yield
     name = dict(item.user_properties).get("rig")
-    if name is None:
+    if name is None or report.skipped:
         return report
-    if call.excinfo is not None and not report.skipped:
-        from harness.base.errors import KeyharnessError
+    blamed: BaseException | None = None
+    if call.excinfo is not None:
+        from harness.base.errors import Blame, KeyharnessError
         from harness.pytest_plugin.cases import blame_of
 
         error = call.excinfo.value
@@ -99,13 +108,19 @@ def pytest_runtest_makereport(
             report.longrepr = str(error)
         session = session_of(item.config)
         rig = session.rig(str(name))
-        report.user_properties.append(("blame", blame_of(error, rig.key)))
+        blame = blame_of(error, rig.key)
+        report.user_properties.append(("blame", blame))
+        blamed = error if blame == Blame.KEY else None
         session.claims.fault(rig, error)
         if lines := rig.take_log():
             from harness.report.allure_labels import attach_text
 
             report.sections.append(("Kernel log of the rig's port", "\n".join(lines)))
             attach_text("\n".join(lines) + "\n", "kernel log")
+    if blamed is not None or report.when == "call":
+        session = session_of(item.config)
+        rig = session.rig(str(name))
+        mark_deviation(item, report, blamed, rig.key, lambda: session.bench.deviations)
     return report
 
 

@@ -16,7 +16,7 @@ from harness.report import files
 from harness.report.files import Damage, Row, read_object, read_rows
 from harness.report.vocabulary import is_violation
 
-CASE_OUTCOMES = ("passed", "failed", "skipped", "not_offered", "error")
+CASE_OUTCOMES = ("passed", "failed", "skipped", "not_offered", "error", "deviation")
 
 
 @dataclass

@@ -10,17 +10,19 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from harness.base.atomic_file import replace_file
 from harness.report import files, page_tables, vocabulary
+from harness.report.causes import failures_of
 from harness.report.files import Damage, Row, read_object, read_rows
 from harness.report.load import check_case
 from harness.report.node_js import INSTALL_COMMAND
-from harness.report.page_tables import outcome_shares, table, text_cell
+from harness.report.page_tables import number_cell, outcome_shares, table, text_cell
 from harness.report.summary import build_summary
 from harness.report.text import duration, operation_name, several_rigs
-from harness.report.verdict import blame_of
 from harness.report.verdict_text import LABELS, finding_lines, proofs, replay_command, verdict_label
+from harness.report.vocabulary import counted
 
 CASES_MAX = 200
 PICTURES_BYTES_MAX = 60_000_000
@@ -65,6 +67,8 @@ def page(
         _findings(summary),
         _reasons(summary),
         _cases(cases),
+        _deviations(summary),
+        _notes(summary),
         page_tables.suite_table(summary),
         page_tables.operation_table(summary),
         _shown(summary, pictures or {}),
@@ -157,19 +161,46 @@ def _reasons(summary: Row) -> str:
 
 
 def _cases(cases: Sequence[Row]) -> str:
-    if not cases:
+    """Show the cases that failed, one row for each cause."""
+    return _groups("Cases that failed", failures_of(cases))
+
+
+def _deviations(summary: Row) -> str:
+    return _groups("Deviations, which do not fail the run", summary.get("deviations") or [])
+
+
+def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> str:
+    if not groups:
         return ""
     rows = [
         [
-            text_cell(case["nodeid"]),
-            text_cell(case["outcome"]),
-            text_cell(blame_of(case)),
-            text_cell(case.get("reason") or ""),
+            number_cell(group["count"]),
+            text_cell(group["kind"]),
+            text_cell(group["blame"]),
+            text_cell(group["clause"]),
+            text_cell(group["text"]),
+            _nodes(group),
         ]
-        for case in cases[:CASES_MAX]
+        for group in groups[:CASES_MAX]
     ]
-    more = f"<p>… and {len(cases) - CASES_MAX} more in {files.RESULTS}</p>" if len(cases) > CASES_MAX else ""
-    return f"<h2>Cases that failed</h2>\n{table(['case', 'outcome', 'blame', 'reason'], rows)}{more}"
+    left = len(groups) - CASES_MAX
+    more = f"<p>… and {counted(left, 'more cause')}; {files.RESULTS} has them</p>" if left > 0 else ""
+    return f"<h2>{title}</h2>\n{table(['#cases', '', 'blame', 'clause', 'reason', 'cases'], rows)}{more}"
+
+
+def _nodes(group: Mapping[str, Any]) -> str:
+    left = group["count"] - len(group["cases"])
+    shown = "<br>".join(escape(nodeid) for nodeid in group["cases"])
+    return f"<td>{shown}{f'<br>… and {left} more in {files.RESULTS}' if left else ''}</td>"
+
+
+def _notes(summary: Row) -> str:
+    notes = summary.get("notes") or []
+    return (
+        "<h2>Notes</h2>\n<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul>"
+        if notes
+        else ""
+    )
 
 
 def _shown(summary: Row, pictures: Mapping[tuple[str, str], Sequence[tuple[str, str]]]) -> str:

@@ -22,13 +22,14 @@ def suite_table(summary: Row) -> str:
             number_cell(suite["passed"]),
             number_cell(suite["failed"], bad=True),
             number_cell(suite["error"], bad=True),
+            number_cell(suite.get("deviation", 0)),
             number_cell(suite["not_offered"]),
             number_cell(suite["skipped"]),
         ]
         for name, suite in summary["suites"].items()
     ]
     return "<h2>Suites</h2>\n" + table(
-        ["suite", "#passed", "#failed", "#broken", "#not offered", "#not run"], rows
+        ["suite", "#passed", "#failed", "#broken", "#deviations", "#not offered", "#not run"], rows
     )
 
 

@@ -50,6 +50,7 @@ class SuiteShape(Shape):
     skipped: Count
     not_offered: Count
     error: Count
+    deviation: Count
 
 
 class BoundShape(Shape):
@@ -86,6 +87,20 @@ class ViolationShape(Shape):
     covering_count: Count | None
     of: Count | None
     first: ReplayId | None
+    text: str
+
+
+class CasesShape(Shape):
+    """Cases with one cause, or deviations of one kind from one clause.
+
+    :ivar cases: the first node ids.
+    """
+
+    kind: Literal["failed", "error", "recommendation", "accepted"]
+    blame: Blame
+    clause: str | None
+    count: Count
+    cases: list[str]
     text: str
 
 
@@ -131,6 +146,9 @@ class Summary(Shape):
     distinct_states_per_s: float | None
     operations: list[OperationShape]
     violations: list[ViolationShape]
+    failures: list[CasesShape]
+    deviations: list[CasesShape]
+    notes: list[str]
     wear: list[WearShape]
     plugs: list[PlugsShape]
 

@@ -7,12 +7,15 @@ The fields are a contract: docs/reports.md explains them, and `harness.report.sc
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date, datetime
 from pathlib import Path
 
 from harness.base.errors import Blame
+from harness.bench.deviations import AcceptedDeviation, CaseName, remarks
 from harness.evidence.rundir import KEPT_BACK, QUARANTINED
 from harness.model.key import Outcome
 from harness.report import files
+from harness.report.causes import deviations_of, failures_of
 from harness.report.files import Row
 from harness.report.findings import findings_of
 from harness.report.load import CASE_OUTCOMES, RunFiles, Tally, read_run
@@ -88,6 +91,9 @@ def _summarize(run: RunFiles, name: str, usage: tuple[str, ...]) -> tuple[Row, R
         "distinct_states_per_s": _rate(distinct, observe_s),
         "operations": operations,
         "violations": violations,
+        "failures": failures_of(run.cases),
+        "deviations": deviations_of(run.cases),
+        "notes": _notes(run),
         "wear": _wear(run.operations),
         "plugs": _plugs(run.operations),
     }
@@ -168,6 +174,20 @@ def _kept_back(run: RunFiles) -> list[str]:
         is_so = "in quarantine" if word == QUARANTINED else word
         said.append(f"rig {rig} is {is_so}, {counted(count, 'case')} not run: {why}")
     return said
+
+
+def _notes(run: RunFiles) -> list[str]:
+    """Say what does not change the verdict and still matters: what was left out, deviations that hold no more."""
+    try:
+        accepted = [AcceptedDeviation.model_validate(row) for row in run.head.get("deviations") or []]
+        today = datetime.fromisoformat(str(run.head.get("started"))).date() if accepted else date.min
+    except (ValueError, TypeError):
+        return [f"{files.RUN}: its list of accepted deviations cannot be read"]
+    cases = [
+        (CaseName(case["nodeid"], case.get("rig"), case.get("clause")), str(case["outcome"]))
+        for case in run.cases
+    ]
+    return [*(run.head.get("notes") or []), *remarks(accepted, cases, today)]
 
 
 def _rig_faults(run: RunFiles) -> int:

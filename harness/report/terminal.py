@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from harness.report.causes import blame_of, cause_of
 from harness.report.load import CASE_OUTCOMES
 from harness.report.text import (
     CAMPAIGN_SUITE,
@@ -25,7 +26,6 @@ from harness.report.text import (
     rig_lines,
     suite_lines,
 )
-from harness.report.verdict import blame_of
 from harness.report.verdict_text import verdict_block
 from harness.report.vocabulary import number
 
@@ -39,7 +39,7 @@ PLAIN_WIDTH = 140
 PLAIN_EVERY_US = 10_000_000
 LIVE_EVERY_US = 100_000
 _ASCII = str.maketrans({"·": "-", "█": "#", "▌": "+", "…": "~", "—": "-", "“": '"', "”": '"'})
-_WORDS = {"not_offered": "not offered", "skipped": "not run", "error": "broken"}
+_WORDS = {"not_offered": "not offered", "skipped": "not run", "error": "broken", "deviation": "deviates"}
 
 
 class RunDisplay:
@@ -77,6 +77,7 @@ class RunDisplay:
         self._head: Row = {"rigs": []}
         self._suites: dict[str, dict[str, int]] = {}
         self._groups: dict[str, dict[str, int]] = {}
+        self._causes: frozenset[Hashable] = frozenset()
         self._operations: list[Row] = []
         self._active: dict[tuple[str, str], tuple[int, int, float | None, float | None]] = {}
         self._said_us: dict[tuple[str, str], int] = {}
@@ -104,6 +105,13 @@ class RunDisplay:
             group = _group(result["nodeid"])
             groups[group] = groups.get(group, 0) + 1
         bad = result["outcome"] in ("failed", "error")
+        if bad and not result.get("campaign"):
+            cause = cause_of(result)
+            # The end counts the cases of each cause.
+            again, self._causes = cause in self._causes, self._causes | {cause}
+            if again:
+                self._draw()
+                return
         if bad or not self._is_live:
             line = self._case_line(result)
             self._say([self._paint(line, "bad") if bad else line])

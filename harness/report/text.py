@@ -119,6 +119,8 @@ def _suite_counts(suite: Row, paint: Paint) -> str:
     for key, word in (("failed", "failed"), ("error", "broken")):
         if suite[key]:
             parts.append(paint(f"{number(suite[key])} {word}", "bad"))
+    if suite.get("deviation"):
+        parts.append(paint(counted(suite["deviation"], "deviation"), "warn"))
     if suite["not_offered"]:
         parts.append(f"{number(suite['not_offered'])} not offered by this key")
     parts.append(f"{number(suite['skipped'])} not run")

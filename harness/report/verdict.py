@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.base.errors import Blame
+from harness.report.causes import failures_of
 from harness.report.proof import unmet
 from harness.report.vocabulary import counted, fraction, number
 
@@ -22,7 +23,10 @@ USAGE_EXIT_CODE = 4
 MISSED_MAX = 0.02
 """Share of missed cuts in one section of an operation, above which the operation is inconclusive."""
 NAMED_MAX = 10
-"""Number of cases or operations that the reasons name; the others are counted."""
+"""Number of causes or operations that the reasons name; the others are counted."""
+
+TESTED = ("passed", "failed", "error", "deviation")
+"""Outcomes of cases that were asked of a key."""
 
 Row = Mapping[str, Any]
 
@@ -77,22 +81,13 @@ def verdict(
         reasons.append(cut_short)
     elif doubts or bad_usage:
         name = INCONCLUSIVE
-    elif not judged_cuts and not any(case["outcome"] in ("passed", "failed", "error") for case in cases):
+    elif not judged_cuts and not any(case["outcome"] in TESTED for case in cases):
         name = NOTHING_TESTED
         reasons.append(_nothing(cases))
     else:
         name = PASS
     reasons += doubts
     return Ruling(name, USAGE_EXIT_CODE if bad_usage else EXIT_CODES[name], tuple(reasons))
-
-
-def blame_of(case: Row) -> str:
-    """Return whose fault a case is that did not pass.
-
-    Where the case says nothing, a failed assertion is the key's fault, and an error is the harness's.
-    """
-    fallback = Blame.KEY if case["outcome"] == "failed" else Blame.HARNESS
-    return str(case.get("blame") or fallback.value)
 
 
 def _violations(violations: Sequence[Row]) -> list[str]:
@@ -116,15 +111,20 @@ def _blamed_elsewhere(violations: Sequence[Row]) -> list[str]:
 
 
 def _cases(cases: Sequence[Row], blame: Blame) -> list[str]:
-    wanted = [case for case in cases if case["outcome"] in ("failed", "error") and blame_of(case) == blame]
-    # The findings of a failed campaign say more than its case.
-    wanted = [case for case in wanted if not case.get("campaign")]
+    """Name the cases that failed, one sentence for each cause."""
     said = []
-    for case in wanted:
+    for group in failures_of(cases):
+        if group["blame"] != blame:
+            continue
         fault = "failed" if blame is Blame.KEY else f"{blame} fault"
-        why = " ".join(str(case.get("reason") or "").split())
-        said.append(f"{fault}: {case['nodeid']}" + (f": {why}" if why else ""))
-    return _named(said, "more cases blamed on the " + blame)
+        first, why = group["cases"][0], group["text"]
+        if group["count"] == 1:
+            said.append(f"{fault}: {first}" + (f": {why}" if why else ""))
+        else:
+            said.append(
+                f"{fault}: {counted(group['count'], 'case')}, the first {first}" + (f": {why}" if why else "")
+            )
+    return _named(said, "more causes blamed on the " + blame)
 
 
 def _unproven(op: Row, cut_short: str | None) -> Iterable[str]:

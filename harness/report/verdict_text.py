@@ -12,6 +12,9 @@ from harness.report.text import Paint, Row, operation_name, plain, several_rigs
 from harness.report.verdict import FAIL, INCONCLUSIVE, INTERRUPTED, NOTHING_TESTED, PASS
 from harness.report.vocabulary import counted, number
 
+DEVIATIONS_MAX = 10
+"""Groups of deviations that a terminal shows."""
+
 LABELS = {
     PASS: ("PASS", "good"),
     FAIL: ("FAIL", "bad"),
@@ -47,6 +50,8 @@ def verdict_block(
     findings = _finding_block(summary, bench or summary["bench"], width, paint)
     # Of a failed run the findings come first.
     lines += [*findings, *reasons, *proved] if summary["verdict"] == FAIL else [*proved, *reasons, *findings]
+    for said in [*_deviation_lines(summary), *(summary.get("notes") or [])]:
+        lines += _wrapped(said, indent, indent + "  ", width)
     if report:
         lines.append(f"      report {report}")
     return lines
@@ -57,6 +62,21 @@ def verdict_label(summary: Row) -> str:
     word, _ = LABELS[summary["verdict"]]
     proved = proof_words(summary["operations"]) if summary["verdict"] == PASS else ""
     return f"{word} ({proved})" if proved else word
+
+
+def _deviation_lines(summary: Row) -> list[str]:
+    """Say what deviates without failing the run: one line for each clause and function."""
+    groups = summary.get("deviations") or []
+    lines = []
+    for group in groups[:DEVIATIONS_MAX]:
+        word = (
+            "deviates from a recommendation" if group["kind"] == "recommendation" else "deviates, as accepted"
+        )
+        where = f" ({group['clause']})" if group["clause"] else ""
+        many = f", {counted(group['count'], 'case')}" if group["count"] > 1 else ""
+        lines.append(f"{word}{where}: {group['cases'][0]}{many}: {group['text']}")
+    left = sum(group["count"] for group in groups[DEVIATIONS_MAX:])
+    return [*lines, f"{counted(left, 'more deviation')}: the report lists them"] if left else lines
 
 
 def replay_command(replay_id: str, bench: str | None) -> str:

@@ -268,7 +268,13 @@ class Session:
                 for info in infos
             ],
             "order": [list(pair) for pair in self.pairs],
+            **self._accepted(),
         }
+
+    def _accepted(self) -> dict[str, Any]:
+        """Return the deviations that the bench accepts, for run.json; nothing where it accepts none."""
+        rows = [one.model_dump(mode="json", exclude_none=True) for one in self.bench.deviations]
+        return {"deviations": rows} if rows else {}
 
     def _is_not_ours(self, name: str) -> bool:
         """Return whether another worker may be using the rig's board now; then the rig is not made here."""

@@ -48,6 +48,7 @@ def test_totals(run_dir):
         "skipped": 0,
         "not_offered": 1,
         "error": 0,
+        "deviation": 0,
     }
     assert summary["evidence_kind"] == ["twin"]
     assert summary["complete"] is True

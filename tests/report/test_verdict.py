@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report.verdict import blame_of, verdict
+from harness.report.causes import blame_of
+from harness.report.verdict import verdict
 
 PASSED = {"nodeid": "a.py::a", "outcome": "passed", "blame": None, "reason": None}
 SKIPPED = {**PASSED, "outcome": "skipped"}
@@ -172,9 +173,9 @@ def test_verdict(told, name, code, reason):
 
 
 def test_many_reasons_are_counted():
-    ruling = verdict(cases=[case("failed", "key", f"why {i}") for i in range(25)])
+    ruling = verdict(cases=[case("failed", "key", f"why {chr(97 + i) * 3}") for i in range(25)])
     assert len(ruling.reasons) == 11
-    assert ruling.reasons[-1] == "15 more cases blamed on the key"
+    assert ruling.reasons[-1] == "15 more causes blamed on the key"
 
 
 def test_a_reason_is_one_line():

@@ -7,8 +7,8 @@ otherwise.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -215,16 +215,6 @@ class Presence:
 def either_kind(function: Any) -> Any:
     """Parametrize a test with `resident`, for `make_either`."""
     return pytest.mark.parametrize("resident", [False, True], ids=["non-resident", "resident"])(function)
-
-
-@contextmanager
-def refused_somehow() -> Iterator[None]:
-    """The key must refuse; the specification leaves the code to it."""
-    try:
-        yield
-    except CtapError:
-        return
-    raise AssertionError("not refused; expected an error of any code")
 
 
 # Authorisations that must not be taken (6.5.5: verify; 6.1.2 step 11, 6.2.2 step 6)

@@ -14,7 +14,7 @@ from fido2.ctap2.pin import ClientPin, PinProtocolV1, PinProtocolV2
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection
 
-from harness.api import NOT_OFFERED, Rig
+from harness.api import NOT_OFFERED, Rig, deviates
 from harness_fido2.client import client_pin
 from harness_transports.ctaphid import ctaphid, ctaphid_packets
 
@@ -135,6 +135,18 @@ def refused(*codes: CtapError.ERR) -> Iterator[None]:
         assert error.code in codes, f"refused with {error.code!r} instead of {' or '.join(map(repr, codes))}"
     else:
         raise AssertionError(f"not refused; expected {' or '.join(map(repr, codes))}")
+
+
+@contextmanager
+def refused_somehow(*recommended: CtapError.ERR) -> Iterator[None]:
+    """The key must refuse, with any code. Another code than a recommended one is a deviation."""
+    try:
+        yield
+    except CtapError as error:
+        if recommended and error.code not in recommended:
+            deviates(f"refused with {error.code!r}; recommended: {' or '.join(map(repr, recommended))}")
+    else:
+        raise AssertionError("not refused; expected an error of any code")
 
 
 def reset(rig: Rig) -> None:

@@ -22,10 +22,9 @@ from harness_suites.conformance.ceremonies import (
     make_without_pin,
     management,
     option,
-    refused_somehow,
     send,
 )
-from harness_suites.conformance.device import HASH, RP, not_offered, refused, unless_refused
+from harness_suites.conformance.device import HASH, RP, not_offered, refused, refused_somehow, unless_refused
 
 LEVELS = [1, 2, 3]
 """userVerificationOptional, userVerificationOptionalWithCredentialIDList, userVerificationRequired."""

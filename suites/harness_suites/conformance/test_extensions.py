@@ -16,9 +16,8 @@ from harness_suites.conformance.ceremonies import (
     make_either,
     make_resident,
     management,
-    refused_somehow,
 )
-from harness_suites.conformance.device import HASH, RP, not_offered, refused
+from harness_suites.conformance.device import HASH, RP, not_offered, refused, refused_somehow
 
 BLOB = bytes(range(1, 33))
 ASK_BLOB = {"credBlob": True}

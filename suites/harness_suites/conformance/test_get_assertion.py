@@ -36,7 +36,6 @@ from harness_suites.conformance.ceremonies import (
     make_resident,
     option,
     public_key,
-    refused_somehow,
     require_algorithm,
     require_protocol,
     send,
@@ -50,6 +49,7 @@ from harness_suites.conformance.device import (
     USER,
     not_offered,
     refused,
+    refused_somehow,
     unless_refused,
 )
 

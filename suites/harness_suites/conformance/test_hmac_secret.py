@@ -28,10 +28,17 @@ from harness_suites.conformance.ceremonies import (
     ident,
     make_either,
     make_resident,
-    refused_somehow,
     require_protocol,
 )
-from harness_suites.conformance.device import HASH, PIN, RP, Authenticator, not_offered, refused
+from harness_suites.conformance.device import (
+    HASH,
+    PIN,
+    RP,
+    Authenticator,
+    not_offered,
+    refused,
+    refused_somehow,
+)
 
 SALTS = [hashlib.sha256(b"salt %d" % number).digest() for number in range(3)]
 ASKED = {"hmac-secret": True}

@@ -41,7 +41,6 @@ from harness_suites.conformance.ceremonies import (
     make_without_pin,
     option,
     public_key,
-    refused_somehow,
     require_algorithm,
     require_protocol,
     send,
@@ -55,6 +54,7 @@ from harness_suites.conformance.device import (
     USER,
     not_offered,
     refused,
+    refused_somehow,
     unless_refused,
 )
 
