@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -87,6 +88,10 @@ def twin(
             "--exit-on-reboot", metavar="CODE", min=1, max=125, help="Exit with this code at a reboot."
         ),
     ] = None,
+    uuid: Annotated[
+        str | None,
+        typer.Option("--uuid", metavar="HEX", help="The UUID of a new key. Default: by its rig or folder."),
+    ] = None,
     seed: SeedOption = 1,
     trace: Annotated[bool, typer.Option("--trace", help="Write decoded messages to standard error.")] = False,
 ) -> None:
@@ -116,6 +121,8 @@ def twin(
                 trace,
                 dfu_pty,
                 exit_on_reboot,
+                uuid,
+                os.environ.get("KEYHARNESS_RIG", ""),
             )
         )
     )

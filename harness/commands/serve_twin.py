@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.base.errors import CallerError
 from harness.base.seeds import child
 from harness.bench.registry import discover
-from harness.twin.model import Offered, TwinOptions
+from harness.twin.model import Offered, TwinOptions, uuid_of
 from harness.twin.server import Server, Serving
-from harness.twin.server_faces import ServedEndpoint, TcpFace, UdpFace, VpcdFace
+from harness.twin.server_faces import ServedEndpoint, UdpFace, VpcdFace
 from harness.twin.server_pty import PtyFace
-from harness.twin.server_state import StateFiles
+from harness.twin.server_state import StateFiles, kept_uuid
+from harness.twin.server_tcp import TcpFace
 
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """The options of the command; those with several parts are still text."""
+    """The options of the command; those with several parts are still text.
+
+    :ivar name: of the rig that the twin is on, which decides its UUID; "": the folder of its state does.
+    """
 
     key: str
     options: TwinOptions
@@ -32,6 +38,8 @@ class ServeOptions:
     trace: bool
     dfu_pty: Path | None = None
     exit_on_reboot: int | None = None
+    uuid: str | None = None
+    name: str = ""
 
 
 def serve(request: ServeOptions) -> int:
@@ -40,12 +48,15 @@ def serve(request: ServeOptions) -> int:
     :raises CallerError: an option is wrong.
     """
     twin = discover().twin(request.key)
-    board = twin.build(request.options, child(request.seed, "twin", request.key))
+    root = child(request.seed, "twin", request.key)
+    uuid = _uuid(request, root)
+    board = twin.build(replace(request.options, uuid=uuid), root)
     label: dict[str, object] = {
         "key": request.key,
         "personality": request.options.personality,
         "layer": twin.layer(request.options),
         "seed": request.seed,
+        **({"uuid": uuid.hex()} if uuid is not None else {}),
     }
     state = StateFiles(request.state, board, label)
     tracer = twin.tracer() if request.trace else None
@@ -55,25 +66,48 @@ def serve(request: ServeOptions) -> int:
         paced=request.speed == "real",
         exit_on_reboot=request.exit_on_reboot,
     )
-    return Server(board, state, _faces(request, twin.endpoints.get("card")), how, tracer, sys.stdout).run()
+    offered = twin.endpoints
+    faces = _faces(request, offered)
+    return Server(board, state, faces, offered, how, tracer, sys.stdout).run()
 
 
-def _faces(request: ServeOptions, card: Offered | None) -> list[ServedEndpoint]:
+def _uuid(request: ServeOptions, root: bytes) -> bytes | None:
+    """The twin's own UUID; None for a folder of an earlier version, whose twin has that of its seed."""
+    given = request.uuid
+    if given is not None and re.fullmatch("[0-9a-fA-F]{32}", given) is None:
+        raise CallerError("--uuid", found=given, expected="32 hex digits")
+    kept = kept_uuid(request.state)
+    if given is None and kept is not None:
+        return bytes.fromhex(kept) or None
+    return bytes.fromhex(given) if given else uuid_of(root, request.name or str(request.state.resolve()))
+
+
+def _faces(request: ServeOptions, offered: Mapping[str, Offered]) -> list[ServedEndpoint]:
+    asked = {
+        "--ctaphid-udp": (request.ctaphid_udp, UdpFace.endpoint),
+        "--ctaphid-tcp": (request.ctaphid_tcp, TcpFace.endpoint),
+        "--vpcd": (request.vpcd, VpcdFace.endpoint),
+        "--dfu-pty": (request.dfu_pty, PtyFace.endpoint),
+    }
+    for option, (value, endpoint) in asked.items():
+        if value is not None and endpoint not in offered:
+            raise CallerError(
+                f'{option}: key "{request.key}"',
+                found=f"it has {', '.join(offered)}",
+                expected=f"a key with the endpoint {endpoint}",
+                mend=f"omit {option}",
+            )
     faces: list[ServedEndpoint] = []
-    if request.ctaphid_udp:
+    if request.ctaphid_udp is not None:
         listen, answer = _numbers("--ctaphid-udp", request.ctaphid_udp, "LISTEN:ANSWER, e.g. 8111:7112")
         faces.append(UdpFace(listen, answer))
     if request.ctaphid_tcp is not None:
         faces.append(TcpFace(request.ctaphid_tcp))
-    if request.vpcd:
+    if request.vpcd is not None:
         host, _, port = request.vpcd.rpartition(":")
         if not host or not port.isdigit():
             raise CallerError("--vpcd", found=request.vpcd, expected="HOST:PORT, e.g. 127.0.0.1:35963")
-        if card is None:
-            raise CallerError(
-                f'key "{request.key}"', found="no card side", expected="a key with one", mend="omit --vpcd"
-            )
-        faces.append(VpcdFace(host, int(port), card.atr))
+        faces.append(VpcdFace(host, int(port), offered[VpcdFace.endpoint].atr))
     if request.dfu_pty is not None:
         faces.append(PtyFace(request.dfu_pty))
     if not faces:

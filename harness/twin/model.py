@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from harness.base.seeds import child
 from harness.twin.board import Board
 
 
@@ -29,6 +30,16 @@ class TwinOptions:
     """The firmware version to start from; None is the personality's own."""
     fill: float = 0.0
     """How full the home state is: 0 is canaries only, 1 is full."""
+    uuid: bytes | None = None
+    """16 bytes by which this key differs from others of its kind; None: the seed decides."""
+
+
+def uuid_of(root: bytes, name: str) -> bytes:
+    """The UUID of the twin with this name: another name, another key.
+
+    :param root: the seed of the key's board.
+    """
+    return child(root, "uuid", name)[:16]
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ import selectors
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TextIO
+from typing import Any, TextIO
 
 from harness.twin.board import Board
-from harness.twin.model import Tracer
+from harness.twin.model import Offered, Tracer
 from harness.twin.server_faces import ServedEndpoint
 from harness.twin.server_state import StateFiles
 
@@ -39,27 +40,37 @@ class Serving:
 
 
 class Server:
-    """Runs a board in real time until it is told to stop."""
+    """Runs a board in real time until it is told to stop.
+
+    :param offered: what the key's faces show of the endpoints, as `TwinModel.endpoints`.
+    """
 
     def __init__(
         self,
         board: Board,
         state: StateFiles,
         faces: list[ServedEndpoint],
+        offered: Mapping[str, Offered],
         how: Serving,
         tracer: Tracer | None,
         out: TextIO,
     ):
         self._board, self._state, self._faces, self._how = board, state, faces, how
+        self._offered = offered
         self._tracer, self._out = tracer, out
         self._origin_ns = time.monotonic_ns()
         self._stopped = False
         self._boots = 0
+        self._retained = 0
+        self._asker: Any = None
+        self._askers: dict[int, Any] = {}
+        """Who is answered by a packet that waits: by its instant, which no other packet has."""
         self._wake_r, self._wake_w = os.pipe()
         os.set_blocking(self._wake_w, False)
         os.set_blocking(self._wake_r, False)
         board.touch_delay_us = None if how.touch_ms is None else how.touch_ms * 1000
         board.rail.on_stored = self._stored
+        board.on_boot = self._note_retained
 
     def _now_us(self) -> int:
         now_us = (time.monotonic_ns() - self._origin_ns) // 1000
@@ -92,6 +103,10 @@ class Server:
 
     def _power_on(self) -> None:
         self._board.clock.reach_us(self._now_us())
+        if self._state.retained:
+            # The last process ended for a reset, in which the power stays on.
+            self._board.rail.restore_for_boot()
+            self._board.retained = self._state.retained
         self._state.about_to_boot()
         self._board.power_on()
         self._boots = self._board.boots
@@ -99,16 +114,24 @@ class Server:
             self._say("the firmware halted in its boot and does not answer")
         self._show_face()
 
+    def _note_retained(self) -> None:
+        """Keep what the register says before a boot: the boot empties it."""
+        self._retained = 0 if self._board.rail.dead else self._board.retained
+
     def _show_face(self) -> None:
         firmware = self._board.firmware
         for face in self._faces:
-            face.present(firmware.face if firmware else "application")
+            # A key that halted in its boot is served as one that does not answer.
+            name = firmware.face if firmware else "application"
+            face.present(name in self._offered[face.endpoint].faces)
 
     def _watch_for_reboot(self) -> bool:
         if self._board.boots == self._boots:
             return False
         self._boots = self._board.boots
-        self._state.note_boots()
+        # Only a process that ends leaves the register to the next one.
+        self._state.note_boots(self._retained if self._how.exit_on_reboot is not None else 0)
+        self._askers.clear()
         for face in self._faces:
             face.replugged()
         self._show_face()
@@ -137,18 +160,23 @@ class Server:
             if self._how.stdin:
                 selector.register(sys.stdin, selectors.EVENT_READ)
             for face in self._faces:
+                unsent = face.unsent()
                 for sock in face.sockets():
-                    selector.register(sock, selectors.EVENT_READ, face)
-            for key, _ in selector.select(timeout):
-                self._ready(key)
+                    events = selectors.EVENT_READ | (selectors.EVENT_WRITE if sock in unsent else 0)
+                    selector.register(sock, events, face)
+            for key, events in selector.select(timeout):
+                self._ready(key, events)
         self._flush(self._now_us())
         if board.firmware is not None:
             board.advance(self._now_us())
 
-    def _ready(self, key: selectors.SelectorKey) -> None:
+    def _ready(self, key: selectors.SelectorKey, events: int) -> None:
         if key.data is not None:
-            for packet in key.data.readable(key.fileobj):
-                self._deliver(key.data.endpoint, packet)
+            if events & selectors.EVENT_WRITE:
+                key.data.writable(key.fileobj)
+            if events & selectors.EVENT_READ:
+                for packet in key.data.readable(key.fileobj):
+                    self._deliver(key.data.endpoint, key.fileobj, packet)
         elif key.fileobj == self._wake_r:
             os.read(self._wake_r, 4096)
         elif sys.stdin.readline():
@@ -157,10 +185,17 @@ class Server:
             # End of input: no more touches from there.
             self._how = replace(self._how, stdin=False)
 
-    def _deliver(self, endpoint: str, packet: bytes) -> None:
+    def _deliver(self, endpoint: str, asker: Any, packet: bytes) -> None:
         self._trace(endpoint, False, packet)
-        if self._board.firmware is not None:
-            self._board.deliver(endpoint, packet, self._now_us())
+        board = self._board
+        if board.firmware is None:
+            return
+        before_us, self._asker = board.clock.now_us, asker
+        board.deliver(endpoint, packet, self._now_us())
+        for answer in board.queue(endpoint):
+            if answer.at_us > before_us:
+                self._askers[answer.at_us] = asker
+        self._asker = None
 
     def _stored(self, chip: str, page: int, content: bytes) -> None:
         """A flash operation is over on the board's clock: wait for that instant in real time, then write the page."""
@@ -169,7 +204,8 @@ class Server:
             while (now := self._now_us()) < until and not self._stopped:
                 self._flush(now)
                 # The CPU stands still while its flash is busy, so this waits too. SIGTERM ends the wait.
-                select.select([self._wake_r], [], [], min(until - now, 20_000) / 1e6)
+                if select.select([self._wake_r], [], [], min(until - now, 20_000) / 1e6)[0]:
+                    os.read(self._wake_r, 4096)
         self._state.store(chip, page, content)
 
     def _flush(self, now_us: int) -> None:
@@ -178,9 +214,10 @@ class Server:
         while (packet := board.next_packet()) and (packet.at_us <= now_us or not self._how.paced):
             board.queue(packet.endpoint).popleft()
             self._trace(packet.endpoint, True, packet.data)
+            asker = self._askers.pop(packet.at_us, self._asker)
             for face in self._faces:
                 if face.endpoint == packet.endpoint:
-                    face.send(packet.data)
+                    face.send(packet.data, asker)
 
     def _trace(self, endpoint: str, to_host: bool, data: bytes) -> None:
         if self._tracer is not None:

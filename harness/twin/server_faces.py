@@ -1,7 +1,7 @@
 """The transports of a served twin, as PC builds of firmware have them.
 
-Reports in datagrams (`ctaphid-udp`), reports behind a big-endian length (`ctaphid-tcp`), and the virtual smart
-card protocol (`vpcd`), where the twin dials.
+Reports in datagrams (`ctaphid-udp`), and the virtual smart card protocol (`vpcd`), where the twin dials. Reports behind
+a length (`ctaphid-tcp`) are in server_tcp, the bootloader's serial port in server_pty.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from harness.base.errors import CallerError
+from harness.twin.frame_stream import FrameStream
 
 LOOPBACK = "127.0.0.1"
 
@@ -28,19 +29,29 @@ class ServedEndpoint(ABC):
     def sockets(self) -> list[Any]:
         """The sockets or descriptors to wait on."""
 
+    def unsent(self) -> list[Any]:
+        """Those of the sockets whose other end has to read before more can be sent."""
+        return []
+
     @abstractmethod
     def readable(self, sock: Any) -> list[bytes]:
         """Read what has arrived, as packets for the board."""
 
+    def writable(self, sock: Any) -> None:  # noqa: B027 - datagrams do not wait
+        """The other end of one of the `unsent` sockets has read: send what waits."""
+
     @abstractmethod
-    def send(self, data: bytes) -> None:
-        """Send a packet of the board to the client."""
+    def send(self, data: bytes, asker: Any) -> None:
+        """Send a packet of the board to the client; never wait for the client.
+
+        :param asker: the socket of the packet that the board answers; None if it sends of its own accord.
+        """
 
     def replugged(self) -> None:  # noqa: B027 - only streams are ever connected
         """The key has left the bus and come back: close every connection."""
 
-    def present(self, face: str) -> None:  # noqa: B027 - most transports are there in any face
-        """Follow the key to the face of this name."""
+    def present(self, is_there: bool) -> None:  # noqa: B027 - datagrams only stay unanswered
+        """Follow the key to a face that has this endpoint, or that does not have it."""
 
     def close(self) -> None:  # noqa: B027 - sockets go with the process
         """Remove what outlives the process."""
@@ -52,7 +63,7 @@ class UdpFace(ServedEndpoint):
     endpoint = "ctaphid"
 
     def __init__(self, listen: int, answer: int):
-        self._socket = _bound(socket.SOCK_DGRAM, listen)
+        self._socket = bound(socket.SOCK_DGRAM, listen)
         self._answer = (LOOPBACK, answer)
 
     def sockets(self) -> list[Any]:
@@ -64,129 +75,84 @@ class UdpFace(ServedEndpoint):
             return [data[1:] if len(data) == 65 else data] if data else []
         return []
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, asker: Any) -> None:
         with contextlib.suppress(OSError):
             self._socket.sendto(data, self._answer)
 
 
-class FrameStream:
-    """Frames on a TCP connection: two bytes of big-endian length, then the data."""
-
-    def __init__(self, sock: socket.socket):
-        self.socket = sock
-        self._buffer = b""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def read(self) -> list[bytes] | None:
-        """The frames that are complete; None if the other end has closed."""
-        try:
-            data = self.socket.recv(65536)
-        except OSError:
-            data = b""
-        if not data:
-            return None
-        self._buffer += data
-        frames = []
-        while len(self._buffer) >= 2 and len(self._buffer) >= (
-            end := 2 + int.from_bytes(self._buffer[:2], "big")
-        ):
-            frames.append(self._buffer[2:end])
-            self._buffer = self._buffer[end:]
-        return frames
-
-    def send(self, data: bytes) -> None:
-        # A closed connection is noticed by the next read.
-        with contextlib.suppress(OSError):
-            self.socket.sendall(len(data).to_bytes(2, "big") + data)
-
-
-class TcpFace(ServedEndpoint):
-    """Reports on a TCP port that the twin listens on. Each client gets the packets of its own channels."""
-
-    endpoint = "ctaphid"
-    _BROADCAST = b"\xff" * 4
-
-    def __init__(self, port: int):
-        self._listener = _bound(socket.SOCK_STREAM, port)
-        self._listener.listen(8)
-        self._streams: dict[socket.socket, FrameStream] = {}
-        self._owners: dict[bytes, FrameStream] = {}
-
-    def sockets(self) -> list[Any]:
-        return [self._listener, *self._streams]
-
-    def readable(self, sock: socket.socket) -> list[bytes]:
-        if sock is self._listener:
-            client, _ = self._listener.accept()
-            self._streams[client] = FrameStream(client)
-            return []
-        stream = self._streams[sock]
-        frames = stream.read()
-        if frames is None:
-            del self._streams[sock]
-            sock.close()
-            return []
-        for frame in frames:
-            self._owners[frame[:4]] = stream
-        return frames
-
-    def send(self, data: bytes) -> None:
-        channel = data[:4]
-        owner = self._owners.get(channel)
-        if owner is not None:
-            if channel == self._BROADCAST and data[4] == 0x86:
-                # The answer to INIT names the channel that its sender will use.
-                self._owners[data[15:19]] = owner
-            owner.send(data)
-
-    def replugged(self) -> None:
-        for sock in self._streams:
-            sock.close()
-        self._streams.clear()
-        self._owners.clear()
-
-
 class VpcdFace(ServedEndpoint):
-    """A card in a virtual reader: the twin connects once, at its start, and speaks the protocol of vpcd."""
+    """A card in a virtual reader: the twin connects at its start, and speaks the protocol of vpcd.
+
+    In a face without a card the card is out of the reader; it connects again when the key is back.
+    """
 
     endpoint = "card"
     _GET_ATR = 4
 
     def __init__(self, host: str, port: int, atr: bytes):
-        self._atr = atr
+        self._host, self._port, self._atr = host, port, atr
+        self._stream: FrameStream | None = None
+        self._is_there = True
+        self._connect()
+
+    def _connect(self) -> None:
         try:
-            sock = socket.create_connection((host, port), timeout=10)
+            sock = socket.create_connection((self._host, self._port), timeout=10)
         except OSError as error:
             raise CallerError(
-                f"--vpcd {host}:{port}",
+                f"--vpcd {self._host}:{self._port}",
                 found=str(error),
                 expected="a virtual reader that listens there",
-                mend="start it first: a card dials only once",
+                mend="start it first: the card dials when it is put in",
             ) from None
-        sock.settimeout(None)
-        self._stream: FrameStream | None = FrameStream(sock)
+        self._stream = FrameStream(sock)
 
     def sockets(self) -> list[Any]:
         return [self._stream.socket] if self._stream is not None else []
 
+    def unsent(self) -> list[Any]:
+        return [self._stream.socket] if self._stream is not None and self._stream.waits else []
+
     def readable(self, sock: socket.socket) -> list[bytes]:
-        assert self._stream is not None
+        if self._stream is None:
+            return []
         frames = self._stream.read()
         if frames is None:
-            sock.close()
-            self._stream = None
+            self.close()
             return []
         if bytes((self._GET_ATR,)) in frames:
             self._stream.send(self._atr)
         # A frame of one byte is a control (off, on, reset, get ATR), of which only the last is answered.
         return [frame for frame in frames if len(frame) > 1]
 
-    def send(self, data: bytes) -> None:
+    def writable(self, sock: socket.socket) -> None:
+        if self._stream is not None:
+            self._stream.push()
+
+    def send(self, data: bytes, asker: Any) -> None:
         if self._stream is not None:
             self._stream.send(data)
 
+    def present(self, is_there: bool) -> None:
+        if not is_there:
+            self.close()
+        elif not self._is_there:
+            # A reader that listens no more has no card; the key's other endpoints go on.
+            with contextlib.suppress(CallerError):
+                self._connect()
+        self._is_there = is_there
 
-def _bound(kind: int, port: int) -> socket.socket:
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.socket.close()
+            self._stream = None
+
+
+def bound(kind: int, port: int) -> socket.socket:
+    """A socket on a port of the loopback interface.
+
+    :raises CallerError: the port is taken.
+    """
     sock = socket.socket(socket.AF_INET, kind)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

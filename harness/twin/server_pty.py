@@ -36,11 +36,10 @@ class PtyFace(ServedEndpoint):
         tty.setraw(self._key)
         os.set_blocking(self._host, False)
 
-    def present(self, face: str) -> None:
-        here = face != "application"
-        if here and not self._link.is_symlink():
+    def present(self, is_there: bool) -> None:
+        if is_there and not self._link.is_symlink():
             self._link.symlink_to(os.ttyname(self._key))
-        elif not here:
+        elif not is_there:
             self._link.unlink(missing_ok=True)
 
     def sockets(self) -> list[Any]:
@@ -51,7 +50,7 @@ class PtyFace(ServedEndpoint):
             return [os.read(self._host, 65536)]
         return []
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, asker: Any) -> None:
         # A terminal without a reader fills up; what does not fit is lost, as on a port that is not open.
         with contextlib.suppress(BlockingIOError):
             os.write(self._host, data)

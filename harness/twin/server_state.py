@@ -10,19 +10,29 @@ from harness.base.errors import CallerError
 from harness.twin.board import Board
 from harness.twin.image import BoardState, FlashImage
 
+HEAD = "twin.json"
+
+
+def kept_uuid(path: Path) -> str | None:
+    """The UUID of the twin in a directory, in hex; "" if its seed decides; None if no twin is there yet."""
+    head = path / HEAD
+    return str(json.loads(head.read_text()).get("uuid", "")) if head.exists() else None
+
 
 class StateFiles:
     """The flash of a board in a directory: one file per chip, and the number of boots in twin.json.
 
     :param label: what the twin was started with; a directory of another twin is refused.
+    :ivar retained: the board's register as the last process left it, if that process ended for a reset; else 0.
     :raises CallerError: the directory holds the state of another twin.
     """
 
     def __init__(self, path: Path, board: Board, label: dict[str, object]):
         self.path, self._board = path, board
         path.mkdir(parents=True, exist_ok=True)
-        self._head = path / "twin.json"
+        self._head = path / HEAD
         self._label = label
+        self.retained = 0
         if self._head.exists():
             self._load()
         else:
@@ -54,11 +64,16 @@ class StateFiles:
             pages = tuple(data[at : at + size] for at in range(0, len(data), size))
             chips[name] = FlashImage(pages, (0,) * flash.part.pages)
         self._board.load(BoardState(chips, int(head["boots"])))
+        self.retained = int(head.get("retained", 0))
 
-    def note_boots(self) -> None:
-        """Write how often the board has booted."""
+    def note_boots(self, retained: int = 0) -> None:
+        """Write how often the board has booted.
+
+        :param retained: the board's register, if this process ends for a reset and the next one goes on.
+        """
+        head = {**self._label, "boots": self._board.boots, **({"retained": retained} if retained else {})}
         temporary = self._head.with_suffix(".new")
-        temporary.write_text(json.dumps({**self._label, "boots": self._board.boots}, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(head, sort_keys=True) + "\n")
         temporary.replace(self._head)
 
     def about_to_boot(self) -> None:

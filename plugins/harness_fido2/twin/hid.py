@@ -6,6 +6,7 @@ so 'busy' is seen while a message is assembled or waits.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ FRAME_MAX = 57 + 128 * 59
 
 PACKET_TIMEOUT_US = 500_000
 KEEPALIVE_US = 100_000
+ADOPTED_MAX = 64
+"""Channels of an earlier boot that are answered at most; a key has little memory."""
 PROCESSING, UPNEEDED = 1, 2
 
 Command = Callable[[bytes], Handler]
@@ -69,7 +72,7 @@ class HidFirmware:
         self._version = version
         self._commands = commands
         self._channels = 0
-        self._adopted: set[int] = set()
+        self._adopted: deque[int] = deque(maxlen=ADOPTED_MAX)
         self._message: _Message | None = None
         self._gone = False
         self.winks = 0
@@ -218,9 +221,9 @@ class HidFirmware:
             given = self._channels
         elif self._message is not None and self._message.channel == channel:
             self._abort()
-        elif channel > self._channels:
+        elif channel > self._channels and channel not in self._adopted:
             # A host that kept a channel over a replug: it is synchronised to, as by the keys of the market.
-            self._adopted.add(channel)
+            self._adopted.append(channel)
         self._respond(
             channel, INIT, nonce + given.to_bytes(4, "big") + bytes((PROTOCOL, *self._version, CAPABILITIES))
         )

@@ -95,7 +95,7 @@ def _personality(options: TwinOptions) -> Personality:
 
 
 def _board(options: TwinOptions, seed: bytes) -> Board:
-    device = reset.device(options, child(seed, "uuid")[:16], seed)
+    device = reset.device(options, options.uuid or child(seed, "uuid")[:16], seed)
 
     def start(board: Board) -> KeyFirmware | Bootloader:
         return reset.start(board, device)

@@ -24,12 +24,16 @@ def arguments(options: EmulatorOptions, folder: Path) -> list[str]:
     return argv
 
 
-def environment(options: EmulatorOptions) -> dict[str, str]:
-    """This process's environment without our own variables (PINs are among them), and the bench's `env`."""
+def environment(options: EmulatorOptions, rig: str = "") -> dict[str, str]:
+    """This process's environment without our own variables (PINs are among them), and the bench's `env`.
+
+    :param rig: the rig's name. A simulated key on it is another one than that on the next rig.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("KEYHARNESS")}
     # `keyharness twin` is found even if its virtual environment is not activated.
     path = os.pathsep.join(filter(None, [inherited.get("PATH"), str(Path(sys.executable).parent)]))
-    return {**inherited, "PATH": path, **options.env}
+    named = {"KEYHARNESS_RIG": rig} if rig else {}
+    return {**inherited, "PATH": path, **named, **options.env}
 
 
 def missing_program(options: EmulatorOptions) -> CallerError | None:

@@ -75,7 +75,7 @@ class EmulatedKey:
         argv = arguments(self.options, self._folder.path)
         log = self._output.open()
         try:
-            self.process = self.host.spawn(argv, environment(self.options), self._folder.path, log)
+            self.process = self.host.spawn(argv, environment(self.options, self.rig), self._folder.path, log)
         except OSError as error:
             raise no_program(argv[0], error.strerror) from None
         finally:
