@@ -21,7 +21,10 @@ from harness.safety.pins import refuse_pins_in
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
 DEFAULT_BENCH = "virtual.toml"
 """The bench file that is used when none is named: the first plugin's that has one of this name."""
-_OWN = ("name", "key", "driver", "expendable", "firmware", "operations", "identity", "on_stuck", "budget")
+_OWN = (
+    *("name", "key", "driver", "expendable", "firmware", "operations", "identity", "bootloader", "on_stuck"),
+    "budget",
+)
 
 
 class RigEntry(BaseModel):
@@ -35,6 +38,8 @@ class RigEntry(BaseModel):
     expendable: bool = False
     identity: str | None = None
     """The identity of the rig's key, as `keyharness enroll` found it; a real key is not written to without it."""
+    bootloader: str | None = Field(default=None, pattern=r"^serial:\S+$")
+    """The serial number that this key shows in its bootloader, as `keyharness enroll` found it: "serial:..."."""
     on_stuck: Literal["recover", "preserve"] = "recover"
     """What `keyharness recover` does with a dead key: "preserve" leaves it as it is, for examination."""
     budget: Grants = Grants()

@@ -99,6 +99,8 @@ class OperationRunner:
         self.rig.power.on()
         self.rig.wait_until_up()
         self.boot_us = max(self.boot_us, self.rig.clock.now_us - began_us)
+        # Now, so that it takes no time of the operation.
+        self.rig.transports.prove()
 
     def run_uncut(self, operation: Operation) -> UncutRun:
         """Run an operation to its end; the key is off afterwards.

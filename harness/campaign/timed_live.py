@@ -204,6 +204,8 @@ class LiveCampaign(LiveObserver, CampaignBase):
             seen.boots += len(plan.boots)
             if completed is None and self._recheck.wants(plan, verdict):
                 again = self._recheck.observe_again(rig, judge_again, stuck=bool(seen.stuck))
+        if rig.transports.guard is not None:
+            rig.transports.guard.looked_at()
         rig.power.off()
         if again is None and not plan.off_us and not plan.boots:
             spent_us = rig.boot_us - boot_us + rig.talk_us - talk_us + attempt.waited_us

@@ -21,7 +21,8 @@ from harness.host.scan import Found
 from harness.model.rig import Rig
 from harness.run.session import Session, Wanted
 from harness.safety.claim import Claims
-from harness.safety.identity import bring_up, foreign, identity, unseen
+from harness.safety.identity import bring_up, foreign, identity, serials_of, unseen
+from harness.safety.identity_guard import SameEnumeration
 
 WORDS = "this key may be destroyed"
 
@@ -167,15 +168,16 @@ def enrol(
     plugins.key(key, "--key")
     assert choice.driver is not None
     _refuse_taken_name(request.bench, name)
-    identity: str | None = None
+    identity, settings = None, dict(choice.settings)
     if choice.found.kind == "process":
         # It is not probed: a second process in the same directory would damage the state of the first one.
         expendable = _typed(request, out, ask)
         out.write(f"  end {choice.found.place} before a run: the run starts the emulator itself\n")
     else:
         plain = rig_settings(name, key, choice.driver, choice.settings, expendable=False, identity=None)
-        expendable, identity = _examine(request, plain, plugins, out, ask)
-    rig = rig_settings(name, key, choice.driver, choice.settings, expendable=expendable, identity=identity)
+        expendable, identity, told = _examine(request, plain, plugins, out, ask)
+        settings |= told
+    rig = rig_settings(name, key, choice.driver, settings, expendable=expendable, identity=identity)
     add_to_bench(request.bench, rig, plugins)
     may = "expendable" if expendable else "not expendable: Keyharness will only read it"
     out.write(f'rig "{name}" is in {request.bench}: {may}\n')
@@ -192,8 +194,8 @@ def _typed(request: EnrollOptions, out: TextIO, ask: Callable[[str], str]) -> bo
 
 def _examine(
     request: EnrollOptions, rig: Mapping[str, Any], plugins: Plugins, out: TextIO, ask: Callable[[str], str]
-) -> tuple[bool, str]:
-    """Return whether a key may be written to, and its identity."""
+) -> tuple[bool, str, dict[str, str]]:
+    """Return whether a key may be written to, its identity, and what the bench has to say of its bootloader."""
     probe = _probe(request, rig, plugins)
     try:
         out.write(f"  its identity is {probe.identity}\n")
@@ -204,7 +206,8 @@ def _examine(
             out.write("  it holds data that is not ours, and will not be written to: ")
             out.write("; ".join(probe.reasons) + "\n")
             expendable = False
-        return expendable, probe.mark() if expendable and probe.anonymous else probe.identity
+        known = probe.mark() if expendable and probe.anonymous else probe.identity
+        return expendable, known, probe.bootloader
     finally:
         probe.close()
 
@@ -238,7 +241,11 @@ class _Probe:
             claims.take(self.rig, write=False)
             if why := bring_up(self.rig):
                 raise RigError(f'rig "{name}": no key', found=why, expected="a key that comes up")
+            self.rig.transports.guard = SameEnumeration(self.rig)
             self.identity = identity(self.rig)
+            serials = serials_of(self.rig.key, self.rig.key.identify(self.rig))
+            shown = next(iter(serials.values()), None)
+            self.bootloader = {"bootloader": f"serial:{shown}"} if shown else {}
             self.reasons = foreign(self.rig)
             self.unseen = unseen(self.rig)
             self.anonymous = self.identity.startswith("model:")

@@ -324,12 +324,17 @@ class Application:
 
 @dataclass(frozen=True)
 class Face:
-    """One identity under which a key appears on the USB bus."""
+    """One identity under which a key appears on the USB bus.
+
+    :param serial_is: what this face shows as its USB serial number, by its name in what `Key.identify` returns
+        ("uuid"); "" if it shows no serial number that the key's first face tells, too.
+    """
 
     name: str
     vendor_id: int
     product_id: int
     product: str
+    serial_is: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ How a client reaches the key: `harness.model.transport`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +130,18 @@ class Vault(ABC):
 
 
 @dataclass(frozen=True)
+class Presence:
+    """One enumeration of a key: equal as long as nothing has left the port and nothing has come.
+
+    :ivar power_ups: how often the rig's own switch has given power.
+    :ivar enumeration: differs between two enumerations; None while nothing is on the port.
+    """
+
+    power_ups: int
+    enumeration: Hashable
+
+
+@dataclass(frozen=True)
 class RigInfo:
     """Description of a rig for reports."""
 
@@ -206,6 +218,14 @@ class Rig(ABC):
     """Asked before a PIN is tried; None on rigs whose tries are not limited."""
     remark: str = ""
     """A fact about the rig that has to stand beside every verdict, e.g. that its state does not last."""
+
+    @property
+    def presence(self) -> Presence | None:
+        """Which enumeration of the key this is.
+
+        None if the rig cannot tell: then the key's identity is proved each time that a client opens a transport.
+        """
+        return None
 
     @property
     def vault(self) -> Vault | None:

@@ -52,6 +52,26 @@ class TransportKind(Generic[Handle]):
         return self.endpoint or self.name
 
 
+class IdentityGuard(Protocol):
+    """Proves that the key on a rig is the named one, in each enumeration anew, before a client reaches it."""
+
+    def opened(self, connect: Callable[[Reachable], Handle]) -> Handle:
+        """Prove the identity, then call `connect` and return its handle.
+
+        While the proof asks the key, it opens handles itself: they get a tap of their own.
+
+        :param connect: opens a handle with the tap of the rig that it is given.
+        :raises RigError: another key is on the rig, or its identity cannot be proved.
+        :raises KeyGone: the key is not there.
+        """
+
+    def expect_reset(self) -> None:
+        """Note that the key is about to be reset, which removes the mark of a key without a serial."""
+
+    def looked_at(self) -> None:
+        """The key was observed after a cut: mark it again if a reset has removed its mark."""
+
+
 @dataclass(frozen=True)
 class BusIdentity:
     """What the key shows of itself on the bus.
@@ -67,7 +87,13 @@ class BusIdentity:
 
 
 class Transports(ABC):
-    """The raw endpoints of the key on a rig, and the handles on them."""
+    """The raw endpoints of the key on a rig, and the handles on them.
+
+    :ivar guard: proves the key's identity before a handle is given out; None on rigs whose key needs no proof. Each
+        command of each client goes through a handle, and no handle outlives an enumeration.
+    """
+
+    guard: IdentityGuard | None = None
 
     def __init__(self, rig: Reachable):
         self._rig = rig
@@ -76,9 +102,22 @@ class Transports(ABC):
         """A new handle, tapped; it lasts for this boot.
 
         :raises KeyGone: the key is not there, or not in a face with that endpoint.
-        :raises RigError: this rig never has that endpoint.
+        :raises RigError: this rig never has that endpoint, or another key than the named one is on it.
         """
-        return kind.connect(self._rig, self.endpoint(kind.endpoint_name))
+
+        def connect(reached: Reachable) -> Handle:
+            return kind.connect(reached, self.endpoint(kind.endpoint_name))
+
+        return connect(self._rig) if self.guard is None else self.guard.opened(connect)
+
+    def prove(self) -> None:
+        """Prove now that the key is the named one, so that the next `open` need not; the key must be up.
+
+        :raises RigError: it is another key.
+        :raises KeyGone: it is not there.
+        """
+        if self.guard is not None:
+            self.guard.opened(lambda reached: None)
 
     @abstractmethod
     def endpoint(self, name: str) -> object:

@@ -39,8 +39,9 @@ def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Rec
 
     :param on_stuck: "preserve" leaves a key that does not answer as it is, its power included.
     :param reset: reset the key's applications at the end, if all data on it are ours.
-    :raises CallerError: a reset of a key that is not expendable, or that holds data which are not ours.
-    :raises RigError: the rig is in use.
+    :raises CallerError: a reset of a key that is not expendable, or that holds data which are not ours; the bench does
+        not name the key that is to be written to.
+    :raises RigError: the rig is in use, or another key is on it.
     """
     if reset:
         require_expendable(rig)
@@ -72,10 +73,11 @@ def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Rec
         answers = tried("switched it on", rig.power.on)
     answers = answers or tried("switched it off and on", rig.power.cycle)
     if not answers and _is_in_another_face(rig):
-        answers = _rescue(rig, steps, tried)
+        answers = _rescue(rig, claims, steps, tried)
     else:
         answers = answers or tried(f"left it off for {LONG_OFF_US // 1_000_000} s", lambda: _long_off(rig))
     if reset and answers:
+        claims.require_named(rig)
         refuse_foreign(rig)
         for operation in rig.key.operations.values():
             if operation.resets:
@@ -92,7 +94,12 @@ def _is_in_another_face(rig: Rig) -> bool:
     return rig.face != rig.key.faces[0].name
 
 
-def _rescue(rig: Rig, steps: list[RecoveryStep], tried: Callable[[str, Callable[[], None]], bool]) -> bool:
+def _rescue(
+    rig: Rig,
+    claims: Claims,
+    steps: list[RecoveryStep],
+    tried: Callable[[str, Callable[[], None]], bool],
+) -> bool:
     rescue = rig.key.rescue
     if rescue is None:
         why = "nothing is known that brings this model out of it"
@@ -101,6 +108,7 @@ def _rescue(rig: Rig, steps: list[RecoveryStep], tried: Callable[[str, Callable[
     elif rig.firmware_file is None:
         why = "the bench names no `firmware`: the container that was being installed, or a later one"
     else:
+        claims.require_named(rig)
         return tried(f"installed {rig.firmware_file.name}", lambda: rescue(rig))
     steps.append(RecoveryStep("installed no firmware", why))
     return False

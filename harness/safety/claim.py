@@ -19,7 +19,14 @@ from harness.host.locks import InUse, Lock
 from harness.model.key import Key, Memory, Operation
 from harness.model.rig import PowerSwitch, Rig
 from harness.safety import quarantine
-from harness.safety.identity import bring_up, prove_identity, put_mark_back, refuse_foreign
+from harness.safety.identity import (
+    bring_up,
+    prove_identity,
+    put_mark_back,
+    recorded_serials,
+    refuse_foreign,
+)
+from harness.safety.identity_guard import Guard
 from harness.safety.power_journal import LoggedSwitch, PowerLog
 
 if TYPE_CHECKING:
@@ -37,6 +44,10 @@ class KeyPolicy(Protocol):
     @property
     def identity(self) -> str | None:
         """The identity of the only key that may be written to; None if the bench names none."""
+
+    @property
+    def bootloader(self) -> str | None:
+        """What that key shows as its serial number in its bootloader, "serial:..."; None if the bench does not say."""
 
     @property
     def budget(self) -> Grants:
@@ -107,14 +118,64 @@ class Claims:
                 mend=f"`keyharness recover {rig.name}`",
             )
         policy = self._policy_of(rig.name)
-        rig.identity = prove_identity(rig, policy.identity, unfinished=claim.unfinished)
+        spend = self._proof_budget(claim)
+        rig.identity = prove_identity(rig, policy.identity, unfinished=claim.unfinished, spend=spend)
         claim.proved = True
+        if policy.identity is not None:
+            self._guard(claim, policy.identity)
         if claim.log is not None:
             self._limit_spending(claim, claim.log, policy.budget, booted=not was_on)
         if rig.expendable:
             refuse_foreign(rig)
         if not was_on:
             rig.power.off()
+
+    def require_named(self, rig: Rig) -> None:
+        """From now on nothing but the key that the bench names is reached on a claimed rig.
+
+        For commands that claim a rig to read and find that they have to write; the key must be up.
+
+        :raises CallerError: the bench names no key.
+        :raises RigError: it is another key.
+        """
+        claim = self._claimed.get(rig.name)
+        if claim is None or rig.transports.guard is not None:
+            return
+        expected = self._policy_of(rig.name).identity
+        if expected is None and rig.evidence_kind == "hardware":
+            raise CallerError(
+                f'rig "{rig.name}" · identity',
+                found="not set",
+                expected="the key that this rig is for: nothing is written to any other",
+                mend="`keyharness enroll` writes it",
+            )
+        if expected is not None:
+            self._guard(claim, expected)
+            rig.transports.prove()
+
+    def _guard(self, claim: _Claim, expected: str) -> None:
+        rig = claim.rig
+        serials = recorded_serials(rig.key, expected, self._policy_of(rig.name).bootloader)
+        rig.transports.guard = Guard(
+            rig, expected, serials, self._proof_budget(claim), lambda error: self.fault(rig, error)
+        )
+
+    def _proof_budget(self, claim: _Claim) -> Callable[[], None]:
+        """What pays for a proof that may cost the key a write: that of a mark."""
+        port = port_of(claim.rig)
+        if claim.log is None or port is None:
+            return lambda: None
+        budget_of = self._budget_of_unproved(claim, port)
+
+        def spend() -> None:
+            budget, why = budget_of(), "the mark of the key was asked for"
+            if claim.is_given_back:
+                # What was granted may be spent by now, and the key needs its mark.
+                budget.note("erases", budget.grants.erases_per_operation, why)
+            else:
+                budget.draw("erases", budget.grants.erases_per_operation, why)
+
+        return spend
 
     def _limit_spending(self, claim: _Claim, log: PowerLog, grants: Grants, *, booted: bool) -> None:
         """From now on reserve everything that is spent of the key before it is spent.
@@ -133,7 +194,7 @@ class Claims:
 
         with ledger.writing() as at:
             ledger.note_key(at, rig.identity, rig.evidence_kind, rig.key.name)
-        budget = Budget(ledger, rig.identity, rig.evidence_kind, rig.name, grants)
+        budget = claim.budget or Budget(ledger, rig.identity, rig.evidence_kind, rig.name, grants)
         claim.budget = budget
         rig.pin_guard = PinTries(budget)
         claim.power = rig.power
@@ -222,12 +283,18 @@ class Claims:
             return
         try:
             if not bring_up(rig):
+                if claim.budget is not None:
+                    claim.budget.note(
+                        "erases", claim.budget.grants.erases_per_operation, "marked, given back"
+                    )
                 put_mark_back(rig, rig.identity or "")
         except (KeyharnessError, OSError) as error:
             sys.stderr.write(f'rig "{rig.name}": the key is given back without its mark: {error}\n')
 
     def _give_back(self, claim: _Claim) -> None:
+        claim.is_given_back = True
         self._restore_mark(claim)
+        claim.rig.transports.guard = None
         # A spent budget must not keep a rig from being given back: the switching is counted afterwards.
         if claim.power is not None:
             claim.rig.power = claim.power
@@ -264,7 +331,7 @@ class _Claim:
 
     def __init__(self, rig: Rig):
         self.rig = rig
-        self.unfinished = self.proved = False
+        self.unfinished = self.proved = self.is_given_back = False
         self.lock: Lock | None = None
         self.log: PowerLog | None = None
         self.budget: Budget | None = None
@@ -287,7 +354,10 @@ def refuse_quarantined(port: str) -> None:
 
 
 def with_budget(key: Key, budget: Budget) -> Key:
-    """Return the same key with operations that reserve what they spend before they spend it."""
+    """Return the same key with operations that reserve what they spend before they spend it.
+
+    One that resets an application says so to the guard of the key's identity: it may remove the key's mark.
+    """
     applications = tuple(
         replace(app, operations=tuple(_operation_with_budget(one, budget) for one in app.operations))
         for app in key.applications
@@ -298,6 +368,8 @@ def with_budget(key: Key, budget: Budget) -> Key:
 def _operation_with_budget(operation: Operation, budget: Budget) -> Operation:
     def act(rig: Rig, memory: Memory) -> None:
         budget.before(operation.cost, operation.name)
+        if operation.resets and rig.transports.guard is not None:
+            rig.transports.guard.expect_reset()
         operation.act(rig, memory)
 
     def missing(rig: Rig) -> str | None:

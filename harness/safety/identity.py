@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from harness.base.errors import CallerError
-from harness.model.key import CANNOT_TELL
+from harness.model.key import CANNOT_TELL, Key
 from harness.model.rig import KeyGone, Rig
+
+
+def _spend_nothing() -> None:
+    return None
 
 
 def identity(rig: Rig) -> str:
@@ -25,15 +31,21 @@ def identity(rig: Rig) -> str:
     return f"{'emulator' if rig.evidence_kind == 'emulator' else 'model'}:{rig.key.name}/{rig.name}"
 
 
-def prove_identity(rig: Rig, expected: str | None, *, unfinished: bool = False) -> str:
+def prove_identity(
+    rig: Rig, expected: str | None, *, unfinished: bool = False, spend: Callable[[], None] = _spend_nothing
+) -> str:
     """Check that the key on a rig is the named one; return its identity.
 
     :param expected: the identity in the bench; a hardware rig must have one.
     :param unfinished: a run on this port was killed: it may have reset the key and so removed its mark.
+    :param spend: called before what may cost the key a write: its mark is asked for, or put back.
     :raises CallerError: it is another key, or the bench names none.
     """
+    if expected is not None and expected.startswith("marker:"):
+        spend()
     found = identity(rig)
     if unfinished and expected is not None and _lost_its_mark(rig, expected, found):
+        spend()
         put_mark_back(rig, expected)
         found = identity(rig)
     if expected is None and rig.evidence_kind == "hardware":
@@ -54,13 +66,37 @@ def prove_identity(rig: Rig, expected: str | None, *, unfinished: bool = False) 
 
 
 def _lost_its_mark(rig: Rig, expected: str, found: str) -> bool:
-    blanks = [application.blank for application in rig.key.applications if application.blank]
-    return (
-        rig.expendable
-        and expected.startswith("marker:")
-        and found.startswith("model:")
-        and all(blank(rig) for blank in blanks)
-    )
+    return rig.expendable and expected.startswith("marker:") and found.startswith("model:") and is_blank(rig)
+
+
+def is_blank(rig: Rig) -> bool:
+    """Return whether all applications of a key are empty, as far as they tell without cost."""
+    return all(application.blank(rig) for application in rig.key.applications if application.blank)
+
+
+def same_serial(one: str, other: str) -> bool:
+    """Compare two serial numbers: zeros before them and the case of hex digits do not matter."""
+    return one.strip().lstrip("0").casefold() == other.strip().lstrip("0").casefold()
+
+
+def serials_of(key: Key, said: Mapping[str, str]) -> dict[str, str]:
+    """Return the serial numbers that the faces of a key other than the first will show: face -> serial number.
+
+    :param said: what the key told in its first face, as `Key.identify` returns it.
+    """
+    return {face.name: said[face.serial_is] for face in key.faces[1:] if said.get(face.serial_is)}
+
+
+def recorded_serials(key: Key, expected: str, bootloader: str | None) -> dict[str, str]:
+    """Return the serial numbers of the same faces as a bench records them.
+
+    :param expected: the identity in the bench. Where a face shows the same, it needs no entry of its own.
+    :param bootloader: the bench's `bootloader`, "serial:...": it holds for all these faces.
+    """
+    kind, _, value = expected.partition(":")
+    if bootloader is None:
+        return serials_of(key, {kind: value})
+    return {face.name: bootloader.removeprefix("serial:") for face in key.faces[1:]}
 
 
 def put_mark_back(rig: Rig, expected: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from harness.base.errors import CallerError, one_of
 from harness.base.seeds import child
 from harness.model.key import Key
-from harness.model.rig import KeyGone, PowerSwitch, Rig, RigInfo, Touch, Vault
+from harness.model.rig import KeyGone, PowerSwitch, Presence, Rig, RigInfo, Touch, Vault
 from harness.model.tap import Tap
 from harness.model.transport import BusIdentity, Transports
 from harness.twin.board import ENUMERATION_US, Board
@@ -70,7 +70,8 @@ class _TwinTransports(Transports):
     def identity(self) -> BusIdentity:
         rig = self._twin
         face = next((face for face in rig.key.faces if face.name == rig.face), rig.key.faces[0])
-        return BusIdentity(f"twin:{rig.name}", face.vendor_id, face.product_id, face.product)
+        shown = rig.board.firmware.serial_number if rig.board.firmware is not None else None
+        return BusIdentity(f"twin:{rig.name}", face.vendor_id, face.product_id, face.product, shown)
 
     def endpoint(self, name: str) -> Endpoint | TwinSerial:
         rig = self._twin
@@ -122,6 +123,11 @@ class TwinRig(Rig):
         self.power = _Switch(self)
         self.touch = _Finger(self.board)
         self.transports = _TwinTransports(self)
+
+    @property
+    def presence(self) -> Presence:
+        # Nothing but its own switch and its own reboots changes what is on a virtual port.
+        return Presence(self.board.boots, self.board.boots)
 
     @property
     def vault(self) -> Vault | None:

@@ -22,7 +22,9 @@ def keyharness_keys() -> list[Key]:
             title="Nitrokey 3A Mini",
             faces=(
                 Face("application", 0x20A0, 0x42B2, "Nitrokey 3"),
-                Face("bootloader", 0x20A0, 0x42E8, "Nitrokey 3 Bootloader"),
+                # Its serial number is the chip's id, which the application gives as its UUID (nitrokey-sdk-py,
+                # nk3/_bootloader: NK3BootloaderNrf52.uuid).
+                Face("bootloader", 0x20A0, 0x42E8, "Nitrokey 3 Bootloader", serial_is="uuid"),
             ),
             # Admin first: its status bits tell of this boot only, and reading them costs nothing.
             applications=(ADMIN, FIDO2, UPDATE),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
@@ -10,6 +12,8 @@ from harness_transports.endpoints import Packets
 
 REPORT_BYTES = 64
 _INIT, _CANCEL, _KEEPALIVE = 0x86, 0x91, 0xBB
+_CBOR, _RESET = 0x90, b"\x07"
+"""authenticatorReset (CTAP 2.1, section 6.6) removes the mark of a key without a serial number."""
 
 
 class TappedHid(CtapHidConnection):
@@ -17,11 +21,14 @@ class TappedHid(CtapHidConnection):
 
     Marks: `request-sent` after the last packet of a request, `keepalive` with its status, `response` after the last
     packet of a response with its first byte (of CTAPHID_CBOR the CTAP status). INIT and CANCEL are not marked.
+
+    :param before_reset: called before a reset is sent, whichever client sends it.
     """
 
-    def __init__(self, packets: Packets, tap: Tap):
+    def __init__(self, packets: Packets, tap: Tap, before_reset: Callable[[], None]):
         self._packets = packets
         self._tap = tap
+        self._before_reset = before_reset
         self._to_send = 0
         self._to_read = 0
         self._command = 0
@@ -31,6 +38,8 @@ class TappedHid(CtapHidConnection):
         if data[4] & 0x80:
             self._command = data[4]
             self._to_send = int.from_bytes(data[5:7], "big") - (len(data) - 7)
+            if data[4] == _CBOR and data[7:8] == _RESET:
+                self._before_reset()
         else:
             self._to_send -= len(data) - 5
         self._packets.send(data)
@@ -61,7 +70,12 @@ class TappedHid(CtapHidConnection):
 def _tapped(rig: Reachable, endpoint: object) -> TappedHid:
     if not isinstance(endpoint, Packets):
         raise wrong_endpoint(rig, "ctaphid", endpoint, "send(packet), receive() and close()")
-    return TappedHid(endpoint, rig.tap)
+
+    def before_reset() -> None:
+        if rig.transports.guard is not None:
+            rig.transports.guard.expect_reset()
+
+    return TappedHid(endpoint, rig.tap, before_reset)
 
 
 def _device(rig: Reachable, endpoint: object) -> CtapHidDevice:

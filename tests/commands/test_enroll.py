@@ -204,7 +204,7 @@ class OneRig:
     """The part of a bench that custody asks for."""
 
     def __init__(self, identity):
-        self.identity, self.budget = identity, Grants()
+        self.identity, self.budget, self.bootloader = identity, Grants(), None
 
     def settings(self, name):
         return self

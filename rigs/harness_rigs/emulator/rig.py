@@ -17,6 +17,7 @@ from harness.api import (
     LiveCutter,
     MonotonicClock,
     PowerSwitch,
+    Presence,
     Rig,
     RigInfo,
     RigRequest,
@@ -63,6 +64,10 @@ class EmulatorRig(Rig):
         self.transports: Transports = EmulatorTransports(self, self.emulated, self.key.faces[0])
         self._vault = FolderVault(self.emulated, self.folder)
         self._firmware: str | None = None
+
+    @property
+    def presence(self) -> Presence:
+        return Presence(self.emulated.boots, self.emulated.boots)
 
     @property
     def vault(self) -> Vault:

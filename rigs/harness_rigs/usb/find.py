@@ -82,24 +82,43 @@ def why_not_up(key: PluggedKey, ask_uuid: AskUuid) -> KeyharnessError:
     return KeyGone(f'rig "{key.rig}": {device.shown()} on port {key.port} has no node {limit}')
 
 
-def require_named_key(key: PluggedKey, there: UsbDevice, ask_uuid: AskUuid) -> None:
+def require_named_key(
+    key: PluggedKey, there: UsbDevice, ask_elsewhere: AskUuid, ask_uuid: AskUuid | None
+) -> None:
     """Check that the device on the rig's port is the key that the bench describes.
 
+    :param ask_elsewhere: asks the keys on other ports.
+    :param ask_uuid: asks this one; None if its UUID is proved otherwise.
     :raises CallerError: it is another one; says where the right one is, if that can be seen.
+    :raises RigError: it was the right one before: the keys were exchanged.
     """
+    try:
+        _require_named_key(key, there, ask_elsewhere, ask_uuid)
+    except CallerError as wrong:
+        if not key.is_named_key:
+            raise
+        raise RigError(wrong.what, found=wrong.found, expected=wrong.expected, mend=wrong.mend) from None
+
+
+def _require_named_key(
+    key: PluggedKey, there: UsbDevice, ask_elsewhere: AskUuid, ask_uuid: AskUuid | None
+) -> None:
     options, faces = key.options, key.key.faces
     if all((face.vendor_id, face.product_id) not in (_ids(there), (0, 0)) for face in faces):
         wanted = " or ".join(f"{face.vendor_id:04x}:{face.product_id:04x}" for face in faces)
-        raise _another(key, ask_uuid, there.shown(), f"a {key.key.title} ({wanted})")
+        raise _another(key, ask_elsewhere, there.shown(), f"a {key.key.title} ({wanted})")
     face = key.face
     if options.serial is not None and face == "application" and there.serial != options.serial:
         found = f"serial {there.serial}" if there.serial else "a key that shows no serial"
-        raise _another(key, ask_uuid, found, f"serial {options.serial}")
-    if options.uuid is not None and face == "application":
+        raise _another(key, ask_elsewhere, found, f"serial {options.serial}")
+    if options.uuid is not None and ask_uuid is not None and face == "application":
         said = ask_uuid(there)
         if said.lower() != options.uuid.lower():
             raise _another(
-                key, ask_uuid, f"uuid {said}" if said else "a key that tells no uuid", f"uuid {options.uuid}"
+                key,
+                ask_elsewhere,
+                f"uuid {said}" if said else "a key that tells no uuid",
+                f"uuid {options.uuid}",
             )
 
 

@@ -43,7 +43,8 @@ class PluggedKey:
     :ivar stale: token of a device that has lost its power but whose nodes the kernel keeps.
     :ivar broken: the device with which a connection broke: it is leaving, even if it is still to be seen.
     :ivar left_us: when the connection in use was found broken; None while none is.
-    :ivar is_named_key: has it been proved to be the key that the bench names?
+    :ivar named: token of the enumeration in which it was last found to be what the bench describes.
+    :ivar is_named_key: has it ever been found to be that?
     :ivar serial_in_use: the open serial port; a second one is not opened beside it.
     :ivar came_us: when it was last given power.
     """
@@ -67,6 +68,7 @@ class PluggedKey:
         self.broken: UsbDevice | None = None
         self.left_us: int | None = None
         self.came_us: int | None = None
+        self.named: tuple[int, int] | None = None
         self.is_named_key = False
         self.serial_in_use: SerialInUse | None = None
         self._went_us: int | None = None

@@ -25,6 +25,7 @@ from harness.api import (
     Lock,
     MonotonicClock,
     PowerSwitch,
+    Presence,
     Rig,
     RigInfo,
     RigRequest,
@@ -114,6 +115,11 @@ class UsbRig(Rig):
         return self.plugged.answers.spent_us
 
     @property
+    def presence(self) -> Presence:
+        there = device_at(self.host, self.port)
+        return Presence(self.plugged.boots, there.token if there is not None else None)
+
+    @property
     def came_us(self) -> int | None:
         return self.plugged.came_us
 
@@ -145,9 +151,11 @@ class UsbRig(Rig):
         if found is None:
             raise KeyGone(f'rig "{self.name}": its power was cut before it was up')
         key.device = found
-        if not key.is_named_key:
-            usb_find.require_named_key(key, found, self._ask_uuid)
-            key.is_named_key = True
+        if key.named != found.token:
+            # What is guarded is asked for its UUID when a client opens it, not in its boot.
+            ask = self._ask_uuid if self.transports.guard is None else None
+            usb_find.require_named_key(key, found, self._ask_uuid, ask)
+            key.named, key.is_named_key = found.token, True
 
     def _ask_uuid(self, device: UsbDevice) -> str:
         """The UUID that the key on a device tells, on this port or on another; "" if it tells none."""
@@ -156,13 +164,14 @@ class UsbRig(Rig):
         asked.plugged = self.plugged if device.port == self.port else self.plugged.on_port(device.port)
         asked.tap = asked.plugged.tap
         asked.transports = UsbTransports(asked, asked.plugged)
-        before, asked.plugged.is_named_key = asked.plugged.is_named_key, True
+        before = asked.plugged.named, asked.plugged.is_named_key
+        asked.plugged.named, asked.plugged.is_named_key = device.token, True
         try:
             return self.key.identify(asked).get("uuid", "")
         except (KeyharnessError, OSError, ValueError):
             return ""
         finally:
-            asked.plugged.is_named_key = before
+            asked.plugged.named, asked.plugged.is_named_key = before
             if asked.plugged is not self.plugged:
                 asked.plugged.close_connections()
 

@@ -199,6 +199,7 @@ def test_a_key_is_enrolled_from_its_port_with_the_hub_s_switch(lab, tmp_path):
     identity = entry.pop("identity")
     assert identity.startswith("uuid:")
     assert entry == {
+        "bootloader": identity.replace("uuid", "serial"),
         "name": "mini-1",
         "key": "nitrokey3-mini",
         "driver": "usb",
