@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 
 from harness.base.errors import CallerError, one_of
 from harness.base.seeds import child
@@ -17,7 +16,7 @@ from harness.twin.board import ENUMERATION_US, Board
 from harness.twin.endpoints import ApduEndpoint, Endpoint, ReportEndpoint
 from harness.twin.glass_box import PROFILES, GlassBox
 from harness.twin.host_clock import HostClock
-from harness.twin.model import TwinModel, TwinOptions, uuid_of
+from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.serial import TwinSerial
 
 OFF_US = 1_000_000
@@ -115,8 +114,7 @@ class TwinRig(Rig):
         self.fill = options.fill
         self.model = model
         self._board_seed = child(seed, "twin", key.name)
-        own = options if options.uuid else replace(options, uuid=uuid_of(self._board_seed, name))
-        self.board = self.model.build(own, self._board_seed)
+        self.board = self.model.build(options, self._board_seed)
         self.clock = HostClock(self.board)
         self.tap = Tap(self.clock)
         self.inside = GlassBox(name, key, self.board, self.clock, self.tap, seed, options.profile)

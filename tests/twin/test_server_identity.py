@@ -10,9 +10,7 @@ from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnect
 
 from harness.base.errors import CallerError
 from harness.base.seeds import child
-from harness.bench.registry import discover
 from harness.twin.model import TwinOptions
-from harness.twin.rig import TwinRig
 from support.twin_process import device, forked_twin
 
 OWN = "00112233445566778899aabbccddeeff"
@@ -55,19 +53,6 @@ def test_a_folder_of_the_first_version_keeps_the_uuid_of_its_seed(tmp_path):
     del label["uuid"]
     head.write_text(json.dumps(label))
     assert uuid(tmp_path / "state") == OF_THE_SEED == uuid(tmp_path / "state")
-
-
-def test_each_virtual_rig_has_a_key_of_its_own():
-    known = discover()
-    key, model = known.keys["nitrokey3-mini"], known.twin("nitrokey3-mini")
-
-    def told(name, options=None):
-        rig = TwinRig(name, key, model, options or TwinOptions(), 1, False)
-        rig.power.on()
-        return key.identify(rig)["uuid"]
-
-    assert len({told("a"), told("b"), told("a")}) == 2
-    assert told("a", TwinOptions(uuid=bytes.fromhex(OWN))).lower() == OWN
 
 
 def test_a_uuid_that_is_none_is_explained(tmp_path):
