@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +18,12 @@ from harness.model.row import Judged, Row
 
 NOTE = "note"
 """The field of a journal's line that is left out of evidence.jsonl."""
+
+
+ESCAPED = "backslashreplace"
+"""How a file of lines is opened: what is no text in UTF-8 (a folder's name, as Python decodes it) becomes the escape
+that JSON has for it, and is read back as it was.
+"""
 
 
 def line(row: Mapping[str, Any]) -> str:
@@ -32,10 +38,12 @@ class Journal:
     :raises RigError: another process is writing it.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, on_append: Callable[[], None] = lambda: None):
+        """:param on_append: called when rows are on the disk."""
         self.path = path
+        self._on_append = on_append
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: TextIO = path.open("a", encoding="utf-8")
+        self._file: TextIO = path.open("a", encoding="utf-8", errors=ESCAPED)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -55,6 +63,7 @@ class Journal:
             self._file.write(text)
             self._file.flush()
             os.fsync(self._file.fileno())
+            self._on_append()
 
     def keep(self, judged: Iterable[Judged]) -> None:
         """Write rows with their notes. A row and its note are one line, so that a kill keeps both or neither."""
@@ -101,18 +110,19 @@ def _parsed(text: bytes) -> Row | None:
 def merge(journals: Iterable[Path], out: Path) -> int:
     """Merge journals into one file, in the given order, without incomplete lines. Return the number of rows."""
     count = 0
-    with out.open("w", encoding="utf-8") as target:
+    with out.open("wb") as target:
         for path in journals:
-            for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
-                if text.endswith("\n"):
+            # Not str.splitlines: it also ends a line at U+2028 and others that a key's answer may hold.
+            for text in path.read_bytes().splitlines(keepends=True):
+                if text.endswith(b"\n"):
                     target.write(_without_note(text))
                     count += 1
     return count
 
 
-def _without_note(text: str) -> str:
-    if f'"{NOTE}":' not in text:
+def _without_note(text: bytes) -> bytes:
+    if f'"{NOTE}":'.encode() not in text:
         return text
     row = json.loads(text)
     row.pop(NOTE, None)
-    return line(row)
+    return line(row).encode(errors=ESCAPED)

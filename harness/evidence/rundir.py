@@ -5,14 +5,15 @@ from __future__ import annotations
 import glob
 import json
 import os
-import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.base.atomic_file import create_file, read_json, replace_file, write_durably
-from harness.evidence.journal import Journal, line, merge
+from harness.base.atomic_file import create_file, read_json, replace_file
+from harness.evidence.journal import ESCAPED, Journal, line, merge
+from harness.evidence.worked_time import WorkedTime, noted_s
 from harness.model.row import slug
 
 if TYPE_CHECKING:
@@ -50,7 +51,40 @@ class RunDir:
         for part in ("journal", "logs", "pictures", "allure-results"):
             (self.path / part).mkdir(parents=True, exist_ok=True)
         body = {"schema": SCHEMA, "run": self.name, **head}
-        return create_file(self.path / "run.json", json.dumps(body, indent=1, sort_keys=True) + "\n")
+        first = create_file(self.path / "run.json", json.dumps(body, indent=1, sort_keys=True) + "\n")
+        if first:
+            self.begin_work()
+        return first
+
+    def begin_work(self, before_s: float = 0.0) -> None:
+        """Begin to count the seconds that the run works, or go on to count after an interruption.
+
+        :param before_s: seconds of work before, if the folder does not say it.
+        """
+        WorkedTime.begin(self._worked_file, before_s=before_s)
+
+    @property
+    def worked_s(self) -> float:
+        """Seconds that the run has worked until now.
+
+        :raises OSError, ValueError: this run was never begun by this version.
+        """
+        return WorkedTime(self._worked_file).seconds
+
+    @property
+    def worked_before_kill_s(self) -> float | None:
+        """Seconds that a run that was killed had worked; None if its folder does not say it."""
+        return noted_s(self._worked_file) if self._worked_file.exists() else None
+
+    @property
+    def _worked_file(self) -> Path:
+        return self.path / "journal" / "run.time"
+
+    def _note_time(self, rig: str | None = None) -> None:
+        """Note how long the run, and a rig's budget in time, have run: after each thing that is kept."""
+        for path in (self._worked_file, *([self._rig_time(rig)] if rig else [])):
+            with suppress(OSError, ValueError):
+                WorkedTime(path).note()
 
     def head(self) -> dict[str, Any]:
         """Read run.json, with what the workers have learnt about their rigs since."""
@@ -64,7 +98,7 @@ class RunDir:
         path = self._rig_file(info.name)
         if not path.exists():
             body = {name: getattr(info, name) for name in ("firmware", "personality", "transport")}
-            path.write_text(line(body), encoding="utf-8")
+            path.write_text(line(body), encoding="utf-8", errors=ESCAPED)
 
     def _rig_file(self, rig: str) -> Path:
         return self.path / "journal" / f"{rig}.rig.json"
@@ -72,19 +106,24 @@ class RunDir:
     def begin_time(self, rig: str) -> float:
         """Note that a rig's time runs from now on; return the seconds that it ran before the run was resumed.
 
-        The time between kill and resume does not count: the last write to the rig's journals ended it.
+        The time between kill and resume does not count: the last row of evidence ended it.
         """
+        return WorkedTime.begin(self._rig_time(rig), before_s=self._rig_time_of_first_version(rig)).before_s
+
+    def _rig_time(self, rig: str) -> Path:
+        return self.path / "journal" / f"{rig}.time"
+
+    def _rig_time_of_first_version(self, rig: str) -> float:
+        """Seconds that the first version of Keyharness noted for a rig: it took them from the times of files."""
         path = self.path / "journal" / f"{rig}.time.json"
-        spent_s = 0.0
-        if noted := read_json(path):
-            touched = [one.stat().st_mtime for one in path.parent.glob(f"{glob.escape(rig)}.*")]
-            spent_s = noted["spent_s"] + max(0.0, max(touched) - noted["at"])
-        write_durably(path, {"spent_s": round(spent_s, 3), "at": time.time()})
-        return float(spent_s)
+        if not (noted := read_json(path)):
+            return 0.0
+        touched = [one.stat().st_mtime for one in path.parent.glob(f"{glob.escape(rig)}.*")]
+        return float(noted["spent_s"] + max(0.0, max(touched) - noted["at"]))
 
     def journal(self, rig: str, operation: str) -> Journal:
         """Open the journal of one campaign."""
-        return Journal(self.journal_path(rig, operation))
+        return Journal(self.journal_path(rig, operation), lambda: self._note_time(rig))
 
     def journal_path(self, rig: str, operation: str) -> Path:
         return self.path / "journal" / f"{rig}.{slug(operation)}.jsonl"
@@ -99,12 +138,13 @@ class RunDir:
         return self.path / "logs" / f"{rig}.{slug(operation)}.kernel.log"
 
     def note_case(self, row: Mapping[str, Any]) -> None:
-        with (self.path / "results.jsonl").open("a", encoding="utf-8") as file:
+        with (self.path / "results.jsonl").open("a", encoding="utf-8", errors=ESCAPED) as file:
             file.write(line(row))
+        self._note_time()
 
     def write_trace(self, rig: str, operation: str, trace: Mapping[str, Any]) -> Path:
         path = self.path / "logs" / f"{rig}.{slug(operation)}.trace.json"
-        path.write_text(line(trace), encoding="utf-8")
+        path.write_text(line(trace), encoding="utf-8", errors=ESCAPED)
         return path
 
     def merge_again(self) -> None:

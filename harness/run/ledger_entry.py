@@ -133,6 +133,6 @@ def _key(path: Path, head: dict[str, Any], rig: dict[str, Any]) -> tuple[str, st
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
-        return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(text) for text in path.read_bytes().splitlines()]
     except FileNotFoundError:
         return []

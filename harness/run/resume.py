@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.base.atomic_file import replace_file
+from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError
-from harness.evidence.journal import line, read_journal
-from harness.evidence.rundir import KEPT_BACK, NOT_ASKED
+from harness.evidence.journal import read_journal
+from harness.evidence.rundir import KEPT_BACK, NOT_ASKED, RunDir
 from harness.model.row import Row
 from harness.run.session import Wanted
 from harness.search.stopping import Goal
 
-RESUMED = "resumed.json"
 _SAME = ("version", "seed", "order", "evidence_kind", "rigs")
 
 
@@ -121,8 +119,9 @@ def _digest(file: Path) -> str | None:
 def take_up(path: Path) -> None:
     """Prepare a run's folder for writing again; done once, before pytest collects."""
     read_journal(path / "results.jsonl")
-    body = {"spent_s": round(spent_s(path), 3), "at": time.time()}
-    replace_file(path / RESUMED, line(body))
+    run = RunDir(path)
+    before_s = run.worked_before_kill_s
+    run.begin_work(_spent_s_of_first_version(path) if before_s is None else before_s)
     # These were made from a part of the run.
     for name in ("finish.json", "summary.json", "index.html"):
         (path / name).unlink(missing_ok=True)
@@ -155,22 +154,14 @@ def compare(path: Path, head: Mapping[str, Any], before: Mapping[str, Any]) -> N
             )
 
 
-def spent_s(path: Path) -> float:
-    """Seconds that the run has worked so far, without the time between kill and resume."""
-    try:
-        resumed = json.loads((path / RESUMED).read_text(encoding="utf-8"))
-        before, began = float(resumed["spent_s"]), float(resumed["at"])
-    except FileNotFoundError:
-        before, began = 0.0, (path / "run.json").stat().st_mtime
+def _spent_s_of_first_version(path: Path) -> float:
+    """Seconds that a run of the first version of Keyharness has worked, which took them from the times of its files."""
+    resumed = read_json(path / "resumed.json")
+    before, began = (
+        (float(resumed["spent_s"]), float(resumed["at"]))
+        if resumed
+        else (0.0, (path / "run.json").stat().st_mtime)
+    )
     touched = [file.stat().st_mtime for file in (path / "journal").iterdir()]
     touched += [file.stat().st_mtime for file in (path / "results.jsonl",) if file.exists()]
     return before + max(0.0, max(touched, default=began) - began)
-
-
-def working_s(path: Path) -> float:
-    """Seconds that the run has worked, at its end."""
-    try:
-        resumed = json.loads((path / RESUMED).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return time.time() - (path / "run.json").stat().st_mtime
-    return float(resumed["spent_s"]) + time.time() - float(resumed["at"])

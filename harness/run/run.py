@@ -13,7 +13,7 @@ from harness.evidence.rundir import RunDir
 from harness.model.key import Severity
 from harness.report.verdict_text import failure_text
 from harness.run.ledger_entry import began, ended, enter_abandoned, note_identity, record
-from harness.run.resume import asked_of, compare, working_s
+from harness.run.resume import asked_of, compare
 from harness.run.session import Session
 from harness.twin.glass_box import glass_box
 
@@ -160,7 +160,7 @@ def announce(path: Path, display: Display | None) -> None:
 def finish(path: Path, *, complete: bool, interrupted: bool, display: Display | None) -> int:
     """End a run: merge its journals, make its summary and its report. Return the exit code."""
     run = RunDir(path)
-    run.finish(complete=complete, interrupted=interrupted, duration_s=working_s(path))
+    run.finish(complete=complete, interrupted=interrupted, duration_s=run.worked_s)
     summary, code = make_report(path)
     if display is not None:
         display.finished(summary, path)

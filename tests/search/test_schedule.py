@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,7 +11,6 @@ from hypothesis import strategies as st
 from harness.base.clock import VirtualClock
 from harness.base.errors import CallerError
 from harness.campaign.budget_split import BudgetSplit
-from harness.evidence.rundir import RunDir
 from harness.run import options as wishes
 from harness.search.plan import END, Plan, is_time_label, planned
 from harness.search.schedule import FLICKERS, Schedule, search_for
@@ -241,16 +238,7 @@ def test_a_search_that_there_is_not():
         wishes.search("bisect")
 
 
-def test_a_run_that_is_taken_up_has_what_is_left_of_its_time(tmp_path):
-    run = RunDir(tmp_path)
-    (tmp_path / "journal").mkdir()
-    journal = run.journal_path("mini", "a")
-    assert run.begin_time("mini") == 0
-    for written_s, spent_s in ((40, 40), (10, 50)):
-        journal.touch()
-        at_s = time.time() + written_s
-        os.utime(journal, (at_s, at_s))
-        assert run.begin_time("mini") == pytest.approx(spent_s, abs=1)
+def test_a_budget_in_time_goes_on_with_what_is_left():
     shares = BudgetSplit(["a", "b"], us=100_000_000, clock=VirtualClock())
     shares.begin(lambda: 50.0)
     until_us = shares.first("a").until_us
