@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 from enum import StrEnum
 
+from harness.base.visible import shortened, visible
+
 
 class Blame(StrEnum):
     """Who is to blame for an error."""
@@ -40,15 +42,19 @@ class KeyharnessError(Exception):
 
     def __str__(self) -> str:
         rows = [("found", self.found), ("expected", self.expected), ("mend", self.mend)]
-        lines = [self.what]
+        lines = [_shown(self.what)]
         for label, value in rows:
             if value is not None:
-                lines.append(f"  {label:<9} {str(value).replace(chr(10), chr(10) + ' ' * 12)}")
+                lines.append(f"  {label:<9} {_shown(str(value)).replace(chr(10), chr(10) + ' ' * 12)}")
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors are pickled between processes (worker pool, xdist): keep the keyword arguments.
         return (_rebuild, (type(self), self.what, self.found, self.expected, self.mend))
+
+
+def _shown(text: str) -> str:
+    return visible(shortened(text), keep="\n\t")
 
 
 def _rebuild(

@@ -19,5 +19,7 @@ def file_name(name: str, suffix: str, *, keep: str = "end", unique: str | None =
     """
     plain = re.sub(r"[^a-zA-Z0-9._-]+", "-", name)
     readable = plain[:_READABLE] if keep == "start" else plain[-_READABLE:]
-    digest = hashlib.sha256((name if unique is None else unique).encode(errors="surrogatepass")).hexdigest()[:8]
+    digest = hashlib.sha256((name if unique is None else unique).encode(errors="surrogatepass")).hexdigest()[
+        :8
+    ]
     return f"{readable.strip('-.')}.{digest}{suffix}"

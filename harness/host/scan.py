@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.base.visible import visible
 from harness.host.host import here
 from harness.host.usb import CCID_CLASS, PORT
 
@@ -76,7 +77,7 @@ def _hidraw(root: Path, sought: Sought) -> Iterator[Found]:
     for entry in _list(root / "sys/class/hidraw"):
         device = entry / "device"
         descriptor = _bytes(device / "report_descriptor")
-        said = dict(line.split("=", 1) for line in _text(device / "uevent").splitlines() if "=" in line)
+        said = dict(line.split("=", 1) for line in _text(device / "uevent").split("\n") if "=" in line)
         _, vendor, product = ([*said.get("HID_ID", "").split(":"), "0", "0", "0"])[:3]
         ids = int(vendor, 16) & 0xFFFF, int(product, 16) & 0xFFFF
         endpoint = next(
@@ -127,11 +128,13 @@ def _processes(root: Path) -> Iterator[Found]:
         for link in _list(process / "fd"):
             at = listening.get(_target(link))
             if at is not None:
-                command = [part for part in _text(process / "cmdline").split("\0") if part]
+                command = [
+                    part for part in _bytes(process / "cmdline").decode(errors="replace").split("\0") if part
+                ]
                 yield Found(
                     "process",
                     f"pid {process.name}",
-                    " ".join(command)[:80],
+                    visible(" ".join(command))[:80],
                     more={
                         "command": command,
                         "directory": _target(process / "cwd"),
@@ -159,7 +162,8 @@ def _list(folder: Path) -> list[Path]:
 
 
 def _text(path: Path) -> str:
-    return _bytes(path).decode(errors="replace").strip()
+    """Return what a file holds, lines and all; what a terminal would obey as its escape."""
+    return visible(_bytes(path).decode(errors="replace").strip(), keep="\n")
 
 
 def _bytes(path: Path) -> bytes:

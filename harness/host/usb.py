@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.base.visible import visible
 from harness.host.host import Host
 
 PORT = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)*")
@@ -177,6 +178,6 @@ def _ttys(interface: Path) -> list[Path]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        return visible(path.read_text(encoding="utf-8", errors="replace").strip())
     except OSError:
         return ""

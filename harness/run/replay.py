@@ -19,7 +19,7 @@ from harness.run.session import Session, Wanted, campaign_kind
 from harness.search.plan import is_time_label
 
 _ID = re.compile(
-    r"(?P<prefix>[^:]*):(?P<rig>[^/:]+)/(?P<operation>[^:]+):(?P<seed>\d+):(?P<cut>[^:]+)"
+    r"(?P<prefix>[^:]*):(?P<rig>[^/:]+)/(?P<operation>[^:]+):(?P<seed>-?[0-9]{1,19}):(?P<cut>[^:]+)"
     r":(?P<check>[0-9a-f]{6})"
 )
 

@@ -19,10 +19,10 @@ START, END = "start", "end"
 Stream = Literal["cover", "refine", "halo", "nested", "burst", "rest", "replay"]
 
 _LABEL = re.compile(
-    r"(?P<marker>[a-z][a-z0-9-]*)\+(?P<offset>[0-9]+)us"
-    r"(?P<boots>(\+boot[1-9][0-9]*\+[0-9]+us)*)(\+off(?P<off>[0-9]+)us)?"
+    r"(?P<marker>[a-z][a-z0-9-]*)\+(?P<offset>[0-9]{1,15})us"
+    r"(?P<boots>(\+boot[1-9][0-9]*\+[0-9]{1,15}us)*)(\+off(?P<off>[0-9]{1,15})us)?"
 )
-_BOOT = re.compile(r"\+boot[1-9][0-9]*\+([0-9]+)us")
+_BOOT = re.compile(r"\+boot[1-9][0-9]*\+([0-9]{1,15})us")
 
 
 @dataclass(frozen=True)

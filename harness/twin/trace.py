@@ -90,7 +90,7 @@ class Cut:
         return "end" if self.phase == "end" else f"op{self.flash_op}.{self.phase}"
 
 
-_LABEL = re.compile(r"op([1-9][0-9]*)\.(before|after|torn([1-9][0-9]*))")
+_LABEL = re.compile(r"op([1-9][0-9]{0,8})\.(before|after|torn([1-9][0-9]{0,8}))")
 
 
 def cut_at(trace: Trace, label: str, torn_phases: int) -> Cut:
