@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from support.limits import HUNG_S
+
 # An exception that leaves a finaliser is printed and forgotten, and so is one that leaves a callback of C code.
 FORGETFUL = """
 import os, signal
@@ -28,6 +30,6 @@ except KeyboardInterrupt:
 
 
 def test_a_forgotten_interrupt_stops_the_work_at_its_next_step():
-    done = subprocess.run([sys.executable, "-c", FORGETFUL], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", FORGETFUL], capture_output=True, text=True, timeout=HUNG_S)
     assert "Exception ignored in" in done.stderr
     assert done.stdout.splitlines() == ["went on", "stopped"]

@@ -11,6 +11,7 @@ import pytest
 
 from harness.pytest_plugin.cases import blame_of
 from harness.run.launch import checked
+from support.limits import HUNG_S
 
 SMALL = ("run", "endurance", "--seed", "1", "--operation", "fido2.client_pin.verify", "--cuts", "3")
 
@@ -22,7 +23,7 @@ def run(cli, *arguments, **more):
         env={**cli.env, **more.pop("env", {})},
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=HUNG_S,
         check=False,
         **{"stdout": subprocess.PIPE, **more},
     )

@@ -13,6 +13,7 @@ from harness.bench.registry import discover
 from harness.commands.enroll import choices
 from harness.host.scan import Found, Sought, scan
 from harness.safety.budget import Grants
+from support.limits import HUNG_S
 
 FIDO = bytes.fromhex("06d0f10901a1010920150026ff0075089540810209211500") + bytes(8)
 KEYBOARD = bytes.fromhex("05010906a101")
@@ -114,7 +115,7 @@ def enroll(desk, *more, stdin=None):
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HUNG_S,
         check=False,
     )
 

@@ -28,6 +28,7 @@ from harness.host.usb import device_at
 from harness.model.rig import Touch
 from harness.run.session import Session, Wanted
 from support.lab import Lab, TwinKey, call, plugin
+from support.limits import HUNG_S
 from support.rig_commands import free_port, going_on, latched, switch
 
 PIN = "a1b2c3d4"
@@ -41,7 +42,7 @@ class Controller:
         self.get("/")
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.base + path, timeout=20) as answer:
+        with urllib.request.urlopen(self.base + path, timeout=HUNG_S) as answer:
             return answer.read()
 
     def touch(self) -> None:
@@ -60,7 +61,7 @@ class Frames(CtapHidConnection):
     """CTAPHID reports behind a length, on the port of a `keyharness twin`."""
 
     def __init__(self, port: int):
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=HUNG_S)
 
     def write_packet(self, data: bytes) -> None:
         self._socket.sendall(len(data).to_bytes(2, "big") + data)
@@ -95,7 +96,7 @@ def served(cli, *arguments):
 
 def answered(url: str, **headers: str) -> tuple[int, dict]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=HUNG_S) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as refused:
         return refused.code, json.load(refused)
@@ -149,7 +150,7 @@ def test_a_program_that_drives_a_pico_rig_runs_unattended(cli):
         assert asked == [2]
         assert answered(f"{base}/")[1]["rigs"]["usb2"] == {"rig": "key", "power": "on", "touch": "on"}
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(HUNG_S) == 0
         assert process.stdout.read().endswith("ended\n")
 
 
@@ -254,7 +255,7 @@ def test_the_power_is_put_back_at_the_end(lab, end):
         two.insert()
         assert (switch(lab, "a").read_text(), switch(lab, "b").read_text()) == ("off", "on")
         process.send_signal(end)
-        assert process.wait(20) == 0
+        assert process.wait(HUNG_S) == 0
     assert switch(lab, "a").read_text() == "on"
     assert lab("power", "cycle", "a", "--bench", "lab.toml").returncode == 0, "it is free again"
 
@@ -280,17 +281,17 @@ def test_strangers_are_refused(lab):
             code, body = answered(base + path)
             assert code == 404
             assert "usb1" in body["error"]
-        link = http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)
+        link = http.client.HTTPConnection("127.0.0.1", int(port), timeout=HUNG_S)
         for method in ("POST", "DELETE", "OPTIONS", "HEAD"):
             link.request(method, "/" + base.rpartition("/")[2] + "/usb1/power/off")
             answer = link.getresponse()
             answer.read()
             assert answer.status == 501, method
         assert not switch(lab, "b").exists(), "nobody has switched it"
-        with socket.create_connection(("127.0.0.1", int(port)), timeout=20) as rude:
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=HUNG_S) as rude:
             rude.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
             assert b" 421 " in rude.recv(200)
-        with socket.create_connection(("127.0.0.1", int(port)), timeout=20) as rude:
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=HUNG_S) as rude:
             rude.sendall(b"\x00\xff" * 50 + b"\r\n\r\n")
             assert b"400" in rude.recv(2000)
         assert answered(f"{base}/")[0] == 200
@@ -340,7 +341,7 @@ def test_a_touch_ends_by_itself_and_with_the_power():
     hand = RigThread(rig, held_s=0.05)
     hand.ask(hand.press, 10)
     assert rig.touch.down.is_set()
-    assert rig.touch.up.wait(10), "nobody has ended it"
+    assert rig.touch.up.wait(HUNG_S), "nobody has ended it"
     rig.touch.up.clear()
     hand.close(10)
 
@@ -390,7 +391,7 @@ def test_several_rigs_are_switched_at_the_same_time_and_one_after_the_other_each
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(HUNG_S)
         assert codes == [200] * 20
 
 

@@ -25,6 +25,7 @@ from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig
 from support.command import Cli
 from support.emulator import private_pcscd
 from support.emulator.emulated import namespaces_permitted
+from support.limits import HUNG_S
 from support.paths import ROOT, with_path, with_support
 from support.terms import terms
 
@@ -199,7 +200,7 @@ def test_it_is_cut_live_in_the_reader_of_a_daemon(installed, tmp_path):
         env=with_path(installed, environ=with_support()),
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=HUNG_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "pcscd.log").read_text()

@@ -17,6 +17,7 @@ from harness.model.key import Cost
 from harness.model.pin import PinReference
 from harness.safety.budget import Budget, BudgetExhausted, Grants, PinTries
 from harness_fido2.client import FIDO2_PIN
+from support.limits import HUNG_S
 
 PW1 = PinReference("PW1", 3)
 SO_PIN = PinReference("SO-PIN", 15, counted_as="so_pin_tries", granted=False)
@@ -81,7 +82,7 @@ def test_a_run_is_kept_by_key_and_taking_it_up_again_counts_nothing_twice(own_st
 
 def test_two_writers_never_spend_more_than_was_granted(own_state):
     processes = [reserving(60) for _ in range(2)]
-    spent = [len(process.communicate(timeout=60)[0]) for process in processes]
+    spent = [len(process.communicate(timeout=HUNG_S)[0]) for process in processes]
     assert sum(spent) == 60
     with Ledger() as ledger:
         assert Budget(ledger, "uuid:1", "hardware", "rig", Grants()).spent("pin_tries") == 60
@@ -133,7 +134,7 @@ def test_a_file_that_may_not_grow_is_a_rig_error(own_state):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HUNG_S,
         check=False,
     )
     assert "RigError: ledger" in done.stderr

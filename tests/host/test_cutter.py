@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from benchmarks.cutter import measure, table
 from harness.host.cutter import Cutter, lateness_us
 from harness.model.cut_action import Kill, Measure, Write
 from harness.model.instant import CutInstant
+from support.limits import HUNG_S
 
 
 @pytest.fixture
@@ -28,11 +30,28 @@ def soon(milliseconds=10):
     return CutInstant.planned(time.monotonic_ns() // 1000 + milliseconds * 1_000)
 
 
-def test_it_is_on_time_while_its_parent_is_busy():
-    result = measure(60)
-    # Other work on the machine is no fault of ours: the median says what the bound is about.
-    assert result["busy"]["cutter"]["p50"] < (100 if result["realtime"] else 5000)
-    assert result["busy"]["cutter"]["p50"] < result["busy"]["threading.Timer"]["p50"]
+def test_it_acts_while_its_parent_cannot_run():
+    program = """
+import os, signal, time
+from harness.host.cutter import Cutter
+from harness.model.cut_action import Write
+from harness.model.instant import CutInstant
+cutter = Cutter()
+cutter.arm(CutInstant.planned(time.monotonic_ns() // 1000 + 50_000), Write(1, b"cut\\n"))
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert os.waitid(os.P_PID, parent.pid, os.WSTOPPED | os.WNOWAIT).si_code == os.CLD_STOPPED
+        assert parent.stdout.readline() == "cut\n"
+        assert Path(f"/proc/{parent.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        parent.kill()
+
+
+def test_its_errors_are_measured_idle_and_busy_beside_others():
+    result = measure(2)
+    for load in ("idle", "busy"):
+        assert result[load].keys() == {"cutter", "time.sleep", "threading.Timer"}
+        assert all(0 <= errors["p50"] <= errors["max"] for errors in result[load].values())
     assert any("cutter" in line for line in table(result))
 
 
@@ -43,7 +62,7 @@ def test_it_kills_through_a_pidfd_and_says_when(cutter):
         cutter.arm(ordered, Kill(pidfd))
         fired = cutter.collect()
         over_us = time.monotonic_ns() // 1000
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(HUNG_S) == -signal.SIGKILL
         os.close(pidfd)
     assert fired.error == 0
     assert fired.planned_us == ordered.planned_us <= fired.fired_us <= over_us
@@ -78,7 +97,7 @@ def test_it_can_be_called_off_and_used_again(cutter):
 
 def test_calling_off_too_late_tells_what_happened(cutter):
     cutter.arm(soon(-1), Measure())
-    select.select([cutter._link], [], [], 10)
+    select.select([cutter._link], [], [], HUNG_S)
     assert cutter.disarm() is not None
 
 
@@ -105,7 +124,7 @@ sys.stdin.read()
         parent.kill()
     assert kinds == {"socket", "/dev/null"}
     assert len(kinds) == 2
-    assert select.select([pidfd], [], [], 10)[0], "it outlived its parent"
+    assert select.select([pidfd], [], [], HUNG_S)[0], "it outlived its parent"
     os.close(pidfd)
 
 

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from harness.report import allure, allure_history, files, pictures
 from harness.report.node_js import find_tools
 from harness.report.offline import loads
 from harness.report.summary import conclude
+from support.limits import HUNG_S
 from support.paths import ABSENT, SUPPORT
 from support.report import sample
 
@@ -175,9 +175,7 @@ def test_cases_that_differ_only_in_bytes_stay_apart(tmp_path):
 def test_allure_s_page(runs):
     first, second, *_ = runs
     for run_dir in (first, second):
-        began = time.monotonic()
         html = allure.generate(run_dir).read_text()
-        assert time.monotonic() - began < 10
         assert "allureReportData" in html
         assert loads(html) == []
         assert "googletagmanager" not in html
@@ -237,7 +235,7 @@ def chromium(page: Path, tmp_path: Path, *options: str) -> subprocess.CompletedP
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", profile]
     command += ["--disable-background-networking", "--virtual-time-budget=3000", *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HUNG_S, check=False)
 
 
 def entry(run: str, at: int) -> dict:

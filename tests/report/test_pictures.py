@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-import time
 import warnings
 import xml.etree.ElementTree as ET
 from itertools import pairwise
@@ -197,15 +196,12 @@ def test_no_warning(tmp_path):
         pictures.flash_raster(op, rows, tmp_path / "b.svg", trace)
 
 
-def test_two_thousand_cuts_in_a_second(tmp_path):
+def test_a_picture_of_two_thousand_cuts_is_a_small_file(tmp_path):
     trace = sample.make_trace(random.Random(1), 30, 270, keepalives=60)
     rows = sample.walk("nk3-mini", "big", trace, commit=211, middle="bootloader", nested=500)
     op = sample.campaign(rows)
-    pictures.cut_map(op, rows[:9], tmp_path / "warm.svg", trace)
     for draw in (pictures.cut_map, pictures.flash_raster):
-        began = time.process_time()
         path = draw(op, rows, tmp_path / "a.svg", trace)
-        assert time.process_time() - began < 1, "of the processor's time: the machine may be busy"
         assert path.stat().st_size < 500_000
 
 

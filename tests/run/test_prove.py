@@ -41,7 +41,7 @@ SAID = {
 
 def proofs_of(cli, defects, seed=1):
     named = [word for name in defects for word in ("--defect", name)]
-    done = cli("prove", "--seed", str(seed), *named, "--json", timeout=600)
+    done = cli("prove", "--seed", str(seed), *named, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 
@@ -81,7 +81,7 @@ def test_all_defects_are_caught_and_their_replays_show_them(cli):
 
 @pytest.mark.long
 def test_the_sound_twins_are_clean_and_all_defects_caught_by_another_seed(cli):
-    done = cli("prove", "--seed", "3", timeout=600)
+    done = cli("prove", "--seed", "3")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the sound twin is clean" in done.stdout
     assert "MISSED" not in done.stdout
@@ -90,7 +90,7 @@ def test_the_sound_twins_are_clean_and_all_defects_caught_by_another_seed(cli):
 @pytest.mark.long
 @pytest.mark.parametrize("bench", ["virtual.toml", "reference-1.9.toml", "metastable.toml"])
 def test_the_sound_twin_gives_no_false_alarm(cli, bench):
-    done = cli("run", "endurance", "--seed", 20261120, "--bench", bench, timeout=600)
+    done = cli("run", "endurance", "--seed", 20261120, "--bench", bench)
     assert done.returncode == 0, done.stdout
 
 

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from harness.report.schema import check_evidence, check_summary
+from support.limits import HUNG_S
 
 LATE = ["--bench", "late-replay.toml"]
 QUICK = ["run", "endurance", "--seed", "1", "--operation", "fido2.client_pin.wrong"]
@@ -157,7 +158,7 @@ def test_ctrl_c_ends_cleanly_with_what_was_done_reported(cli):
             os.killpg(process.pid, signal.SIGINT)
             break
     rest = process.stdout.read()
-    assert process.wait(60) == 2, rest
+    assert process.wait(HUNG_S) == 2, rest
     assert "INTERRUPTED" in rest
     assert "Traceback" not in rest
     summary = summary_of(cli)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.limits import HUNG_S
 from support.paths import ABSENT
 
 
@@ -31,7 +32,7 @@ class Cli:
         self.env["PYTEST_ADDOPTS"] = "-p no:hypothesispytest"
         self.command = [sys.executable, "-m", "harness"]
 
-    def __call__(self, *arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: object, timeout: float = HUNG_S) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*self.command, *map(str, arguments)],
             cwd=self.cwd,

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from support.limits import HUNG_S
 from support.paths import ROOT
 
 
-def ran(*command: object, cwd: Path, timeout: float = 300) -> str:
+def ran(*command: object, cwd: Path) -> str:
     """What a command wrote; the test fails if it did not end well."""
     # Nothing of this checkout may be found by way of the environment.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -24,7 +25,7 @@ def ran(*command: object, cwd: Path, timeout: float = 300) -> str:
         env={**environ, "COLUMNS": "120", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=HUNG_S,
         check=False,
     )
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"

@@ -7,13 +7,15 @@ import socket
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
+from support.limits import HUNG_S
+
 
 class Udp(CtapHidConnection):
     def __init__(self, listen, answer):
         self._to = ("127.0.0.1", listen)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", answer))
-        self._socket.settimeout(10)
+        self._socket.settimeout(HUNG_S)
 
     def read_packet(self):
         return self._socket.recv(64)
@@ -27,7 +29,7 @@ class Udp(CtapHidConnection):
 
 class Tcp(CtapHidConnection):
     def __init__(self, port):
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=HUNG_S)
         self._file = self._socket.makefile("rb")
 
     def read_packet(self):

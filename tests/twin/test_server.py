@@ -19,6 +19,7 @@ from fido2.ctap2.pin import ClientPin
 from nitrokey.nk3 import NK3
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnection
 
+from support.limits import HUNG_S
 from support.served_twin import Tcp, Udp, device, free_port
 
 HASH = hashlib.sha256(b"x").digest()
@@ -177,7 +178,7 @@ def test_a_reboot_may_end_the_process_which_goes_on_as_the_same_key(serve):
     uuid = nk3.uuid()
     link._socket.settimeout(1)
     nk3.reboot()
-    assert process.wait(20) == 42
+    assert process.wait(HUNG_S) == 42
     link.close()
     serve(*how)
     assert NK3(SdkConnection(device(Udp(listen, answer)))).uuid() == uuid
@@ -185,7 +186,7 @@ def test_a_reboot_may_end_the_process_which_goes_on_as_the_same_key(serve):
 
 def test_the_card_side_speaks_vpcd(serve):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(20)
+        server.settimeout(HUNG_S)
         serve("--vpcd", f"127.0.0.1:{server.getsockname()[1]}")
         reader, _ = server.accept()
         with reader, reader.makefile("rb") as frames:
@@ -219,7 +220,7 @@ def test_the_trace_shows_messages_decoded(tcp):
     process, connect = tcp("--touch", "always", "--trace")
     register(Ctap2(connect()))
     process.terminate()
-    _, trace = process.communicate(timeout=10)
+    _, trace = process.communicate(timeout=HUNG_S)
     assert process.returncode == 0
     for word in (
         "INIT",

@@ -19,16 +19,16 @@ from nitrokey.trussed.admin_app import BootMode
 from harness.base.seeds import child
 from harness_nitrokey3 import images
 from harness_nitrokey3.images import Recipe
+from support.limits import HUNG_S
 
 SEED = child(1, "twin", "nitrokey3-mini")
-LIMIT_S = 20
 
 
 class Tcp(CtapHidConnection):
     """Reports behind a length."""
 
     def __init__(self, port: int):
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=HUNG_S)
         self._file = self._socket.makefile("rb")
 
     def read_packet(self) -> bytes:

@@ -13,6 +13,7 @@ from harness.model.rig import KeyGone
 from harness_transports.card import card
 from support.emulator import private_pcscd
 from support.emulator.emulated import TWIN_COMMAND, make_rig
+from support.limits import HUNG_S
 from support.paths import with_support
 
 CARD_COMMAND = [*TWIN_COMMAND[:-2], "--speed", "max", "--vpcd", "127.0.0.1:{port}"]
@@ -105,7 +106,7 @@ def test_the_vendors_client_reads_a_card_in_the_reader_of_a_daemon(tmp_path):
         env=with_support(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HUNG_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "pcscd.log").read_text()

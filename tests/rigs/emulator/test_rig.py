@@ -21,6 +21,7 @@ from harness_rigs.emulator.port_lock import PortLock
 from harness_transports.card import card
 from harness_transports.ctaphid import ctaphid
 from support.emulator.emulated import TWIN_COMMAND, cut, make_rig, namespaces_permitted, tiny, twin
+from support.limits import HUNG_S
 from support.paths import with_support
 
 IN_NAMESPACES = pytest.mark.skipif(
@@ -104,7 +105,7 @@ def test_an_exit_code_that_asks_for_a_reboot_is_obeyed(keep):
     boots = rig.emulated.boots
     for user in (b"a", b"b", b"c"):
         Fido(rig).make_credential("example.com", user, resident=False)
-    assert rig.emulated.process.wait(10)
+    assert rig.emulated.process.wait(HUNG_S)
     rig.wait_until_up()
     assert info(rig).options["up"] is True
     assert rig.emulated.boots == boots + 1
@@ -192,7 +193,7 @@ sys.stdin.read()
     import select
 
     for pidfd in pidfds:
-        assert select.select([pidfd], [], [], 10)[0], "it outlived the harness"
+        assert select.select([pidfd], [], [], HUNG_S)[0], "it outlived the harness"
         os.close(pidfd)
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from harness.base.errors import CallerError, RigError
 from harness.model.instant import CutInstant
+from support.limits import HUNG_S
 from support.paths import with_support
 from support.power.picorig import PicoRig
 from support.power.powertools import RIG, cut, power, says
@@ -151,10 +152,9 @@ class TestCommand:
 
     def test_one_that_does_not_end(self, host, clock):
         switch = power("command", host, clock, on=["sleep", "60"], off=["true"], limit_s=0.2)
-        began = time.monotonic()
+        # Waited for to its end, this command would be no error: it ends with 0.
         with pytest.raises(RigError) as caught:
             switch.on()
-        assert time.monotonic() - began < 30
         says(caught.value, f'rig "{RIG}" · power.on: command sleep 60', "more than 0.2 s")
 
     def test_one_that_is_killed(self, host, clock):
@@ -248,7 +248,7 @@ print("done", flush=True)
         if child == 0:
             os.execve(sys.executable, argv, with_support())
         read = b""
-        while b"done" not in read and select.select([screen], [], [], 20)[0]:
+        while b"done" not in read and select.select([screen], [], [], HUNG_S)[0]:
             try:
                 read += os.read(screen, 1024)
             except OSError:

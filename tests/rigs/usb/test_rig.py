@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import time
 
 import pytest
 from fido2.ctap2 import Ctap2
@@ -307,9 +306,8 @@ def test_a_node_is_waited_for_until_udev_lets_it_be_opened(lab):
     lab.udev_late_s = 0.2
     lab.plug(PORT, TwinKey(1))
     rig = make_rig()
-    began = time.monotonic()
     rig.wait_until_up()
-    assert time.monotonic() - began > 0.1
+    assert lab.udev_has_run
     assert ctaphid(rig).ping(b"x") == b"x"
     rig.close()
 

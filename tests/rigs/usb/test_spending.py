@@ -62,7 +62,7 @@ def test_a_replay_spends_as_a_run_does_and_every_release_is_counted(bench, lab):
     assert after_run["erases"] > 2 * lab.port(PORT).offs
     row = json.loads((bench.run_dir / "evidence.jsonl").read_text().splitlines()[-1])
     # The key holds what the run has left on it: that is known to be ours.
-    done = bench("replay", row["id"], "--bench", "lab.toml", timeout=300)
+    done = bench("replay", row["id"], "--bench", "lab.toml")
     assert done.returncode == 0, done.stdout + done.stderr
     after_replay = spent(bench)
     assert after_replay["pin_tries"] > after_run["pin_tries"]

@@ -142,6 +142,7 @@ class Lab:
         self.ports: dict[str, LabPort] = {}
         self.ganged: dict[str, tuple[LabPort, ...]] = {}
         self.udev_late_s: float | None = None
+        self.udev_has_run = False
         self._sequence = 0
         self._listeners: list[socket.socket] = []
         self._logs: list[socket.socket] = []
@@ -217,6 +218,7 @@ class Lab:
             for node in nodes:
                 with contextlib.suppress(FileNotFoundError):
                     node.chmod(0o660)
+            self.udev_has_run = True
             for subsystem, path, more in events:
                 self._broadcast(_as_udev(self._event(action, path, subsystem, more)))
 
