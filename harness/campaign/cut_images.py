@@ -66,10 +66,14 @@ def worn(before: BoardState, after: BoardState) -> Counter[tuple[str, int]]:
 
 
 def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:
-    """At most `count` of `things`, in order: one from each of `count` equal parts."""
+    """At most `count` of `things`, in order and none twice: one from each of `count` equal parts."""
     if count >= len(things):
         return list(things)
-    places = (int((i + unit(seed, "spread", i)) * len(things) / count) for i in range(count))
+    places: list[int] = []
+    for i in range(count):
+        place = int((i + unit(seed, "spread", i)) * len(things) / count)
+        # Where a part ends within a thing, two parts can choose that thing: the second one takes the next thing.
+        places.append(max(place, places[-1] + 1) if places else place)
     return [things[place] for place in places]
 
 

@@ -25,7 +25,7 @@ from harness.model.key import Operation
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering
 from harness.search.localization import Localizer
-from harness.search.plan import END, START, Plan, Stream, planned
+from harness.search.plan import END, START, Plan, Stream, Unmade, planned
 from harness.search.schedule import Schedule, search_for
 from harness.search.search import Strategy
 from harness.search.stopping import Allowance
@@ -98,6 +98,7 @@ class TimedCampaign(Campaign):
         self._salt = (salt,) if salt else ()
         self._schedule: Schedule | None = None
         self._covering = 0
+        self._unmade = Unmade()
         self.localizer = Localizer()
         self._breaches: dict[int, list[Breach]] = {}
 
@@ -154,7 +155,7 @@ class TimedCampaign(Campaign):
         while self._must_resume() or self.allowance.goes_on(schedule.planned, self._covering):
             signals.check()
             count = AT_ONCE if most is None else min(AT_ONCE, most - schedule.planned)
-            plans = [schedule.ask() for _ in range(count)]
+            plans = [self._unmade.instead_of(schedule.ask()) for _ in range(count)]
             for plan, row in zip(plans, self._make(plans)):
                 schedule.tell(row["outcome"], plan.time_us)
                 self._covering += is_covering(row)

@@ -86,6 +86,28 @@ class Plan:
         return said + (f", then {self.off_us / 1e6:g} s without power" if self.off_us else "")
 
 
+class Unmade:
+    """Instants that were not cut yet, where each instant is exact: to cut one again would show the same again."""
+
+    def __init__(self) -> None:
+        self._made: set[tuple[int, tuple[int, ...], int]] = set()
+
+    def instead_of(self, plan: Plan) -> Plan:
+        """Return the plan, or one at the nearest instant after its marker that was not cut yet; it is cut now."""
+        moved_us = 0
+        while self._key(plan, moved_us) in self._made or plan.offset_us + moved_us < 0:
+            # 0, 1, -1, 2, -2 ...
+            moved_us = -moved_us if moved_us > 0 else 1 - moved_us
+        self._made.add(self._key(plan, moved_us))
+        if not moved_us:
+            return plan
+        return replace(plan, offset_us=plan.offset_us + moved_us, time_us=plan.time_us + moved_us)
+
+    @staticmethod
+    def _key(plan: Plan, moved_us: int) -> tuple[int, tuple[int, ...], int]:
+        return plan.time_us + moved_us, plan.boots, plan.off_us
+
+
 def after(offset_us: float, marker: str) -> str:
     """(3200, "request-sent") -> 3.2 ms after "request sent"."""
     named = "the start" if marker == START else f'"{marker.replace("-", " ")}"'
