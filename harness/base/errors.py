@@ -158,6 +158,55 @@ def _rebuild_refused(
     return cls(what, status, expected=expected, mend=mend)
 
 
+ANSWER_BYTES_SHOWN = 32
+MALFORMED, GARBLED = "malformed answer", "garbled transfer"
+"""How the value of an item begins that was answered so."""
+
+
+class MalformedAnswer(KeyFault):
+    """The key answered, and its answer cannot be read: wrong CBOR, wrong lengths, wrong framing, no end.
+
+    Torn flash looks like this. An item whose answer is malformed has the value of this error; what that violates is
+    the item's own law, or, if the transfer itself was garbled, that a key answers.
+
+    :param why: what is wrong with it, in a few words.
+    :param command: what was asked, if that is known.
+    :param answer: the bytes, as far as they arrived.
+    :param garbled: the transfer broke, so that nothing is known of the data: framing, length, an answer without an
+        end. The power must be cycled before the key is asked again.
+    """
+
+    def __init__(self, why: str, *, command: str = "", answer: bytes = b"", garbled: bool = False):
+        self.why, self.command, self.answer, self.garbled = why, command, answer, garbled
+        of = f" to {command}" if command else ""
+        super().__init__(
+            f"the key gave a {GARBLED if garbled else MALFORMED}{of}: {why}",
+            found=f"{len(answer)} bytes {shown_bytes(answer)}".strip(),
+        )
+
+    @property
+    def value(self) -> str:
+        """What was seen, as an item's value; the same for the same bytes."""
+        kind = GARBLED if self.garbled else MALFORMED
+        of = f" to {self.command}" if self.command else ""
+        shown = f"{len(self.answer)} bytes {shown_bytes(self.answer)}".strip()
+        return f"{kind}{of}: {self.why} ({shown})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_malformed, (type(self), self.why, self.command, self.answer, self.garbled))
+
+
+def shown_bytes(data: bytes) -> str:
+    """The bytes in hex, the first ones if they are many."""
+    return data[:ANSWER_BYTES_SHOWN].hex() + ("..." if len(data) > ANSWER_BYTES_SHOWN else "")
+
+
+def _rebuild_malformed(
+    cls: type[MalformedAnswer], why: str, command: str, answer: bytes, garbled: bool
+) -> MalformedAnswer:
+    return cls(why, command=command, answer=answer, garbled=garbled)
+
+
 class HarnessFault(KeyharnessError):
     """Keyharness itself, or one of its simulated keys, is wrong. Please report it."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from harness.campaign.cut_images import CutImage, Inspection, where
 from harness.campaign.home import seeded
 from harness.campaign.judging import evidence
-from harness.campaign.observe import observe
+from harness.campaign.observe import Seen, complete, observe
 from harness.campaign.recording import RecordedOperation
 from harness.campaign.worker_pool import Died
 from harness.model.instant import CutInstant
@@ -33,11 +33,11 @@ class ImageObserver(RecordedOperation):
             completed = None
             world = None if seen.stuck else find_world(judge.worlds, seen.values, False)
             if world is not None and world.complete is not None:
-                rig.power.cycle()
                 memory = judge.memory.copy()
-                world.complete(rig, memory)
-                rig.power.off()
-                completed = observe(rig, self.items, judge.memory, memory)
+                if (why := complete(rig, world, memory)) is not None:
+                    completed = Seen(stuck=why)
+                else:
+                    completed = observe(rig, self.items, judge.memory, memory)
         return Inspection(seen, completed, len(boot.ops))
 
     def _acknowledged(self, image: CutImage) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.campaign.observe import Seen
 from harness.model.instant import CutInstant
-from harness.model.judge import STUCK_ITEM, Breach, Judgement, judge, stuck
+from harness.model.judge import ANSWERS, STUCK_ITEM, Breach, Judgement, judge, stuck
 from harness.model.key import Item, Law, Memory, Observation, Operation, Outcome, Severity, World
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, replay_id
@@ -190,12 +190,10 @@ def with_deaths(verdict: Judgement, deaths: Sequence[str], unanswered: Sequence[
         how += f" when it was asked for {', '.join(unanswered)}"
     if unanswered and (not deaths or any(death.startswith("hung") for death in deaths)):
         # An item without an answer is neither lost nor kept: the key hangs.
-        breach = Breach(STUCK_ITEM, "answers", Outcome.STUCK, Severity.S1, f"the key {how}")
+        breach = Breach(STUCK_ITEM, ANSWERS, Outcome.STUCK, Severity.S1, f"the key {how}")
         return Judgement(Outcome.STUCK, verdict.world, (breach,), verdict.changed)
     if deaths and not verdict.breaches:
         # Nothing is lost, but a key must not crash.
-        breach = Breach(
-            STUCK_ITEM, "answers", Outcome.STUCK, Severity.S2, f"the key {how}, and nobody had cut"
-        )
+        breach = Breach(STUCK_ITEM, ANSWERS, Outcome.STUCK, Severity.S2, f"the key {how}, and nobody had cut")
         return Judgement(verdict.outcome, verdict.world, (breach,), verdict.changed)
     return verdict

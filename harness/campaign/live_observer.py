@@ -9,7 +9,7 @@ from harness.base.errors import KeyFault, RigError
 from harness.bench.calibration import calibration_of
 from harness.campaign.home import FORGETFUL, Home, require_expendable
 from harness.campaign.judging import CutJudge, evidence, fingerprint, noted, with_deaths, within
-from harness.campaign.observe import NO_ANSWER, Seen, observe
+from harness.campaign.observe import NO_ANSWER, Seen, complete, observe
 from harness.campaign.operation_runner import Attempt, OperationRunner
 from harness.host.cutter import lateness_us
 from harness.model.instant import CutInstant
@@ -171,10 +171,9 @@ class LiveObserver:
         world = None if seen.stuck else find_world(worlds, seen.values, False)
         if world is None or world.complete is None:
             return seen, None
-        rig.power.cycle()
         completed = memory.copy()
-        world.complete(rig, completed)
-        rig.power.off()
+        if (why := complete(rig, world, completed)) is not None:
+            return seen, Seen(stuck=why)
         return seen, observe(rig, items, memory, completed)
 
     def _judge_of(self, promise: Memory, seen: Seen) -> CutJudge:

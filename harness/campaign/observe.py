@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.base.errors import HarnessFault, KeyharnessError, Refused, refuse_host_error
-from harness.model.key import Item, Look, Memory, Observation
+from harness.base.errors import (
+    HarnessFault,
+    KeyharnessError,
+    MalformedAnswer,
+    Refused,
+    refuse_host_error,
+)
+from harness.model.key import Item, Look, Memory, Observation, World
 from harness.model.rig import KeyGone, Rig
 
 BOOTS_TO_COME_BACK = 3
@@ -23,11 +29,13 @@ class Seen:
     :ivar values: item -> value; empty when the key did not come back.
     :ivar boots: how often the power was switched on.
     :ivar stuck: why the key counts as stuck, else None.
+    :ivar answers: item -> the bytes of an answer that could not be read.
     """
 
     values: Observation = field(default_factory=dict)
     boots: int = 0
     stuck: str | None = None
+    answers: dict[str, bytes] = field(default_factory=dict)
 
 
 def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *, exact: bool = True) -> Seen:
@@ -64,11 +72,22 @@ def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *,
             if not _bring_up(rig, seen):
                 return seen
         except Exception as error:
-            if isinstance(error, KeyharnessError) and not isinstance(error, Refused):
+            if isinstance(error, KeyharnessError) and not isinstance(error, Refused | MalformedAnswer):
                 raise
             fault = rig.key.fault(error)
+            if isinstance(fault, MalformedAnswer):
+                seen.values[item.name] = fault.value
+                seen.answers[item.name] = fault.answer
+                if not fault.garbled:
+                    continue
+                # The rest of a broken transfer would be taken for the next answer.
+                rig.power.off()
+                look.replugged()
+                if not _bring_up(rig, seen):
+                    return seen
+                continue
             if fault is not None:
-                # What the key refuses or garbles is what was seen of the item.
+                # What the key refuses is what was seen of the item.
                 seen.values[item.name] = fault.value if isinstance(fault, Refused) else fault.what
                 continue
             raise HarnessFault(
@@ -78,6 +97,27 @@ def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *,
                 mend=f"mend the plugin that offers {item.name.partition('.')[0]}",
             ) from error
     return seen
+
+
+def complete(rig: Rig, world: World, memory: Memory) -> str | None:
+    """Do the act that must lead from an intermediate world to the new one; the key must be off or on.
+
+    :returns: why the key did not let it be done, in words; None if it was done. The key is off then.
+    """
+    assert world.complete is not None
+    rig.power.cycle()
+    try:
+        world.complete(rig, memory)
+    except Exception as error:
+        refuse_host_error(error)
+        fault = rig.key.fault(error)
+        gone = isinstance(error, OSError) and not isinstance(error, KeyharnessError)
+        if fault is None and not gone:
+            raise
+        return str(error) if fault is None else fault.value if isinstance(fault, Refused) else fault.what
+    finally:
+        rig.power.off()
+    return None
 
 
 def _bring_up(rig: Rig, seen: Seen) -> bool:

@@ -3,17 +3,23 @@
 The judge knows no key. Its input: the items with their laws, the worlds that the operation may leave, what was
 observed before and after the cut, and whether the acknowledgement had arrived. One world must match all the items
 that it names; every other item obeys its own law; the worst violation decides the outcome.
+
+An answer that cannot be read is a value like others, and breaks the law of its item. If the transfer itself was
+garbled, nothing is known of the item: then the key breaks the law that it answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from harness.base.errors import GARBLED
 from harness.model.key import Item, Law, Observation, Outcome, Severity, Value, World
 
 STUCK_ITEM = "device"
 """The name of the item that stands for a key that does not come back."""
+ANSWERS = "answers"
+"""The law that a key answers, of every item."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ def _badness(breach: Breach) -> tuple[int, int, str]:
 
 def stuck(why: str) -> Judgement:
     """Return the judgement of a key that did not come back, or stopped answering for good."""
-    return Judgement(Outcome.STUCK, None, (Breach(STUCK_ITEM, "answers", Outcome.STUCK, Severity.S1, why),))
+    return Judgement(Outcome.STUCK, None, (Breach(STUCK_ITEM, ANSWERS, Outcome.STUCK, Severity.S1, why),))
 
 
 def matches(world: World, seen: Observation) -> list[str]:
@@ -90,8 +96,13 @@ def judge(
     :param acknowledged_old: the outcome if the operation was acknowledged and the old world is found.
     :param floors: for rising items, the highest value that the host had seen when the power went.
     """
+    garbled = [item for item in items if _is_garbled(seen.get(item.name))]
+    if garbled:
+        names = {item.name for item in garbled}
+        items = [item for item in items if item.name not in names]
+        worlds = [_without(world, names) for world in worlds]
     by_name = {item.name: item for item in items}
-    breaches: list[Breach] = []
+    breaches = [_unread(item, seen) for item in garbled]
     world = find_world(worlds, seen, acknowledged)
     if world is None:
         nearest = min(worlds, key=lambda w: _distance(w, seen, acknowledged))
@@ -133,6 +144,21 @@ def judge(
         assert world is not None
         outcome = world.outcome
     return Judgement(outcome, world.name if world else None, tuple(breaches), changed)
+
+
+def _is_garbled(value: Value) -> bool:
+    return isinstance(value, str) and value.startswith(GARBLED)
+
+
+def _without(world: World, names: Collection[str]) -> World:
+    values = {name: value for name, value in world.values.items() if name not in names}
+    return replace(world, values=values)
+
+
+def _unread(item: Item, seen: Observation) -> Breach:
+    """The breach of a key whose transfer broke: nothing is known of the item, and the key cannot be used so."""
+    text = f"{item.title or item.name} could not be read: {seen[item.name]}"
+    return Breach(item.name, ANSWERS, Outcome.STUCK, Severity.S2, text)
 
 
 def _distance(world: World, seen: Observation, acknowledged: bool) -> tuple[int, bool, bool]:

@@ -40,6 +40,11 @@ class Tap:
         self.on_mark: Callable[[Mark], None] | None = None
         """Called with each mark as soon as it is seen."""
 
+    @property
+    def now_us(self) -> int:
+        """The instant at which a mark would be made now."""
+        return self._clock.now_us
+
     def clear(self) -> None:
         """Start counting anew."""
         self._seen.clear()

@@ -12,12 +12,15 @@ from fido2.attestation import PackedAttestation
 from fido2.attestation.base import InvalidAttestation
 from fido2.cose import CoseKey
 from fido2.ctap import CtapError
+from fido2.ctap1 import ApduError
 from fido2.ctap2 import AttestationResponse, CredentialManagement, Ctap2
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
-from harness.api import KeyFault, Look, Memory, NoRoom, PinGuard, PinReference, Refused, Rig
+from harness.api import KeyFault, Look, MalformedAnswer, Memory, NoRoom, PinGuard, PinReference, Refused, Rig
 from harness.api import pin_for as named_pin
+from harness_fido2.answers import CheckedCtap2
 from harness_fido2.decoding_cache import keep_lookups
+from harness_transports.answers import malformed, reading
 from harness_transports.ctaphid import ctaphid
 
 keep_lookups()
@@ -95,13 +98,13 @@ def refusal(error: CtapError) -> str:
 
 
 def fault(error: BaseException) -> KeyFault | None:
-    """What an exception of python-fido2 says of the key: a refusal, or an answer that makes no sense."""
+    """What an exception of python-fido2 says of the key: a refusal, or an answer that cannot be read."""
     if isinstance(error, CtapError):
         full = error.code == CtapError.ERR.KEY_STORE_FULL
         return (NoRoom if full else Refused)(getattr(error.code, "name", "UNKNOWN"), int(error.code))
-    if type(error).__module__.startswith(("fido2", "cryptography.exceptions")):
-        return KeyFault("the FIDO2 application answered wrongly", found=f"{type(error).__name__}: {error}")
-    return None
+    if isinstance(error, ApduError):
+        return Refused("a U2F command", f"{int(error.code):04X}")
+    return malformed(error)
 
 
 class GuardedPin(ClientPin):  # type: ignore[misc, unused-ignore]
@@ -146,7 +149,7 @@ class Fido:
     def __init__(self, rig: Rig, pin: str | Callable[[], str | None] | None = None):
         self.rig = rig
         self.device = ctaphid(rig)
-        self.ctap = Ctap2(self.device)
+        self.ctap: Ctap2 = CheckedCtap2(self.device)
         self._pin = pin
 
     @property
@@ -179,7 +182,10 @@ class Fido:
                 **auth,
             )
         data = response.auth_data.credential_data
-        assert data is not None
+        if data is None:
+            raise MalformedAnswer(
+                "no attested credential data", command="makeCredential", answer=bytes(response.auth_data)
+            )
         return Credential(rp, user, data.credential_id, dict(data.public_key)), response
 
     @property
@@ -231,7 +237,8 @@ class Fido:
         from cryptography.exceptions import InvalidSignature
 
         try:
-            assertion.verify(challenge("get", rp), CoseKey.parse(public_key))
+            with reading("getAssertion"):
+                assertion.verify(challenge("get", rp), CoseKey.parse(public_key))
         except InvalidSignature:
             return False
         return bool(assertion.auth_data.rp_id_hash == hashlib.sha256(rp.encode()).digest())
@@ -243,13 +250,14 @@ class Fido:
         x5c = response.att_stmt.get("x5c")
         if not x5c:
             return "packed without x5c (self-attestation)"
-        try:
-            PackedAttestation().verify(
-                response.att_stmt, response.auth_data, challenge("make", rp, user.hex())
-            )
-        except InvalidAttestation as error:
-            return f"packed with x5c, invalid: {type(error).__name__}"
-        return f"packed, x5c {hashlib.sha256(x5c[0]).hexdigest()[:12]}, valid"
+        with reading("makeCredential"):
+            try:
+                PackedAttestation().verify(
+                    response.att_stmt, response.auth_data, challenge("make", rp, user.hex())
+                )
+            except InvalidAttestation as error:
+                return f"packed with x5c, invalid: {type(error).__name__}"
+            return f"packed, x5c {hashlib.sha256(x5c[0]).hexdigest()[:12]}, valid"
 
 
 def lacks(rig: Rig, *options: str) -> str | None:

@@ -15,6 +15,9 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+READS_ANSWERS = True
+"""For `harness_transports.answers`."""
+
 LOOKED_UP = (
     ("fido2.utils", "get_type_hints"),
     ("fido2.utils", "fields"),

@@ -11,6 +11,7 @@ from fido2.ctap1 import ApduError, Ctap1
 from harness.api import ANY, Cost, Item, Law, Look, Memory, Operation, Rig, Value, new, old
 from harness_fido2.client import Fido, fido, fido_memory
 from harness_fido2.items import refusals
+from harness_transports.answers import reading
 
 APPLICATION = hashlib.sha256(b"https://u2f.keyharness.example").digest()
 CHALLENGE = hashlib.sha256(b"u2f challenge").digest()
@@ -28,7 +29,8 @@ def register(client: Fido) -> tuple[bytes, bytes]:
     """Register, and verify the attestation. Returns key handle and public key."""
     with client.rig.touch.pressing(delay_us=TOUCH_US):
         data = Ctap1(client.device).register(CHALLENGE, APPLICATION)
-    data.verify(APPLICATION, CHALLENGE)
+    with reading("U2F_REGISTER"):
+        data.verify(APPLICATION, CHALLENGE)
     return data.key_handle, data.public_key
 
 
@@ -39,7 +41,8 @@ def authenticate(client: Fido, handle: bytes, public_key: bytes) -> int:
     """
     with client.rig.touch.pressing(delay_us=TOUCH_US):
         signed = Ctap1(client.device).authenticate(CHALLENGE, APPLICATION, handle)
-    signed.verify(APPLICATION, CHALLENGE, public_key)
+    with reading("U2F_AUTHENTICATE"):
+        signed.verify(APPLICATION, CHALLENGE, public_key)
     return int(signed.counter)
 
 

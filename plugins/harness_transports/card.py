@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from harness.api import KeyGone, Reachable, Refused, Tap, TransportKind, wrong_endpoint
+from harness.api import MalformedAnswer, Reachable, Refused, Tap, TransportKind, wrong_endpoint
 from harness_transports.endpoints import Apdus
 
 HEADER = 4
 """CLA, INS, P1, P2 (ISO 7816-4, section 5.1)."""
+ANSWER_BYTES = 1 << 16
+"""Longest answer: Le of an extended command says no more (ISO 7816-4, section 5.1)."""
 _CHAINED = 0x10
 """In CLA of the interindustry classes: this command is not the last of its chain (ISO 7816-4, section 5.4.1)."""
 _GET_RESPONSE, _MORE = 0xC0, 0x61
@@ -20,7 +22,7 @@ class Card:
     when the card has answered it. A GET RESPONSE after 61xx belongs to the command before it: the whole answer is
     marked once, after its last part. A chained block is part of its command; one that is refused ends it.
 
-    What has gone raises OSError or KeyGone; pyscard's own exceptions would need pyscard.
+    What has gone raises OSError; pyscard's own exceptions would need pyscard.
     """
 
     def __init__(self, apdus: Apdus, tap: Tap, place: str):
@@ -53,6 +55,7 @@ class Card:
 
         :raises ValueError: shorter than any command APDU.
         :raises OSError: the card has gone, or gave no answer within the rig's limit.
+        :raises MalformedAnswer: the answer has no status word.
         """
         if len(apdu) < HEADER:
             raise ValueError(f"a command APDU has at least {HEADER} bytes, this one {len(apdu)}")
@@ -61,7 +64,12 @@ class Card:
             self._tap.mark("request-sent")
         answer = self._apdus.exchange(bytes(apdu))
         if len(answer) < 2:
-            raise KeyGone(f"the card answered {len(answer)} bytes; a response ends with two status bytes")
+            raise MalformedAnswer(
+                "a response ends with two status bytes",
+                command=f"INS {apdu[1]:02X}",
+                answer=answer,
+                garbled=True,
+            )
         status = int.from_bytes(answer[-2:], "big")
         self._more = status >> 8 == _MORE
         if not self._more and not (chained and status == _OK):
@@ -75,6 +83,7 @@ class Card:
 
         :param what: the command's name, for the error.
         :raises Refused: the card's status word is not 9000.
+        :raises MalformedAnswer: the answer has no end.
         """
         size = (
             b""
@@ -87,6 +96,10 @@ class Card:
         while sw1 == _MORE:
             more, sw1, sw2 = self.transmit([cla, _GET_RESPONSE, 0, 0, sw2])
             answer += more
+            if len(answer) > ANSWER_BYTES or not more:
+                raise MalformedAnswer(
+                    f"no end after {len(answer)} bytes", command=what, answer=bytes(answer), garbled=True
+                )
         if sw1 << 8 | sw2 != _OK:
             raise Refused(what, f"{sw1:02X}{sw2:02X}")
         return bytes(answer)

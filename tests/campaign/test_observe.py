@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.base.errors import HarnessFault
+from harness.base.errors import HarnessFault, MalformedAnswer, Refused
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
-from harness.campaign.observe import NO_ANSWER, observe
-from harness.model.key import Item, Law
+from harness.campaign.observe import NO_ANSWER, complete, observe
+from harness.model.key import Item, Law, Outcome, World
 from harness.model.rig import KeyGone
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
@@ -55,6 +55,27 @@ def test_a_key_that_leaves_while_it_is_used_gives_no_answer_and_the_rest_goes_on
     seen = look(home, Item("a", Law.KEPT, leaves), Item("b", Law.KEPT, lambda look: "here"))
     assert seen.values == {"a": NO_ANSWER, "b": "here"}
     assert seen.stuck is None
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(19, "gone"), KeyGone("gone"), Refused("INITIALIZE", "6982"), MalformedAnswer("short")]
+)
+def test_a_world_that_the_key_does_not_let_complete_is_the_keys_fault(home, error):
+    def refuses(rig, memory):
+        raise error
+
+    rig, at_home = home
+    rig.inside.restore(at_home.state)
+    why = complete(rig, World("half", Outcome.RECOVERED, {}, refuses), at_home.memory.copy())
+    assert why
+    assert not rig.power.is_on
+
+
+def test_a_bug_in_the_act_that_completes_a_world_stays_ours(home):
+    rig, at_home = home
+    rig.inside.restore(at_home.state)
+    with pytest.raises(ZeroDivisionError):
+        complete(rig, World("half", Outcome.RECOVERED, {}, lambda rig, memory: 1 // 0), at_home.memory.copy())
 
 
 def test_an_item_that_raises_is_named_and_is_not_the_keys_fault(home):

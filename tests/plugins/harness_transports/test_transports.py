@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from harness.base.clock import VirtualClock
-from harness.base.errors import HarnessFault, RigError
+from harness.base.errors import HarnessFault, MalformedAnswer, RigError
 from harness.bench.registry import discover
-from harness.model.rig import KeyGone
 from harness.model.tap import Tap
 from harness.model.transport import BusIdentity, TransportKind, Transports
 from harness_nitrokey3.dfu_port import NORDIC_DFU
@@ -101,8 +100,9 @@ def test_a_chained_block_that_is_refused_ends_its_command():
 
 
 def test_a_card_that_answers_half_a_status_word_is_the_keys_fault():
-    with pytest.raises(KeyGone, match="1 bytes"):
+    with pytest.raises(MalformedAnswer, match="two status bytes") as caught:
         transmit(rig_with(card=Reader("90")), "00CA0000")
+    assert (caught.value.answer, caught.value.garbled, caught.value.blame) == (b"\x90", True, "key")
 
 
 def test_less_than_a_header_is_no_command():
@@ -130,7 +130,9 @@ class Wire:
 def test_ctaphid_marks_a_long_message_once_in_each_direction():
     head, rest = b"\0\0\0\1", bytes(59)
     rig = rig_with(
-        ctaphid=Wire(head + b"\xbb\0\1\2", head + b"\x90\0\x50\x2e" + bytes(56), head + b"\0" + rest)
+        ctaphid=Wire(
+            (head + b"\xbb\0\1\2").ljust(64, b"\0"), head + b"\x90\0\x50\x2e" + bytes(56), head + b"\0" + rest
+        )
     )
     packets = ctaphid_packets(rig)
     packets.write_packet(head + b"\x90\0\x50" + bytes(57))
@@ -139,6 +141,15 @@ def test_ctaphid_marks_a_long_message_once_in_each_direction():
     for _ in range(3):
         packets.read_packet()
     assert marks(rig) == [("request-sent", None), ("keepalive", 2), ("response", 0x2E)]
+
+
+def test_a_card_whose_answer_has_no_end_is_not_read_for_ever():
+    class Endless(Reader):
+        def exchange(self, apdu):
+            return bytes(200) + b"\x61\xff"
+
+    with pytest.raises(MalformedAnswer, match="no end after 656"):
+        card(rig_with(card=Endless())).command("READ BINARY", 0xB0)
 
 
 def test_feature_reports_are_marked_once_a_request():
