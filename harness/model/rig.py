@@ -135,10 +135,13 @@ class Presence:
 
     :ivar power_ups: how often the rig's own switch has given power.
     :ivar enumeration: differs between two enumerations; None while nothing is on the port.
+    :ivar interruptions: how often the key was seen to leave or to come otherwise than by the rig's own switch: it was
+        unplugged, or rebooted by itself.
     """
 
     power_ups: int
     enumeration: Hashable
+    interruptions: int = 0
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,9 @@ class Guard:
         self._is_asking = False
         self._stopped: AnotherKey | None = None
         self._proved: Presence | None = None
-        self._seen: Presence | None = None
-        self._is_reset = self._is_blank = self._is_interrupted = False
+        self._interruptions: int | None = None
+        """What the rig had counted when the key was last known by its own identity."""
+        self._is_reset = self._is_blank = False
 
     # What `Transports` and campaigns call.
 
@@ -95,11 +96,10 @@ class Guard:
         presence = rig.presence
         if presence is not None and presence == self._proved:
             return
-        self._note_interruption(presence)
         self._is_asking = True
         try:
             if rig.face == rig.key.faces[0].name:
-                self._ask_key()
+                self._ask_key(presence.interruptions if presence is not None else None)
             else:
                 self._read_serial()
         except AnotherKey as error:
@@ -111,21 +111,15 @@ class Guard:
             self._is_asking = False
         self._proved = presence
 
-    def _note_interruption(self, presence: Presence | None) -> None:
-        """Note whether anything but our own switch has interrupted the port since the key was last proved."""
-        before, self._seen = self._seen, presence
-        if presence is None or (
-            before is not None and before.power_ups == presence.power_ups and before != presence
-        ):
-            self._is_interrupted = True
-
-    def _ask_key(self) -> None:
+    def _ask_key(self, interruptions: int | None) -> None:
+        """:param interruptions: of the port by anything but our own switch, so far; None if the rig cannot tell."""
         if self._expected.startswith("marker:"):
             self._spend()
         try:
             found = identity(self._rig)
             if found == self._expected:
-                self._is_reset = self._is_blank = self._is_interrupted = False
+                self._is_reset = self._is_blank = False
+                self._interruptions = interruptions
                 return
             blank = found.startswith("model:") and is_blank(self._rig)
         except Exception as error:
@@ -139,7 +133,7 @@ class Guard:
             raise self._another(found)
         if not self._is_reset:
             raise self._another("an empty key without a mark, though nothing has reset the key")
-        if self._is_interrupted:
+        if interruptions is None or interruptions != self._interruptions:
             raise self._another("an empty key without a mark, after something else had interrupted its port")
         self._is_blank = True
 

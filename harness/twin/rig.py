@@ -125,7 +125,8 @@ class TwinRig(Rig):
     @property
     def presence(self) -> Presence:
         # Nothing but its own switch and its own reboots changes what is on a virtual port.
-        return Presence(self.board.boots, self.board.boots)
+        # A state that was put back has the number of its own boots: the time tells two boots apart.
+        return Presence(self.board.boots, self.board.booted_us)
 
     @property
     def vault(self) -> Vault | None:

@@ -118,6 +118,8 @@ class UsbCutter(ProcessCutter):
         self.forget()
         lost_us = key.see_it_go()
         over_us, self._over_us = self._over_us, None
+        if left_us is not None and left_us < cut.fired_us:
+            key.left_by_itself()
         if left_us is not None and over_us is not None and left_us <= over_us < cut.fired_us:
             # The operation ended because the key left, before the cut. A key that was told to reboot leaves as
             # well, but then the operation goes on.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from harness.api import Clock, Face, Host, Key, RigError, Tap, UsbDevice, device_at, wait_until
+from harness.api import Clock, Face, Host, Key, Presence, RigError, Tap, UsbDevice, device_at, wait_until
 from harness_rigs.answers import AnswerWait
 from harness_rigs.deaths import DeathNotes
 from harness_rigs.usb.options import UsbOptions
@@ -71,6 +71,9 @@ class PluggedKey:
         self.named: tuple[int, int] | None = None
         self.is_named_key = False
         self.serial_in_use: SerialInUse | None = None
+        self._interruptions = 0
+        self._enumerated: tuple[int, int] | None = None
+        """Token of the device that came after power was given and was found usable; None before that."""
         self._went_us: int | None = None
         self._is_deaf = False
         self._connections: list[Connection] = []
@@ -82,6 +85,26 @@ class PluggedKey:
         other = PluggedKey(self.rig, self.key, options, self.host, self.clock, Tap(self.clock), self.touch)
         other.is_named_key = True
         return other
+
+    def presence(self, *, counted: bool = True) -> Presence:
+        """What is on the port now.
+
+        :param counted: count it if that has changed in this boot; False while our own switch takes the power.
+        """
+        there = device_at(self.host, self.port)
+        token = there.token if there is not None else None
+        if not counted:
+            return Presence(self.boots, token, self._interruptions)
+        if self._enumerated is not None and token != self._enumerated:
+            self._interruptions += 1
+            self._enumerated = token
+        elif self._enumerated is None and self.device is not None:
+            self._enumerated = self.device.token
+        return Presence(self.boots, token, self._interruptions)
+
+    def left_by_itself(self) -> None:
+        """Count that it has left the port in this boot before its power went."""
+        self._interruptions += 1
 
     # Power.
 
@@ -113,7 +136,7 @@ class PluggedKey:
         """Note that it has been given power; returns when."""
         self.came_us = self.clock.now_us
         self.boots += 1
-        self.left_us = None
+        self.left_us = self._enumerated = None
         return self.came_us
 
     def power_went(self) -> None:

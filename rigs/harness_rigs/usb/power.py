@@ -29,6 +29,8 @@ class PortSwitch(PowerSwitch):
 
     def off(self) -> None:
         if self.is_on:
+            # An interruption of this boot is not to be hidden by the next one.
+            self._key.presence()
             self._actuator.off()
             self._key.power_went()
             self._cutter.forget()

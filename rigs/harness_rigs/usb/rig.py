@@ -116,8 +116,8 @@ class UsbRig(Rig):
 
     @property
     def presence(self) -> Presence:
-        there = device_at(self.host, self.port)
-        return Presence(self.plugged.boots, there.token if there is not None else None)
+        # What leaves after a cut has fired was interrupted by our own switch.
+        return self.plugged.presence(counted=self.power.is_on and not self._cutter.has_fired)
 
     @property
     def came_us(self) -> int | None:
@@ -151,6 +151,7 @@ class UsbRig(Rig):
         if found is None:
             raise KeyGone(f'rig "{self.name}": its power was cut before it was up')
         key.device = found
+        _ = self.presence
         if key.named != found.token:
             # What is guarded is asked for its UUID when a client opens it, not in its boot.
             ask = self._ask_uuid if self.transports.guard is None else None
