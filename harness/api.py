@@ -26,6 +26,7 @@ _MODULES = {
     "file_name": "harness.base.file_name",
     "one_of": "harness.base.errors",
     "read_json": "harness.base.atomic_file",
+    "read_limited": "harness.base.limited_file",
     "write_durably": "harness.base.atomic_file",
     # The words: keys, items, worlds, rigs, transports.
     "ANY": "harness.model.key",
@@ -196,6 +197,7 @@ if TYPE_CHECKING:
         one_of as one_of,
     )
     from harness.base.file_name import file_name as file_name
+    from harness.base.limited_file import read_limited as read_limited
     from harness.base.seeds import Stream as Stream, child as child
     from harness.bench.firmware_updates import (
         ACCEPTED as ACCEPTED,

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.base.errors import CallerError, RigError, one_of
+from harness.base.limited_file import read_limited_text
 from harness.bench.calibration import rested
 from harness.bench.deviations import AcceptedDeviation, check_deviations
 from harness.bench.plugin_api import Actuator, RigRequest
@@ -283,13 +284,7 @@ def load_bench(path: Path | None, plugins: Plugins) -> LoadedBench:
     """
     file = find_bench(path, plugins)
     shown = str(path) if path else file.name
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise CallerError(
-            f"bench {shown}", found=reason, expected="a bench file", mend="docs/rigs.md shows one"
-        ) from None
+    text = read_limited_text(file, "a bench file", what=f"bench {shown}", mend="docs/rigs.md shows one")
     return parse_bench(text, shown, file, plugins)
 
 

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from harness.base.atomic_file import replace_file
 from harness.base.errors import CallerError, RigError, one_of
+from harness.base.limited_file import read_limited_text
 from harness.bench.bench import NAME, parse_bench
 from harness.bench.registry import Plugins
 from harness.bench.toml_file import rig_names, with_rig
@@ -110,7 +111,7 @@ def add_to_bench(file: Path, rig: Mapping[str, Any], plugins: Plugins) -> None:
 
     :raises CallerError: the file is no bench, or would be none afterwards; it is not touched then.
     """
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    before = read_limited_text(file, "a bench file") if file.exists() else ""
     if not before:
         name = re.sub(r"[^a-z0-9._-]", "-", file.stem.lower()).lstrip("._-") or "bench"
         before = f'name = "{name}"\n'
@@ -214,7 +215,7 @@ def _examine(
 
 def _refuse_taken_name(bench: Path, name: str) -> None:
     try:
-        taken = bench.exists() and name in rig_names(bench.read_text(encoding="utf-8"))
+        taken = bench.exists() and name in rig_names(read_limited_text(bench, "a bench file"))
     except ValueError as error:
         raise _not_toml(bench, error) from None
     if taken:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import append_durably, make_private, read_lines
 from harness.base.errors import CallerError
+from harness.base.limited_file import read_limited_text
 from harness.base.seeds import Stream
 from harness.evidence.ledger import now, state_dir
 from harness.model.pin import PinReference
@@ -133,7 +134,7 @@ def _from_file(name: str) -> str | None:
         return None
     path = Path(file)
     _check_secret(path)
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in read_limited_text(path, "a file of secrets, a line NAME=PIN for each").splitlines():
         found, equals, value = text.partition("=")
         if equals and found.strip() == name:
             return value.strip()

@@ -15,7 +15,7 @@ from nitrokey.trussed._bootloader import FirmwareContainer, Model, Variant
 from nitrokey.trussed._bootloader.nrf52 import Image as SdkImage
 from nitrokey.trussed._bootloader.nrf52 import SignatureKey
 
-from harness.api import CallerError
+from harness.api import CallerError, read_limited
 from harness_nitrokey3 import images, lpc55, signing
 from harness_nitrokey3.images import Image, Recipe
 from harness_nitrokey3.lpc55 import Sb2
@@ -23,6 +23,12 @@ from harness_nitrokey3.twin import dfu_image
 
 DEVICE = "Nitrokey 3"
 NRF52 = "firmware-nk3am-nrf52-{version}.zip"
+CONTAINER_LIMIT = 16 << 20
+"""Bytes of the largest container that is read: those of 2025 have 1.3 MB."""
+UNPACKED_LIMIT = 64 << 20
+FILES_LIMIT = 100
+EXPECTED = "an update container of a Nitrokey 3 (a zip with manifest.json and sha256sums)"
+MEND = "use the firmware-nk3-v*.zip of a release as it was downloaded"
 _DATE = (2020, 1, 1, 0, 0, 0)
 
 
@@ -125,15 +131,37 @@ def parse(data: bytes, where: str) -> FirmwareContainer:
     :raises CallerError: it is no container, or its sums are wrong.
     """
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as outer:
+            _check_sizes(outer, where)
+            for one in outer.infolist():
+                inside = io.BytesIO(outer.read(one))
+                if zipfile.is_zipfile(inside):
+                    with zipfile.ZipFile(inside) as inner:
+                        _check_sizes(inner, where)
         return FirmwareContainer.parse(io.BytesIO(data), Model.NK3)
+    except CallerError:
+        raise
     except Exception as error:
         # The SDK does not wrap the errors of its parsers: bad zip, missing key, bad JSON, wrong sum.
+        raise CallerError(where, found=_reason(error), expected=EXPECTED, mend=MEND) from None
+
+
+def _check_sizes(archive: zipfile.ZipFile, where: str) -> None:
+    """See that a zip file unpacks to no more than a container can hold: a few kilobytes may become gigabytes.
+
+    zipfile never gives more bytes of a file than the directory of the archive says.
+
+    :raises CallerError: it unpacks to more.
+    """
+    files = archive.infolist()
+    size = sum(one.file_size for one in files)
+    if len(files) > FILES_LIMIT or size > UNPACKED_LIMIT:
         raise CallerError(
             where,
-            found=_reason(error),
-            expected="an update container of a Nitrokey 3 (a zip with manifest.json and sha256sums)",
-            mend="use the firmware-nk3-v*.zip of a release as it was downloaded",
-        ) from None
+            found=f"a zip with {len(files):,} files of {size:,} bytes together",
+            expected=f"{EXPECTED}, at most {FILES_LIMIT} files of {UNPACKED_LIMIT:,} bytes",
+            mend=MEND,
+        )
 
 
 def read(path: Path) -> Container:
@@ -141,10 +169,7 @@ def read(path: Path) -> Container:
 
     :raises CallerError: unreadable, no container, or without such an image.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CallerError(str(path), found=error.strerror, expected="an update container") from None
+    data = read_limited(path, CONTAINER_LIMIT, "an update container", mend=MEND)
     known = parse(data, str(path))
     if Variant.NRF52 not in known.images:
         raise CallerError(
@@ -164,10 +189,7 @@ def about(path: Path, seed: bytes) -> About:
     """
     from nitrokey.nk3 import _NK3_DATA
 
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CallerError(str(path), found=error.strerror, expected="an update container") from None
+    data = read_limited(path, CONTAINER_LIMIT, "an update container", mend=MEND)
     known = parse(data, str(path))
     variants = tuple(sorted(variant.value for variant in known.images))
     sb2 = lpc55.read(known.images[Variant.LPC55], str(path)) if Variant.LPC55 in known.images else None

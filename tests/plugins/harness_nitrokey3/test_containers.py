@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -165,3 +167,33 @@ def test_a_bench_names_operations_and_firmware_that_exist(cli) -> None:  # type:
         done = cli("run", "endurance", "--bench", "bench.toml")
         assert done.returncode == 4, done.stdout + done.stderr
         assert says in done.stderr
+
+
+def bomb(size, count=1):
+    """A zip file that unpacks to `count` files of `size` bytes."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(count):
+            with archive.open(str(number), "w", force_zip64=True) as file:
+                for _ in range(size >> 20):
+                    file.write(bytes(1 << 20))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(("size", "count"), [(65 << 20, 1), (0, 101)])
+def test_a_zip_that_unpacks_to_more_than_a_container_is_not_unpacked(tmp_path, nested, size, count):
+    data = bomb(size, count)
+    path = tmp_path / "firmware-nk3-v1.8.3.zip"
+    if nested:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("firmware-nk3am-nrf52-v1.8.3.zip", data)
+    else:
+        path.write_bytes(data)
+    with pytest.raises(CallerError, match=f"{count} files|{size:,} bytes"):
+        containers.about(path, b"seed")
+
+
+def test_a_container_without_end():
+    with pytest.raises(CallerError, match="a device, pipe or socket"):
+        containers.read(Path("/dev/zero"))
