@@ -63,6 +63,16 @@ class PowerSwitch(ABC):
 class Touch(ABC):
     """Touches the key."""
 
+    @property
+    def can_touch(self) -> bool:
+        """Whether there is something that touches the key."""
+        return True
+
+    @property
+    def can_withhold(self) -> bool:
+        """Whether a key that asks for a touch gets none unless it is touched; False if each request is as touched."""
+        return True
+
     @abstractmethod
     def pressing(self, *, delay_us: int = 200_000) -> AbstractContextManager[None]:
         """While entered, touch the key `delay_us` after it asks. Only for requests of Keyharness itself."""

@@ -25,7 +25,7 @@ _DONE = pytest.StashKey[frozenset[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "case(section, needs, level): one row of a conformance table; level SHOULD: a recommendation",
+        "case(section, needs, level, ...): one row of a conformance table; level SHOULD: a recommendation",
     )
     config.addinivalue_line(
         "markers",

@@ -30,6 +30,11 @@ class ProcessTouch(TouchWhenAsked):
             ) from None
 
     @property
+    def can_withhold(self) -> bool:
+        # A firmware with nothing that touches it counts each request as touched, or it could do nothing.
+        return self._how != "none"
+
+    @property
     def can_press(self) -> bool:
         return self._how != "none" and self.process is not None
 

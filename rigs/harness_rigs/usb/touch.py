@@ -23,6 +23,10 @@ class ActuatorTouch(TouchWhenAsked):
         self._held = ExitStack()
 
     @property
+    def can_touch(self) -> bool:
+        return self._actuator is not None
+
+    @property
     def can_press(self) -> bool:
         return self._holds
 

@@ -1,8 +1,12 @@
 """Fixtures of the conformance suite.
 
-Each case starts from a named state and says in a marker which section of the specification asks for it and
-which feature it needs: `@pytest.mark.case("CTAP 2.1, 6.1.2 step 3", needs="credProtect")`. A key that does
-not say in getInfo that it has the feature is not asked.
+Each case starts from a named state and says in a mark which section of the specification asks for it, and which
+features it needs: `@pytest.mark.case("CTAP 2.1, 6.1.2 step 3", needs="credProtect")`. A key that does not offer them in
+getInfo is not asked. Further words of the mark:
+
+- `level="SHOULD"`: the section recommends. A key that does otherwise deviates, and does not fail.
+- `withheld=True`: the key must wait for a touch that does not come. A rig that cannot withhold one is not asked.
+- `any_state=True`: no reset is needed before; it is left out where this rig cannot reset the key.
 """
 
 from __future__ import annotations
@@ -11,24 +15,34 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.api import NOT_OFFERED, Rig, seeded, session_of
-from harness_suites.conformance.device import PIN, Authenticator, reset, reset_with_pin
+from harness.api import KeyharnessError, Rig, seeded, session_of
+from harness_suites.conformance.device import Authenticator, require_touch, reset
+from harness_suites.conformance.states import States
+
+_STATES = pytest.StashKey[States]()
 
 
-def _check_needs(request: pytest.FixtureRequest, authenticator: Authenticator) -> None:
-    marker = request.node.get_closest_marker("case")
-    needs = marker.kwargs.get("needs") if marker else None
-    for feature in [needs] if isinstance(needs, str) else needs or ():
-        if not authenticator.has(feature):
-            pytest.skip(f"{NOT_OFFERED}: getInfo does not list {feature}")
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip before the key is brought home, which needs a touch, on a rig that cannot give one."""
+    call = getattr(item, "callspec", None)
+    if call is None or "rig" not in call.params:
+        return
+    try:
+        rig = session_of(item.config).rig(call.params["rig"])
+    except KeyharnessError:
+        # The fixture says that the rig is not there.
+        return
+    if rig.expendable:
+        require_touch(rig)
 
 
 def _in_state(request: pytest.FixtureRequest, rig: Rig, state: str) -> Iterator[Authenticator]:
-    make, pin = {"blank": (reset, None), "with_pin": (reset_with_pin, PIN)}[state]
-    session_of(request.config).state(rig.name, state, make)
+    mark = request.node.get_closest_marker("case")
+    states = request.config.stash.setdefault(_STATES, States(session_of(request.config).state))
+    with seeded(rig, "bring", state):
+        authenticator = states.bring(rig, state, mark.kwargs if mark else {})
     with seeded(rig, "case", request.node.name):
-        authenticator = Authenticator(rig, pin)
-        _check_needs(request, authenticator)
+        authenticator.connect()
         yield authenticator
     if rig.vault is None:
         reset(rig)

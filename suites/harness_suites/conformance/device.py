@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import pytest
 from fido2.ctap import CtapError
-from fido2.ctap2 import Ctap2
+from fido2.ctap2 import Config, Ctap2
 from fido2.ctap2.pin import ClientPin, PinProtocolV1, PinProtocolV2
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection
@@ -25,24 +25,69 @@ USER: dict[str, Any] = {"id": b"user-1", "name": "user-1", "displayName": "User 
 HASH = hashlib.sha256(b"client data").digest()
 ES256 = {"type": "public-key", "alg": -7}
 EDDSA = {"type": "public-key", "alg": -8}
-PIN = "27182818"
-"""The PIN of the `with_pin` state: of a key that holds nothing but what this suite puts there."""
+PIN = "2718281845904523"
+"""The PIN of the `with_pin` state: of a key that holds nothing but what this suite puts there. Its digits are mixed
+(pinComplexityPolicy), and it is long enough for every minPINLength that has been seen."""
+PIN_SPARE = 1
+"""How many characters more than PIN some cases need."""
+
+MC_GA = ClientPin.PERMISSION.MAKE_CREDENTIAL | ClientPin.PERMISSION.GET_ASSERTION
+
+ORDER = ["U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1", "FIDO_2_2", "FIDO_2_3"]
+"""Versions of getInfo, the earliest first."""
+ONLY_PRESENT = frozenset({"clientPin", "uv", "bioEnroll", "ep", "alwaysUv", "makeCredUvNotRqd"})
+"""Options that say by being there that a feature is there, and by their value whether it is set up (6.4)."""
+
+
+def speaks(versions: Collection[str], version: str) -> bool:
+    """Tell whether a key of these versions speaks a version of CTAP2: that one or a later one."""
+    return any(later in versions for later in ORDER[ORDER.index(version) :])
+
+
+class CheckedCtap2(Ctap2):
+    """python-fido2's client, which takes for granted what is optional, or must be there."""
+
+    def send_cbor(self, cmd: int, data: Any = None, **more: Any) -> Mapping[int, Any]:
+        """As the client's. What every response must hold is checked before the client decodes it."""
+        response = super().send_cbor(cmd, data, **more)
+        if cmd in (Ctap2.CMD.GET_ASSERTION, Ctap2.CMD.GET_NEXT_ASSERTION):
+            allowed: list[Any] = list((data or {}).get(3) or [])
+            if 1 not in response and len(allowed) == 1 and not speaks(self.info.versions, "FIDO_2_1"):
+                # CTAP 2.0, 5.2: it may be omitted where the list has one entry.
+                response = {1: allowed[0], **response}
+            absent = [name for number, name in ASSERTED.items() if number not in response]
+            assert not absent, f"an assertion without {' and '.join(absent)}"
+        if cmd == Ctap2.CMD.MAKE_CREDENTIAL:
+            absent = [name for number, name in CREATED.items() if number not in response]
+            assert not absent, f"a response to makeCredential without {' and '.join(absent)}"
+        return response
+
+
+ASSERTED = {1: "credential", 2: "authData", 3: "signature"}
+CREATED = {1: "fmt", 2: "authData"}
+"""Members that a response must have (6.1.3, 6.2.3). A statement may be left out with fmt none (CTAP 2.2)."""
 
 
 class Authenticator:
     """The key on a rig, powered, in the state that the fixture names.
 
     :ivar pin: the PIN in force, None if none is set.
+    :ivar delivered: the options of getInfo right after a reset, before anything was switched.
+    :ivar tries_max: the PIN tries of a key right after a reset, 8 at most (6.5.1: a key may set a lower maximum).
     """
 
-    def __init__(self, rig: Rig, pin: str | None):
-        self.rig, self.pin = rig, pin
+    def __init__(
+        self, rig: Rig, pin: str | None, delivered: Mapping[str, bool] | None = None, tries_max: int = 8
+    ):
+        self.rig, self.pin, self.tries_max = rig, pin, tries_max
         self.connect()
+        self._demands_uv = bool(self.info.options.get("alwaysUv"))
+        self.delivered = dict(self.info.options if delivered is None else delivered)
 
     def connect(self) -> None:
         """A new CTAPHID channel and a new getInfo."""
         self.device: CtapHidDevice = ctaphid(self.rig)
-        self.ctap = Ctap2(self.device)
+        self.ctap = CheckedCtap2(self.device)
 
     def packets(self) -> CtapHidConnection:
         """Bare 64-byte reports."""
@@ -59,9 +104,16 @@ class Authenticator:
         return self.ctap.info
 
     def has(self, feature: str) -> bool:
-        """Tell whether getInfo lists an option (true or false), an extension or a version."""
+        """Tell whether getInfo offers an option, an extension or a version (that one or a later one).
+
+        An option that is false is not offered, but for those whose presence counts (6.4).
+        """
         info = self.info
-        return feature in info.options or feature in info.extensions or feature in info.versions
+        if feature in ORDER[2:]:
+            return speaks(info.versions, feature)
+        if feature in info.options:
+            return feature in ONLY_PRESENT or bool(info.options[feature])
+        return feature in info.extensions or feature in info.versions
 
     def client_pin(self, protocol: int | None = None) -> ClientPin:
         """The client PIN commands with protocol 1 or 2; by default the one that the key lists first."""
@@ -84,12 +136,16 @@ class Authenticator:
         """Return the keyword arguments that authorise a request over `message`; empty if no PIN is set."""
         if self.pin is None:
             return {}
+        if permissions & MC_GA and self.info.options.get("noMcGaPermissionsWithClientPin"):
+            not_offered("a PIN that gives mc and ga: getInfo says noMcGaPermissionsWithClientPin")
         proto, token = self.token(permissions, rp_id, protocol)
         return {"pin_uv_param": proto.authenticate(token, message), "pin_uv_protocol": proto.VERSION}
 
     def make(self, *, rp: dict[str, Any] = RP, user: dict[str, Any] = USER, **more: Any) -> Any:
         """Call makeCredential over HASH, with touch. Default: ES256, not resident."""
         arguments: dict[str, Any] = {"key_params": [ES256], **more}
+        if (arguments.get("options") or {}).get("rk") and not self.info.options.get("rk"):
+            not_offered("discoverable credentials: getInfo does not say rk")
         if self.pin is not None and "pin_uv_param" not in arguments:
             arguments.update(self.auth(HASH, ClientPin.PERMISSION.MAKE_CREDENTIAL, rp["id"]))
         with self.touch():
@@ -98,6 +154,11 @@ class Authenticator:
     def get(self, credential: Any = None, *, rp_id: str = RP["id"], **more: Any) -> Any:
         """getAssertion over HASH with touch, for one credential or for all that are discoverable."""
         arguments = dict(more)
+        silent = (more.get("options") or {}).get("up") is False
+        if self._demands_uv and not silent and "pin_uv_param" not in more:
+            not_offered(
+                "an assertion without a token: alwaysUv is on as delivered and cannot be switched off"
+            )
         if credential is not None and "allow_list" not in arguments:
             ident = credential.auth_data.credential_data.credential_id
             arguments["allow_list"] = [{"type": "public-key", "id": ident}]
@@ -149,6 +210,42 @@ def refused_somehow(*recommended: CtapError.ERR) -> Iterator[None]:
         raise AssertionError("not refused; expected an error of any code")
 
 
+def require(authenticator: Authenticator, needs: str | Iterable[str] | None) -> None:
+    """Skip unless getInfo offers these features."""
+    for feature in [needs] if isinstance(needs, str) else needs or ():
+        if not authenticator.has(feature):
+            not_offered(f"getInfo does not offer {feature}")
+
+
+def require_touch(rig: Rig) -> None:
+    """Skip on a rig that has nothing that touches its key."""
+    if not rig.touch.can_touch:
+        not_offered(f"a rig that touches its key; {rig.name} has nothing that does")
+
+
+def require_withheld_touch(rig: Rig) -> None:
+    """Skip on a rig whose key counts as touched at all times: an emulator that asks nobody."""
+    if not rig.touch.can_withhold:
+        not_offered(f"a rig that can withhold a touch; on {rig.name} each request counts as touched")
+
+
+def require_reset(info: Any) -> None:
+    """Skip where this rig cannot reset the key: a long touch is needed, or another transport (CTAP 2.2, 6.4)."""
+    if info.long_touch_for_reset:
+        not_offered("a reset with a short touch: longTouchForReset")
+    if info.transports_for_reset and "usb" not in info.transports_for_reset:
+        not_offered(f"a reset over USB: transportsForReset is {', '.join(info.transports_for_reset)}")
+
+
+def require_pin(info: Any) -> None:
+    """Skip where PIN is no PIN: clientPin is not there, or the limits of its length do not fit."""
+    if "clientPin" not in info.options:
+        not_offered("getInfo does not offer clientPin")
+    if not info.min_pin_length <= len(PIN) <= info.max_pin_length - PIN_SPARE:
+        limits = f"minPINLength {info.min_pin_length}, maxPINLength {info.max_pin_length}"
+        not_offered(f"a PIN of {len(PIN)} characters: {limits}")
+
+
 def reset(rig: Rig) -> None:
     """A key as it leaves the factory: authenticatorReset right after power-up."""
     rig.power.cycle()
@@ -157,7 +254,15 @@ def reset(rig: Rig) -> None:
         Ctap2(ctaphid(rig)).reset()
 
 
+def reset_without_always_uv(rig: Rig) -> None:
+    """The same with alwaysUv off, where it is on as delivered and can be switched off (6.11.2)."""
+    reset(rig)
+    ctap = Ctap2(ctaphid(rig))
+    if ctap.info.options.get("alwaysUv") and ctap.info.options.get("authnrCfg"):
+        unless_refused(lambda: Config(ctap).toggle_always_uv())
+
+
 def reset_with_pin(rig: Rig) -> None:
     """The same with PIN set."""
-    reset(rig)
+    reset_without_always_uv(rig)
     ClientPin(Ctap2(ctaphid(rig))).set_pin(PIN)

@@ -9,9 +9,12 @@ from fido2 import cbor
 from fido2.ctap import STATUS, CtapError
 from fido2.hid import CTAPHID
 
+from harness.api import deviates
 from harness_suites.conformance.device import Authenticator
 
 ERR = CtapError.ERR
+TAKEN = (0, ERR.KEEPALIVE_CANCEL)
+"""Statuses of a request that was taken: done, or cancelled while it waited for a touch."""
 UINT, NINT, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)
 """Major types (RFC 8949, section 3.1)."""
 
@@ -82,6 +85,19 @@ class Asker:
         wanted = " or ".join(map(repr, codes))
         assert status in codes, f"status {status:#04x} to {request.hex()[:120]} instead of {wanted}"
         assert body == b"", "a refusal with a response"
+        self.is_alive()
+
+    def refused_somehow(self, request: bytes, *recommended: ERR) -> None:
+        """The key must refuse with any error, and go on answering.
+
+        Another code than a recommended one is a deviation.
+        """
+        status, body = self.ask(request)
+        assert status not in TAKEN, f"status {status:#04x} to {request.hex()[:120]}: not refused"
+        assert status in list(ERR), f"status {status:#04x}, which does not exist, to {request.hex()[:120]}"
+        assert body == b"", "a refusal with a response"
+        if recommended and status not in recommended:
+            deviates(f"refused with {ERR(status)!r}; recommended: {' or '.join(map(repr, recommended))}")
         self.is_alive()
 
     def accepted(self, request: bytes) -> bytes:

@@ -26,11 +26,11 @@ CLIENT_PIN, CREDENTIAL_MANAGEMENT, LARGE_BLOBS, CONFIG = 0x06, 0x0A, 0x0C, 0x0D
 RETRIES, KEY_AGREEMENT, SET, CHANGE, LEGACY_TOKEN, UV_TOKEN, UV_RETRIES, TOKEN = 1, 2, 3, 4, 5, 6, 7, 9
 PROTOCOL, SUBCOMMAND, KEY, PARAMETER, NEW_PIN, PIN_HASH, PERMISSIONS, RP_ID = 1, 2, 3, 4, 5, 6, 9, 10
 
-OTHER_PIN = "31415926"
+OTHER_PIN = "3141592605358979"
 WRONG_PIN = "00000000"
 OTHER_RP = {"id": "other.keyharness.example", "name": "Other"}
-TRIES_MAX = 8
-"""The spec's maximum, and what a key of this suite must have after a reset (section 6.5.1)."""
+TRIES_LIMIT = 8
+"""The most that a key may have (6.5.1); `Authenticator.tries_max` is what this one has after a reset."""
 
 Members = dict[int, Any]
 T = TypeVar("T")
@@ -70,7 +70,9 @@ class Exchange:
     :ivar key: the platform's key as it is sent; a case may spoil it.
     """
 
-    def __init__(self, authenticator: Authenticator, version: int = 2):
+    def __init__(self, authenticator: Authenticator, version: int | None = None):
+        """:param version: of the PIN/UV auth protocol; by default the one that the key lists first."""
+        version = version or next(iter(authenticator.info.pin_uv_protocols), 2)
         self.ctap = authenticator.ctap
         self.version = version
         self.protocol = protocol_called(authenticator, version)
@@ -127,6 +129,12 @@ def agreed_key(authenticator: Authenticator, version: int = 2) -> dict[int, Any]
     return dict(client_pin(authenticator, {PROTOCOL: version, SUBCOMMAND: KEY_AGREEMENT})[1])
 
 
+def require_tries(authenticator: Authenticator, count: int) -> None:
+    """Skip on a key that has fewer PIN tries than a case spends."""
+    if authenticator.tries_max < count:
+        not_offered(f"{count} PIN tries; this key has {authenticator.tries_max}")
+
+
 def tries(authenticator: Authenticator) -> int:
     """PIN tries left. The protocol is named although CTAP 2.1 asks for none: CTAP 2.0 did (5.5.2)."""
     version = authenticator.info.pin_uv_protocols[0]
@@ -138,7 +146,7 @@ def get_token(
     permissions: int | None = None,
     rp_id: str | None = None,
     *,
-    version: int = 2,
+    version: int | None = None,
     pin: str = PIN,
 ) -> tuple[PinProtocol, bytes]:
     """A token by subcommand 0x09, or by getPinToken if no permissions are named."""

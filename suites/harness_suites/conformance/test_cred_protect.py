@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fido2.ctap2 import CredentialManagement
 
+from harness.api import deviates
 from harness_suites.conformance.ceremonies import (
     ASSERTION,
     ERR,
@@ -66,8 +67,9 @@ def test_a_level_that_does_not_exist_is_not_confirmed(blank, level):
     "value", [True, "userVerificationRequired", b"\3", [3]], ids=["boolean", "text", "bytes", "array"]
 )
 def test_a_level_of_the_wrong_type_is_refused(blank, value):
-    with refused_somehow():
-        blank.make(extensions={"credProtect": value})
+    made = unless_refused(lambda: blank.make(extensions={"credProtect": value}))
+    # Ignoring it is no less right, as long as no level is confirmed.
+    assert made is None or "credProtect" not in (made.auth_data.extensions or {})
 
 
 # Assertion: level x list x verification
@@ -163,7 +165,7 @@ def test_the_level_outlives_a_power_cycle(with_pin, level):
     check(with_pin.get(**with_pin.auth(HASH, GA, RP["id"])), made)
 
 
-@pytest.mark.case("CTAP 2.1, 12.1: the default should be level 1", needs=NEEDS)
+@pytest.mark.case("CTAP 2.1, 12.1: the default should be level 1", needs=NEEDS, level="SHOULD")
 def test_without_the_extension_a_credential_is_told_to_anybody(with_pin):
     made = make_resident(with_pin)
     check(with_pin.get(), made)
@@ -186,7 +188,13 @@ def test_a_replaced_credential_has_the_new_level(with_pin, before, after):
 def test_credential_management_shows_the_level(with_pin, level):
     made = make_resident(with_pin, **(_protected(level) if level else {}))
     (found,) = management(with_pin).enumerate_creds(made.auth_data.rp_id_hash)
-    assert found[CredentialManagement.RESULT.CRED_PROTECT] == (level or 1)
+    shown = found[CredentialManagement.RESULT.CRED_PROTECT]
+    if level:
+        assert shown == level
+    else:
+        assert shown in LEVELS
+        if shown != 1:
+            deviates(f"the default level is {shown}; recommended: 1")
 
 
 # The exclude list
@@ -215,7 +223,7 @@ def test_without_verification_level_3_excludes_nothing(with_pin, resident, level
             make_without_pin(with_pin, exclude_list=[descriptor(made)])
 
 
-@pytest.mark.case("CTAP 2.1, 6.2.2 step 7.6", needs=(*NEEDS, "FIDO_2_1"))
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 7.6", needs=(*NEEDS, "FIDO_2_1"), withheld=True)
 def test_a_hidden_credential_is_not_betrayed_by_a_request_for_touch(with_pin):
     made = make_resident(with_pin, **_protected(3))
     presence = Presence()

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from fido2 import cbor
 
+from harness_suites.conformance.ceremonies import check
 from harness_suites.conformance.device import (
     EDDSA,
-    HASH,
     RP,
     USER,
     Authenticator,
     not_offered,
     refused,
+    refused_somehow,
     unless_refused,
 )
 from harness_suites.conformance.pinuv import (
@@ -54,6 +55,8 @@ AUTHORISED = {
 EXISTING, REMAINING, AN_RP, RP_HASH, RPS_TOTAL = 1, 2, 3, 4, 5
 A_USER, CREDENTIAL_ID, PUBLIC_KEY, CREDENTIALS_TOTAL, PROTECT, BLOB_KEY = 6, 7, 8, 9, 10, 11
 GIVEN_RP_HASH, GIVEN_ID, GIVEN_USER = 1, 2, 3
+ROOM_TOLERANCE = 1
+"""By how much an estimate of what still fits may be off, in credentials."""
 THIRD_RP = {"id": "third.keyharness.example", "name": "Third"}
 
 
@@ -86,14 +89,15 @@ class Manager:
         authenticator: Authenticator,
         rp_id: str | None = None,
         *,
-        version: int = 2,
+        version: int | None = None,
         command: int = CREDENTIAL_MANAGEMENT,
     ):
+        with_permissions = bool(authenticator.info.options.get("pinUvAuthToken"))
         if command == CREDENTIAL_MANAGEMENT:
             require_permissions(authenticator, P.CREDENTIAL_MGMT)
-        version = version if version in authenticator.info.pin_uv_protocols else 1
         self.authenticator, self.command = authenticator, command
-        permissions = P.CREDENTIAL_MGMT if command == CREDENTIAL_MANAGEMENT else None
+        # The prototype takes any token of a key that has no permissions, else one with the permission for it.
+        permissions = P.CREDENTIAL_MGMT if command == CREDENTIAL_MANAGEMENT or with_permissions else None
         self.protocol, self.token = get_token(authenticator, permissions, rp_id, version=version)
 
     def ask(self, subcommand: int, parameters: dict[int, Any] | None = None) -> dict[int, Any]:
@@ -309,7 +313,8 @@ def test_each_credential_is_counted_and_takes_room(with_pin):
     resident(with_pin, 2, OTHER_RP)
     existing, remaining = Manager(with_pin).metadata()
     assert existing == before[0] + 2
-    assert remaining < before[1]
+    # An estimate (6.8.2): two credentials may fit in what it leaves out.
+    assert remaining <= before[1]
 
 
 @pytest.mark.case("CTAP 2.1, 6.8.2 to 6.8.4 (discoverable credentials only)", needs=NEEDS)
@@ -332,7 +337,9 @@ def test_a_deleted_credential_gives_its_room_back(with_pin):
         manager = Manager(with_pin)
         assert manager.metadata()[0] == before[0] + 1
         manager.delete(made)
-        assert manager.metadata() == before
+        existing, remaining = manager.metadata()
+        assert existing == before[0]
+        assert remaining >= before[1] - ROOM_TOLERANCE
 
 
 @pytest.mark.case("CTAP 2.1, 6.1.2 (same RP and user)", needs=NEEDS)
@@ -341,7 +348,9 @@ def test_a_new_credential_of_the_same_user_takes_the_place_of_the_old_one(with_p
     before = Manager(with_pin).metadata()
     new = resident(with_pin)
     manager = Manager(with_pin)
-    assert manager.metadata() == before
+    existing, remaining = manager.metadata()
+    assert existing == before[0]
+    assert abs(remaining - before[1]) <= ROOM_TOLERANCE
     assert ids(manager.credentials()) == {id_of(new)}
     assert id_of(old) != id_of(new)
 
@@ -610,7 +619,9 @@ def test_a_listing_is_not_continued_after_a_power_cycle(with_pin, listing):
         manager.next(following)
 
 
-@pytest.mark.case("CTAP 2.1, 6 (state is discarded with the token that authorised it); 6.5.2.1", needs=NEEDS)
+@pytest.mark.case(
+    "CTAP 2.1, 6 (state is discarded with the token that authorised it); 6.5.2.1", needs=NEEDS, level="SHOULD"
+)
 @pytest.mark.parametrize("listing", LISTINGS)
 def test_a_listing_ends_when_its_token_expires(with_pin, listing):
     begin, following = LISTINGS[listing]
@@ -705,7 +716,8 @@ def test_a_credential_that_is_not_there_is_neither_deleted_nor_renamed(with_pin,
     manager = Manager(with_pin)
     before = {bytes(one[CREDENTIAL_ID]["id"]): one[A_USER] for one in manager.credentials()}
     parameters = {GIVEN_ID: named} | ({GIVEN_USER: {**USER, "name": "x"}} if subcommand == UPDATE else {})
-    with refused(ERR.NO_CREDENTIALS):
+    # An id without bytes may be refused as no id at all.
+    with refused(ERR.NO_CREDENTIALS) if named["id"] else refused_somehow(ERR.NO_CREDENTIALS):
         manager.ask(subcommand, parameters)
     assert {bytes(one[CREDENTIAL_ID]["id"]): one[A_USER] for one in manager.credentials()} == before
 
@@ -757,7 +769,7 @@ def test_the_credential_of_a_renamed_user_still_asserts(with_pin):
     Manager(with_pin).update(made, {**user(1), "name": "new-name"})
     assertion = use_ga(with_pin, *get_token(with_pin, P.GET_ASSERTION, RP["id"]))
     assert assertion.user["id"] == user(1)["id"]
-    assertion.verify(HASH, made.auth_data.credential_data.public_key)
+    check(assertion, made)
 
 
 REMOVED = {
@@ -793,7 +805,9 @@ def test_a_credential_is_not_given_to_another_user(with_pin):
 # The command of before CTAP 2.1
 
 
-@pytest.mark.case("CTAP 2.1, 6.13 (prototype command 0x41)", needs=("clientPin", "credentialMgmtPreview"))
+@pytest.mark.case(
+    "CTAP 2.1, 6.13 (prototype command 0x41)", needs=("clientPin", "credentialMgmtPreview", "rk")
+)
 def test_the_preview_command_counts_and_lists(with_pin):
     made = resident(with_pin)
     manager = Manager(with_pin, command=PREVIEW)
@@ -802,7 +816,9 @@ def test_the_preview_command_counts_and_lists(with_pin):
     assert ids(manager.credentials()) == {id_of(made)}
 
 
-@pytest.mark.case("CTAP 2.1, 6.13 (prototype command 0x41)", needs=("clientPin", "credentialMgmtPreview"))
+@pytest.mark.case(
+    "CTAP 2.1, 6.13 (prototype command 0x41)", needs=("clientPin", "credentialMgmtPreview", "rk")
+)
 def test_the_preview_command_deletes(with_pin):
     made = resident(with_pin)
     manager = Manager(with_pin, command=PREVIEW)
@@ -811,7 +827,9 @@ def test_the_preview_command_deletes(with_pin):
         manager.credentials()
 
 
-@pytest.mark.case("CTAP 2.1, 6.13 (prototype command 0x41)", needs=("clientPin", "credentialMgmtPreview"))
+@pytest.mark.case(
+    "CTAP 2.1, 6.13 (prototype command 0x41)", needs=("clientPin", "credentialMgmtPreview", "rk")
+)
 def test_the_preview_command_does_nothing_without_authorisation(with_pin):
     resident(with_pin)
     # The prototype predates 0x36 being fixed for this.

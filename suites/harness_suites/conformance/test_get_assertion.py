@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import pytest
 from cryptography.exceptions import InvalidSignature
-from fido2.ctap2.pin import ClientPin
 
 from harness_suites.conformance.ceremonies import (
     ABSENT,
@@ -52,6 +51,7 @@ from harness_suites.conformance.device import (
     refused_somehow,
     unless_refused,
 )
+from harness_suites.conformance.versions import refused_as
 
 SECOND_US = 1_000_000
 
@@ -172,7 +172,7 @@ def test_a_request_without_a_required_parameter_is_refused(blank, number):
 @pytest.mark.case("CTAP 2.1, 6.2")
 @pytest.mark.parametrize("name", ["id", "type"])
 def test_a_descriptor_that_lacks_a_member_is_refused(blank, name):
-    with refused(*INCOMPLETE):
+    with refused_somehow(*INCOMPLETE):
         send(blank, GET, {**ASSERTION, 3: [changed(descriptor(blank.make()), {name: ABSENT})]})
 
 
@@ -196,7 +196,7 @@ def test_a_descriptor_that_lacks_a_member_is_refused(blank, name):
 )
 def test_a_member_of_the_wrong_type_is_refused(blank, changes):
     made = blank.make()
-    with refused(*WRONG_TYPE):
+    with refused_somehow(*WRONG_TYPE):
         send(blank, GET, {**ASSERTION, 3: [descriptor(made)], **changes})
 
 
@@ -273,7 +273,7 @@ def test_an_option_that_is_not_understood_counts_as_absent(blank, value):
 # User presence (steps 7.6 and 9)
 
 
-@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.2")
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.2", withheld=True)
 def test_a_touch_is_asked_for(blank):
     made = blank.make()
     presence = Presence()
@@ -281,7 +281,7 @@ def test_a_touch_is_asked_for(blank):
     assert presence.asked
 
 
-@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.1", needs="clientPin")
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.1", needs="clientPin", withheld=True)
 def test_a_touch_is_asked_for_also_of_who_gave_the_pin(with_pin):
     made = with_pin.make()
     presence = Presence()
@@ -289,22 +289,22 @@ def test_a_touch_is_asked_for_also_of_who_gave_the_pin(with_pin):
     assert presence.asked
 
 
-@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.2.1.2", needs="FIDO_2_1")
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.2.1.2", needs="FIDO_2_1", withheld=True)
 @either_kind
 def test_without_a_touch_it_is_denied(blank, resident):
     made = make_either(blank, resident)
-    with refused(ERR.OPERATION_DENIED):
+    with refused_as(blank, "request that is not touched"):
         blank.ctap.get_assertion(RP["id"], HASH, [descriptor(made)])
 
 
-@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.1.2.2", needs=("clientPin", "FIDO_2_1"))
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.1.2.2", needs=("clientPin", "FIDO_2_1"), withheld=True)
 def test_a_pin_is_no_touch(with_pin):
     made = with_pin.make()
-    with refused(ERR.OPERATION_DENIED):
+    with refused_as(with_pin, "request that is not touched"):
         with_pin.ctap.get_assertion(RP["id"], HASH, [descriptor(made)], **with_pin.auth(HASH, GA, RP["id"]))
 
 
-@pytest.mark.case("CTAP 2.1, 11.2.9.1.5")
+@pytest.mark.case("CTAP 2.1, 11.2.9.1.5", withheld=True)
 def test_a_cancelled_request_ends_and_the_next_one_works(blank):
     made = blank.make()
     with refused(ERR.KEEPALIVE_CANCEL):
@@ -346,7 +346,7 @@ def test_no_credential_is_told_without_a_touch(blank, options):
 # pinUvAuthParam (steps 1, 2 and 6)
 
 
-@pytest.mark.case("CTAP 2.1, 6.2.2 step 1.3", needs="clientPin")
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 1.3", needs="clientPin", withheld=True)
 def test_an_empty_parameter_without_a_pin_is_answered_after_a_touch(blank):
     made = blank.make()
     presence = Presence()
@@ -355,7 +355,7 @@ def test_an_empty_parameter_without_a_pin_is_answered_after_a_touch(blank):
     assert presence.asked
 
 
-@pytest.mark.case("CTAP 2.1, 6.2.2 step 1.3", needs="clientPin")
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 1.3", needs="clientPin", withheld=True)
 def test_an_empty_parameter_with_a_pin_is_answered_after_a_touch(with_pin):
     made = with_pin.make()
     presence = Presence()
@@ -364,9 +364,9 @@ def test_an_empty_parameter_with_a_pin_is_answered_after_a_touch(with_pin):
     assert presence.asked
 
 
-@pytest.mark.case("CTAP 2.1, 6.2.2 step 1.2", needs=("clientPin", "FIDO_2_1"))
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 1.2", needs=("clientPin", "FIDO_2_1"), withheld=True)
 def test_an_empty_parameter_that_nobody_touches_for_is_denied(with_pin):
-    with refused(ERR.OPERATION_DENIED):
+    with refused_as(with_pin, "request that is not touched"):
         with_pin.ctap.get_assertion(RP["id"], HASH, pin_uv_param=b"", pin_uv_protocol=1)
 
 
@@ -435,7 +435,7 @@ def test_up_false_does_not_use_a_token_up(with_pin):
     assert with_pin.get(made, **arguments).auth_data.is_user_verified()
 
 
-@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.1.2.2", needs=("clientPin", "pinUvAuthToken"))
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 9.1.2.2", needs=("clientPin", "pinUvAuthToken"), withheld=True)
 def test_a_touch_that_did_not_come_does_not_use_a_token_up(with_pin):
     made = with_pin.make()
     arguments = with_pin.auth(HASH, GA, RP["id"])
@@ -465,7 +465,7 @@ def test_a_token_without_an_rp_is_bound_to_the_first_it_is_used_with(with_pin):
 def test_a_parameter_without_a_pin_verifies_nobody(blank):
     """Step 6 passes over it where no PIN is set; CTAP 2.0, 5.2 refused it. Neither is verification."""
     made = blank.make()
-    protocol = ClientPin(blank.ctap).protocol
+    protocol = blank.client_pin().protocol
     arguments = {
         "pin_uv_param": protocol.authenticate(bytes(32), HASH),
         "pin_uv_protocol": protocol.VERSION,
@@ -524,8 +524,13 @@ def test_a_key_without_credentials_says_so(blank):
 )
 def test_a_changed_id_is_nobodys(blank, change, resident):
     identity = ident(make_either(blank, resident))
-    with refused(ERR.NO_CREDENTIALS):
-        blank.get(allow_list=[descriptor(change(identity))])
+    changed_id = change(identity)
+    if len(changed_id) > (blank.info.max_cred_id_length or 1023):
+        not_offered(f"an id longer than its own: maxCredentialIdLength is {blank.info.max_cred_id_length}")
+    # Of another length it may be refused as no id at all.
+    same_length = len(changed_id) == len(identity)
+    with refused(ERR.NO_CREDENTIALS) if same_length else refused_somehow(ERR.NO_CREDENTIALS):
+        blank.get(allow_list=[descriptor(changed_id)])
 
 
 @pytest.mark.case("WebAuthn 2, 6.3.3 step 3: the type must match")
@@ -669,10 +674,10 @@ def test_there_is_no_next_assertion_after_a_single_one(blank):
         blank.ctap.get_next_assertion()
 
 
-@pytest.mark.case("CTAP 2.1, 6.3 step 1", needs="rk")
+@pytest.mark.case("CTAP 2.1, 6.3 step 1", needs="rk", withheld=True)
 def test_there_is_no_next_assertion_after_one_that_nobody_touched_for(blank):
     make_accounts(blank, 2)
-    with refused(ERR.OPERATION_DENIED, ERR.USER_ACTION_TIMEOUT):
+    with refused_as(blank, "request that is not touched"):
         blank.ctap.get_assertion(RP["id"], HASH)
     with refused(ERR.NOT_ALLOWED):
         blank.ctap.get_next_assertion()
@@ -857,7 +862,9 @@ def test_on_another_channel_the_next_is_the_right_one_or_none(blank):
         check(assertion, one)
 
 
-@pytest.mark.case("CTAP 2.1, 6: state ends with the token", needs=("rk", "clientPin", "pinUvAuthToken"))
+@pytest.mark.case(
+    "CTAP 2.1, 6: state ends with the token", needs=("rk", "clientPin", "pinUvAuthToken"), level="SHOULD"
+)
 def test_there_is_no_next_assertion_after_the_token_of_the_first_expired(with_pin):
     make_accounts(with_pin, 3)
     # Silent assertions do not use the token up, and it must be used soon to live for long (6.5.2.1).

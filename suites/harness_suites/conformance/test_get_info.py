@@ -15,9 +15,11 @@ from fido2.ctap2 import Config
 from fido2.ctap2.pin import ClientPin
 from fido2.hid import CAPABILITY, CTAPHID
 
-from harness.api import NOT_OFFERED
-from harness_suites.conformance.device import ES256, HASH, PIN, RP, USER, refused
+from harness.api import NOT_OFFERED, deviates
+from harness_suites.conformance.ceremonies import check
+from harness_suites.conformance.device import ES256, HASH, PIN, RP, USER, refused, unless_refused
 from harness_suites.conformance.handmade import Asker, encode
+from harness_suites.conformance.versions import codes_of
 
 ERR = CtapError.ERR
 GET_INFO = b"\x04"
@@ -62,7 +64,7 @@ def lacking(condition, text):
 # The answer
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 and 8 (encoders MUST use the canonical form)")
+@pytest.mark.case("CTAP 2.1, 6.4 and 8 (encoders MUST use the canonical form)", any_state=True)
 def test_the_answer_is_a_map_in_canonical_cbor(blank):
     status, body = Asker(blank).ask(GET_INFO)
     assert status == 0
@@ -134,13 +136,13 @@ KINDS = {
 }
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (Required)")
+@pytest.mark.case("CTAP 2.1, 6.4 (Required)", any_state=True)
 @pytest.mark.parametrize("number", [VERSIONS, AAGUID], ids=["versions", "aaguid"])
 def test_what_is_required_is_there(members, number):
     assert number in members
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (types of the members)")
+@pytest.mark.case("CTAP 2.1, 6.4 (types of the members)", any_state=True)
 def test_every_member_is_of_its_type(members):
     wrong = {
         name: members[number]
@@ -150,7 +152,7 @@ def test_every_member_is_of_its_type(members):
     assert not wrong
 
 
-@pytest.mark.case("CTAP 2.1, 6.4")
+@pytest.mark.case("CTAP 2.1, 6.4", any_state=True)
 def test_the_answer_is_the_same_the_next_time_and_in_another_channel(blank, members):
     again = raw_info(blank)
     blank.connect()
@@ -161,7 +163,7 @@ def test_the_answer_is_the_same_the_next_time_and_in_another_channel(blank, memb
         }
 
 
-@pytest.mark.case("CTAP 2.1, 6.4")
+@pytest.mark.case("CTAP 2.1, 6.4", any_state=True)
 def test_the_answer_is_the_same_after_a_power_cycle(blank, members):
     blank.power_cycle()
     later = raw_info(blank)
@@ -173,13 +175,13 @@ def test_the_answer_is_the_same_after_a_power_cycle(blank, members):
 # Members by themselves
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (versions)")
+@pytest.mark.case("CTAP 2.1, 6.4 (versions)", any_state=True)
 def test_versions_name_a_version_of_ctap2_and_none_twice(members):
     assert any(version.startswith("FIDO_2_") for version in members[VERSIONS])
     assert len(set(members[VERSIONS])) == len(members[VERSIONS])
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (MUST NOT contain duplicate values nor be empty)")
+@pytest.mark.case("CTAP 2.1, 6.4 (MUST NOT contain duplicate values nor be empty)", any_state=True)
 @pytest.mark.parametrize(
     "number", [PROTOCOLS, TRANSPORTS, ALGORITHMS, FORMATS], ids=lambda one: KINDS[one][0]
 )
@@ -189,23 +191,23 @@ def test_a_list_is_not_empty_and_names_nothing_twice(members, number):
     assert len(set(listed)) == len(listed)
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (MUST be greater than zero)")
+@pytest.mark.case("CTAP 2.1, 6.4 (MUST be greater than zero)", any_state=True)
 @pytest.mark.parametrize("number", [MAX_LIST, MAX_ID], ids=lambda one: KINDS[one][0])
 def test_a_number_is_greater_than_zero(members, number):
     assert member(members, number, KINDS[number][0]) > 0
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (maxMsgSize; 1024 is what a client assumes)")
+@pytest.mark.case("CTAP 2.1, 6.4 (maxMsgSize; 1024 is what a client assumes)", any_state=True)
 def test_the_longest_message_is_at_least_1024_bytes(members):
     assert member(members, MAX_MESSAGE, "maxMsgSize") >= 1024
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (transports)")
+@pytest.mark.case("CTAP 2.1, 6.4 (transports)", any_state=True)
 def test_the_transports_name_the_one_that_is_used(members):
     assert "usb" in member(members, TRANSPORTS, "transports")
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (plat: cannot be removed)")
+@pytest.mark.case("CTAP 2.1, 6.4 (plat: cannot be removed)", any_state=True)
 def test_a_key_that_is_plugged_in_is_no_platform_device(members):
     assert option(members, "plat") is not True
 
@@ -215,12 +217,12 @@ def test_after_a_reset_no_pin_change_is_required(members):
     assert member(members, FORCE_CHANGE, "forcePINChange") is False
 
 
-@pytest.mark.case("CTAP 2.2, 6.4 (attestationFormats: none MUST be omitted)")
+@pytest.mark.case("CTAP 2.2, 6.4 (attestationFormats: none MUST be omitted)", any_state=True)
 def test_the_attestation_formats_leave_none_out(members):
     assert "none" not in member(members, FORMATS, "attestationFormats")
 
 
-@pytest.mark.case("CTAP 2.2, 6.4 (maxPINLength: at least 8)")
+@pytest.mark.case("CTAP 2.2, 6.4 (maxPINLength: at least 8)", any_state=True)
 def test_the_longest_pin_is_no_shorter_than_the_shortest_nor_than_8(members):
     longest = member(members, MAX_PIN, "maxPINLength")
     assert longest >= max(8, members.get(MIN_PIN, 4))
@@ -229,7 +231,7 @@ def test_the_longest_pin_is_no_shorter_than_the_shortest_nor_than_8(members):
 # Members among each other
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (minPINLength)")
+@pytest.mark.case("CTAP 2.1, 6.4 (minPINLength)", any_state=True)
 def test_the_minimum_pin_length_is_there_if_and_only_if_there_is_a_pin(members):
     lacking("FIDO_2_1" in members[VERSIONS], "getInfo does not list FIDO_2_1, which brought minPINLength")
     if option(members, "clientPin") is None:
@@ -238,19 +240,19 @@ def test_the_minimum_pin_length_is_there_if_and_only_if_there_is_a_pin(members):
         assert members.get(MIN_PIN, 0) >= 4, "minPINLength MUST be present, and at least 4"
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (maxCredBlobLength)")
+@pytest.mark.case("CTAP 2.1, 6.4 (maxCredBlobLength)", any_state=True)
 def test_the_length_of_a_cred_blob_is_there_if_and_only_if_the_extension_is(members):
     assert (MAX_CRED_BLOB in members) == ("credBlob" in members.get(EXTENSIONS, []))
     assert members.get(MAX_CRED_BLOB, 32) >= 32
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (maxSerializedLargeBlobArray)")
+@pytest.mark.case("CTAP 2.1, 6.4 (maxSerializedLargeBlobArray)", any_state=True)
 def test_the_size_of_the_large_blob_array_is_there_if_and_only_if_the_command_is(members):
     assert (MAX_BLOBS in members) == (option(members, "largeBlobs") is True)
     assert members.get(MAX_BLOBS, 1024) >= 1024
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (maxRPIDsForSetMinPINLength)")
+@pytest.mark.case("CTAP 2.1, 6.4 (maxRPIDsForSetMinPINLength)", any_state=True)
 def test_the_number_of_rps_for_min_pin_length_is_there_if_and_only_if_it_can_be_set(members):
     assert (MAX_RPS in members) == (option(members, "setMinPINLength") is True)
 
@@ -263,14 +265,14 @@ DEPENDENT_OPTIONS = [
 ]
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (MUST only be present if the other is)")
+@pytest.mark.case("CTAP 2.1, 6.4 (MUST only be present if the other is)", any_state=True)
 @pytest.mark.parametrize("name, other", DEPENDENT_OPTIONS, ids=[name for name, _ in DEPENDENT_OPTIONS])
 def test_an_option_that_depends_on_another_is_there_only_with_it(members, name, other):
     lacking(option(members, name) is not None, f"getInfo has no option {name}")
     assert option(members, other) is not None
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 and 6.11 (subcommands of authenticatorConfig)")
+@pytest.mark.case("CTAP 2.1, 6.4 and 6.11 (subcommands of authenticatorConfig)", any_state=True)
 @pytest.mark.parametrize("name", ["setMinPINLength", "vendorPrototypeConfigCommands"])
 def test_what_is_configured_needs_the_command_that_does_it(members, name):
     there = option(members, name) is True if name == "setMinPINLength" else VENDOR_CONFIG in members
@@ -278,20 +280,20 @@ def test_what_is_configured_needs_the_command_that_does_it(members, name):
     assert option(members, "authnrCfg") is True
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (alwaysUv and makeCredUvNotRqd)")
+@pytest.mark.case("CTAP 2.1, 6.4 (alwaysUv and makeCredUvNotRqd)", any_state=True)
 def test_always_uv_and_credentials_without_verification_exclude_each_other(members):
     lacking(option(members, "alwaysUv") is True, "alwaysUv is not true")
-    assert option(members, "makeCredUvNotRqd") is False
+    assert not option(members, "makeCredUvNotRqd")
 
 
-@pytest.mark.case("CTAP 2.1, 12.3 (largeBlobKey)")
+@pytest.mark.case("CTAP 2.1, 12.3 (largeBlobKey)", any_state=True)
 def test_large_blob_keys_are_offered_only_with_large_blobs_and_discoverable_credentials(members):
     lacking("largeBlobKey" in members.get(EXTENSIONS, []), "getInfo does not list largeBlobKey")
     assert option(members, "largeBlobs") is True
     assert option(members, "rk") is True
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (uvModality: without clientPIN)")
+@pytest.mark.case("CTAP 2.1, 6.4 (uvModality: without clientPIN)", any_state=True)
 def test_the_modality_of_built_in_verification_is_not_the_pin(members):
     # USER_VERIFY_PASSCODE_EXTERNAL, FIDO Registry of Predefined Values, 3.1.
     assert not member(members, UV_MODALITY, "uvModality") & 0x0800
@@ -300,7 +302,7 @@ def test_the_modality_of_built_in_verification_is_not_the_pin(members):
 # And with CTAPHID
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (U2F_V2) and 11.2.9.1.3 (CAPABILITY_NMSG)")
+@pytest.mark.case("CTAP 2.1, 6.4 (U2F_V2) and 11.2.9.1.3 (CAPABILITY_NMSG)", any_state=True)
 def test_u2f_v2_is_listed_only_if_msg_is_there(blank, members):
     lacking("U2F_V2" in members[VERSIONS], "getInfo does not list U2F_V2")
     assert not CAPABILITY(blank.device.capabilities) & CAPABILITY.NMSG
@@ -331,7 +333,7 @@ def test_the_aaguid_is_that_of_a_credential(blank, members):
 @pytest.mark.case("CTAP 2.1, 6.4 (attestationFormats; packed if absent)")
 def test_a_credential_is_attested_in_a_format_that_is_listed(blank, members):
     made = blank.make()
-    assert made.fmt in [*members.get(FORMATS, ["packed", "fido-u2f"]), "none"]
+    assert made.fmt in [*members.get(FORMATS, ["packed"]), "fido-u2f", "none"]
     Attestation.for_type(made.fmt)().verify(made.att_stmt, made.auth_data, HASH)
 
 
@@ -364,6 +366,8 @@ def test_a_message_longer_than_the_longest_does_no_harm(blank, members, more):
     except CtapError as error:
         status = error.code
     assert status in (
+        # Of a rig that cannot withhold a touch the request is done.
+        *([] if blank.rig.touch.can_withhold else [0]),
         ERR.KEEPALIVE_CANCEL,
         ERR.REQUEST_TOO_LARGE,
         ERR.LIMIT_EXCEEDED,
@@ -394,9 +398,7 @@ def test_every_algorithm_that_is_listed_works(blank, members):
         made = blank.make(key_params=[listed])
         public = made.auth_data.credential_data.public_key
         assert public[3] == listed["alg"]
-        assertion = blank.get(made)
-        if listed["alg"] in CoseKey.supported_algorithms():
-            assertion.verify(HASH, CoseKey.parse(public))
+        check(blank.get(made), made)
 
 
 @pytest.mark.case("CTAP 2.1, 6.4 (algorithms) and 6.1.2 step 3")
@@ -422,7 +424,7 @@ def test_a_pin_protocol_that_is_listed_gives_a_token(with_pin, number):
 
 @pytest.mark.case("CTAP 2.1, 6.4 (pinUvAuthProtocols) and 6.5.5.4", needs="clientPin")
 def test_every_pin_protocol_that_is_listed_gives_a_key(blank, members):
-    for number in members[PROTOCOLS]:
+    for number in members.get(PROTOCOLS, []):
         answer, _ = cbor.decode_from(Asker(blank).accepted(b"\x06" + encode({1: number, 2: 2})))
         key = answer[1]
         assert (key[1], key[3]) == (2, -25)
@@ -430,8 +432,9 @@ def test_every_pin_protocol_that_is_listed_gives_a_key(blank, members):
 
 @pytest.mark.case("CTAP 2.1, 6.5.5.4 (INVALID_PARAMETER)", needs="clientPin")
 def test_a_pin_protocol_that_is_not_listed_gives_no_key(blank, members):
+    codes = codes_of("clientPIN protocol that is not listed", members[VERSIONS])
     for number in {0, 1, 2, 3, 255} - set(members.get(PROTOCOLS, [])):
-        Asker(blank).refused(b"\x06" + encode({1: number, 2: 2}), ERR.INVALID_PARAMETER)
+        Asker(blank).refused(b"\x06" + encode({1: number, 2: 2}), *codes)
 
 
 @pytest.mark.case("CTAP 2.1, 6.4 (clientPin) and 6.5", needs="clientPin")
@@ -450,16 +453,19 @@ def test_with_a_pin_the_option_is_true_and_nothing_else_has_changed(blank, membe
     later = raw_info(blank)
     assert option(later, "clientPin") is True
     later[OPTIONS] = {**later[OPTIONS], "clientPin": False}
+    # No section says that a PIN leaves the rest alone, but what a key is does not follow from its PIN.
+    for number in (VERSIONS, EXTENSIONS, AAGUID):
+        assert later.get(number) == members.get(number), KINDS[number][0]
     for number in members:
-        if number not in CHANGING:
-            assert later[number] == members[number], KINDS[number][0] if number in KINDS else number
+        if number not in CHANGING and later.get(number) != members[number]:
+            deviates(f"a PIN changed {KINDS[number][0] if number in KINDS else number} of getInfo")
 
 
-@pytest.mark.case("CTAP 2.1, 6.4 (pinUvAuthToken) and 6.5.5.7.2", needs=("clientPin", "pinUvAuthToken"))
+@pytest.mark.case("CTAP 2.1, 6.4 (pinUvAuthToken) and 6.5.5.7.2", needs="clientPin")
 def test_tokens_with_permissions_are_there_if_and_only_if_the_option_says_so(with_pin):
     request = {1: with_pin.info.pin_uv_protocols[0], 2: 9}
     status, _ = Asker(with_pin).ask(b"\x06" + encode(request))
-    if with_pin.info.options["pinUvAuthToken"]:
+    if with_pin.info.options.get("pinUvAuthToken"):
         assert status == ERR.MISSING_PARAMETER
     else:
         assert status in (ERR.INVALID_SUBCOMMAND, ERR.INVALID_PARAMETER)
@@ -512,7 +518,8 @@ def test_discoverable_credentials_are_made_if_and_only_if_the_option_says_so(bla
 @pytest.mark.case("CTAP 2.1, 6.4 (uv) and 6.1.2 step 5")
 def test_built_in_verification_that_is_not_there_cannot_be_asked_for(blank, members):
     lacking(not option(members, "uv"), "built-in user verification is there and configured")
-    Asker(blank).refused(bytes((0x01,)) + encode({**CREATION, 7: {"uv": True}}), ERR.INVALID_OPTION)
+    codes = codes_of("built-in verification that is not there", members[VERSIONS])
+    Asker(blank).refused(bytes((0x01,)) + encode({**CREATION, 7: {"uv": True}}), *codes)
 
 
 @pytest.mark.case("CTAP 2.1, 6.4 (up) and 6.2.2 steps 4 and 9")
@@ -596,9 +603,11 @@ def test_no_credential_id_is_longer_than_the_longest(blank, members, resident):
 def test_a_list_as_long_as_the_longest_is_searched_to_its_end(blank, members, where):
     count = member(members, MAX_LIST, "maxCredentialCountInList")
     longest = member(members, MAX_ID, "maxCredentialIdLength")
-    room = (members.get(MAX_MESSAGE, 1024) - 200) // count - 32
-    lacking(room >= 16, "a message that holds maxCredentialCountInList ids")
     made = blank.make()
+    # The head of a descriptor takes less than 32 bytes, the rest of a request less than 200.
+    left = members.get(MAX_MESSAGE, 1024) - 200 - 32 - len(made.auth_data.credential_data.credential_id)
+    room = left // (count - 1) - 32 if count > 1 else longest
+    lacking(room >= 16, "a message that holds maxCredentialCountInList ids")
     others = [bytes((number,)) * min(longest, room) for number in range(1, count)]
     own = made.auth_data.credential_data.credential_id
     idents = [own, *others] if where == "first" else [*others, own]
@@ -614,7 +623,9 @@ def test_the_room_for_discoverable_credentials_does_not_grow_with_them(blank, me
     blank.make(options={"rk": True})
     between = raw_info(blank)[REMAINING]
     blank.make(user={"id": b"user-2", "name": "user-2"}, options={"rk": True})
-    assert before >= between >= raw_info(blank)[REMAINING]
+    # An estimate (6.4): where it is one, it may be off by one.
+    assert before + 1 >= between
+    assert between + 1 >= raw_info(blank)[REMAINING]
     assert before > 0, "an empty key without room"
 
 
@@ -622,7 +633,8 @@ def test_the_room_for_discoverable_credentials_does_not_grow_with_them(blank, me
 def test_a_credential_that_is_not_discoverable_takes_no_room(blank, members):
     before = member(members, REMAINING, "remainingDiscoverableCredentials")
     blank.make()
-    assert raw_info(blank)[REMAINING] == before
+    if (after := raw_info(blank)[REMAINING]) != before:
+        deviates(f"room for {after} discoverable credentials after one that is none, and {before} before")
 
 
 @pytest.mark.case("CTAP 2.1, 6.4 (options) and 6.11.2", needs=("alwaysUv", "authnrCfg", "clientPin"))
@@ -634,7 +646,9 @@ def test_always_uv_shows_in_the_options_that_follow_from_it(with_pin):
 
     was = with_pin.info.options["alwaysUv"]
     for now in (not was, was):
-        info = toggled()
+        info = toggled() if now else unless_refused(toggled, ERR.OPERATION_DENIED)
+        if info is None:
+            lacking(False, "alwaysUv cannot be switched off")
         assert option(info, "alwaysUv") is now
         if now:
             assert option(info, "makeCredUvNotRqd") in (None, False)

@@ -1,8 +1,8 @@
 """Requests that are no CBOR, no canonical CBOR, or not what they must be: refused, and no harm done.
 
-CTAP 2.1, section 8. That unknown members are ignored it demands (MUST); that CBOR which is not in the
-canonical form is rejected it recommends (SHOULD), and so do the names of these cases. `Asker.refused` and
-`Asker.accepted` look afterwards whether the key still answers.
+CTAP 2.1, section 8. That unknown members are ignored is a requirement (MUST). That CBOR which is not in the canonical
+form is rejected is a recommendation (SHOULD), and so are the codes of section 8.2: those cases say so, and a key that
+does otherwise deviates. `Asker.refused`, `refused_somehow` and `accepted` check afterwards that the key still answers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import pytest
 from fido2.ctap import CtapError
 
-from harness.api import NOT_OFFERED
+from harness.api import NOT_OFFERED, deviates
 from harness_suites.conformance.device import ES256, HASH, RP, USER
 from harness_suites.conformance.handmade import (
     ARRAY,
@@ -21,6 +21,7 @@ from harness_suites.conformance.handmade import (
     MAP,
     NINT,
     TAG,
+    TAKEN,
     TEXT,
     UINT,
     Asker,
@@ -45,8 +46,10 @@ INCOMPLETE = (ERR.MISSING_PARAMETER, ERR.INVALID_CBOR, ERR.INVALID_PARAMETER)
 
 CREATION = {1: HASH, 2: RP, 3: USER, 4: [ES256]}
 ASSERTION = {1: RP["id"], 2: HASH}
-RETRIES = encode({1: 1, 2: 1})
-"""getPINRetries: needs neither touch nor PIN, and takes a protocol without looking at it (6.5.5.2)."""
+LISTED = 23
+"""Stands for a PIN/UV auth protocol that the key lists, in requests that are written by hand: `listed` puts it in."""
+RETRIES = encode({1: LISTED, 2: 1})
+"""getPINRetries: needs neither touch nor PIN. CTAP 2.1 looks at no protocol for it, CTAP 2.0 did (6.5.5.2)."""
 NEEDS = {PIN: "clientPin", MANAGE: "credMgmt", BLOBS: "largeBlobs", CONFIG: "authnrCfg"}
 
 
@@ -61,6 +64,12 @@ def require(asker, command):
     options = asker.authenticator.info.options
     if name and not (name in options if name == "clientPin" else options.get(name)):
         pytest.skip(f"{NOT_OFFERED}: {name} is not true in getInfo")
+
+
+def listed(asker, data):
+    """The same with a protocol that the key lists in place of LISTED."""
+    protocol = next(iter(asker.authenticator.info.pin_uv_protocols), 1)
+    return data.replace(bytes((LISTED,)), bytes((protocol,)))
 
 
 def request(command, members):
@@ -92,7 +101,7 @@ TRUNCATED = {
 @pytest.mark.case("CTAP 2.1, 8 and 8.2", needs="clientPin")
 @pytest.mark.parametrize("data", TRUNCATED.values(), ids=TRUNCATED)
 def test_a_request_that_ends_too_early_is_refused(asker, data):
-    asker.refused(bytes((PIN,)) + data, *MALFORMED)
+    asker.refused_somehow(bytes((PIN,)) + data, *MALFORMED)
 
 
 @pytest.mark.case("CTAP 2.1, 8 and 8.2")
@@ -101,7 +110,11 @@ def test_a_request_that_ends_at_any_byte_is_refused(asker, command, members):
     whole = request(command, members)
     for size in range(2, len(whole)):
         status, body = asker.ask(whole[:size])
-        assert status in MALFORMED, f"status {status:#04x} to the first {size} bytes of {len(whole)}"
+        assert status not in TAKEN, f"status {status:#04x} to the first {size} bytes of {len(whole)}"
+        if status not in MALFORMED:
+            deviates(
+                f"truncated CBOR refused with {status:#04x}; recommended: {' or '.join(map(repr, MALFORMED))}"
+            )
         assert body == b""
     asker.is_alive()
 
@@ -113,7 +126,7 @@ def test_a_command_without_its_parameters_is_refused(asker, command):
     # INVALID_PARAMETER for what is missing (6.10.1, 6.10.2).
     require(asker, command)
     codes = (ERR.MISSING_PARAMETER, *MALFORMED, ERR.CBOR_UNEXPECTED_TYPE)
-    asker.refused(bytes((command,)), *codes, *([ERR.INVALID_PARAMETER] if command == BLOBS else []))
+    asker.refused_somehow(bytes((command,)), *codes, *([ERR.INVALID_PARAMETER] if command == BLOBS else []))
 
 
 OVERSIZED = {
@@ -127,14 +140,16 @@ OVERSIZED = {
 @pytest.mark.parametrize("item", OVERSIZED.values(), ids=OVERSIZED)
 def test_an_item_that_claims_more_than_there_is_is_refused(asker, item):
     # A limit of the key may be met before the end of the message is (8.2, LIMIT_EXCEEDED).
-    asker.refused(creation(hash=item), *MALFORMED, *WRONG_TYPE, ERR.LIMIT_EXCEEDED)
+    asker.refused_somehow(creation(hash=item), *MALFORMED, *WRONG_TYPE, ERR.LIMIT_EXCEEDED)
 
 
 @pytest.mark.case("CTAP 2.1, 8 and 8.2", needs="clientPin")
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
 def test_a_map_that_claims_more_members_than_there_are_is_refused(asker, size):
     opening = head(MAP, (1 << 8 * size) - 1, size)
-    asker.refused(bytes((PIN,)) + opening + RETRIES[1:], *MALFORMED, ERR.LIMIT_EXCEEDED)
+    asker.refused_somehow(
+        bytes((PIN,)) + opening + listed(asker, RETRIES[1:]), *MALFORMED, ERR.LIMIT_EXCEEDED
+    )
 
 
 ILL_FORMED = {
@@ -151,46 +166,46 @@ ILL_FORMED = {
 @pytest.mark.case("CTAP 2.1, 8 and RFC 8949, 3 (not well-formed)", needs="clientPin")
 @pytest.mark.parametrize("data", ILL_FORMED.values(), ids=ILL_FORMED)
 def test_what_is_not_well_formed_is_refused(asker, data):
-    asker.refused(bytes((PIN,)) + data, *MALFORMED, ERR.CBOR_UNEXPECTED_TYPE)
+    asker.refused_somehow(bytes((PIN,)) + data, *MALFORMED, ERR.CBOR_UNEXPECTED_TYPE)
 
 
 # CBOR in another form than the canonical one
 
 
 NON_CANONICAL_RETRIES = {
-    "a key longer than it need be": b"\xa2\x01\x01\x18\x02\x01",
-    "a value in 2 bytes": b"\xa2\x01\x01\x02\x18\x01",
-    "a value in 3 bytes": b"\xa2\x01\x01\x02\x19\x00\x01",
-    "a value in 5 bytes": b"\xa2\x01\x01\x02" + head(UINT, 1, 4),
-    "a value in 9 bytes": b"\xa2\x01\x01\x02" + head(UINT, 1, 8),
+    "a key longer than it need be": b"\xa2\x01\x17\x18\x02\x01",
+    "a value in 2 bytes": b"\xa2\x01\x17\x02\x18\x01",
+    "a value in 3 bytes": b"\xa2\x01\x17\x02\x19\x00\x01",
+    "a value in 5 bytes": b"\xa2\x01\x17\x02" + head(UINT, 1, 4),
+    "a value in 9 bytes": b"\xa2\x01\x17\x02" + head(UINT, 1, 8),
     "a map's length in 2 bytes": head(MAP, 2, 1) + RETRIES[1:],
-    "keys out of order": b"\xa2\x02\x01\x01\x01",
+    "keys out of order": b"\xa2\x02\x01\x01\x17",
     "a map of indefinite length": b"\xbf" + RETRIES[1:] + b"\xff",
     "a tag on the map": head(TAG, 55799, 2) + RETRIES,
-    "a tag on a value": b"\xa2\x01\x01\x02" + head(TAG, 1) + b"\x01",
+    "a tag on a value": b"\xa2\x01\x17\x02" + head(TAG, 1) + b"\x01",
     "a text key before integers": b"\xa3\x61x\x00" + RETRIES[1:],
     "a negative key before positive ones": b"\xa3\x20\x00" + RETRIES[1:],
 }
 
 
-@pytest.mark.case("CTAP 2.1, 8 (decoders SHOULD reject)", needs="clientPin")
+@pytest.mark.case("CTAP 2.1, 8 (decoders SHOULD reject)", needs="clientPin", level="SHOULD")
 @pytest.mark.parametrize("data", NON_CANONICAL_RETRIES.values(), ids=NON_CANONICAL_RETRIES)
 def test_cbor_that_is_not_canonical_is_refused_as_recommended(asker, data):
-    asker.refused(bytes((PIN,)) + data, *NOT_CANONICAL)
+    asker.refused(bytes((PIN,)) + listed(asker, data), *NOT_CANONICAL)
 
 
-@pytest.mark.case("CTAP 2.1, 8 (decoders SHOULD reject)", needs="clientPin")
+@pytest.mark.case("CTAP 2.1, 8 (decoders SHOULD reject)", needs="clientPin", level="SHOULD")
 @pytest.mark.parametrize(
-    "data", [b"\xa3\x01\x01\x02\x01\x02\x01", b"\xa3\x01\x01\x02\x01\x02\x05"], ids=["equal", "different"]
+    "data", [b"\xa3\x01\x17\x02\x01\x02\x01", b"\xa3\x01\x17\x02\x01\x02\x05"], ids=["equal", "different"]
 )
 def test_a_key_that_is_there_twice_is_refused_as_recommended(asker, data):
-    asker.refused(bytes((PIN,)) + data, *NOT_CANONICAL, ERR.INVALID_PARAMETER)
+    asker.refused(bytes((PIN,)) + listed(asker, data), *NOT_CANONICAL, ERR.INVALID_PARAMETER)
 
 
-@pytest.mark.case("CTAP 2.1, 8 (decoders SHOULD reject)", needs="clientPin")
+@pytest.mark.case("CTAP 2.1, 8 (decoders SHOULD reject)", needs="clientPin", level="SHOULD")
 @pytest.mark.parametrize("more", [b"\0", RETRIES, b"\xff"], ids=["a byte", "another map", "a break"])
 def test_what_follows_the_parameters_is_refused_as_recommended(asker, more):
-    asker.refused(bytes((PIN,)) + RETRIES + more, *NOT_CANONICAL, ERR.INVALID_LENGTH)
+    asker.refused(bytes((PIN,)) + listed(asker, RETRIES + more), *NOT_CANONICAL, ERR.INVALID_LENGTH)
 
 
 ID, NAME = (encode("id"), encode(RP["id"])), (encode("name"), encode("x"))
@@ -217,13 +232,13 @@ NON_CANONICAL_CREATION = {
 }
 
 
-@pytest.mark.case("CTAP 2.1, 8 (decoders SHOULD reject)")
+@pytest.mark.case("CTAP 2.1, 8 (decoders SHOULD reject)", level="SHOULD")
 @pytest.mark.parametrize("spelt", NON_CANONICAL_CREATION.values(), ids=NON_CANONICAL_CREATION)
 def test_a_request_with_something_not_canonical_inside_is_refused_as_recommended(asker, spelt):
     asker.refused(creation(**spelt), *NOT_CANONICAL)
 
 
-@pytest.mark.case("CTAP 2.1, 8 and RFC 8949, 3.1 (text is UTF-8)")
+@pytest.mark.case("CTAP 2.1, 8 and RFC 8949, 3.1 (text is UTF-8)", level="SHOULD")
 @pytest.mark.parametrize("text", [b"\xff\xfe", b"\xc0\xaf", b"ab\xe2\x82"], ids=["no", "overlong", "cut"])
 def test_text_that_is_not_utf_8_is_refused_as_recommended(asker, text):
     spelt = head(TEXT, len(text)) + text
@@ -240,7 +255,7 @@ def test_text_that_is_not_utf_8_is_refused_as_recommended(asker, text):
     ids=["array", "integer", "negative", "text", "bytes", "true", "null"],
 )
 def test_parameters_that_are_no_map_are_refused(asker, data):
-    asker.refused(request(PIN, data), *WRONG_TYPE)
+    asker.refused_somehow(request(PIN, data), *WRONG_TYPE)
 
 
 _Row = tuple[int, Mapping[int, object], int, object]
@@ -296,6 +311,9 @@ WRONG_TYPES: list[_Row] = [
 ]
 
 
+BEFORE_PARAMETERS = [row for row in WRONG_TYPES if row[0] in (MANAGE, CONFIG) and row[2] == 2]
+
+
 def _wrong_type_id(row):
     command, _, key, wrong = row
     return f"{command:#04x}-{key:#04x}-{wrong!r:.40}"
@@ -308,7 +326,9 @@ def test_a_member_of_the_wrong_type_is_refused(asker, row):
     require(asker, command)
     if key == 9 and command == PIN and not asker.authenticator.info.options.get("pinUvAuthToken"):
         pytest.skip(f"{NOT_OFFERED}: pinUvAuthToken is not true in getInfo")
-    asker.refused(request(command, {**members, key: wrong}), *WRONG_TYPE)
+    # Where the key verifies pinUvAuthParam before it looks into subCommandParams, that says no first.
+    first = (ERR.PIN_AUTH_INVALID, ERR.PIN_NOT_SET, ERR.PUAT_REQUIRED) if row in BEFORE_PARAMETERS else ()
+    asker.refused_somehow(request(command, {**members, key: wrong}), *WRONG_TYPE, *first)
 
 
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 3.1.2 (an error, for example CBOR_UNEXPECTED_TYPE)")
@@ -318,7 +338,7 @@ def test_a_member_of_the_wrong_type_is_refused(asker, row):
     ids=["text", "bytes", "alg", "type"],
 )
 def test_an_algorithm_of_the_wrong_type_is_refused(asker, entry):
-    asker.refused(request(MAKE, {**CREATION, 4: [entry]}), *WRONG_TYPE, ERR.INVALID_PARAMETER)
+    asker.refused_somehow(request(MAKE, {**CREATION, 4: [entry]}), *WRONG_TYPE, ERR.INVALID_PARAMETER)
 
 
 # Members that are missing
@@ -362,13 +382,13 @@ INCOMPLETE_PARTS = {
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 3.1.1 and 8")
 @pytest.mark.parametrize("members", INCOMPLETE_PARTS.values(), ids=INCOMPLETE_PARTS)
 def test_a_request_with_an_incomplete_part_is_refused(asker, members):
-    asker.refused(request(MAKE, {**CREATION, **members}), *INCOMPLETE)
+    asker.refused_somehow(request(MAKE, {**CREATION, **members}), *INCOMPLETE)
 
 
 @pytest.mark.case("CTAP 2.1, 8")
 @pytest.mark.parametrize("entry", [{"type": "public-key"}, {"id": bytes(16)}], ids=["no id", "no type"])
 def test_an_allow_list_with_an_incomplete_entry_is_refused(asker, entry):
-    asker.refused(request(GET, {**ASSERTION, 3: [entry]}), *INCOMPLETE)
+    asker.refused_somehow(request(GET, {**ASSERTION, 3: [entry]}), *INCOMPLETE)
 
 
 # Members that nobody knows
@@ -430,7 +450,10 @@ def test_what_a_key_does_not_know_in_get_assertion_is_ignored(asker, surplus):
 @pytest.mark.case("CTAP 2.1, 8 (unknown map keys MUST be ignored)", needs="clientPin")
 @pytest.mark.parametrize("surplus", [{0x5A: 1}, {"keyharness": [1]}], ids=["integer", "text"])
 def test_what_a_key_does_not_know_in_client_pin_is_ignored(asker, surplus):
-    assert asker.accepted(request(PIN, {1: 1, 2: 1, **surplus})) == asker.accepted(bytes((PIN,)) + RETRIES)
+    retries = listed(asker, bytes((PIN,)) + RETRIES)
+    assert asker.accepted(listed(asker, request(PIN, {1: LISTED, 2: 1, **surplus}))) == asker.accepted(
+        retries
+    )
 
 
 # Nesting and size
@@ -444,7 +467,8 @@ def test_parameters_nested_too_deep_do_no_harm(asker, levels):
     deep = bytes((MAKE,)) + hand_map(*members, (encode(0x5A), nested(levels)))
     status, _ = asker.ask(deep)
     refusals = (*NOT_CANONICAL, ERR.LIMIT_EXCEEDED, ERR.INVALID_PARAMETER, ERR.REQUEST_TOO_LARGE)
-    assert status in (*refusals, ERR.KEEPALIVE_CANCEL), f"status {status:#04x}"
+    done = () if asker.authenticator.rig.touch.can_withhold else (0,)
+    assert status in (*refusals, ERR.KEEPALIVE_CANCEL, *done), f"status {status:#04x}"
     asker.is_alive()
 
 
@@ -453,7 +477,7 @@ def test_parameters_nested_too_deep_do_no_harm(asker, levels):
 def test_as_many_levels_as_a_message_holds_are_refused(asker, byte):
     size = asker.authenticator.info.max_msg_size - 1
     codes = (*MALFORMED, *WRONG_TYPE, ERR.LIMIT_EXCEEDED, ERR.INVALID_PARAMETER, ERR.REQUEST_TOO_LARGE)
-    asker.refused(bytes((PIN,)) + byte * size, *codes)
+    asker.refused_somehow(bytes((PIN,)) + byte * size, *codes)
 
 
 @pytest.mark.case("CTAP 2.1, 6.4 (maxMsgSize) and 8", needs="clientPin")
@@ -461,12 +485,16 @@ def test_as_many_levels_as_a_message_holds_are_refused(asker, byte):
 def test_a_message_as_long_as_can_be_full_of_rubbish_is_refused(asker, byte):
     size = asker.authenticator.info.max_msg_size - 1
     codes = (*MALFORMED, *WRONG_TYPE, ERR.MISSING_PARAMETER, ERR.REQUEST_TOO_LARGE)
-    asker.refused(bytes((PIN,)) + bytes((byte,)) * size, *codes)
+    asker.refused_somehow(bytes((PIN,)) + bytes((byte,)) * size, *codes)
 
 
 @pytest.mark.case("CTAP 2.1, 8", needs="clientPin")
 def test_a_request_with_hundreds_of_unknown_members_is_served_or_refused(asker):
-    members = {1: 1, 2: 1, **{0x100 + number: number for number in range(200)}}
+    members = {
+        1: next(iter(asker.authenticator.info.pin_uv_protocols), 1),
+        2: 1,
+        **{0x100 + number: number for number in range(200)},
+    }
     status, _ = asker.ask(request(PIN, members))
     # MUST be ignored; a key may still have a limit, and say so (8.2).
     assert status in (0, ERR.LIMIT_EXCEEDED, ERR.REQUEST_TOO_LARGE)
@@ -498,7 +526,7 @@ def test_parameters_of_get_info_are_ignored_or_refused(asker, data):
 # Anything at all
 
 
-@pytest.mark.case("CTAP 2.1, 8.2 and 6.1.2 step 14 (no credential without a touch)")
+@pytest.mark.case("CTAP 2.1, 8.2 and 6.1.2 step 14 (no credential without a touch)", withheld=True)
 @pytest.mark.parametrize("bit", [0, 3, 5, 7])
 def test_a_request_with_any_one_bit_spoilt_is_answered_and_makes_no_credential(asker, bit):
     whole = request(MAKE, CREATION)
