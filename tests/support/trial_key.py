@@ -73,10 +73,7 @@ def versions(*names: str) -> Change:
 
 
 class TrialKey:
-    """A twin behind changes.
-
-    :ivar before: (request) -> a response in place of the twin's, which then never sees the request.
-    """
+    """A twin behind changes."""
 
     def __init__(
         self,
@@ -84,20 +81,31 @@ class TrialKey:
         *changes: Change,
         personality: str = "reference-all",
         before: Callable[[bytes], bytes | None] = lambda request: None,
+        rewrite: Callable[[bytes], bytes] = lambda request: request,
+        u2f: Change = lambda request, response: None,
         touch: tuple[bool, bool] = (True, True),
     ):
-        """:param touch: can this rig touch its key, and can it withhold a touch?"""
-        original = Application.cbor
+        """:param before: (request) -> a response in place of the twin's, which then never sees the request.
+        :param rewrite: (request) -> the request that the twin sees.
+        :param u2f: a change of responses to U2F messages.
+        :param touch: can this rig touch its key, and can it withhold a touch?
+        """
+        cbor_of, message_of = Application.cbor, Application.message
 
         def cbor_changed(self: Application, request: bytes) -> Generator[Any, Any, bytes]:
             response = before(request)
             if response is None:
-                response = yield from original(self, request)
+                response = yield from cbor_of(self, rewrite(request))
             for change in changes:
                 response = change(request, response) or response
             return response
 
+        def message_changed(self: Application, request: bytes) -> Generator[Any, Any, bytes]:
+            response = yield from message_of(self, request)
+            return u2f(request, response) or response
+
         monkeypatch.setattr(Application, "cbor", cbor_changed)
+        monkeypatch.setattr(Application, "message", message_changed)
         plugins = discover()
         key, model = plugins.keys[KEY], plugins.twins[KEY]
         self.rig = TwinRig("trial", key, model, TwinOptions(personality=personality), 1, expendable=True)
