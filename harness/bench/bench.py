@@ -206,11 +206,12 @@ class LoadedBench:
             words.append(f"power {checked.power.driver.name}, {checked.power.channel}")
         return "; ".join(words)
 
-    def make(self, name: str, seed: int, *, rest_s: float | None = None) -> Rig:
+    def make(self, name: str, seed: int, *, rest_s: float | None = None, served: bool = False) -> Rig:
         """Make a rig.
 
         :param rest_s: shortest time in seconds that the key stays without power, for measuring it; None means the
             bench's, the calibrated or the driver's own.
+        :param served: other programs will use the key, and this one only switches and touches it.
         :raises CallerError: no such rig, or settings that do not fit the key.
         :raises RigError: the rig does not answer.
         """
@@ -231,7 +232,7 @@ class LoadedBench:
             name, key, entry.expendable, seed, options, power, checked.touch, self.plugins.twins.get(key.name)
         )
         try:
-            rig = driver.make(request)
+            rig = (driver.serve if served and driver.serve else driver.make)(request)
         except (CallerError, RigError) as error:
             error.what = f"{self.shown}: {error.what}"
             raise

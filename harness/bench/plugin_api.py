@@ -78,6 +78,8 @@ class Driver:
     :param simulated: its rigs are twins: each starts from the firmware version that `[rig.twin] version` names, and
         one bench may have any number of them.
     :param enrol: returns the settings for reaching a device that was found; None if the driver cannot reach it.
+    :param serve: makes the rig that `keyharness serve` offers: its key is reached by other programs
+        (`Rig.reached_by`), and Keyharness only switches and touches it. None if what `make` makes will do.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Driver:
     enrol: Callable[[Found], Mapping[str, Any] | None] | None = None
     actuated: bool = False
     simulated: bool = False
+    serve: Callable[[RigRequest], Rig] | None = None
 
 
 @dataclass(frozen=True)

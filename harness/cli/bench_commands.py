@@ -71,7 +71,7 @@ def serve(
     """
     from harness.commands.pico_server import serve as do
 
-    with session_for(bench, tuple(rig or ()), "serve") as session:
+    with session_for(bench, tuple(rig or ()), "serve", served=True) as session:
         code = do(session, port, sys.stdout)
     raise typer.Exit(code)
 

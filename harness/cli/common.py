@@ -40,16 +40,19 @@ def command_group() -> typer.Typer:
 
 
 @contextmanager
-def session_for(bench: Path | None, rigs: tuple[str, ...], purpose: str) -> Iterator[Session]:
+def session_for(
+    bench: Path | None, rigs: tuple[str, ...], purpose: str, *, served: bool = False
+) -> Iterator[Session]:
     """Open a session on some rigs of a bench, and release the rigs at the end.
 
     :param rigs: their names; empty means all.
     :param purpose: what the rigs are used for; others who find a rig in use are told.
+    :param served: other programs will use the keys.
     :raises CallerError: no such bench or rig.
     """
     from harness.run.session import Session, Wanted
 
-    session = Session(Wanted(bench, rigs, (), 1), purpose=purpose)
+    session = Session(Wanted(bench, rigs, (), 1), purpose=purpose, served=served)
     try:
         yield session
     finally:

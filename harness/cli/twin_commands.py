@@ -50,6 +50,10 @@ def twin(
     personality: Annotated[
         str, typer.Option("--personality", metavar="P", help="Firmware version.")
     ] = "reference",
+    version: Annotated[
+        str | None,
+        typer.Option("--version", metavar="V", help="Start from this version of it."),
+    ] = None,
     flash: Annotated[str | None, typer.Option("--flash", metavar="LAYER", help="Flash layer.")] = None,
     defect: Annotated[
         list[str] | None, typer.Option("--defect", metavar="NAME", help="Seed a known bug.")
@@ -105,7 +109,7 @@ def twin(
 
     if speed not in ("real", "max"):
         raise CallerError("--speed", found=speed, expected="real or max")
-    options = TwinOptions(personality, flash, defects=tuple(defect or ()))
+    options = TwinOptions(personality, flash, defects=tuple(defect or ()), version=version)
     raise typer.Exit(
         serve(
             ServeOptions(

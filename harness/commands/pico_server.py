@@ -16,8 +16,11 @@ import json
 import re
 import secrets
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TextIO
 
@@ -31,6 +34,7 @@ HELD_S = 10.0
 DONE_LIMIT_S = 60.0
 """Limit of a request. The drivers have limits of their own; this one only keeps a request from waiting for ever."""
 REQUEST_LIMIT_S = 5.0
+"""Limit from the moment that a request may come to the end of its header, however slowly it drips in."""
 _PATH = re.compile(r"/usb(?P<number>[0-9]{1,4})/(?P<what>power|touch)/(?P<how>on|off)")
 
 
@@ -38,6 +42,7 @@ class PicoServer(ThreadingHTTPServer):
     """The HTTP server.
 
     :param threads: the rigs by number, from 1.
+    :param request_limit_s: limit of a request's header, in seconds.
     :raises OSError: the port is taken.
     """
 
@@ -46,8 +51,15 @@ class PicoServer(ThreadingHTTPServer):
     # With SO_REUSEPORT a second server would silently get half of the requests.
     allow_reuse_port = False
 
-    def __init__(self, port: int, threads: Mapping[int, RigThread], log: TextIO):
+    def __init__(
+        self,
+        port: int,
+        threads: Mapping[int, RigThread],
+        log: TextIO,
+        request_limit_s: float = REQUEST_LIMIT_S,
+    ):
         super().__init__((HOST, port), _Handler)
+        self.request_limit_s = request_limit_s
         self.threads, self.log = threads, log
         self.prefix = f"/{secrets.token_hex(16)}"
 
@@ -73,8 +85,27 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = REQUEST_LIMIT_S
     server_version, sys_version = "keyharness", ""
+    _limit: threading.Timer | None = None
+
+    def handle_one_request(self) -> None:
+        """Read and answer one request. A limit of each read alone would let a client drip for ever."""
+        self._limit = threading.Timer(self.server.request_limit_s, self._cut_off)
+        self._limit.daemon = True
+        self._limit.start()
+        try:
+            super().handle_one_request()
+        finally:
+            self._limit.cancel()
+
+    def _cut_off(self) -> None:
+        # The client may have gone meanwhile.
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
+        if self._limit is not None:
+            # The header is here. What a rig has to do has limits of its own.
+            self._limit.cancel()
         try:
             self._refuse_strangers()
             body = self._done(self.path.removeprefix(self.server.prefix))
@@ -147,11 +178,11 @@ def _state(thread: RigThread) -> dict[str, Any]:
 
 
 def serve(session: Session, port: int, out: TextIO, held_s: float = HELD_S) -> int:
-    """Serve rigs until SIGINT or SIGTERM; then put their power back. Return 0.
+    """Give rigs power and serve them until SIGINT or SIGTERM; then put their power back. Return 0.
 
     :param port: 0 means any free port.
     :raises CallerError: the port is taken.
-    :raises RigError: one of the rigs is in use.
+    :raises RigError: one of the rigs is in use, or does not switch on.
     """
     rigs = [session.rig(name) for name in session.rig_names]
     for rig in rigs:
@@ -169,9 +200,18 @@ def serve(session: Session, port: int, out: TextIO, held_s: float = HELD_S) -> i
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         threads.update({number: RigThread(rig, held_s) for number, rig in enumerate(rigs, 1)})
+        for thread in threads.values():
+            # A program that drives a Pico rig looks for the key first, and switches later.
+            thread.ask(thread.give_power, DONE_LIMIT_S)
         for number, rig in enumerate(rigs, 1):
-            out.write(f'  {server.url}/usb{number}   rig "{rig.name}"\n')
-        out.write(f"python-fido2's device tests: --controller {server.url} --pico-port 1\n")
+            out.write(f'  {server.url}/usb{number}   rig "{rig.name}": {rig.reached_by or "on USB"}\n')
+        if (
+            first := next((number for number, rig in enumerate(rigs, 1) if not rig.reached_by), None)
+        ) is not None:
+            out.write(
+                "python-fido2's device tests, in a checkout of it: "
+                f"python -m pytest tests/device --controller {server.url} --pico-port {first}\n"
+            )
         out.write("ends by Ctrl-C, and puts the power back as it was\n")
         out.flush()
         server.serve_forever()

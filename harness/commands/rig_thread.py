@@ -59,6 +59,11 @@ class RigThread:
     def touched(self) -> bool:
         return self._press is not None
 
+    def give_power(self) -> None:
+        """Switch the power on, unless it is on."""
+        if not self.rig.power.is_on:
+            self.power(True)
+
     def power(self, on: bool) -> None:
         """Switch the power; switching off ends a touch."""
         if on:

@@ -56,6 +56,7 @@ def serve(request: ServeOptions) -> int:
         "personality": request.options.personality,
         "layer": twin.layer(request.options),
         "seed": request.seed,
+        **({"version": request.options.version} if request.options.version else {}),
         **({"uuid": uuid.hex()} if uuid is not None else {}),
     }
     state = StateFiles(request.state, board, label)

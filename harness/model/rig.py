@@ -233,6 +233,11 @@ class Rig(ABC):
     """A fact about the rig that has to stand beside every verdict, e.g. that its state does not last."""
 
     @property
+    def reached_by(self) -> str | None:
+        """How other programs reach the key while `keyharness serve` offers the rig; None: as any key on USB."""
+        return None
+
+    @property
     def presence(self) -> Presence | None:
         """Which enumeration of the key this is.
 

@@ -89,6 +89,7 @@ class Session:
 
     :param purpose: what the rigs are claimed for; shown to others who want one.
     :param bench: a bench that is loaded already; else the one that `wanted` names.
+    :param served: other programs will use the keys (`Driver.serve`).
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class Session:
         plugins: Plugins | None = None,
         purpose: str = "run",
         bench: LoadedBench | None = None,
+        *,
+        served: bool = False,
     ):
-        self.wanted = wanted
+        self.wanted, self._served = wanted, served
         self.plugins = plugins or discover()
         self.bench: LoadedBench = bench or load_bench(wanted.bench, self.plugins)
         self.seed = default_seed() if wanted.seed is None else wanted.seed
@@ -155,7 +158,7 @@ class Session:
             raise self.absent[name]
         if name not in self._rigs:
             try:
-                self._rigs[name] = self.bench.make(name, self.seed)
+                self._rigs[name] = self.bench.make(name, self.seed, served=self._served)
             except RigError as error:
                 self.absent[name] = error
                 raise

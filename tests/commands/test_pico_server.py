@@ -6,10 +6,13 @@ import http.client
 import io
 import json
 import os
+import re
+import select
 import signal
 import socket
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -19,6 +22,8 @@ import pytest
 from fido2.ctap2 import ClientPin, Ctap2
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
+from nitrokey.nk3 import NK3
+from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnection
 
 from harness.bench.registry import discover
 from harness.commands.pico_server import PicoServer
@@ -82,6 +87,28 @@ class Frames(CtapHidConnection):
         self._socket.close()
 
 
+def connected(port: int) -> Frames:
+    """A client of a twin that was given power a moment ago; each try that is refused costs no time."""
+    limit = time.monotonic() + 60
+    while True:
+        try:
+            return Frames(port)
+        except ConnectionRefusedError:
+            assert time.monotonic() < limit, "the twin does not come"
+            time.sleep(0.05)
+
+
+def key_on(frames: Frames) -> CtapHidDevice:
+    return CtapHidDevice(HidDescriptor("tcp", 0x20A0, 0x42B2, 64, 64, None, None), frames)
+
+
+@contextmanager
+def device_on(port: int):
+    frames = connected(port)
+    yield NK3(SdkConnection(key_on(frames)))
+    frames.close()
+
+
 @contextmanager
 def served(cli, *arguments):
     """`keyharness serve`; the process, and the address that it printed."""
@@ -90,8 +117,8 @@ def served(cli, *arguments):
         while not lines or not lines[-1].startswith("ends by"):
             lines.append(process.stdout.readline())
             assert lines[-1], process.stderr.read()
-        (told,) = (line for line in lines if line.startswith("python-fido2"))
-        yield process, told.split()[-3]
+        process.told = lines
+        yield process, lines[0].split()[0].rpartition("/")[0]
 
 
 def answered(url: str, **headers: str) -> tuple[int, dict]:
@@ -122,7 +149,7 @@ def test_a_program_that_drives_a_pico_rig_runs_unattended(cli):
                 rig.touch()
 
         def device():
-            return CtapHidDevice(HidDescriptor("tcp", 0, 0, 64, 64, None, None), Frames(port))
+            return key_on(connected(port))
 
         rig.insert()
         Ctap2(device()).reset(on_keepalive=on_keepalive)
@@ -130,7 +157,7 @@ def test_a_program_that_drives_a_pico_rig_runs_unattended(cli):
         asked.clear()
         rig.remove()
         with pytest.raises(OSError):
-            device()
+            Frames(port)
         rig.insert()
         ctap = Ctap2(device())
         client = ClientPin(ctap)
@@ -404,3 +431,100 @@ def test_a_taken_port_and_a_rig_in_use(lab):
         done = lab("serve", "--bench", "lab.toml")
         assert done.returncode == 3
         assert "serve, rig a" in done.stderr
+
+
+def test_the_command_that_is_printed_names_the_first_rig_on_usb_and_its_key_has_power(lab):
+    """python-fido2 looks for the key before it drives anything, and its --pico-port is not 1 by default."""
+    (lab.cwd / "lab.toml").write_text(
+        '[[rig]]\nname = "twin"\nkey = "nitrokey3-mini"\ndriver = "virtual"\n'
+        + (lab.cwd / "lab.toml").read_text()
+    )
+    switch(lab, "a").write_text("off")
+    with served(lab, "--bench", "lab.toml") as (process, base):
+        assert switch(lab, "a").read_text() == "on"
+        (told,) = (line for line in process.told if line.startswith("python-fido2"))
+        assert told.endswith(f": python -m pytest tests/device --controller {base} --pico-port 2\n")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert switch(lab, "a").read_text() == "off", "as it was found"
+
+
+@pytest.mark.long
+def test_a_virtual_rig_is_a_process_that_other_programs_reach(cli):
+    (cli.cwd / "twins.toml").write_text(
+        '[[rig]]\nname = "left"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = true\n'
+        'twin = { personality = "reference-1.7", version = "1.7.1" }\n'
+        '[[rig]]\nname = "right"\nkey = "nitrokey3-mini"\ndriver = "virtual"\n'
+    )
+    with served(cli, "--bench", "twins.toml") as (process, base):
+        ports = [int(re.search(r"TCP 127\.0\.0\.1:(\d+)", line)[1]) for line in process.told[:2]]
+        told = []
+        for port in ports:
+            with device_on(port) as nk3:
+                told.append((str(nk3.admin.version()), nk3.uuid()))
+        assert [version for version, _ in told] == ["v1.7.1", "v1.8.3"]
+        assert told[0][1] != told[1][1], "two keys"
+        rig, asked = Controller(base, 1), []
+
+        def on_keepalive(status):
+            if status == 2 and not asked:
+                asked.append(status)
+                rig.touch()
+
+        frames = connected(ports[0])
+        Ctap2(key_on(frames)).reset(on_keepalive=on_keepalive)
+        assert asked == [2]
+        frames.close()
+        rig.remove()
+        with pytest.raises(ConnectionRefusedError):
+            Frames(ports[0])
+        rig.insert()
+        with device_on(ports[0]) as nk3:
+            assert nk3.uuid() == told[0][1]
+
+
+def test_power_is_on_before_the_key_has_booted_and_no_port_is_taken_from_its_client(cli):
+    """A program that drives a Pico rig waits five seconds for the answer, however long the key boots."""
+    port = free_port()
+    (cli.cwd / "slow.toml").write_text(
+        '[[rig]]\nname = "slow"\nkey = "nitrokey3-mini"\ndriver = "emulator"\ntransport = "ctaphid-udp"\n'
+        f'port = {free_port()}\nanswer_port = {port}\nready_s = 60\ncommand = ["sleep", "120"]\n'
+    )
+    with (
+        served(cli, "--bench", "slow.toml") as (process, base),
+        socket.socket(type=socket.SOCK_DGRAM) as mine,
+    ):
+        mine.bind(("127.0.0.1", port))
+        assert answered(f"{base}/usb1/power/off")[1]["power"] == "off"
+        assert answered(f"{base}/usb1/power/on")[1]["power"] == "on"
+        assert f"answered to port {port}" in process.told[0]
+        assert not any(line.startswith("python-fido2") for line in process.told), "it finds keys on USB only"
+
+
+def test_a_namespace_into_which_nobody_sees_is_refused(cli):
+    (cli.cwd / "hidden.toml").write_text(
+        '[[rig]]\nname = "hidden"\nkey = "nitrokey3-mini"\ndriver = "emulator"\ntransport = "ctaphid-tcp"\n'
+        'isolation = "namespace"\ncommand = ["sleep", "120"]\n'
+    )
+    done = cli("serve", "--bench", "hidden.toml")
+    assert done.returncode == 4
+    assert 'rig "hidden" · isolation' in done.stderr
+
+
+def test_a_request_that_drips_in_is_cut_off():
+    """Each byte in time, and the whole of it never."""
+    server = PicoServer(0, {}, io.StringIO(), request_limit_s=0.3)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as link:
+            link.sendall(b"GET / HTTP/1.1\r\nHost: ")
+            for _ in range(30):
+                if select.select([link], [], [], 0.1)[0]:
+                    break
+                link.sendall(b"x")
+            else:
+                pytest.fail("it may drip for ever")
+            assert link.recv(10) == b""
+    finally:
+        server.shutdown()
+        server.server_close()

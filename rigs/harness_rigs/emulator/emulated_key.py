@@ -23,14 +23,25 @@ from harness_rigs.emulator.touch import ProcessTouch
 class EmulatedKey:
     """Starts the emulator, kills it, and knows how it ended.
 
+    :param served: other programs talk to it, and this one does not: its ports are theirs.
     :ivar process: the running emulator; None without power.
     :ivar boots: how often it was started.
     :ivar boot_us: time that all boots took together.
     :ivar lost_us: when the link broke in this boot, on the rig's clock; None while it holds.
     """
 
-    def __init__(self, rig: str, options: EmulatorOptions, folder: WorkingFolder, clock: Clock, tap: Tap):
+    def __init__(
+        self,
+        rig: str,
+        options: EmulatorOptions,
+        folder: WorkingFolder,
+        clock: Clock,
+        tap: Tap,
+        *,
+        served: bool = False,
+    ):
         self.rig, self.options, self.clock, self.tap = rig, options, clock, tap
+        self._served = served
         self._folder = folder
         self.touch = ProcessTouch(options.touch, options.touch_signal, clock)
         self.answers = AnswerWait(clock, self.touch, options.answer_s)
@@ -71,7 +82,8 @@ class EmulatedKey:
         if not self.host.isolated:
             self._lock.take(self.rig)
         self._began_us = self.clock.now_us
-        self.connector.prepare()
+        if not self._served:
+            self.connector.prepare()
         argv = arguments(self.options, self._folder.path)
         log = self._output.open()
         try:
@@ -87,9 +99,13 @@ class EmulatedKey:
     def get_ready(self) -> None:
         """Wait until it is ready, has died, or its limit has passed; `wait_until_up` says which.
 
+        A served one is the business of the programs that talk to it: power is on when it has started.
+
         :raises RigError: it has never become ready: the bench is wrong, not the key.
         """
         assert self.process is not None
+        if self._served:
+            return
         self._why_not_up = self._connect(self.process)
         self.boot_us += self.clock.now_us - self._began_us
         if self._why_not_up is None:

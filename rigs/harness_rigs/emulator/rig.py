@@ -7,6 +7,7 @@ SIGKILL keeps the page cache: such a rig tests the order of writes and what live
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from harness.api import (
@@ -41,12 +42,13 @@ NOT_TOLD = "not told"
 class EmulatorRig(Rig):
     """One emulator: a process from power-on to power-off, and files in between.
 
+    :param served: other programs talk to the key; this one only switches and touches it.
     :ivar emulated: the device under test.
     """
 
     evidence_kind = "emulator"
 
-    def __init__(self, request: RigRequest):
+    def __init__(self, request: RigRequest, *, served: bool = False):
         self.name, self.key, self.seed = request.name, request.key, request.seed
         self.expendable = request.expendable
         self.options: EmulatorOptions = request.options
@@ -57,7 +59,7 @@ class EmulatorRig(Rig):
         self.folder = WorkingFolder(
             self.name, self.options.directory, self.options.template, expendable=self.expendable
         )
-        self.emulated = EmulatedKey(self.name, self.options, self.folder, self.clock, self.tap)
+        self.emulated = EmulatedKey(self.name, self.options, self.folder, self.clock, self.tap, served=served)
         self._cutter = KillCutter(self.emulated)
         self.power: PowerSwitch = ProcessSwitch(self.emulated, self._cutter)
         self.touch: Touch = self.emulated.touch
@@ -68,6 +70,16 @@ class EmulatorRig(Rig):
     @property
     def presence(self) -> Presence:
         return Presence(self.emulated.boots, self.emulated.boots)
+
+    @property
+    def reached_by(self) -> str:
+        port, answer = self.options.main_port, self.options.answer_port
+        return {
+            "ctaphid-tcp": f"CTAPHID reports, each after its length, on TCP 127.0.0.1:{port}",
+            "ctaphid-udp": f"CTAPHID reports in datagrams to 127.0.0.1:{port}, answered to port {answer}",
+            "vpcd": f"a card that dials a virtual reader (vpcd) at 127.0.0.1:{port} when it gets power",
+            "pcsc": f'a card in the reader "{self.options.reader}"',
+        }[self.options.transport]
 
     @property
     def vault(self) -> Vault:
@@ -138,6 +150,24 @@ class EmulatorRig(Rig):
         self.folder.close()
 
 
+def served(request: RigRequest) -> EmulatorRig:
+    """An emulator on the ports of this host, where other programs reach it.
+
+    :raises CallerError: the bench insists on a network namespace, into which no other program sees.
+    """
+    options: EmulatorOptions = request.options
+    if options.isolation == "namespace":
+        raise CallerError(
+            f'rig "{request.name}" · isolation',
+            found="namespace",
+            expected='"auto" or "none": other programs do not reach into a network namespace',
+            mend="change it, or serve the other rigs with --rig",
+        )
+    return EmulatorRig(
+        replace(request, options=options.model_copy(update={"isolation": "none"})), served=True
+    )
+
+
 def _enrol(found: Found) -> dict[str, Any] | None:
     """Settings for an emulator that runs now: its command, in the directory where it keeps its state."""
     return dict(found.more) if found.kind == "process" else None
@@ -149,4 +179,5 @@ EMULATOR = Driver(
     EmulatorOptions,
     EmulatorRig,
     _enrol,
+    serve=served,
 )
