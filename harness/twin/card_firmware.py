@@ -14,13 +14,17 @@ HEADER = 4
 
 @dataclass(frozen=True)
 class Command:
-    """A command APDU; the length that it expects (Le) is dropped."""
+    """A command APDU.
+
+    :ivar le: how many bytes the host takes at most; 256 or 65,536 where it says "all there are". None: no Le was sent.
+    """
 
     cla: int
     ins: int
     p1: int
     p2: int
     data: bytes = b""
+    le: int | None = None
 
 
 def parsed(apdu: bytes) -> Command | None:
@@ -29,21 +33,30 @@ def parsed(apdu: bytes) -> Command | None:
         return None
     cla, ins, p1, p2 = apdu[:HEADER]
     rest, extended = apdu[HEADER:], len(apdu) > HEADER + 1 and apdu[HEADER] == 0
-    if len(rest) <= 1 or (extended and len(rest) == 3):
+    if not rest:
         return Command(cla, ins, p1, p2)
+    if len(rest) == 1 or (extended and len(rest) == 3):
+        return Command(cla, ins, p1, p2, le=_expected(rest[-2 if extended else -1 :]))
     if extended and len(rest) < 3:
         return None
     start, spare = (3, 2) if extended else (1, 1)
     size = int.from_bytes(rest[1:3], "big") if extended else rest[0]
     if len(rest) - start not in (size, size + spare):
         return None
-    return Command(cla, ins, p1, p2, rest[start : start + size])
+    end = start + size
+    return Command(cla, ins, p1, p2, rest[start:end], _expected(rest[end:]) if rest[end:] else None)
+
+
+def _expected(field: bytes) -> int:
+    """Le of one or two bytes; 0 is as many as the field can say, and one more."""
+    return int.from_bytes(field, "big") or 1 << 8 * len(field)
 
 
 class CardFirmware(ABC):
     """Implements `harness.twin.board.Firmware` for a card that does nothing by itself."""
 
     face = "application"
+    serial_number: str | None = None
 
     def __init__(self, board: Board):
         self._board = board
@@ -65,3 +78,7 @@ class CardFirmware(ABC):
 
     def advance(self) -> None:  # noqa: B027 - most cards have nothing to do here
         """It does nothing by itself."""
+
+    def press(self) -> bool:
+        """It never waits for a touch."""
+        return False

@@ -8,19 +8,23 @@ from harness.twin.card_firmware import Command, parsed
 
 
 @pytest.mark.parametrize(
-    ("apdu", "data"),
+    ("apdu", "data", "le"),
     [
-        ("00A40400", b""),
-        ("00A4040000", b""),
-        ("00A4040002AABB", b"\xaa\xbb"),
-        ("00A4040002AABB00", b"\xaa\xbb"),
-        ("00A40400000000", b""),
-        ("00A40400000002AABB", b"\xaa\xbb"),
-        ("00A40400000002AABB0000", b"\xaa\xbb"),
+        ("00A40400", b"", None),
+        ("00A4040000", b"", 256),
+        ("00A4040010", b"", 16),
+        ("00A4040002AABB", b"\xaa\xbb", None),
+        ("00A4040002AABB00", b"\xaa\xbb", 256),
+        ("00A4040002AABB08", b"\xaa\xbb", 8),
+        ("00A40400000000", b"", 65536),
+        ("00A40400000200", b"", 512),
+        ("00A40400000002AABB", b"\xaa\xbb", None),
+        ("00A40400000002AABB0000", b"\xaa\xbb", 65536),
+        ("00A40400000002AABB0200", b"\xaa\xbb", 512),
     ],
 )
-def test_short_and_extended_commands_come_apart(apdu, data):
-    assert parsed(bytes.fromhex(apdu)) == Command(0x00, 0xA4, 0x04, 0x00, data)
+def test_short_and_extended_commands_come_apart(apdu, data, le):
+    assert parsed(bytes.fromhex(apdu)) == Command(0x00, 0xA4, 0x04, 0x00, data, le)
 
 
 @pytest.mark.parametrize(
