@@ -20,7 +20,9 @@ PACKAGES = {
     "harness",
     "harness_fido2",
     "harness_nitrokey3",
+    "harness_nitrokey_hsm2",
     "harness_rigs",
+    "harness_schsm",
     "harness_suites",
     "harness_transports",
 }
@@ -30,6 +32,7 @@ DATA = {
     "harness/report/data/allurerc.json",
     "harness/report/data/page.css",
     "harness_nitrokey3/personalities.toml",
+    "harness_schsm/twin/primes.txt",
 }
 CONTRACT = {"summary.json", "evidence.jsonl", "allure-results", "index.html", "junit.xml", "logs", "pictures"}
 RUN = ("run", "--seed", "1", "--cuts", "60")

@@ -1,0 +1,30 @@
+"""What this package offers to Keyharness: the Nitrokey HSM 2."""
+
+from __future__ import annotations
+
+from harness.api import Face, Key, TwinModel, hookimpl
+
+NAME = "nitrokey-hsm2"
+
+
+@hookimpl
+def keyharness_keys() -> list[Key]:
+    from harness_schsm.application import SC_HSM
+    from harness_schsm.home import identify
+
+    return [
+        Key(
+            name=NAME,
+            title="Nitrokey HSM 2",
+            faces=(Face("application", 0x20A0, 0x4230, "Nitrokey HSM"),),
+            applications=(SC_HSM,),
+            identify=identify,
+        )
+    ]
+
+
+@hookimpl
+def keyharness_twins() -> dict[str, TwinModel]:
+    from harness_nitrokey_hsm2.twin import MODEL
+
+    return {NAME: MODEL}

@@ -1,0 +1,18 @@
+"""The application SmartCard-HSM, for keys that have it."""
+
+from __future__ import annotations
+
+from harness.api import Application
+from harness_schsm import key_operations, pin_operations
+from harness_schsm.home import blank, foreign, prepare
+from harness_schsm.items import ITEMS
+
+SC_HSM = Application(
+    name="schsm",
+    title="SmartCard-HSM",
+    prepare=prepare,
+    operations=(*pin_operations.OPERATIONS, *key_operations.OPERATIONS),
+    items=ITEMS,
+    foreign=foreign,
+    blank=blank,
+)

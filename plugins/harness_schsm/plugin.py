@@ -1,0 +1,24 @@
+"""The plugin: a key model for any card with the SmartCard-HSM applet.
+
+Plugins of other keys combine the same application with their own.
+"""
+
+from __future__ import annotations
+
+from harness.api import Face, Key, hookimpl
+
+
+@hookimpl
+def keyharness_keys() -> list[Key]:
+    from harness_schsm.application import SC_HSM
+    from harness_schsm.home import identify
+
+    return [
+        Key(
+            name="sc-hsm",
+            title="SmartCard-HSM",
+            faces=(Face("application", 0, 0, "SmartCard-HSM"),),
+            applications=(SC_HSM,),
+            identify=identify,
+        )
+    ]

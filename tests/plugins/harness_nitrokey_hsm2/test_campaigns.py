@@ -1,0 +1,92 @@
+"""The simulated Nitrokey HSM 2, cut in every flash operation: sound it is clean, and each bug is caught."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.bench.registry import discover
+from harness.campaign.home import go_home
+from harness.campaign.walk import Campaign
+from harness.model.key import Outcome
+from support.hsm import NAME, hsm, outcomes, walked
+from support.terms import terms
+
+OPERATIONS = {
+    "schsm.verify": {"old", "recovered", "new"},
+    "schsm.verify.again": {"old", "recovered", "new"},
+    "schsm.verify.wrong": {"old", "new"},
+    "schsm.change_pin": {"old", "new"},
+    "schsm.reset_retry": {"old", "new"},
+    "schsm.reset_retry.wrong": {"old", "new"},
+    "schsm.initialize.wrong": {"old", "new"},
+    "schsm.change_so_pin": {"old", "new"},
+    "schsm.transport_pin": {"old", "new"},
+    "schsm.generate.ec": {"old", "recovered", "new"},
+    "schsm.generate.rsa": {"old", "recovered", "new"},
+    "schsm.unwrap": {"old", "recovered", "new"},
+    "schsm.delete": {"old", "recovered", "new"},
+    "schsm.sign.counted": {"old", "new"},
+    "schsm.write": {"old", "new"},
+    "schsm.write.blocks": {"old", "recovered", "new"},
+    "schsm.import_share": {"old", "new"},
+    "schsm.initialize": {"old", "new"},
+}
+LONG = {"schsm.generate.ec", "schsm.generate.rsa", "schsm.unwrap", "schsm.initialize"}
+CAUGHT = {
+    "pin-compared-first": ("schsm.verify.wrong", "schsm.user_tries", Outcome.LOOSENED),
+    "pin-removed-first": ("schsm.change_pin", "schsm.user_pin", Outcome.TORN),
+    "so-counter-in-ram": ("schsm.reset_retry.wrong", "schsm.so_tries", Outcome.LOOSENED),
+    "initialize-unchecked": ("schsm.initialize.wrong", "schsm.keys", Outcome.LOST),
+    "initialize-erases-last": ("schsm.initialize", "schsm.keys", Outcome.TORN),
+    "initialize-keeps-keys": ("schsm.initialize", "schsm.keys", Outcome.TORN),
+    "key-in-pieces": ("schsm.generate.ec", "schsm.new_key", Outcome.TORN),
+    "key-in-place": ("schsm.generate.ec", "schsm.new_key", Outcome.TORN),
+    "file-in-place": ("schsm.write", "schsm.data", Outcome.TORN),
+    "share-counted-later": ("schsm.import_share", "schsm.completed_dkek", Outcome.TORN),
+    "use-counted-later": ("schsm.sign.counted", "schsm.uses_left", Outcome.LOOSENED),
+}
+
+
+def test_every_operation_and_every_defect_has_its_row():
+    plugins = discover()
+    assert OPERATIONS.keys() == plugins.keys[NAME].operations.keys()
+    assert CAUGHT.keys() == plugins.twins[NAME].defects.keys()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in OPERATIONS],
+)
+def test_the_sound_one_breaks_no_law_in_any_cut(write):
+    result = walked(write)
+    assert result.findings == []
+    assert result.exhaustive
+    assert outcomes(result).keys() == OPERATIONS[write]
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [pytest.param(name, marks=[pytest.mark.long] if CAUGHT[name][0] in LONG else []) for name in CAUGHT],
+)
+def test_each_bug_is_caught_by_the_law_that_it_breaks(defect):
+    operation, item, outcome = CAUGHT[defect]
+    found = {(finding.item, finding.outcome) for finding in walked(operation, defect).findings}
+    assert (item, outcome) in found
+
+
+def test_the_order_of_writes_of_an_open_implementation_is_a_personality_that_is_not_sound():
+    """Its wrong SO-PIN wipes the card, as that implementation's does."""
+    rig = hsm(personality="open-order")
+    result = Campaign(rig, rig.key.operations["schsm.initialize.wrong"], go_home(rig), terms(10)).run()
+    assert ("schsm.keys", Outcome.LOST) in {(found.item, found.outcome) for found in result.findings}
+    assert rig.model.sound == ["reference"]
+
+
+def test_the_same_seed_gives_the_same_card_and_another_seed_another_one():
+    def image(seed: int) -> bytes:
+        rig = hsm(seed=seed)
+        go_home(rig)
+        return rig.board.state().digest()
+
+    assert image(1) == image(1)
+    assert image(1) != image(2)
