@@ -24,7 +24,7 @@ DEFAULT_BENCH = "virtual.toml"
 """The bench file that is used when none is named: the first plugin's that has one of this name."""
 _OWN = (
     *("name", "key", "driver", "expendable", "firmware", "operations", "identity", "bootloader", "on_stuck"),
-    "budget",
+    *("budget", "hub", "supply"),
 )
 
 
@@ -44,6 +44,10 @@ class RigEntry(BaseModel):
     on_stuck: Literal["recover", "preserve"] = "recover"
     """What `keyharness recover` does with a dead key: "preserve" leaves it as it is, for examination."""
     budget: Grants = Grants()
+    hub: str | None = Field(default=None, min_length=1)
+    """Any name of the hub that the rig hangs on; rigs of one hub fail together."""
+    supply: str | None = Field(default=None, min_length=1)
+    """The same of its power supply."""
     firmware: Path | None = None
     """The update container to install; relative to the folder of the bench file."""
     operations: list[str] | None = None
@@ -237,6 +241,8 @@ class LoadedBench:
             error.what = f"{self.shown}: {error.what}"
             raise
         rig.wiring = wiring
+        shared = {"hub": entry.hub, "supply": entry.supply}
+        rig.domains += tuple(f"{kind} {named}" for kind, named in shared.items() if named is not None)
         if entry.firmware is not None:
             rig.firmware_file = self._firmware(name, self.file.parent / entry.firmware)
         return rig

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.base.errors import HarnessFault, KeyFault, KeyharnessError, Refused, refuse_host_error
+from harness.base.errors import (
+    HarnessFault,
+    KeyFault,
+    KeyharnessError,
+    Refused,
+    RigError,
+    refuse_host_error,
+)
 from harness.campaign.home import Home, go_home
 from harness.model.instant import CutInstant
 from harness.model.key import Memory, Operation
@@ -120,6 +127,10 @@ class OperationRunner:
             refuse_host_error(error)
             rig.power.off()
             how = "; ".join(rig.take_deaths()) or str(error)
+            if rig.losses is not None and (why := rig.losses.explained(start_us, stuck=False)):
+                raise RigError(
+                    f'rig "{rig.name}": {why}', found=how, expected="power for all rigs"
+                ) from error
             raise KeyFault(
                 f"{operation.name}: the key failed in an operation that nobody cut",
                 found=how,

@@ -21,6 +21,7 @@ from harness.campaign.home import Home
 from harness.campaign.judging import breaches_of
 from harness.campaign.live_observer import LiveObserver
 from harness.campaign.observe import Seen
+from harness.campaign.operation_runner import Attempt
 from harness.campaign.recheck import KINDS, LiveRecheck, recheck_row
 from harness.campaign.result import Result, bound, window_ms
 from harness.model.judge import Breach, Judgement
@@ -185,6 +186,7 @@ class LiveCampaign(LiveObserver, CampaignBase):
         acknowledged = self._acknowledged(attempt)
         landed = self._landed(plan, attempt)
         again: Row | None = None
+        void: str | None = None
         if not landed and not attempt.deaths:
             verdict, seen = Judgement(Outcome.MISSED, None), Seen()
         else:
@@ -202,7 +204,9 @@ class LiveCampaign(LiveObserver, CampaignBase):
             seen, completed = self._observe(prepared.items, promise, exact=acknowledged)
             verdict = judge(seen, completed)
             seen.boots += len(plan.boots)
-            if completed is None and self._recheck.wants(plan, verdict):
+            if void := self._void(began_us, attempt, seen):
+                landed, verdict, seen = False, Judgement(Outcome.MISSED, None), Seen()
+            elif completed is None and self._recheck.wants(plan, verdict):
                 again = self._recheck.observe_again(rig, judge_again, stuck=bool(seen.stuck))
         if rig.transports.guard is not None:
             rig.transports.guard.looked_at()
@@ -215,7 +219,19 @@ class LiveCampaign(LiveObserver, CampaignBase):
         judged = self._judge_attempt(plan, attempt, verdict, seen, acknowledged=acknowledged, landed=landed)
         if again is not None:
             judged.row["again"] = again
+        if void is not None:
+            judged.row["death"] = void
         return judged
+
+    def _void(self, began_us: int, attempt: Attempt, seen: Seen) -> str | None:
+        """Describe the fault of a hub or a supply that makes this cut say nothing of the key; None if there is none."""
+        losses = self.rig.losses
+        if losses is None or not (attempt.deaths or seen.stuck):
+            return None
+        if (why := losses.explained(began_us, stuck=bool(seen.stuck))) is not None:
+            attempt.deaths.clear()
+            self.rig.take_deaths()
+        return why
 
     def _conclude(self) -> None:
         """Add what the covering cuts prove, where findings lie in time, and how long things took."""

@@ -50,6 +50,13 @@ class Host:
     def dev(self) -> Path:
         return self.root / "dev"
 
+    def boot_id(self) -> str:
+        """Return what names this boot of the host; "" if the kernel does not tell (random(4))."""
+        try:
+            return (self.root / "proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
+
     def usb_backend(self) -> Any:
         """Return the backend for pyusb; None means libusb."""
         return None

@@ -187,6 +187,23 @@ class PinGuard(Protocol):
         """Note that the PIN was right: the key has all its tries back."""
 
 
+class LossWatch(Protocol):
+    """Knows which keys of the same hub or supply were lost at the same time: that is no fault of a key."""
+
+    def lost(self, at_us: int) -> None:
+        """Note that the key was seen to leave otherwise than by the rig's own switch, at an instant of its clock."""
+
+    def explained(self, since_us: int, *, stuck: bool) -> str | None:
+        """Describe a fault of the hub or the supply that explains why the key left, or did not come back.
+
+        It may wait a fraction of a second, until others have noted their losses.
+
+        :param since_us: only losses from this instant on count.
+        :param stuck: the key did not come back.
+        :returns: None if nothing else than this key was lost.
+        """
+
+
 @contextmanager
 def pin_try(rig: Rig, reference: PinReference, tries: Callable[[], int]) -> Iterator[None]:
     """Enter before a command that tries a PIN; leaving without an error says that the PIN was the right one.
@@ -223,6 +240,10 @@ class Rig(ABC):
     shared: str | None = None
     """What only one process may use at a time (a port, a directory). None: the rig is private to this process, or, on
     hardware, the name of the rig stands for it."""
+    domains: tuple[str, ...] = ()
+    """What the rig shares with others, so that they fail together: "hub usb:1-1.4", "supply psu-1"."""
+    losses: LossWatch | None = None
+    """Told when the key leaves otherwise than by the rig's own switch; None on rigs that share nothing."""
     wiring: str = ""
     """Describes how the rig is powered and reached; changes only if the bench changes."""
     identity: str | None = None

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.base.errors import CallerError, HostError, KeyharnessError, RigError
 from harness.evidence.rundir import QUARANTINED
+from harness.host.host import here
 from harness.host.locks import InUse, Lock
 from harness.model.key import Key, Memory, Operation
 from harness.model.rig import PowerSwitch, Rig
 from harness.safety import quarantine
+from harness.safety.fault_domain import FaultDomains
 from harness.safety.identity import (
     bring_up,
     prove_identity,
@@ -99,6 +101,7 @@ class Claims:
             lock = Lock(port)
             lock.take(f"{self.purpose}, rig {rig.name}")
             claim.lock = lock
+            rig.losses = FaultDomains(port, rig.domains, rig.clock, here().boot_id())
             if rig.evidence_kind == "hardware":
                 log = PowerLog(port)
                 claim.unfinished = log.take(rig)
@@ -294,7 +297,7 @@ class Claims:
     def _give_back(self, claim: _Claim) -> None:
         claim.is_given_back = True
         self._restore_mark(claim)
-        claim.rig.transports.guard = None
+        claim.rig.transports.guard = claim.rig.losses = None
         # A spent budget must not keep a rig from being given back: the switching is counted afterwards.
         if claim.power is not None:
             claim.rig.power = claim.power

@@ -18,6 +18,7 @@ from harness.api import (
     device_at,
     devices,
     hub_of,
+    port_folder,
 )
 from harness_rigs.usb.plugged_key import PluggedKey
 
@@ -61,6 +62,8 @@ def why_not_up(key: PluggedKey, ask_uuid: AskUuid) -> KeyharnessError:
     """Error for a key that did not come up on the rig's port in time; says why if that can be seen."""
     device = device_at(key.host, key.port)
     limit = f"within {key.options.up_s:g} s"
+    if device is None and port_folder(key.host, key.port) is None:
+        return no_such_port(key.host, key.rig, key.port)
     if device is None or device.token == key.stale:
         if not key.is_named_key and (elsewhere := moved(key, ask_uuid)) is not None:
             return elsewhere

@@ -6,6 +6,7 @@ What the kernel does not tell (a hub that takes the power without telling it) is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from harness.api import Clock, Face, Host, Key, Presence, RigError, Tap, UsbDevice, device_at, wait_until
@@ -45,6 +46,7 @@ class PluggedKey:
     :ivar left_us: when the connection in use was found broken; None while none is.
     :ivar named: token of the enumeration in which it was last found to be what the bench describes.
     :ivar is_named_key: has it ever been found to be that?
+    :ivar on_loss: called with the instant at which a connection was found broken.
     :ivar serial_in_use: the open serial port; a second one is not opened beside it.
     :ivar came_us: when it was last given power.
     """
@@ -70,6 +72,7 @@ class PluggedKey:
         self.came_us: int | None = None
         self.named: tuple[int, int] | None = None
         self.is_named_key = False
+        self.on_loss: Callable[[int], None] | None = None
         self.serial_in_use: SerialInUse | None = None
         self._interruptions = 0
         self._enumerated: tuple[int, int] | None = None
@@ -210,6 +213,8 @@ class PluggedKey:
         """A connection was found broken."""
         if self.left_us is None:
             self.left_us = self.clock.now_us
+            if self.on_loss is not None:
+                self.on_loss(self.left_us)
 
     def note_hang(self) -> None:
         """Note that it gave no answer within its limit."""

@@ -35,6 +35,7 @@ from harness.api import (
     UsbDevice,
     device_at,
     here,
+    hub_of,
     port_folder,
     wait_until,
 )
@@ -76,6 +77,8 @@ class UsbRig(Rig):
         self.power: PowerSwitch = PortSwitch(self.plugged, self.actuator, self._cutter)
         self.transports: Transports = UsbTransports(self, self.plugged)
         self.shared = f"port usb:{self.port}"
+        self.domains = (f"hub usb:{hub_of(self.port)[0]}",)
+        self.plugged.on_loss = self._note_loss
         self._boot_us = 0
         self._firmware: str | None = None
         self._log: KernelLog | None = None
@@ -175,6 +178,11 @@ class UsbRig(Rig):
             asked.plugged.named, asked.plugged.is_named_key = before
             if asked.plugged is not self.plugged:
                 asked.plugged.close_connections()
+
+    def _note_loss(self, at_us: int) -> None:
+        # What leaves after a cut has fired was taken away by our own switch.
+        if self.losses is not None and self.power.is_on and not self._cutter.has_fired:
+            self.losses.lost(at_us)
 
     def take_deaths(self) -> list[str]:
         return self.plugged.deaths.take()
