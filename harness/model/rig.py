@@ -73,6 +73,11 @@ class Touch(ABC):
         """Whether a key that asks for a touch gets none unless it is touched; False if each request is as touched."""
         return True
 
+    @property
+    def press_us(self) -> int | None:
+        """How long a press lasts, in microseconds; None if it lasts until the key has answered."""
+        return None
+
     @abstractmethod
     def pressing(self, *, delay_us: int = 200_000) -> AbstractContextManager[None]:
         """While entered, touch the key `delay_us` after it asks. Only for requests of Keyharness itself."""

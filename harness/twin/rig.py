@@ -46,6 +46,8 @@ class _Switch(PowerSwitch):
 
 
 class _Finger(Touch):
+    press_us = 0
+
     def __init__(self, board: Board):
         self._board = board
 

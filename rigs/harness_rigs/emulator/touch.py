@@ -29,6 +29,8 @@ class ProcessTouch(TouchWhenAsked):
                 "touch_signal", found=signal_name, expected="the name of a signal, e.g. SIGUSR1"
             ) from None
 
+    press_us = 0
+
     @property
     def can_withhold(self) -> bool:
         # A firmware with nothing that touches it counts each request as touched, or it could do nothing.

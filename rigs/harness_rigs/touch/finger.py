@@ -56,6 +56,10 @@ class SwitchTouch(HeldTouch):
         self._pressed = False
         self._failed: KeyharnessError | None = None
 
+    @property
+    def press_us(self) -> int | None:
+        return round(self._press_s * 1e6) if self._press_s is not None else None
+
     @contextmanager
     def holding(self) -> Iterator[None]:
         if not self._known and self._switch.is_on:

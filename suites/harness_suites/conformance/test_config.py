@@ -47,7 +47,7 @@ from harness_suites.conformance.pinuv import (
 )
 from harness_suites.conformance.versions import refused_as
 
-ENTERPRISE, TOGGLE, SET_MIN = 0x01, 0x02, 0x03
+ENTERPRISE, TOGGLE, SET_MIN, VENDOR = 0x01, 0x02, 0x03, 0xFF
 NEW_MIN, RP_IDS, FORCE = 0x01, 0x02, 0x03
 """Members of setMinPINLength's subCommandParams (6.11.4)."""
 
@@ -170,11 +170,19 @@ REQUESTS: dict[str, tuple[int, dict[int, Any] | None]] = {
     "raise-minPINLength": (SET_MIN, {NEW_MIN: len(PIN)}),
     "forceChangePin": (SET_MIN, {FORCE: True}),
     "minPinLengthRPIDs": (SET_MIN, {RP_IDS: [RP["id"]]}),
+    "enableEnterpriseAttestation": (ENTERPRISE, None),
+    "vendorPrototype": (VENDOR, {1: 0}),
 }
 
 
 def request_called(authenticator: Authenticator, name: str) -> dict[int, Any]:
     subcommand, parameters = REQUESTS[name]
+    if subcommand == VENDOR:
+        commands = authenticator.info.vendor_prototype_config_commands
+        if not commands:
+            not_offered("getInfo does not list vendorPrototypeConfigCommands")
+        # One that is not there: a key that looks at it without a token does no harm.
+        return {1: VENDOR, 2: {1: max(commands) + 1}}
     if OFFERED_BY[subcommand] not in authenticator.info.options:
         not_offered(f"getInfo does not list {OFFERED_BY[subcommand]}")
     return {1: subcommand} if parameters is None else {1: subcommand, 2: parameters}
@@ -798,3 +806,24 @@ def test_enterprise_attestation_is_refused_until_it_is_enabled_and_has_two_kinds
     with refused(ERR.INVALID_OPTION):
         with_pin.make(enterprise_attestation=3)
     assert with_pin.make(enterprise_attestation=1).auth_data.credential_data
+
+
+@pytest.mark.case("CTAP 2.1, 7.1.1 (vendor-facilitated: only for listed RPs)", needs=(*CONFIGURES, "ep"))
+def test_an_rp_that_the_vendor_did_not_list_gets_an_ordinary_attestation(with_pin):
+    if not with_pin.info.options["ep"]:
+        change(with_pin, ENTERPRISE)
+    ordinary = with_pin.make()
+    made = with_pin.make(enterprise_attestation=1)
+    assert made.ep_att is not True
+    assert made.fmt == ordinary.fmt
+    assert made.att_stmt.get("x5c") == ordinary.att_stmt.get("x5c"), "a certificate that names the device"
+
+
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 5 and 7.2", needs=ALWAYS)
+def test_with_alwaysuv_a_handle_of_u2f_makes_no_assertion_without_a_token(with_pin):
+    always_uv(with_pin, False)
+    require_u2f(with_pin)
+    handle = u2f_registration(with_pin).key_handle
+    always_uv(with_pin)
+    with refused(ERR.PUAT_REQUIRED):
+        with_pin.get(allow_list=[{"type": "public-key", "id": handle}])

@@ -14,6 +14,7 @@ from fido2 import cbor
 from harness_suites.conformance.ceremonies import check
 from harness_suites.conformance.device import (
     EDDSA,
+    PIN,
     RP,
     USER,
     Authenticator,
@@ -628,6 +629,37 @@ def test_a_listing_ends_when_its_token_expires(with_pin, listing):
     manager = two_of_each(with_pin)
     manager.ask(*begin)
     with_pin.rig.clock.wait_us(601_000_000)
+    with refused(ERR.NOT_ALLOWED):
+        manager.next(following)
+
+
+def _change_pin(authenticator: Authenticator) -> None:
+    authenticator.client_pin().change_pin(PIN, PIN[::-1])
+
+
+def _reset(authenticator: Authenticator) -> None:
+    with authenticator.touch():
+        authenticator.ctap.reset()
+
+
+DISCARDS = {
+    "a-changed-pin": _change_pin,
+    "a-new-token": lambda authenticator: get_token(authenticator, P.CREDENTIAL_MGMT),
+    "a-reset": _reset,
+}
+
+
+@pytest.mark.case("CTAP 2.1, 6 (state is discarded with the token that authorised it) and 6.6", needs=NEEDS)
+@pytest.mark.parametrize("what", DISCARDS)
+@pytest.mark.parametrize("listing", LISTINGS)
+def test_a_listing_ends_with_what_ends_its_token(with_pin, listing, what):
+    begin, following = LISTINGS[listing]
+    two_of_each(with_pin)
+    # A reset must come within ten seconds of power-up.
+    with_pin.power_cycle()
+    manager = Manager(with_pin)
+    manager.ask(*begin)
+    DISCARDS[what](with_pin)
     with refused(ERR.NOT_ALLOWED):
         manager.next(following)
 

@@ -9,6 +9,7 @@ import hashlib
 
 import pytest
 from fido2.ctap import CtapError
+from fido2.ctap1 import APDU, ApduError, Ctap1
 from fido2.ctap2 import AttestationResponse, CredentialManagement
 from fido2.webauthn import PublicKeyCredentialDescriptor, PublicKeyCredentialType
 
@@ -21,6 +22,7 @@ from harness_suites.conformance.ceremonies import (
     OTHER_RP,
     account,
     check,
+    descriptor,
     get_all,
     ident,
     make_accounts,
@@ -396,3 +398,40 @@ def test_the_account_that_a_user_chose_may_be_asserted_with_its_id(with_pin):
     assertion = with_pin.get(allow_list=[chosen.credential], **with_pin.auth(HASH, GA, RP["id"]))
     check(assertion, made[0])
     assert assertion.user["id"] == account(0)["id"]
+
+
+# A credential that is gone is gone everywhere
+
+
+def _replaced(authenticator):
+    gone = make_resident(authenticator)
+    make_resident(authenticator)
+    return gone
+
+
+def _deleted(authenticator):
+    gone = make_resident(authenticator)
+    management(authenticator).delete_cred(
+        PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=ident(gone))
+    )
+    return gone
+
+
+GONE = pytest.mark.parametrize("how", [_replaced, _deleted], ids=["replaced", "deleted"])
+
+
+@pytest.mark.case("CTAP 2.1, 6.1.2 step 12 and 17.2.2; 6.8.5", needs=("rk", "clientPin"))
+@GONE
+def test_a_credential_that_is_gone_excludes_nothing(with_pin, how):
+    gone = how(with_pin)
+    made = with_pin.make(user=account(7), exclude_list=[descriptor(gone)])
+    assert ident(made) != ident(gone)
+
+
+@pytest.mark.case("CTAP 2.1, 6.1.2 step 17.2.2; 6.8.5; 10.3", needs=("rk", "clientPin", "U2F_V2"))
+@GONE
+def test_a_credential_that_is_gone_signs_nothing_through_u2f(with_pin, how):
+    gone = how(with_pin)
+    with with_pin.touch(), pytest.raises(ApduError) as refusal:
+        Ctap1(with_pin.device).authenticate(HASH, gone.auth_data.rp_id_hash, ident(gone), check_only=True)
+    assert refusal.value.code == APDU.WRONG_DATA

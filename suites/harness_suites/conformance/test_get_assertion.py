@@ -879,3 +879,38 @@ def test_there_is_no_next_assertion_after_the_token_of_the_first_expired(with_pi
     if unless_refused(lambda: with_pin.get(**arguments), ERR.PIN_AUTH_INVALID) is not None:
         not_offered("tokens live for longer than the ten minutes that are the default")
     assert following is None, "the token has expired and an assertion that it verified was given"
+
+
+DISCARDS = {
+    "a-changed-pin": lambda key: key.client_pin().change_pin(key.pin, key.pin[::-1]),
+    "a-new-token": lambda key: key.token(GA, RP["id"]),
+    "a-reset": lambda key: _reset(key),
+}
+
+
+def _reset(authenticator):
+    with authenticator.touch():
+        authenticator.ctap.reset()
+
+
+@pytest.mark.case(
+    "CTAP 2.1, 6 (state is discarded with the token that authorised it) and 6.6",
+    needs=("rk", "clientPin", "pinUvAuthToken"),
+)
+@pytest.mark.parametrize("what", DISCARDS)
+def test_there_is_no_next_assertion_after_what_ends_the_token_of_the_first(with_pin, what):
+    make_accounts(with_pin, 3)
+    # A reset must come within ten seconds of power-up.
+    with_pin.power_cycle()
+    with_pin.get(**with_pin.auth(HASH, GA, RP["id"]))
+    DISCARDS[what](with_pin)
+    with refused(ERR.NOT_ALLOWED):
+        with_pin.ctap.get_next_assertion()
+
+
+@pytest.mark.case("CTAP 2.1, 6.2 (clientDataHash: SHA-256)")
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+def test_a_client_data_hash_of_another_length_is_refused(blank, size):
+    made = blank.make()
+    with refused_somehow(ERR.INVALID_LENGTH, ERR.INVALID_PARAMETER):
+        send(blank, GET, {**ASSERTION, 2: bytes(size), 3: [descriptor(made)]})

@@ -764,3 +764,10 @@ def test_public_keys_verify_only_their_own_assertions(blank):
     assertion = blank.get(one)
     with pytest.raises(WrongSignature):
         assertion.verify(HASH, public_key(other))
+
+
+@pytest.mark.case("CTAP 2.1, 6.1 (clientDataHash: SHA-256)")
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+def test_a_client_data_hash_of_another_length_is_refused(blank, size):
+    with refused_somehow(ERR.INVALID_LENGTH, ERR.INVALID_PARAMETER):
+        send(blank, MAKE, {**CREATION, 1: bytes(size)})

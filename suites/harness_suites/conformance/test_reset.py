@@ -22,6 +22,7 @@ from harness_suites.conformance.device import (
     Authenticator,
     not_offered,
     refused,
+    refused_somehow,
     unless_refused,
 )
 from harness_suites.conformance.handmade import Asker
@@ -33,6 +34,8 @@ RESET = b"\x07"
 EARLY_US, LATE_US = 6_000_000, 11_000_000
 """A request must come within ten seconds of powering up (on a key without a display): well within them,
 though a key takes its time to enumerate, and after them."""
+LONG_TOUCH_US = 5_000_000
+"""A long touch lasts at least five seconds (python-fido2's tests of keys that ask for one)."""
 APPLICATION = hashlib.sha256(RP["id"].encode()).digest()
 OTHER_PIN = "3141592605358979"
 
@@ -438,3 +441,38 @@ def test_what_was_forgotten_stays_forgotten_after_a_power_cycle(forgotten):
     for made in filter(None, (forgotten.resident, forgotten.non_resident)):
         with refused(ERR.NO_CREDENTIALS):
             key.get(made)
+
+
+# Keys that are reset in another way
+
+
+def in_use(key):
+    """Just powered up, with a credential made before: whether it still asserts tells whether there was a reset."""
+    made = key.make()
+    key.power_cycle()
+    return made
+
+
+@pytest.mark.case("CTAP 2.2, 6.4 (longTouchForReset) and 6.6", any_state=True)
+def test_a_short_touch_does_not_reset_a_key_that_wants_a_long_one(blank):
+    if not blank.info.long_touch_for_reset:
+        not_offered("longTouchForReset")
+    if blank.rig.touch.press_us is None or blank.rig.touch.press_us >= LONG_TOUCH_US:
+        not_offered(
+            "a rig with a short touch: on this one a touch lasts until the key has answered; press_s ends it"
+        )
+    made = in_use(blank)
+    with blank.touch(), refused_somehow(ERR.USER_ACTION_TIMEOUT):
+        blank.ctap.reset()
+    assert blank.get(made).auth_data.is_user_present()
+
+
+@pytest.mark.case("CTAP 2.2, 6.4 (transportsForReset) and 6.6", any_state=True)
+def test_a_key_is_not_reset_over_a_transport_that_it_does_not_name(blank):
+    transports = blank.info.transports_for_reset
+    if not transports or "usb" in transports:
+        not_offered("transportsForReset without usb")
+    made = in_use(blank)
+    with blank.touch(), refused_somehow(ERR.NOT_ALLOWED):
+        blank.ctap.reset()
+    assert blank.get(made).auth_data.is_user_present()
