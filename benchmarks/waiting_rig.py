@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.bench.plugin_api import Driver, RigRequest, hookimpl
 from harness.model.instant import CutInstant
+from harness.model.power_loss import SwitchDelay
 from harness.model.rig import LiveCutter, PowerSwitch
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
@@ -75,6 +76,7 @@ class Cutter(LiveCutter):
     """In the twin's time."""
 
     realtime = True
+    delay = SwitchDelay(least_us=0, most_us=0)
 
     def __init__(self, rig: WaitingRig):
         self._rig = rig

@@ -58,6 +58,7 @@ _MODULES = {
     "Rig": "harness.model.rig",
     "RigInfo": "harness.model.rig",
     "Severity": "harness.model.key",
+    "SwitchDelay": "harness.model.power_loss",
     "Tap": "harness.model.tap",
     "Touch": "harness.model.rig",
     "TransportKind": "harness.model.transport",
@@ -279,6 +280,7 @@ if TYPE_CHECKING:
         old as old,
     )
     from harness.model.pin import PinReference as PinReference
+    from harness.model.power_loss import SwitchDelay as SwitchDelay
     from harness.model.rig import (
         KeyGone as KeyGone,
         LiveCutter as LiveCutter,

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from harness.base.atomic_file import read_json, write_durably
 from harness.base.file_name import file_name
 from harness.evidence.ledger import state_dir
+from harness.model.power_loss import SwitchDelay
 
 if TYPE_CHECKING:
     from harness.bench.plugin_api import Actuator
     from harness.model.rig import Rig
 
 OLD_DAYS = 30
+TOLERANCE_US = 20_000
+"""A busy host sees a key go later by this than an idle one."""
 RESTS = ("off_s", "off_time_s")
 """The names that drivers give to the shortest time that a key stays without power."""
 
@@ -32,7 +35,12 @@ class Calibration:
     :ivar at: when it was made, in UTC, e.g. 2026-11-20T09:30:12Z.
     :ivar cut_ms: from the command until the key was seen to be gone, median; `cut_p99_ms` is the 99th percentile,
         `cut_jitter_ms` the standard deviation.
-    :ivar late_p99_ms: how late the command itself was, 99th percentile.
+    :ivar gone_most_ms: from the end of the switch's act until the key was seen to be gone, the longest.
+    :ivar release_ms: from the command until the power is gone, (least, most), as the key's last answers tell; None if
+        the key was not talked to while it was cut.
+    :ivar lead_ms: the median of these; `release_jitter_ms` is their standard deviation.
+    :ivar late_p99_ms: how late the command itself was when the switch had taken it, 99th percentile.
+    :ivar host_late_ms: how late this host's cutter was meanwhile without a switch, 99th percentile.
     :ivar back_ms: from power-on until the key can be talked to, median; `back_p99_ms` is the 99th percentile.
     :ivar shortest_off_ms: the shortest time without power after which the key had always lost its volatile state;
         None if the key shows no such state.
@@ -50,7 +58,12 @@ class Calibration:
     cut_ms: float | None = None
     cut_p99_ms: float | None = None
     cut_jitter_ms: float | None = None
+    gone_most_ms: float | None = None
+    release_ms: tuple[float, float] | None = None
+    lead_ms: float | None = None
+    release_jitter_ms: float | None = None
     late_p99_ms: float | None = None
+    host_late_ms: float | None = None
     realtime: bool = False
     back_ms: float | None = None
     back_p99_ms: float | None = None
@@ -90,13 +103,46 @@ def calibration_for(wiring: str) -> Calibration | None:
         found.age_days()
     except (TypeError, ValueError):
         return None
-    return replace(found, neighbours=tuple(found.neighbours)) if found.wiring == wiring else None
+    if found.wiring != wiring:
+        return None
+    release_ms = None if found.release_ms is None else (found.release_ms[0], found.release_ms[1])
+    return replace(found, neighbours=tuple(found.neighbours), release_ms=release_ms)
 
 
 def calibration_of(rig: Rig) -> Calibration | None:
     """Return the last calibration of a rig as it is wired now; None if there is none, or it failed."""
     found = calibration_for(rig.wiring)
     return found if found is not None and found.fault is None else None
+
+
+def is_calibrated(rig: Rig) -> bool:
+    """Is it known when the power of a rig goes? Computed cuts, and the end of a process, need no calibration."""
+    return rig.evidence_kind != "hardware" or calibration_of(rig) is not None
+
+
+def delay_of(rig: Rig) -> SwitchDelay:
+    """Return what is known of a rig's switch: from its calibration, and from the bench or the board's data sheet.
+
+    Without a calibration the switch is not believed: only what was seen limits when the power went.
+    """
+    assert rig.cutter is not None, "the rig cuts nothing"
+    said = rig.cutter.delay
+    if rig.evidence_kind != "hardware":
+        return said
+    lead_us = (said.least_us + said.most_us) // 2 if said.most_us is not None else 0
+    found = calibration_of(rig)
+    if found is None:
+        return SwitchDelay(lead_us=lead_us, seen_after=said.seen_after)
+    # Earlier versions kept no longest time.
+    gone_us = round(1000 * (found.gone_most_ms or found.cut_p99_ms or 0))
+    tolerance_us = max(TOLERANCE_US, round(3000 * (found.cut_jitter_ms or 0)))
+    least_us, most_us = said.least_us, said.most_us
+    if most_us is None and found.release_ms is not None:
+        least_us, most_us = (round(1000 * ms) for ms in found.release_ms)
+        lead_us = round(1000 * (found.lead_ms or 0))
+    return SwitchDelay(
+        least_us, gone_us if most_us is None else most_us, gone_us, tolerance_us, lead_us, said.seen_after
+    )
 
 
 def complaint(rig: Rig, now: datetime | None = None) -> str | None:

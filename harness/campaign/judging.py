@@ -133,14 +133,14 @@ def evidence(
     planned: Row,
     instant: CutInstant | None,
     acknowledged: bool,
-    landed: bool,
+    landed: bool | None,
     boots: int,
 ) -> Row:
     """A row of evidence.jsonl.
 
     :param label: names the cut in a replay id. :param check: see `fingerprint`.
     :param instant: of the cut, counted from the start of the operation; None if no cut was armed.
-    :param landed: whether the power went within the operation's declared interval.
+    :param landed: whether the power went within the operation's declared interval; None if that is not known.
     :param boots: how often the key was powered to observe it.
     """
     return {

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from math import hypot
 
 from harness.base.errors import KeyFault, RigError
-from harness.bench.calibration import calibration_of
 from harness.campaign.home import FORGETFUL, Home, require_expendable
 from harness.campaign.judging import CutJudge, evidence, fingerprint, noted, with_deaths, within
 from harness.campaign.observe import NO_ANSWER, Seen, complete, observe
 from harness.campaign.operation_runner import Attempt, OperationRunner
+from harness.campaign.switch_watch import SwitchWatch
 from harness.host.cutter import lateness_us
 from harness.model.instant import CutInstant
 from harness.model.judge import Judgement, find_world, matches
 from harness.model.key import Item, Memory, Observation, Operation, Outcome
+from harness.model.power_loss import PowerLoss
 from harness.model.rig import LiveCutter, Rig
 from harness.model.row import Judged
 from harness.search.plan import END, Plan
@@ -83,6 +84,7 @@ class LiveObserver:
         self.rig, self.operation = rig, operation
         self.cutter: LiveCutter = rig.cutter
         self.runner = OperationRunner(rig, self.cutter, operation, home)
+        self.switch = SwitchWatch(rig)
         self._watched = home.watched(rig.key, operation)
         self._check = fingerprint(rig)
         self._late_us: list[int] = []
@@ -122,14 +124,14 @@ class LiveObserver:
         return self._prepared
 
     def _measured(self, runs: list[UncutRun]) -> TimingProfile:
-        switch = calibration_of(self.rig)
+        delay = self.switch.delay
         return measured_profile(
             runs,
             boot_us=self.runner.boot_us,
             reference_us=self._reference_us(),
             late_us=lateness_us(),
-            switch_jitter_us=1000 * (switch.cut_jitter_ms or 0) if switch else 0.0,
-            lead_us=round(1000 * (switch.cut_ms or 0)) if switch else 0,
+            release_us=(delay.least_us, delay.least_us if delay.most_us is None else delay.most_us),
+            lead_us=delay.lead_us,
         )
 
     def _reference_us(self) -> int | None:
@@ -194,16 +196,16 @@ class LiveObserver:
         mark = next((mark for mark in attempt.marks if mark.name == profile.last), None)
         return mark is not None and mark.status == profile.status
 
-    def _landed(self, plan: Plan, attempt: Attempt) -> bool:
-        """Did the power go while the operation ran, or in the declared time after it?
+    def _landed(self, plan: Plan, attempt: Attempt, loss: PowerLoss | None) -> bool | None:
+        """Did the power go while the operation ran, or in the declared time after it? None: astride its end.
 
         A run may end earlier than the uncut runs did, by as much as these differ.
         """
-        cut, profile = attempt.cut, self.prepared.profile
-        if cut is None or cut.landed_us is None:
+        if loss is None:
             return False
+        profile = self.prepared.profile
         slack_us = SLACK_US + SIGMAS * hypot(profile.sigma_us, profile.drift * plan.offset_us)
-        return cut.landed_us <= attempt.ended_us + profile.tail_us + slack_us
+        return loss.lies_within(attempt.start_us, round(attempt.ended_us + profile.tail_us + slack_us))
 
     def _judge_uncut(self) -> Judged:
         """Judge the uncut run after a clean restart: everything that was acknowledged must be there."""
@@ -215,7 +217,7 @@ class LiveObserver:
         plan = Plan(END, 0, profile.length_us)
         ended = CutInstant.planned(profile.length_us).fired(profile.length_us)
         judged = self._judged(
-            plan, verdict, uncut.seen, ended, self.rig.take_deaths(), acknowledged=True, landed=True
+            plan, verdict, uncut.seen, ended, None, self.rig.take_deaths(), acknowledged=True, landed=True
         )
         judged.note["known"] = profile.row()
         return judged
@@ -226,9 +228,10 @@ class LiveObserver:
         attempt: Attempt,
         verdict: Judgement,
         seen: Seen,
+        loss: PowerLoss | None,
         *,
         acknowledged: bool,
-        landed: bool,
+        landed: bool | None,
     ) -> Judged:
         """The line of evidence of one cut, with where it landed in the operation's own time."""
         cut = attempt.cut
@@ -237,6 +240,7 @@ class LiveObserver:
             verdict,
             seen,
             cut.since(attempt.start_us) if cut else None,
+            loss.since(attempt.start_us) if loss else None,
             [*attempt.deaths, *self.rig.take_deaths()],
             acknowledged=acknowledged,
             landed=landed,
@@ -244,8 +248,10 @@ class LiveObserver:
         if cut is not None:
             self._late_us.append(cut.late_us)
             anchor_us = attempt.at_us(plan.marker)
-            if landed and cut.landed_us is not None and anchor_us is not None:
-                judged.note["hit_us"] = plan.time_us - plan.offset_us + cut.landed_us - anchor_us
+            if landed and loss is not None and loss.latest_us is not None and anchor_us is not None:
+                start_us = anchor_us - (plan.time_us - plan.offset_us)
+                judged.note["hit_us"] = [loss.earliest_us - start_us, loss.latest_us - start_us]
+        self.switch.note(judged, loss)
         return judged
 
     def _judged(
@@ -254,10 +260,11 @@ class LiveObserver:
         verdict: Judgement,
         seen: Seen,
         instant: CutInstant | None,
+        loss: PowerLoss | None,
         deaths: list[str],
         *,
         acknowledged: bool,
-        landed: bool,
+        landed: bool | None,
     ) -> Judged:
         deaths = list(dict.fromkeys(deaths))
         unanswered = [name for name, value in seen.values.items() if value == NO_ANSWER]
@@ -276,6 +283,8 @@ class LiveObserver:
             boots=seen.boots,
         )
         row["death"] = "; ".join(deaths) or None
+        row["acted_us"] = instant.acted_us if instant else None
+        row["lost"] = [loss.earliest_us, loss.latest_us] if loss else None
         if verdict.outcome is Outcome.MISSED:
             row["blame"] = "rig"
         return Judged(row, noted(verdict.breaches))

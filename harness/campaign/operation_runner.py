@@ -16,6 +16,7 @@ from harness.base.errors import (
 from harness.campaign.home import Home, go_home
 from harness.model.instant import CutInstant
 from harness.model.key import Memory, Operation
+from harness.model.power_loss import PowerLoss
 from harness.model.rig import KeyGone, LiveCutter, Rig
 from harness.model.tap import Mark
 from harness.search.plan import END, START, Plan
@@ -54,12 +55,12 @@ class Attempt:
             return 0
         return max(0, self.cut.fired_us - self.ended_us)
 
-    def since_request_us(self, requests: int) -> int | None:
-        """How long after the last of `requests` requests the cutter acted; None if not all had been sent."""
+    def since_request_us(self, requests: int, loss: PowerLoss | None) -> int | None:
+        """How long after the last of `requests` requests the power lasted at least; None if not all had been sent."""
         sent = [mark.at_us for mark in self.marks if mark.name.startswith("request-sent")]
-        if self.cut is None or self.cut.fired_us is None or not sent or len(sent) < requests:
+        if loss is None or not sent or len(sent) < requests:
             return None
-        return self.cut.fired_us - sent[-1]
+        return loss.earliest_us - sent[-1]
 
 
 class OperationRunner:
@@ -201,7 +202,7 @@ class OperationRunner:
         rig.power.off()
         tried = Attempt(promise, start_us, tuple(rig.tap.marks), ended_us, returned, made, rig.take_deaths())
         if cut.boots:
-            tried.deaths += self._cut_boots(cut.boots)
+            tried.deaths += self._cut_boots(cut.boots, lead_us)
         if cut.off_us:
             rig.clock.wait_us(cut.off_us)
         return tried
@@ -213,16 +214,16 @@ class OperationRunner:
             return start_us
         return max(start_us, came_us)
 
-    def _cut_boots(self, offsets_us: tuple[int, ...]) -> list[str]:
+    def _cut_boots(self, offsets_us: tuple[int, ...], lead_us: int) -> list[str]:
         """Cut the boots that follow: power on, and off after each offset. How the key ended by itself meanwhile."""
         rig = self.rig
         for offset_us in offsets_us:
             began_us = rig.clock.now_us
-            armed = self.cutter.arm_boot(offset_us)
+            armed = self.cutter.arm_boot(offset_us, lead_us)
             rig.power.on()
             if not armed:
                 # Without a signal that the power has come, the offset counts from when it was asked for.
-                self.cutter.arm(max(began_us + offset_us, rig.clock.now_us))
+                self.cutter.arm(max(began_us + offset_us, rig.clock.now_us), lead_us)
             self.cutter.collect()
             rig.power.off()
         return rig.take_deaths()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import hypot, sqrt
 from typing import Any
 
 from harness.model.judge import Breach
@@ -12,6 +13,7 @@ from harness.model.key import Operation, Outcome, Severity
 from harness.model.rig import Rig
 from harness.model.row import Row, is_covering
 from harness.search.bounds import CONFIDENCE, upper_bound
+from harness.search.localization import Hit
 from harness.search.stopping import Goal
 from harness.search.window import narrowest_window
 from harness.twin.trace import Trace
@@ -71,6 +73,8 @@ class Result:
     plugs: dict[str, Any] | None = None
     """How often the key was enumerated meanwhile and the errors among these, see `harness.evidence.port_log`."""
     goal: Goal | None = None
+    switch: Row | None = None
+    """What the rig's switch did (`harness.campaign.switch_watch`); None where cuts need no switch."""
     marks: list[tuple[str, int]] = field(default_factory=list)
 
     @property
@@ -113,12 +117,19 @@ def bound(rows: Iterable[Row], confidence: float = CONFIDENCE) -> dict[str, floa
     return {"confidence": confidence, "below": round(below, 9)}
 
 
-def window_ms(
-    hits_us: Sequence[float], whole_us: float, sigma_us: float | Callable[[float], float]
-) -> float | None:
+def window_ms(hits: Sequence[Hit], whole_us: float, sigma_at: Callable[[float], float]) -> float | None:
     """w95 in ms: a window that fails every hit and is wider than this would have been found (95 %).
 
-    :param hits_us: where the covering cuts went, in the operation's own time.
+    :param hits: where the covering cuts went, in the operation's own time.
+    :param sigma_at: how far a cut strays, as a function of where it went.
     """
-    window = narrowest_window(hits_us, whole_us, sigma_us)
+    spreads: dict[float, float] = {}
+    for earliest, latest in hits:
+        middle = (earliest + latest) / 2
+        spreads[middle] = max(spreads.get(middle, 0.0), (latest - earliest) / sqrt(12))
+
+    def spread_at(at_us: float) -> float:
+        return hypot(sigma_at(at_us), spreads[at_us]) if spreads[at_us] else sigma_at(at_us)
+
+    window = narrowest_window([(earliest + latest) / 2 for earliest, latest in hits], whole_us, spread_at)
     return round(window / 1000, 3) if window is not None else None

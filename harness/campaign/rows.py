@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 from harness.campaign.result import Result
 from harness.model.key import Outcome
-from harness.model.row import Row, is_covering
+from harness.model.row import Row, is_covering, is_judged
 
 
 def campaign_row(result: Result) -> Row:
     """A line of operations.jsonl."""
-    judged = sum(1 for row in result.rows if row["outcome"] != Outcome.MISSED)
+    judged = sum(1 for row in result.rows if is_judged(row))
     covering = sum(1 for row in result.rows if is_covering(row))
     return {
         "rig": result.rig.name,
@@ -24,6 +24,10 @@ def campaign_row(result: Result) -> Row:
         "exhaustive": result.exhaustive and result.complete,
         "outcomes": result.outcomes,
         "violations": result.violations,
+        "unresolved": sum(
+            1 for row in result.rows if row["outcome"] != Outcome.MISSED and not is_judged(row)
+        ),
+        "switch": result.switch,
         "missed": result.missed or {"whole operation": [0, len(result.rows)]},
         "bound": result.bound,
         "window_ms": result.window_ms,

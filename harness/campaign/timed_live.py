@@ -26,9 +26,10 @@ from harness.campaign.recheck import KINDS, LiveRecheck, recheck_row
 from harness.campaign.result import Result, bound, window_ms
 from harness.model.judge import Breach, Judgement
 from harness.model.key import Operation, Outcome
+from harness.model.power_loss import can_prove
 from harness.model.rig import Rig
-from harness.model.row import Judged, Row, is_covering, replay_id
-from harness.search.localization import Localizer
+from harness.model.row import Judged, Row, is_covering, is_judged, replay_id
+from harness.search.localization import Localizer, hit_of
 from harness.search.plan import END, Plan, planned
 from harness.search.recheck_plan import RecheckPlan
 from harness.search.schedule import Schedule, search_for
@@ -117,7 +118,9 @@ class LiveCampaign(LiveObserver, CampaignBase):
             signals.check()
             plan = schedule.ask()
             judged = self._made(plan)
-            schedule.tell(judged.row["outcome"], judged.note.get("hit_us"))
+            hit = hit_of(judged.note)
+            outcome = judged.row["outcome"] if is_judged(judged.row) else Outcome.MISSED
+            schedule.tell(outcome, None if hit is None else sum(hit) / 2)
             if (recheck := self._recheck.plan(plan, judged)) is not None:
                 self._follow_up(plan, judged, recheck)
             self._previous.append(plan)
@@ -164,8 +167,9 @@ class LiveCampaign(LiveObserver, CampaignBase):
         section = result.missed.setdefault(plan.section, [0, 0])
         section[0] += row["outcome"] == Outcome.MISSED
         section[1] += 1
-        if (hit_us := judged.note.get("hit_us")) is not None:
-            self.localizer.add(hit_us, plan.stream, [(one.item, one.outcome) for one in found])
+        self.switch.count(judged)
+        if (hit := hit_of(judged.note)) is not None:
+            self.localizer.add(hit, plan.stream, [(one.item, one.outcome) for one in found])
 
     def _follow_up(self, plan: Plan, judged: Judged, recheck: RecheckPlan[Plan]) -> None:
         """Repeat an abnormal cut until it is known whether the finding is reproduced, and from which history."""
@@ -184,14 +188,15 @@ class LiveCampaign(LiveObserver, CampaignBase):
         began_us, boot_us, talk_us = rig.clock.now_us, rig.boot_us, rig.talk_us
         attempt = self.runner.attempt(plan, prepared.profile.lead_us)
         acknowledged = self._acknowledged(attempt)
-        landed = self._landed(plan, attempt)
+        loss = self.switch.loss(attempt)
+        landed = self._landed(plan, attempt, loss)
         again: Row | None = None
         void: str | None = None
-        if not landed and not attempt.deaths:
+        if landed is False and not attempt.deaths:
             verdict, seen = Judgement(Outcome.MISSED, None), Seen()
         else:
             promise = attempt.promise if acknowledged else prepared.promise
-            since_us = attempt.since_request_us(prepared.profile.requests)
+            since_us = attempt.since_request_us(prepared.profile.requests, loss)
 
             def judge(seen: Seen, completed: Seen | None = None) -> Judgement:
                 return self._judge_of(promise, seen).verdict(
@@ -216,7 +221,9 @@ class LiveCampaign(LiveObserver, CampaignBase):
             whole_us = rig.clock.now_us - began_us
             self._own_ms.append((whole_us - spent_us) / 1000)
             self._whole_ms.append(whole_us / 1000)
-        judged = self._judge_attempt(plan, attempt, verdict, seen, acknowledged=acknowledged, landed=landed)
+        judged = self._judge_attempt(
+            plan, attempt, verdict, seen, loss, acknowledged=acknowledged, landed=landed
+        )
         if again is not None:
             judged.row["again"] = again
         if void is not None:
@@ -238,12 +245,15 @@ class LiveCampaign(LiveObserver, CampaignBase):
         result = self.result
         result.distinct_states = len({str((row["world"], row["changed"])) for row in result.rows})
         result.goal = self.allowance.goal
-        result.bound = bound(result.rows, self.allowance.aim.confidence)
+        result.switch = self.switch.row()
+        proves = can_prove(result.switch)
+        result.bound = bound(result.rows, self.allowance.aim.confidence) if proves else None
         if self._schedule is None:
             return
         known, search = self.prepared.profile, self._schedule.search
         result.marks = list(known.markers)
-        result.window_ms = window_ms(self.localizer.covering, known.whole_us, search.sigma_at)
+        if proves:
+            result.window_ms = window_ms(self.localizer.covering, known.whole_us, search.sigma_at)
         for finding in result.findings:
             finding.narrowest = self.localizer.narrowest(finding.item, finding.outcome, known)
         result.timing = {
@@ -261,19 +271,24 @@ class LiveCampaign(LiveObserver, CampaignBase):
     def replay(self, label: str) -> tuple[Row, list[Breach]]:
         """Make one cut again, up to five times until it shows a violation: no two runs take exactly the same time.
 
+        A try counts if the power is known to have gone inside the operation; up to five others are left out.
+
         :raises CallerError: the label names no cut of this operation.
         """
         profile = self.prepare().profile
         plan = planned(label, dict(profile.markers), profile.length_us)
         self._recheck = LiveRecheck(limit=0)
-        tries = 0
+        landed = others = 0
         while True:
-            tries += 1
             judged = self._judge_uncut() if plan.marker == END else self._one(plan)
-            if breaches_of(judged) or plan.marker == END or tries == REPLAY_TRIES:
+            landed += judged.row["landed"] is True
+            others += judged.row["landed"] is not True
+            if breaches_of(judged) or plan.marker == END or REPLAY_TRIES in (landed, others):
                 break
         self.rig.power.off()
-        self.replayed_at = plan.where + (f", cut {tries} times" if tries > 1 else "")
+        self.replayed_at = plan.where + (f", cut {landed} times" if landed > 1 else "")
+        if others:
+            self.replayed_at += f"; {others} more did not surely go inside the operation"
         return judged.row, breaches_of(judged)
 
 

@@ -170,7 +170,9 @@ class TimedCampaign(Campaign):
 
     def _sample(self) -> list[Cut]:
         """Covering cuts that tear a flash operation, to be cut live as well."""
-        cuts = [cut_at_us(self.prepared.trace, self._instant(at)) for at in sorted(self.localizer.covering)]
+        cuts = [
+            cut_at_us(self.prepared.trace, self._instant(at)) for at, _ in sorted(self.localizer.covering)
+        ]
         return [cut for cut in cuts if cut.phi]
 
     def _make(self, plans: Sequence[Plan]) -> list[Row]:
@@ -184,7 +186,7 @@ class TimedCampaign(Campaign):
                 resumed = number < len(self._earlier)
                 found = breaches_of(self._earlier[number]) if resumed else self._breaches.pop(number)
                 kinds = [(one.item, one.outcome) for one in found]
-                self.localizer.add(plan.time_us, plan.stream, kinds)
+                self.localizer.add((plan.time_us, plan.time_us), plan.stream, kinds)
         return self.result.rows[first:]
 
     def _targets(self, plans: Sequence[Plan]) -> list[TimedCutImage]:

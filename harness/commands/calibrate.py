@@ -12,6 +12,7 @@ from harness.evidence.ledger import now
 from harness.host.host import here
 from harness.run.measure_switch import Calibrator
 from harness.run.session import Session
+from harness.run.switch_limits import HostBusyError
 
 
 def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibration:
@@ -38,7 +39,7 @@ def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibrat
         try:
             found = Calibrator(rig, here(), cycles, told).run()
         except RigError as error:
-            if real:
+            if real and not isinstance(error, HostBusyError):
                 keep(Calibration(name, rig.wiring, now(), fault=str(error)))
             with suppress(RigError):
                 # A broken switch may fail here, too: report the first fault.
@@ -71,6 +72,14 @@ def show(found: Calibration, out: TextIO) -> None:
         f"  cut to gone   {found.cut_ms:g} ms, +- {found.cut_jitter_ms:g} ms, p99 {found.cut_p99_ms:g} ms; "
         f"the command itself late by {found.late_p99_ms:g} ms (p99){scheduled}\n"
     )
+    if found.release_ms is None:
+        out.write("  power gone    not measured: the key cannot be asked while it is cut\n")
+    else:
+        least_ms, most_ms = found.release_ms
+        out.write(
+            f"  power gone    {least_ms:g} to {most_ms:g} ms after the command, by the key's last answer; "
+            f"cuts are ordered {found.lead_ms:g} ms earlier\n"
+        )
     if found.shortest_off_ms is None:
         out.write("  rest          not measured: the key shows nothing that it loses with its power\n")
     else:

@@ -84,7 +84,7 @@ class Cutter:
         self._armed = cut
 
     def collect(self) -> CutInstant:
-        """Wait until the armed instant has passed and the process has acted: the cut with `fired_us` and `error`.
+        """Wait until the armed instant has passed and the process has acted: the cut with when, and `error`.
 
         :raises RigError: the process does not answer, or has ended.
         """
@@ -116,7 +116,9 @@ class Cutter:
         assert answer[0] == "fired"
         assert self._armed is not None
         cut, self._armed = self._armed, None
-        return cut.fired(int(answer[2]) // 1000, int(answer[3]))
+        before_ns, after_ns, error = map(int, answer[2:])
+        # Rounded outwards: the act lies between them.
+        return cut.fired(before_ns // 1000, -(-after_ns // 1000), error)
 
     def _answer(self, limit_s: float) -> list[str]:
         poll = select.poll()

@@ -9,20 +9,23 @@ from dataclasses import dataclass, replace
 class CutInstant:
     """The instants of one cut, in whole microseconds of the rig's clock (on hosts: CLOCK_MONOTONIC).
 
+    Between which of them the power went: `harness.model.power_loss`.
+
     :ivar planned_us: when the power was to be gone.
     :ivar armed_us: when the cutter was told to act. It is earlier than planned by the time that the switch takes.
-    :ivar fired_us: when the cutter acted; None if the cut was called off.
+    :ivar fired_us: when the cutter began to act; None if the cut was called off.
+    :ivar acted_us: when its act had returned: a switch that is busy, or a hub that is locked, takes the order late.
     :ivar lost_us: when the key was seen to be gone; None if that was not seen.
-    :ivar landed_us: when the power was gone, as far as that is known: as long after `fired_us` as the switch
-        takes. None if the cut took no power away: it was called off, or the key had left by itself before.
+    :ivar took: whether the cut took the power away. False if it was called off, or the key had left by itself before.
     :ivar error: errno of the cutter's action; 0 if it succeeded.
     """
 
     planned_us: int
     armed_us: int
     fired_us: int | None = None
+    acted_us: int | None = None
     lost_us: int | None = None
-    landed_us: int | None = None
+    took: bool = False
     error: int = 0
 
     @classmethod
@@ -36,16 +39,19 @@ class CutInstant:
     @classmethod
     def exact(cls, at_us: int) -> CutInstant:
         """A computed cut: the power was gone when it was planned to be."""
-        return cls(at_us, at_us, at_us, at_us, at_us)
+        return cls(at_us, at_us, at_us, at_us, at_us, took=True)
 
     @property
     def late_us(self) -> int:
-        """How much later the cutter acted than it was told to; 0 if it did not act."""
-        return 0 if self.fired_us is None else self.fired_us - self.armed_us
+        """How much later than it was told to the cutter had acted; 0 if it did not act."""
+        return 0 if self.acted_us is None else self.acted_us - self.armed_us
 
-    def fired(self, at_us: int, error: int = 0) -> CutInstant:
-        """The same cut after the cutter has acted; whether that took the power away, only the rig can see."""
-        return replace(self, fired_us=at_us, error=error)
+    def fired(self, at_us: int, acted_us: int | None = None, error: int = 0) -> CutInstant:
+        """The same cut after the cutter has acted; whether that took the power away, only the rig can see.
+
+        :param at_us: before its act. :param acted_us: after it; at the same instant if None.
+        """
+        return replace(self, fired_us=at_us, acted_us=at_us if acted_us is None else acted_us, error=error)
 
     def seen(self, lost_us: int | None, *, took: bool) -> CutInstant:
         """The same cut after it has fired and the rig has looked whether the key is gone.
@@ -53,8 +59,7 @@ class CutInstant:
         :param took: False if the key had left by itself before, so that the cut took nothing away.
         """
         assert self.fired_us is not None, "it has not fired"
-        landed_us = self.fired_us + self.planned_us - self.armed_us
-        return replace(self, lost_us=lost_us, landed_us=landed_us if took else None)
+        return replace(self, lost_us=lost_us, took=took)
 
     def since(self, start_us: int) -> CutInstant:
         """The same instants, counted from the start of the operation."""
@@ -67,6 +72,6 @@ class CutInstant:
             planned_us=self.planned_us - start_us,
             armed_us=self.armed_us - start_us,
             fired_us=shifted(self.fired_us),
+            acted_us=shifted(self.acted_us),
             lost_us=shifted(self.lost_us),
-            landed_us=shifted(self.landed_us),
         )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.model.instant import CutInstant
     from harness.model.key import Key
     from harness.model.pin import PinReference
+    from harness.model.power_loss import SwitchDelay
     from harness.model.tap import Tap
     from harness.model.transport import Transports
 
@@ -31,7 +32,15 @@ class KeyGone(KeyFault):
 
 
 class PowerSwitch(ABC):
-    """Switches the power of a key."""
+    """Switches the power of a key.
+
+    :ivar release_us: between how many microseconds after an order to cut the power is gone, by the bench or by the
+        board's data sheet: (least, most). None if neither says: `keyharness calibrate` measures it.
+    :ivar seen_after: whether the key leaves the bus only after its power went. False for a hub by sysfs.
+    """
+
+    release_us: tuple[int, int] | None = None
+    seen_after: bool = True
 
     @abstractmethod
     def on(self) -> None: ...
@@ -93,7 +102,12 @@ class Touch(ABC):
 
 
 class LiveCutter(ABC):
-    """Cuts the power at an instant, in a process of its own. The switch is off afterwards."""
+    """Cuts the power at an instant, in a process of its own. The switch is off afterwards.
+
+    :ivar delay: what is known of its switch without a calibration.
+    """
+
+    delay: SwitchDelay
 
     @property
     @abstractmethod

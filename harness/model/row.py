@@ -33,13 +33,27 @@ def replay_id(rig: str, operation: str, seed: int, cut: str, fingerprint: str) -
 def is_covering(row: Mapping[str, Any]) -> bool:
     """Return whether a row counts towards coverage.
 
-    A missed cut does not count, nor does the clean restart at the end of a live operation.
+    A missed or unresolved cut does not count, nor does the clean restart at the end of a live operation.
     """
     return (
         row.get("stream") in COVERING
         and row["outcome"] != "missed"
+        and not is_unresolved(row)
         and not (row["stream"] == "cover" and (row.get("planned") or {}).get("marker") == "end")
     )
+
+
+def is_unresolved(row: Mapping[str, Any]) -> bool:
+    """Return whether it is not known that the power went inside the operation: `landed` is null."""
+    return row.get("landed", True) is None
+
+
+def is_judged(row: Mapping[str, Any]) -> bool:
+    """Return whether a row says something of the key.
+
+    An unresolved cut is no pass. But what the key has lost, it has lost wherever the power went.
+    """
+    return row["outcome"] != "missed" and (not is_unresolved(row) or row.get("blame") == "key")
 
 
 def slug(operation: str) -> str:

@@ -7,7 +7,7 @@ Client libraries retry, wrap and swallow errors; a tap sits below them and sees 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,15 @@ class Mark:
     name: str
     at_us: int
     status: int | None = None
+
+
+RECEIVED = ("keepalive", "response")
+"""Markers of what the key sent; the others are of what was sent to it."""
+
+
+def last_received_us(marks: Sequence[Mark]) -> int | None:
+    """When the last byte of the key was received; None if it sent none."""
+    return max((mark.at_us for mark in marks if mark.name.startswith(RECEIVED)), default=None)
 
 
 class Tap:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.base.errors import Blame
 from harness.model.key import Outcome
-from harness.model.row import is_covering
+from harness.model.row import is_covering, is_judged
 from harness.report import files
 from harness.report.files import Damage, Row, read_object, read_rows
 from harness.report.vocabulary import is_violation
@@ -24,6 +24,7 @@ class Tally:
     """Counts of evidence.jsonl for one operation on one rig.
 
     :ivar outcomes: cuts by outcome class, missed cuts included.
+    :ivar unresolved: number of cuts that show no violation and are not known to have gone inside the operation.
     :ivar covering: number of judged cuts that were evenly spread.
     :ivar covering_bad: those of them that are violations, by class.
     :ivar first_bad: first row of each violation class.
@@ -31,6 +32,7 @@ class Tally:
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
+    unresolved: int = 0
     covering: int = 0
     covering_bad: Counter[str] = field(default_factory=Counter)
     first_bad: dict[str, Row] = field(default_factory=dict)
@@ -39,6 +41,7 @@ class Tally:
     def add(self, row: Row) -> None:
         outcome, blame = row["outcome"], row.get("blame")
         self.outcomes[outcome] += 1
+        self.unresolved += outcome != Outcome.MISSED and not is_judged(row)
         covering = is_covering(row)
         self.covering += covering
         if is_violation(outcome):
@@ -49,7 +52,7 @@ class Tally:
 
     @property
     def judged(self) -> int:
-        return sum(self.outcomes.values()) - self.outcomes[Outcome.MISSED]
+        return sum(self.outcomes.values()) - self.outcomes[Outcome.MISSED] - self.unresolved
 
 
 @dataclass

@@ -35,6 +35,19 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class SwitchShape(Shape):
+    """What a rig's power switch did in all campaigns of the run.
+
+    :ivar strayed: cuts that did not go as the calibration says. :ivar first: the first of them, in words.
+    """
+
+    name: str
+    calibrated: bool
+    cuts: Count
+    strayed: Count
+    first: str | None
+
+
 class RigShape(Shape):
     name: str
     key: str | None
@@ -42,6 +55,7 @@ class RigShape(Shape):
     personality: str | None
     transport: str | None
     expendable: bool | None
+    switch: SwitchShape | None
 
 
 class SuiteShape(Shape):
@@ -71,6 +85,7 @@ class OperationShape(Shape):
     outcomes: dict[Outcome, Count]
     violations: Count
     missed: dict[str, tuple[Count, Count]] | None
+    unresolved: Count
     bound: BoundShape | None
     window_ms: float | None
     duration_s: float | None
@@ -141,6 +156,7 @@ class Summary(Shape):
     cuts: Count
     distinct_states: Count
     missed_cuts: Count
+    unresolved_cuts: Count
     rig_faults: Count
     cuts_per_s: float | None
     distinct_states_per_s: float | None
@@ -204,7 +220,9 @@ class EvidenceLine(Shape):
     planned: PlannedOp | PlannedOffset
     again: AgainShape | None = None
     fired_us: int | None
+    acted_us: int | None = None
     lost_us: int | None
+    lost: tuple[int, int | None] | None = None
     acknowledged: bool | None
     landed: bool | None
     boots: Count

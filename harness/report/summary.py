@@ -20,6 +20,7 @@ from harness.report.files import Row
 from harness.report.findings import findings_of
 from harness.report.load import CASE_OUTCOMES, RunFiles, Tally, read_run
 from harness.report.proof import proof_of, proof_of_run
+from harness.report.switches import switches_of
 from harness.report.verdict import Ruling, verdict
 from harness.report.vocabulary import counted, is_violation
 
@@ -28,12 +29,18 @@ SCHEMA = 1
 _RIG_FIELDS = ("name", "key", "firmware", "personality", "transport", "expendable")
 _OPERATION_FIELDS = (
     *("rig", "operation", "cuts", "covering_cuts", "distinct_states", "exhaustive", "outcomes", "violations"),
-    *("missed", "bound", "window_ms", "duration_s"),
+    *("missed", "unresolved", "bound", "window_ms", "duration_s"),
 )
 
 BUS_ERRORS = ("-71", "-110")
 """EPROTO and ETIMEDOUT in the kernel's log; see `harness.host.kernel_log`."""
-_NEVER_NULL: dict[str, object] = {"cuts": 0, "violations": 0, "outcomes": {}, "exhaustive": False}
+_NEVER_NULL: dict[str, object] = {
+    "cuts": 0,
+    "unresolved": 0,
+    "violations": 0,
+    "outcomes": {},
+    "exhaustive": False,
+}
 
 
 def conclude(run_dir: Path, *, usage: tuple[str, ...] = ()) -> tuple[Row, int]:
@@ -71,6 +78,7 @@ def _summarize(run: RunFiles, name: str, usage: tuple[str, ...]) -> tuple[Row, R
     observe_s = sum(row.get("observe_s") or 0 for row in run.operations) or campaign_s
     distinct = sum(op["distinct_states"] or 0 for op in operations)
     kinds = head.get("evidence_kind")
+    switches = switches_of(run.operations)
     summary = {
         "schema": SCHEMA,
         "run": head.get("run") or name,
@@ -81,11 +89,15 @@ def _summarize(run: RunFiles, name: str, usage: tuple[str, ...]) -> tuple[Row, R
         "proof": proof_of_run(operations),
         "evidence_kind": [kinds] if isinstance(kinds, str) else sorted(kinds or []),
         "reasons": list(ruling.reasons),
-        "rigs": [{key: rig.get(key) for key in _RIG_FIELDS} for rig in head.get("rigs") or []],
+        "rigs": [
+            {**{key: rig.get(key) for key in _RIG_FIELDS}, "switch": switches.get(str(rig.get("name")))}
+            for rig in head.get("rigs") or []
+        ],
         "suites": _suites(run.cases),
         "cuts": judged,
         "distinct_states": distinct,
         "missed_cuts": sum(tally.outcomes[Outcome.MISSED] for tally in run.tallies.values()),
+        "unresolved_cuts": sum(tally.unresolved for tally in run.tallies.values()),
         "rig_faults": _rig_faults(run),
         "cuts_per_s": _rate(judged, campaign_s),
         "distinct_states_per_s": _rate(distinct, observe_s),
@@ -139,6 +151,7 @@ def _unfinished(rig: str, operation: str, tally: Tally) -> Row:
         "operation": operation,
         "cuts": tally.judged,
         "covering_cuts": tally.covering,
+        "unresolved": tally.unresolved,
         "exhaustive": False,
         "outcomes": dict(sorted(tally.outcomes.items())),
         "violations": sum(count for name, count in tally.outcomes.items() if is_violation(name)),

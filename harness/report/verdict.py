@@ -13,6 +13,7 @@ from typing import Any
 from harness.base.errors import Blame
 from harness.report.causes import failures_of
 from harness.report.proof import unmet
+from harness.report.switches import switch_doubts
 from harness.report.vocabulary import counted, fraction, number
 
 PASS, FAIL, INTERRUPTED = "pass", "fail", "interrupted"
@@ -68,6 +69,7 @@ def verdict(
         *_blamed_elsewhere(violations),
         *_cases(cases, Blame.RIG),
         *_cases(cases, Blame.HARNESS),
+        *switch_doubts(operations),
         *_named([why for op in operations for why in _unproven(op, cut_short)], "more operations"),
         *unmet(operations, required),
     ]
@@ -136,6 +138,11 @@ def _unproven(op: Row, cut_short: str | None) -> Iterable[str]:
                 f"{name}: {number(missed)} of {number(of)} cuts missed in section {section} "
                 f"({fraction(missed / of)}, and at most {fraction(MISSED_MAX)} may)"
             )
+    if (unresolved := op.get("unresolved")) and not op.get("covering_cuts"):
+        yield (
+            f"{name}: {counted(unresolved, 'cut')}, and none is known to have gone inside the operation: "
+            "the power went astride its end, or nobody saw when"
+        )
     if not op.get("complete", True) and not cut_short:
         yield f"{name}: the campaign did not come to its end"
     goal, bound = op.get("goal"), op.get("bound") or {}

@@ -8,6 +8,7 @@ import textwrap
 from harness.report import vocabulary
 from harness.report.findings import campaign_findings
 from harness.report.proof import proof_words
+from harness.report.switches import switch_words
 from harness.report.text import Paint, Row, operation_name, plain, several_rigs
 from harness.report.verdict import FAIL, INCONCLUSIVE, INTERRUPTED, NOTHING_TESTED, PASS
 from harness.report.vocabulary import counted, number
@@ -58,10 +59,15 @@ def verdict_block(
 
 
 def verdict_label(summary: Row) -> str:
-    """Return the verdict in capitals; that of a pass says what was proved: PASS (exhaustive)."""
+    """Return the verdict in capitals; that of a pass says what was proved: PASS (exhaustive).
+
+    A switch that is not to be believed stands there with every verdict.
+    """
     word, _ = LABELS[summary["verdict"]]
+    switches = {rig["name"]: rig["switch"] for rig in summary["rigs"] if rig.get("switch")}
     proved = proof_words(summary["operations"]) if summary["verdict"] == PASS else ""
-    return f"{word} ({proved})" if proved else word
+    said = "; ".join(words for words in (proved, switch_words(switches)) if words)
+    return f"{word} ({said})" if said else word
 
 
 def _deviation_lines(summary: Row) -> list[str]:
@@ -187,11 +193,13 @@ def _proved(summary: Row) -> list[str]:
 def _spent(summary: Row) -> list[str]:
     if not summary["operations"]:
         return []
-    planned = summary["cuts"] + summary["missed_cuts"]
+    planned = summary["cuts"] + summary["missed_cuts"] + (summary.get("unresolved_cuts") or 0)
     parts = [
         f"missed cuts {number(summary['missed_cuts'])} of {number(planned)}",
         f"rig faults {number(summary['rig_faults'])}",
     ]
+    if unresolved := summary.get("unresolved_cuts"):
+        parts.insert(1, f"unresolved cuts {number(unresolved)}")
     hot = vocabulary.hottest(summary["wear"])
     if hot and hot["limit"]:
         spent = f"{number(hot['used'])} of {number(hot['limit'])} erases on its hottest page"

@@ -17,7 +17,10 @@ from harness.bench.calibration import Calibration
 from harness.evidence.ledger import now
 from harness.host.host import Host
 from harness.host.usb import device_at, devices, hub_of
+from harness.model.instant import CutInstant
 from harness.model.rig import KeyGone, LiveCutter, Rig
+from harness.run.switch_limits import host_lateness_us, require_fit
+from harness.run.talk_to_cut import release_of, talk
 
 LONG_OFF_US = 3_000_000
 """Without a load, VBUS can stay up for 2.5 s (OLPC #9566)."""
@@ -37,9 +40,15 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass
 class _Cycle:
-    """One power cycle. Times in microseconds."""
+    """One power cycle. Times in microseconds.
+
+    :ivar cut_us: from the order until the key was seen to be gone; `gone_us` from the end of the switch's act.
+    :ivar release_us: from the order until its power was gone (`release_of`); None if it was not talked to.
+    """
 
     cut_us: int
+    gone_us: int
+    release_us: tuple[int, int] | None
     late_us: float
     off_us: int
     back_us: int
@@ -68,16 +77,20 @@ class Calibrator:
         self._seen: list[_Cycle] = []
         self._vanished: Counter[str] = Counter()
         self._shows = True
+        self._host_late_us: list[float] = []
 
     def run(self) -> Calibration:
         """Measure the switch; the key is on afterwards.
 
-        :raises RigError: the power is not really cut, neighbours lose their power, too, or no key comes up.
+        :raises HostBusyError: this host was too busy to measure it.
+        :raises RigError: the power is not really cut, not in time or not always alike, neighbours lose their power,
+            too, or no key comes up.
         """
         rig = self.rig
         if not rig.power.is_on:
             rig.power.on()
         self._wait_up("before anything was switched")
+        self._host_late_us += host_lateness_us(rig.clock)
         self._cycle(LONG_OFF_US)
         self._cycle(LONG_OFF_US)
         shortest_us = self._shortest_off()
@@ -88,7 +101,10 @@ class Calibrator:
         good = [cycle for cycle in self._seen if cycle.lost_power is not False]
         while len(self._seen) < self._cycles:
             good.append(self._cycle(rest_us))
-        return self._found(good, shortest_us, rest_us)
+        self._host_late_us += host_lateness_us(rig.clock)
+        found = self._found(good, shortest_us, rest_us)
+        require_fit(found)
+        return found
 
     # One cycle.
 
@@ -100,14 +116,9 @@ class Calibrator:
         """
         rig = self.rig
         before, mark = self._others(), self._mark()
-        self._cutter.prepare()
-        self._cutter.arm(rig.clock.now_us + LEAD_US)
-        try:
-            cut = self._cutter.collect()
-        except RigError as error:
-            raise self._still_there(error) from None
-        if cut.fired_us is None or cut.lost_us is None:
-            raise self._still_there(None)
+        cut, release_us = self._cut()
+        assert cut.fired_us is not None
+        assert cut.lost_us is not None
         missing = {port: words for port, words in before.items() if port not in self._others()}
         rig.clock.wait_us(max(0, cut.fired_us + off_us - rig.clock.now_us))
         on_us = rig.clock.now_us
@@ -117,25 +128,54 @@ class Calibrator:
         except RigError:
             if proves:
                 raise
-            self._seen.append(_Cycle(cut.lost_us - cut.fired_us, cut.late_us, on_us - cut.fired_us, 0, False))
+            self._seen.append(_cycle_of(cut, release_us, on_us - cut.fired_us, 0, lost=False))
             return self._seen[-1]
         back_us = rig.clock.now_us - on_us
         after = self._others()
         # A neighbour that was enumerated anew has lost its power, too.
         renewed = {port: words for port, words in before.items() if port in after and after[port] != words}
         lost = None if mark is None else self._mark() != mark
-        cycle = _Cycle(
-            cut.lost_us - cut.fired_us,
-            cut.late_us,
-            on_us - cut.fired_us,
-            back_us,
-            lost,
-            {*missing, *renewed},
-        )
+        cycle = _cycle_of(cut, release_us, on_us - cut.fired_us, back_us, lost=lost)
+        cycle.vanished = {*missing, *renewed}
         self._seen.append(cycle)
         self._judge(cycle, before, proves)
         self._say(len(self._seen), self._cycles, _shown(cycle))
         return cycle
+
+    def _cut(self) -> tuple[CutInstant, tuple[int, int] | None]:
+        """Cut the key, every second time while it is talked to; how long it took until its power was gone.
+
+        :raises RigError: the key is still there, or left by itself.
+        """
+        rig, cutter = self.rig, self._cutter
+        cutter.prepare()
+        rig.tap.clear()
+        ordered_us = rig.clock.now_us + LEAD_US
+        cutter.arm(ordered_us)
+        talks = self._shows and len(self._seen) % 2 == 0
+        if talks:
+            talk(self._ask, rig.clock, ordered_us)
+        try:
+            cut = cutter.collect()
+        except RigError as error:
+            raise self._still_there(error) from None
+        finally:
+            deaths = rig.take_deaths()
+        if cut.fired_us is None or (cut.lost_us is None and not deaths):
+            raise self._still_there(None)
+        if not cut.took or cut.lost_us is None:
+            raise RigError(
+                f'rig "{rig.name}": the key left the bus before it was cut',
+                found="; ".join(deaths) or "it was gone when its switch was told",
+                expected="a key that stays until its power goes",
+                mend="see to its cable and its port, then run it again",
+            )
+        marks = rig.tap.marks if talks else ()
+        return cut, release_of(cut, marks, seen_after=cutter.delay.seen_after)
+
+    def _ask(self) -> list[str | None]:
+        """Ask the key for its volatile state: nothing is written."""
+        return [app.volatile(self.rig) for app in self.rig.key.applications if app.volatile]
 
     def _judge(self, cycle: _Cycle, before: dict[str, tuple[str, object]], proves: bool) -> None:
         if proves and cycle.lost_power is False:
@@ -196,7 +236,7 @@ class Calibrator:
         marks: list[str | None] = []
         if self._shows:
             try:
-                marks = [app.volatile(self.rig) for app in self.rig.key.applications if app.volatile]
+                marks = self._ask()
             except (KeyharnessError, OSError):
                 # Each question to a key that does not answer takes the full time limit: do not ask again.
                 self._shows = False
@@ -247,6 +287,8 @@ class Calibrator:
     def _found(self, good: Sequence[_Cycle], shortest_us: int | None, rest_us: int) -> Calibration:
         cuts = [cycle.cut_us / 1000 for cycle in self._seen]
         backs = [cycle.back_us / 1000 for cycle in good]
+        releases = [cycle.release_us for cycle in self._seen if cycle.release_us is not None]
+        starts = [least_us / 1000 for least_us, _ in releases]
         return Calibration(
             rig=self.rig.name,
             wiring=self.rig.wiring,
@@ -255,6 +297,11 @@ class Calibrator:
             cut_ms=round(statistics.median(cuts), 3),
             cut_p99_ms=round(_p99(cuts), 3),
             cut_jitter_ms=round(statistics.pstdev(cuts), 3),
+            gone_most_ms=round(max(cycle.gone_us for cycle in self._seen) / 1000, 3),
+            release_ms=(min(starts), max(most_us for _, most_us in releases) / 1000) if releases else None,
+            lead_ms=round(statistics.median(starts), 3) if starts else None,
+            release_jitter_ms=round(statistics.pstdev(starts), 3) if starts else None,
+            host_late_ms=round(_p99(self._host_late_us) / 1000, 3),
             late_p99_ms=round(_p99([cycle.late_us / 1000 for cycle in self._seen]), 3),
             realtime=self._cutter.realtime,
             back_ms=round(statistics.median(backs), 1),
@@ -267,6 +314,17 @@ class Calibrator:
         )
 
 
+def _cycle_of(
+    cut: CutInstant, release_us: tuple[int, int] | None, off_us: int, back_us: int, *, lost: bool | None
+) -> _Cycle:
+    """:param cut: its key was seen to be gone. :param lost: whether the key lost its charge."""
+    assert cut.lost_us is not None
+    assert cut.fired_us is not None
+    assert cut.acted_us is not None
+    gone_us = max(0, cut.lost_us - cut.acted_us)
+    return _Cycle(cut.lost_us - cut.fired_us, gone_us, release_us, cut.late_us, off_us, back_us, lost)
+
+
 def _p99(values: Sequence[float]) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
@@ -274,7 +332,8 @@ def _p99(values: Sequence[float]) -> float:
 
 def _shown(cycle: _Cycle) -> str:
     power = {True: "booted", False: "kept its power", None: "came back"}[cycle.lost_power]
+    talked = "" if cycle.release_us is None else f"answered for {cycle.release_us[0] / 1000:.1f} ms, "
     return (
-        f"gone after {cycle.cut_us / 1000:.1f} ms, off for {cycle.off_us / 1000:.0f} ms, "
+        f"{talked}gone after {cycle.cut_us / 1000:.1f} ms, off for {cycle.off_us / 1000:.0f} ms, "
         f"{power} within {cycle.back_us / 1e6:.2f} s"
     )

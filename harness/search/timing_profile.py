@@ -98,15 +98,16 @@ def measured_profile(
     boot_us: int,
     reference_us: int | None,
     late_us: Sequence[float],
-    switch_jitter_us: float = 0.0,
+    release_us: tuple[int, int] = (0, 0),
     lead_us: int = 0,
 ) -> TimingProfile:
     """The profile that several uncut runs show together.
 
     :param late_us: how late trial shots of the cutter were.
-    :param switch_jitter_us: standard deviation of the switch's delay, where that was measured.
-    :param lead_us: the switch's delay itself, where that was measured.
+    :param release_us: the switch's shortest and longest delay.
+    :param lead_us: how much earlier than wanted the switch is told.
     """
+    unsure_us = release_us[1] - release_us[0]
     markers = stable_markers(runs)
     sigma_us, drift = _spread(runs, [name for name, _ in markers])
     length_us = round(statistics.median(run.marks[END] for run in runs))
@@ -114,8 +115,9 @@ def measured_profile(
     return TimingProfile(
         markers=tuple(markers),
         length_us=length_us,
-        tail_us=max(TAIL_US, round(length_us * TAIL_SHARE)),
-        sigma_us=round(max(SIGMA_US_MIN, hypot(sigma_us, jitter_us, switch_jitter_us)), 3),
+        # The last cuts that surely lie inside leave out the switch's own uncertainty: it is planned beyond the end.
+        tail_us=max(TAIL_US, round(length_us * TAIL_SHARE), min(unsure_us, length_us)),
+        sigma_us=round(max(SIGMA_US_MIN, hypot(sigma_us, jitter_us, unsure_us / sqrt(12))), 3),
         drift=round(drift, 6),
         boot_us=boot_us,
         reference_us=reference_us,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,9 @@ class Buffered(TwinKey):
         if not on:
             self._since = time.monotonic()
             self.port.vanish()
+            # Who has its node open reads the end, as of a node that has gone.
+            for client in list(self._clients):
+                client.shutdown(socket.SHUT_RDWR)
             return
         if time.monotonic() - self._since > self._for_s:
             super().power(False)
@@ -73,6 +77,9 @@ def at(tmp_path, monkeypatch):
     monkeypatch.setenv("KEYHARNESS_RUNTIME", str(tmp_path / "runtime"))
     monkeypatch.setattr("harness.run.measure_switch.LONG_OFF_US", 300_000)
     monkeypatch.setattr("harness.run.measure_switch.TRIED_OFF_MS", (150, 60, 0))
+    # The laboratory's relay and keys are threads of this process: how exact they are is up to the machine.
+    monkeypatch.setattr("harness.run.switch_limits.SPREAD_MAX_MS", 1e6)
+    monkeypatch.setattr("harness.run.switch_limits.RELEASE_MAX_MS", 1e6)
     with Lab(tmp_path / "lab") as lab, lab.standing_in():
 
         class Things:
@@ -123,6 +130,10 @@ def test_a_sound_rig_is_measured_and_kept(at):
     assert found.cycles == 12
     assert found.neighbours == ()
     assert 0 < found.cut_ms <= found.cut_p99_ms
+    least_ms, most_ms = found.release_ms
+    assert 0 <= least_ms <= found.lead_ms <= most_ms, "the key was asked while it was cut"
+    assert most_ms <= found.gone_most_ms
+    assert found.host_late_ms >= 0
     assert found.back_ms > 0
     assert found.off_s == pytest.approx(max(0.1, found.shortest_off_ms * 2 / 1000), abs=0.01)
     session = at.session()
@@ -137,6 +148,30 @@ def test_a_sound_rig_is_measured_and_kept(at):
     session = at.session(more="off_s = 0.7")
     assert session.rig("mini-1").options.off_s == 0.7, "what the bench says stands"
     session.close()
+
+
+def late(at, monkeypatch, host_ms):
+    monkeypatch.setattr("harness.run.switch_limits.RELEASE_MAX_MS", 200.0)
+    monkeypatch.setattr("harness.run.measure_switch.host_lateness_us", lambda clock: [1000.0 * host_ms])
+    at.plug(TwinKey(speed=40))
+    at.lab.port("1-1.4.1").off_course = ((0.35, False),)
+    with pytest.raises(RigError) as refused:
+        at.calibrate(cycles=4)
+    return refused.value
+
+
+def test_a_relay_that_opens_350_ms_late_is_refused(at, monkeypatch):
+    refused = late(at, monkeypatch, 0.1)
+    assert refused.what == 'rig "mini-1": its switch is not fit for cuts'
+    assert "longest delay until the power is gone: 3" in refused.found
+    kept = calibration_for("usb 1-1.4.1; power lab, lab None")
+    assert "not fit for cuts" in kept.fault
+
+
+def test_a_host_that_is_too_busy_to_measure_says_so_and_keeps_nothing(at, monkeypatch):
+    refused = late(at, monkeypatch, 60.0)
+    assert "this host was too loaded to measure its switch" in refused.what
+    assert calibration_for("usb 1-1.4.1; power lab, lab None") is None
 
 
 def test_a_switch_that_lies_is_named(at):
@@ -199,6 +234,7 @@ def test_a_key_that_shows_nothing_volatile_is_measured_by_the_bus_alone(at):
     finally:
         session.close()
     assert (found.booted, found.shortest_off_ms, found.off_s) == (False, None, None)
+    assert (found.release_ms, found.lead_ms) == (None, None)
     assert found.cut_ms > 0
 
 

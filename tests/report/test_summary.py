@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from harness.report.schema import Summary, check_evidence, check_summary
 from harness.report.summary import build_summary, conclude
+from harness.report.verdict_text import verdict_block, verdict_label
 from support.report import sample
 
 
@@ -83,6 +84,39 @@ def test_missed_cuts_are_not_judged(run_dir):
     summary = build_summary(sample.hardware(missed=5).write(run_dir))
     assert (summary["missed_cuts"], summary["cuts"]) == (10, 2 * 918 - 10)
     assert summary["verdict"] == "pass"
+
+
+def test_a_switch_that_strays_and_unresolved_cuts_are_counted_and_stand_in_the_headline(run_dir):
+    made = sample.hardware()
+    first, second = made.operations
+    stray = "the key was gone 352.0 ms after the order"
+    switch = {"name": "hub, hub port 1-1.4.1", "calibrated": True, "cuts": 900, "strayed": 5, "first": None}
+    first["switch"] = switch
+    second["switch"] = {**switch, "strayed": 95, "first": stray}
+    mine = [row for row in made.evidence if row["rig"] == second["rig"]]
+    rest = [row for row in mine if row["outcome"] != "missed"]
+    for row in rest[:40]:
+        row["landed"] = None
+    second.update(cuts=second["cuts"] - 40, unresolved=40)
+    summary = build_summary(made.write(run_dir))
+    assert summary["unresolved_cuts"] == 40
+    assert summary["cuts"] == sum(op["cuts"] for op in made.operations)
+    assert [rig["switch"]["strayed"] for rig in summary["rigs"]] == [5, 95]
+    assert summary["rigs"][1]["switch"]["first"] == stray
+    assert summary["verdict"] == "inconclusive"
+    assert verdict_label(summary) == "INCONCLUSIVE (the switch of mini-2 strayed in 95 of 900 cuts)"
+    assert any("unresolved cuts 40" in line for line in verdict_block(summary))
+    check_summary(json.dumps(summary))
+
+
+def test_what_an_unresolved_cut_has_lost_is_lost_wherever_the_power_went(run_dir):
+    made = sample.failing()
+    bad = next(row for row in made.evidence if row["blame"] == "key")
+    before = build_summary(made.write(run_dir))
+    bad["landed"] = None
+    after = build_summary(made.write(run_dir))
+    assert after["verdict"] == before["verdict"] == "fail"
+    assert (after["cuts"], after["unresolved_cuts"]) == (before["cuts"], 0)
 
 
 def test_the_same_run_gives_the_same_summary(run_dir, tmp_path):

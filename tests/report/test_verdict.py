@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.report.causes import blame_of
-from harness.report.verdict import verdict
+from harness.report.verdict import INCONCLUSIVE, PASS, verdict
 
 PASSED = {"nodeid": "a.py::a", "outcome": "passed", "blame": None, "reason": None}
 SKIPPED = {**PASSED, "outcome": "skipped"}
@@ -186,3 +186,48 @@ def test_a_reason_is_one_line():
 @pytest.mark.parametrize(("row", "blame"), [(case("failed", None), "key"), (case("error", None), "harness")])
 def test_blame_of(row, blame):
     assert blame_of(row) == blame
+
+
+def switched(**switch):
+    row = {"name": "lcus, lcus /dev/ttyUSB0 channel 1", "calibrated": True, "cuts": 100, "strayed": 0}
+    return {"rig": "mini-1", "operation": "o", "cuts": 100, "covering_cuts": 60, "violations": 0} | {
+        "switch": {**row, "first": None, **switch}
+    }
+
+
+@pytest.mark.parametrize(
+    ("switch", "says"),
+    [
+        ({}, None),
+        ({"strayed": 2}, None),
+        ({"calibrated": False}, "is not calibrated as it is wired now, so where the power of 100 cuts went"),
+        (
+            {"strayed": 3, "first": "the key was gone 352.0 ms after the order"},
+            "strayed in 3 of 100 cuts, and in at most 2 % it may: the key was gone 352.0 ms after the order",
+        ),
+    ],
+)
+def test_a_switch_that_is_not_to_be_believed_passes_nothing_and_is_named(switch, says):
+    ruled = verdict(operations=[switched(**switch)], judged_cuts=100)
+    if says is None:
+        assert (ruled.verdict, ruled.reasons) == (PASS, ())
+        return
+    assert (ruled.verdict, ruled.exit_code) == (INCONCLUSIVE, 3)
+    (reason,) = ruled.reasons
+    assert reason.startswith("rig mini-1: its switch (lcus, lcus /dev/ttyUSB0 channel 1) ")
+    assert says in reason
+    assert "`keyharness calibrate mini-1`" in reason
+
+
+def test_each_switch_is_named_once_for_all_of_its_operations():
+    rows = [{**switched(strayed=strayed), "operation": str(strayed)} for strayed in (0, 5)]
+    (reason,) = verdict(operations=rows, judged_cuts=200).reasons
+    assert "strayed in 5 of 200 cuts" in reason
+
+
+def test_an_operation_of_unresolved_cuts_alone_is_no_pass():
+    row = {**switched(), "unresolved": 6, "covering_cuts": 0}
+    ruled = verdict(operations=[row], judged_cuts=1)
+    assert ruled.verdict == INCONCLUSIVE
+    assert "6 cuts, and none is known to have gone inside the operation" in ruled.reasons[0]
+    assert verdict(operations=[{**row, "covering_cuts": 9}], judged_cuts=9).verdict == PASS

@@ -73,6 +73,8 @@ class CombinedSwitch(PowerSwitch):
     ):
         self._off = [parts[name] for name in off]
         self._on = [parts[name] for name in on]
+        # The power goes with the first part.
+        self.release_us, self.seen_after = self._off[0].release_us, self._off[0].seen_after
         self._delay_us, self._clock = round(delay_s * 1e6), clock
 
     @property

@@ -43,6 +43,7 @@ class CommandSwitch(PowerSwitch):
     def __init__(self, request: ActuatorRequest):
         self._options: CommandOptions = request.options
         self._place = place_of(request)
+        self.release_us = self._options.release_us
         self._off_timer = OffTimer(request.clock, self._options.off_time_s)
         self._cut_program: Program | None = None
         for which in ("on", "off", "state"):

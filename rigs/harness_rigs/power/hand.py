@@ -31,6 +31,7 @@ class HandSwitch(PowerSwitch):
     def __init__(self, request: ActuatorRequest):
         options: HandOptions = request.options
         self._request, self._limit_s = request, options.limit_s
+        self.release_us = options.release_us
         self._off_timer = OffTimer(request.clock, options.off_time_s)
         self._is_on = is_presumed_on(request)
         with self._terminal():

@@ -58,6 +58,8 @@ class HubPort(Channel):
         self.name = f"{first.hub.name} port {first.number}"
         self.node = usb_node(first.hub.device)
         self._cut_handle: Descriptor | None = None
+        # Through sysfs the kernel takes the key off the bus, and then its power.
+        self.seen_after = way in ("request", "both") or (way == "auto" and first.disable is None)
 
     @contextmanager
     def opened(self) -> Iterator[None]:

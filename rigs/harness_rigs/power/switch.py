@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, field_validator
+from pydantic_core import PydanticCustomError
 
 from harness.api import ActuatorRequest, CallerError, CutAction, PowerSwitch, RigError, device_at
 from harness_rigs.power.board_errors import Part, Unexpected, explain, place_of
@@ -32,6 +33,24 @@ class SwitchOptions(BaseModel):
     off_time_s: float = Field(default=0.0, ge=0, le=60)
     """How long the key stays without power at least: for a switch behind which charge decays slowly. The rig's own
     `off_s` is waited for besides."""
+
+    release_ms: tuple[NonNegativeFloat, NonNegativeFloat] | None = None
+    """Between how many milliseconds after the order to cut the power is gone, (least, most), as a meter or the board's
+    data sheet says. Otherwise `keyharness calibrate` measures it by the key's last answer."""
+
+    @field_validator("release_ms")
+    @classmethod
+    def _in_order(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        if limits is not None and limits[0] > limits[1]:
+            raise PydanticCustomError(
+                "order", "{text}", {"text": "[least, most] in milliseconds, the smaller one first"}
+            )
+        return limits
+
+    @property
+    def release_us(self) -> tuple[int, int] | None:
+        """`release_ms` in microseconds."""
+        return None if self.release_ms is None else (_us(self.release_ms[0]), _us(self.release_ms[1]))
 
     @property
     def inverted(self) -> bool:
@@ -67,6 +86,8 @@ class Channel(ABC):
     number: int
     part: str = ""
     node: str
+    seen_after: bool = True
+    """See `PowerSwitch.seen_after`."""
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[None]:
@@ -103,6 +124,9 @@ class ChannelSwitch(PowerSwitch):
         self, request: ActuatorRequest, channel: Channel, *, off_time_s: float, inverted: bool = False
     ):
         self._channel, self._inverted = channel, inverted
+        self.seen_after = channel.seen_after
+        if isinstance(request.options, SwitchOptions):
+            self.release_us = request.options.release_us
         self._off_timer = OffTimer(request.clock, off_time_s)
         self._is_unconfirmed = False
         self._momentary = isinstance(request, Part) and request.momentary
@@ -246,6 +270,10 @@ def is_presumed_on(request: ActuatorRequest) -> bool:
 
 
 _MADE: weakref.WeakSet[ChannelSwitch] = weakref.WeakSet()
+
+
+def _us(milliseconds: float) -> int:
+    return round(1000 * milliseconds)
 
 
 def _word(on: bool) -> str:

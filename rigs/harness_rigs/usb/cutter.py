@@ -6,7 +6,7 @@ import os
 import select
 from typing import Protocol
 
-from harness.api import CutAction, CutInstant, PowerSwitch, RigError
+from harness.api import CutAction, CutInstant, PowerSwitch, RigError, SwitchDelay
 from harness_rigs.live_cutter import ProcessCutter
 from harness_rigs.usb.plugged_key import PluggedKey
 from harness_rigs.usb.thread_cut import ThreadCut
@@ -32,6 +32,8 @@ class UsbCutter(ProcessCutter):
         self._action: CutAction | None = None
         self._own: ThreadCut | None = None
         self._over_us: int | None = None
+        least_us, most_us = actuator.release_us or (0, None)
+        self.delay = SwitchDelay(least_us, most_us, seen_after=actuator.seen_after)
 
     def prepare(self) -> None:
         """Do what takes time before the instant is known: open the switch, write ahead, start the process."""
@@ -116,7 +118,7 @@ class UsbCutter(ProcessCutter):
         self._rig.power.after_cut()
         key.power_went()
         self.forget()
-        lost_us = key.see_it_go()
+        lost_us = key.see_it_go(cut.fired_us)
         over_us, self._over_us = self._over_us, None
         if left_us is not None and left_us < cut.fired_us:
             key.left_by_itself()

@@ -6,6 +6,7 @@ What the kernel does not tell (a hub that takes the power without telling it) is
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from typing import Protocol
 
@@ -49,6 +50,8 @@ class PluggedKey:
     :ivar on_loss: called with the instant at which a connection was found broken.
     :ivar serial_in_use: the open serial port; a second one is not opened beside it.
     :ivar came_us: when it was last given power.
+    :ivar switch: what switches its power, in words.
+    :ivar cut_fd: returns a descriptor that is readable once the armed cut has fired; None while none is armed.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class PluggedKey:
         self.broken: UsbDevice | None = None
         self.left_us: int | None = None
         self.came_us: int | None = None
+        self.switch = "of this rig"
+        self.cut_fd: Callable[[], int | None] = lambda: None
         self.named: tuple[int, int] | None = None
         self.is_named_key = False
         self.on_loss: Callable[[int], None] | None = None
@@ -112,11 +117,14 @@ class PluggedKey:
     # Power.
 
     def rest(self) -> None:
-        """Wait until it has been without power for `off_s`."""
+        """Wait until it has been without power for `off_s`.
+
+        :raises RigError: it came back meanwhile: its switch bounces, or gives power by itself.
+        """
         if self._went_us is not None:
             left_us = self._went_us + round(self.options.off_s * 1e6) - self.clock.now_us
-            if left_us > 0:
-                self.clock.wait_us(left_us)
+            if left_us > 0 and (back := wait_until(self.host, self._come_back, left_us / 1e6)) is not None:
+                raise self._not_off(back)
 
     def require_still_gone(self) -> None:
         """See that the port has stayed without power. Some kernels switch a port on again by themselves (uhubctl,
@@ -124,16 +132,21 @@ class PluggedKey:
 
         :raises RigError: the key is on the bus.
         """
-        if self._went_us is None or self._gone_us() is not None:
-            return
+        if self._went_us is not None and (back := self._come_back()) is not None:
+            raise self._not_off(back)
+
+    def _come_back(self) -> UsbDevice | None:
         there = device_at(self.host, self.port)
-        if there is not None:
-            raise RigError(
-                f'rig "{self.rig}": the key came back while its port was switched off',
-                found=f"{there.shown()} on port {self.port}",
-                expected="no power until it is switched on",
-                mend="something else switches this port: the kernel does so with some hubs; use a relay",
-            )
+        return None if there is None or there.token == self.stale else there
+
+    def _not_off(self, there: UsbDevice) -> RigError:
+        return RigError(
+            f'rig "{self.rig}": the key came back while its port was switched off',
+            found=f"{there.shown()} on port {self.port}; its switch ({self.switch}) had been told to keep it off",
+            expected="no power until it is switched on",
+            mend="the switch bounces, or something else switches this port (the kernel does so with some hubs): "
+            "use a relay, or another one",
+        )
 
     def power_came(self) -> int:
         """Note that it has been given power; returns when."""
@@ -146,20 +159,23 @@ class PluggedKey:
         """Note that its power has been taken."""
         self._went_us = self.clock.now_us
 
-    def see_it_go(self) -> int:
+    def see_it_go(self, since_us: int = 0) -> int | None:
         """Wait until it is gone from the bus, and close its nodes; returns when it was gone.
 
+        :param since_us: when its switch was told.
+        :returns: None if it was not on the bus then, because it was rebooting: nobody saw when its power went.
         :raises RigError: it is still there: the switch does not switch its power.
         """
         limit_s = min(self.options.gone_s, DEAF_S) if self._is_deaf else self.options.gone_s
         gone_us = wait_until(self.host, self._gone_us, limit_s)
         if gone_us is None:
             gone_us = self._ask_the_bus()
-        if self.left_us is not None:
-            gone_us = min(gone_us, self.left_us)
+        left_us = self.left_us
         self.close_connections()
         self.device = None
-        return gone_us
+        if left_us is None:
+            return gone_us
+        return min(gone_us, left_us) if left_us >= since_us else None
 
     def _gone_us(self) -> int | None:
         there = device_at(self.host, self.port)
@@ -188,7 +204,7 @@ class PluggedKey:
         raise RigError(
             f'rig "{self.rig}": the key was still on the bus {self.options.gone_s:g} s after its port '
             "was switched off",
-            found=f"{there.shown()} on port {self.port}",
+            found=f"{there.shown()} on port {self.port}; its switch ({self.switch}) had been told to cut it",
             expected="that the key goes: a switch that reports off and does not cut proves nothing",
             mend="use a relay or a hub that `keyharness calibrate` accepts; docs/rigs.md lists some",
         )
@@ -209,6 +225,12 @@ class PluggedKey:
             except OSError:
                 continue
 
+    @property
+    def was_cut(self) -> bool:
+        """Has the armed cut fired?"""
+        fd = self.cut_fd()
+        return fd is not None and bool(select.select([fd], [], [], 0)[0])
+
     def note_lost(self) -> None:
         """A connection was found broken."""
         if self.left_us is None:
@@ -217,8 +239,9 @@ class PluggedKey:
                 self.on_loss(self.left_us)
 
     def note_hang(self) -> None:
-        """Note that it gave no answer within its limit."""
-        self.deaths.note(f"hung: {self.answers.limit_words}")
+        """Note that it gave no answer within its limit. One whose power was cut does not hang."""
+        if not self.was_cut:
+            self.deaths.note(f"hung: {self.answers.limit_words}")
 
     # What is on the port.
 

@@ -73,7 +73,10 @@ class UsbRig(Rig):
         touch = ActuatorTouch(self._make_touch(request), self.clock)
         self.touch: Touch = touch
         self.plugged = PluggedKey(self.name, self.key, self.options, self.host, self.clock, self.tap, touch)
-        self._cutter = UsbCutter(self, self.plugged, self.actuator)
+        if request.power is not None:
+            self.plugged.switch = f"{request.power.driver.name}, {request.power.channel}"
+        cutter = self._cutter = UsbCutter(self, self.plugged, self.actuator)
+        self.plugged.cut_fd = lambda: cutter.fired_fd
         self.power: PowerSwitch = PortSwitch(self.plugged, self.actuator, self._cutter)
         self.transports: Transports = UsbTransports(self, self.plugged)
         self.shared = f"port usb:{self.port}"

@@ -25,6 +25,7 @@ class ThreadCut:
     def __init__(self, switch: PowerSwitch, cut: CutInstant):
         self._switch, self._cut = switch, cut
         self._fired_us: int | None = None
+        self._acted_us: int | None = None
         self.error: KeyharnessError | OSError | None = None
         self._called_off = threading.Event()
         self.fired_fd = os.eventfd(0, os.EFD_CLOEXEC)
@@ -45,6 +46,7 @@ class ThreadCut:
             self._switch.off()
         except (KeyharnessError, OSError) as error:
             self.error = error
+        self._acted_us = time.monotonic_ns() // 1000
 
     def call_off(self) -> bool:
         """Call it off; False if it has fired already."""
@@ -53,7 +55,7 @@ class ThreadCut:
         return self._fired_us is None
 
     def wait(self) -> CutInstant:
-        """Wait until the switch has returned: the cut, with when the switch was told.
+        """Wait until the switch has returned: the cut, with when it was told and when it had returned.
 
         :raises RigError: the switch did not return.
         """
@@ -62,7 +64,7 @@ class ThreadCut:
             raise self.error
         if self._thread.is_alive() or self._fired_us is None:
             raise RigError("the switch did not return", found=f"nothing within {OWN_LIMIT_S:.0f} s")
-        return self._cut.fired(self._fired_us)
+        return self._cut.fired(self._fired_us, self._acted_us)
 
     def __enter__(self) -> ThreadCut:
         return self

@@ -53,6 +53,9 @@ def test_its_rows_are_evidence(torn):
     result, _ = torn
     for row in result.rows:
         EvidenceLine.model_validate(json.loads(json.dumps(row)), strict=False)
+        if row["planned"]["marker"] != "end":
+            earliest, latest = row["lost"]
+            assert row["fired_us"] <= earliest <= latest <= row["acted_us"], "its process was seen to end"
     streams = [row["stream"] for row in result.rows]
     assert {"cover", "refine", "nested", "replay"} <= set(streams)
     (nested,) = (row for row in result.rows if row["stream"] == "nested")

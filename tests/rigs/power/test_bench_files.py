@@ -78,6 +78,10 @@ REFUSED = {
         rig("mini-1", "1-1.1", relay(1) + "chanel = 2\n"),
         ['rig "mini-1" · power.chanel', '"chanel"', "channel", "off_time_s"],
     ),
+    "a release that ends before it begins": (
+        rig("mini-1", "1-1.1", relay(1) + "release_ms = [5, 1]\n"),
+        ['rig "mini-1" · power.release_ms', "[least, most] in milliseconds"],
+    ),
     "a channel that no board has": (rig("mini-1", "1-1.1", relay(0)), ['rig "mini-1" · power.channel', "0"]),
     "no node": (
         rig("mini-1", "1-1.1", relay(1, node="ttyUSB0")),

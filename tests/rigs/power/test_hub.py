@@ -184,6 +184,22 @@ class TestByRequest:
         assert disable(host, "1-2.1").read_text().strip() == "0", "which gives the power, too"
         assert on(1) not in hub.heard
 
+    @pytest.mark.parametrize(
+        ("sysfs", "way", "after"),
+        [
+            (True, "auto", False),
+            (True, "sysfs", False),
+            (True, "request", True),
+            (True, "both", True),
+            (False, "auto", True),
+        ],
+    )
+    def test_through_sysfs_the_key_leaves_the_bus_before_its_power_goes(self, host, clock, sysfs, way, after):
+        plug_hub(host, "1-2", 4, sysfs=sysfs)
+        made = power("hub", host, clock, hub="1-2", port=1, way=way, release_ms=[1, 2.5])
+        assert made.seen_after is after
+        assert made.release_us == (1_000, 2_500)
+
     def test_a_hub_without_a_node_for_the_cutter(self, host, clock, hub):
         with pytest.raises(RigError) as caught:
             power("hub", host, clock, on_port="1-1.4.2").cut_action()

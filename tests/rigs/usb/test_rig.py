@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 
 import pytest
 from fido2.ctap2 import Ctap2
 
 from harness.base.errors import CallerError, RigError
 from harness.campaign.home import go_home, interrupt
+from harness.campaign.operation_runner import OperationRunner
 from harness.campaign.timed_live import LiveCampaign
 from harness.host.uevents import wait_until
 from harness.host.usb import device_at
+from harness.model.power_loss import SwitchDelay, power_loss
 from harness.model.rig import KeyGone
+from harness.report.schema import check_evidence, check_summary
 from harness_nitrokey3 import containers, signing
 from harness_nitrokey3.bootloader_probe import enter_bootloader
 from harness_nitrokey3.images import Recipe
@@ -164,7 +168,7 @@ def test_a_key_that_was_told_to_reboot_did_not_leave_by_itself(lab, usb):
         device.call(0x53)
     usb.clock.wait_us(150_000)
     cut = usb.cutter.collect()
-    assert cut.landed_us is not None
+    assert cut.took
     assert usb.take_deaths() == []
 
 
@@ -223,9 +227,9 @@ def test_a_cut_says_when_it_was_and_when_the_key_was_gone(lab, tmp_path, slow):
         with pytest.raises(OSError):
             pinged(device, 100_000)
         cut = rig.cutter.collect()
-        assert cut.landed_us is not None
+        assert cut.took
         assert cut.fired_us >= at_us
-        assert cut.late_us == cut.fired_us - at_us
+        assert cut.late_us == cut.acted_us - at_us
         assert cut.lost_us >= cut.fired_us
         assert not rig.power.is_on
         assert lab.port(PORT).offs == 1
@@ -240,10 +244,54 @@ def test_a_cut_in_the_boot_is_counted_from_the_power(lab, usb):
     assert rig.cutter.arm_boot(5_000)
     rig.power.on()
     cut = rig.cutter.collect()
-    assert cut.landed_us is not None
+    assert cut.took
     assert not rig.power.is_on
     rig.power.on()
     rig.wait_until_up()
+
+
+def test_a_cut_in_a_later_boot_leads_by_what_the_switch_takes(lab, usb, monkeypatch):
+    """Its relay opens 40 ms after it is told. The power goes when it was to go, and not 40 ms later."""
+    home = go_home(usb)
+    usb.power.off()
+    port, cuts, gone = lab.port(PORT), [], []
+    collect, give = usb.cutter.collect, port.give
+    monkeypatch.setattr(usb.cutter, "collect", lambda: cuts.append(collect()) or cuts[-1])
+    monkeypatch.setattr(port, "give", lambda on: (on or gone.append(time.monotonic_ns() // 1000), give(on)))
+    port.off_course = ((0.04, False),)
+    runner = OperationRunner(usb, usb.cutter, usb.key.operations["admin.power_up"], home)
+    runner._cut_boots((120_000, 150_000), 40_000)
+    assert [cut.planned_us - cut.armed_us for cut in cuts] == [40_000, 40_000]
+    assert cuts[-1].planned_us - usb.came_us == 150_000
+    for cut, gone_us in zip(cuts, gone, strict=True):
+        loss = power_loss(cut, SwitchDelay(least_us=40_000))
+        assert loss.earliest_us <= gone_us <= loss.latest_us
+
+
+class Unnoticed(TwinKey):
+    """Behind a hub that takes the power and does not tell: its nodes stay open, and nothing comes any more."""
+
+    def _leave(self):
+        self.port.vanish()
+
+
+def test_a_key_whose_power_was_cut_does_not_hang(lab):
+    """Where the kernel is not told of the loss, the silence of the key is the cut's."""
+    lab.plug(PORT, Unnoticed(1))
+    lab.port(PORT).stale = True
+    rig = make_rig(answer_s=60.0, gone_s=0.2)
+    try:
+        rig.wait_until_up()
+        device = ctaphid(rig)
+        rig.cutter.prepare()
+        rig.cutter.arm(rig.clock.now_us + 20_000)
+        with pytest.raises(OSError, match="its power was cut") as gone:
+            pinged(device, 100_000)
+        assert gone.value.errno == errno.ENODEV
+        assert rig.cutter.collect().took
+        assert rig.take_deaths() == []
+    finally:
+        rig.close()
 
 
 def test_a_cut_that_is_called_off_leaves_the_key_on(lab, usb):
@@ -267,7 +315,7 @@ def test_a_key_that_leaves_by_itself_was_not_cut(lab):
             pinged(device, 10)
         assert gone.value.errno == errno.ENODEV
         cut = rig.cutter.collect()
-        assert cut.landed_us is None
+        assert not cut.took
         (death,) = rig.take_deaths()
         assert "left the bus by itself" in death
     finally:
@@ -427,10 +475,19 @@ def test_a_whole_run_with_identity_budget_power_log_and_kernel_log(bench, lab):
     uuid = json.loads(bench("inspect", "mini-1", "--json", "--bench", "lab.toml").stdout)["identity"]
     bench.bench.write_text(BENCH.replace("expendable = true", f'expendable = true\nidentity = "{uuid}"'))
     done = bench(*RUN)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "hardware run: 1 key took part" in done.stdout
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert (
+        "INCONCLUSIVE (the switch of mini-1 is not calibrated)   hardware run: 1 key took part" in done.stdout
+    )
+    assert "`keyharness calibrate mini-1`" in done.stdout
+    summary = check_summary((bench.run_dir / "summary.json").read_text())
+    assert summary.proof == "sample"
+    assert (summary.rigs[0].switch.calibrated, summary.rigs[0].switch.cuts) == (False, 2)
     rows = [json.loads(line) for line in (bench.run_dir / "evidence.jsonl").open()]
     assert len(rows) == 3
+    for row in rows:
+        shape = check_evidence(json.dumps(row))
+        assert row["planned"]["marker"] == "end" or shape.fired_us <= shape.lost[0] <= shape.lost[1]
     assert {row["firmware"] for row in rows} == {"v1.8.3"}
     (campaign,) = (json.loads(line) for line in (bench.run_dir / "operations.jsonl").open())
     assert campaign["plugs"]["plugs"] >= 3

@@ -30,6 +30,9 @@ class LabPort:
 
     :ivar powered: whether its power is on.
     :ivar lies: its switch says that it switches, and does not.
+    :ivar off_course: what its power does when it is switched off: (so many seconds later, is on?). A relay that is
+        late is ((0.35, False),), one that bounces ((0, False), (0.1, True), (0.4, False)).
+    :ivar misled: the port that goes off in its place.
     :ivar stale: what was on it stays in the tree until the power returns, as after a raw request to the hub.
     :ivar lingers_s: what reboots there is still in the tree for so long after its connections have broken.
     :ivar offs: how often it was switched off.
@@ -40,6 +43,9 @@ class LabPort:
         self.powered = True
         self.lies = self.stale = False
         self.lingers_s = 0.0
+        self.off_course: tuple[tuple[float, bool], ...] = ((0.0, False),)
+        self.misled: LabPort | None = None
+        self._timers: list[threading.Timer] = []
         self.offs = 0
         self.thing: Thing | None = None
         self.shown: Shown | None = None
@@ -66,11 +72,26 @@ class LabPort:
     def power(self, on: bool) -> None:
         """Switch; of ports that are ganged all go."""
         self.offs += not on
-        for port in self.lab.ganged.get(self.name, (self,)):
-            if not port.lies and port.powered != on:
-                port.powered = on
-                if port.thing is not None:
-                    port.thing.power(on)
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = []
+        for port in self.lab.ganged.get(self.name, (self.misled or self,)):
+            if on:
+                port.give(True)
+                continue
+            for after_s, then in self.off_course:
+                if after_s == 0:
+                    port.give(then)
+                else:
+                    self._timers.append(threading.Timer(after_s, port.give, [then]))
+                    self._timers[-1].start()
+
+    def give(self, on: bool) -> None:
+        """Its power comes or goes."""
+        if not self.lies and self.powered != on:
+            self.powered = on
+            if self.thing is not None:
+                self.thing.power(on)
 
     def appear(self, look: Look) -> None:
         """What is on it enumerates."""
@@ -257,6 +278,9 @@ class Lab:
     def close(self) -> None:
         """Everything ends; the tree stays for whoever wants to look at it."""
         for port in self.ports.values():
+            for timer in port._timers:
+                timer.cancel()
+                timer.join(5)
             if port.thing is not None:
                 port.thing.close()
         os.write(self._wake_w, b"!")
