@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, TextIO
 
 from harness.base.errors import RigError
-from harness.model.key import Look, Memory
 from harness.model.rig import Rig
 from harness.safety.claim import Claims
 from harness.safety.identity import bring_up, identity
+from harness.safety.uncontrolled import free_items
 
 
 def inspect(rig: Rig, claims: Claims) -> dict[str, Any]:
@@ -19,12 +19,7 @@ def inspect(rig: Rig, claims: Claims) -> dict[str, Any]:
     claims.take(rig, write=False)
     if why := bring_up(rig):
         raise RigError(f'rig "{rig.name}": no key', found=why, expected="a key that comes up")
-    look = Look(rig, Memory(), Memory())
-    items = {
-        item.name: item.observe(look)
-        for item in rig.key.items
-        if not item.spends and not item.after_replug and item.face in ("", rig.face)
-    }
+    items = free_items(rig)
     info = rig.info()
     return {
         "rig": rig.name,

@@ -1,6 +1,7 @@
 """The ledger: a permanent record of what was done to each key.
 
-It holds runs, campaigns, cuts, wear, spent budgets, quarantined rigs and retired keys, by the key's own identity
+It holds runs, campaigns, cuts, wear, spent budgets, quarantined rigs, retired keys, and power cycles that nobody
+controlled, by the key's own identity
 ("uuid:...", "serial:...", "marker:..."; "twin:..." for simulated keys, whose cuts are only counted, because they do
 not wear). SQLite at $XDG_STATE_HOME/keyharness/ledger.sqlite, or the file or the
 SQLAlchemy URL in $KEYHARNESS_LEDGER.
@@ -100,7 +101,7 @@ class Ledger:
         from sqlalchemy import inspect
 
         with self._engine.connect().execution_options(reading=True) as at:
-            return bool(inspect(at).has_table("quarantine"))
+            return bool(inspect(at).has_table("uncontrolled"))
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -244,6 +245,20 @@ class Ledger:
             self.note_key(at, key, "hardware", "")
             at.execute(keys.update().where(keys.c.id == key).values(retired=now(), retired_for=reason))
 
+    def note_boot(self, key: str, boot: str, rig: str, why: str, seen: str) -> None:
+        """Enter in which boot of the host a key is used; and a power cycle that nobody controlled, if there was one.
+
+        :param why: how that is known; "" if there was none.
+        :param seen: what the key showed afterwards, as JSON.
+        """
+        tables = self.tables
+        with self.writing() as at:
+            if why:
+                row = {"key": key, "rig": rig, "at": now(), "why": why, "seen": seen}
+                at.execute(tables.uncontrolled.insert().values(row))
+            at.execute(tables.boots.delete().where(tables.boots.c.key == key))
+            at.execute(tables.boots.insert().values(key=key, boot=boot, at=now()))
+
     # Reading.
 
     def rows(self, statement: Any) -> list[dict[str, Any]]:
@@ -258,6 +273,14 @@ class Ledger:
                 return [dict(row) for row in at.execute(statement).mappings()]
         except DBAPIError as error:
             raise _trouble(self.url, str(error.orig)) from None
+
+    def boot_of(self, key: str) -> str | None:
+        """Return in which boot of the host a key was last used; None if it never was."""
+        from sqlalchemy import select
+
+        boots = self.tables.boots
+        found = self.rows(select(boots.c.boot).where(boots.c.key == key))
+        return str(found[0]["boot"]) if found else None
 
     def retired(self, key: str) -> str | None:
         """Return why a key is retired; None if it is not."""
@@ -355,6 +378,12 @@ class _Tables:
             "quarantine",
             Column("n", Integer, primary_key=True),
             *(text("rig", index=True), text("since"), text("why"), text("cleared"), text("cleared_for")),
+        )
+        self.boots = table("boots", text("key", primary_key=True), text("boot"), text("at"))
+        self.uncontrolled = table(
+            "uncontrolled",
+            Column("n", Integer, primary_key=True),
+            *(text("key", index=True), text("rig"), text("at"), text("why"), text("seen")),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TextIO
 
 from harness.base.errors import CallerError, one_of
@@ -24,7 +25,7 @@ def keys_of(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def history_of(ledger: Ledger, key: str) -> dict[str, Any]:
-    """Return the runs, outcomes, wear and spent budgets of one key.
+    """Return the runs, outcomes, wear, spent budgets and uncontrolled power cycles of one key.
 
     :raises CallerError: the ledger does not know the key.
     """
@@ -40,6 +41,7 @@ def history_of(ledger: Ledger, key: str) -> dict[str, Any]:
         )
     tables = ledger.tables
     out, wear, spent, runs = tables.outcomes, tables.wear, tables.spent, tables.runs
+    lost = tables.uncontrolled
     return {
         "key": known[key],
         "runs": ledger.rows(
@@ -70,6 +72,14 @@ def history_of(ledger: Ledger, key: str) -> dict[str, Any]:
             .group_by(spent.c.what)
             .order_by(spent.c.what)
         ),
+        "uncontrolled": [
+            {"at": row["at"], "rig": row["rig"], "why": row["why"], "seen": json.loads(row["seen"])}
+            for row in ledger.rows(
+                select(lost.c.at, lost.c.rig, lost.c.why, lost.c.seen)
+                .where(lost.c.key == key)
+                .order_by(lost.c.n)
+            )
+        ],
     }
 
 
@@ -99,3 +109,7 @@ def show_history(table: dict[str, Any], out: TextIO) -> None:
         out.write(f"  {row['what']:<40} {row['used']:>9,} of {row['limit'] or '?'} erases{how}\n")
     for row in table["spent"]:
         out.write(f"  spent {row['what']:<34} {row['amount']:>9,}\n")
+    for row in table["uncontrolled"]:
+        out.write(f"  not controlled {row['at']}, rig {row['rig']}: {row['why']}\n")
+        for name, value in row["seen"].items():
+            out.write(f"    {name:<38} {value}\n")

@@ -30,6 +30,7 @@ from harness.safety.identity import (
 )
 from harness.safety.identity_guard import Guard
 from harness.safety.power_journal import LoggedSwitch, PowerLog
+from harness.safety.uncontrolled import look_after_uncontrolled
 
 if TYPE_CHECKING:
     from harness.evidence.ledger import Ledger
@@ -204,6 +205,9 @@ class Claims:
         rig.power = self._logged(rig.power, log, lambda: budget)
         if booted:
             _spend_boot(budget)
+        look_after_uncontrolled(
+            rig, ledger, rig.identity, here().boot_id(), came_by_itself=log.came_by_itself
+        )
         claim.key, rig.key = rig.key, with_budget(rig.key, budget)
 
     def _budget_of_unproved(self, claim: _Claim, port: str) -> Callable[[], Budget]:

@@ -24,10 +24,12 @@ class PowerLog:
     """The power state of one port, on disk.
 
     :param port: see `harness.model.rig.Rig.port`.
+    :ivar came_by_itself: the port had power when it was taken, although it had been left without.
     """
 
     def __init__(self, port: str):
         self.port = port
+        self.came_by_itself = False
         self.path: Path = state_dir() / "power" / file_name(port, ".json")
 
     @property
@@ -42,6 +44,9 @@ class PowerLog:
         Call it under the port's lock. Return whether a run was killed here whose key was not examined since.
         """
         noted = read_json(self.path)
+        if noted is not None:
+            came = not noted["on"] and rig.power.is_on
+            self.came_by_itself = came or bool(noted.get("came_by_itself"))
         restored = noted is not None and not noted["given_back"]
         self._unfinished = restored or bool(noted and noted.get("unfinished"))
         if restored and noted is not None and noted["before"]:
@@ -63,6 +68,7 @@ class PowerLog:
         :param seen: the key was proved to be the named one, so what a killed run left is dealt with.
         """
         self._unfinished = self._unfinished and not seen
+        self.came_by_itself = self.came_by_itself and not seen
         if self._before:
             rig.power.on()
         else:
@@ -83,6 +89,7 @@ class PowerLog:
                 "before": self._before,
                 "given_back": given_back,
                 "unfinished": self._unfinished,
+                "came_by_itself": self.came_by_itself,
                 "at": now(),
                 "pid": os.getpid(),
             },

@@ -72,6 +72,13 @@ def test_the_ledger_keeps_what_was_spent():
     }
 
 
+def test_the_ledger_takes_what_the_first_version_did_not_know():
+    with Ledger() as ledger:
+        assert ledger.boot_of(KEY) is None
+        ledger.note_boot(KEY, "one", "r", "", "{}")
+        assert ledger.boot_of(KEY) == "one"
+
+
 def test_a_rig_in_quarantine_stays_there_until_somebody_clears_it():
     held = quarantine.quarantined("usb:1-1.4")
     assert held is not None
