@@ -79,6 +79,9 @@ def run(
             help="A pass needs this of each operation: bounded or exhaustive. Else it is inconclusive.",
         ),
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out the cases that wait for 30 s or longer.")
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be done, and do nothing.")] = False,
     resume: Annotated[
         str | None,
@@ -114,6 +117,7 @@ def run(
         goal=options.goal(confidence, below),
         search=options.search(search),
         require=options.require(require),
+        quick=quick,
     )
     if resume is not None:
         if suites or plan or _PYTEST_ARGS or wanted != Wanted():

@@ -33,6 +33,9 @@ class DisplayPlugin:
     def case(self, row: dict[str, Any]) -> None:
         self._display.case(row)
 
+    def waits(self, nodeid: str, seconds: float) -> None:
+        self._display.waits(nodeid, seconds)
+
     def campaign(self, rig: str, operation: str, done: int, total: int) -> None:
         now = self._clock.now_us
         began = self._began.setdefault((rig, operation), now)

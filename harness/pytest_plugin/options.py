@@ -45,6 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--kh-search", metavar="HOW", help="hybrid, random, sweep, vdc or time")
     group.addoption(
+        "--kh-quick", action="store_true", help="leave out the cases that wait for 30 s or longer"
+    )
+    group.addoption(
         "--kh-require", metavar="PROOF", help="a pass needs this proof: bounded or exhaustive; default: none"
     )
     group.addoption(
@@ -101,6 +104,7 @@ def _wanted(config: pytest.Config) -> Wanted:
         goal=options.goal(config.getoption("kh_confidence"), config.getoption("kh_below")),
         search=options.search(config.getoption("kh_search")),
         require=options.require(config.getoption("kh_require")),
+        quick=config.getoption("kh_quick"),
         absent=tuple(json.loads(config.getoption("kh_asked")).get("absent", ())),
     )
 

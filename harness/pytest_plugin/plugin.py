@@ -11,5 +11,6 @@ pytest_plugins = (
     "harness.pytest_plugin.deviations",
     "harness.pytest_plugin.fixtures",
     "harness.pytest_plugin.recorder",
+    "harness.pytest_plugin.waits",
     "harness.pytest_plugin.xdist",
 )

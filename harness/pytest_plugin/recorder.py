@@ -31,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "needs_application(*names): the applications that a test asks; a key without one is not asked",
     )
+    config.addinivalue_line(
+        "markers", "waits(seconds): a case that lets so much time pass; --kh-quick leaves it out from 30 s on"
+    )
     config.addinivalue_line("markers", "keyharness_rig(name): the rig that a test runs on")
     if hasattr(config, "workerinput"):
         signals.end_with(config.workerinput["kh_pid"], signal.SIGTERM)

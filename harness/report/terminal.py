@@ -118,6 +118,11 @@ class RunDisplay:
             self._lines_said = True
         self._draw()
 
+    def waits(self, nodeid: str, seconds: float) -> None:
+        """Say that a case is about to wait."""
+        self._say([f"{'waiting':<11}  {nodeid} waits for {duration(seconds)}"])
+        self._lines_said = True
+
     def campaign(
         self, rig: str, operation: str, done: int, total: int, rate: float | None, eta: float | None
     ) -> None:

@@ -130,6 +130,8 @@ class Launch:
             ]
         if wanted.search is not None:
             arguments += ["--kh-search", wanted.search]
+        if wanted.quick:
+            arguments += ["--kh-quick"]
         if wanted.require is not None:
             arguments += ["--kh-require", wanted.require]
         return [*arguments, *(str(suite.path) for suite in self.suites), *self._pytest_args]

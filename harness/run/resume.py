@@ -46,6 +46,7 @@ def asked_of(wanted: Wanted, bench_file: Path, more: Mapping[str, Any]) -> Row:
         "goal": asdict(wanted.goal) if wanted.goal else None,
         "search": wanted.search,
         "require": wanted.require,
+        "quick": wanted.quick,
         **more,
     }
 
@@ -75,6 +76,7 @@ def read_asked(path: Path) -> Asked:
         goal=Goal(**asked["goal"]) if asked["goal"] else None,
         search=asked["search"],
         require=asked.get("require"),
+        quick=bool(asked.get("quick")),
     )
     return Asked(wanted, tuple(asked["suites"]), tuple(asked["pytest_args"]))
 

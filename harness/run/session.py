@@ -62,6 +62,7 @@ class Wanted:
     :ivar goal: the goal of each operation.
     :ivar search: how instants are chosen: a strategy of `harness.search.search`, or "time", which is the hybrid. None
         walks a twin flash operation by flash operation.
+    :ivar quick: cases that wait for long are left out.
     :ivar require: the proof that a pass needs (`harness.report.proof.REQUIRABLE`); None needs none.
     :ivar absent: rigs that were not there when the run was started; workers cannot look for each other's rigs.
     """
@@ -76,6 +77,7 @@ class Wanted:
     goal: Goal | None = None
     search: str | None = None
     require: str | None = None
+    quick: bool = False
     absent: tuple[str, ...] = ()
 
 
@@ -90,6 +92,7 @@ class Session:
     :param purpose: what the rigs are claimed for; shown to others who want one.
     :param bench: a bench that is loaded already; else the one that `wanted` names.
     :param served: other programs will use the keys (`Driver.serve`).
+    :ivar notes: what the report says of the run's selection, in sentences.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class Session:
         self._states: dict[tuple[str, str], Any] = {}
         self._shares: dict[str, BudgetSplit] = {}
         self.campaigns: dict[tuple[str, str], Campaign | LiveCampaign] = {}
+        self.notes: list[str] = []
         self.pairs = self._select()
 
     @property
@@ -272,6 +276,7 @@ class Session:
             ],
             "order": [list(pair) for pair in self.pairs],
             **self._accepted(),
+            **({"notes": self.notes} if self.notes else {}),
         }
 
     def _accepted(self) -> dict[str, Any]:

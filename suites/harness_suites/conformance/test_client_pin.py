@@ -672,6 +672,7 @@ def test_a_new_channel_does_not_lift_the_block(with_pin):
         get_token(with_pin, version=version)
 
 
+@pytest.mark.waits(60)
 @pytest.mark.case("CTAP 2.1, 6.5.5.7.1 step 9.1.2 ('power cycling is needed')", needs=PINS)
 def test_time_does_not_lift_the_block(with_pin):
     version = with_pin.info.pin_uv_protocols[0]
@@ -1060,6 +1061,7 @@ def cm_token(authenticator: Authenticator, version: int = 2) -> tuple[Any, bytes
     return get_token(authenticator, P.CREDENTIAL_MGMT, version=version)
 
 
+@pytest.mark.waits(31)
 @pytest.mark.case("CTAP 2.1, 6.5.2.1 (initial usage time limit: at most 30 seconds on USB)", needs=TOKENS)
 @BOTH
 def test_a_token_that_is_not_used_in_time_dies(with_pin, version):
@@ -1068,6 +1070,7 @@ def test_a_token_that_is_not_used_in_time_dies(with_pin, version):
     must_be_dead(with_pin, protocol, token)
 
 
+@pytest.mark.waits(31)
 @pytest.mark.case("CTAP 2.1, 6.5.2.1 (initial usage time limit)", needs=TOKENS)
 def test_a_token_that_is_not_used_in_time_makes_no_credential(with_pin):
     require_mc_ga(with_pin)
@@ -1077,6 +1080,7 @@ def test_a_token_that_is_not_used_in_time_makes_no_credential(with_pin):
         use_mc(with_pin, protocol, token)
 
 
+@pytest.mark.waits(601)
 @pytest.mark.case(
     "CTAP 2.1, 6.5.2.1 (max usage time period: it SHOULD be ten minutes at most)",
     needs=TOKENS,

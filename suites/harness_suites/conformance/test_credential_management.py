@@ -620,6 +620,7 @@ def test_a_listing_is_not_continued_after_a_power_cycle(with_pin, listing):
         manager.next(following)
 
 
+@pytest.mark.waits(601)
 @pytest.mark.case(
     "CTAP 2.1, 6 (state is discarded with the token that authorised it); 6.5.2.1", needs=NEEDS, level="SHOULD"
 )

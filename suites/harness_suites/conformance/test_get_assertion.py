@@ -289,6 +289,7 @@ def test_a_touch_is_asked_for_also_of_who_gave_the_pin(with_pin):
     assert presence.asked
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.2.2 step 9.2.1.2", needs="FIDO_2_1", withheld=True)
 @either_kind
 def test_without_a_touch_it_is_denied(blank, resident):
@@ -297,6 +298,7 @@ def test_without_a_touch_it_is_denied(blank, resident):
         blank.ctap.get_assertion(RP["id"], HASH, [descriptor(made)])
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.2.2 step 9.1.2.2", needs=("clientPin", "FIDO_2_1"), withheld=True)
 def test_a_pin_is_no_touch(with_pin):
     made = with_pin.make()
@@ -364,6 +366,7 @@ def test_an_empty_parameter_with_a_pin_is_answered_after_a_touch(with_pin):
     assert presence.asked
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.2.2 step 1.2", needs=("clientPin", "FIDO_2_1"), withheld=True)
 def test_an_empty_parameter_that_nobody_touches_for_is_denied(with_pin):
     with refused_as(with_pin, "request that is not touched"):
@@ -674,6 +677,7 @@ def test_there_is_no_next_assertion_after_a_single_one(blank):
         blank.ctap.get_next_assertion()
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.3 step 1", needs="rk", withheld=True)
 def test_there_is_no_next_assertion_after_one_that_nobody_touched_for(blank):
     make_accounts(blank, 2)
@@ -734,6 +738,7 @@ def test_the_counter_of_each_account_rises_from_round_to_round(blank):
         assert _rises(counters), counters
 
 
+@pytest.mark.waits(31)
 @pytest.mark.case("CTAP 2.1, 6.3 step 3", needs="rk")
 def test_after_30_seconds_there_is_no_next_assertion_any_more(blank):
     make_accounts(blank, 3)
@@ -744,6 +749,7 @@ def test_after_30_seconds_there_is_no_next_assertion_any_more(blank):
             blank.ctap.get_next_assertion()
 
 
+@pytest.mark.waits(56)
 @pytest.mark.case("CTAP 2.1, 6.3 steps 3 and 7", needs="rk")
 def test_each_next_assertion_starts_the_30_seconds_again(blank):
     made = make_accounts(blank, 3)
@@ -753,6 +759,7 @@ def test_each_next_assertion_starts_the_30_seconds_again(blank):
         check(blank.ctap.get_next_assertion(), one)
 
 
+@pytest.mark.waits(31)
 @pytest.mark.case("CTAP 2.1, 6.3 step 3", needs="rk")
 def test_the_last_next_assertion_is_also_too_late_after_30_seconds(blank):
     make_accounts(blank, 3)
@@ -862,6 +869,7 @@ def test_on_another_channel_the_next_is_the_right_one_or_none(blank):
         check(assertion, one)
 
 
+@pytest.mark.waits(605)
 @pytest.mark.case(
     "CTAP 2.1, 6: state ends with the token", needs=("rk", "clientPin", "pinUvAuthToken"), level="SHOULD"
 )

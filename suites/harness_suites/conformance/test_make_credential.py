@@ -420,6 +420,7 @@ def test_an_empty_parameter_with_a_pin_is_answered_after_a_touch(with_pin):
     assert presence.asked
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 1.2", needs=("clientPin", "FIDO_2_1"), withheld=True)
 def test_an_empty_parameter_that_nobody_touches_for_is_denied(with_pin):
     with refused_as(with_pin, "request that is not touched"):
@@ -561,6 +562,7 @@ def test_an_excluded_credential_is_told_after_a_touch(blank, resident):
     assert presence.asked
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 12.1.4.2", needs="FIDO_2_1", withheld=True)
 def test_an_excluded_credential_is_told_also_when_nobody_touches(blank):
     made = blank.make()
@@ -637,6 +639,7 @@ def test_a_touch_is_asked_for_also_of_who_gave_the_pin(with_pin):
     assert presence.asked
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 14.2.1.2", needs=("FIDO_2_1", "rk"), withheld=True)
 def test_without_a_touch_it_is_denied_and_nothing_is_made(blank):
     with refused_as(blank, "request that is not touched"):
@@ -645,6 +648,7 @@ def test_without_a_touch_it_is_denied_and_nothing_is_made(blank):
         blank.get()
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 14.2.1.2 and 6.2.2 step 9.2.1.2", needs="FIDO_2_1", withheld=True)
 @pytest.mark.parametrize("command", ["makeCredential", "getAssertion"])
 def test_a_request_that_is_not_touched_is_refused_with_operation_denied(blank, command):

@@ -111,6 +111,7 @@ def test_a_reset_is_answered_with_nothing_but_success(world):
     assert Asker(world.key).ask(RESET, touched=True) == (0, b"")
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.6 (USER_ACTION_TIMEOUT)", needs="clientPin", withheld=True)
 def test_without_a_touch_a_reset_times_out_and_forgets_nothing(world):
     with refused_as(world.key, "reset that is not touched"):
@@ -118,6 +119,7 @@ def test_without_a_touch_a_reset_times_out_and_forgets_nothing(world):
     world.is_intact()
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.6 (evidence of user interaction)", needs="clientPin", withheld=True)
 def test_the_touch_of_another_request_is_none_for_a_reset(world):
     world.key.get(world.non_resident)

@@ -24,6 +24,7 @@ def test_a_selection_asks_for_a_touch(blank):
     assert presence.asked
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.9 (USER_ACTION_TIMEOUT)", needs="FIDO_2_1", withheld=True)
 def test_a_selection_that_is_not_touched_times_out(blank):
     # A key on which the user can decline says OPERATION_DENIED for that.
@@ -39,6 +40,7 @@ def test_a_selection_that_is_cancelled_ends_and_can_be_made_again(blank):
         select(blank)
 
 
+@pytest.mark.waits(30)
 @pytest.mark.case("CTAP 2.1, 6.9 and 6.2.2 step 9", needs="FIDO_2_1", withheld=True)
 @pytest.mark.parametrize("following", ["makeCredential", "getAssertion"])
 def test_the_touch_of_a_selection_serves_no_other_request(blank, following):
