@@ -14,6 +14,7 @@ _MODULES = {
     "CallerError": "harness.base.errors",
     "Clock": "harness.base.clock",
     "HarnessFault": "harness.base.errors",
+    "HostLate": "harness.base.errors",
     "KeyFault": "harness.base.errors",
     "KeyharnessError": "harness.base.errors",
     "MalformedAnswer": "harness.base.errors",
@@ -190,6 +191,7 @@ if TYPE_CHECKING:
     from harness.base.errors import (
         CallerError as CallerError,
         HarnessFault as HarnessFault,
+        HostLate as HostLate,
         KeyFault as KeyFault,
         KeyharnessError as KeyharnessError,
         MalformedAnswer as MalformedAnswer,

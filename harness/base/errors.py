@@ -79,6 +79,10 @@ class HostError(RigError):
     """The host refused what every program may ask of it: room on a disk, a file, memory. No rig is at fault."""
 
 
+class HostLate(HostError):
+    """The host was too slow: a window or a limit had passed before it came to act."""
+
+
 HOST_ERRNOS = frozenset(
     {
         errno.EACCES,

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.base.errors import CallerError, KeyFault, RigError
 from harness.campaign.observe import observe
+from harness.campaign.set_up import bring_up, tried_again
 from harness.model.judge import Breach, judge
 from harness.model.key import Item, Key, Law, Memory, Observation, Operation, client_randomness, new
 from harness.model.rig import Rig, Vault
@@ -125,19 +126,26 @@ def go_home(rig: Rig, known: Memory | None = None) -> Home:
 
     :param known: what an earlier home left on this key, where nothing else can bring it back.
     :raises CallerError: the key is not expendable.
-    :raises KeyFault: it does not keep over a clean restart what it had acknowledged.
-    :raises RigError: its state is not where the rig copies it.
+    :raises KeyFault: it does not keep over a clean restart what it had acknowledged; or see `tried_again`.
+    :raises RigError: its state is not where the rig copies it; or see `tried_again`.
     """
     require_expendable(rig)
-    memory = known.copy() if known else Memory()
     live = rig.vault if glass_box(rig) is None else None
     blank = live.snapshot() if live is not None and not rig.power.is_on else None
-    if not rig.power.is_on:
-        rig.power.on()
-    rig.wait_until_up()
-    with seeded(rig, "home"):
-        for application in rig.key.applications:
-            application.prepare(rig, memory)
+
+    def lay_down() -> Memory:
+        memory = known.copy() if known else Memory()
+        bring_up(rig)
+        with seeded(rig, "home"):
+            for application in rig.key.applications:
+                application.prepare(rig, memory)
+        return memory
+
+    def undo() -> None:
+        if live is not None and blank is not None:
+            live.restore(blank)
+
+    memory = tried_again(rig, "the home state could not be laid down", lay_down, undo)
     if live is None:
         rig.power.off()
         glass = glass_box(rig)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.base.errors import (
     HarnessFault,
+    HostLate,
     KeyFault,
     KeyharnessError,
     Refused,
@@ -14,6 +16,7 @@ from harness.base.errors import (
     refuse_host_error,
 )
 from harness.campaign.home import Home, go_home
+from harness.campaign.set_up import TRIES, bring_up, tried_again
 from harness.model.instant import CutInstant
 from harness.model.key import Memory, Operation
 from harness.model.power_loss import PowerLoss
@@ -21,6 +24,8 @@ from harness.model.rig import KeyGone, LiveCutter, Rig
 from harness.model.tap import Mark
 from harness.search.plan import END, START, Plan
 from harness.search.timing_profile import UncutRun
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -79,16 +84,26 @@ class OperationRunner:
         """The state in which the operation starts, where a state can be copied."""
 
     def arrange(self) -> None:
-        """Bring the key to where the operation starts, and keep a copy of that state where the rig can copy it."""
-        rig, vault = self.rig, self.rig.vault
+        """Bring the key to where the operation starts, and keep a copy of that state where the rig can copy it.
+
+        Errors: `harness.campaign.set_up.tried_again`.
+        """
+        vault = self.rig.vault
         if vault is None:
             return
-        vault.restore(self.home.state)
+
+        def arrange() -> None:
+            vault.restore(self.home.state)
+            self._arrange()
+
+        tried_again(self.rig, f"{self.operation.name} could not be arranged", arrange, lambda: None)
+        self._start = vault.snapshot()
+
+    def _arrange(self) -> None:
         self.memory = self.home.memory.copy()
         self._up()
-        self.operation.arrange(rig, self.memory)
-        rig.power.off()
-        self._start = vault.snapshot()
+        self.operation.arrange(self.rig, self.memory)
+        self.rig.power.off()
 
     def begin(self) -> None:
         """Bring the key into the state in which the operation starts; it is off afterwards."""
@@ -96,16 +111,16 @@ class OperationRunner:
         if rig.vault is not None:
             rig.vault.restore(self._start)
             return
-        self.home = go_home(rig, self.home.memory)
-        self.memory = self.home.memory.copy()
-        self._up()
-        self.operation.arrange(rig, self.memory)
-        rig.power.off()
+
+        def arrange() -> None:
+            self.home = go_home(rig, self.home.memory)
+            self._arrange()
+
+        tried_again(rig, f"{self.operation.name} could not be arranged", arrange, lambda: None)
 
     def _up(self) -> None:
         began_us = self.rig.clock.now_us
-        self.rig.power.on()
-        self.rig.wait_until_up()
+        bring_up(self.rig)
         self.boot_us = max(self.boot_us, self.rig.clock.now_us - began_us)
         # Now, so that it takes no time of the operation.
         self.rig.transports.prove()
@@ -114,7 +129,20 @@ class OperationRunner:
         """Run an operation to its end; the key is off afterwards.
 
         :raises KeyFault: the key crashed, hung, refused or failed without a cut.
+        :raises HostLate: this host was too slow, again and again.
         """
+        return self._in_time(lambda: self._run_uncut(operation))
+
+    def _in_time(self, act: Callable[[], T]) -> T:
+        """Do something again for which this host came too late."""
+        for _ in range(TRIES - 1):
+            try:
+                return act()
+            except HostLate:
+                self.rig.power.off()
+        return act()
+
+    def _run_uncut(self, operation: Operation) -> UncutRun:
         rig = self.rig
         self.begin()
         if self.operation.powered:
@@ -152,7 +180,11 @@ class OperationRunner:
         """Run the operation and cut it; the key is off afterwards.
 
         :param cut: where to cut, and what follows. :param lead_us: how long the switch takes.
+        :raises HostLate: this host was too slow, again and again.
         """
+        return self._in_time(lambda: self._attempt(cut, lead_us))
+
+    def _attempt(self, cut: Plan, lead_us: int) -> Attempt:
         rig = self.rig
         self.begin()
         if self.operation.powered:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from harness.base.errors import KeyFault
+from harness.base.errors import CallerError, KeyFault, KeyharnessError
 
 if TYPE_CHECKING:
     from harness.base.seeds import Stream
@@ -364,6 +364,20 @@ class Key:
     @property
     def items(self) -> tuple[Item, ...]:
         return tuple(item for app in self.applications for item in app.items)
+
+    def told(self, rig: Rig) -> dict[str, str]:
+        """Return what the key says of itself; empty if it gives no answer, or none that can be read.
+
+        :raises CallerError: the bench is wrong.
+        """
+        try:
+            return self.identify(rig)
+        except CallerError:
+            raise
+        except Exception as error:
+            if not isinstance(error, KeyharnessError | OSError) and self.fault(error) is None:
+                raise
+            return {}
 
     def fault(self, error: BaseException) -> KeyFault | None:
         """Return the fault of the key that an exception stands for; None if it says nothing about the key."""

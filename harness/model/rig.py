@@ -310,6 +310,11 @@ class Rig(ABC):
         """When the key was last given power, on the rig's clock; None on rigs that do not note it."""
         return None
 
+    @property
+    def powered_us(self) -> int | None:
+        """When the key was last switched on, on the rig's clock; None where that cannot be late, or is not noted."""
+        return self.came_us
+
     def take_deaths(self) -> list[str]:
         """Describe how the key stopped by itself since the last call; cuts do not count."""
         return []

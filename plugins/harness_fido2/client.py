@@ -73,7 +73,7 @@ class FidoMemory:
     filled: int = 0
     """Number of credentials that fill the key."""
     lists: bool = False
-    """True if the key lists its resident credentials (credMgmt, with a PIN)."""
+    """True if the key lists its resident credentials (credential management, with a PIN)."""
 
 
 def fido_memory(memory: Memory) -> FidoMemory:
@@ -258,6 +258,23 @@ class Fido:
             except InvalidAttestation as error:
                 return f"packed with x5c, invalid: {type(error).__name__}"
             return f"packed, x5c {hashlib.sha256(x5c[0]).hexdigest()[:12]}, valid"
+
+
+def manages_credentials(info: Any) -> bool:
+    """Tell whether the key has credential management: the command 0x0A, or under FIDO_2_1_PRE its prototype 0x41.
+
+    CTAP 2.1, section 6.8, and its section 6.4 for the option credentialMgmtPreview. The prototype renames no user.
+    """
+    return bool(CredentialManagement.is_supported(info))
+
+
+def lacks_management(rig: Rig) -> str | None:
+    """Name what the key lacks to list and delete resident credentials; None if it lacks nothing."""
+    if (why := lacks(rig, "rk", "clientPin")) is not None:
+        return why
+    if manages_credentials(Fido(rig).info):
+        return None
+    return "getInfo lists neither the option credMgmt nor, under FIDO_2_1_PRE, credentialMgmtPreview"
 
 
 def lacks(rig: Rig, *options: str) -> str | None:

@@ -14,7 +14,16 @@ from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
 
 from harness.api import Item, Law, Look, Outcome, Severity, Value
-from harness_fido2.client import CANARY_RP, Credential, fido, fido_memory, pin_in_force, refusal, usable
+from harness_fido2.client import (
+    CANARY_RP,
+    Credential,
+    fido,
+    fido_memory,
+    manages_credentials,
+    pin_in_force,
+    refusal,
+    usable,
+)
 
 ASSERTS = "asserts"
 FRESH_RP = "fresh.keyharness.example"
@@ -231,7 +240,7 @@ def stranger(look: Look, rp: str, user: bytes) -> Value:
 def listed_key(look: Look, rp: str, ident: bytes) -> dict[int, Any] | None:
     """Return the public key that credential management lists for a credential; None where there is none."""
     client, pin = fido(look), fido_memory(look.memory).pin
-    if pin is None or not client.info.options.get("credMgmt"):
+    if pin is None or not manages_credentials(client.info):
         return None
     field = CredentialManagement.RESULT
     for one in client.management(pin).enumerate_creds(hashlib.sha256(rp.encode()).digest()):

@@ -14,7 +14,7 @@ from fido2.webauthn import (
 )
 
 from harness.api import Cost, Item, Law, Look, Memory, Operation, Outcome, Rig, Value, new, old
-from harness_fido2.client import FIDO2_PIN, Fido, fido, fido_memory, lacks, refusal
+from harness_fido2.client import FIDO2_PIN, Fido, fido, fido_memory, lacks, lacks_management, refusal
 from harness_fido2.items import ASSERTS, NEW_RESIDENT, refusals
 
 NEW_RP = "new.keyharness.example"
@@ -99,7 +99,7 @@ NAME = Item(
 _ENROLMENT = Item("fido2.enrolment", Law.ATOMIC, _enrolment, "the enrolment of a user", spends=_SPENDS)
 
 
-def _missing(rig: Rig) -> str | None:
+def _lacks_update(rig: Rig) -> str | None:
     return lacks(rig, "rk", "clientPin", "credMgmt")
 
 
@@ -165,7 +165,7 @@ OPERATIONS = (
         items=(NEW_RESIDENT, COUNT),
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(pins={FIDO2_PIN: 1}),
-        missing=_missing,
+        missing=lacks_management,
     ),
     Operation(
         name="fido2.credential_management.update_user",
@@ -178,6 +178,6 @@ OPERATIONS = (
         ],
         items=(NEW_RESIDENT, NAME),
         cost=Cost(pins={FIDO2_PIN: 1}),
-        missing=_missing,
+        missing=_lacks_update,
     ),
 )

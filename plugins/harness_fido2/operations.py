@@ -11,6 +11,7 @@ from harness.api import (
     Application,
     CallerError,
     Cost,
+    HostLate,
     Memory,
     Operation,
     Outcome,
@@ -22,12 +23,24 @@ from harness.api import (
     old,
 )
 from harness_fido2 import management, ownership, settings, u2f
-from harness_fido2.client import CANARY_RP, FIDO2_PIN, Fido, fault, fido_memory, lacks, pin_for
+from harness_fido2.client import (
+    CANARY_RP,
+    FIDO2_PIN,
+    Fido,
+    fault,
+    fido_memory,
+    lacks,
+    manages_credentials,
+    pin_for,
+)
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
 from harness_fido2.volatile import volatile
 from harness_transports.client_random import client_random
 
 NEW_RP, FILL_RP = "new.keyharness.example", "fill.keyharness.example"
+
+RESET_WINDOW_S = 10
+"""After power-up (CTAP 2.1, section 6.6)."""
 
 Worlds = list[World]
 
@@ -68,7 +81,7 @@ def prepare(rig: Rig, memory: Memory) -> None:
         client.pin().set_pin(mine.pin)
         if glass_box(rig) is None:
             mine.tries = client.tries()
-        mine.lists = bool(client.info.options.get("credMgmt"))
+        mine.lists = manages_credentials(client.info)
     _canaries(rig, memory)
     if rig.fill:
         fill(rig, memory)
@@ -189,9 +202,25 @@ def _assert(resident: bool) -> Operation:
 
 
 def reset_key(rig: Rig, memory: Memory) -> None:
-    """Reset the FIDO2 application, within ten seconds of power-up (CTAP 2.1, section 6.6)."""
-    with rig.touch.pressing():
-        Fido(rig).ctap.reset()
+    """Reset the FIDO2 application, within ten seconds of power-up (CTAP 2.1, section 6.6).
+
+    :raises HostLate: the key refused because this host came later.
+    """
+    client = Fido(rig)
+    powered_us = rig.powered_us
+    late_s = 0.0 if powered_us is None else (rig.clock.now_us - powered_us) / 1e6
+    try:
+        with rig.touch.pressing():
+            client.ctap.reset()
+    except CtapError as error:
+        if error.code != CtapError.ERR.NOT_ALLOWED or late_s < RESET_WINDOW_S:
+            raise
+        raise HostLate(
+            f'rig "{rig.name}": the key refused a reset, because this host asked too late',
+            found=f"{late_s:.1f} s after power-up",
+            expected=f"less than {RESET_WINDOW_S} s (CTAP 2.1, section 6.6)",
+            mend="run it again when the host has less to do",
+        ) from error
     forget(memory)
 
 

@@ -8,7 +8,7 @@ from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
 
 from harness.api import Rig, candidates
-from harness_fido2.client import ES256, FIDO2_PIN, Fido, challenge
+from harness_fido2.client import ES256, FIDO2_PIN, Fido, challenge, manages_credentials
 
 OURS = ".keyharness.example"
 """Suffix of every relying party that Keyharness registers credentials for. Nobody can own a name in .example."""
@@ -34,7 +34,7 @@ def foreign(rig: Rig) -> list[str]:
     pin = _ours(client, candidates(rig, FIDO2_PIN)[: left - TRIES_KEPT + 1])
     if pin is None:
         return ["a PIN is set that is none of ours"]
-    if not options.get("credMgmt"):
+    if not manages_credentials(client.info):
         return []
     manager = client.management(pin)
     if not manager.get_metadata()[FIELD.EXISTING_CRED_COUNT]:
@@ -45,10 +45,10 @@ def foreign(rig: Rig) -> list[str]:
 
 def unseen(rig: Rig) -> str | None:
     """Describe what the application may hold although the key cannot list it; None if it lists everything."""
-    options = Fido(rig).info.options
-    if options.get("credMgmt") and options.get("clientPin"):
+    info = Fido(rig).info
+    if manages_credentials(info) and info.options.get("clientPin"):
         return "credentials that are not resident: a key keeps no list of those"
-    if options.get("credMgmt"):
+    if manages_credentials(info):
         return "any credential: without a PIN a key lists none"
     return "any credential: this key lists none"
 

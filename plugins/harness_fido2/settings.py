@@ -103,9 +103,10 @@ def _lacks_config(option: str) -> Callable[[Rig], str | None]:
         if absent:
             return f"getInfo does not list the option {absent[0]}"
         if option == "alwaysUv" and info.options[option]:
-            return "alwaysUv is on from the beginning"
+            # Some keys turn it on with the PIN that the home state has; others are delivered so.
+            return "alwaysUv is on while a PIN is set, so that nothing turns it on"
         if option == "setMinPINLength" and info.min_pin_length >= MIN_PIN:
-            return f"PINs have {info.min_pin_length} characters at least from the beginning"
+            return f"PINs have {info.min_pin_length} characters at least already"
         return None
 
     return missing

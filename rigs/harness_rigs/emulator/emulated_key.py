@@ -27,6 +27,7 @@ class EmulatedKey:
     :ivar process: the running emulator; None without power.
     :ivar boots: how often it was started.
     :ivar boot_us: time that all boots took together.
+    :ivar began_us: when it was last started, on the rig's clock.
     :ivar lost_us: when the link broke in this boot, on the rig's clock; None while it holds.
     """
 
@@ -57,7 +58,7 @@ class EmulatedKey:
         self._why_not_up: str | None = None
         self._was_ever_up = False
         self.deaths = DeathNotes()
-        self._began_us = 0
+        self.began_us = 0
 
     @property
     def host(self) -> ProcessHost:
@@ -81,7 +82,7 @@ class EmulatedKey:
         """
         if not self.host.isolated:
             self._lock.take(self.rig)
-        self._began_us = self.clock.now_us
+        self.began_us = self.clock.now_us
         if not self._served:
             self.connector.prepare()
         argv = arguments(self.options, self._folder.path)
@@ -107,7 +108,7 @@ class EmulatedKey:
         if self._served:
             return
         self._why_not_up = self._connect(self.process)
-        self.boot_us += self.clock.now_us - self._began_us
+        self.boot_us += self.clock.now_us - self.began_us
         if self._why_not_up is None:
             self._was_ever_up = True
         elif not self._was_ever_up:

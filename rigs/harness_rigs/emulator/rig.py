@@ -97,6 +97,10 @@ class EmulatorRig(Rig):
     def talk_us(self) -> int:
         return self.emulated.answers.spent_us
 
+    @property
+    def powered_us(self) -> int | None:
+        return self.emulated.began_us if self.power.is_on else None
+
     def lacks(self) -> KeyharnessError | None:
         return missing_program(self.options)
 
@@ -116,8 +120,8 @@ class EmulatorRig(Rig):
             try:
                 self.power.on()
                 self.wait_until_up()
-                self._firmware = self.key.identify(self).get("firmware") or NOT_TOLD
-            except (KeyharnessError, OSError, ValueError) as error:
+                self._firmware = self.key.told(self).get("firmware") or NOT_TOLD
+            except (KeyharnessError, OSError) as error:
                 if isinstance(error, CallerError):
                     raise
                 return NOT_TOLD

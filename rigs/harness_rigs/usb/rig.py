@@ -174,8 +174,8 @@ class UsbRig(Rig):
         before = asked.plugged.named, asked.plugged.is_named_key
         asked.plugged.named, asked.plugged.is_named_key = device.token, True
         try:
-            return self.key.identify(asked).get("uuid", "")
-        except (KeyharnessError, OSError, ValueError):
+            return self.key.told(asked).get("uuid", "")
+        except (KeyharnessError, OSError):
             return ""
         finally:
             asked.plugged.named, asked.plugged.is_named_key = before
@@ -225,10 +225,13 @@ class UsbRig(Rig):
     def _asked(self) -> str:
         try:
             self.wait_until_up()
-            return self.key.identify(self).get("firmware") or NOT_TOLD
-        except (KeyharnessError, OSError, ValueError):
-            there = device_at(self.host, self.port)
-            return _release(there) if there is not None else NOT_TOLD
+            told = self.key.told(self).get("firmware")
+            if told:
+                return told
+        except (KeyharnessError, OSError):
+            pass
+        there = device_at(self.host, self.port)
+        return _release(there) if there is not None else NOT_TOLD
 
     def info(self) -> RigInfo:
         transport = f"USB port {self.port}"

@@ -22,6 +22,9 @@ Nothing is imported that takes long: a campaign starts it hundreds of times. Fau
     never-ready            it opens no port
     exit-at-start
     reboot                 exits with 100 after the registration, as a reboot does
+    garbage, garbage-make, garbage-init
+                           answers getInfo, every registration, or CTAPHID_INIT with bytes that mean nothing
+    hang-make, exit-make   hangs or exits in every registration, from the first one on
 """
 
 from __future__ import annotations
@@ -137,6 +140,8 @@ class Tiny:
         raise Refused(UNSUPPORTED)
 
     def info(self, body: dict) -> dict:
+        if self.fault == "garbage":
+            return {1: 7, 3: b"short", 4: []}
         options = {"rk": self.rk, "up": True, "plat": False}
         return {1: ["FIDO_2_0"], 3: AAGUID, 4: options, 5: 1200, 14: 7}
 
@@ -145,7 +150,9 @@ class Tiny:
 
     def make(self, body: dict) -> dict:
         rp = body[2]["id"]
-        if rp == NEW_RP:
+        if self.fault == "garbage-make":
+            return {1: "none", 2: b"short", 3: {}}
+        if rp == NEW_RP or self.fault.endswith("-make"):
             self.misbehave()
         self.flash.write("dirty", {})
         time.sleep(0.06 if rp == NEW_RP else 0)
@@ -181,6 +188,7 @@ class Tiny:
                 file.write("x")
             fault = fault.removeprefix("later-") if os.stat(self.note).st_size > 5 else ""
         time.sleep(0.02)
+        fault = fault.removesuffix("-make")
         if fault == "exit":
             os._exit(7)
         if fault == "crash":
@@ -264,6 +272,8 @@ class Hid:
         if command == 0x86:
             self.channels += 1
             data += struct.pack(">IBBBBB", self.channels, 2, 1, 2, 3, 0x04)
+            if self.tiny.fault == "garbage-init":
+                data = data[:10]
         elif command == 0x90:
             data = self.tiny.obey(data)
         elif command != 0x81:
