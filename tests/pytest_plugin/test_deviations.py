@@ -8,6 +8,7 @@ import sys
 from xml.etree import ElementTree
 
 from support.command import Cli
+from support.limits import HUNG_S
 
 HEAD = '[[rig]]\nname = "nk3-1"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = true\n'
 SUITE = """
@@ -53,7 +54,7 @@ class Ran:
             env=cli.env,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HUNG_S,
             check=False,
         )
         self.code, self.out = done.returncode, done.stdout + done.stderr
