@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ from harness.twin.glass_box import glass_box
 if TYPE_CHECKING:
     from harness.campaign.result import Result
     from harness.model.rig import Rig
+
+NO_PICTURES = "KEYHARNESS_NO_PICTURES"
 
 
 class Display(Protocol):
@@ -120,9 +123,11 @@ class Run:
 
     def _illustrate(self, result: Result, row: dict[str, Any]) -> None:
         """Draw the campaign's pictures and attach them, its evidence and its replay ids to the test."""
-        from harness.report import allure_labels, pictures
+        from harness.report import allure_labels
 
-        if (trace := trace_row(result)) is not None:
+        if (trace := trace_row(result)) is not None and NO_PICTURES not in os.environ:
+            from harness.report import pictures
+
             for picture in pictures.draw(self.dir.path, row, result.rows, trace):
                 allure_labels.attach_picture(picture, picture.stem.rpartition(".")[2])
         allure_labels.attach_evidence(result.rows)

@@ -31,6 +31,7 @@ def operations_of(cli):
 
 
 def test_a_search_by_time_says_what_it_proves(cli):
+    del cli.env["KEYHARNESS_NO_PICTURES"]
     done = run(cli, "--search", "time", "--confidence", "90", "--below", "20%")
     assert done.returncode == 0, done.stdout + done.stderr
     (op,) = operations_of(cli)
@@ -53,6 +54,7 @@ def test_a_goal_that_is_not_reached_is_named(cli):
     done = run(cli, "--search", "time", "--cuts", "12", "--confidence", "99", "--below", "1%")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "INCONCLUSIVE" in done.stdout
+    assert not list((cli.run_dir / "pictures").iterdir()), "the environment said that none are wanted"
     (op,) = operations_of(cli)
     said = f"the goal of below 1 % (99 %) was not reached in {op['covering_cuts']} evenly spread cuts"
     assert f"{CHANGE} on nk3-mini: {said}" in done.stdout

@@ -22,7 +22,7 @@ def passed(tmp_path_factory):
     """One run that passes, looked at by several tests."""
     from support.command import Cli
 
-    cli = Cli(tmp_path_factory.mktemp("passed"), allure=True)
+    cli = Cli(tmp_path_factory.mktemp("passed"), allure=True, pictures=True)
     done = cli(
         "run", "--seed", "1", "--operation", "fido2.client_pin.change", "--", "-k", "basics or power_cut"
     )

@@ -14,8 +14,11 @@ from support.paths import ABSENT
 class Cli:
     """Runs `keyharness` in an empty directory."""
 
-    def __init__(self, cwd: Path, *, allure: bool = False):
-        """:param allure: let Allure make the report's page, which takes a second of each run; else our own does."""
+    def __init__(self, cwd: Path, *, allure: bool = False, pictures: bool = False):
+        """Leave out of each run what takes a second or more of it, and what most tests do not look at.
+
+        :param allure: let Allure make the report's page; else our own does. :param pictures: draw those of campaigns.
+        """
         self.cwd = cwd
         # Beside it, because a test may want to see that a command writes nothing here.
         self.state = cwd.with_name(f"{cwd.name}-state")
@@ -28,6 +31,8 @@ class Cli:
         }
         if not allure:
             self.env["KEYHARNESS_ALLURE"] = str(ABSENT)
+        if not pictures:
+            self.env["KEYHARNESS_NO_PICTURES"] = "1"
         # No suite of ours draws examples, and importing what does takes a tenth of a second.
         self.env["PYTEST_ADDOPTS"] = "-p no:hypothesispytest"
         self.command = [sys.executable, "-m", "harness"]
