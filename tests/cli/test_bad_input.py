@@ -39,7 +39,7 @@ def check(done, expected):
 @pytest.mark.parametrize("text, expected", [row[1:] for row in BENCHES], ids=[row[0] for row in BENCHES])
 def test_a_bad_bench_is_explained(cli, text, expected):
     (cli.cwd / "bench.toml").write_text(text)
-    check(cli("run", "--bench", "bench.toml"), expected)
+    check(cli.inside("run", "--bench", "bench.toml"), expected)
     assert not (cli.cwd / "reports").exists()
 
 
@@ -64,7 +64,7 @@ def test_a_bad_bench_is_explained(cli, text, expected):
     ],
 )
 def test_a_wrong_option_is_explained(cli, arguments, expected):
-    check(cli(*arguments), expected)
+    check(cli.inside(*arguments), expected)
 
 
 def test_pytest_arguments_that_are_wrong_are_usage_too(cli):
@@ -75,14 +75,14 @@ def test_pytest_arguments_that_are_wrong_are_usage_too(cli):
 
 def test_nothing_is_written_to_a_key_that_is_not_expendable(cli):
     (cli.cwd / "bench.toml").write_text(GOOD.replace("expendable = true\n", ""))
-    done = cli("run", "--bench", "bench.toml", "--operation", "fido2.reset")
+    done = cli("run", "endurance", "--bench", "bench.toml", "--operation", "fido2.reset")
     assert done.returncode == 5, done.stdout + done.stderr
     assert "not called expendable" in done.stdout
     assert not (cli.run_dir / "evidence.jsonl").read_text()
 
 
 def test_a_run_that_tests_nothing_does_not_pass(cli):
-    done = cli("run", "--", "-k", "nothing_is_called_so")
+    done = cli("run", "endurance", "--", "-k", "nothing_is_called_so")
     assert done.returncode == 5
     assert "nothing was tested" in done.stdout + done.stderr
 

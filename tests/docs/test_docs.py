@@ -66,18 +66,17 @@ def run(page: Path, environment: Environment, tmp_path: Path, *, long: bool) -> 
 
 
 QUICK = [page for page in PAGES if consoles(page, long=False)]
-WHOLE = [page for page in PAGES if consoles(page, long=True)]
+ONLY_LONG = [page for page in PAGES if consoles(page, long=True) and page not in QUICK]
 
 
-@pytest.mark.parametrize("page", QUICK, ids=lambda page: page.name)
-def test_its_commands_do_what_it_shows(page, environment, tmp_path):
-    run(page, environment, tmp_path, long=False)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("page", WHOLE, ids=lambda page: page.name)
-def test_its_long_commands_do_too(page, environment, tmp_path):
-    run(page, environment, tmp_path, long=True)
+@pytest.mark.parametrize(
+    "page",
+    [*QUICK, *(pytest.param(page, marks=pytest.mark.long) for page in ONLY_LONG)],
+    ids=lambda page: page.name,
+)
+def test_its_commands_do_what_it_shows(page, environment, tmp_path, request):
+    """A page is run once: with its long commands, unless `-m "not long"` leaves long tests out."""
+    run(page, environment, tmp_path, long=request.config.getoption("markexpr") != "not long")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

@@ -77,6 +77,7 @@ class Version:
                 "COLUMNS": "80",
                 "NO_COLOR": "1",
                 "KEYHARNESS_ALLURE": "/dev/null/absent",
+                "KEYHARNESS_NO_PICTURES": "1",
                 "KEYHARNESS_RUNTIME": str(self.cwd / "runtime"),
                 "PYTEST_ADDOPTS": "-p no:hypothesispytest -p no:cacheprovider",
                 "XDG_STATE_HOME": str(self.cwd / "state"),

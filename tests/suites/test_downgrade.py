@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -33,6 +34,14 @@ def test_a_defect_of_the_bootloader_fails_the_suite(cli, defect: str) -> None:  
     (cli.cwd / "bench.toml").write_text(HEAD + (f'twin.defects = ["{defect}"]\n' if defect else ""))
     done = cli("run", "downgrade", "--seed", 1, "--bench", "bench.toml", "--", "-k", chosen)
     assert done.returncode == (1 if defect else 0), done.stdout + done.stderr
+
+
+@pytest.mark.long
+def test_a_sound_key_passes_the_whole_suite(cli) -> None:  # type: ignore[no-untyped-def]
+    done = cli("run", "downgrade", "--seed", 1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((cli.run_dir / "summary.json").read_text())
+    assert summary["suites"]["downgrade"]["passed"] > 50
 
 
 def test_the_rules_come_from_the_plugins_of_the_keys() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 from support.limits import HUNG_S
 from support.paths import ABSENT
@@ -47,6 +50,22 @@ class Cli:
             timeout=timeout,
             check=False,
         )
+
+    def inside(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """The same in this process, for commands that start no other one: a process takes a second to start."""
+        from harness.cli.main import main
+
+        words = [*map(str, arguments)]
+        out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
+        os.chdir(self.cwd)
+        try:
+            with patch.dict(os.environ, self.env), redirect_stdout(out), redirect_stderr(err):
+                main(words)
+        except SystemExit as end:
+            return subprocess.CompletedProcess(words, int(str(end.code)), out.getvalue(), err.getvalue())
+        finally:
+            os.chdir(before)
+        raise AssertionError("the command did not end with an exit code")
 
     @property
     def run_dir(self) -> Path:
