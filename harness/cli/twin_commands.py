@@ -34,11 +34,22 @@ def prove(
     cuts: Annotated[
         int, typer.Option("--cuts", metavar="N", min=1, help="With --long: the number of cuts.")
     ] = 100_000,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds",
+            metavar="N",
+            min=1,
+            help="With --long, instead of --cuts: every operation of every sound firmware on N seeds, 20 cuts each.",
+        ),
+    ] = None,
 ) -> None:
     """Seed known bugs into a twin; the suites must find each one."""
     from harness.run.prove import prove as do
 
-    raise typer.Exit(do(key, tuple(defect or ()), seed, json, sys.stdout, cuts if long else None))
+    if seeds is not None and not long:
+        raise typer.BadParameter("--seeds needs --long: known bugs are tried on one seed")
+    raise typer.Exit(do(key, tuple(defect or ()), seed, json, sys.stdout, cuts if long else None, seeds))
 
 
 @app.command()

@@ -70,12 +70,14 @@ def prove(
     as_json: bool,
     out: TextIO,
     long_cuts: int | None = None,
+    seeds: int | None = None,
 ) -> int:
     """Try the sound twin and every defect; return 0 if each behaves as expected, 1 if not.
 
     :param given: name of the key; None means that of the default bench.
     :param only: names of defects; all of them if empty.
     :param long_cuts: cut only the sound twin, this number of times (see `harness.run.soak`).
+    :param seeds: run only every operation of the sound twins, on this number of seeds (see `harness.run.breadth`).
     :raises CallerError: no such key or defect, or a key without a twin.
     """
     plugins = discover()
@@ -90,6 +92,14 @@ def prove(
                 mend="`keyharness list` shows the defects",
             )
     root = default_seed() if seed is None else seed
+    if seeds is not None:
+        from harness.run.breadth import show_every_operation
+
+        if not as_json:
+            out.write(
+                f"{key.title} · every operation of every sound personality on {seeds:,} seeds from {root}\n\n"
+            )
+        return show_every_operation(key, twin, range(root, root + seeds), as_json, out)
     if long_cuts is not None:
         from harness.run.soak import soak
 

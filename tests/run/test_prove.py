@@ -8,6 +8,7 @@ import json
 import pytest
 
 from harness.bench.registry import discover
+from harness.run.breadth import every_operation, show_every_operation
 from harness.run.replay import replay
 from harness.run.soak import soak
 
@@ -139,6 +140,46 @@ def test_the_long_proof_counts_its_cuts_and_finds_no_alarm_in_the_sound_twin(cli
     assert found["cuts"] >= 100
     assert found["alarms"] == []
     assert sum(found["by"].values()) == found["cuts"]
+
+
+@pytest.mark.long
+def test_on_ten_seeds_every_operation_of_the_sound_twins_is_clean():
+    """One personality a seed, in turn, and cuts into some operations: `--seeds 200` is the whole of it."""
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    tried = list(every_operation(key, twin, range(1, 11), thinned=True))
+    assert [one.seed for one in tried] == [*range(1, 11)]
+    assert {one.personality for one in tried} == set(twin.sound)
+    assert sum((one.alarms for one in tried), []) == []
+    assert min(one.uncut for one in tried) >= 25
+    assert sum(one.cuts for one in tried) > 200
+
+
+def test_a_seed_on_which_something_is_wrong_is_named():
+    """One operation of a firmware that is called sound and loses what it was given."""
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    operations = {name: key.operations[name] for name in ("fido2.get_assertion",)}
+    out = io.StringIO()
+    assert show_every_operation(Narrow(key, operations), Unsound(twin), [3], False, out) == 1
+    assert "ALARM  fido2.get_assertion: " in out.getvalue()
+    assert "kh1:soak/fido2.get_assertion:3:" in out.getvalue()
+
+
+def test_seeds_are_for_the_long_proof(cli):
+    done = cli.inside("prove", "--seeds", "2")
+    assert done.returncode == 4
+    assert "--seeds needs --long" in done.stderr
+
+
+class Narrow:
+    """A key with some of its operations."""
+
+    def __init__(self, key, operations):
+        self._key, self.operations = key, operations
+
+    def __getattr__(self, name):
+        return getattr(self._key, name)
 
 
 def test_the_long_proof_alarms_where_something_is_wrong():

@@ -164,16 +164,13 @@ def test_a_killed_run_is_in_the_history_and_no_judged_cut_is_judged_again(cli, w
 
 
 @pytest.mark.long
-def test_what_a_kill_left_half_written_is_cut_off(cli, whole):
+@pytest.mark.parametrize("left", [b'{"acknowledged":tr', b"\0" * 512 + b"\n"], ids=["torn line", "rubbish"])
+def test_what_a_kill_left_half_written_is_cut_off(cli, whole, left):
     assert killed_at(cli, ASKED, 200)
-    first, second = sorted(cli.run_dir.glob("journal/*.jsonl"))
-    for path, left in (
-        (first, b"\0" * 512 + b"\n"),
-        (second, b'{"acknowledged":tr'),
-        (cli.run_dir / "results.jsonl", b'{"nodeid":"endurance/test_pow'),
-    ):
+    (journal,) = cli.run_dir.glob("journal/*.jsonl")
+    for path, more in ((journal, left), (cli.run_dir / "results.jsonl", b'{"nodeid":"endurance/test_pow')):
         with path.open("ab") as file:
-            file.write(left)
+            file.write(more)
     check_same(cli, whole, go_on(cli))
 
 
