@@ -445,7 +445,7 @@ def test_the_command_that_is_printed_names_the_first_rig_on_usb_and_its_key_has_
         (told,) = (line for line in process.told if line.startswith("python-fido2"))
         assert told.endswith(f": python -m pytest tests/device --controller {base} --pico-port 2\n")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(HUNG_S) == 0
     assert switch(lab, "a").read_text() == "off", "as it was found"
 
 
