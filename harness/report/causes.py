@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from harness.base.errors import Blame
-
-Row = Mapping[str, Any]
+from harness.report import files
+from harness.report.text import Row
 
 NAMED_MAX = 5
 """Node ids that a group names; the others are counted, and results.jsonl has them."""
@@ -43,13 +42,13 @@ def function_of(nodeid: str) -> str:
     return nodeid.partition("[")[0]
 
 
-def failures_of(cases: Iterable[Row]) -> list[dict[str, Any]]:
+def failures_of(cases: Iterable[Row]) -> list[files.Row]:
     """Return failed and broken cases by cause, the largest group first. Campaigns have findings instead."""
     bad = [case for case in cases if case["outcome"] in ("failed", "error") and not case.get("campaign")]
     return _grouped(bad, cause_of, lambda case: case["outcome"], lambda case: blame_of(case))
 
 
-def deviations_of(cases: Iterable[Row]) -> list[dict[str, Any]]:
+def deviations_of(cases: Iterable[Row]) -> list[files.Row]:
     """Return deviations by kind, clause and function, the largest group first."""
     return _grouped(
         [case for case in cases if case["outcome"] == "deviation"],
@@ -64,11 +63,11 @@ def _grouped(
     key: Callable[[Row], Hashable],
     kind: Callable[[Row], str],
     blame: Callable[[Row], str],
-) -> list[dict[str, Any]]:
+) -> list[files.Row]:
     groups: dict[Hashable, list[Row]] = {}
     for case in cases:
         groups.setdefault(key(case), []).append(case)
-    rows: list[dict[str, Any]] = [
+    rows: list[files.Row] = [
         {
             "kind": kind(group[0]),
             "blame": blame(group[0]),

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from harness.base.atomic_file import replace_file
 from harness.report import files, page_tables, vocabulary
@@ -169,7 +168,7 @@ def _deviations(summary: Row) -> str:
     return _groups("Deviations, which do not fail the run", summary.get("deviations") or [])
 
 
-def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> str:
+def _groups(title: str, groups: Sequence[Row]) -> str:
     if not groups:
         return ""
     rows = [
@@ -188,7 +187,7 @@ def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> str:
     return f"<h2>{title}</h2>\n{table(['#cases', '', 'blame', 'clause', 'reason', 'cases'], rows)}{more}"
 
 
-def _nodes(group: Mapping[str, Any]) -> str:
+def _nodes(group: Row) -> str:
     left = group["count"] - len(group["cases"])
     shown = "<br>".join(escape(nodeid) for nodeid in group["cases"])
     return f"<td>{shown}{f'<br>… and {left} more in {files.RESULTS}' if left else ''}</td>"

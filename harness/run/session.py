@@ -279,7 +279,7 @@ class Session:
             **({"notes": self.notes} if self.notes else {}),
         }
 
-    def _accepted(self) -> dict[str, Any]:
+    def _accepted(self) -> dict[str, list[dict[str, object]]]:
         """Return the deviations that the bench accepts, for run.json; nothing where it accepts none."""
         rows = [one.model_dump(mode="json", exclude_none=True) for one in self.bench.deviations]
         return {"deviations": rows} if rows else {}

@@ -578,6 +578,22 @@ ROWS: dict[str, Row] = {
         {},
         "passed",
     ),
+    "a user without names in a listing": (
+        {
+            "changes": (
+                changed_members(MANAGE, lambda asked, found: found[6].pop("name") if 6 in found else None),
+            )
+        },
+        "test_credential_management::test_a_token_for_one_rp_renames_and_deletes_its_credentials",
+        {},
+        "failed",
+    ),
+    "no tries in an answer about tries": (
+        {"changes": (changed_members(PIN, lambda asked, found: found.pop(3, None)),)},
+        "test_client_pin::test_a_pin_that_was_set_is_in_force",
+        {"version": 2},
+        "failed",
+    ),
     # Doubtful
     "no room for ten": (
         full_after(3),

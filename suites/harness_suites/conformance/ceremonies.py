@@ -196,7 +196,7 @@ def public_key(made: Any) -> CoseKey:
     return CoseKey.parse(made.auth_data.credential_data.public_key)
 
 
-def can_check(key: Mapping[int, Any]) -> bool:
+def can_check(key: CoseKey) -> bool:
     """Tell whether the client can verify under a COSE key: it knows the algorithm, and the key is one of it."""
     return key[3] in CoseKey.supported_algorithms() and key.get(1) == KEY_TYPES.get(key[3], key.get(1))
 

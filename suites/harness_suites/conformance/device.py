@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import pytest
 from fido2.ctap import CtapError
 from fido2.ctap2 import Config, Ctap2
+from fido2.ctap2.base import Info
 from fido2.ctap2.pin import ClientPin, PinProtocolV1, PinProtocolV2
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection
@@ -44,17 +45,33 @@ def speaks(versions: Collection[str], version: str) -> bool:
     return any(later in versions for later in ORDER[ORDER.index(version) :])
 
 
+class Answer(dict[Any, Any]):
+    """A map in a response. A member that a case looks for and that is not there fails the case: it is the key's."""
+
+    def __missing__(self, key: object) -> NoReturn:
+        raise AssertionError(
+            f"a response without member {key!r}: it has {', '.join(map(repr, self)) or 'none'}"
+        )
+
+
+def answer_of(value: object) -> Any:
+    """Return a decoded response with each map in it as an Answer."""
+    if isinstance(value, Mapping):
+        return Answer({key: answer_of(one) for key, one in value.items()})
+    return [answer_of(one) for one in value] if isinstance(value, list) else value
+
+
 class CheckedCtap2(Ctap2):
     """python-fido2's client, which takes for granted what is optional, or must be there."""
 
-    def send_cbor(self, cmd: int, data: Any = None, **more: Any) -> Mapping[int, Any]:
+    def send_cbor(self, cmd: int, data: Mapping[int, Any] | None = None, **more: Any) -> Answer:
         """As the client's. What every response must hold is checked before the client decodes it."""
-        response = super().send_cbor(cmd, data, **more)
+        response: Answer = answer_of(super().send_cbor(cmd, data, **more))
         if cmd in (Ctap2.CMD.GET_ASSERTION, Ctap2.CMD.GET_NEXT_ASSERTION):
-            allowed: list[Any] = list((data or {}).get(3) or [])
+            allowed = list((data or {}).get(3) or [])
             if 1 not in response and len(allowed) == 1 and not speaks(self.info.versions, "FIDO_2_1"):
                 # CTAP 2.0, 5.2: it may be omitted where the list has one entry.
-                response = {1: allowed[0], **response}
+                response = Answer({1: allowed[0], **response})
             absent = [name for number, name in ASSERTED.items() if number not in response]
             assert not absent, f"an assertion without {' and '.join(absent)}"
         if cmd == Ctap2.CMD.MAKE_CREDENTIAL:
@@ -100,7 +117,7 @@ class Authenticator:
         self.connect()
 
     @property
-    def info(self) -> Any:
+    def info(self) -> Info:
         return self.ctap.info
 
     def has(self, feature: str) -> bool:
@@ -210,10 +227,10 @@ def refused_somehow(*recommended: CtapError.ERR) -> Iterator[None]:
         raise AssertionError("not refused; expected an error of any code")
 
 
-def require(authenticator: Authenticator, needs: str | Iterable[str] | None) -> None:
-    """Skip unless getInfo offers these features."""
-    for feature in [needs] if isinstance(needs, str) else needs or ():
-        if not authenticator.has(feature):
+def require(authenticator: Authenticator, needs: object) -> None:
+    """Skip unless getInfo offers these features: a name, a tuple of names, or None."""
+    for feature in needs if isinstance(needs, tuple) else filter(None, [needs]):
+        if not authenticator.has(str(feature)):
             not_offered(f"getInfo does not offer {feature}")
 
 
@@ -229,7 +246,7 @@ def require_withheld_touch(rig: Rig) -> None:
         not_offered(f"a rig that can withhold a touch; on {rig.name} each request counts as touched")
 
 
-def require_reset(info: Any) -> None:
+def require_reset(info: Info) -> None:
     """Skip where this rig cannot reset the key: a long touch is needed, or another transport (CTAP 2.2, 6.4)."""
     if info.long_touch_for_reset:
         not_offered("a reset with a short touch: longTouchForReset")
@@ -237,7 +254,7 @@ def require_reset(info: Any) -> None:
         not_offered(f"a reset over USB: transportsForReset is {', '.join(info.transports_for_reset)}")
 
 
-def require_pin(info: Any) -> None:
+def require_pin(info: Info) -> None:
     """Skip where PIN is no PIN: clientPin is not there, or the limits of its length do not fit."""
     if "clientPin" not in info.options:
         not_offered("getInfo does not offer clientPin")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from fido2 import cbor
 from fido2.cose import CoseKey
 from fido2.ctap import CtapError
+from fido2.ctap2.base import Info
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
 from harness_suites.conformance.device import ES256, HASH, PIN, RP, USER, Authenticator, not_offered
@@ -36,7 +37,7 @@ Members = dict[int, Any]
 T = TypeVar("T")
 
 
-def fresh_info(authenticator: Authenticator) -> Any:
+def fresh_info(authenticator: Authenticator) -> Info:
     """Read getInfo now; `authenticator.info` is from the time when the channel was opened."""
     return authenticator.ctap.get_info()
 
@@ -86,7 +87,7 @@ class Exchange:
 
     def send(self, subcommand: int, **changed: Any) -> dict[int, Any]:
         """clientPIN with the members of `members`; keywords are theirs: `send(SET, new_pin=..)`."""
-        return dict(self.ctap.send_cbor(CLIENT_PIN, self.members(subcommand, **changed)))
+        return self.ctap.send_cbor(CLIENT_PIN, self.members(subcommand, **changed))
 
     def members(
         self,
@@ -121,7 +122,7 @@ class Exchange:
 
 def client_pin(authenticator: Authenticator, members: Members) -> dict[int, Any]:
     """clientPIN with exactly these members."""
-    return dict(authenticator.ctap.send_cbor(CLIENT_PIN, members))
+    return authenticator.ctap.send_cbor(CLIENT_PIN, members)
 
 
 def agreed_key(authenticator: Authenticator, version: int = 2) -> dict[int, Any]:
@@ -227,7 +228,7 @@ def manage(
     members: Members = {1: subcommand, 3: protocol.VERSION, 4: protocol.authenticate(token, message)}
     if parameters is not None:
         members[2] = parameters
-    return dict(authenticator.ctap.send_cbor(command, members))
+    return authenticator.ctap.send_cbor(command, members)
 
 
 def configure(
@@ -243,7 +244,7 @@ def configure(
     members: Members = {1: subcommand, 3: protocol.VERSION, 4: protocol.authenticate(token, message)}
     if parameters is not None:
         members[2] = parameters
-    return dict(authenticator.ctap.send_cbor(CONFIG, members))
+    return authenticator.ctap.send_cbor(CONFIG, members)
 
 
 def use_acfg(authenticator: Authenticator, protocol: PinProtocol, token: bytes) -> dict[int, Any]:

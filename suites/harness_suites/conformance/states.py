@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
+from fido2.ctap2.base import Info
 
 from harness.api import Rig
 from harness_suites.conformance.device import (
@@ -40,7 +40,7 @@ class Known:
     :ivar tries_max: PIN tries after a reset.
     """
 
-    info: Any
+    info: Info
     delivered: dict[str, bool] | None = None
     tries_max: int = 8
 
@@ -55,7 +55,7 @@ class States:
         self._bring = bring
         self._known: dict[str, Known] = {}
 
-    def bring(self, rig: Rig, state: str, said: Mapping[str, Any]) -> Authenticator:
+    def bring(self, rig: Rig, state: str, said: Mapping[str, object]) -> Authenticator:
         """Return a rig's key in a state, for the case whose mark says `said`."""
         require_touch(rig)
         if said.get("withheld"):
@@ -94,7 +94,7 @@ class States:
             known.tries_max = key.client_pin().get_pin_retries()[0]
 
 
-def _can_reset(info: Any) -> bool:
+def _can_reset(info: Info) -> bool:
     try:
         require_reset(info)
     except pytest.skip.Exception:

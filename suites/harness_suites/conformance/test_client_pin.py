@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from fido2.ctap2.pin import PinProtocol
 
 from harness_suites.conformance.device import (
     HASH,
@@ -1050,13 +1051,13 @@ DEAD = (ERR.PIN_AUTH_INVALID, ERR.PIN_TOKEN_EXPIRED)
 """6.5.6 (verify) has PIN_AUTH_INVALID; 8.2 still lists 'pinUvAuthToken expired' for the same."""
 
 
-def must_be_dead(authenticator: Authenticator, protocol: Any, token: bytes) -> None:
+def must_be_dead(authenticator: Authenticator, protocol: PinProtocol, token: bytes) -> None:
     """A token with the cm permission that no longer counts."""
     with refused(*DEAD):
         use_cm(authenticator, protocol, token)
 
 
-def cm_token(authenticator: Authenticator, version: int = 2) -> tuple[Any, bytes]:
+def cm_token(authenticator: Authenticator, version: int = 2) -> tuple[PinProtocol, bytes]:
     require_permissions(authenticator, P.CREDENTIAL_MGMT)
     return get_token(authenticator, P.CREDENTIAL_MGMT, version=version)
 

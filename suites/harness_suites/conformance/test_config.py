@@ -158,7 +158,7 @@ def test_a_subcommand_is_there_if_getinfo_has_its_option_and_not_else(with_pin, 
             configure(with_pin, *token, subcommand, parameters)
 
 
-def settings(authenticator: Authenticator) -> tuple[Any, ...]:
+def settings(authenticator: Authenticator) -> tuple[object, ...]:
     """What authenticatorConfig can change, as getInfo shows it."""
     info = fresh_info(authenticator)
     shown = [info.options.get(name) for name in ("alwaysUv", "ep", "makeCredUvNotRqd")]
@@ -671,7 +671,7 @@ def list_rps(authenticator: Authenticator, rp_ids: list[str]) -> None:
     change(authenticator, SET_MIN, {RP_IDS: rp_ids})
 
 
-def told(authenticator: Authenticator, rp: dict[str, Any] = RP, wish: Any = True) -> int | None:
+def told(authenticator: Authenticator, rp: dict[str, Any] = RP, wish: bool | None = True) -> int | None:
     """The minimum PIN length that this RP is told; None if nothing."""
     extensions = None if wish is None else {"minPinLength": wish}
     outputs = authenticator.make(rp=rp, extensions=extensions).auth_data.extensions or {}

@@ -108,7 +108,7 @@ class Manager:
 
     def next(self, subcommand: int) -> dict[int, Any]:
         """A 'next' subcommand, which carries no authorisation."""
-        return dict(self.authenticator.ctap.send_cbor(self.command, {1: subcommand}))
+        return self.authenticator.ctap.send_cbor(self.command, {1: subcommand})
 
     def metadata(self) -> tuple[int, int]:
         answer = self.ask(METADATA)

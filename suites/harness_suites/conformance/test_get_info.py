@@ -17,7 +17,7 @@ from fido2.hid import CAPABILITY, CTAPHID
 
 from harness.api import NOT_OFFERED, deviates
 from harness_suites.conformance.ceremonies import check
-from harness_suites.conformance.device import ES256, HASH, PIN, RP, USER, refused, unless_refused
+from harness_suites.conformance.device import ES256, HASH, PIN, RP, USER, answer_of, refused, unless_refused
 from harness_suites.conformance.handmade import Asker, encode
 from harness_suites.conformance.versions import codes_of
 
@@ -42,7 +42,7 @@ def members(blank):
 def raw_info(key):
     status, body = Asker(key).ask(GET_INFO)
     assert status == 0
-    return cbor.decode(body)
+    return answer_of(cbor.decode(body))
 
 
 def member(members, number, name):

@@ -62,7 +62,7 @@ def guarded(with_pin: Authenticator) -> Authenticator:
 
 
 def send(authenticator: Authenticator, members: dict[int, Any]) -> dict[int, Any]:
-    return dict(authenticator.ctap.send_cbor(LARGE_BLOBS, members))
+    return authenticator.ctap.send_cbor(LARGE_BLOBS, members)
 
 
 def fragment_max(authenticator: Authenticator) -> int:
