@@ -24,7 +24,9 @@ _PYTEST_ARGS: list[str] = []
 
 @app.command()
 def run(
-    suites: Annotated[list[str] | None, typer.Argument(metavar="SUITE", help="Suites; default: all.")] = None,
+    suites: Annotated[
+        list[str] | None, typer.Argument(metavar="SUITE", help="Suites; default: all that fit the keys.")
+    ] = None,
     bench: BenchOption = None,
     rig: Annotated[list[str] | None, typer.Option("--rig", metavar="NAME", help="Only this rig.")] = None,
     operation: Annotated[

@@ -43,9 +43,17 @@ class Launch:
         self.suites: list[Suite] = (
             [self.session.plugins.suite(name) for name in dict.fromkeys(suites)]
             if suites
-            else list(self.session.plugins.suites.values())
+            else self._suites_of_the_keys()
         )
         self.session.look_for_rigs()
+
+    def _suites_of_the_keys(self) -> list[Suite]:
+        """Return the suites that ask what a key of the bench has; all of them if there is none."""
+        session = self.session
+        keys = {session.bench.key_name(name) for name in session.rig_names}
+        offered = {one.name for key in keys for one in session.plugins.keys[key].applications}
+        every = list(session.plugins.suites.values())
+        return [suite for suite in every if not suite.application or suite.application in offered] or every
 
     @classmethod
     def resumed(cls, name: str, reports: Path) -> Launch:
