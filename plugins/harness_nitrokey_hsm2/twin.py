@@ -93,7 +93,8 @@ class NitrokeyHsm2Twin:
         store = _store(board)
         store.format()
         store.mount()
-        private, name = private_of("device", seed.hex()), _name(seed)
+        origin = options.uuid or seed
+        private, name = private_of("device", origin.hex()), _name(origin)
         store.write(DEVICE, sealed_device(private, twin_certificates(private, name), name))
         board.power_off()
         return board

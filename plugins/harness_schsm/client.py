@@ -27,6 +27,8 @@ BLOCK = 1024
 """Bytes of data in one UPDATE BINARY; OpenSC sends 1,223 at most."""
 EC_SHA256, RSA_PKCS1_SHA256, AES_ENCRYPT = 0x73, 0x33, 0x10
 RESET_ALLOWED = 0x0001
+HOLDER = "UTKEYHARNS00001"
+"""Name of the holder in requests."""
 _ALL = 65536
 
 
@@ -279,23 +281,22 @@ class ScHsm:
 
     # Keys
 
-    def generate(self, key_id: int, public: bytes, *, more: bytes = b"", le: int = _ALL) -> bytes:
+    def generate(self, key_id: int, public: bytes, *, holder: str = HOLDER, more: bytes = b"") -> bytes:
         """GENERATE ASYMMETRIC KEY PAIR; returns the authenticated request (object 67).
 
-        :param public: content of 7F49. :param more: objects 90, 91 and 92, that restrict the key.
+        :param public: content of 7F49. :param holder: CHR of the request. :param more: objects 90, 91 and 92, that
+            restrict the key.
         """
-        body = tlv(cvc.PROFILE, b"\0") + tlv(cvc.CAR, b"UTCA00001")
-        body += tlv(cvc.PUBLIC, public) + tlv(cvc.CHR, b"UTKEYHARNS00001") + more
-        return self.command("GENERATE ASYMMETRIC KEY PAIR", 0x46, key_id, 0, body, le=le)
+        body = request_body(public, holder) + more
+        return self.command("GENERATE ASYMMETRIC KEY PAIR", 0x46, key_id, 0, body, le=_ALL)
 
-    def generate_ec(self, key_id: int, curve: Curve, *, more: bytes = b"") -> bytes:
+    def generate_ec(self, key_id: int, curve: Curve, *, holder: str = HOLDER, more: bytes = b"") -> bytes:
         """Generate a key on a curve; as `generate`."""
-        return self.generate(key_id, tlv(0x06, cvc.EC_SHA256) + curve.parameters(), more=more)
+        return self.generate(key_id, ec_public(curve), holder=holder, more=more)
 
     def generate_rsa(self, key_id: int, bits: int, *, more: bytes = b"") -> bytes:
         """Generate an RSA key with exponent 65537; as `generate`."""
-        public = tlv(0x06, cvc.RSA_SHA256) + tlv(0x82, b"\1\0\1") + tlv(0x02, bits.to_bytes(2, "big"))
-        return self.generate(key_id, public, more=more)
+        return self.generate(key_id, rsa_public(bits), more=more)
 
     def generate_aes(self, key_id: int, size: int = 32, *, more: bytes = b"") -> None:
         """Generate an AES key of 16, 24 or 32 bytes."""
@@ -349,6 +350,22 @@ class ScHsm:
         if len(answer) != 4:
             raise KeyFault("REGISTER PUBLIC KEY", found=answer.hex(), expected="4 bytes")
         return answer[0], answer[1], answer[2], answer[3]
+
+
+def ec_public(curve: Curve) -> bytes:
+    """Content of 7F49 that asks for a key on a curve."""
+    return tlv(0x06, cvc.EC_SHA256) + curve.parameters()
+
+
+def rsa_public(bits: int, exponent: bytes = b"\1\0\1") -> bytes:
+    """Content of 7F49 that asks for an RSA key."""
+    return tlv(0x06, cvc.RSA_SHA256) + tlv(0x82, exponent) + tlv(0x02, bits.to_bytes(2, "big"))
+
+
+def request_body(public: bytes, holder: str = HOLDER) -> bytes:
+    """The data of GENERATE ASYMMETRIC KEY PAIR: what the request's body is to hold."""
+    body = tlv(cvc.PROFILE, b"\0") + tlv(cvc.CAR, b"UTCA00001")
+    return body + tlv(cvc.PUBLIC, public) + tlv(cvc.CHR, holder.encode())
 
 
 def _dkek(answer: bytes) -> Dkek:

@@ -24,5 +24,11 @@ def keyharness_suites() -> list[Suite]:
             HERE / "downgrade",
             application="update",
         ),
+        Suite(
+            "schsm",
+            "does the card answer as the clients of a SmartCard-HSM expect?",
+            HERE / "schsm",
+            application="schsm",
+        ),
         Suite("endurance", "does it survive a cut at any instant of a write?", HERE / "endurance"),
     ]

@@ -8,7 +8,9 @@ from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.walk import Campaign
 from harness.model.key import Outcome
-from support.hsm import NAME, hsm, outcomes, walked
+from harness.twin.model import TwinOptions
+from harness.twin.rig import TwinRig
+from support.hsm import NAME, hsm, outcomes, up, walked
 from support.terms import terms
 
 OPERATIONS = {
@@ -90,3 +92,16 @@ def test_the_same_seed_gives_the_same_card_and_another_seed_another_one():
 
     assert image(1) == image(1)
     assert image(1) != image(2)
+
+
+def test_a_card_with_another_uuid_is_another_device():
+    def serial(uuid: bytes | None) -> str:
+        plugins = discover()
+        rig = TwinRig(
+            "hsm-1", plugins.keys[NAME], plugins.twins[NAME], TwinOptions(uuid=uuid), 1, expendable=True
+        )
+        return rig.key.identify(up(rig))["serial"]
+
+    first, second = serial(bytes(16)), serial(bytes(15) + b"\1")
+    assert first != second
+    assert serial(bytes(16)) == first != serial(None)

@@ -1,0 +1,58 @@
+"""Fixtures of the SmartCard-HSM suite.
+
+Each case starts from the home state: initialised with option 0001, a user PIN of three tries, a DKEK of one share, an
+EC key 1, an RSA key 2, an AES key 3, a data object. Cases spend PIN tries and keys, so they need a card whose state can
+be copied; those with the mark `reads` change nothing and run on every card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.api import NOT_OFFERED, Home, Rig, TwinRig
+from harness_schsm.client import ScHsm
+from harness_schsm.home import HsmMemory, known
+from harness_suites.schsm.second import Device
+
+
+@pytest.fixture
+def mine(home: Home) -> HsmMemory:
+    """What the host knows of the card: its PINs, the requests of its keys."""
+    return known(home.memory)
+
+
+@pytest.fixture
+def hsm(request: pytest.FixtureRequest, rig: Rig) -> ScHsm:
+    """The card, just powered up; nobody is logged in."""
+    if rig.vault is None and request.node.get_closest_marker("reads") is None:
+        pytest.skip(
+            f"{NOT_OFFERED}: the state of this card cannot be copied, and the case spends tries or keys"
+        )
+    rig.power.on()
+    rig.wait_until_up()
+    return ScHsm(rig)
+
+
+@pytest.fixture
+def user(hsm: ScHsm, mine: HsmMemory) -> ScHsm:
+    """The card; the user is logged in."""
+    hsm.verify(mine.pin)
+    return hsm
+
+
+@pytest.fixture
+def second(rig: Rig) -> Iterator[Device]:
+    """Another card of the same model, never initialised before; twins have one."""
+    if not isinstance(rig, TwinRig):
+        pytest.skip(f"{NOT_OFFERED}: this case needs a second card, and there is one on this rig")
+    other = TwinRig(f"{rig.name}-second", rig.key, rig.model, rig.options, rig.seed + 1, expendable=True)
+    other.power.on()
+    other.wait_until_up()
+    yield Device(ScHsm(other))
+    other.power.off()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "reads: the case changes nothing on the card")

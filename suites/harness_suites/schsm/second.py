@@ -1,0 +1,55 @@
+"""What the cases share: refusals as sets of status words, and a second card with PINs of its own.
+
+Nobody has published what the genuine card answers in some places. There a case accepts a set: what the maker's module,
+OpenSC and an open implementation take for the same refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from harness.api import Refused
+from harness_schsm.client import ScHsm
+
+NOT_LOGGED_IN = {"6982"}
+NOT_FOUND = {"6A82", "6A88"}
+BLOCKED = {"6983"}
+WRONG_SO = {"63CE", "6985", "6986", "6900"}
+"""A wrong SO-PIN, assumed: OpenSC shows each of them as "PIN code or key incorrect"."""
+FORBIDDEN = {"6985", "6986", "6982"}
+"""Assumed: a state that forbids the command."""
+WRONG_DATA = {"6A80", "6700", "6A86", "6985"}
+"""Assumed: data of a wrong form."""
+ALGORITHM = {"6A81", "6985"}
+USED_UP = {"6984", "6A84"}
+OTHER_DKEK = {"6A80", "6A86"}
+TAKEN = {"6A89", "6985", "6A80"}
+"""Assumed: a key has this number."""
+SECOND_PIN, SECOND_SO_PIN = "27182818", "3141592653589793"
+
+
+@contextmanager
+def refused(statuses: set[str]) -> Iterator[None]:
+    """The card must refuse, with one of these status words."""
+    with pytest.raises(Refused) as caught:
+        yield
+    assert caught.value.status in statuses
+
+
+@dataclass
+class Device:
+    """A second card."""
+
+    client: ScHsm
+
+    def initialize(self, *shares: bytes) -> ScHsm:
+        """Initialise it with these DKEK shares, and log in."""
+        self.client.initialize(SECOND_SO_PIN, SECOND_PIN, shares=len(shares))
+        for share in shares:
+            self.client.import_share(share)
+        self.client.verify(SECOND_PIN)
+        return self.client
