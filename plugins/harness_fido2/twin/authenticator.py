@@ -71,6 +71,7 @@ class Authenticator:
         self._attestation_read = False
         self._first_assertion = True
         for protocol in self.protocols.values():
+            protocol.token.wears = features.tokens_wear
             protocol.token.reset()
         if self.persistent.stale_keys():
             # A reset was cut after it became durable, or before: either way other epochs are rubbish.
@@ -160,6 +161,8 @@ class Authenticator:
                 0x14: self.residents.room(features.credentials_max),
                 0x16: ["packed"],
             }
+        if features.config_commands_told:
+            info[0x1F] = config.COMMANDS
         return info
         yield
 

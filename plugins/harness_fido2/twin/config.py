@@ -11,6 +11,7 @@ from harness_fido2.twin.pinproto import Permission
 from harness_fido2.twin.status import Status, StatusError
 
 TOGGLE_ALWAYS_UV, SET_MIN_PIN_LENGTH = 0x02, 0x03
+COMMANDS = [TOGGLE_ALWAYS_UV, SET_MIN_PIN_LENGTH]
 
 
 def authenticator_config(app: Context, members: Members) -> Result:
@@ -21,9 +22,7 @@ def authenticator_config(app: Context, members: Members) -> Result:
     parameters = optional(members, 0x02, dict)
     version = optional(members, 0x03, int)
     parameter = optional(members, 0x04, bytes)
-    if number not in (TOGGLE_ALWAYS_UV, SET_MIN_PIN_LENGTH) or (
-        number == TOGGLE_ALWAYS_UV and not app.features.always_uv
-    ):
+    if number not in COMMANDS or (number == TOGGLE_ALWAYS_UV and not app.features.always_uv):
         raise StatusError(Status.INVALID_PARAMETER)
     _authorise(app, number, parameters, version, parameter)
     if number == TOGGLE_ALWAYS_UV:

@@ -94,7 +94,7 @@ def _update(app: Context, token: Token, parameters: Members) -> None:
     """6.8.6: replace the names; a name that the request leaves out is removed."""
     user = required(parameters, 0x03, dict)
     identity = required(user, "id", bytes)
-    names = names_of(user)
+    names = names_of(app, user)
     credential = _named(app, token, parameters)
     if credential.user["id"] != identity:
         raise StatusError(Status.INVALID_PARAMETER)

@@ -139,7 +139,8 @@ def _hmac_secret(app: Context, inputs: Mapping[Any, Any], credential: Credential
         raise StatusError(Status.PIN_AUTH_INVALID)
     salts = protocol.decrypt(shared, salts_enc)
     if salts is None or len(salts) not in (32, 64):
-        raise StatusError(Status.INVALID_PARAMETER)
+        told = app.features.salt_length_told
+        raise StatusError(Status.INVALID_LENGTH if told else Status.INVALID_PARAMETER)
     purpose = b"hmac-secret with uv" if verified else b"hmac-secret"
     secret = crypto.hmac256(app.persistent.state.secret, purpose, credential.id)
     return protocol.encrypt(

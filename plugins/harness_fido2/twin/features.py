@@ -21,6 +21,19 @@ class Features:
     :param min_pin_told: minPINLength is in getInfo, as it must be where there is a PIN; shipping versions up
         to 1.8 leave it out (nitrokey-3-firmware b9ec0bdc, utils/fido2-mds).
     :param skip_touch_ms: for so long after power-up the first getAssertion takes the insertion for a touch.
+
+    Where shipping versions differ from CTAP 2.1 (Nitrokey/fido-authenticator v0.1.1-nitrokey.27, which all earlier
+    ones agree with here; trussed-dev/fido-authenticator v0.4.0-rc.3):
+
+    :param tokens_wear: a PIN token is bound by its first use, loses its permissions by a touch, and expires (CTAP 2.1,
+        6.5.3); else it stays as it was issued.
+    :param takes_up_true: `up: true` in makeCredential is accepted (6.1.2); else INVALID_OPTION.
+    :param empty_is_pin_invalid: an empty pinUvAuthParam with a PIN set is PIN_INVALID (6.1.2, step 1); else
+        PIN_AUTH_INVALID, as CTAP 2.0 can be read.
+    :param salt_length_told: hmac-secret salts of a wrong length give INVALID_LENGTH; else INVALID_PARAMETER.
+    :param keeps_icon: the icon of a user is kept and told, although WebAuthn has none any more.
+    :param forced_change_refuses: while a PIN change is forced, makeCredential and getAssertion are refused at all.
+    :param config_commands_told: authenticatorConfigCommands is in getInfo (CTAP 2.3).
     """
 
     versions: tuple[str, ...]
@@ -34,6 +47,13 @@ class Features:
     credentials_max: int
     skip_touch_ms: int
     min_pin_told: bool = True
+    tokens_wear: bool = True
+    takes_up_true: bool = True
+    empty_is_pin_invalid: bool = True
+    salt_length_told: bool = False
+    keeps_icon: bool = False
+    forced_change_refuses: bool = False
+    config_commands_told: bool = False
 
 
 INTERNAL, EXTERNAL = "internal", "external"

@@ -18,6 +18,8 @@ ALGORITHMS = (crypto.ES256, crypto.EDDSA)
 KEY_US, SIGN_US = 20_000, 25_000
 NAME_MAX = 64
 """Names are cut to this many bytes; at least 64 must be kept (section 6.1.2; WebAuthn, section 5.4.3)."""
+ICON_MAX = 128
+"""Bytes of an icon where icons are kept; a longer one is left out (trussed-dev/ctap-types, webauthn.rs)."""
 USER_ID_MAX = 64
 RP_ID_MAX = 253
 
@@ -38,14 +40,15 @@ class _Request:
 
 
 def make_credential(app: Context, members: Members) -> Result:
-    request = _read(members)
+    request = _read(app, members)
     yield from verification.check_parameter(app, request.parameter, request.version)
     algorithm = next((alg for alg in request.algorithms if alg in ALGORITHMS), None)
     if algorithm is None:
         raise StatusError(Status.UNSUPPORTED_ALGORITHM)
     resident = request.options.get("rk", False)
     verification.check_uv_option(request.options, request.parameter)
-    if request.options.get("up") is False:
+    up = request.options.get("up")
+    if up is False or (up and not app.features.takes_up_true):
         raise StatusError(Status.INVALID_OPTION)
     _check_protection(app, request, resident)
     if request.enterprise is not None:
@@ -96,7 +99,7 @@ def make_credential(app: Context, members: Members) -> Result:
     return response
 
 
-def _read(members: Members) -> _Request:
+def _read(app: Context, members: Members) -> _Request:
     """The request, its members' types checked in their order."""
     client_hash = required(members, 0x01, bytes)
     rp = required(members, 0x02, dict)
@@ -105,7 +108,6 @@ def _read(members: Members) -> _Request:
         optional(rp, name, str)
     user = required(members, 0x03, dict)
     user_id = required(user, "id", bytes)
-    optional(user, "icon", str)
     listed = required(members, 0x04, list)
     algorithms = []
     for entry in entries(listed):
@@ -115,7 +117,7 @@ def _read(members: Members) -> _Request:
     request = _Request(
         client_hash,
         rp_id,
-        {"id": user_id, **names_of(user)},
+        {"id": user_id, **names_of(app, user)},
         algorithms,
         descriptors(members, 0x05),
         optional(members, 0x06, dict) or {},
@@ -132,10 +134,17 @@ def _read(members: Members) -> _Request:
     return request
 
 
-def names_of(user: dict[Any, Any]) -> dict[str, str]:
-    """The names of a user entity, each cut at a character's end; empty ones count as absent."""
+def names_of(app: Context, user: dict[Any, Any]) -> dict[str, str]:
+    """The names of a user entity, each cut at a character's end; empty ones count as absent.
+
+    Versions that keep the icon keep it whole or not at all: a part of a URL is none.
+    """
     found = {name: optional(user, name, str) for name in ("name", "displayName")}
-    return {name: text.encode()[:NAME_MAX].decode(errors="ignore") for name, text in found.items() if text}
+    names = {name: text.encode()[:NAME_MAX].decode(errors="ignore") for name, text in found.items() if text}
+    icon = optional(user, "icon", str)
+    if app.features.keeps_icon and icon and len(icon.encode()) <= ICON_MAX:
+        names["icon"] = icon
+    return names
 
 
 def _check_protection(app: Context, request: _Request, resident: bool) -> None:

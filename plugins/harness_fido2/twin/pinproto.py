@@ -140,9 +140,14 @@ _NOTHING = Permission(0)
 
 @dataclass
 class Token:
-    """The pinUvAuthToken of one protocol and its state (6.5.2.1)."""
+    """The pinUvAuthToken of one protocol and its state (6.5.2.1).
+
+    :ivar wears: its use changes it, as CTAP 2.1 wants: the first RP binds it, a touch takes its permissions, and it
+        expires. Else it stays as it was issued until it is reset.
+    """
 
     platform: Platform
+    wears: bool = True
     value: bytes = b""
     permissions: Permission = _NOTHING
     rp_id: str | None = None
@@ -172,7 +177,7 @@ class Token:
     def observe(self) -> None:
         """pinUvAuthTokenUsageTimerObserver, when it matters."""
         age = self.platform.now_us - self.begun_us
-        if self.in_use and (age > USE_MAX_US or (not self.used and age > INITIAL_USE_US)):
+        if self.wears and self.in_use and (age > USE_MAX_US or (not self.used and age > INITIAL_USE_US)):
             self.stop()
 
     def still(self, serial: int) -> bool:
@@ -180,7 +185,14 @@ class Token:
         self.observe()
         return self.in_use and self.serial == serial
 
+    def bind(self, rp_id: str) -> None:
+        """Note the RP that it was used for (6.1.2, step 11): from now on it serves no other."""
+        if self.wears:
+            self.rp_id = rp_id
+
     def spend(self) -> None:
         """Remove all permissions but large-blob writing, as a test of user presence does (6.1.2, 6.2.2)."""
+        if not self.wears:
+            return
         self.verified = False
         self.permissions &= Permission.LARGE_BLOB_WRITE

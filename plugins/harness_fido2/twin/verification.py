@@ -22,13 +22,20 @@ def check_parameter(
 ) -> Generator[Step, Touched | None, None]:
     """Steps 1 and 2: an empty parameter asks for a touch and says whether a PIN is set.
 
-    :raises StatusError: PIN_NOT_SET, PIN_INVALID, MISSING_PARAMETER, INVALID_PARAMETER.
+    :raises StatusError: PIN_NOT_SET, PIN_INVALID or PIN_AUTH_INVALID, MISSING_PARAMETER, INVALID_PARAMETER;
+        PIN_POLICY_VIOLATION, the version refuses everything until a forced change of the PIN.
     """
+    if app.features.forced_change_refuses and app.persistent.state.force_change:
+        raise StatusError(Status.PIN_POLICY_VIOLATION)
     if parameter is None:
         return
     if not parameter:
         yield from present()
-        raise StatusError(Status.PIN_INVALID if app.persistent.state.pin_hash else Status.PIN_NOT_SET)
+        if app.persistent.state.pin_hash is None:
+            raise StatusError(Status.PIN_NOT_SET)
+        raise StatusError(
+            Status.PIN_INVALID if app.features.empty_is_pin_invalid else Status.PIN_AUTH_INVALID
+        )
     if version is None:
         raise StatusError(Status.MISSING_PARAMETER)
     app.protocol(version)
@@ -70,7 +77,7 @@ def verify(
     token = protocol.token
     if token.rp_id not in (None, rp_id) or not token.verified:
         raise StatusError(Status.PIN_AUTH_INVALID)
-    token.rp_id = rp_id
+    token.bind(rp_id)
     return protocol
 
 
