@@ -48,6 +48,7 @@ _MODULES = {
     "Law": "harness.model.key",
     "LiveCutter": "harness.model.rig",
     "Look": "harness.model.key",
+    "MadeFirmware": "harness.model.update_file",
     "Memory": "harness.model.key",
     "Operation": "harness.model.key",
     "Outcome": "harness.model.key",
@@ -59,6 +60,7 @@ _MODULES = {
     "Rig": "harness.model.rig",
     "RigInfo": "harness.model.rig",
     "Severity": "harness.model.key",
+    "Signer": "harness.model.update_file",
     "SwitchDelay": "harness.model.power_loss",
     "Tap": "harness.model.tap",
     "Touch": "harness.model.rig",
@@ -304,7 +306,12 @@ if TYPE_CHECKING:
         Transports as Transports,
         wrong_endpoint as wrong_endpoint,
     )
-    from harness.model.update_file import FirmwareFile as FirmwareFile, UpdateSupport as UpdateSupport
+    from harness.model.update_file import (
+        FirmwareFile as FirmwareFile,
+        MadeFirmware as MadeFirmware,
+        Signer as Signer,
+        UpdateSupport as UpdateSupport,
+    )
     from harness.pytest_plugin.cases import NOT_OFFERED as NOT_OFFERED
     from harness.pytest_plugin.deviations import deviates as deviates
     from harness.pytest_plugin.options import session_of as session_of

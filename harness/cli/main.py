@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from harness import __version__
-from harness.cli import bench_commands, rig_commands, twin_commands
+from harness.cli import bench_commands, firmware_commands, rig_commands, twin_commands
 from harness.cli.common import BenchOption, JsonOption, ReportsOption, SeedOption, command_group, write_json
 
 USAGE, INTERRUPTED, INCONCLUSIVE = 4, 2, 3
@@ -134,26 +134,6 @@ def run(
         raise typer.Exit(launch.run())
 
 
-@app.command()
-def firmware(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Update containers.")],
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key", metavar="NAME", help="The key they are for. Default: that of the default bench."
-        ),
-    ] = None,
-    seed: SeedOption = 1,
-) -> None:
-    """Show versions and signers of update containers.
-
-    And which versions each container may replace.
-    """
-    from harness.commands.update_matrix import show
-
-    raise typer.Exit(show(files, key, 1 if seed is None else seed, sys.stdout))
-
-
 @app.command("list")
 def list_(
     bench: BenchOption = None,
@@ -207,6 +187,7 @@ def replay(
     raise typer.Exit(do(replay_id, bench, sys.stdout))
 
 
+app.add_typer(firmware_commands.app, name="firmware")
 for group in (twin_commands, rig_commands, bench_commands):
     app.add_typer(group.app)
 
@@ -233,7 +214,7 @@ def main(argv: list[str] | None = None) -> None:
         at = arguments.index("--")
         _PYTEST_ARGS[:] = arguments[at + 1 :]
         arguments = arguments[:at]
-    raise SystemExit(_flushed(_guarded(arguments)))
+    raise SystemExit(_flushed(_guarded(firmware_commands.completed(arguments))))
 
 
 def _flushed(code: int) -> int:

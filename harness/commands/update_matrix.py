@@ -1,4 +1,4 @@
-"""Describe update containers (`keyharness firmware`), and make a bench that installs them (`run --firmware`).
+"""Describe and make update containers (`keyharness firmware`), and make a bench that installs them (`run --firmware`).
 
 The plugin of a key knows what is in its containers (`harness.model.update_file`).
 """
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from harness.base.atomic_file import replace_file
+from harness.base.atomic_file import create_file, replace_file
 from harness.base.errors import CallerError, one_of
 from harness.bench.bench import key_name, load_bench, parse_bench
 from harness.bench.registry import discover
 from harness.bench.toml_file import bench_text
-from harness.model.update_file import FirmwareFile
+from harness.model.update_file import FirmwareFile, Signer
 
 SUITES = ("endurance",)
 LARGE = 256 * 1024
@@ -60,6 +60,35 @@ def show(files: Sequence[Path], key: str | None, seed: int, out: TextIO) -> int:
         for label, text in known.rows:
             out.write(f"  {label:<14} {text}\n")
     return 4 if bad else 0
+
+
+def make(version: str, signer: Signer, key: str | None, seed: int, path: Path, out: TextIO) -> int:
+    """Write a container with a small image for simulated keys; return 0.
+
+    :param key: the key that it is for; None means that of the default bench.
+    :raises CallerError: no such key, no plugin makes containers for it, a version that cannot be, or a file that is
+        there already or cannot be written.
+    """
+    plugins = discover()
+    name = key_name(key, plugins)
+    maker = plugins.update_support(name).make
+    if maker is None:
+        raise CallerError(
+            f'key "{name}"', found="nothing that makes update containers", expected="another key"
+        )
+    made = maker(version, signer, seed)
+    try:
+        is_new = create_file(path, made.data)
+    except OSError as error:
+        raise CallerError(str(path), found=error.strerror, expected="a file that can be written") from None
+    if not is_new:
+        raise CallerError(
+            str(path), found="a file", expected="a name of its own", mend="remove it, or name another"
+        )
+    out.write(f"{path}\n")
+    for label, text in made.rows:
+        out.write(f"  {label:<14} {text}\n")
+    return 0
 
 
 def matrix(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,38 @@ It raises CallerError for a file that is no container.
 """
 
 
+Signer = Literal["test", "other", "none"]
+"""Who signs a container that is made: the key that twins of this seed trust, a key that nothing trusts, nobody."""
+
+
+@dataclass(frozen=True)
+class MadeFirmware:
+    """A container for simulated keys.
+
+    :ivar data: the file.
+    :ivar rows: (label, text) pairs for a person, in order; how to tell other tools of the test key is among them.
+    """
+
+    data: bytes
+    rows: Sequence[tuple[str, str]]
+
+
+FirmwareMaker = Callable[[str, Signer, int], MadeFirmware]
+"""Make a container: (version, signer, seed). The seed makes the test key.
+
+It raises CallerError for a version that the format cannot say.
+"""
+
+
 @dataclass(frozen=True)
 class UpdateSupport:
     """What a plugin knows of the updates of its key.
 
     :ivar read: describes a container.
     :ivar operations: the operations that `keyharness run --firmware` cuts, by name.
+    :ivar make: makes a container that a twin takes; None if the plugin cannot.
     """
 
     read: FirmwareReader
     operations: tuple[str, ...]
+    make: FirmwareMaker | None = None

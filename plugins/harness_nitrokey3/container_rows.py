@@ -1,18 +1,20 @@
-"""Describe an update container in rows for a person."""
+"""Describe an update container in rows for a person, and make one."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from harness.api import FirmwareFile, child
-from harness_nitrokey3 import containers
+from harness.api import CallerError, FirmwareFile, MadeFirmware, Signer, child
+from harness_nitrokey3 import containers, signing
 from harness_nitrokey3.containers import About
-from harness_nitrokey3.images import core
+from harness_nitrokey3.images import Recipe, core
 from harness_nitrokey3.lpc55 import Sb2
 from harness_nitrokey3.twin.bootloader import HARDWARE_VERSION
-from harness_nitrokey3.twin.dfu_image import text_of
+from harness_nitrokey3.twin.dfu_image import number_of, text_of
 
 KEY = "nitrokey3-mini"
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?")
 
 
 def describe(path: Path, seed: int) -> FirmwareFile:
@@ -35,6 +37,31 @@ def describe(path: Path, seed: int) -> FirmwareFile:
     if known.lpc55 is not None:
         rows += _lpc55(known.lpc55, core(known.version.removeprefix("v")))
     return FirmwareFile(path, known.version, known.size, rows)
+
+
+def make(version: str, signer: Signer, seed: int) -> MadeFirmware:
+    """Make a container for twins: a small image that says its version, and no code.
+
+    :raises CallerError: the vendor's number format cannot say this version.
+    """
+    root = child(seed, "twin", KEY)
+    name = {"test": "firmware", "other": "other", "none": ""}[signer]
+    plain = version.removeprefix("v")
+    if _VERSION.fullmatch(plain) is None or text_of(number_of(plain)) != core(plain):
+        raise CallerError(
+            f"--version {version}",
+            found=version,
+            expected="MAJOR.MINOR.PATCH with a patch up to 63, and -rc.1 or the like after it",
+        )
+    made = containers.make(root, Recipe(plain, signer=name))
+    signed_by = {"test": signing.NAME, "other": "a key that nothing trusts", "none": "nobody"}[signer]
+    rows = [("version", made.version), ("signed by", signed_by)]
+    if signer == "test":
+        rows += [
+            ("trusted by", f"keyharness twin {KEY} --seed {seed}"),
+            ("test key", signing.public_der(signing.private_key(root)).hex()),
+        ]
+    return MadeFirmware(made.data, rows)
 
 
 def _lpc55(image: Sb2, version: str) -> list[tuple[str, str]]:

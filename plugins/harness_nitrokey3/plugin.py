@@ -50,9 +50,9 @@ def keyharness_twins() -> dict[str, TwinModel]:
 
 @hookimpl
 def keyharness_updates() -> dict[str, UpdateSupport]:
-    from harness_nitrokey3.container_rows import describe
+    from harness_nitrokey3.container_rows import describe, make
 
-    return {NAME: UpdateSupport(describe, ("update.install", "update.refused"))}
+    return {NAME: UpdateSupport(describe, ("update.install", "update.refused"), make)}
 
 
 @hookimpl

@@ -26,7 +26,21 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 COMMANDS = (
-    *("run", "firmware", "list", "report", "replay", "prove", "twin", "enroll", "inspect", "rigs", "recover"),
+    *(
+        "run",
+        "firmware",
+        "firmware show",
+        "firmware make",
+        "list",
+        "report",
+        "replay",
+        "prove",
+        "twin",
+        "enroll",
+        "inspect",
+        "rigs",
+        "recover",
+    ),
     *("quarantine", "history", "power", "touch", "serve", "calibrate", "doctor"),
 )
 SMALL_RUN = (
@@ -43,7 +57,7 @@ import sys
 from importlib.metadata import entry_points
 (script,) = entry_points(group="console_scripts", name="keyharness")
 main = script.load()
-for words in [[], *([command] for command in sys.argv[1:])]:
+for words in [[], *(command.split() for command in sys.argv[1:])]:
     print("$ " + " ".join(["keyharness", *words, "--help"]), flush=True)
     sys.argv[0] = "keyharness"
     try:

@@ -1,0 +1,45 @@
+"""docs/update_twin.py: the vendor's own updater installs what `keyharness firmware make` makes, on a served twin."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nitrokey.nk3 import NK3
+from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnection
+
+from harness.commands.update_matrix import make
+from support.paths import ROOT
+from support.twin_process import device, forked_twin
+
+
+def made(path: Path, signer: str = "test", seed: int = 1) -> dict[str, str]:
+    """What `keyharness firmware make` shows, by label."""
+    out = io.StringIO()
+    assert make("1.9.0", signer, "nitrokey3-mini", seed, path, out) == 0
+    return {line[2:16].strip(): line[17:] for line in out.getvalue().splitlines()[1:]}
+
+
+def update(container, twin, link, test_key: str) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "docs" / "update_twin.py"
+    command = [sys.executable, script, container, test_key, str(twin.port), link]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.long
+def test_the_vendors_updater_installs_a_container_on_a_twin(tmp_path):
+    new, link = tmp_path / "new.zip", tmp_path / "dfu"
+    test_key = made(new)["test key"]
+    unknown = made(tmp_path / "other.zip", seed=2)["test key"]
+    with forked_twin(tmp_path / "state", dfu_pty=link) as twin:
+        done = update(new, twin, link, test_key)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith("the key runs v1.9.0\n")
+        assert str(NK3(SdkConnection(device(twin.client()))).admin.version()) == "v1.9.0"
+        done = update(new, twin, link, unknown)
+        assert done.returncode != 0
+        assert "Nitrokey" in done.stderr, "the SDK says that it does not know who has signed this"
+        assert "Traceback" not in done.stderr
