@@ -16,7 +16,7 @@ def replace_file(path: Path, data: str | bytes, mode: int | None = None, *, dura
 
     The folder is made if it does not exist.
 
-    :param data: text is written as UTF-8.
+    :param data: text is written as UTF-8; what is no text there (a byte of a file's name) as its escape.
     :param mode: permissions of the new file; what the umask leaves of 0666 if None.
     :param durable: return when the content is on the disk; else a power failure of the host may lose it.
     :raises OSError: the file cannot be written; the old one is untouched.
@@ -99,7 +99,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object from a file; None if there is no file, or no whole object in it."""
     try:
         value = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -110,7 +110,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     for text in path.read_bytes().splitlines() if path.exists() else ():
         try:
             row = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             rows.append(row)
@@ -145,7 +145,7 @@ def _write(path: Path, data: str | bytes, mode: int | None, *, sync: bool) -> No
     with os.fdopen(fd, "wb") as file:
         if mode is not None:
             os.fchmod(fd, mode)
-        file.write(data.encode() if isinstance(data, str) else data)
+        file.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
         file.flush()
         if sync:
             os.fsync(fd)

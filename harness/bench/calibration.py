@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import read_json, write_durably
 from harness.base.file_name import file_name
+from harness.base.shape import misfit, shape_of
 from harness.evidence.ledger import state_dir
 from harness.model.power_loss import SwitchDelay
 
@@ -97,11 +98,13 @@ def calibration_for(wiring: str) -> Calibration | None:
     """Return the last calibration of a wiring; None if there is none, or an unknown version wrote it."""
     if not wiring or (kept := read_json(_path(wiring))) is None:
         return None
+    if misfit(kept, shape_of(Calibration)) is not None:
+        return None
     known = {field.name for field in fields(Calibration)}
+    found = Calibration(**{name: value for name, value in kept.items() if name in known})
     try:
-        found = Calibration(**{name: value for name, value in kept.items() if name in known})
         found.age_days()
-    except (TypeError, ValueError):
+    except ValueError:
         return None
     if found.wiring != wiring:
         return None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.base.errors import RigError
+from harness.base.shape import DamagedFile
 from harness.model.row import Judged, Row
 
 NOTE = "note"
@@ -80,20 +81,29 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Judged]:
-    """Read the rows of a journal up to the first incomplete line; cut the rest off the file."""
+    """Read the rows of a journal; cut a half-written last line off the file.
+
+    :raises DamagedFile: another line is no row; nothing is cut off then.
+    """
     kept: list[Judged] = []
-    whole = 0
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return kept
-    for text in data.splitlines(keepends=True):
+    lines = data.splitlines(keepends=True)
+    for at, text in enumerate(lines, 1):
         row = _parsed(text)
-        if row is None:
-            os.truncate(path, whole)
-            break
-        whole += len(text)
-        kept.append(Judged(row, row.pop(NOTE, {})))
+        if row is not None:
+            kept.append(Judged(row, row.pop(NOTE, {})))
+        elif at == len(lines):
+            os.truncate(path, len(data) - len(text))
+        else:
+            raise DamagedFile(
+                str(path),
+                found=f"line {at} of {len(lines)} is no row",
+                expected="a JSON object in each line, as Keyharness wrote it",
+                mend="bring the file back from a copy; `keyharness report` shows the run without that line",
+            )
     return kept
 
 
@@ -102,7 +112,7 @@ def _parsed(text: bytes) -> Row | None:
         return None
     try:
         row = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
 
@@ -123,6 +133,9 @@ def merge(journals: Iterable[Path], out: Path) -> int:
 def _without_note(text: bytes) -> bytes:
     if f'"{NOTE}":'.encode() not in text:
         return text
-    row = json.loads(text)
+    row = _parsed(text)
+    if row is None:
+        # The report says that this line is no row; it has to find it.
+        return text
     row.pop(NOTE, None)
     return line(row).encode(errors=ESCAPED)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import create_file, read_json, replace_file
+from harness.base.shape import DamagedFile, Shape, read_fitting
 from harness.evidence.journal import ESCAPED, Journal, line, merge
 from harness.evidence.worked_time import WorkedTime, noted_s
 from harness.model.row import slug
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from harness.model.rig import RigInfo
 
 SCHEMA = 1
+HEAD: dict[str, Shape] = {"rigs": [{"name": str, "firmware?": (str, None)}], "order": [[str, str]]}
+"""What is needed of run.json to read the rest of its folder."""
+BEGIN_ANEW = "begin a new run: the folder, with what was judged, stays for `keyharness report`"
 NOT_ASKED = "not asked yet"
 """The firmware of a rig that another worker has, until that worker notes it."""
 QUARANTINED, NOT_THERE = "quarantined", "not there"
@@ -87,8 +91,14 @@ class RunDir:
                 WorkedTime(path).note()
 
     def head(self) -> dict[str, Any]:
-        """Read run.json, with what the workers have learnt about their rigs since."""
-        head: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        """Read run.json, with what the workers have learnt about their rigs since.
+
+        :raises DamagedFile: it is not there, or holds something else.
+        """
+        path = self.path / "run.json"
+        head = read_fitting(path, HEAD, BEGIN_ANEW)
+        if head is None:
+            raise DamagedFile(str(path), found="no file", expected="the head of a run", mend=BEGIN_ANEW)
         for rig in head["rigs"]:
             rig.update(read_json(self._rig_file(rig["name"])) or {})
         return head

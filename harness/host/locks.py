@@ -22,6 +22,7 @@ from pathlib import Path
 
 from harness.base.errors import RigError
 from harness.base.file_name import file_name
+from harness.base.shape import misfit
 
 MAX_BYTES = 4096
 
@@ -214,9 +215,11 @@ def _is_locked(file: os.stat_result) -> bool:
 
 def _read(fd: int) -> Holder | None:
     try:
-        return Holder(**json.loads(os.pread(fd, MAX_BYTES, 0)))
-    except (ValueError, TypeError):
+        noted = json.loads(os.pread(fd, MAX_BYTES, 0))
+    except (ValueError, RecursionError):
         return None
+    fits = misfit(noted, {"pid": int, "since": str, "purpose": str}) is None
+    return Holder(noted["pid"], noted["since"], noted["purpose"]) if fits else None
 
 
 def _held_by(name: str, holder: Holder | None) -> InUse:

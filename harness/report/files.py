@@ -62,7 +62,7 @@ def read_object(path: Path, damage: Damage) -> Row | None:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         damage.add(path.name, f"unreadable ({_why(error)}); it was left out")
         return None
     if not isinstance(value, dict):
@@ -105,7 +105,7 @@ def _parsed(line: bytes, check: Callable[[Row], str | None]) -> tuple[Row | None
         return None, None
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, "it is not JSON"
     if not isinstance(row, dict):
         return None, "it is not a JSON object"

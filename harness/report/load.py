@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.base.errors import Blame
+from harness.base.shape import Shape, misfit
 from harness.model.key import Outcome
 from harness.model.row import is_covering, is_judged
-from harness.report import files
+from harness.report import files, row_shapes
 from harness.report.files import Damage, Row, read_object, read_rows
 from harness.report.vocabulary import is_violation
 
@@ -70,7 +71,7 @@ class RunFiles:
 def read_run(run_dir: Path) -> RunFiles:
     """Read a run's folder, also a damaged or unfinished one."""
     damage = Damage()
-    head = read_object(run_dir / files.RUN, damage) or {}
+    head = _fitting(run_dir / files.RUN, row_shapes.HEAD, damage) or {}
     if not head and not damage.sentences:
         damage.add(files.RUN, "it is not there")
     tallies: dict[tuple[str, str], Tally] = {}
@@ -82,7 +83,7 @@ def read_run(run_dir: Path) -> RunFiles:
     cases = {}
     for row in read_rows(run_dir / files.RESULTS, damage, check_case):
         cases[row["nodeid"], row.get("rig")] = row
-    finish = read_object(run_dir / files.FINISH, damage)
+    finish = _fitting(run_dir / files.FINISH, row_shapes.FINISH, damage)
     return RunFiles(
         head,
         [cases[key] for key in sorted(cases, key=str)],
@@ -93,21 +94,28 @@ def read_run(run_dir: Path) -> RunFiles:
     )
 
 
+def _fitting(path: Path, shape: Shape, damage: Damage) -> Row | None:
+    value = read_object(path, damage)
+    if value is not None and (wrong := misfit(value, shape)):
+        damage.add(path.name, f"{wrong}; it was left out")
+        return None
+    return value
+
+
 def check_evidence(row: Row) -> str | None:
     """Say what is wrong with a line of evidence; None if it can be counted. For `read_rows`."""
-    if not isinstance(row.get("rig"), str) or not isinstance(row.get("operation"), str):
-        return "it names no rig or no operation"
-    return None if row.get("outcome") in set(Outcome) else f"its outcome is {row.get('outcome')!r}"
+    if wrong := misfit(row, row_shapes.EVIDENCE):
+        return wrong
+    return None if row["outcome"] in set(Outcome) else f"its outcome is {row['outcome']!r}"
 
 
 def check_operation(row: Row) -> str | None:
     """As `check_evidence`, for a campaign's line."""
-    named = isinstance(row.get("rig"), str) and isinstance(row.get("operation"), str)
-    return None if named else "it names no rig or no operation"
+    return misfit(row, row_shapes.OPERATION)
 
 
 def check_case(row: Row) -> str | None:
     """As `check_evidence`, for a finished test case."""
-    if not isinstance(row.get("nodeid"), str):
-        return "it names no test case"
-    return None if row.get("outcome") in CASE_OUTCOMES else f"its outcome is {row.get('outcome')!r}"
+    if wrong := misfit(row, row_shapes.CASE):
+        return wrong
+    return None if row["outcome"] in CASE_OUTCOMES else f"its outcome is {row['outcome']!r}"

@@ -15,12 +15,34 @@ from typing import Any
 
 from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError
+from harness.base.shape import DamagedFile, Shape, misfit, read_fitting, shape_of
 from harness.evidence.journal import read_journal
-from harness.evidence.rundir import KEPT_BACK, NOT_ASKED, RunDir
+from harness.evidence.rundir import BEGIN_ANEW, HEAD, KEPT_BACK, NOT_ASKED, RunDir
 from harness.model.row import Row
 from harness.run.session import Wanted
 from harness.search.stopping import Goal
 
+_ASKED: Shape = {
+    "bench": (str, None),
+    "bench_file": str,
+    "bench_digest": (str, None),
+    "rigs": [str],
+    "operations": [str],
+    "cuts": (int, None),
+    "budget_us": (int, None),
+    "goal": (shape_of(Goal), None),
+    "search": (str, None),
+    "require?": (str, None),
+    "suites": [str],
+    "pytest_args": [str],
+}
+_HEAD: Shape = {
+    **HEAD,
+    "asked?": (dict, None),
+    "seed": int,
+    "version": str,
+    "evidence_kind": [str],
+}
 _SAME = ("version", "seed", "order", "evidence_kind", "rigs")
 
 
@@ -56,7 +78,9 @@ def read_asked(path: Path) -> Asked:
 
     :raises CallerError: the run has finished, was not started by `keyharness run`, or its bench has changed.
     """
-    head = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    head = read_fitting(path / "run.json", _HEAD, BEGIN_ANEW)
+    if head is None:
+        raise CallerError(f'run "{path.name}"', found="no run.json", expected="the folder of a run")
     asked = head.get("asked")
     if not asked or "suites" not in asked:
         raise CallerError(
@@ -64,6 +88,10 @@ def read_asked(path: Path) -> Asked:
             found="a run that pytest itself was asked for",
             expected="one that `keyharness run` began",
             mend=f"ask pytest again, with --kh-run {path.name} --kh-resume",
+        )
+    if wrong := misfit(asked, _ASKED, "asked"):
+        raise DamagedFile(
+            str(path / "run.json"), found=wrong, expected="the options of a run", mend=BEGIN_ANEW
         )
     _refuse_the_finished(path)
     wanted = Wanted(
@@ -82,11 +110,8 @@ def read_asked(path: Path) -> Asked:
 
 
 def _refuse_the_finished(path: Path) -> None:
-    try:
-        finish = json.loads((path / "finish.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return
-    if finish["complete"] and not finish["interrupted"]:
+    finish = read_json(path / "finish.json")
+    if finish and finish.get("complete") is True and finish.get("interrupted") is False:
         raise CallerError(
             f'run "{path.name}"',
             found="a run that came to its end",
@@ -131,7 +156,7 @@ def take_up(path: Path) -> None:
 
 def cases_done(path: Path) -> dict[str, Row]:
     """Return the finished cases by node id. A case that was skipped because of its rig is not finished."""
-    rows = [one.row for one in read_journal(path / "results.jsonl")]
+    rows = [one.row for one in read_journal(path / "results.jsonl") if isinstance(one.row.get("nodeid"), str)]
     return {row["nodeid"]: row for row in rows if not str(row.get("reason") or "").startswith(KEPT_BACK)}
 
 

@@ -22,6 +22,7 @@ from harness.base.atomic_file import append_durably, make_private, read_lines
 from harness.base.errors import CallerError
 from harness.base.limited_file import read_limited_text
 from harness.base.seeds import Stream
+from harness.base.shape import DamagedFile, misfit
 from harness.evidence.ledger import now, state_dir
 from harness.model.pin import PinReference
 
@@ -222,6 +223,15 @@ class PinJournal:
 
         found = []
         for row in read_lines(self.path):
+            wrong = misfit(row, {"at": str, "token": str})
+            if wrong or not row["token"].isascii():
+                # A PIN that is left out could be the one in force, and each wrong one costs a try.
+                raise DamagedFile(
+                    str(self.path),
+                    found=wrong or "a token that is no base64",
+                    expected="a line with the time and the encrypted PIN",
+                    mend="bring the file back from a copy; remove the line only if you know the PIN of the key",
+                )
             try:
                 text = _cipher().decrypt(row["token"].encode()).decode()
             except InvalidToken:

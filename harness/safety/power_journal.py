@@ -7,17 +7,26 @@ is switched, and each switching is written ahead. The next process that uses the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.base.atomic_file import read_json, write_durably
+from harness.base.atomic_file import write_durably
 from harness.base.file_name import file_name
+from harness.base.shape import DamagedFile, Shape, read_fitting
 from harness.evidence.ledger import now, state_dir
 from harness.model.rig import PowerSwitch, Rig
 
 if TYPE_CHECKING:
     from harness.model.cut_action import CutAction
+
+
+_NOTED: Shape = {
+    **{name: bool for name in ("given_back", "before", "on")},
+    **{f"{name}?": bool for name in ("unfinished", "came_by_itself")},
+}
+_UNKNOWN = {"given_back": False, "before": True, "on": True, "unfinished": True}
+"""What a damaged file is taken for: a killed run left the port, whose power was on before."""
 
 
 class PowerLog:
@@ -35,15 +44,21 @@ class PowerLog:
     @property
     def left_behind(self) -> bool:
         """Whether the port was taken and not given back. True also while it is in use: see its lock."""
-        noted = read_json(self.path)
+        noted = self._noted()
         return noted is not None and not noted["given_back"]
+
+    def _noted(self) -> Mapping[str, Any] | None:
+        try:
+            return read_fitting(self.path, _NOTED, "examine the key, and remove the file")
+        except DamagedFile:
+            return _UNKNOWN
 
     def take(self, rig: Rig) -> bool:
         """Note that this process switches the port's power; first put it back if a killed process left it switched.
 
         Call it under the port's lock. Return whether a run was killed here whose key was not examined since.
         """
-        noted = read_json(self.path)
+        noted = self._noted()
         if noted is not None:
             came = not noted["on"] and rig.power.is_on
             self.came_by_itself = came or bool(noted.get("came_by_itself"))

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.base.atomic_file import append_durably, read_json, write_durably
+from harness.base.atomic_file import append_durably, write_durably
 from harness.base.errors import CallerError
 from harness.base.file_name import file_name
+from harness.base.shape import DamagedFile, read_fitting
 from harness.evidence.ledger import now, state_dir
 
 
@@ -33,9 +34,16 @@ def _path(place: str) -> Path:
 def quarantined(place: str) -> Quarantined | None:
     """Return since when and why a rig is in quarantine; None if it is not.
 
+    A damaged file keeps the rig in quarantine, since nobody cleared it.
+
     :param place: the rig's port.
     """
-    noted = read_json(_path(place))
+    try:
+        noted = read_fitting(_path(place), {"since": str, "why": str}, "look at the rig, then clear it")
+    except DamagedFile as damage:
+        return Quarantined(
+            "an unknown time", f"the file that said why is damaged: {damage.what}: {damage.found}"
+        )
     return Quarantined(noted["since"], noted["why"]) if noted else None
 
 
