@@ -26,7 +26,7 @@ class DamagedFile(RigError):
     """A file that Keyharness wrote holds something else now."""
 
 
-def misfit(value: Any, shape: Shape | None, place: str = "") -> str | None:
+def misfit(value: object, shape: Shape | None, place: str = "") -> str | None:
     """Return what is wrong with a value, in words with its place; None if it fits.
 
     A number must be finite: Python reads NaN and 1e999 as JSON. An integer fits where a float is asked for; true and
@@ -65,14 +65,14 @@ def shape_of(record: type[DataclassInstance]) -> dict[str, Shape]:
     return {f"{name}?" if name in optional else name: _shape(hint) for name, hint in hints.items()}
 
 
-def _shape(hint: Any) -> Shape:
+def _shape(hint: object) -> Shape:
     arguments = get_args(hint)
     if isinstance(hint, UnionType):
         return tuple(None if one is NoneType else _shape(one) for one in arguments)
     if get_origin(hint) in (tuple, list):
         return [_shape(arguments[0])]
-    plain: type = hint
-    return plain
+    assert isinstance(hint, type)
+    return hint
 
 
 def _field_misfit(value: Mapping[str, Any], name: str, shape: Shape, place: str) -> str | None:
@@ -83,7 +83,7 @@ def _field_misfit(value: Mapping[str, Any], name: str, shape: Shape, place: str)
     return misfit(value[field], shape, inner)
 
 
-def _wrong(value: Any, expected: str, place: str) -> str:
+def _wrong(value: object, expected: str, place: str) -> str:
     return f"{place or 'it'} is {json.dumps(value)[:60]}, not {expected}"
 
 
