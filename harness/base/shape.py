@@ -46,12 +46,14 @@ def misfit(value: object, shape: Shape | None, place: str = "") -> str | None:
     if isinstance(shape, dict):
         if not isinstance(value, dict):
             return _wrong(value, "an object", place)
+        if "*" in shape:
+            shape = dict.fromkeys(map(str, value), shape["*"])
         return next(
             (said for name, one in shape.items() if (said := _field_misfit(value, name, one, place))), None
         )
     if shape is None:
         return None if value is None else _wrong(value, "null", place)
-    if shape is float and type(value) in (int, float):
+    if shape is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return None if math.isfinite(value) else _wrong(value, "a finite number", place)
     return None if type(value) is shape else _wrong(value, f"a value of type {shape.__name__}", place)
 

@@ -29,7 +29,7 @@ WIRING = "lcus /dev/ttyUSB0 channel 1 · port 1-1.4"
 PORT = "usb:1-1.4"
 
 
-@pytest.fixture(params=[300, pytest.param(20_000, marks=pytest.mark.long)], ids=["some", "many"])
+@pytest.fixture(params=[300, pytest.param(4_000, marks=pytest.mark.long)], ids=["some", "many"])
 def draws(request):
     """Independent draws, one for each damage."""
     return [Stream(1, "damage", number) for number in range(request.param)]
