@@ -67,15 +67,21 @@ OPERATION: Shape = {
     "outcomes?": ({"*": int}, None),
     "missed?": ({"*": [int, int]}, None),
     "bound?": ({"confidence": float, "below": float}, None),
+    "goal?": ({"confidence": float, "below": float}, None),
     "findings?": ([_FINDING], None),
     "plugs?": ({"*": int}, None),
+    "unresolved?": _COUNT,
+    "switch?": (
+        {"name": str, "calibrated": bool, "cuts": int, "strayed": int, "first": _TEXT},
+        None,
+    ),
     "wear?": ([{"what": str, "used": int, "limit?": _COUNT, "estimated?": _FLAG}], None),
 }
 
 CASE: Shape = {
     "nodeid": str,
     "outcome": str,
-    **{f"{name}?": _TEXT for name in ("suite", "rig", "reason", "clause", "blame", "operation")},
+    **{f"{name}?": _TEXT for name in ("suite", "rig", "reason", "clause", "blame", "operation", "campaign")},
 }
 
 EVIDENCE: Shape = {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _NOTED: Shape = {
-    **{name: bool for name in ("given_back", "before", "on")},
+    **dict.fromkeys(("given_back", "before", "on"), bool),
     **{f"{name}?": bool for name in ("unfinished", "came_by_itself")},
 }
 _UNKNOWN = {"given_back": False, "before": True, "on": True, "unfinished": True}
