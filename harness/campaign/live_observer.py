@@ -11,6 +11,7 @@ from harness.campaign.judging import CutJudge, evidence, fingerprint, noted, wit
 from harness.campaign.observe import NO_ANSWER, Seen, complete, observe
 from harness.campaign.operation_runner import Attempt, OperationRunner
 from harness.campaign.switch_watch import SwitchWatch
+from harness.campaign.unwritten import Unwritten
 from harness.host.cutter import lateness_us
 from harness.model.instant import CutInstant
 from harness.model.judge import Judgement, find_world, matches
@@ -30,7 +31,7 @@ SIGMAS = 3
 
 @dataclass(frozen=True)
 class UncutLook:
-    """The last uncut run, and what was observed after it and a clean restart.
+    """An uncut run, and what was observed after it and a restart.
 
     :ivar completed: observed after the world's completing act, where it has one.
     """
@@ -51,7 +52,8 @@ class LivePrepared:
     :ivar promise: what the host knows after an uncut run.
     :ivar profile: how long the operation takes and what is seen on its transport.
     :ivar realtime: whether the cutter is scheduled so that no other process interrupts it.
-    :ivar uncut: the last uncut run; None in a resumed campaign, which has judged it before.
+    :ivar uncut: an uncut run and a clean restart; None in a resumed campaign, which has judged it before.
+    :ivar at_once: an uncut run whose power went right after the answer; None as `uncut`.
     """
 
     items: tuple[Item, ...]
@@ -60,6 +62,7 @@ class LivePrepared:
     profile: TimingProfile
     realtime: bool
     uncut: UncutLook | None
+    at_once: UncutLook | None = None
 
 
 class LiveObserver:
@@ -113,15 +116,20 @@ class LiveObserver:
         before = observe(rig, self._watched, runner.memory, promise, exact=False)
         rig.power.off()
         uncut: UncutLook | None = None
+        at_once: UncutLook | None = None
         if profile is None:
-            runs += [runner.run_uncut(self.operation) for _ in range(UNCUT_RUNS - 1)]
-            uncut = UncutLook(runs[-1], *self._observe(self._watched, runs[-1].memory, exact=True))
+            at_once, uncut = self._uncut(settled=False), self._uncut(settled=True)
+            runs += [at_once.run, uncut.run]
             profile = self._measured(runs)
         answered = tuple(item for item in self._watched if before.values.get(item.name) != NO_ANSWER)
         values = {name: value for name, value in before.values.items() if value != NO_ANSWER}
         self._check_before(before, answered, promise)
-        self._prepared = LivePrepared(answered, values, promise, profile, realtime, uncut)
+        self._prepared = LivePrepared(answered, values, promise, profile, realtime, uncut, at_once)
         return self._prepared
+
+    def _uncut(self, *, settled: bool) -> UncutLook:
+        run = self.runner.run_uncut(self.operation, settled=settled)
+        return UncutLook(run, *self._observe(self._watched, run.memory, exact=True))
 
     def _measured(self, runs: list[UncutRun]) -> TimingProfile:
         delay = self.switch.delay
@@ -205,21 +213,42 @@ class LiveObserver:
             return False
         profile = self.prepared.profile
         slack_us = SLACK_US + SIGMAS * hypot(profile.sigma_us, profile.drift * plan.offset_us)
-        return loss.lies_within(attempt.start_us, round(attempt.ended_us + profile.tail_us + slack_us))
+        # Instants after the answer are cut on purpose when the window of an unwritten answer is measured.
+        tail_us = max(profile.tail_us, plan.offset_us if plan.marker == profile.last else 0)
+        return loss.lies_within(attempt.start_us, round(attempt.ended_us + tail_us + slack_us))
 
-    def _judge_uncut(self) -> Judged:
-        """Judge the uncut run after a clean restart: everything that was acknowledged must be there."""
-        profile, uncut = self.prepared.profile, self.prepared.uncut
-        assert uncut is not None, "a resumed campaign has judged its uncut run before"
-        verdict = self._judge_of(uncut.run.memory, uncut.seen).verdict(
+    def _judge_look(self, uncut: UncutLook) -> Judgement:
+        """Judge an uncut run: everything that was acknowledged must be there after the restart."""
+        return self._judge_of(uncut.run.memory, uncut.seen).verdict(
             uncut.seen, uncut.completed, acknowledged=uncut.run.last is not None, since_request_us=None
         )
+
+    def _judge_uncut(self) -> Judged:
+        """Judge the uncut run after a clean restart.
+
+        If that lost nothing, and a loss of power right after the answer did, the note says so (`Unwritten`).
+        """
+        profile, prepared = self.prepared.profile, self.prepared
+        assert prepared.uncut is not None, "a resumed campaign has judged its uncut run before"
+        verdict = self._judge_look(prepared.uncut)
         plan = Plan(END, 0, profile.length_us)
         ended = CutInstant.planned(profile.length_us).fired(profile.length_us)
         judged = self._judged(
-            plan, verdict, uncut.seen, ended, None, self.rig.take_deaths(), acknowledged=True, landed=True
+            plan,
+            verdict,
+            prepared.uncut.seen,
+            ended,
+            None,
+            self.rig.take_deaths(),
+            acknowledged=True,
+            landed=True,
         )
         judged.note["known"] = profile.row()
+        if prepared.at_once is not None and not verdict.breaches:
+            lost = self._judge_look(prepared.at_once).breaches
+            spans_us = prepared.at_once.run.lived_on_us, prepared.uncut.run.lived_on_us
+            if lost:
+                judged.note["unwritten"] = Unwritten(*spans_us, lost).row()
         return judged
 
     def _judge_attempt(

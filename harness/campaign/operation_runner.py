@@ -16,7 +16,7 @@ from harness.base.errors import (
     refuse_host_error,
 )
 from harness.campaign.home import Home, go_home
-from harness.campaign.set_up import TRIES, bring_up, tried_again
+from harness.campaign.set_up import TRIES, bring_up, settle, tried_again
 from harness.model.instant import CutInstant
 from harness.model.key import Memory, Operation
 from harness.model.power_loss import PowerLoss
@@ -125,13 +125,14 @@ class OperationRunner:
         # Now, so that it takes no time of the operation.
         self.rig.transports.prove()
 
-    def run_uncut(self, operation: Operation) -> UncutRun:
+    def run_uncut(self, operation: Operation, *, settled: bool = False) -> UncutRun:
         """Run an operation to its end; the key is off afterwards.
 
+        :param settled: wait before the power goes, as an owner does; else it goes right after the answer.
         :raises KeyFault: the key crashed, hung, refused or failed without a cut.
         :raises HostLate: this host was too slow, again and again.
         """
-        return self._in_time(lambda: self._run_uncut(operation))
+        return self._in_time(lambda: self._run_uncut(operation, settled))
 
     def _in_time(self, act: Callable[[], T]) -> T:
         """Do something again for which this host came too late."""
@@ -142,7 +143,7 @@ class OperationRunner:
                 self.rig.power.off()
         return act()
 
-    def _run_uncut(self, operation: Operation) -> UncutRun:
+    def _run_uncut(self, operation: Operation, settled: bool) -> UncutRun:
         rig = self.rig
         self.begin()
         if self.operation.powered:
@@ -173,8 +174,11 @@ class OperationRunner:
         marks = {mark.name: mark.at_us - start_us for mark in rig.tap.marks}
         marks[END] = rig.clock.now_us - start_us
         last = rig.tap.last("response")
+        if settled:
+            settle(rig)
+        off_us = rig.clock.now_us - start_us
         rig.power.off()
-        return UncutRun(marks, memory, last.status if last else None)
+        return UncutRun(marks, memory, last.status if last else None, off_us)
 
     def attempt(self, cut: Plan, lead_us: int = 0) -> Attempt:
         """Run the operation and cut it; the key is off afterwards.

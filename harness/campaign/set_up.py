@@ -30,6 +30,19 @@ BUSY_LOAD = 2.0
 """A host on which so many processes wait for each core is slow: what has a limit there proves nothing."""
 
 
+SETTLE_US = 300_000
+"""An owner pulls a key out no sooner after it has answered."""
+
+
+def settle(rig: Rig) -> None:
+    """Wait before a clean restart: for as long as the rig's bench says, and at least as long as an owner takes."""
+    began_us = rig.clock.now_us
+    rig.settle()
+    left_us = SETTLE_US - (rig.clock.now_us - began_us)
+    if left_us > 0:
+        rig.clock.wait_us(left_us)
+
+
 def load_per_core() -> float:
     """Processes that ran or waited in the last minute, for each core that this process may use."""
     return os.getloadavg()[0] / max(1, len(os.sched_getaffinity(0)))

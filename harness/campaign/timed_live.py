@@ -24,6 +24,7 @@ from harness.campaign.observe import Seen
 from harness.campaign.operation_runner import Attempt
 from harness.campaign.recheck import KINDS, LiveRecheck, recheck_row
 from harness.campaign.result import Result, bound, window_ms
+from harness.campaign.unwritten import RIGHT_AFTER, Unwritten
 from harness.model.judge import Breach, Judgement
 from harness.model.key import Operation, Outcome
 from harness.model.power_loss import can_prove
@@ -84,11 +85,33 @@ class LiveCampaign(LiveObserver, CampaignBase):
             known = TimingProfile.from_row(self._earlier[0].note["known"]) if self._earlier else None
             profile = self.prepare(known).profile
             first = self._made(Plan(END, 0, profile.length_us))
+            if (row := first.note.get("unwritten")) is not None:
+                self._measure_unwritten(Unwritten.from_row(row), first, profile)
             seed = child(self.rig.seed, "live", self.rig.name, self.operation.name)
             search = search_for(self._strategy, seed, profile, first.row["outcome"])
             self._schedule = Schedule(search, profile, seed)
             self._go_on()
         return self.result
+
+    def _measure_unwritten(self, unwritten: Unwritten, end: Judged, profile: TimingProfile) -> None:
+        """Measure how long after its answer the key still loses what it has acknowledged, and say it as a finding."""
+
+        def loses(offset_us: int) -> bool | None:
+            signals.check()
+            judged = self._made(Plan(marker, offset_us, at_us + offset_us, "refine"))
+            if not is_judged(judged.row):
+                return None
+            return unwritten.is_shown_by(breaches_of(judged))
+
+        window: tuple[int, int] | None = None
+        if (marker := profile.last or "") and profile.steady:
+            at_us = dict(profile.markers).get(marker, profile.length_us)
+            window = unwritten.measure(loses)
+        for breach in unwritten.breaches:
+            if self.result.finding(breach) is None:
+                self.result.count([breach], end.row, RIGHT_AFTER, covering=False)
+            if (finding := self.result.finding(breach)) is not None:
+                finding.text = unwritten.text(finding.text, window)
 
     def more(self, allowance: Allowance) -> Result:
         """Go on after `run` until the whole allowance is spent."""

@@ -25,16 +25,23 @@ class UncutRun:
 
     :ivar marks: name -> when, from the start; `end` is when the operation returned.
     :ivar status: what the last response said.
+    :ivar off_us: when the power went, from the start.
     """
 
     marks: dict[str, int]
     memory: Memory
     status: int | None
+    off_us: int = 0
 
     @property
     def last(self) -> str | None:
         """The name of the last response."""
         return next((name for name in reversed(self.marks) if name.startswith("response")), None)
+
+    @property
+    def lived_on_us(self) -> int:
+        """How long the key kept its power after its last answer."""
+        return self.off_us - self.marks[self.last or END]
 
     @property
     def requests(self) -> int:

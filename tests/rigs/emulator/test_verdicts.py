@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from benchmarks.emulator import summarize, table
@@ -126,6 +128,20 @@ def test_acknowledged_and_gone_resurrected_both_and_neither(start, fault, name, 
     result, _ = cut(start(fault), name, 4)
     assert outcome in result.outcomes
     assert any(text in finding.text for finding in result.findings if finding.outcome == outcome)
+
+
+def test_what_is_acknowledged_before_it_is_written_is_told_from_what_a_clean_restart_loses(start):
+    result, _ = cut(start("soon", settle_s=1), RESIDENT, 1)
+    assert result.rows[0]["outcome"] == "new", "a clean restart loses nothing"
+    (finding,) = [one for one in result.findings if one.outcome is Outcome.LOST]
+    assert finding.text.startswith("acknowledged before it was written: the key had acknowledged")
+    lost_ms, kept_ms = (float(text) for text in re.findall(r"([0-9.]+) ms after the answer", finding.text))
+    assert lost_ms < kept_ms <= lost_ms + 1000 / 2**5, "the window is measured"
+    assert kept_ms > 100
+
+    result, _ = cut(start("lazy"), RESIDENT, 1)
+    assert result.rows[0]["outcome"] == "lost"
+    assert "acknowledged before" not in str([finding.text for finding in result.findings])
 
 
 def test_a_counter_that_goes_back_over_a_clean_restart_is_named_once(start):
