@@ -1,4 +1,4 @@
-"""What the cases about credentials share: requests written by hand, forged authorisations, and what to skip.
+"""Helpers of the cases about credentials: hand-written requests, forged authorisations, conditions to skip.
 
 The sections named here and in the cases are those of CTAP 2.1 (with the errata of 2022) unless they say
 otherwise.
@@ -47,7 +47,7 @@ ASSERTION: dict[int, Any] = {1: RP["id"], 2: HASH}
 
 
 def option(authenticator: Authenticator, name: str) -> bool:
-    """An option of getInfo that is there and true."""
+    """Tell whether an option of getInfo is present and true."""
     return bool(authenticator.info.options.get(name))
 
 
@@ -75,7 +75,7 @@ def require_algorithm(authenticator: Authenticator, algorithm: dict[str, Any]) -
 
 
 def management(authenticator: Authenticator) -> CredentialManagement:
-    """credentialManagement with a token for all RPs (6.8); the key has a PIN."""
+    """Return credentialManagement with a token for all RPs (6.8); the key needs a PIN."""
     if not option(authenticator, "credMgmt"):
         not_offered("getInfo does not say credMgmt")
     return CredentialManagement(
@@ -87,14 +87,14 @@ def management(authenticator: Authenticator) -> CredentialManagement:
 
 
 def changed(members: Mapping[Any, Any], changes: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The members with some exchanged, added or (ABSENT) left out."""
+    """Return the members with some replaced, added or (ABSENT) left out."""
     return {key: value for key, value in {**members, **changes}.items() if value is not ABSENT}
 
 
 def send(
     authenticator: Authenticator, command: int, members: Mapping[int, Any] | None, *, touched: bool = True
 ) -> Mapping[int, Any]:
-    """A command with exactly these members."""
+    """Send a command with exactly these members."""
     with authenticator.touch() if touched else nullcontext():
         return authenticator.ctap.send_cbor(command, members)
 
@@ -107,20 +107,20 @@ def make_without_pin(
     touched: bool = True,
     **more: Any,
 ) -> Any:
-    """makeCredential without any authorisation, whether a PIN is set or not."""
+    """Call makeCredential without authorisation, whether or not a PIN is set."""
     with authenticator.touch() if touched else nullcontext():
         return authenticator.ctap.make_credential(HASH, rp, user, **{"key_params": [ES256], **more})
 
 
 def make_resident(authenticator: Authenticator, user: dict[str, Any] = USER, **more: Any) -> Any:
-    """A discoverable credential."""
+    """Make a discoverable credential."""
     return authenticator.make(user=user, options={"rk": True}, **more)
 
 
 def get_all(
     authenticator: Authenticator, *, rp_id: str = RP["id"], uv: bool = False, **more: Any
 ) -> list[Any]:
-    """The assertions of all credentials of an RP, in the order of the key."""
+    """Return the assertions of all credentials of an RP, in the order of the key."""
     authorised = authenticator.auth(HASH, GA, rp_id) if uv else {}
     first = authenticator.get(rp_id=rp_id, **authorised, **more)
     rest = [authenticator.ctap.get_next_assertion() for _ in range(1, first.number_of_credentials or 1)]
@@ -128,12 +128,12 @@ def get_all(
 
 
 def account(number: int) -> dict[str, Any]:
-    """A user entity of its own for each number."""
+    """Return the user entity of an account."""
     return {"id": b"account-%d" % number, "name": f"account-{number}", "displayName": f"Account {number}"}
 
 
 def make_either(authenticator: Authenticator, resident: bool, **more: Any) -> Any:
-    """A discoverable credential or one that is not."""
+    """Make a discoverable credential, or one that is not."""
     if resident and not option(authenticator, "rk"):
         not_offered("getInfo does not say rk")
     return authenticator.make(options={"rk": resident}, **more)
@@ -142,7 +142,7 @@ def make_either(authenticator: Authenticator, resident: bool, **more: Any) -> An
 def make_accounts(
     authenticator: Authenticator, count: int, *, rp: dict[str, Any] = RP, **more: Any
 ) -> list[Any]:
-    """Discoverable credentials of `count` accounts, the oldest first. Skips where the key has no room for them."""
+    """Make discoverable credentials of `count` accounts, the oldest first. Skip if the key has no room for them."""
     with room_for(f"{count} discoverable credentials"):
         return [make_resident(authenticator, account(number), rp=rp, **more) for number in range(count)]
 
@@ -159,25 +159,25 @@ def room_for(what: str) -> Iterator[None]:
 
 
 def ident(credential: Any) -> bytes:
-    """The id of a credential, from the response that made it or from an assertion."""
+    """Return the id of a credential, from the response that made it or from an assertion."""
     if hasattr(credential, "credential"):
         return bytes(credential.credential["id"])
     return bytes(credential.auth_data.credential_data.credential_id)
 
 
 def descriptor(credential: Any, kind: str = "public-key") -> dict[str, Any]:
-    """The descriptor of a credential, or of an id."""
+    """Return the descriptor of a credential, or of an id."""
     return {"type": kind, "id": credential if isinstance(credential, bytes) else ident(credential)}
 
 
 def stranger(number: int = 0, size: int = 64) -> dict[str, Any]:
-    """A descriptor of a credential that no key has made."""
+    """Return the descriptor of a credential that no key has made."""
     identity = hashlib.shake_128(b"stranger %d" % number).digest(size)
     return descriptor(identity)
 
 
 def full_list(authenticator: Authenticator, base: Mapping[int, Any], *known: Any) -> list[dict[str, Any]]:
-    """Descriptors of `known` at the end of as many unknown ones as getInfo lets a list have.
+    """Return as many descriptors as getInfo allows in a list: unknown ones, and `known` at the end.
 
     The ids of the unknown ones are as long as getInfo allows and the message can hold.
 
@@ -206,14 +206,14 @@ KEY_TYPES = {-7: 2, -8: 1, -35: 2, -36: 2, -37: 3, -47: 2, -48: 7, -49: 7, -257:
 
 
 def check(assertion: Any, made: Any, client_hash: bytes = HASH) -> None:
-    """The assertion is of this credential, and verifies under its public key, if the client can check that."""
+    """Check that the assertion is of this credential, and verifies under its public key if the client knows how."""
     assert ident(assertion) == ident(made)
     if can_check(made.auth_data.credential_data.public_key):
         assertion.verify(client_hash, public_key(made))
 
 
 class Presence:
-    """What a request said of itself while it went on: whether the key asked for a touch.
+    """Note whether the key asked for a touch during a request.
 
     `ctap.make_credential(..., **presence.watched)`; with `cancel` the request is cancelled when it asks.
     """
@@ -244,7 +244,7 @@ def either_kind(function: Any) -> Any:
 
 @dataclass(frozen=True)
 class Forgery:
-    """A pinUvAuthParam that does not authorise what it comes with.
+    """A pinUvAuthParam that does not authorise its request.
 
     :ivar make: (authenticator, permission) -> the arguments of the request, for HASH and RP.
     """
@@ -293,7 +293,7 @@ def _of_protocol_one(authenticator: Authenticator, permission: Any) -> dict[str,
 
 
 def _padded(authenticator: Authenticator, permission: Any) -> dict[str, Any]:
-    """The whole HMAC, of which protocol one takes the first 16 bytes only."""
+    """Send the whole HMAC; protocol one uses its first 16 bytes only."""
     require_protocol(authenticator, 1)
     _, token = authenticator.token(permission, RP["id"], 1)
     return {"pin_uv_param": PinProtocolV2().authenticate(token, HASH), "pin_uv_protocol": 1}

@@ -37,7 +37,7 @@ MC_GA = ClientPin.PERMISSION.MAKE_CREDENTIAL | ClientPin.PERMISSION.GET_ASSERTIO
 ORDER = ["U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1", "FIDO_2_2", "FIDO_2_3"]
 """Versions of getInfo, the earliest first."""
 ONLY_PRESENT = frozenset({"clientPin", "uv", "bioEnroll", "ep", "alwaysUv", "makeCredUvNotRqd"})
-"""Options that say by being there that a feature is there, and by their value whether it is set up (6.4)."""
+"""Options whose presence means that the feature exists, and whose value means that it is set up (6.4)."""
 
 
 def speaks(versions: Collection[str], version: str) -> bool:
@@ -46,7 +46,7 @@ def speaks(versions: Collection[str], version: str) -> bool:
 
 
 class Answer(dict[Any, Any]):
-    """A map in a response. A member that a case looks for and that is not there fails the case: it is the key's."""
+    """A map in a response. A missing member fails the case, and is the key's fault."""
 
     def __missing__(self, key: object) -> NoReturn:
         raise AssertionError(
@@ -62,10 +62,10 @@ def answer_of(value: object) -> Any:
 
 
 class CheckedCtap2(Ctap2):
-    """python-fido2's client, which takes for granted what is optional, or must be there."""
+    """python-fido2's client, with checks of the members that it needs in a response."""
 
     def send_cbor(self, cmd: int, data: Mapping[int, Any] | None = None, **more: Any) -> Answer:
-        """As the client's. What every response must hold is checked before the client decodes it."""
+        """Send a command; check that the response has its mandatory members, before the client decodes it."""
         response: Answer = answer_of(super().send_cbor(cmd, data, **more))
         if cmd in (Ctap2.CMD.GET_ASSERTION, Ctap2.CMD.GET_NEXT_ASSERTION):
             allowed = list((data or {}).get(3) or [])
@@ -102,12 +102,12 @@ class Authenticator:
         self.delivered = dict(self.info.options if delivered is None else delivered)
 
     def connect(self) -> None:
-        """A new CTAPHID channel and a new getInfo."""
+        """Open a CTAPHID channel and read getInfo."""
         self.device: CtapHidDevice = ctaphid(self.rig)
         self.ctap = CheckedCtap2(self.device)
 
     def packets(self) -> CtapHidConnection:
-        """Bare 64-byte reports."""
+        """Return the bare 64-byte reports."""
         return ctaphid_packets(self.rig)
 
     def power_cycle(self) -> None:
@@ -133,14 +133,14 @@ class Authenticator:
         return feature in info.extensions or feature in info.versions
 
     def client_pin(self, protocol: int | None = None) -> ClientPin:
-        """The client PIN commands with protocol 1 or 2; by default the one that the key lists first."""
+        """Return the client PIN commands with protocol 1 or 2; by default the one that the key lists first."""
         chosen = protocol or next(iter(self.info.pin_uv_protocols), 2)
         return client_pin(self.rig, self.ctap, PinProtocolV1() if chosen == 1 else PinProtocolV2())
 
     def token(
         self, permissions: int = 0, rp_id: str | None = None, protocol: int | None = None
     ) -> tuple[Any, bytes]:
-        """A pinUvAuthToken with permissions, and the protocol that it belongs to."""
+        """Get a pinUvAuthToken with permissions; return its protocol and the token."""
         client = self.client_pin(protocol)
         assert self.pin is not None
         return client.protocol, client.get_pin_token(
@@ -169,7 +169,7 @@ class Authenticator:
             return self.ctap.make_credential(HASH, rp, user, **arguments)
 
     def get(self, credential: Any = None, *, rp_id: str = RP["id"], **more: Any) -> Any:
-        """getAssertion over HASH with touch, for one credential or for all that are discoverable."""
+        """Call getAssertion over HASH with touch, for one credential or for all discoverable ones."""
         arguments = dict(more)
         silent = (more.get("options") or {}).get("up") is False
         if self._demands_uv and not silent and "pin_uv_param" not in more:
@@ -190,7 +190,7 @@ class Authenticator:
 
 
 def not_offered(what: str) -> NoReturn:
-    """Skip: the key does not say that it has this."""
+    """Skip: the key does not offer this."""
     pytest.skip(f"{NOT_OFFERED}: {what}")
 
 
@@ -206,7 +206,7 @@ def unless_refused(ask: Callable[[], T], *codes: CtapError.ERR) -> T | None:
 
 @contextmanager
 def refused(*codes: CtapError.ERR) -> Iterator[None]:
-    """The key must refuse with one of these codes."""
+    """Check that the key refuses with one of these codes."""
     try:
         yield
     except CtapError as error:
@@ -217,7 +217,7 @@ def refused(*codes: CtapError.ERR) -> Iterator[None]:
 
 @contextmanager
 def refused_somehow(*recommended: CtapError.ERR) -> Iterator[None]:
-    """The key must refuse, with any code. Another code than a recommended one is a deviation."""
+    """Check that the key refuses, with any code. Another code than a recommended one is a deviation."""
     try:
         yield
     except CtapError as error:
@@ -241,7 +241,7 @@ def require_touch(rig: Rig) -> None:
 
 
 def require_withheld_touch(rig: Rig) -> None:
-    """Skip on a rig whose key counts as touched at all times: an emulator that asks nobody."""
+    """Skip on a rig whose key takes every request as touched, as some emulators do."""
     if not rig.touch.can_withhold:
         not_offered(f"a rig that can withhold a touch; on {rig.name} each request counts as touched")
 
@@ -255,7 +255,7 @@ def require_reset(info: Info) -> None:
 
 
 def require_pin(info: Info) -> None:
-    """Skip where PIN is no PIN: clientPin is not there, or the limits of its length do not fit."""
+    """Skip unless PIN can be set: clientPin is offered, and PIN is within the limits of its length."""
     if "clientPin" not in info.options:
         not_offered("getInfo does not offer clientPin")
     if not info.min_pin_length <= len(PIN) <= info.max_pin_length - PIN_SPARE:
@@ -264,7 +264,7 @@ def require_pin(info: Info) -> None:
 
 
 def reset(rig: Rig) -> None:
-    """A key as it leaves the factory: authenticatorReset right after power-up."""
+    """Bring a key into the state of a new one: authenticatorReset right after power-up."""
     rig.power.cycle()
     rig.wait_until_up()
     with rig.touch.pressing():
@@ -272,7 +272,7 @@ def reset(rig: Rig) -> None:
 
 
 def reset_without_always_uv(rig: Rig) -> None:
-    """The same with alwaysUv off, where it is on as delivered and can be switched off (6.11.2)."""
+    """Reset a key, and switch alwaysUv off if it is on as delivered and the key allows that (6.11.2)."""
     reset(rig)
     ctap = Ctap2(ctaphid(rig))
     if ctap.info.options.get("alwaysUv") and ctap.info.options.get("authnrCfg"):
@@ -280,6 +280,6 @@ def reset_without_always_uv(rig: Rig) -> None:
 
 
 def reset_with_pin(rig: Rig) -> None:
-    """The same with PIN set."""
+    """Reset a key and set PIN."""
     reset_without_always_uv(rig)
     ClientPin(Ctap2(ctaphid(rig))).set_pin(PIN)

@@ -1,4 +1,4 @@
-"""CBOR written by hand, right and wrong, and requests that take it (CTAP 2.1, section 8)."""
+"""Write CBOR by hand, right and wrong, and send it in requests (CTAP 2.1, section 8)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UINT, NINT, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)
 
 
 def encode(value: object) -> bytes:
-    """The canonical encoding, of None too."""
+    """Return the canonical encoding of a value, None included."""
     if value is None:
         return b"\xf6"
     if isinstance(value, list):
@@ -37,21 +37,21 @@ def _counted(major: int, number: int) -> bytes:
 
 
 def head(major: int, number: int, size: int = 0) -> bytes:
-    """A head with its argument in `size` bytes; 0 for the short form."""
+    """Return a head with its argument in `size` bytes; 0 means the short form."""
     if size == 0:
         return bytes((major << 5 | number,))
     return bytes((major << 5 | {1: 24, 2: 25, 4: 26, 8: 27}[size],)) + number.to_bytes(size, "big")
 
 
 def hand_map(*members: tuple[bytes, bytes], opening: bytes | None = None, closing: bytes = b"") -> bytes:
-    """A map of these encoded members, in this order."""
+    """Return a map of these encoded members, in this order."""
     return (
         (head(MAP, len(members)) if opening is None else opening) + b"".join(map(b"".join, members)) + closing
     )
 
 
 def nested(levels: int) -> bytes:
-    """Arrays in arrays, the innermost empty: `levels` of them."""
+    """Return `levels` arrays inside each other; the innermost is empty."""
     return b"\x81" * (levels - 1) + b"\x80"
 
 
@@ -62,7 +62,7 @@ class Asker:
         self.authenticator = authenticator
 
     def ask(self, request: bytes, *, touched: bool = False) -> tuple[int, bytes]:
-        """Status and response; a request that is taken and waits for a touch ends KEEPALIVE_CANCEL."""
+        """Return status and response. A request that waits for a touch is cancelled: its status is KEEPALIVE_CANCEL."""
         enough = Event()
 
         def on_keepalive(status: int) -> None:
@@ -75,12 +75,12 @@ class Asker:
         return response[0], response[1:]
 
     def is_alive(self) -> None:
-        """The key answers getInfo, and is still the same."""
+        """Check that the key answers getInfo, and is still the same key."""
         now, before = self.authenticator.ctap.get_info(), self.authenticator.info
         assert (now.versions, now.aaguid, now.options) == (before.versions, before.aaguid, before.options)
 
     def refused(self, request: bytes, *codes: ERR) -> None:
-        """The key must refuse with one of these codes and nothing else, and go on answering."""
+        """Check that the key refuses with one of these codes and an empty response, and still answers."""
         status, body = self.ask(request)
         wanted = " or ".join(map(repr, codes))
         assert status in codes, f"status {status:#04x} to {request.hex()[:120]} instead of {wanted}"
@@ -88,7 +88,7 @@ class Asker:
         self.is_alive()
 
     def refused_somehow(self, request: bytes, *recommended: ERR) -> None:
-        """The key must refuse with any error, and go on answering.
+        """Check that the key refuses with any error, and still answers.
 
         Another code than a recommended one is a deviation.
         """
@@ -101,7 +101,7 @@ class Asker:
         self.is_alive()
 
     def accepted(self, request: bytes) -> bytes:
-        """The key must do what is asked, with a touch if it wants one; its response."""
+        """Check that the key does what is asked, touched if it asks for that; return its response."""
         status, body = self.ask(request, touched=True)
         assert status == 0, f"status {status:#04x} to {request.hex()[:120]}"
         self.is_alive()

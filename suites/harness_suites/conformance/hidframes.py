@@ -1,4 +1,4 @@
-"""CTAPHID framed by hand, on as many channels as a case wants (CTAP 2.1, section 11.2.4)."""
+"""Frame CTAPHID by hand, on any number of channels (CTAP 2.1, section 11.2.4)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Wire:
         self._connection.write_packet(report.ljust(REPORT, b"\0"))
 
     def packet(self) -> Packet:
-        """The next report from the key."""
+        """Read the next report from the key."""
         report = self._connection.read_packet()
         assert len(report) == REPORT, f"a report of {len(report)} bytes"
         channel = int.from_bytes(report[:4], "big")
@@ -101,7 +101,7 @@ class Wire:
             self.next(channel, sequence, part)
 
     def message(self) -> Message:
-        """The next message from the key, keepalives too; its packets must follow each other in order."""
+        """Read the next message from the key, keepalives included. Its packets must be in order."""
         first = self.packet()
         at_us = self._clock.now_us
         assert first.command is not None, "a continuation packet that belongs to nothing"
@@ -116,7 +116,7 @@ class Wire:
         return Message(first.channel, first.command, data[: first.size], at_us, data[first.size :])
 
     def answer(self, channel: int) -> Message:
-        """The next message that is no keepalive: it must be on this channel."""
+        """Read the next message that is no keepalive. It must be on this channel."""
         message = self.message()
         while message.is_keepalive and message.channel == channel:
             message = self.message()
@@ -124,21 +124,21 @@ class Wire:
         return message
 
     def call(self, channel: int, command: int, data: bytes = b"") -> Message:
-        """Send a whole message; its answer."""
+        """Send a whole message and return its answer."""
         self.send(channel, command, data)
         return self.answer(channel)
 
     # What cases say
 
     def allocate(self, nonce: bytes = NONCE) -> int:
-        """A new channel."""
+        """Allocate a channel."""
         message = self.call(BROADCAST, CTAPHID.INIT, nonce)
         assert message.command == CTAPHID.INIT, f"{message} instead of a channel"
         assert message.data[:8] == nonce
         return int.from_bytes(message.data[8:12], "big")
 
     def refuses(self, channel: int, *codes: ERR) -> ERR:
-        """The next answer must be a CTAPHID ERROR with one of these codes (section 11.2.9.1.6)."""
+        """Check that the next answer is a CTAPHID ERROR with one of these codes (section 11.2.9.1.6)."""
         message = self.answer(channel)
         assert message.command == CTAPHID.ERROR, f"{message}, instead of an error"
         assert len(message.data) == 1, f"an error message of {len(message.data)} bytes"
@@ -147,14 +147,14 @@ class Wire:
         return ERR(code)
 
     def echoes(self, channel: int, data: bytes = b"are you there?") -> None:
-        """A PING is answered, and nothing else comes before its answer."""
+        """Check that a PING is answered, and that nothing comes before its answer."""
         self.send(channel, CTAPHID.PING, data)
         message = self.message()
         assert (message.channel, message.command) == (channel, CTAPHID.PING), f"{message} before the echo"
         assert message.data == data
 
     def resynchronise(self, channel: int) -> list[Message]:
-        """INIT in a channel: what came before its answer."""
+        """Send INIT in a channel; return the messages before its answer."""
         before = []
         self.send(channel, CTAPHID.INIT, NONCE)
         while (message := self.message()).command != CTAPHID.INIT:
@@ -165,16 +165,16 @@ class Wire:
 
 
 def parts(data: bytes) -> Iterator[bytes]:
-    """Payloads of the continuation packets of a message."""
+    """Yield the payloads of a message's continuation packets."""
     for at in range(FIRST, len(data), NEXT):
         yield data[at : at + NEXT]
 
 
 def pattern(size: int) -> bytes:
-    """Bytes in which a lost, doubled or misplaced packet shows."""
+    """Return bytes in which a lost, doubled or misplaced packet is visible."""
     return bytes((at * 7 + at // 251) & 0xFF for at in range(size))
 
 
 def capabilities(authenticator: Authenticator) -> CAPABILITY:
-    """Capabilities in the answer to INIT."""
+    """Return the capabilities in the answer to INIT."""
     return CAPABILITY(authenticator.device.capabilities)

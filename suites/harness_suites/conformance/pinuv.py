@@ -51,14 +51,14 @@ def padded(pin: str | bytes) -> bytes:
 
 
 def flipped(data: bytes, at: int = -1) -> bytes:
-    """The same with one bit changed."""
+    """Return the data with one bit changed."""
     spoilt = bytearray(data)
     spoilt[at] ^= 0x01
     return bytes(spoilt)
 
 
 def protocol_called(authenticator: Authenticator, version: int) -> PinProtocol:
-    """PIN/UV auth protocol one or two; skips if the key does not list it."""
+    """Return PIN/UV auth protocol one or two; skip if the key does not list it."""
     if version not in authenticator.info.pin_uv_protocols:
         not_offered(f"getInfo does not list PIN/UV auth protocol {version}")
     return PinProtocolV1() if version == 1 else PinProtocolV2()
@@ -86,7 +86,7 @@ class Exchange:
         return self.protocol.authenticate(self.secret, message)
 
     def send(self, subcommand: int, **changed: Any) -> dict[int, Any]:
-        """clientPIN with the members of `members`; keywords are theirs: `send(SET, new_pin=..)`."""
+        """Send clientPIN with the members that `members` makes; keywords as there: `send(SET, new_pin=..)`."""
         return self.ctap.send_cbor(CLIENT_PIN, self.members(subcommand, **changed))
 
     def members(
@@ -98,7 +98,7 @@ class Exchange:
         permissions: int | None = None,
         rp_id: str | None = None,
     ) -> Members:
-        """A right request: a PIN as text is padded, as bytes it is sent as it is."""
+        """Return the members of a right request. A PIN as text is padded; bytes are sent unchanged."""
         plain = padded(new_pin) if isinstance(new_pin, str) else new_pin
         found: Members = {PROTOCOL: self.version, SUBCOMMAND: subcommand}
         if subcommand in (SET, CHANGE, LEGACY_TOKEN, TOKEN):
@@ -116,17 +116,17 @@ class Exchange:
         return found
 
     def token(self, answer: dict[int, Any]) -> bytes:
-        """The pinUvAuthToken in an answer."""
+        """Decrypt the pinUvAuthToken in an answer."""
         return self.protocol.decrypt(self.secret, answer[2])
 
 
 def client_pin(authenticator: Authenticator, members: Members) -> dict[int, Any]:
-    """clientPIN with exactly these members."""
+    """Send clientPIN with exactly these members."""
     return authenticator.ctap.send_cbor(CLIENT_PIN, members)
 
 
 def agreed_key(authenticator: Authenticator, version: int = 2) -> dict[int, Any]:
-    """The key's key agreement key, as COSE."""
+    """Return the key agreement key of the device under test, as COSE."""
     return dict(client_pin(authenticator, {PROTOCOL: version, SUBCOMMAND: KEY_AGREEMENT})[1])
 
 
@@ -137,7 +137,7 @@ def require_tries(authenticator: Authenticator, count: int) -> None:
 
 
 def tries(authenticator: Authenticator) -> int:
-    """PIN tries left. The protocol is named although CTAP 2.1 asks for none: CTAP 2.0 did (5.5.2)."""
+    """Return the PIN tries left. CTAP 2.1 needs no protocol for that, CTAP 2.0 did (5.5.2)."""
     version = authenticator.info.pin_uv_protocols[0]
     return int(client_pin(authenticator, {PROTOCOL: version, SUBCOMMAND: RETRIES})[3])
 
@@ -150,7 +150,7 @@ def get_token(
     version: int | None = None,
     pin: str = PIN,
 ) -> tuple[PinProtocol, bytes]:
-    """A token by subcommand 0x09, or by getPinToken if no permissions are named."""
+    """Get a token by subcommand 0x09, or by getPinToken if no permissions are named."""
     exchange = Exchange(authenticator, version)
     subcommand = LEGACY_TOKEN if permissions is None else TOKEN
     answer = exchange.send(subcommand, old_pin=pin, permissions=permissions, rp_id=rp_id)
@@ -190,7 +190,7 @@ def _signed(protocol: PinProtocol, token: bytes, message: bytes) -> dict[str, An
 def use_mc(
     authenticator: Authenticator, protocol: PinProtocol, token: bytes, rp: dict[str, Any] = RP, **more: Any
 ) -> Any:
-    """makeCredential with a token; touched."""
+    """Call makeCredential with a token, touched."""
     with authenticator.touch():
         return authenticator.ctap.make_credential(
             HASH, rp, USER, [ES256], **_signed(protocol, token, HASH), **more
@@ -205,12 +205,12 @@ def use_ga(
     rp_id: str = RP["id"],
     **more: Any,
 ) -> Any:
-    """getAssertion with a token, for one credential; touched if it asks."""
+    """Call getAssertion with a token, for one credential, touched if the key asks."""
     return authenticator.get(credential, rp_id=rp_id, **_signed(protocol, token, HASH), **more)
 
 
 def use_cm(authenticator: Authenticator, protocol: PinProtocol, token: bytes) -> dict[int, Any]:
-    """getCredsMetadata with a token."""
+    """Call getCredsMetadata with a token."""
     return manage(authenticator, protocol, token, 0x01)
 
 
@@ -223,7 +223,7 @@ def manage(
     *,
     command: int = CREDENTIAL_MANAGEMENT,
 ) -> dict[int, Any]:
-    """A subcommand of credential management (section 6.8: subCommand || subCommandParams)."""
+    """Send a subcommand of credential management (section 6.8: subCommand || subCommandParams)."""
     message = bytes((subcommand,)) + (b"" if parameters is None else cbor.encode(parameters))
     members: Members = {1: subcommand, 3: protocol.VERSION, 4: protocol.authenticate(token, message)}
     if parameters is not None:
@@ -238,7 +238,7 @@ def configure(
     subcommand: int,
     parameters: dict[int, Any] | None = None,
 ) -> dict[int, Any]:
-    """A subcommand of authenticatorConfig (section 6.11: 32*ff || 0d || subCommand || subCommandParams)."""
+    """Send a subcommand of authenticatorConfig (6.11: 32*ff || 0d || subCommand || subCommandParams)."""
     message = b"\xff" * 32 + bytes((CONFIG, subcommand))
     message += b"" if parameters is None else cbor.encode(parameters)
     members: Members = {1: subcommand, 3: protocol.VERSION, 4: protocol.authenticate(token, message)}
@@ -248,7 +248,7 @@ def configure(
 
 
 def use_acfg(authenticator: Authenticator, protocol: PinProtocol, token: bytes) -> dict[int, Any]:
-    """setMinPINLength with no parameter, which changes nothing."""
+    """Call setMinPINLength without parameters, which changes nothing."""
     return configure(authenticator, protocol, token, 0x03, {})
 
 

@@ -28,12 +28,12 @@ MAKERS: Mapping[str, tuple[Make, str | None]] = {
     "blank": (reset_without_always_uv, None),
     "with_pin": (reset_with_pin, PIN),
 }
-"""State -> what brings a key there, and the PIN in force then."""
+"""State -> the function that brings a key there, and the PIN in force then."""
 
 
 @dataclass
 class Known:
-    """What is known of a rig's key.
+    """Facts about the key on a rig.
 
     :ivar info: getInfo before any reset.
     :ivar delivered: options of getInfo right after a reset; None until there was one.

@@ -41,12 +41,12 @@ SDK_CLASSES = {0x42B2: NK3, 0x42F3: NKPK}
 
 
 def call(key: Authenticator, command: int, data: bytes = b"") -> bytes:
-    """A vendor command."""
+    """Send a vendor command."""
     return key.device.call(command, data)
 
 
 def admin(key: Authenticator, command: int, data: bytes = b"") -> bytes:
-    """A command in the namespace of the admin application."""
+    """Send a command in the namespace of the admin application."""
     return call(key, ADMIN, bytes((command,)) + data)
 
 
@@ -89,7 +89,7 @@ def open_sdk(key):
 
 
 def is_intact(key):
-    """Nothing of what `lived_in` put there is lost."""
+    """Check that everything that `lived_in` put on the key is still there."""
     key.connect()
     assert key.info.options["clientPin"] is True
     key.client_pin().get_pin_token(PIN)
@@ -97,7 +97,7 @@ def is_intact(key):
 
 
 def is_gone(key):
-    """Waits until the connection is dead: the key has left the bus."""
+    """Wait until the connection is dead: the key has left the bus."""
     try:
         for _ in range(50):
             key.device.ping(b"still there?")
@@ -108,7 +108,7 @@ def is_gone(key):
 
 
 def comes_back(key):
-    """The key reboots by itself, and its application answers again."""
+    """Check that the key reboots by itself, and that its application answers again."""
     assert is_gone(key), "the key never left the bus"
     key.rig.wait_until_up()
     key.connect()
@@ -283,13 +283,13 @@ def test_an_unknown_command_is_refused(nitrokey, command):
 
 
 def get(key, name):
-    """Status and value of a setting."""
+    """Return status and value of a setting."""
     reply = admin(key, GET_CONFIG, name if isinstance(name, bytes) else name.encode())
     return reply[0], reply[1:]
 
 
 def put(key, request):
-    """The status of a SET_CONFIG."""
+    """Send SET_CONFIG and return its status."""
     reply = admin(key, SET_CONFIG, request if isinstance(request, bytes) else cbor.encode(request))
     assert len(reply) == 1
     return reply[0]
@@ -300,7 +300,7 @@ def setting(name, value):
 
 
 def fields(key):
-    """The settings of the key; skips if it cannot list them (before 1.8.0)."""
+    """Return the settings of the key; skip if it cannot list them (before 1.8.0)."""
     try:
         return cbor.decode(admin(key, LIST_FIELDS))
     except CtapError as error:
@@ -310,7 +310,7 @@ def fields(key):
 
 
 def touched_field(key):
-    """The name of a setting that needs a touch."""
+    """Return the name of a setting that needs a touch."""
     names = [field["n"] for field in fields(key) if field["c"]]
     if not names:
         pytest.skip(f"{NOT_OFFERED}: no setting needs a touch")
@@ -379,7 +379,7 @@ def test_the_sdk_says_that_a_setting_does_not_exist(sdk):
 
 @pytest.fixture
 def skip_touch(nitrokey):
-    """The value of the setting that can be changed without harm; it is put back."""
+    """Give the value of the setting that can be changed without harm, and restore it afterwards."""
     status, value = get(nitrokey, SKIP_TOUCH)
     if status == INVALID_KEY:
         pytest.skip(f"{NOT_OFFERED}: no setting {SKIP_TOUCH}")
@@ -411,7 +411,7 @@ def test_a_setting_that_is_changed_leaves_the_others_alone(nitrokey, skip_touch,
     others = [field["n"] for field in fields(nitrokey) if field["n"] != SKIP_TOUCH]
     free = [field["n"] for field in fields(nitrokey) if not field["c"] and not field["d"]]
     before = {name: get(nitrokey, name) for name in others}
-    # What nobody has switched on cannot be seen to be switched off.
+    # A setting that was never on cannot be seen to be switched off.
     switched = [name for name in free if name in before]
     for name in switched:
         assert put(nitrokey, setting(name, neighbour)) == CONFIG_OK
@@ -545,7 +545,7 @@ def test_a_factory_reset_says_that_it_waits_for_a_touch(resettable):
 
 
 def factory_reset(key):
-    """With a touch; the key reboots instead of answering."""
+    """Send the command with a touch. The key reboots instead of answering."""
     with pytest.raises(OSError), key.touch():
         admin(key, FACTORY_RESET)
     key.pin = None

@@ -1,4 +1,4 @@
-"""The first things any relying party does, in short; the tables of each command stand beside this file."""
+"""The first steps of any relying party, in short. Each command has a table in a file of its own."""
 
 from __future__ import annotations
 

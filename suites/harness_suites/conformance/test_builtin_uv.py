@@ -2,7 +2,7 @@
 
 CTAP 2.1, sections 6.5.5.3, 6.5.5.7.3 and 6.7.
 
-No rig has the finger of an enrolled user. So what is asked is what a key must do without: count, refuse, block.
+No rig has the finger of an enrolled user. So the cases ask what a key must do without it: count, refuse, block.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def require_enrolled(authenticator):
 
 
 def verify_with_a_stranger(authenticator):
-    """Ask for a token by built-in verification; the rig's finger is nobody's."""
+    """Ask for a token by built-in verification. The rig's finger is not enrolled."""
     exchange = Exchange(authenticator)
     members = exchange.members(UV_TOKEN, permissions=P.GET_ASSERTION, rp_id=RP["id"])
     with authenticator.touch():

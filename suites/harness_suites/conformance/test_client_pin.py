@@ -71,26 +71,26 @@ BOTH = pytest.mark.parametrize("version", [1, 2], ids=["protocol-1", "protocol-2
 P256 = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 
 NOT_SET = (ERR.PIN_NOT_SET, ERR.PIN_AUTH_INVALID, ERR.PIN_INVALID, ERR.PUAT_REQUIRED)
-"""For a PIN that does not exist section 6.5.5 fixes no code; 8.2 has 0x35, the others say the same."""
+"""Without a PIN: section 6.5.5 names no code. 8.2 has 0x35; the others mean the same."""
 NO_SUBCOMMAND = (ERR.INVALID_SUBCOMMAND, ERR.INVALID_PARAMETER)
 """Section 8.2 has 0x3E for a subcommand that is not there, section 6.5.5 names none."""
 MC_GA = P.MAKE_CREDENTIAL | P.GET_ASSERTION
 
 
 def best(authenticator: Authenticator) -> Exchange:
-    """An exchange by the protocol that the key prefers."""
+    """Start an exchange by the protocol that the key lists first."""
     return Exchange(authenticator, authenticator.info.pin_uv_protocols[0])
 
 
 def guess_wrong(authenticator: Authenticator, version: int = 2) -> None:
-    """One wrong PIN of the first two of a boot."""
+    """Send one wrong PIN; it must be one of the first two of a boot."""
     require_tries(authenticator, 3)
     with refused(ERR.PIN_INVALID):
         get_token(authenticator, version=version, pin=WRONG_PIN)
 
 
 def block_for_this_boot(authenticator: Authenticator, version: int = 2) -> None:
-    """Three wrong PINs."""
+    """Send three wrong PINs."""
     require_tries(authenticator, 4)
     for _ in range(2):
         guess_wrong(authenticator, version)
@@ -99,7 +99,7 @@ def block_for_this_boot(authenticator: Authenticator, version: int = 2) -> None:
 
 
 def block_for_ever(authenticator: Authenticator) -> None:
-    """All tries, with power cycles in between."""
+    """Use up all tries, with power cycles in between."""
     version = authenticator.info.pin_uv_protocols[0]
     for attempt in range(1, authenticator.tries_max + 1):
         with refused(ERR.PIN_INVALID, ERR.PIN_AUTH_BLOCKED, ERR.PIN_BLOCKED):
@@ -176,7 +176,7 @@ NAMES = {
 
 
 def _rights(subcommand: int) -> dict[str, Any]:
-    """What the request for a token with permissions says besides the PIN."""
+    """Return the further members of a request for a token with permissions."""
     return {"permissions": P.GET_ASSERTION, "rp_id": RP["id"]} if subcommand == TOKEN else {}
 
 
@@ -283,7 +283,7 @@ BAD_KEYS = {
 }
 BAD_POINT = (ERR.INVALID_PARAMETER,)
 BAD_SHAPE = (ERR.INVALID_PARAMETER, ERR.MISSING_PARAMETER, ERR.INVALID_CBOR, ERR.CBOR_UNEXPECTED_TYPE)
-"""A COSE_Key that is none may be found out by decapsulate (6.5.6) or by the parser (8.2)."""
+"""decapsulate (6.5.6) or the parser (8.2) may reject a COSE_Key of the wrong shape."""
 
 
 def _codes(kind: str) -> tuple[ERR, ...]:
@@ -422,7 +422,7 @@ def test_a_new_pin_that_cannot_be_decrypted_is_refused(blank, version):
 
 
 def _cut_to_16(exchange: Exchange, members: dict[int, Any]) -> dict[int, Any]:
-    """Protocol two signs with 32 bytes and protocol one with 16; each gets the other's length."""
+    """Send a signature of the other protocol's length: 16 bytes for protocol two, 32 for protocol one."""
     whole = exchange.protocol.authenticate(exchange.secret, members[NEW_PIN] + members.get(PIN_HASH, b""))
     return {**members, PARAMETER: whole[:16] if exchange.version == 2 else whole + bytes(16)}
 
@@ -475,7 +475,7 @@ def test_a_changed_pin_survives_a_power_cycle(with_pin):
 
 @pytest.mark.case("CTAP 2.1, 6.5.1", needs=PINS)
 def test_a_pin_is_compared_by_its_bytes(with_pin):
-    """Normalisation is the platform's task: to the key the two ways to write an e with acute are two PINs."""
+    """The platform normalises PINs. For the key, composed and decomposed forms are two PINs."""
     composed, decomposed = "caf\u00e9-31415", "cafe\u0301-31415"
     exchange = best(with_pin)
     exchange.send(CHANGE, new_pin=composed)
@@ -1052,7 +1052,7 @@ DEAD = (ERR.PIN_AUTH_INVALID, ERR.PIN_TOKEN_EXPIRED)
 
 
 def must_be_dead(authenticator: Authenticator, protocol: PinProtocol, token: bytes) -> None:
-    """A token with the cm permission that no longer counts."""
+    """Check that a token with the cm permission no longer counts."""
     with refused(*DEAD):
         use_cm(authenticator, protocol, token)
 

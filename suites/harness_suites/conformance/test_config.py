@@ -63,7 +63,7 @@ U2F_IS_OFF = (0x6986, 0x6D00)
 
 
 def change(authenticator: Authenticator, subcommand: int, parameters: dict[int, Any] | None = None) -> None:
-    """A subcommand, authorised as the key needs it."""
+    """Send a subcommand, with a token if a PIN is set."""
     info = fresh_info(authenticator)
     if not info.options["clientPin"]:
         members: dict[int, Any] = {1: subcommand}
@@ -76,7 +76,7 @@ def change(authenticator: Authenticator, subcommand: int, parameters: dict[int, 
 
 
 def always_uv(authenticator: Authenticator, wanted: bool = True) -> None:
-    """Switch alwaysUv on or off; skips where it cannot be switched off (6.11.2)."""
+    """Switch alwaysUv on or off; skip if the key does not switch it off (6.11.2)."""
     if fresh_info(authenticator).options["alwaysUv"] is wanted:
         return
     if wanted:
@@ -97,7 +97,7 @@ def _toggled(authenticator: Authenticator) -> bool:
 
 
 def reset_now(authenticator: Authenticator) -> None:
-    """A power cycle, authenticatorReset, and a channel to the blank key."""
+    """Cycle the power, reset the key, and open a channel to it."""
     authenticator.power_cycle()
     with authenticator.touch():
         authenticator.ctap.reset()
@@ -105,7 +105,7 @@ def reset_now(authenticator: Authenticator) -> None:
 
 
 def raised_by_one(authenticator: Authenticator) -> int:
-    """A minimum PIN length that is longer than the one in force, and that PIN satisfies."""
+    """Return a minimum PIN length above the one in force that PIN still satisfies."""
     length = int(authenticator.info.min_pin_length) + 1
     if length > len(PIN):
         not_offered(f"minPINLength is {length - 1} already")
@@ -159,7 +159,7 @@ def test_a_subcommand_is_there_if_getinfo_has_its_option_and_not_else(with_pin, 
 
 
 def settings(authenticator: Authenticator) -> tuple[object, ...]:
-    """What authenticatorConfig can change, as getInfo shows it."""
+    """Return the settings of authenticatorConfig, as getInfo shows them."""
     info = fresh_info(authenticator)
     shown = [info.options.get(name) for name in ("alwaysUv", "ep", "makeCredUvNotRqd")]
     return (*shown, info.min_pin_length, info.force_pin_change)
@@ -411,7 +411,7 @@ def test_without_alwaysuv_everything_is_as_before(with_pin):
 
 
 def u2f(authenticator: Authenticator, ask: Callable[[Ctap1], Any]) -> Any:
-    """A U2F request, asked again until it is touched."""
+    """Send a U2F request again until it is touched."""
     with authenticator.touch():
         for _ in range(40):
             try:
@@ -435,7 +435,7 @@ def u2f_authentication(authenticator: Authenticator, handle: bytes) -> Any:
 
 
 def require_u2f(authenticator: Authenticator) -> None:
-    """Skip where U2F is not there, or may stay although alwaysUv is on (7.2.4)."""
+    """Skip if the key has no U2F, or may keep it while alwaysUv is on (7.2.4)."""
     if "U2F_V2" not in authenticator.info.versions:
         not_offered("getInfo does not list U2F_V2")
     if "uv" in authenticator.info.options:
@@ -665,14 +665,14 @@ def test_there_is_no_pin_to_force_a_change_of_on_a_blank_key(blank):
 
 
 def list_rps(authenticator: Authenticator, rp_ids: list[str]) -> None:
-    """Set the list of RPs that are told. Skips where the key keeps none (6.4: maxRPIDsForSetMinPINLength may be 0)."""
+    """Set the list of RPs that may learn the length. Skip if it has no room (maxRPIDsForSetMinPINLength may be 0)."""
     if authenticator.info.max_rpids_for_min_pin < 1:
         not_offered("a list of RPs: maxRPIDsForSetMinPINLength is 0")
     change(authenticator, SET_MIN, {RP_IDS: rp_ids})
 
 
 def told(authenticator: Authenticator, rp: dict[str, Any] = RP, wish: bool | None = True) -> int | None:
-    """The minimum PIN length that this RP is told; None if nothing."""
+    """Return the minimum PIN length that the key tells this RP; None if it tells none."""
     extensions = None if wish is None else {"minPinLength": wish}
     outputs = authenticator.make(rp=rp, extensions=extensions).auth_data.extensions or {}
     return outputs.get("minPinLength")
@@ -698,7 +698,7 @@ def test_an_rp_on_the_list_is_told_the_length_that_is_in_force(with_pin):
 def test_an_rp_that_does_not_ask_is_told_nothing(with_pin, wish):
     list_rps(with_pin, [RP["id"]])
     answer = unless_refused(lambda: (told(with_pin, wish=wish),), ERR.INVALID_OPTION, ERR.INVALID_PARAMETER)
-    # 12.4 knows only true as an input; how a key takes false is its affair.
+    # 12.4 defines only true as an input, so a key may treat false as it likes.
     assert answer == (None,) or (wish is False and answer is None)
 
 

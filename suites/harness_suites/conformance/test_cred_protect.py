@@ -57,7 +57,7 @@ def test_no_level_is_reported_unasked(blank, resident):
 @pytest.mark.case("CTAP 2.1, 12.1: values are 1, 2 and 3", needs="credProtect")
 @pytest.mark.parametrize("level", [0, 4, 255])
 def test_a_level_that_does_not_exist_is_not_confirmed(blank, level):
-    """The specification names no error; what is made has one of the three levels and says which."""
+    """The specification names no error. A credential that is made must have one of the three levels."""
     made = unless_refused(lambda: blank.make(**_protected(level)))
     assert made is None or (made.auth_data.extensions or {}).get("credProtect", 1) in LEVELS
 
@@ -142,7 +142,7 @@ def test_an_empty_list_is_no_way_round_the_level(with_pin, level):
 @pytest.mark.case("CTAP 2.1, 6.2.2 step 7.5", needs=NEEDS)
 @pytest.mark.parametrize("level", [2, 3])
 def test_a_level_without_a_pin_hides_the_credential(blank, level):
-    """Nobody can be verified where no PIN is set, so the credential waits for one."""
+    """Without a PIN no user can be verified, so the credential stays hidden until a PIN is set."""
     if option(blank, "uv"):
         not_offered("it has built-in user verification that is set up")
     made = make_resident(blank, **_protected(level))

@@ -1,6 +1,6 @@
 """authenticatorCredentialManagement: counting, listing, deleting and renaming (CTAP 2.1, section 6.8).
 
-The order in which RPs and credentials are listed is the key's affair; the cases compare sets.
+No section fixes the order of RPs and credentials in a listing, so the cases compare sets.
 """
 
 from __future__ import annotations
@@ -78,12 +78,12 @@ def descriptor(made: Any) -> dict[str, Any]:
 
 
 def resident(authenticator: Authenticator, number: int = 1, rp: dict[str, Any] = RP, **more: Any) -> Any:
-    """A discoverable credential of user No. `number`. Uses up whatever token there was."""
+    """Make a discoverable credential of user No. `number`. That ends any token."""
     return authenticator.make(rp=rp, user=user(number), options={"rk": True}, **more)
 
 
 class Manager:
-    """Credential management with one token: made after the credentials, because `make` gets its own."""
+    """Credential management with one token. Create it after the credentials, because `make` gets a token of its own."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Manager:
         )
 
     def next(self, subcommand: int) -> dict[int, Any]:
-        """A 'next' subcommand, which carries no authorisation."""
+        """Send a 'next' subcommand, which has no authorisation."""
         return self.authenticator.ctap.send_cbor(self.command, {1: subcommand})
 
     def metadata(self) -> tuple[int, int]:
@@ -115,12 +115,12 @@ class Manager:
         return answer[EXISTING], answer[REMAINING]
 
     def rps(self) -> list[dict[int, Any]]:
-        """All RPs: one begin, and as many next as it announces."""
+        """List all RPs: one begin, and a next for each further one that it announces."""
         first = self.ask(RPS)
         return [first] + [self.next(NEXT_RP) for _ in range(first[RPS_TOTAL] - 1)]
 
     def credentials(self, rp_id: str = RP["id"]) -> list[dict[int, Any]]:
-        """All credentials of an RP: one begin, and as many next as it announces."""
+        """List all credentials of an RP: one begin, and a next for each further one that it announces."""
         first = self.ask(CREDENTIALS, {GIVEN_RP_HASH: rp_hash(rp_id)})
         return [first] + [self.next(NEXT_CREDENTIAL) for _ in range(first[CREDENTIALS_TOTAL] - 1)]
 
@@ -132,7 +132,7 @@ class Manager:
 
 
 def parameters_for(subcommand: int, made: Any) -> dict[int, Any] | None:
-    """What a subcommand needs, for this credential of RP."""
+    """Return the parameters that a subcommand needs, for this credential of RP."""
     known: dict[int, dict[int, object]] = {
         CREDENTIALS: {GIVEN_RP_HASH: rp_hash()},
         DELETE: {GIVEN_ID: descriptor(made)},
@@ -402,7 +402,7 @@ LONG_RP_IDS = [
 
 
 def truncated(rp_id: str, size: int) -> str:
-    """An RP ID as a key with room for `size` bytes keeps it (6.8.7): the protocol, an ellipsis, the end."""
+    """Truncate an RP ID to `size` bytes by the rule of 6.8.7: the protocol, an ellipsis, the end."""
     if len(rp_id) <= size:
         return rp_id
     kept = rp_id[: rp_id.find(":") + 1][:size]
@@ -524,7 +524,7 @@ LISTINGS = {"RP": ((RPS, None), NEXT_RP), "credential": ((CREDENTIALS, {1: rp_ha
 
 
 def two_of_each(authenticator: Authenticator) -> Manager:
-    """Two RPs with two credentials each."""
+    """Make two credentials for each of two RPs."""
     for number in (1, 2):
         for rp in (RP, OTHER_RP):
             resident(authenticator, number, rp)

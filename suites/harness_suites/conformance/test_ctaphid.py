@@ -41,7 +41,7 @@ def wire(blank):
 
 
 def wait_for_touch(wire, channel):
-    """Start a request that waits for a touch; returns when the key says that it does."""
+    """Start a request that waits for a touch; return when the key asks for it."""
     wire.send(channel, CTAPHID.CBOR, MAKE_CREDENTIAL)
     for _ in range(100):
         message = wire.message()
@@ -55,14 +55,14 @@ def wait_for_touch(wire, channel):
 
 
 def cancel(wire, channel):
-    """Cancel what waits in a channel: its response is the CTAP status, not a CTAPHID error (11.2.9.1.5)."""
+    """Cancel the request in a channel. The response is a CTAP status, not a CTAPHID error (11.2.9.1.5)."""
     wire.first(channel, CTAPHID.CANCEL)
     message = wire.answer(channel)
     assert (message.command, message.data) == (CTAPHID.CBOR, bytes((ERR.KEEPALIVE_CANCEL,)))
 
 
 def unallocated(wire):
-    """A channel that the key has not given to us."""
+    """Return a channel that the key has not allocated."""
     return wire.allocate() ^ 0x00A5_5A00
 
 
@@ -158,7 +158,7 @@ def test_a_channel_that_was_not_allocated_is_refused(wire, command, data):
 
 @pytest.mark.case("CTAP 2.1, 11.2.9.1.3 (synchronises a channel)", any_state=True)
 def test_init_on_a_channel_that_was_not_allocated_is_refused_or_makes_it_one(wire):
-    """The text has INIT for allocated channels and for the broadcast one; most keys take any but 0."""
+    """The text has INIT for allocated channels and for the broadcast one; most keys accept any channel but 0."""
     channel = unallocated(wire)
     wire.send(channel, CTAPHID.INIT, NONCE)
     answer = wire.message()
@@ -492,7 +492,7 @@ def stalled(wire, clock, channel, sent):
 
 
 def served_after_timeout(wire, channel, stalled_channel):
-    """A PING in `channel` is answered; before it the key may say in the stalled one that it backed out."""
+    """Check that a PING in `channel` is answered, perhaps after the time-out of the stalled channel."""
     wire.send(channel, CTAPHID.PING, b"my turn")
     message = wire.message()
     if (message.channel, message.command) == (stalled_channel, CTAPHID.ERROR):
@@ -728,7 +728,7 @@ def test_a_lock_of_more_than_ten_seconds_is_refused(wire, locked):
 
 @pytest.mark.case("CTAP 2.1, 11.2.9.2.2", any_state=True)
 def test_a_lock_is_refused_or_given_and_then_released(wire):
-    """Whether LOCK is there is said by its answer alone; a time of 0 does no harm on any key."""
+    """Only the answer tells whether a key has LOCK. A time of 0 is harmless on any key."""
     channel, other = wire.allocate(), wire.allocate()
     message = wire.call(channel, CTAPHID.LOCK, b"\0")
     given = (message.command, message.data) == (CTAPHID.LOCK, b"")

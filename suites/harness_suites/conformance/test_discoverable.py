@@ -1,4 +1,4 @@
-"""Discoverable credentials: what is stored of them, what replaces them, and how long they last.
+"""Discoverable credentials: what a key stores, what replaces a credential, and how long it lasts.
 
 CTAP 2.1, sections 6.1.2 step 17, 6.2.2 step 7 and 6.4; WebAuthn 2, sections 5.4.3 and 6.4.1 for the user.
 """
@@ -47,7 +47,7 @@ from harness_suites.conformance.device import (
 )
 
 MANY_AT_MOST = 200
-"""A store that holds more is not filled: the touches and the flash would cost more than they tell."""
+"""A larger store is not filled: that would cost too many touches and erases."""
 
 
 # The same account again
@@ -196,7 +196,7 @@ def test_a_full_key_refuses_and_keeps_what_it_has(blank):
 
 @pytest.mark.case("CTAP 2.1, 6.2: it must only use one of the denoted credentials", needs="rk")
 def test_an_empty_list_finds_what_no_list_finds_or_nothing(blank):
-    """A platform must not send one. Read strictly it denotes none, read kindly it is absent (step 7.1)."""
+    """A platform must not send an empty list. A key may take it as no credential, or as absent (step 7.1)."""
     made = make_accounts(blank, 2)
     response = unless_refused(lambda: send(blank, GET, {**ASSERTION, 3: []}))
     if response is not None:
@@ -240,7 +240,7 @@ def test_handles_that_begin_alike_are_different_accounts(blank):
 
 
 def _stored(authenticator, name):
-    """What two accounts with this name have for it, the user being verified."""
+    """Make two accounts with this name; return the names that the key tells a verified user."""
     for number in range(2):
         make_resident(authenticator, {"id": account(number)["id"], "name": name, "displayName": name[::-1]})
     try:
@@ -285,7 +285,7 @@ def test_names_of_up_to_64_bytes_come_back_whole(with_pin, name):
     ],
 )
 def test_longer_names_are_whole_or_cut_at_a_character(with_pin, name):
-    """What was cut inside a character would not be text, and the client would not decode it."""
+    """A name that is truncated inside a character is not UTF-8, and no client can decode it."""
     for given, kept in zip((name, name[::-1]), _stored(with_pin, name)):
         assert given.startswith(kept)
         assert len(kept) >= len(given.encode()[:64].decode(errors="ignore"))

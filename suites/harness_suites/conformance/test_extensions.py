@@ -25,7 +25,7 @@ PAYMENT = {"thirdPartyPayment": True}
 
 
 def _blob(authenticator, made, *, rp_id=RP["id"], **more):
-    """The credBlob output of an assertion; None if there is none."""
+    """Return the credBlob output of an assertion; None if there is none."""
     assertion = authenticator.get(made, rp_id=rp_id, extensions=ASK_BLOB, **more)
     check(assertion, made)
     return (assertion.auth_data.extensions or {}).get("credBlob")

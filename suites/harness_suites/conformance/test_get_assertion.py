@@ -466,7 +466,7 @@ def test_a_token_without_an_rp_is_bound_to_the_first_it_is_used_with(with_pin):
 
 @pytest.mark.case("CTAP 2.1, 6.2.2 step 6", needs="clientPin")
 def test_a_parameter_without_a_pin_verifies_nobody(blank):
-    """Step 6 passes over it where no PIN is set; CTAP 2.0, 5.2 refused it. Neither is verification."""
+    """Without a PIN, step 6 ignores the parameter; CTAP 2.0, 5.2 refused it. Neither verifies the user."""
     made = blank.make()
     protocol = blank.client_pin().protocol
     arguments = {
@@ -579,7 +579,7 @@ def test_the_same_credential_may_be_listed_twice(blank):
 
 @pytest.mark.case("CTAP 2.1, 6.2: it must only use one of the denoted credentials")
 def test_an_empty_list_opens_no_credential_that_only_a_list_could_name(blank):
-    """A platform must not send one, so no code is said; no way to read it finds a non-resident credential."""
+    """A platform must not send an empty list, so the specification names no code."""
     blank.make()
     with refused_somehow():
         send(blank, GET, {**ASSERTION, 3: []})
@@ -589,7 +589,7 @@ def test_an_empty_list_opens_no_credential_that_only_a_list_could_name(blank):
 
 
 def _rises(counters):
-    """Strictly, or it is not implemented and always zero."""
+    """Tell whether counters rise strictly, or are always zero (no counter implemented)."""
     return not any(counters) or all(one < other for one, other in pairwise(counters))
 
 
@@ -849,7 +849,7 @@ def _unknown_command(authenticator):
     ids=lambda function: function.__name__.strip("_"),
 )
 def test_after_another_command_the_next_is_the_right_one_or_none(blank, between):
-    """The key may keep the state or lose it; it must not answer with anything else."""
+    """The key may keep the state or discard it. It must not answer with another credential."""
     made = make_accounts(blank, 3)
     blank.get()
     between(blank)

@@ -30,12 +30,12 @@ UV_ATTEMPTS, UV_MODALITY, CERTIFICATIONS, REMAINING, VENDOR_CONFIG, FORMATS, UV_
 LONG_TOUCH, IDENTIFIER, RESET_TRANSPORTS, COMPLEXITY, COMPLEXITY_URL, MAX_PIN, STORE_STATE = range(0x18, 0x1F)
 
 CHANGING = {IDENTIFIER, STORE_STATE, UV_COUNT, REMAINING}
-"""Members that are encrypted anew for every answer, or count what is done."""
+"""Members that change with each answer: they are encrypted with a new IV, or are counters."""
 
 
 @pytest.fixture
 def members(blank):
-    """The answer to getInfo as it is, without the defaults that a client library fills in."""
+    """The answer to getInfo without the defaults of a client library."""
     return raw_info(blank)
 
 
@@ -46,7 +46,7 @@ def raw_info(key):
 
 
 def member(members, number, name):
-    """A member; skips if the key does not list it."""
+    """Return a member; skip if the key does not list it."""
     if number not in members:
         pytest.skip(f"{NOT_OFFERED}: getInfo has no {name}")
     return members[number]
@@ -338,7 +338,7 @@ def test_a_credential_is_attested_in_a_format_that_is_listed(blank, members):
 
 
 def padded(request, members, size):
-    """The request with an unknown member that makes it `size` bytes long."""
+    """Return the request, padded with an unknown member to `size` bytes."""
     for length in range(size - len(encode(members)) - 8, size):
         whole = bytes((request,)) + encode({**members, 0x5A: bytes(length)})
         if len(whole) == size:
@@ -538,7 +538,7 @@ COMMANDS = {
     "authnrCfg": (0x0D, {1: 0x7E}),
     "bioEnroll": (0x09, {3: True}),
 }
-"""Option -> a request of the command that it stands for, which changes nothing."""
+"""Option -> a request of its command that changes nothing."""
 
 
 @pytest.mark.case("CTAP 2.1, 6.4 (options) and 8.2 (INVALID_COMMAND)")

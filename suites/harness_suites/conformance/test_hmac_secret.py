@@ -1,6 +1,6 @@
 """The hmac-secret extension: CTAP 2.1, section 12.5; hmac-secret-mc: CTAP 2.2, section 12.8.
 
-What a secret is cannot be known outside the key, so the cases compare secrets: over salts, credentials,
+The value of a secret is not known outside the key. So the cases compare secrets over salts, credentials,
 protocols, user verification and time.
 """
 
@@ -67,19 +67,19 @@ class SecretExchange:
         return self.encrypted_input(self.protocol.encrypt(self.shared, b"".join(salts)))
 
     def encrypted_input(self, salts: bytes) -> dict[int, Any]:
-        """Rightly authenticated, whatever the encryption is."""
+        """Return an input with right authentication, whether or not the salts decrypt."""
         authentication = self.protocol.authenticate(self.shared, salts)
         return {1: self.key, 2: salts, 3: authentication, 4: self.protocol.VERSION}
 
     def secrets(self, output: bytes) -> list[bytes]:
-        """What the key sent: 32 bytes for each salt."""
+        """Decrypt an output: 32 bytes for each salt."""
         self.answer = output
         text = self.protocol.decrypt(self.shared, output)
         assert len(text) in (32, 64)
         return [text[at : at + 32] for at in range(0, len(text), 32)]
 
     def ask(self, made: Any, *salts: bytes, rp_id: str = RP["id"], **more: Any) -> list[bytes]:
-        """The secrets of a credential for these salts."""
+        """Ask for the secrets of a credential for these salts."""
         assertion = self.authenticator.get(
             made, rp_id=rp_id, extensions={"hmac-secret": self.input(*salts)}, **more
         )
@@ -90,7 +90,7 @@ class SecretExchange:
 def secret(
     authenticator: Authenticator, made: Any, *, number: int = 2, uv: bool = False, rp_id: str = RP["id"]
 ) -> bytes:
-    """The secret of a credential for the first salt, under a new shared secret."""
+    """Ask for the secret of a credential for the first salt, under a new shared secret."""
     authorised = authenticator.auth(HASH, GA, rp_id) if uv else {}
     (found,) = SecretExchange(authenticator, number).ask(made, SALTS[0], rp_id=rp_id, **authorised)
     return found
@@ -227,7 +227,7 @@ def test_without_the_extension_an_assertion_has_no_secret(blank):
 
 @pytest.mark.case("CTAP 2.1, 12.5: getAssertion", needs="hmac-secret")
 def test_a_credential_made_without_the_extension_asserts_with_it(blank):
-    """A key should make the randoms for it all the same; one that did not has no output."""
+    """A key should make CredRandom for every credential. A key that did not has no output."""
     made = blank.make()
     session = SecretExchange(blank)
     assertion = _request(blank, made, session.input(SALTS[0]))
@@ -312,7 +312,7 @@ def test_salts_of_another_length_are_refused(blank, number, size):
 @protocols
 @pytest.mark.parametrize("size", [1, 31, 33, 47, 63, 65])
 def test_salts_that_cannot_be_decrypted_are_refused(blank, number, size):
-    """No multiple of the cipher's block; with protocol two also what is shorter than a vector."""
+    """Not a multiple of the cipher's block size; with protocol two also shorter than an initialization vector."""
     made = blank.make(extensions=ASKED)
     with refused_as(blank, "hmac-secret salts that do not fit"):
         _request(blank, made, SecretExchange(blank, number).encrypted_input(bytes(size)))

@@ -48,7 +48,7 @@ def offering(authenticator: Authenticator) -> Authenticator:
 
 @pytest.fixture
 def open_key(blank: Authenticator) -> Authenticator:
-    """A key with large blobs and no PIN: anybody may write."""
+    """A key with large blobs and no PIN: writing needs no token."""
     if blank.info.options.get("alwaysUv"):
         not_offered("alwaysUv is on")
     return offering(blank)
@@ -56,7 +56,7 @@ def open_key(blank: Authenticator) -> Authenticator:
 
 @pytest.fixture
 def guarded(with_pin: Authenticator) -> Authenticator:
-    """A key with large blobs and a PIN: who writes needs a token."""
+    """A key with large blobs and a PIN: writing needs a token."""
     require_permissions(offering(with_pin), P.LARGE_BLOB_WRITE)
     return with_pin
 
@@ -66,12 +66,12 @@ def send(authenticator: Authenticator, members: dict[int, Any]) -> dict[int, Any
 
 
 def fragment_max(authenticator: Authenticator) -> int:
-    """maxFragmentLength (6.10.1)."""
+    """Return maxFragmentLength (6.10.1)."""
     return int(authenticator.info.max_msg_size) - 64
 
 
 def read(authenticator: Authenticator) -> bytes:
-    """The whole stored array; needs no token."""
+    """Read the whole stored array, which needs no token."""
     size, found = fragment_max(authenticator), b""
     while True:
         part: bytes = send(authenticator, {GET: size, OFFSET: len(found)})[1]
@@ -81,7 +81,7 @@ def read(authenticator: Authenticator) -> bytes:
 
 
 def array(size: int, fill: int = 0x41) -> bytes:
-    """A serialized large-blob array of exactly this size: CBOR, and the start of its hash."""
+    """Return a serialized large-blob array of exactly this size: CBOR, and the start of its hash."""
     room = size - 16
     for used in range(max(0, room - 4), room):
         content = cbor.encode([bytes((fill,)) * used])
@@ -105,7 +105,7 @@ def put(
     length: int | None = None,
     token: Token | None = None,
 ) -> dict[int, Any]:
-    """One fragment, with its length if it is the first, authorised if there is a token."""
+    """Write one fragment: with the array's length if it is the first, authorised if there is a token."""
     members: dict[int, Any] = {SET: fragment, OFFSET: offset}
     if length is not None:
         members[LENGTH] = length
@@ -119,7 +119,7 @@ def put(
 def write(
     authenticator: Authenticator, data: bytes, size: int | None = None, token: Token | None = None
 ) -> None:
-    """A whole array, in fragments of this size."""
+    """Write a whole array in fragments of this size."""
     size = size or fragment_max(authenticator)
     for offset in range(0, len(data), size):
         answer = put(
@@ -567,7 +567,7 @@ WISH = {"largeBlobKey": True}
 
 
 def with_blob_key(authenticator: Authenticator, number: int = 1) -> Any:
-    """A discoverable credential with a large-blob key."""
+    """Make a discoverable credential with a large-blob key."""
     user = {**USER, "id": b"user-%d" % number}
     return authenticator.make(user=user, options={"rk": True}, extensions=WISH)
 

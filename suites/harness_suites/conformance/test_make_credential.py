@@ -251,7 +251,7 @@ def test_a_member_of_the_wrong_type_is_refused(blank, changes):
     ],
 )
 def test_names_are_optional_and_may_be_long(blank, changes):
-    """The authenticator may cut names (WebAuthn 2, 6.4.1), it may not refuse them."""
+    """A key may truncate names (WebAuthn 2, 6.4.1). It may not refuse them."""
     assert send(blank, MAKE, changed(CREATION, changes))[2]
 
 
@@ -341,7 +341,7 @@ def test_the_first_supported_algorithm_is_chosen(blank, listed):
 )
 @pytest.mark.parametrize("place", ["alone", "after a good one"])
 def test_a_broken_element_is_an_error_wherever_it_stands(blank, wrong, place):
-    """The loop looks at every element, also after the algorithm is chosen; the code is the key's choice."""
+    """The loop checks every element, also after the algorithm is chosen. The specification names no code."""
     listed = [wrong] if place == "alone" else [ES256, wrong]
     with refused_somehow():
         send(blank, MAKE, changed(CREATION, {4: listed}))
@@ -505,7 +505,7 @@ def test_a_token_without_an_rp_is_bound_to_the_first_it_is_used_with(with_pin):
 
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 11", needs="clientPin")
 def test_a_parameter_without_a_pin_verifies_nobody(blank):
-    """Step 11 passes over it where no PIN is set; CTAP 2.0, 5.1 refused it. Neither is verification."""
+    """Without a PIN, step 11 ignores the parameter; CTAP 2.0, 5.1 refused it. Neither verifies the user."""
     protocol = blank.client_pin().protocol
     parameter = protocol.authenticate(bytes(32), HASH)
 
@@ -652,7 +652,7 @@ def test_without_a_touch_it_is_denied_and_nothing_is_made(blank):
 @pytest.mark.case("CTAP 2.1, 6.1.2 step 14.2.1.2 and 6.2.2 step 9.2.1.2", needs="FIDO_2_1", withheld=True)
 @pytest.mark.parametrize("command", ["makeCredential", "getAssertion"])
 def test_a_request_that_is_not_touched_is_refused_with_operation_denied(blank, command):
-    """The exact code; the other cases take what says the same."""
+    """This case asks for the exact code. The other cases accept equivalent codes."""
     made = blank.make()
     with refused(ERR.OPERATION_DENIED):
         if command == "makeCredential":

@@ -1,4 +1,4 @@
-"""Requests that are no CBOR, no canonical CBOR, or not what they must be: refused, and no harm done.
+"""Requests that are not CBOR, not canonical CBOR, or have wrong members: refused, without damage.
 
 CTAP 2.1, section 8. That unknown members are ignored is a requirement (MUST). That CBOR which is not in the canonical
 form is rejected is a recommendation (SHOULD), and so are the codes of section 8.2: those cases say so, and a key that
@@ -47,7 +47,7 @@ INCOMPLETE = (ERR.MISSING_PARAMETER, ERR.INVALID_CBOR, ERR.INVALID_PARAMETER)
 CREATION = {1: HASH, 2: RP, 3: USER, 4: [ES256]}
 ASSERTION = {1: RP["id"], 2: HASH}
 LISTED = 23
-"""Stands for a PIN/UV auth protocol that the key lists, in requests that are written by hand: `listed` puts it in."""
+"""Placeholder for a PIN/UV auth protocol in hand-written requests: `listed` replaces it by one that the key lists."""
 RETRIES = encode({1: LISTED, 2: 1})
 """getPINRetries: needs neither touch nor PIN. CTAP 2.1 looks at no protocol for it, CTAP 2.0 did (6.5.5.2)."""
 NEEDS = {PIN: "clientPin", MANAGE: "credMgmt", BLOBS: "largeBlobs", CONFIG: "authnrCfg"}
@@ -67,7 +67,7 @@ def require(asker, command):
 
 
 def listed(asker, data):
-    """The same with a protocol that the key lists in place of LISTED."""
+    """Return the data with LISTED replaced by a protocol that the key lists."""
     protocol = next(iter(asker.authenticator.info.pin_uv_protocols), 1)
     return data.replace(bytes((LISTED,)), bytes((protocol,)))
 
@@ -77,7 +77,7 @@ def request(command, members):
 
 
 def creation(**spelt):
-    """A makeCredential request with members of it spelt as these bytes: hash, rp, user, params."""
+    """Return a makeCredential request with these encoded members in place of its own: hash, rp, user, params."""
     parts = {"hash": HASH, "rp": RP, "user": USER, "params": [ES256]}
     members = [spelt.get(name, encode(value)) for name, value in parts.items()]
     return bytes((MAKE,)) + hand_map(*((encode(key), value) for key, value in enumerate(members, 1)))
@@ -391,7 +391,7 @@ def test_an_allow_list_with_an_incomplete_entry_is_refused(asker, entry):
     asker.refused_somehow(request(GET, {**ASSERTION, 3: [entry]}), *INCOMPLETE)
 
 
-# Members that nobody knows
+# Unknown members
 
 
 SURPLUS: dict[str, dict[int | str, object]] = {
@@ -462,7 +462,7 @@ def test_what_a_key_does_not_know_in_client_pin_is_ignored(asker, surplus):
 @pytest.mark.case("CTAP 2.1, 8 (at most four levels)")
 @pytest.mark.parametrize("levels", [4, 16, 250])
 def test_parameters_nested_too_deep_do_no_harm(asker, levels):
-    """What a client must not send: refused, or ignored because nobody knows it."""
+    """A client must not send it. A key may refuse it, or ignore it as unknown."""
     members = [(encode(key), encode(value)) for key, value in CREATION.items()]
     deep = bytes((MAKE,)) + hand_map(*members, (encode(0x5A), nested(levels)))
     status, _ = asker.ask(deep)

@@ -39,7 +39,7 @@ NEEDS = (*TOKENS, "perCredMgmtRO", "rk")
 
 
 def persistent(authenticator: Authenticator):
-    """Credential management with a persistent token: a function of subcommand and parameters."""
+    """Return credential management with a persistent token, as a function of subcommand and parameters."""
     protocol, token = get_token(authenticator, PCMR)
     return lambda subcommand, parameters=None: manage(authenticator, protocol, token, subcommand, parameters)
 

@@ -32,8 +32,8 @@ from harness_suites.conformance.versions import refused_as
 ERR = CtapError.ERR
 RESET = b"\x07"
 EARLY_US, LATE_US = 6_000_000, 11_000_000
-"""A request must come within ten seconds of powering up (on a key without a display): well within them,
-though a key takes its time to enumerate, and after them."""
+"""The reset must be requested within ten seconds of power-up (on a key without a display): EARLY_US after the key is up
+is within them, LATE_US is not."""
 LONG_TOUCH_US = 5_000_000
 """A long touch lasts at least five seconds (python-fido2's tests of keys that ask for one)."""
 APPLICATION = hashlib.sha256(RP["id"].encode()).digest()
@@ -55,7 +55,7 @@ class FilledKey:
     up_us: int
 
     def wait_early(self) -> None:
-        """Wait until shortly before the ten seconds end. Skips if this host was too slow for that."""
+        """Wait until shortly before the ten seconds end. Skip if this host was too slow for that."""
         late_us = self.key.rig.clock.now_us - self.up_us
         if late_us > EARLY_US:
             pytest.skip(
@@ -64,7 +64,7 @@ class FilledKey:
         self.key.rig.clock.wait_us(EARLY_US - late_us)
 
     def is_intact(self) -> None:
-        """Nothing was forgotten."""
+        """Check that PIN and credentials are still there."""
         self.key.connect()
         assert self.key.info.options["clientPin"] is True
         self.key.client_pin(self.key.info.pin_uv_protocols[0]).get_pin_token(PIN)
@@ -98,7 +98,7 @@ def reset(key):
 
 @pytest.fixture
 def forgotten(world):
-    """The same after a reset."""
+    """A filled key after a reset."""
     reset(world.key)
     return world
 
@@ -250,7 +250,7 @@ def test_a_reset_in_one_channel_is_seen_in_another(world):
 
 
 def option_in(wire, channel):
-    """The option clientPin, as getInfo says it in a channel."""
+    """Return the option clientPin of getInfo, asked in a channel."""
     message = wire.call(channel, CTAPHID.CBOR, b"\x04")
     assert message.data[0] == 0
     return cbor.decode_from(message.data[1:])[0][4]["clientPin"]
@@ -340,7 +340,7 @@ def test_a_token_from_before_is_worth_nothing(world):
     key = world.key
     authorisation = key.auth(HASH, ClientPin.PERMISSION.MAKE_CREDENTIAL, RP["id"])
     reset(key)
-    # Where no PIN is set, step 11 of 6.1.2 passes over it, or refuses what no token can be. It verifies nobody.
+    # Without a PIN, step 11 of 6.1.2 ignores the token, or the key refuses it. It verifies no user.
     made = unless_refused(lambda: key.make(**authorisation), ERR.PIN_AUTH_INVALID, ERR.PIN_NOT_SET)
     assert made is None or not made.auth_data.is_user_verified()
     key.client_pin(key.info.pin_uv_protocols[0]).set_pin(PIN)
@@ -449,7 +449,7 @@ def test_what_was_forgotten_stays_forgotten_after_a_power_cycle(forgotten):
 
 
 def in_use(key):
-    """Just powered up, with a credential made before: whether it still asserts tells whether there was a reset."""
+    """Make a credential and cycle the power. The credential still asserts unless the key was reset."""
     made = key.make()
     key.power_cycle()
     return made

@@ -1,4 +1,4 @@
-"""authenticatorSelection: the user touches the key that is meant (CTAP 2.1, section 6.9)."""
+"""authenticatorSelection: the user chooses a key by touching it (CTAP 2.1, section 6.9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CTAP1/U2F on a CTAP2 key: the messages themselves, and how both protocols see each other's credentials.
+"""CTAP1/U2F on a CTAP2 key: the messages, and the use of each protocol's credentials by the other.
 
 "U2F raw" is FIDO U2F Raw Message Formats v1.2.
 """
@@ -34,20 +34,20 @@ TOUCH_TRIES, RETRY_US = 100, 100_000
 
 
 def apdu(instruction, p1=0, data=b"", cla=0):
-    """An APDU of extended length, as U2F over HID has them, with Le."""
+    """Return an APDU of extended length with Le, as U2F over HID uses them."""
     body = b"\0" + len(data).to_bytes(2, "big") + data if data else b"\0"
     return bytes((cla, instruction, p1, 0)) + body + b"\0\0"
 
 
 def send(key, message):
-    """A U2F message: data and status word."""
+    """Send a U2F message; return data and status word."""
     response = key.device.call(CTAPHID.MSG, message)
     assert len(response) >= 2, f"a response of {len(response)} bytes"
     return response[:-2], int.from_bytes(response[-2:], "big")
 
 
 def touched(key, message):
-    """The same, asked for until the touch has come; its data."""
+    """Send a U2F message again until the key is touched; return its data."""
     with key.touch():
         for _ in range(TOUCH_TRIES):
             data, word = send(key, message)
@@ -71,14 +71,14 @@ def sign(key, handle, application=APPLICATION):
 
 
 def refuses(key, message, *words):
-    """The key must answer with one of these status words and no data."""
+    """Check that the key answers with one of these status words and no data."""
     data, word = send(key, message)
     assert word in words, f"{word:04x} instead of {' or '.join(f'{one:04x}' for one in words)}"
     assert data == b""
 
 
 def signs_through_u2f(key, made):
-    """Skip unless a credential of CTAP2 is a handle of U2F, which no section asks for: only the other way round."""
+    """Skip unless a credential of CTAP2 is a U2F handle, too. Sections ask for the other direction only."""
     data, word = send(key, sign_request(credential_id(made), CHECK_ONLY))
     if (data, word) == (b"", WRONG_DATA):
         not_offered("credentials of CTAP2 through U2F")

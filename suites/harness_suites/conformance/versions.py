@@ -1,4 +1,4 @@
-"""What the versions of FIDO ask where they differ: one table of answers, and which version a key speaks.
+"""Requirements that differ between the versions of CTAP: one table of the error codes.
 
 A key says its versions in getInfo (CTAP 2.1, section 6.4). A case for a later version names it in `needs`. A case that
 all versions ask, with different answers, names a row of ANSWERS.
@@ -49,7 +49,7 @@ ANSWERS: dict[str, dict[str, Codes]] = {
         "FIDO_2_2": (ERR.PIN_POLICY_VIOLATION,),
     },
 }
-"""What is asked for -> from which version on -> the codes with which a key must refuse it."""
+"""Situation -> first version that it holds for -> the codes with which a key must refuse."""
 
 
 def codes_of(what: str, versions: Collection[str]) -> Codes:
@@ -61,7 +61,7 @@ def codes_of(what: str, versions: Collection[str]) -> Codes:
 
 @contextmanager
 def refused_as(authenticator: Authenticator, what: str) -> Iterator[None]:
-    """The key must refuse with a code that ANSWERS has for its version."""
+    """Check that the key refuses with a code that ANSWERS has for its version."""
     codes = codes_of(what, authenticator.info.versions)
     with refused(*codes) if codes else refused_somehow():
         yield
