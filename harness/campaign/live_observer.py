@@ -140,6 +140,7 @@ class LiveObserver:
             late_us=lateness_us(),
             release_us=(delay.least_us, delay.least_us if delay.most_us is None else delay.most_us),
             lead_us=delay.lead_us,
+            powered=self.operation.powered,
         )
 
     def _reference_us(self) -> int | None:
@@ -205,17 +206,21 @@ class LiveObserver:
         return mark is not None and mark.status == profile.status
 
     def _landed(self, plan: Plan, attempt: Attempt, loss: PowerLoss | None) -> bool | None:
-        """Did the power go while the operation ran, or in the declared time after it? None: astride its end.
+        """Did the power go while the operation ran, or in the declared time after it? None: astride one of its ends.
 
-        A run may end earlier than the uncut runs did, by as much as these differ.
+        An operation begins with its first byte. A run may begin later and end earlier than the uncut runs did, by as
+        much as these differ.
         """
-        if loss is None:
+        began_us = attempt.first_byte_us if self.operation.powered else attempt.start_us
+        if loss is None or began_us is None:
             return False
         profile = self.prepared.profile
         slack_us = SLACK_US + SIGMAS * hypot(profile.sigma_us, profile.drift * plan.offset_us)
         # Instants after the answer are cut on purpose when the window of an unwritten answer is measured.
         tail_us = max(profile.tail_us, plan.offset_us if plan.marker == profile.last else 0)
-        return loss.lies_within(attempt.start_us, round(attempt.ended_us + tail_us + slack_us))
+        return loss.lies_within(
+            round(began_us - slack_us), round(attempt.ended_us + tail_us + slack_us)
+        )
 
     def _judge_look(self, uncut: UncutLook) -> Judgement:
         """Judge an uncut run: everything that was acknowledged must be there after the restart."""

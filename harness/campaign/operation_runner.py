@@ -54,6 +54,11 @@ class Attempt:
         return next((mark.at_us for mark in self.marks if mark.name == name), None)
 
     @property
+    def first_byte_us(self) -> int | None:
+        """When the first byte was sent to the key; None if none was."""
+        return self.marks[0].at_us if self.marks else None
+
+    @property
     def waited_us(self) -> int:
         """How long the operation had been over when the cutter acted."""
         if self.cut is None or self.cut.fired_us is None:

@@ -276,7 +276,9 @@ class LiveCampaign(LiveObserver, CampaignBase):
         known, search = self.prepared.profile, self._schedule.search
         result.marks = list(known.markers)
         if proves:
-            result.window_ms = window_ms(self.localizer.covering, known.whole_us, search.sigma_at)
+            begin_us = known.begin_us
+            hits = [(earliest - begin_us, latest - begin_us) for earliest, latest in self.localizer.covering]
+            result.window_ms = window_ms(hits, search.length, search.sigma_at)
         for finding in result.findings:
             finding.narrowest = self.localizer.narrowest(finding.item, finding.outcome, known)
         result.timing = {

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from harness.base.seeds import child, unit
 from harness.model.key import VIOLATIONS, Outcome
 from harness.search.low_discrepancy import cover
-from harness.search.plan import Plan, Stream
+from harness.search.plan import START, Plan, Stream
 from harness.search.search import CutRequest, Search, Strategy
 from harness.search.timing_profile import TimingProfile
 
@@ -32,7 +32,7 @@ REACTION_US = 200
 
 
 def search_for(strategy: Strategy, seed: bytes, known: TimingProfile, at_end: str) -> Search:
-    """A search over an operation with this timing profile.
+    """A search over an operation with this timing profile. Its instants count from the first byte (`begin_us`).
 
     :param at_end: the outcome of the uncut run.
     """
@@ -40,20 +40,25 @@ def search_for(strategy: Strategy, seed: bytes, known: TimingProfile, at_end: st
     return Search(
         strategy,
         seed=seed,
-        length=known.whole_us,
+        length=known.whole_us - known.begin_us,
         sigma=known.sigma_us,
         drift=known.drift,
-        markers=known.markers[1:],
+        markers=[(name, at_us - known.begin_us) for name, at_us in known.markers[1:]],
         reaction=REACTION_US + known.lead_us,
         start=known.markers[0][0],
         ends=(Outcome.OLD, at_end) if settled else None,
     )
 
 
-def plan_of(cut: CutRequest) -> Plan:
-    """The search's cut as a plan, in whole microseconds after a marker."""
+def plan_of(cut: CutRequest, begin_us: int = 0) -> Plan:
+    """The search's cut as a plan, in whole microseconds after a marker.
+
+    :param begin_us: of the operation's profile.
+    """
     offset_us = round(cut.offset)
-    return Plan(cut.marker, offset_us, round(cut.time - cut.offset) + offset_us, cut.stream)
+    time_us = round(cut.time - cut.offset) + offset_us + begin_us
+    # The search knows nothing before the first byte; the start is before it.
+    return Plan(cut.marker, offset_us + begin_us if cut.marker == START else offset_us, time_us, cut.stream)
 
 
 class Schedule:
@@ -92,13 +97,16 @@ class Schedule:
                 return self._special(stream)
         cut = self.search.ask()
         self._asked.append(cut)
-        return plan_of(cut)
+        return plan_of(cut, self.profile.begin_us)
 
     def tell(self, outcome: str, hit_us: float | None = None) -> None:
-        """Tell the outcome of the earliest cut that was asked for and not told yet."""
+        """Tell the outcome of the earliest cut that was asked for and not told yet.
+
+        :param hit_us: where it went, from the operation's start.
+        """
         cut = self._asked.popleft()
         if cut is not None:
-            self.search.tell(cut, outcome, hit_us)
+            self.search.tell(cut, outcome, None if hit_us is None else hit_us - self.profile.begin_us)
 
     def _special(self, stream: Stream) -> Plan:
         turn = self._turns.get(stream, 0)
@@ -124,5 +132,5 @@ class Schedule:
         if turn % 2 and edges:
             at = edges[turn // 2 % len(edges)][2] + self.search.sigma * (unit(self._seed, stream, turn) - 0.5)
         else:
-            at = cover(1, child(self._seed, stream), turn)[0] * self.profile.whole_us
-        return round(min(max(at, 0.0), self.profile.whole_us))
+            at = cover(1, child(self._seed, stream), turn)[0] * self.search.length
+        return round(min(max(at, 0.0), self.search.length)) + self.profile.begin_us

@@ -61,6 +61,8 @@ class TimingProfile:
     :ivar last, status, requests: the last response, what it said, and how many requests there are.
     :ivar steady: whether every run has the same last response.
     :ivar lead_us: how long it takes from the switch's command until the power is gone, where that was measured.
+    :ivar begin_us: when the first byte is sent. Before it the client opens a device that does nothing yet: cuts there
+        would make every bound better than it is.
     """
 
     markers: tuple[tuple[str, int], ...]
@@ -75,6 +77,7 @@ class TimingProfile:
     requests: int
     steady: bool
     lead_us: int = 0
+    begin_us: int = 0
 
     def row(self) -> dict[str, Any]:
         """As JSON, for the journal: a resumed campaign goes on with the same profile."""
@@ -107,12 +110,14 @@ def measured_profile(
     late_us: Sequence[float],
     release_us: tuple[int, int] = (0, 0),
     lead_us: int = 0,
+    powered: bool = False,
 ) -> TimingProfile:
     """The profile that several uncut runs show together.
 
     :param late_us: how late trial shots of the cutter were.
     :param release_us: the switch's shortest and longest delay.
     :param lead_us: how much earlier than wanted the switch is told.
+    :param powered: the key has power before the operation starts, which begins with the first byte then.
     """
     unsure_us = release_us[1] - release_us[0]
     markers = stable_markers(runs)
@@ -133,6 +138,7 @@ def measured_profile(
         requests=runs[0].requests,
         steady=all(run.last == runs[0].last for run in runs),
         lead_us=lead_us,
+        begin_us=markers[1][1] if powered and len(markers) > 1 else 0,
     )
 
 

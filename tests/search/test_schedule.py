@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -65,6 +65,30 @@ def test_no_cut_is_anchored_to_what_comes_too_late_for_it():
     assert min(plan.offset_us for plan in anchored) >= 199
 
 
+def test_no_cut_goes_before_the_first_byte_of_a_key_that_has_power():
+    """A client opens its device first; the key does nothing then, and a cut there would only better the bound."""
+    late = (("start", 0), ("request-sent", 60_000), ("keepalive", 100_000), ("response", 190_000))
+    known = replace(KNOWN, markers=late, begin_us=60_000, lead_us=5_000)
+    plans = drive(course(known=known), 300)
+    assert min(plan.time_us for plan in plans) >= 60_000
+    assert max(plan.time_us for plan in plans) <= 210_000
+    covers = [plan.time_us for plan in plans if plan.stream == "cover"]
+    assert sum(covers) / len(covers) == pytest.approx(135_000, rel=0.03), "spread over the rest"
+    for plan in plans:
+        assert plan.time_us == dict(late)[plan.marker] + plan.offset_us
+    assert {plan.marker for plan in plans} >= {"start", "request-sent"}, (
+        "those that a marker comes too late for"
+    )
+    edges = [where for *_, where in course_edges(known)]
+    assert edges == [pytest.approx(120_000 - 60_000, abs=1_000)], "the search is told where the cuts went"
+
+
+def course_edges(known):
+    run = course(known=known)
+    drive(run, 300)
+    return run.search.edges()
+
+
 @given(
     st.sampled_from([name for name, _ in MARKERS]),
     st.integers(0, 10**7),
@@ -104,6 +128,12 @@ def test_what_runs_have_in_common_is_known_afterwards():
     assert known.sigma_us == pytest.approx(100, rel=0.05), "the cutter's own jitter is the larger part"
     assert 0.0003 < known.drift < 0.0006
     assert TimingProfile.from_row(known.row()) == known
+    assert known.begin_us == 0
+    powered = measured_profile(runs, boot_us=70_000, reference_us=None, late_us=[], powered=True)
+    assert powered.begin_us == 900
+    old = powered.row()
+    del old["begin_us"]
+    assert TimingProfile.from_row(old).begin_us == 0, "as an earlier version began it"
     swapped = [UncutRun({**one, "keepalive": at}, None, 0) for one, at in zip(marks, (1_000, 195_000, 100))]
     swapped = [
         UncutRun(dict(sorted(one.marks.items(), key=lambda mark: mark[1])), None, 0) for one in swapped
