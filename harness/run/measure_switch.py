@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from harness.base.errors import CallerError, KeyharnessError, RigError
+from harness.base.errors import CallerError, RigError
 from harness.bench.calibration import Calibration
 from harness.evidence.ledger import now
 from harness.host.host import Host
-from harness.host.usb import device_at, devices, hub_of
 from harness.model.instant import CutInstant
 from harness.model.rig import KeyGone, LiveCutter, Rig
 from harness.run.switch_limits import host_lateness_us, require_fit
+from harness.run.switch_witnesses import Witnesses
 from harness.run.talk_to_cut import release_of, talk
 
 LONG_OFF_US = 3_000_000
@@ -70,13 +70,12 @@ class Calibrator:
                 found=f"{rig.evidence_kind}: its cuts are computed",
                 expected="a rig whose power is really switched",
             )
-        self.rig, self._host, self._cycles = rig, host, cycles
+        self.rig, self._cycles = rig, cycles
         self._cutter: LiveCutter = rig.cutter
         self._say = on_progress or (lambda done, most, what: None)
-        self._port: str | None = getattr(rig, "port", None) if rig.evidence_kind == "hardware" else None
+        self._witnesses = Witnesses(rig, host)
         self._seen: list[_Cycle] = []
         self._vanished: Counter[str] = Counter()
-        self._shows = True
         self._host_late_us: list[float] = []
 
     def run(self) -> Calibration:
@@ -103,7 +102,7 @@ class Calibrator:
             good.append(self._cycle(rest_us))
         self._host_late_us += host_lateness_us(rig.clock)
         found = self._found(good, shortest_us, rest_us)
-        require_fit(found)
+        require_fit(found, self._cutter.delay)
         return found
 
     # One cycle.
@@ -115,11 +114,11 @@ class Calibrator:
         :param proves: whether the key must have lost its charge after this time.
         """
         rig = self.rig
-        before, mark = self._others(), self._mark()
+        before, mark = self._witnesses.others(), self._witnesses.mark()
         cut, release_us = self._cut()
         assert cut.fired_us is not None
         assert cut.lost_us is not None
-        missing = {port: words for port, words in before.items() if port not in self._others()}
+        missing = {port: words for port, words in before.items() if port not in self._witnesses.others()}
         rig.clock.wait_us(max(0, cut.fired_us + off_us - rig.clock.now_us))
         on_us = rig.clock.now_us
         rig.power.on()
@@ -131,10 +130,10 @@ class Calibrator:
             self._seen.append(_cycle_of(cut, release_us, on_us - cut.fired_us, 0, lost=False))
             return self._seen[-1]
         back_us = rig.clock.now_us - on_us
-        after = self._others()
+        after = self._witnesses.others()
         # A neighbour that was enumerated anew has lost its power, too.
         renewed = {port: words for port, words in before.items() if port in after and after[port] != words}
-        lost = None if mark is None else self._mark() != mark
+        lost = None if mark is None else self._witnesses.mark() != mark
         cycle = _cycle_of(cut, release_us, on_us - cut.fired_us, back_us, lost=lost)
         cycle.vanished = {*missing, *renewed}
         self._seen.append(cycle)
@@ -152,17 +151,17 @@ class Calibrator:
         rig.tap.clear()
         ordered_us = rig.clock.now_us + LEAD_US
         cutter.arm(ordered_us)
-        talks = self._shows and len(self._seen) % 2 == 0
-        if talks:
-            talk(self._ask, rig.clock, ordered_us)
+        talked = False
+        if self._witnesses.shows and len(self._seen) % 2 == 0:
+            talked = talk(self._witnesses.ask, rig.clock, ordered_us)
         try:
             cut = cutter.collect()
         except RigError as error:
-            raise self._still_there(error) from None
+            raise self._witnesses.still_there(error) from None
         finally:
             deaths = rig.take_deaths()
         if cut.fired_us is None or (cut.lost_us is None and not deaths):
-            raise self._still_there(None)
+            raise self._witnesses.still_there(None)
         if not cut.took or cut.lost_us is None:
             raise RigError(
                 f'rig "{rig.name}": the key left the bus before it was cut',
@@ -170,19 +169,15 @@ class Calibrator:
                 expected="a key that stays until its power goes",
                 mend="see to its cable and its port, then run it again",
             )
-        marks = rig.tap.marks if talks else ()
+        marks = rig.tap.marks if talked else ()
         return cut, release_of(cut, marks, seen_after=cutter.delay.seen_after)
-
-    def _ask(self) -> list[str | None]:
-        """Ask the key for its volatile state: nothing is written."""
-        return [app.volatile(self.rig) for app in self.rig.key.applications if app.volatile]
 
     def _judge(self, cycle: _Cycle, before: dict[str, tuple[str, object]], proves: bool) -> None:
         if proves and cycle.lost_power is False:
             raise RigError(
                 f'rig "{self.rig.name}": the key left the bus and kept its power',
                 found=f"after {cycle.off_us / 1e6:.1f} s off it still had what it makes anew at each boot; "
-                + self._switch_words("takes it off the bus and does not cut its power"),
+                + self._witnesses.switch_words("takes it off the bus and does not cut its power"),
                 expected="a key that boots",
                 mend="cut the data lines too, or add a bleed resistor; or use a relay or another hub: "
                 "docs/rigs.md",
@@ -193,32 +188,10 @@ class Calibrator:
         if gone:
             raise RigError(
                 f'rig "{self.rig.name}": others go with it when it is switched off',
-                found=", ".join(gone) + "; " + self._switch_words("switches more than its port"),
+                found=", ".join(gone) + "; " + self._witnesses.switch_words("switches more than its port"),
                 expected="that everything else stays on",
                 mend="move them to another hub, or use a hub that switches each port by itself",
             )
-
-    def _still_there(self, error: RigError | None) -> RigError:
-        what = f'rig "{self.rig.name}": the key was still on the bus after its power was switched off'
-        if error is not None:
-            if "still on the bus" not in error.what:
-                return error
-            what = error.what
-        return RigError(
-            what,
-            found=self._switch_words("claims per-port power and does not cut it"),
-            expected="that the key goes",
-            mend="use a relay or a hub that `keyharness calibrate` accepts; docs/rigs.md lists some",
-        )
-
-    def _switch_words(self, does: str) -> str:
-        """Name the switch and say what it does."""
-        power = self.rig.wiring.partition("; power ")[2]
-        if self._port is not None and power.startswith("hub"):
-            name = hub_of(self._port)[0]
-            hub = device_at(self._host, name)
-            return f"hub {name}{f' ({hub.ids})' if hub else ''} {does}"
-        return f"the switch ({power or self.rig.wiring or 'of this rig'}) {does}"
 
     def _wait_up(self, when: str) -> None:
         try:
@@ -230,27 +203,6 @@ class Calibrator:
                 expected="a key that comes up",
                 mend=f"`keyharness recover {self.rig.name}`",
             ) from None
-
-    def _mark(self) -> str | None:
-        """Return the volatile state of all the key's applications; None if the key shows none."""
-        marks: list[str | None] = []
-        if self._shows:
-            try:
-                marks = self._ask()
-            except (KeyharnessError, OSError):
-                # Each question to a key that does not answer takes the full time limit: do not ask again.
-                self._shows = False
-        return "/".join(mark for mark in marks if mark) or None
-
-    def _others(self) -> dict[str, tuple[str, object]]:
-        """Return the other devices of the host: port -> (description, token of the enumeration)."""
-        if self._port is None:
-            return {}
-        return {
-            one.port: (one.shown(), one.token)
-            for one in devices(self._host)
-            if one.port != self._port and not one.port.startswith(f"{self._port}.")
-        }
 
     # How long the key has to be off.
 

@@ -9,6 +9,7 @@ from harness.base.clock import Clock
 from harness.base.errors import RigError
 from harness.bench.calibration import Calibration
 from harness.host.cutter import lateness_us
+from harness.model.power_loss import SwitchDelay
 
 RELEASE_MAX_MS = 200.0
 """A relay releases within 5 ms (data sheets), a program that switches starts within 100 ms."""
@@ -49,13 +50,14 @@ def host_lateness_us(clock: Clock) -> list[float]:
     return late
 
 
-def require_fit(found: Calibration) -> None:
-    """Refuse a switch whose figures are beyond the limits.
+def require_fit(found: Calibration, said: SwitchDelay | None = None) -> None:
+    """Refuse a switch whose figures are beyond the limits, or contradict the bench.
 
+    :param said: what the bench says of the switch.
     :raises HostBusyError: they are, and this host was late itself.
     :raises RigError: they are.
     """
-    excesses = _excesses(found)
+    excesses = [*_excesses(found), *_contradiction(found, said or SwitchDelay())]
     if not excesses:
         return
     measured = "; ".join(f"{one.what}: {one.found}" for one in excesses)
@@ -72,6 +74,23 @@ def require_fit(found: Calibration) -> None:
         found=measured,
         expected=f"{expected} (the host itself was late by {found.host_late_ms or 0:g} ms)",
         mend="; ".join(dict.fromkeys(one.mend for one in excesses)),
+    )
+
+
+def _contradiction(found: Calibration, said: SwitchDelay) -> Sequence[_Excess]:
+    """The release that was measured lies outside the one that the bench gives."""
+    if said.most_us is None or found.release_ms is None:
+        return ()
+    (least_ms, most_ms), (early_ms, late_ms) = found.release_ms, (said.least_us / 1000, said.most_us / 1000)
+    if least_ms <= late_ms and early_ms <= most_ms:
+        return ()
+    return (
+        _Excess(
+            "release_ms",
+            f"by the key's last answer its power goes {least_ms:g} to {most_ms:g} ms after the order",
+            f"{early_ms:g} to {late_ms:g} ms, as the bench says",
+            "measure it with a meter, or leave release_ms out of the bench",
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from harness.base.clock import Clock
 from harness.base.errors import KeyharnessError
 from harness.model.instant import CutInstant
+from harness.model.rig import KeyGone
 from harness.model.tap import RECEIVED, Mark, last_received_us
 
 TALK_LIMIT_US = 1_000_000
@@ -15,13 +16,19 @@ DECAY_US = 12_000
 """After its port was switched off a key goes on for at most so long: 120 uF at 5 V, 50 mA."""
 
 
-def talk(ask: Callable[[], object], clock: Clock, ordered_us: int) -> None:
-    """Ask the key again and again until it does not answer."""
+def talk(ask: Callable[[], object], clock: Clock, ordered_us: int) -> bool:
+    """Ask the key again and again until it does not answer; whether it fell silent.
+
+    :returns: False if it still answers, or what ended the talk was something else: then it says nothing of the power.
+    """
     while clock.now_us < ordered_us + TALK_LIMIT_US:
         try:
             ask()
-        except (KeyharnessError, OSError):
-            return
+        except (KeyGone, OSError):
+            return True
+        except KeyharnessError:
+            return False
+    return False
 
 
 def release_of(cut: CutInstant, marks: Sequence[Mark], *, seen_after: bool) -> tuple[int, int] | None:

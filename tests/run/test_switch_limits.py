@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 
 import pytest
 
-from harness.base.clock import MonotonicClock
+from harness.base.clock import MonotonicClock, VirtualClock
 from harness.base.errors import RigError
 from harness.bench.calibration import Calibration
 from harness.model.instant import CutInstant
+from harness.model.power_loss import SwitchDelay
+from harness.model.rig import KeyGone
 from harness.model.tap import Mark
 from harness.run.switch_limits import HostBusyError, host_lateness_us, require_fit
-from harness.run.talk_to_cut import DECAY_US, release_of
+from harness.run.talk_to_cut import DECAY_US, release_of, talk
 
 RELAY = Calibration(
     "mini-1",
@@ -53,6 +56,18 @@ def test_a_figure_beyond_its_limit_is_refused_and_named(figures, found, mend):
     assert mend in refused.value.mend
 
 
+def test_a_data_sheet_that_the_key_contradicts_is_refused():
+    require_fit(RELAY, SwitchDelay(least_us=1_000, most_us=5_000))
+    with pytest.raises(RigError) as refused:
+        require_fit(RELAY, SwitchDelay(least_us=0, most_us=3_000))
+    assert refused.value.found == (
+        "release_ms: by the key's last answer its power goes 4.2 to 9.5 ms after the order"
+    )
+    assert "0 to 3 ms, as the bench says" in refused.value.expected
+    with pytest.raises(RigError, match="leave release_ms out"):
+        require_fit(RELAY, SwitchDelay(least_us=12_000, most_us=20_000))
+
+
 def test_a_busy_host_is_not_taken_for_a_bad_switch():
     late = replace(RELAY, release_ms=(4.2, 352.5))
     with pytest.raises(HostBusyError, match="this host was too loaded to measure its switch") as busy:
@@ -69,6 +84,28 @@ def test_the_host_is_measured_without_a_switch():
     late = host_lateness_us(MonotonicClock())
     assert len(late) == 24
     assert all(us >= 0 for us in late)
+
+
+@pytest.mark.parametrize(
+    ("ends", "silent"),
+    [
+        (KeyGone("gone"), True),
+        (OSError(errno.ENODEV, "gone"), True),
+        (RigError("the daemon has ended"), False),
+        (None, False),
+    ],
+)
+def test_only_a_key_that_falls_silent_says_when_its_power_went(ends, silent):
+    clock, asked = VirtualClock(), []
+
+    def ask():
+        asked.append(clock.now_us)
+        clock.wait_us(300_000)
+        if ends is not None and len(asked) == 2:
+            raise ends
+
+    assert talk(ask, clock, 0) is silent
+    assert len(asked) == (4 if ends is None else 2), "it is not asked for ever"
 
 
 def exchanges(*spans):

@@ -72,6 +72,7 @@ class CtaphidNode:
             # Behind some hubs the kernel notices no loss: this key is not silent, it has no power.
             packet = self._next(fd, key.options.gone_s)
             if packet is None:
+                key.note_lost()
                 raise OSError(errno.ENODEV, "its power was cut, and nothing came any more")
         if packet is None:
             key.note_hang()

@@ -143,10 +143,12 @@ class UsbRig(Rig):
         left_us = since_us + round(self.options.up_s * 1e6) - began_us
 
         def look() -> tuple[UsbDevice | None] | None:
-            # Once its power was cut nothing comes up any more, whatever is still to be seen.
-            if cutter.has_fired:
-                return (None,)
             there = key.usable()
+            if cutter.has_fired:
+                # Nothing comes up any more, whatever is still to be seen. But what was in use may be asked until it
+                # does not answer: a switch takes its time, and the last answer says how long.
+                in_use = there is not None and there.token == key.named and key.left_us is None
+                return (there if in_use else None,)
             return None if there is None else (there,)
 
         looked = wait_until(self.host, look, max(0, left_us) / 1e6, also=cutter.fired_fd)
