@@ -218,9 +218,7 @@ class LiveObserver:
         slack_us = SLACK_US + SIGMAS * hypot(profile.sigma_us, profile.drift * plan.offset_us)
         # Instants after the answer are cut on purpose when the window of an unwritten answer is measured.
         tail_us = max(profile.tail_us, plan.offset_us if plan.marker == profile.last else 0)
-        return loss.lies_within(
-            round(began_us - slack_us), round(attempt.ended_us + tail_us + slack_us)
-        )
+        return loss.lies_within(round(began_us - slack_us), round(attempt.ended_us + tail_us + slack_us))
 
     def _judge_look(self, uncut: UncutLook) -> Judgement:
         """Judge an uncut run: everything that was acknowledged must be there after the restart."""
