@@ -163,12 +163,18 @@ class BudgetSplit:
         """An operation's equal share."""
         return Allowance(self.first_cuts, self._until_us(operation), self.goal, self.clock)
 
-    def expected(self, operation: str) -> Allowance:
-        """Estimate of what an operation gets altogether, for a plan: where outcomes are new is not known before."""
-        count = len(self.operations)
-        cuts = ceil(self.cuts / count) if self.cuts is not None else None
-        until_us = self.clock.now_us + self.us // count if self.us is not None else None
-        return Allowance(cuts, until_us, self.goal, self.clock)
+    def forecast(self, most: Mapping[str, int]) -> tuple[dict[str, int], int]:
+        """Tell for a plan how a budget in cuts is spent: (cuts of each operation's first share, cuts of the rest).
+
+        Which operations get the rest depends on their outcomes.
+
+        :param most: the operations that the key offers, with the number of cuts that can be made into each.
+        """
+        assert self.cuts is not None
+        assert self.first_cuts is not None
+        first = {name: min(self.first_cuts, can) for name, can in most.items()}
+        left = max(0, self.cuts - sum(first.values())) if self.leaves_rest else 0
+        return first, min(left, sum(most.values()) - sum(first.values()))
 
     @property
     def first_cuts(self) -> int | None:
@@ -210,7 +216,8 @@ class BudgetSplit:
         self, campaigns: Mapping[str, Continuable], allocation: CutAllocation, go_on: GoOn
     ) -> None:
         rounds = ROUNDS
-        while allocation.left > 0 and rounds:
+        # What an operation could not spend in the last round goes to the others, in one more.
+        while allocation.left > 0 and self._time_left():
             batch: Counter[str] = Counter()
             for _ in range(ceil(allocation.left / rounds)):
                 name = allocation.next()
@@ -223,7 +230,7 @@ class BudgetSplit:
                     _spend(name, campaigns[name], allocation, go_on, Allowance(wanted))
                     if campaigns[name].planned < wanted:
                         allocation.close(name, wanted - campaigns[name].planned)
-            rounds -= 1
+            rounds = max(1, rounds - 1)
 
     def _rest_of_time(
         self, campaigns: Mapping[str, Continuable], allocation: CutAllocation, go_on: GoOn

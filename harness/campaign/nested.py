@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from harness.campaign.cut_images import CutImage, Inspection, Resumed, spread
 from harness.campaign.recording import RecordedOperation
 from harness.campaign.worker_pool import Died, WorkerPool
-from harness.twin.trace import Trace, all_cuts, images
+from harness.twin.trace import Cut, Trace, all_cuts, images
 
 NESTED_STATES = 3
 """Number of states whose next boot is cut as well."""
@@ -16,8 +17,39 @@ Inspections = dict[bytes, Inspection | Died | Resumed]
 """What was observed in an image, by the image's digest."""
 
 
+@dataclass(frozen=True)
+class Booted:
+    """What is known of an image that was booted and not observed: does that boot write?"""
+
+    writes: bool
+
+
+def second_cuts(recorded: RecordedOperation, cuts: Sequence[Cut], processes: int) -> int:
+    """Number of second cuts that an exhaustive walk of `cuts` makes: as many as `nested_images` returns in the walk.
+
+    Each distinct image is booted, and none is observed. So a key that stops to answer while it is observed is not known
+    here, and the number is exact for keys that answer.
+    """
+    outer = [CutImage(cut, state, cut.label) for cut, state in images(recorded.prepared.trace, cuts)]
+    distinct = list({image.state.digest(): image for image in outer}.items())
+    booted: dict[bytes, Booted | Died] = {}
+
+    def boot(index: int) -> Booted:
+        recorded.glass.restore(distinct[index][1].state)
+        return Booted(bool(recorded.glass.record(recorded.rig.power.on).ops))
+
+    def arrived(index: int, found: Booted | Died) -> None:
+        booted[distinct[index][0]] = found
+
+    WorkerPool(boot, processes).run(len(distinct), arrived)
+    return len(nested_images(recorded, outer, booted, processes))
+
+
 def nested_images(
-    recorded: RecordedOperation, outer: Sequence[CutImage], inspections: Inspections, processes: int
+    recorded: RecordedOperation,
+    outer: Sequence[CutImage],
+    inspections: Mapping[bytes, Inspection | Resumed | Booted | Died],
+    processes: int,
 ) -> list[CutImage]:
     """The images of all cuts into the boot after a cut, for a few of the states whose boot writes.
 

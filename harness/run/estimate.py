@@ -1,19 +1,22 @@
-"""Estimate what a run would cut and cost: `keyharness run --plan`."""
+"""Estimate what the campaigns of a run cut and cost, before they are run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil
-from pathlib import Path
-from typing import TextIO
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from math import inf
+from typing import Literal
 
 from harness.bench.calibration import calibration_of
+from harness.campaign.budget_split import BudgetSplit
 from harness.campaign.common import CampaignTerms
+from harness.campaign.nested import second_cuts
 from harness.campaign.walk import Campaign
 from harness.model.key import Operation
 from harness.model.rig import Rig
 from harness.run.session import Session
-from harness.search.stopping import Allowance
+from harness.search.stopping import WASTE, Allowance
 from harness.twin.glass_box import glass_box
 
 WALK_CUTS_PER_S = 50
@@ -24,115 +27,148 @@ BACK_S, OFF_S = {"hardware": 1.0, "emulator": 0.15}, {"hardware": 1.0, "emulator
 """Seconds that a boot takes, and that the key is off before it, where neither was measured."""
 COVERING = 0.5
 """Share of the cuts of a hybrid search that cover."""
+UNCUT = 1
+"""A search judges the operation once without a cut, too."""
+UNLIMITED = sys.maxsize
+
+Certainty = Literal["", "at most ", "about "]
+CERTAINTIES: tuple[Certainty, ...] = ("", "at most ", "about ")
+"""How sure a number is: exact, an upper bound, or an expectation, because it depends on what is seen."""
 
 
 @dataclass
 class Estimate:
-    """Estimated cost of the cuts into one operation on one rig.
+    """Cost of the cuts into one operation on one rig, or of several of them together.
 
-    :ivar erases: erases of the most-erased flash page.
+    :ivar most: no run makes more cuts than this; repetitions of abnormal cuts come on top.
+    :ivar wear: erases by page; one entry for all pages where nobody sees them.
     :ivar seconds: time on this host or this rig.
     """
 
-    cuts: int
-    touches: int
-    erases: int
+    cuts: int = 0
+    most: float = 0
+    touches: int = 0
+    wear: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    certainty: Certainty = ""
+
+    @property
+    def erases(self) -> int:
+        """Erases of the most-erased page."""
+        return max(self.wear.values(), default=0)
+
+    def add(self, other: Estimate) -> None:
+        """Add the cost of another operation on the same rig."""
+        self.cuts += other.cuts
+        self.most += other.most
+        self.touches += other.touches
+        self.wear += other.wear
+        self.seconds += other.seconds
+        self.certainty = max(self.certainty, other.certainty, key=CERTAINTIES.index)
+
+
+@dataclass(frozen=True)
+class Each:
+    """Cost of a single cut into one operation.
+
+    :ivar can: number of cuts that can be made into the operation.
+    :ivar uncut: judged runs without a cut that come on top.
+    """
+
+    operation: Operation
+    can: int
+    uncut: int
+    wear: Counter[str]
     seconds: float
 
-
-def show_plan(session: Session, suites: list[str], reports: Path, out: TextIO) -> None:
-    """Write what a run would do and cost; do nothing else."""
-    out.write(f"bench {session.bench.shown} · seed {session.seed}\n")
-    out.write(f"suites {', '.join(suites)}\n")
-    if "endurance" not in suites:
-        out.write("no campaigns in these suites\n")
-        return
-    total = Estimate(0, 0, 0, 0.0)
-    for rig_name in session.rig_names:
-        of_rig = _rig(session, rig_name, out)
-        total.cuts, total.touches = total.cuts + of_rig.cuts, total.touches + of_rig.touches
-        total.seconds += of_rig.seconds
-    if session.wanted.budget_us is not None:
-        total.seconds = min(total.seconds, session.wanted.budget_us / 1e6)
-    out.write(f"\n  {total.cuts} cuts, about {_time(total.seconds)} on {session.processes()} processes; ")
-    there = [name for name in session.rig_names if name not in session.absent]
-    simulated = all(session.rig(name).evidence_kind != "hardware" for name in there)
-    out.write(f"{total.touches} touches{', all simulated' if simulated else ''}\n")
-    out.write(f"  a run writes below {reports}/ and into the ledger, and nowhere else\n")
+    def times(self, cuts: int, certainty: Certainty = "", most: float | None = None) -> Estimate:
+        """Return the cost of a number of cuts."""
+        judged = cuts + self.uncut
+        wear = Counter({page: erases * judged for page, erases in self.wear.items()})
+        touches = self.operation.cost.touches * judged
+        most = cuts if most is None else most
+        return Estimate(judged, most + self.uncut, touches, wear, self.seconds * judged, certainty)
 
 
-def _rig(session: Session, rig_name: str, out: TextIO) -> Estimate:
-    of_rig = Estimate(0, 0, 0, 0.0)
-    if error := session.absent.get(rig_name):
-        text = str(error).replace("\n", "\n    ")
-        out.write(f"\n  {rig_name}   is not there, and would be left out: {text}\n")
-        return of_rig
-    rig = session.rig(rig_name)
-    info = rig.info()
-    out.write(f"\n  {rig_name}   {info.title} · {info.transport}, personality {info.personality}\n")
-    if not rig.expendable:
-        out.write("    not called expendable: nothing will be written to it, nothing will be cut\n")
-        return of_rig
-    out.write(f"    {'operation':<34} {'cuts':>6} {'touches':>8} {'erases, hottest page':>21}\n")
-    for name in [operation for at, operation in session.pairs if at == rig_name]:
-        # To ask a real key, its home state has to be written first; a plan writes nothing.
-        real = rig.evidence_kind == "hardware"
-        if not real and (missing := session.missing(rig_name, name)):
-            out.write(f"    {name:<34} not offered: {missing}\n")
-            continue
-        cost = cost_of(session, rig, rig.key.operations[name])
-        out.write(f"    {name:<34} {cost.cuts:>6} {cost.touches:>8} {cost.erases:>21}\n")
-        of_rig.cuts += cost.cuts
-        of_rig.touches += cost.touches
-        of_rig.erases += cost.erases
-        of_rig.seconds += cost.seconds
-    out.write(f"    {_on_real_keys(session, rig_name, of_rig)}\n")
-    return of_rig
+def costs_of(session: Session, rig: Rig, operations: list[Operation]) -> tuple[list[Estimate], Estimate]:
+    """Return the cost of each operation of a rig, and of what a budget in cuts leaves for any of them.
 
+    The twin is brought to where each operation starts, and the operation is recorded; nothing else is written.
 
-def _on_real_keys(session: Session, rig_name: str, cost: Estimate) -> str:
-    """Say what the same cuts would take of real keys; a campaign is spread over as many as it wears out."""
-    rig = session.rig(rig_name)
-    granted = session.bench.settings(rig_name).budget.erases
-    keys = max(1, ceil(cost.erases / granted)) if granted else 0
-    seconds = cost.seconds
-    if rig.evidence_kind != "hardware":
-        one = sum(rig.key.operations[name].cost.seconds for at, name in session.pairs if at == rig_name)
-        each = one / max(1, sum(1 for at, _ in session.pairs if at == rig_name))
-        seconds = cost.cuts * (each + BOOTS_PER_CUT * (BACK_S["hardware"] + OFF_S["hardware"]))
-    whose = "it" if rig.evidence_kind == "hardware" else "a real key"
-    return (
-        f"of {whose}: {seconds / 3600:.1f} hours, {cost.erases:,} erases; at {granted:,} a key that takes "
-        f"{keys} key{'' if keys == 1 else 's'}"
-    )
-
-
-def cost_of(session: Session, rig: Rig, operation: Operation) -> Estimate:
-    """Return the cost of one operation on a rig: planned on a twin, calculated for other rigs."""
-    allowance = session.shares(rig.name).expected(operation.name)
+    :param operations: those that the key offers.
+    """
+    shares = session.shares(rig.name)
     if glass_box(rig) is not None and session.wanted.search is None:
-        terms = CampaignTerms(Allowance(allowance.cuts))
-        campaign = Campaign(rig, operation, session.home(rig.name), terms)
-        campaign.prepare()
-        cuts = len(campaign.plan()[0])
-        worn = max((row["used"] for row in campaign.estimated_wear(cuts)), default=0)
-        seconds = cuts / WALK_CUTS_PER_S / session.processes()
-        return Estimate(cuts, operation.cost.touches * cuts, worn, seconds)
-    each_s = _seconds(rig, operation, session)
-    cuts = _cuts(allowance, each_s)
+        return _of_walks(session, rig, operations)
+    each = [_each_live(session, rig, operation) for operation in operations]
+    if shares.cuts is not None and shares.us is None and shares.goal is None:
+        return _of_budget(shares, each)
+    return [_of_search(shares, one) for one in each], Estimate()
+
+
+def _of_walks(session: Session, rig: Rig, operations: list[Operation]) -> tuple[list[Estimate], Estimate]:
+    shares, found, each = session.shares(rig.name), [], []
+    for operation in operations:
+        campaign, wear = _recorded(session, rig, operation)
+        cuts, _ = campaign.plan()
+        one = Each(operation, len(cuts), 0, wear, 1 / WALK_CUTS_PER_S / session.processes())
+        each.append(one)
+        # A budget is spent on cuts into the operation alone.
+        second = 0 if shares.limited else second_cuts(campaign, cuts, session.processes())
+        found.append(one.times(len(cuts) + second, "at most " if shares.limited else ""))
+    if shares.cuts is not None and shares.us is None:
+        return _of_budget(shares, each)
+    return found, Estimate()
+
+
+def _recorded(session: Session, rig: Rig, operation: Operation) -> tuple[Campaign, Counter[str]]:
+    """Record an operation of a twin; return its walk of every cut, and the erases of a single cut by page."""
+    campaign = Campaign(rig, operation, session.home(rig.name), CampaignTerms())
+    campaign.prepare()
+    return campaign, Counter({row["what"]: row["used"] for row in campaign.estimated_wear(1)})
+
+
+def _of_budget(shares: BudgetSplit, each: list[Each]) -> tuple[list[Estimate], Estimate]:
+    """Return the cost of each first share, and the most that the rest can cost, wherever it goes."""
+    first, rest = shares.forecast({one.operation.name: one.can for one in each})
+    costs = [one.times(first[one.operation.name]) for one in each]
+    if not rest:
+        return costs, Estimate()
+    dearest: Counter[str] = Counter()
+    for one in each:
+        dearest |= one.wear
+    left = Estimate(
+        rest,
+        rest,
+        rest * max(one.operation.cost.touches for one in each),
+        Counter({page: erases * rest for page, erases in dearest.items()}),
+        rest * max(one.seconds for one in each),
+    )
+    return costs, left
+
+
+def _of_search(shares: BudgetSplit, one: Each) -> Estimate:
+    """Return the cost of a search that ends by its goal, or by a limit in time."""
+    goal = Allowance(goal=shares.goal).aim
+    limits: list[float] = []
+    most: float = inf if shares.goal is None and shares.limited else WASTE * goal.cuts
+    if shares.goal is not None or not shares.limited:
+        limits.append(round(goal.cuts / COVERING))
+    if (cuts := shares.first_cuts) is not None:
+        limits.append(cuts)
+        most = min(most, shares.cuts or 0)
+    if shares.us is not None:
+        limits.append(max(1, shares.us / 1e6 / len(shares.operations) // one.seconds))
+    return one.times(round(min(limits)), "about ", most)
+
+
+def _each_live(session: Session, rig: Rig, operation: Operation) -> Each:
+    seconds = _seconds(rig, operation, session)
+    if glass_box(rig) is not None:
+        return Each(operation, UNLIMITED, UNCUT, _recorded(session, rig, operation)[1], seconds)
     grants = session.bench.settings(rig.name).budget
     erases = (operation.cost.erases or grants.erases_per_operation) + BOOTS_PER_CUT * grants.erases_per_boot
-    return Estimate(cuts, operation.cost.touches * cuts, erases * cuts, each_s * cuts)
-
-
-def _cuts(allowance: Allowance, each_s: float) -> int:
-    limits = [round(allowance.aim.cuts / COVERING)] if allowance.goal or not allowance.bounded else []
-    if allowance.cuts is not None:
-        limits.append(allowance.cuts)
-    if allowance.until_us is not None:
-        left_s = (allowance.until_us - allowance.clock.now_us) / 1e6
-        limits.append(max(1, int(left_s / each_s)))
-    return min(limits)
+    return Each(operation, UNLIMITED, UNCUT, Counter({"flash": erases}), seconds)
 
 
 def _seconds(rig: Rig, operation: Operation, session: Session) -> float:
@@ -146,8 +182,3 @@ def _seconds(rig: Rig, operation: Operation, session: Session) -> float:
         off_s = measured.off_s if measured.off_s is not None else off_s
     acts_s = operation.cost.seconds if rig.evidence_kind == "hardware" else min(operation.cost.seconds, 0.2)
     return acts_s + BOOTS_PER_CUT * (back_s + off_s)
-
-
-def _time(seconds: float) -> str:
-    """Format a time: minutes below two hours, hours above."""
-    return f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{max(0.1, seconds / 60):.1f} minutes"

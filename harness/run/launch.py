@@ -17,7 +17,7 @@ from harness.bench.calibration import complaint
 from harness.bench.plugin_api import Suite
 from harness.evidence.rundir import new_run_name
 from harness.report.verdict import EXIT_CODES, FAIL, INCONCLUSIVE, PASS
-from harness.run.estimate import show_plan
+from harness.run.plan import show_plan
 from harness.run.session import Session, Wanted
 
 INCONCLUSIVE_CODE = EXIT_CODES[INCONCLUSIVE]

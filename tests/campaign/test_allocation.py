@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.campaign.budget_split import CutAllocation
+from harness.campaign.budget_split import BudgetSplit, CutAllocation
 
 
 def spend(allocation, outcome):
@@ -50,3 +52,33 @@ def test_cuts_that_were_not_told_yet_count_as_given():
 def test_a_budget_needs_an_operation():
     with pytest.raises(ValueError, match="no operation"):
         CutAllocation([], 10)
+
+
+class Fake:
+    """A campaign that can make so many cuts, each with the outcome "old"."""
+
+    def __init__(self, can, allowance):
+        self._can, self.planned = can, 0
+        self.result = SimpleNamespace(rows=[])
+        self.more(allowance)
+
+    def more(self, allowance):
+        made = max(0, min(self._can, allowance.cuts) - self.planned)
+        self.planned += made
+        self.result.rows += [{"outcome": "old", "changed": {}}] * made
+        return self.result
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(0, 3), st.integers(1, 300))
+def test_the_whole_budget_is_spent_and_a_plan_knows_it(can, absent, budget):
+    """Also where operations can take less than their share, or are not offered by the key."""
+    most = {f"op{n}": cuts for n, cuts in enumerate(can)}
+    split = BudgetSplit([*most, *(f"absent{n}" for n in range(absent))], budget)
+    first, rest = split.forecast(most)
+    campaigns = {name: Fake(cuts, split.first(name)) for name, cuts in most.items()}
+    assert {name: one.planned for name, one in campaigns.items()} == first
+    if split.leaves_rest:
+        split.rest(campaigns, lambda name, go: go())
+        assert sum(one.planned for one in campaigns.values()) == min(budget, sum(can))
+    assert sum(one.planned for one in campaigns.values()) == sum(first.values()) + rest

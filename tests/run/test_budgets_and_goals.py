@@ -118,8 +118,9 @@ def test_what_it_would_cost_is_said_beforehand(cli):
     done = run(cli, "--plan", "--search", "time", "--confidence", "99", "--below", "0.1%")
     assert done.returncode == 0, done.stderr
     assert "hours" in done.stdout
-    # 4,603 covering cuts and as many others, each with an erase for the operation and for each of three boots.
-    assert "36,824 erases; at 5,000 a key that takes 8 keys" in done.stdout
+    # 4,603 covering cuts, as many others, and a run without a cut; 11 erases each.
+    assert "about 9207 cuts (at most 36825)" in done.stdout
+    assert "about 101,277 erases of its hottest page; at 5,000 a key that takes 21 keys" in done.stdout
     assert list(cli.cwd.iterdir()) == []
 
 

@@ -247,5 +247,7 @@ def test_a_plan_does_not_touch_a_real_key(lab):
     done = lab("run", "endurance", "--plan", "--bench", "lab.toml", "--operation", "fido2.reset")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "fido2.reset" in done.stdout
+    assert "a run writes to the key on rig real-1 " in done.stdout
+    assert "nowhere else" not in done.stdout
     assert not lab.switch.exists()
     assert not (lab.state / "keyharness").exists()
