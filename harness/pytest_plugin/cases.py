@@ -83,6 +83,7 @@ def merge_phase(report: pytest.TestReport, before: dict[str, Any] | None) -> dic
         "reason": reason,
         "duration_s": round(report.duration, 4),
         "campaign": properties.get("campaign"),
+        "operation": properties.get("operation"),
         "clause": properties.get("clause"),
         "deviation": properties.get(PROPERTY),
     }

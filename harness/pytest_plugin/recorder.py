@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.base import signals
+from harness.pytest_plugin import booking
 from harness.pytest_plugin.deviations import mark_deviation
 from harness.pytest_plugin.options import DISPLAY, close_session, run_path, session_of
 
@@ -98,6 +99,7 @@ def pytest_runtest_makereport(
     What is a deviation becomes one.
     """
     report = yield
+    booking.carry(item, report)
     name = dict(item.user_properties).get("rig")
     if name is None or report.skipped:
         return report
@@ -152,6 +154,19 @@ class Recorder:
             display = self._config.pluginmanager.get_plugin(DISPLAY)
             if display is not None:
                 display.case(row)
+        for one in booking.carried(report):
+            self._book(str(dict(report.user_properties)["rig"]), one)
+
+    def _book(self, rig: str, found: booking.Booking) -> None:
+        """Report the case of an operation once more, as failed, if it has passed; perhaps before the run was killed."""
+        from harness.run import resume
+
+        for row in [*resume.cases_done(run_path(self._config)).values(), *self._cases.values()]:
+            at = row["rig"], row.get("operation"), row["outcome"]
+            if at == (rig, found.operation, "passed"):
+                self._cases.setdefault(row["nodeid"], row)
+                booking.report_again(self._config, row, found)
+                return
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:

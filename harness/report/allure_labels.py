@@ -17,7 +17,7 @@ from harness.report.allure_identity import keep_history_ids
 from harness.report.verdict_text import replay_command
 
 _SEVERITIES = {Severity.S1: "blocker", Severity.S2: "critical", Severity.S3: "minor"}
-BLAME_LABEL, OUTCOME_LABEL = "blame", "outcome"
+BLAME_LABEL, OUTCOME_LABEL, TAG_LABEL = "blame", "outcome", "tag"
 
 
 def active() -> bool:
@@ -69,11 +69,16 @@ def label_failure(blame: str, outcomes: Iterable[str] = ()) -> None:
     if not active():
         return
     dynamic = _allure().dynamic
-    dynamic.label(BLAME_LABEL, str(blame))
-    dynamic.tag(f"blame: {blame}")
+    for name, value in failure_labels(blame, outcomes):
+        dynamic.label(name, value)
+
+
+def failure_labels(blame: str, outcomes: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the labels of a failure, as (name, value): its blame and its violation classes, and tags of these."""
+    labels = [(BLAME_LABEL, str(blame)), (TAG_LABEL, f"blame: {blame}")]
     for outcome in dict.fromkeys(map(str, outcomes)):
-        dynamic.label(OUTCOME_LABEL, outcome)
-        dynamic.tag(outcome)
+        labels += [(OUTCOME_LABEL, outcome), (TAG_LABEL, outcome)]
+    return labels
 
 
 def attach_evidence(rows: Iterable[Mapping[str, Any]], name: str = "evidence") -> None:

@@ -76,6 +76,7 @@ class RunDisplay:
         self._lines_said = False
         self._head: Row = {"rigs": []}
         self._suites: dict[str, dict[str, int]] = {}
+        self._cases: dict[str, str] = {}
         self._groups: dict[str, dict[str, int]] = {}
         self._causes: frozenset[Hashable] = frozenset()
         self._operations: list[Row] = []
@@ -100,7 +101,12 @@ class RunDisplay:
         suite = str(result.get("suite") or "other")
         tally = self._suites.setdefault(suite, dict.fromkeys(CASE_OUTCOMES, 0))
         tally[result["outcome"]] += 1
-        if result["outcome"] not in ("not_offered", "skipped"):
+        before = self._cases.get(result["nodeid"])
+        self._cases[result["nodeid"]] = result["outcome"]
+        if before is not None:
+            # A case that has passed fails if the rest of the budget shows a violation of its operation.
+            tally[before] -= 1
+        elif result["outcome"] not in ("not_offered", "skipped"):
             groups = self._groups.setdefault(suite, {})
             group = _group(result["nodeid"])
             groups[group] = groups.get(group, 0) + 1

@@ -103,8 +103,11 @@ class Run:
         for text in self.session.take_kernel_lines():
             allure_labels.attach_text(text, "kernel log")
 
-    def rest(self, rig: str) -> str | None:
-        """Spend the rest of a rig's budget where outcomes are new; return why that failed (None if it did not)."""
+    def rest(self, rig: str) -> list[tuple[dict[str, Any], str]]:
+        """Spend the rest of a rig's budget where outcomes are new.
+
+        :returns: of each operation with a new violation its line of operations.jsonl, and why it failed.
+        """
         show = self._display.campaign if self._display else None
         before = {pair: found_by(one.result) for pair, one in self.session.campaigns.items()}
         failures = []
@@ -116,13 +119,13 @@ class Run:
             row = campaign_row(result)
             if self._display:
                 self._display.campaign_done(row)
-            self._illustrate(result, row)
+            self._picture(result, row)
             if found_by(result) - before.get((rig, operation), set()) and (why := self._failure(row)):
-                failures.append(why)
-        return "\n".join(failures) or None
+                failures.append((row, why))
+        return failures
 
-    def _illustrate(self, result: Result, row: dict[str, Any]) -> None:
-        """Draw the campaign's pictures and attach them, its evidence and its replay ids to the test."""
+    def _picture(self, result: Result, row: dict[str, Any]) -> None:
+        """Draw the campaign's pictures, and attach them and its evidence to the test."""
         from harness.report import allure_labels
 
         if (trace := trace_row(result)) is not None and NO_PICTURES not in os.environ:
@@ -131,6 +134,12 @@ class Run:
             for picture in pictures.draw(self.dir.path, row, result.rows, trace):
                 allure_labels.attach_picture(picture, picture.stem.rpartition(".")[2])
         allure_labels.attach_evidence(result.rows)
+
+    def _illustrate(self, result: Result, row: dict[str, Any]) -> None:
+        """Attach the campaign's pictures, evidence, replay ids and violation classes to its test."""
+        from harness.report import allure_labels
+
+        self._picture(result, row)
         for finding in row["findings"]:
             allure_labels.attach_replay(finding["first"], self._bench)
         if row["findings"]:
