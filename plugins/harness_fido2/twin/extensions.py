@@ -139,8 +139,10 @@ def _hmac_secret(app: Context, inputs: Mapping[Any, Any], credential: Credential
         raise StatusError(Status.PIN_AUTH_INVALID)
     salts = protocol.decrypt(shared, salts_enc)
     if salts is None or len(salts) not in (32, 64):
-        told = app.features.salt_length_told
-        raise StatusError(Status.INVALID_LENGTH if told else Status.INVALID_PARAMETER)
+        if not app.features.salt_length_told:
+            raise StatusError(Status.INVALID_PARAMETER)
+        # There it is another thing not to be decrypted than not to be one or two salts.
+        raise StatusError(Status.INVALID_OPTION if len(salts_enc) % 16 else Status.INVALID_LENGTH)
     purpose = b"hmac-secret with uv" if verified else b"hmac-secret"
     secret = crypto.hmac256(app.persistent.state.secret, purpose, credential.id)
     return protocol.encrypt(

@@ -30,7 +30,8 @@ class Features:
     :param takes_up_true: `up: true` in makeCredential is accepted (6.1.2); else INVALID_OPTION.
     :param empty_is_pin_invalid: an empty pinUvAuthParam with a PIN set is PIN_INVALID (6.1.2, step 1); else
         PIN_AUTH_INVALID, as CTAP 2.0 can be read.
-    :param salt_length_told: hmac-secret salts of a wrong length give INVALID_LENGTH; else INVALID_PARAMETER.
+    :param salt_length_told: hmac-secret salts of a wrong length give INVALID_LENGTH, and those that cannot be
+        decrypted INVALID_OPTION; else INVALID_PARAMETER for both.
     :param keeps_icon: the icon of a user is kept and told, although WebAuthn has none any more.
     :param forced_change_refuses: while a PIN change is forced, makeCredential and getAssertion are refused at all.
     :param config_commands_told: authenticatorConfigCommands is in getInfo (CTAP 2.3).

@@ -130,10 +130,11 @@ def test_salts_of_a_wrong_length(version, expected):
     made = Token(ctap).register(extensions={"hmac-secret": True})
     pin = ClientPin(ctap)
     agreed, shared = pin._get_shared_secret()
-    salts = pin.protocol.encrypt(shared, bytes(48))
-    asked = {1: agreed, 2: salts, 3: pin.protocol.authenticate(shared, salts), 4: pin.protocol.VERSION}
     known = [{"type": "public-key", "id": made.auth_data.credential_data.credential_id}]
-    assert status(ctap.get_assertion, RP["id"], HASH, known, extensions={"hmac-secret": asked}) == expected
+    broken = ERR.INVALID_PARAMETER if version == SOUND else ERR.INVALID_OPTION
+    for salts, refusal in ((pin.protocol.encrypt(shared, bytes(48)), expected), (bytes(33), broken)):
+        asked = {1: agreed, 2: salts, 3: pin.protocol.authenticate(shared, salts), 4: pin.protocol.VERSION}
+        assert status(ctap.get_assertion, RP["id"], HASH, known, extensions={"hmac-secret": asked}) == refusal
 
 
 @pytest.mark.parametrize(
