@@ -92,6 +92,8 @@ _MODULES = {
     "here": "harness.host.host",
     "host_lock_dir": "harness.host.locks",
     "hub_of": "harness.host.usb",
+    "new_file": "harness.host.scratch",
+    "new_folder": "harness.host.scratch",
     "open_lock_file": "harness.host.locks",
     "port_folder": "harness.host.usb",
     "runtime_dir": "harness.host.locks",
@@ -250,6 +252,7 @@ if TYPE_CHECKING:
         open_lock_file as open_lock_file,
         runtime_dir as runtime_dir,
     )
+    from harness.host.scratch import new_file as new_file, new_folder as new_folder
     from harness.host.scan import Found as Found
     from harness.host.uevents import wait_until as wait_until
     from harness.host.usb import (

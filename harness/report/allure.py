@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.base.atomic_file import replace_file
 from harness.base.errors import Blame
+from harness.host.scratch import new_folder
 from harness.model.key import VIOLATIONS, Outcome
 from harness.report import allure_history, files, page
 from harness.report.allure_labels import BLAME_LABEL, OUTCOME_LABEL
@@ -156,8 +157,8 @@ class _Failed(Exception):
 def _made_by_allure(run_dir: Path, runs_dir: Path, node: Node, cli: Path) -> Path:
     head = read_object(run_dir / files.RUN, Damage()) or {}
     run, started = str(head.get("run") or run_dir.name), head.get("started")
-    with tempfile.TemporaryDirectory(prefix="keyharness-allure-") as name:
-        scratch = Path(name)
+    scratch = new_folder("allure")
+    try:
         past = scratch / files.HISTORY
         allure_history.lay_out(runs_dir, run, started, past)
         settings = json.loads(
@@ -181,6 +182,8 @@ def _made_by_allure(run_dir: Path, runs_dir: Path, node: Node, cli: Path) -> Pat
             )
         replace_file(run_dir / files.INDEX, html)
         allure_history.take_in(runs_dir, run, started, past)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return run_dir / files.INDEX
 
 

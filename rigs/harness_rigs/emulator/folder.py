@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
+from harness.api import new_file, new_folder
 from harness_rigs.emulator.directory import CallersDirectory
 
 LOG_LINES = 5
@@ -35,7 +35,7 @@ class WorkingFolder:
                     self._restored = CallersDirectory(self._path)
                     self._restored.take()
             else:
-                self._path = Path(tempfile.mkdtemp(prefix=f"keyharness-{self._rig}-"))
+                self._path = new_folder(self._rig)
                 if self._template is not None:
                     shutil.copytree(self._template, self._path, dirs_exist_ok=True, symlinks=True)
         return self._path
@@ -57,9 +57,7 @@ class OutputLog:
     def open(self) -> int:
         """A descriptor for the output of the next boot; what was there before is removed."""
         if self._path is None:
-            fd, name = tempfile.mkstemp(prefix=f"keyharness-{self._rig}-", suffix=".log")
-            os.close(fd)
-            self._path = Path(name)
+            self._path = new_file(self._rig, ".log")
         return os.open(self._path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
 
     def last_lines(self) -> str:
