@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fido2 import cbor
 
+from harness.api import HostLate
 from support.trial_key import (
     Change,
     TrialKey,
@@ -652,3 +653,25 @@ def test_a_rig_without_a_finger_is_asked_nothing(monkeypatch: pytest.MonkeyPatch
     key = TrialKey(monkeypatch, touch=(False, True))
     assert key.asked("test_basics::test_a_credential_is_made_and_attested") == "not offered"
     assert "touches its key" in key.said
+
+
+@pytest.mark.parametrize("late_s", [0, 20])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_reset_that_a_slow_host_asks_too_late_is_not_the_keys_fault(
+    monkeypatch: pytest.MonkeyPatch, late_s: int, times: int
+) -> None:
+    """One late reset is repeated after a power cycle; where all are late, the host is blamed."""
+    refusals = [b"\x30"] * times
+    key = TrialKey(
+        monkeypatch, before=lambda request: refusals.pop() if request[0] == RESET and refusals else None
+    )
+    powered = property(lambda rig: rig.clock.now_us - late_s * 1_000_000)
+    monkeypatch.setattr(type(key.rig), "powered_us", powered)
+    case = "test_basics::test_a_credential_is_made_and_attested"
+    if not late_s:
+        assert key.asked(case) == "failed"
+    elif times < 3:
+        assert key.asked(case) == "passed", key.said
+    else:
+        with pytest.raises(HostLate, match="too late"):
+            key.asked(case)

@@ -45,8 +45,7 @@ def test_a_wrong_pin_costs_a_try_and_the_right_one_gives_it_back(with_pin, proto
 def test_reset_forgets_every_credential_and_the_pin(with_pin):
     made = with_pin.make(options={"rk": True})
     with_pin.power_cycle()
-    with with_pin.touch():
-        with_pin.ctap.reset()
+    with_pin.reset()
     with_pin.connect()
     assert with_pin.info.options["clientPin"] is False
     with refused(CtapError.ERR.NO_CREDENTIALS):

@@ -780,8 +780,7 @@ def test_a_blocked_pin_stays_blocked_over_power_cycles_even_for_the_right_one(wi
 def test_a_reset_frees_a_blocked_pin_by_forgetting_it(with_pin):
     block_for_ever(with_pin)
     with_pin.power_cycle()
-    with with_pin.touch():
-        with_pin.ctap.reset()
+    with_pin.reset()
     with_pin.connect()
     assert with_pin.info.options["clientPin"] is False
     best(with_pin).send(SET, new_pin=OTHER_PIN)
@@ -1144,8 +1143,7 @@ def test_a_token_dies_when_there_is(with_pin, version, renewal):
 def test_a_token_does_not_survive_a_reset(with_pin):
     with_pin.power_cycle()
     protocol, token = cm_token(with_pin)
-    with with_pin.touch():
-        with_pin.ctap.reset()
+    with_pin.reset()
     best(with_pin).send(SET, new_pin=PIN)
     must_be_dead(with_pin, protocol, token)
 

@@ -99,8 +99,7 @@ def _toggled(authenticator: Authenticator) -> bool:
 def reset_now(authenticator: Authenticator) -> None:
     """Cycle the power, reset the key, and open a channel to it."""
     authenticator.power_cycle()
-    with authenticator.touch():
-        authenticator.ctap.reset()
+    authenticator.reset()
     authenticator.connect()
 
 

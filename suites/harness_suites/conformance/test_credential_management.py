@@ -639,8 +639,7 @@ def _change_pin(authenticator: Authenticator) -> None:
 
 
 def _reset(authenticator: Authenticator) -> None:
-    with authenticator.touch():
-        authenticator.ctap.reset()
+    authenticator.reset()
 
 
 DISCARDS = {

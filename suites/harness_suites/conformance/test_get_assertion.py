@@ -897,8 +897,7 @@ DISCARDS = {
 
 
 def _reset(authenticator):
-    with authenticator.touch():
-        authenticator.ctap.reset()
+    authenticator.reset()
 
 
 @pytest.mark.case(

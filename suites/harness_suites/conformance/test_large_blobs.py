@@ -445,8 +445,7 @@ def test_an_array_survives_a_power_cycle(open_key):
 def test_a_reset_brings_the_initial_array_back(open_key):
     write(open_key, NEW)
     open_key.power_cycle()
-    with open_key.touch():
-        open_key.ctap.reset()
+    open_key.reset()
     assert read(open_key) == EMPTY_ARRAY
 
 

@@ -90,8 +90,7 @@ def test_a_persistent_token_dies_when_the_pin_is_changed(with_pin):
 def test_a_persistent_token_dies_with_a_reset(with_pin):
     ask = persistent(with_pin)
     with_pin.power_cycle()
-    with with_pin.touch():
-        with_pin.ctap.reset()
+    with_pin.reset()
     Exchange(with_pin).send(SET)
     with refused(ERR.PIN_AUTH_INVALID, ERR.PUAT_REQUIRED):
         ask(METADATA)

@@ -90,8 +90,7 @@ def _toggled(config: Config) -> bool:
 
 
 def reset(key):
-    with key.touch():
-        key.ctap.reset()
+    key.reset()
     key.pin = None
     key.connect()
 
