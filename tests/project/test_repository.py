@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 
 import pytest
@@ -25,3 +26,8 @@ def test_runs_are_ignored_and_the_page_about_them_is_not():
     assert git("check-ignore", "-q", "reports/20261120-093012-7c1e/summary.json").returncode == 0
     assert git("check-ignore", "-q", "reports/README.md").returncode == 1
     assert (ROOT / "reports" / "README.md").is_file()
+
+
+def test_the_files_that_are_begun_first_exist():
+    names = importlib.import_module("conftest").LONGEST
+    assert [name for name in names if not (ROOT / name).is_file()] == []
