@@ -3,10 +3,10 @@
     on          FF n 00 00 00 00 00 00
     off         FD n 00 00 00 00 00 00
     (FE and FC are for all relays and never sent; FA would write the serial)
-    get report  s1 s2 s3 s4 s5 00 <mask>    as bytes 0-4 the serial, as byte 7 the state, bit n - 1 for relay n
+    get report  s1 s2 s3 s4 s5 00 ?? <mask>    bytes 0-4 are the id, byte 5 is zero, byte 7 has bit n - 1 for relay n
 
 The product string says how many relays there are. All boards show one and the same USB serial: they are told
-apart by their port, or by the five letters in their report.
+apart by their port, or by the five bytes of the id in their report. Most ids are letters, but not all.
 Source: the boards' own library as published for them (pavel-a/usb-relay-hid, lib/usb_relay_lib.c).
 """
 
@@ -25,14 +25,14 @@ from harness_rigs.power.usbdevice import usb_node
 IDS = {(0x16C0, 0x05DF): "dcttech relay board"}
 ON, OFF, SIZE = 0xFF, 0xFD, 8
 SERIAL = slice(0, 5)
-STATE = 7
+ZERO, STATE = 5, 7
 
 
 class DcttechOptions(HidOptions, RelayOptions):
     """`[rig.power]` of a dcttech board."""
 
-    serial: str | None = Field(default=None, min_length=5, max_length=5)
-    """The five letters in the board's own report."""
+    serial: str | None = Field(default=None, pattern=r"^([!-~]{5}|([0-9a-f]{2} ){4}[0-9a-f]{2})$")
+    """The id in the board's own report: five letters, or five bytes in hex ("ff 00 12 34 56") if they are none."""
     channel: int = Field(default=1, ge=1, le=8)
 
 
@@ -49,8 +49,8 @@ class Dcttech(HidChannel):
 
     def read(self) -> bool:
         report = self.line.get_feature(SIZE)
-        if len(report) != SIZE or not report[SERIAL].isascii():
-            raise Unexpected(shown(report), "8 bytes: a serial of five letters, and the state")
+        if len(report) != SIZE or report[ZERO]:
+            raise Unexpected(shown(report), "8 bytes: an id of five bytes, a zero, and the state at the end")
         return bool(report[STATE] >> (self.number - 1) & 1)
 
     def cut_action(self, active: bool) -> CutAction | None:
@@ -58,13 +58,14 @@ class Dcttech(HidChannel):
 
 
 def _serial(request: ActuatorRequest, device: UsbDevice) -> str:
-    """The five letters in a board's report; its USB serial is the same for all boards."""
+    """Return the id in a board's report, as `DcttechOptions.serial` has it."""
     try:
         with hid_opened(request, device) as line:
-            return line.get_feature(SIZE)[SERIAL].decode("ascii", "replace")
+            found = line.get_feature(SIZE)[SERIAL]
     except OSError as error:
         node = str(device.hidraw[0].node) if device.hidraw else usb_node(device)
         raise explain(error, f"{place_of(request)}: the board at {device.port}", node, 0) from None
+    return found.decode("ascii") if all(0x21 <= one <= 0x7E for one in found) else found.hex(" ")
 
 
 def _make(request: ActuatorRequest) -> PowerSwitch:

@@ -91,10 +91,15 @@ class TestDcttech:
         )
 
     def test_garbage(self, host, clock, board):
-        board.letters = "\xff\xfe\xfd\xfc\xfb"
+        board.zero = 7
         with pytest.raises(RigError) as caught:
             power("dcttech", host, clock, channel=2)
-        says(caught.value, f'rig "{RIG}" · power', AT, "ff fe fd fc fb", "five letters", "mend")
+        says(caught.value, f'rig "{RIG}" · power', AT, "07 00", "an id of five bytes", "mend")
+
+    def test_an_id_that_is_no_letters(self, host, clock, board, hidraw):
+        other = host.plug("1-1.4", DcttechBoard("\xff\xfe\x00\x20\x41"), hidraw=hidraw)
+        power("dcttech", host, clock, channel=2, serial="ff fe 00 20 41").on()
+        assert (other.mask, board.mask) == (0b10, 0)
 
     def test_unplugged_in_mid_command(self, host, clock, board):
         switch = power("dcttech", host, clock, channel=2)

@@ -13,6 +13,7 @@ class DcttechBoard(UsbThing):
         super().__init__()
         self.product = f"USBRelay{relays}"
         self.letters, self.mask, self.relays, self.stuck = letters, 0, relays, False
+        self.zero = 0
 
     def set_feature(self, data):
         assert len(data) == 8
@@ -23,7 +24,7 @@ class DcttechBoard(UsbThing):
             self.mask = self.mask | bit if data[0] == 0xFF else self.mask & ~bit
 
     def get_feature(self):
-        return self.letters.encode("latin-1") + bytes([0, 0, self.mask])
+        return self.letters.encode("latin-1") + bytes([self.zero, 0, self.mask])
 
 
 class LcusHidBoard(UsbThing):
