@@ -168,10 +168,14 @@ def campaign(request: pytest.FixtureRequest, rig: Rig, operation: Operation) -> 
         try:
             result, failure = run.campaign(rig.name, operation.name)
         except Exception as error:
-            # Only a bench that asks for a full key excuses the key for having no room.
-            if rig.fill and isinstance(rig.key.fault(error), NoRoom):
+            refused = rig.key.fault(error)
+            # Only a bench that fills the key to the end excuses the key for having no room.
+            if rig.fill >= 1 and isinstance(refused, NoRoom):
                 rig.power.off()
-                pytest.skip(f"{NOT_OFFERED}: the bench fills the key, and {operation.name} needs room on it")
+                pytest.skip(
+                    f"{NOT_OFFERED}: twin.fill = {rig.fill:g} leaves the key no room, and {operation.name} needs some: "
+                    f"the key answers {refused.what}"
+                )
             raise
         if failure:
             request.node.user_properties.append(("campaign", operation.name))

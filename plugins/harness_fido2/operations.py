@@ -88,13 +88,16 @@ def prepare(rig: Rig, memory: Memory) -> None:
 
 
 def fill(rig: Rig, memory: Memory) -> None:
-    """Register resident credentials until the wanted share of the room that the key reports is used."""
+    """Register resident credentials until the wanted share of the room that the key reports is used.
+
+    Below 1 room for one is left at least: then a key that says it is full is wrong.
+    """
     mine = fido_memory(memory)
     if mine.pin is None or not mine.lists:
         return
     client = Fido(rig)
     room = management.remaining(client.management(mine.pin))
-    wanted = round(room * rig.fill)
+    wanted = room if rig.fill == 1 else min(round(room * rig.fill), room - 1)
     for number in range(wanted):
         try:
             credential, response = client.make_credential(

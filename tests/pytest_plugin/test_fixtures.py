@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 FULL = """
 [[rig]]
 name = "full-1"
@@ -28,4 +30,30 @@ def test_an_operation_that_needs_room_is_not_offered_by_a_key_that_the_bench_fil
     for name in names[:2]:
         outcome, reason = campaigns[name]
         assert outcome == "not_offered"
-        assert "needs room" in reason
+        assert reason == (
+            f"not offered: twin.fill = 1 leaves the key no room, and {name} needs some: the key answers KEY_STORE_FULL"
+        )
+
+
+@pytest.mark.long
+def test_only_a_key_that_the_bench_fills_to_the_end_is_excused_for_having_no_room(cli):
+    """A key that is full at half of the room that it has told is wrong."""
+    (cli.cwd / "half.toml").write_text(FULL.replace("1.0", "0.5"))
+    (cli.cwd / "conftest.py").write_text(
+        "from harness_fido2.twin.credentials import ResidentCredentials\n"
+        "from harness_fido2.twin.status import Status, StatusError\n"
+        "add = ResidentCredentials.add\n"
+        "def full(self, credential, limit):\n"
+        "    if credential.rp_id == 'new.keyharness.example':\n"
+        "        raise StatusError(Status.KEY_STORE_FULL)\n"
+        "    add(self, credential, limit)\n"
+        "ResidentCredentials.add = full\n"
+    )
+    cli.env["PYTHONPATH"] = str(cli.cwd)
+    name = "fido2.make_credential.resident"
+    done = cli(
+        *("run", "endurance", "--bench", "half.toml", "--seed", "1", "--cuts", "6", "--operation", name),
+        *("--", "-p", "conftest", "-k", "test_power_cut"),
+    )
+    assert done.returncode == 1, done.stdout
+    assert "KEY_STORE_FULL" in done.stdout
