@@ -9,8 +9,9 @@ when the key was lost is always recorded. A cut outside the operation is missed,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from statistics import median
 
 from harness.base import signals
@@ -19,6 +20,7 @@ from harness.base.seeds import child
 from harness.campaign.common import CampaignBase, CampaignTerms
 from harness.campaign.home import Home
 from harness.campaign.judging import breaches_of
+from harness.campaign.kept_state import Remains, look_again
 from harness.campaign.live_observer import LiveObserver
 from harness.campaign.observe import Seen
 from harness.campaign.operation_runner import Attempt
@@ -30,6 +32,7 @@ from harness.model.key import Operation, Outcome
 from harness.model.power_loss import can_prove
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering, is_judged, replay_id
+from harness.safety.pins import handed_out
 from harness.search.localization import Localizer, hit_of
 from harness.search.plan import END, Plan, planned
 from harness.search.recheck_plan import RecheckPlan
@@ -210,6 +213,7 @@ class LiveCampaign(LiveObserver, CampaignBase):
         rig, prepared = self.rig, self.prepared
         began_us, boot_us, talk_us = rig.clock.now_us, rig.boot_us, rig.talk_us
         attempt = self.runner.attempt(plan, prepared.profile.lead_us)
+        remains = Remains.of(rig)
         acknowledged = self._acknowledged(attempt)
         loss = self.switch.loss(attempt)
         landed = self._landed(plan, attempt, loss)
@@ -251,7 +255,15 @@ class LiveCampaign(LiveObserver, CampaignBase):
             judged.row["again"] = again
         if void is not None:
             judged.row["death"] = void
-        return judged
+        if not breaches_of(judged):
+            return judged
+        known = attempt.promise if acknowledged else prepared.promise
+        return replace(judged, files=lambda: remains.files(self, known, seen, exact=acknowledged))
+
+    def look_again(self, row: Row, files: Mapping[str, bytes]) -> tuple[Row, list[Breach]]:
+        """See `harness.campaign.kept_state.look_again`."""
+        self.prepare()
+        return look_again(self, row, files, handed_out())
 
     def _void(self, began_us: int, attempt: Attempt, seen: Seen) -> str | None:
         """Describe the fault of a hub or a supply that makes this cut say nothing of the key; None if there is none."""

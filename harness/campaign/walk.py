@@ -9,7 +9,7 @@ live and must leave the computed image, byte for byte.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from harness.base.errors import CallerError
@@ -24,10 +24,12 @@ from harness.campaign.recheck import TwinRecheck
 from harness.campaign.result import Result
 from harness.campaign.worker_pool import Died, WorkerPool
 from harness.model.judge import Breach
-from harness.model.key import Operation
+from harness.model.key import Operation, client_logs
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering, replay_id
+from harness.search.plan import END
 from harness.search.stopping import Allowance
+from harness.twin.image_files import from_files, to_files
 from harness.twin.trace import Cut, all_cuts, cut_at, images
 
 BATCH = 64
@@ -242,7 +244,37 @@ class Campaign(ImageObserver, CampaignBase):
         note = noted(verdict.breaches)
         if isinstance(seen, Inspection) and seen.writes:
             note["writes"] = True
-        return Judged(row, note)
+        return Judged(row, note, (lambda: self._files(image, seen)) if verdict.breaches else None)
+
+    def _files(self, image: CutImage, seen: Inspection | Died) -> dict[str, bytes]:
+        """What is kept of an abnormal cut."""
+        files = {f"state/{name}": content for name, content in to_files(image.state).items()}
+        if isinstance(seen, Inspection):
+            files |= {f"answer-{item}.bin": answer for item, answer in seen.seen.answers.items()}
+        return {**files, **client_logs(self.rig.key)}
+
+    def look_again(self, row: Row, files: Mapping[str, bytes]) -> tuple[Row, list[Breach]]:
+        """Observe and judge a state that a run has kept.
+
+        :param row: the evidence of its cut. :param files: of its folder, by their paths.
+        :raises KeyError, ValueError, TypeError: the files are not whole.
+        """
+        state = from_files({name.removeprefix("state/"): content for name, content in files.items()})
+        trace = self.prepare().trace
+        image = CutImage(Cut(0, END, 0.0, trace.end_us), state, END)
+        seen: list[Inspection | Died] = []
+        WorkerPool(lambda _: self._inspect(image), 1).run(1, lambda _, found: seen.append(found))
+        (found,) = seen
+        if isinstance(found, Died):
+            verdict = self._verdict(image, found)
+        else:
+            # Whether a guess was free depends on when it was cut, and that is in the row.
+            verdict = self.prepared.judge.verdict(
+                found.seen, found.completed, acknowledged=bool(row["acknowledged"]), since_request_us=None
+            )
+        changed = {name: list(pair) for name, pair in verdict.changed.items()}
+        again = {"outcome": verdict.outcome.value, "world": verdict.world, "changed": changed}
+        return {**row, **again}, list(verdict.breaches)
 
     def _judge_alone(self, image: CutImage) -> Row:
         """Observe and judge one image, for a replay; the row."""

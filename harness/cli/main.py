@@ -177,6 +177,14 @@ def report(
 def replay(
     replay_id: Annotated[str, typer.Argument(metavar="ID", help="A replay id, as a report prints it.")],
     bench: BenchOption = None,
+    from_evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-evidence",
+            metavar="RUN",
+            help="Cut nothing: boot the state of the cut that this folder keeps.",
+        ),
+    ] = None,
 ) -> None:
     """Repeat one cut, and show its outcome.
 
@@ -184,7 +192,7 @@ def replay(
     """
     from harness.run.replay import replay as do
 
-    raise typer.Exit(do(replay_id, bench, sys.stdout))
+    raise typer.Exit(do(replay_id, bench, sys.stdout, from_evidence))
 
 
 app.add_typer(firmware_commands.app, name="firmware")

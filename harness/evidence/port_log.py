@@ -28,6 +28,7 @@ class PortLog:
     def __init__(self, rig: Rig, path: Path):
         self._rig, self._path = rig, path
         self.failed: list[str] = []
+        self._latest: tuple[str, str] = ("", "")
         # Earlier lines are not about this campaign.
         rig.take_log()
         self._before = rig.plugs
@@ -53,12 +54,18 @@ class PortLog:
         known = earlier or {}
         return {name: count - before.get(name, 0) + known.get(name, 0) for name, count in now.items()}
 
+    def files(self, replay_id: str) -> dict[str, bytes]:
+        """Return the kernel's lines about the cut that was judged last, as a file."""
+        known, text = self._latest
+        return {"kernel.log": text.encode()} if known == replay_id else {}
+
     def note(self, row: Row) -> None:
         """Write the kernel's lines about a cut that was just judged."""
         lines = self._rig.take_log()
         if not lines:
             return
         text = "\n".join([f"## {row['id']} {row['outcome']}", *lines]) + "\n"
+        self._latest = str(row["id"]), text
         with self._path.open("a", encoding="utf-8") as file:
             file.write(text)
         if (Outcome(row["outcome"]).is_violation or row.get("death")) and len(self.failed) < SHOWN_MAX:

@@ -113,6 +113,11 @@ class Memory:
         part: T = self._parts[name]
         return part
 
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        """Application -> its object."""
+        return self._parts
+
     def copy(self) -> Memory:
         return Memory(copy.deepcopy(self._parts))
 
@@ -303,6 +308,8 @@ class Application:
     :param fault: turns an exception of the application's client library into a fault of the key: Refused for a
         refusal, another KeyFault for a wrong answer; None if the exception says nothing about the key. A client that
         raises Refused itself needs no such function.
+    :param log: returns what the application's client library has logged lately, as its own users are asked for it; kept
+        with what a cut has broken.
     :param volatile: returns a value that the application makes anew at each power-up and shows without cost; None if
         this key shows none. It differs between two boots and stays the same within one.
     """
@@ -320,6 +327,7 @@ class Application:
     volatile: Callable[[Rig], str | None] | None = None
     randomness: Callable[[Stream], AbstractContextManager[None]] | None = None
     fault: Callable[[BaseException], KeyFault | None] | None = None
+    log: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -385,6 +393,12 @@ class Key:
             return error
         said = (one.fault(error) for one in self.applications if one.fault is not None)
         return next((fault for fault in said if fault is not None), None)
+
+
+def client_logs(key: Key) -> dict[str, bytes]:
+    """Return what the clients' libraries have logged lately: file name -> text."""
+    logs = {app.name: app.log() for app in key.applications if app.log is not None}
+    return {f"{name}.log": text.encode() for name, text in logs.items() if text}
 
 
 @contextmanager

@@ -146,6 +146,17 @@ class LiveCutter(ABC):
 class Vault(ABC):
     """Copies the whole state of a key without power, and puts it back."""
 
+    def to_files(self, state: Any) -> dict[str, bytes]:
+        """Return a state as files, to be kept: path -> content; empty if it cannot be."""
+        return {}
+
+    def from_files(self, files: Mapping[str, bytes]) -> Any:
+        """Read what `to_files` returned.
+
+        :raises ValueError: it is not that.
+        """
+        raise ValueError("this rig keeps no states in files")
+
     @abstractmethod
     def snapshot(self) -> Any: ...
 
@@ -318,6 +329,10 @@ class Rig(ABC):
     def take_deaths(self) -> list[str]:
         """Describe how the key stopped by itself since the last call; cuts do not count."""
         return []
+
+    def last_words(self) -> dict[str, bytes]:
+        """Return what the rig knows of the boot that ended last: file name -> content, e.g. what a firmware printed."""
+        return {}
 
     def take_log(self) -> list[str]:
         """Return the kernel's lines about the port since the last call; empty for rigs without a USB port."""

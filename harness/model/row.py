@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,12 @@ class Judged:
     """A row of evidence, and what its campaign needs of the cut when the run is resumed.
 
     :ivar note: JSON-able; stays in the journal and never gets into evidence.jsonl.
+    :ivar files: gives what cannot be made again of an abnormal cut, as (path -> content); None if the cut was normal.
     """
 
     row: Row
     note: Row
+    files: Callable[[], Mapping[str, bytes]] | None = None
 
 
 def replay_id(rig: str, operation: str, seed: int, cut: str, fingerprint: str) -> str:

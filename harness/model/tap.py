@@ -6,7 +6,7 @@ Client libraries retry, wrap and swallow errors; a tap sits below them and sees 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,15 +39,29 @@ def last_received_us(marks: Sequence[Mark]) -> int | None:
     return max((mark.at_us for mark in marks if mark.name.startswith(RECEIVED)), default=None)
 
 
+MESSAGES, MESSAGE_BYTES = 64, 256
+"""How many of the last messages a tap remembers, and how much of each."""
+
+
 class Tap:
-    """The marks of one rig, in order."""
+    """The marks of one rig, in order, and the last messages."""
 
     def __init__(self, clock: Clock):
         self._clock = clock
         self._seen: Counter[str] = Counter()
         self.marks: list[Mark] = []
+        self._messages: deque[tuple[int, str, bytes]] = deque(maxlen=MESSAGES)
         self.on_mark: Callable[[Mark], None] | None = None
         """Called with each mark as soon as it is seen."""
+
+    def saw(self, direction: str, message: bytes) -> None:
+        """Remember a message; `direction` is ">" to the key, "<" from it."""
+        self._messages.append((self._clock.now_us, direction, message[:MESSAGE_BYTES]))
+
+    @property
+    def messages(self) -> str:
+        """The last messages as lines of text: when, in microseconds, which way, and the bytes in hex."""
+        return "".join(f"{at_us} {way} {data.hex()}\n" for at_us, way, data in self._messages)
 
     @property
     def now_us(self) -> int:

@@ -12,6 +12,7 @@ from harness.campaign.judging import fingerprint
 from harness.campaign.recording import UNCUT
 from harness.campaign.timed_live import LiveCampaign
 from harness.campaign.walk import Campaign
+from harness.evidence.abnormal import find
 from harness.model.judge import Breach
 from harness.model.key import Outcome
 from harness.model.row import REPLAY_PREFIX, Row
@@ -24,9 +25,10 @@ _ID = re.compile(
 )
 
 
-def replay(text: str, bench: Path | None, out: TextIO) -> int:
+def replay(text: str, bench: Path | None, out: TextIO, evidence: Path | None = None) -> int:
     """Replay a cut and describe its outcome; return 0 if nothing is violated, 1 if something is.
 
+    :param evidence: the folder of a run that has kept what the cut left: that is looked at again, and nothing is cut.
     :raises CallerError: the text is no replay id, or an id of another bench, firmware or version.
     """
     match = _ID.fullmatch(text.strip())
@@ -39,12 +41,12 @@ def replay(text: str, bench: Path | None, out: TextIO) -> int:
         )
     session = Session(Wanted(bench, (match["rig"],), (), int(match["seed"])), purpose="replay")
     try:
-        return _replay(session, text, match, out)
+        return _replay(session, text.strip(), match, out, evidence)
     finally:
         session.close()
 
 
-def _replay(session: Session, text: str, match: re.Match[str], out: TextIO) -> int:
+def _replay(session: Session, text: str, match: re.Match[str], out: TextIO, evidence: Path | None) -> int:
     rig = session.rig(match["rig"])
     operations = rig.key.operations
     if match["operation"] not in operations:
@@ -67,8 +69,29 @@ def _replay(session: Session, text: str, match: re.Match[str], out: TextIO) -> i
     campaign = kind(rig, rig.key.operations[match["operation"]], home, CampaignTerms())
     if match["cut"] == UNCUT:
         return _uncut(campaign, out)
+    if evidence is not None:
+        return _look_again(campaign, text, evidence, out)
     row, breaches = campaign.replay(match["cut"])
     return _tell(row, breaches, campaign, match["cut"], out)
+
+
+def _look_again(campaign: Campaign | LiveCampaign, text: str, run: Path, out: TextIO) -> int:
+    """Boot the state that a run has kept of a cut, look at it and judge it."""
+    row, folder = find(run, text)
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    try:
+        seen, breaches = campaign.look_again(row, files)
+    except (KeyError, ValueError, TypeError) as error:
+        raise CallerError(
+            f"{folder}", found=f"{type(error).__name__}: {error}", expected="the files of a kept state, whole"
+        ) from error
+    out.write(f"{row['operation']} on {row['rig']}, {row['firmware']}, as {folder} has kept it\n")
+    out.write(f"  then       {row['outcome']}\n")
+    return _tell_seen(seen, breaches, out)
 
 
 def _uncut(campaign: Campaign | LiveCampaign, out: TextIO) -> int:
@@ -95,6 +118,10 @@ def _tell(
     out.write(
         f"  answered   {'acknowledged' if row['acknowledged'] else 'not acknowledged'} when the power went\n"
     )
+    return _tell_seen(row, breaches, out)
+
+
+def _tell_seen(row: Row, breaches: list[Breach], out: TextIO) -> int:
     out.write(f"  outcome    {row['outcome']}\n")
     if row["death"]:
         out.write(f"  death      {row['death']}\n")

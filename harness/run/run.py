@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.base.errors import RigError
 from harness.campaign.rows import campaign_row, trace_row
+from harness.evidence.abnormal import TEXTS
 from harness.evidence.rundir import RunDir
 from harness.model.key import Severity
 from harness.report.verdict_text import failure_text
@@ -97,11 +98,16 @@ class Run:
         return result, self._failure(row)
 
     def _show_kernel_log(self) -> None:
-        """Attach the kernel's lines about cuts that failed since the last call."""
+        """Attach the kernel's lines and the kept texts of cuts that failed since the last call."""
         from harness.report import allure_labels
 
         for text in self.session.take_kernel_lines():
             allure_labels.attach_text(text, "kernel log")
+        for folder in self.session.take_abnormal():
+            for path in sorted(folder.glob("*")):
+                if path.is_file() and path.suffix in TEXTS:
+                    text = path.read_text(encoding="utf-8", errors="replace")
+                    allure_labels.attach_text(text, f"{folder.name}: {path.name}")
 
     def rest(self, rig: str) -> list[tuple[dict[str, Any], str]]:
         """Spend the rest of a rig's budget where outcomes are new.

@@ -23,6 +23,7 @@ from harness.campaign.rows import campaign_row, trace_row
 from harness.campaign.timed_live import LiveCampaign
 from harness.campaign.timed_twin import TimedCampaign
 from harness.campaign.walk import Campaign
+from harness.evidence.abnormal import Abnormal
 from harness.evidence.port_log import PortLog
 from harness.evidence.rundir import NOT_ASKED, RunDir
 from harness.model.key import Operation
@@ -30,6 +31,7 @@ from harness.model.rig import EvidenceKind, Rig, RigInfo
 from harness.model.row import Judged
 from harness.safety import quarantine
 from harness.safety.claim import Claims
+from harness.safety.pins import handed_out
 from harness.search.search import STRATEGIES, Strategy
 from harness.search.stopping import Goal
 from harness.twin.glass_box import glass_box
@@ -112,6 +114,7 @@ class Session:
         self._rigs: dict[str, Rig] = {}
         self.absent: dict[str, RigError] = {}
         self._port_logs: list[PortLog] = []
+        self._abnormal: list[Abnormal] = []
         self._homes: dict[str, Home] = {}
         self._homeless: dict[str, KeyharnessError] = {}
         self._missing: dict[str, dict[str, str | None]] = {}
@@ -371,9 +374,12 @@ class Session:
         rig = self.rig(rig_name)
         port_log = PortLog(rig, run.kernel_log(rig_name, operation))
         self._port_logs.append(port_log)
+        abnormal = Abnormal(run.path, handed_out)
+        self._abnormal.append(abnormal)
         with run.journal(rig_name, operation) as journal:
             try:
-                yield port_log.keeping(journal.keep), journal.kept
+                keep = abnormal.keeping(port_log.keeping(journal.keep), port_log.files)
+                yield keep, journal.kept
             finally:
                 campaign = self.campaigns.get((rig_name, operation))
                 # An operation whose share of the budget is 0 has no rows, and is named all the same.
@@ -383,6 +389,11 @@ class Session:
                     run.note_campaign(rig_name, operation, campaign_row(result))
                     if (trace := trace_row(result)) is not None:
                         run.write_trace(rig_name, operation, trace)
+
+    def take_abnormal(self) -> list[Path]:
+        """Return the folders of what was kept since the last call."""
+        kept, self._abnormal = self._abnormal, []
+        return [folder for one in kept for folder in one.kept]
 
     def take_kernel_lines(self) -> list[str]:
         """Return the kernel's lines about cuts that failed since the last call."""

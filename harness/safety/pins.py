@@ -42,6 +42,20 @@ def pin_for(rig: Rig, which: str, reference: PinReference) -> str:
 
     On hardware a PIN that is made here has been written ahead when this returns.
     """
+    pin = _pin_for(rig, which, reference)
+    _HANDED_OUT[pin] = f"[{which} {reference.name}]"
+    return pin
+
+
+_HANDED_OUT: dict[str, str] = {}
+
+
+def handed_out() -> dict[str, str]:
+    """Return the PINs that this process has used, each with the words that stand for it in texts."""
+    return dict(_HANDED_OUT)
+
+
+def _pin_for(rig: Rig, which: str, reference: PinReference) -> str:
     if rig.evidence_kind != "hardware":
         # A PIN that a first version knew keeps the stream that it had.
         names = (which,) if _is_main(reference) else (reference.name, which)
@@ -124,6 +138,12 @@ def candidates(rig: Rig, reference: PinReference) -> list[str]:
     """PINs that may be in force, the likeliest first: after a crash a change may or may not have happened."""
     if rig.evidence_kind != "hardware":
         return [pin_for(rig, "first", reference)]
+    found = _real_candidates(rig, reference)
+    _HANDED_OUT.update(dict.fromkeys(found, f"[{reference.name}]"))
+    return found
+
+
+def _real_candidates(rig: Rig, reference: PinReference) -> list[str]:
     journalled = [one.pin for one in reversed(PinJournal(identity_of(rig)).records(reference))]
     first = given(rig.name, reference)
     return list(dict.fromkeys([*journalled, *([first] if first else [])]))

@@ -20,6 +20,7 @@ from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 
 import harness_fido2.client
 from harness.api import KeyFault, KeyGone, Refused, Rig
+from harness_nitrokey3 import sdk_log
 from harness_nitrokey3.dfu_port import dfu_port
 from harness_transports.client_random import ModuleProxy
 from harness_transports.ctaphid import ctaphid
@@ -129,7 +130,8 @@ def bound(rig: Rig, test_keys: Sequence[SignatureKey] = ()) -> Iterator[None]:
     before, _rig = _rig, rig
     _NK3_DATA.nrf52_signature_keys = [*known, *test_keys]
     try:
-        yield
+        with sdk_log.kept():
+            yield
     finally:
         _rig = before
         _NK3_DATA.nrf52_signature_keys = known

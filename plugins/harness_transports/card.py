@@ -62,7 +62,9 @@ class Card:
         chained = bool(apdu[0] & _CHAINED) and apdu[0] & 0xE0 in (0x00, 0x80)
         if not chained and not (self._more and apdu[1] == _GET_RESPONSE):
             self._tap.mark("request-sent")
+        self._tap.saw(">", bytes(apdu))
         answer = self._apdus.exchange(bytes(apdu))
+        self._tap.saw("<", answer)
         if len(answer) < 2:
             raise MalformedAnswer(
                 "a response ends with two status bytes",

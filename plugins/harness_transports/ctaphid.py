@@ -54,6 +54,7 @@ class TappedHid(CtapHidConnection):
             self._begin(data)
         else:
             self._to_send -= len(data) - 5
+        self._tap.saw(">", data)
         self._packets.send(data)
         if self._to_send <= 0 and self._command not in (_INIT, _CANCEL):
             self._tap.mark("request-sent")
@@ -76,6 +77,7 @@ class TappedHid(CtapHidConnection):
     def read_packet(self) -> bytes:
         """:raises MalformedAnswer: no packet of CTAPHID, or no end of them."""
         packet = self._packets.receive()
+        self._tap.saw("<", packet)
         if len(packet) != REPORT_BYTES:
             raise self._garbled(f"a report of {len(packet)} bytes instead of {REPORT_BYTES}", packet)
         if (why := self._limit.passed()) is not None:

@@ -197,6 +197,10 @@ class EmulatedKey:
             raise OSError(errno.ETIMEDOUT, self.answers.limit_words)
         return packet
 
+    def output(self) -> bytes:
+        """The end of what it has printed in its latest boot."""
+        return self._output.tail()
+
     def note_hang(self) -> None:
         """Note that it gave no answer within its limit."""
         self.deaths.note(f"hung: {self.answers.limit_words}")

@@ -10,6 +10,7 @@ from harness.api import new_file, new_folder
 from harness_rigs.emulator.directory import CallersDirectory
 
 LOG_LINES = 5
+TAIL_BYTES = 1 << 16
 
 
 class WorkingFolder:
@@ -65,6 +66,14 @@ class OutputLog:
             return ""
         lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-LOG_LINES:])
+
+    def tail(self) -> bytes:
+        """The end of it."""
+        if self._path is None:
+            return b""
+        with self._path.open("rb") as file:
+            file.seek(max(0, self._path.stat().st_size - TAIL_BYTES))
+            return file.read(TAIL_BYTES)
 
     def close(self) -> None:
         if self._path is not None:

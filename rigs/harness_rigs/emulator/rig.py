@@ -109,6 +109,10 @@ class EmulatorRig(Rig):
             self.power.cycle()
         self.emulated.require_up()
 
+    def last_words(self) -> dict[str, bytes]:
+        output = self.emulated.output()
+        return {"output.txt": output} if output else {}
+
     def take_deaths(self) -> list[str]:
         return self.emulated.deaths.take()
 

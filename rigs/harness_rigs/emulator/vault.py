@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
 from harness.api import Vault
 from harness_rigs.emulator import state
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder
+
+TABLE = "directory.json"
 
 
 class FolderVault(Vault):
@@ -23,3 +29,24 @@ class FolderVault(Vault):
 
     def differing(self, one: state.DirectoryState, other: state.DirectoryState) -> list[str]:
         return one.differing(other)
+
+    def to_files(self, kept: state.DirectoryState) -> dict[str, bytes]:
+        """Links and modes stand in a table of their own."""
+        table = {name: [kind, mode] for name, (kind, _, mode) in kept.entries.items()}
+        files = {
+            f"files/{name}": content for name, (kind, content, _) in kept.entries.items() if kind != "folder"
+        }
+        return {TABLE: json.dumps(table, sort_keys=True).encode(), **files}
+
+    def from_files(self, files: Mapping[str, bytes]) -> state.DirectoryState:
+        if TABLE not in files:
+            raise ValueError(f"{TABLE} is missing")
+        table = json.loads(files[TABLE])
+        entries = {}
+        for name, (kind, mode) in table.items():
+            if kind != "folder" and f"files/{name}" not in files:
+                raise ValueError(f"files/{name} is missing")
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise ValueError(f"{name} is outside of the directory")
+            entries[str(name)] = (str(kind), files.get(f"files/{name}", b""), int(mode))
+        return state.DirectoryState(entries)
