@@ -22,6 +22,7 @@ def again(cli, row, bench):
     return cli("replay", row["id"], "--bench", bench, "--from-evidence", cli.run_dir)
 
 
+@pytest.mark.long
 def test_the_image_of_a_twin_is_looked_at_again(cli):
     bench = ROOT / "rigs" / "late-replay.toml"
     done = cli(
