@@ -520,6 +520,26 @@ ROWS: dict[str, Row] = {
         {"change": lambda one: one + bytes(121), "resident": True},
         "not offered",
     ),
+    "alwaysUv as delivered, an assertion": (
+        delivered_with_always_uv(),
+        "test_cred_protect::test_a_hidden_credential_is_not_betrayed_by_a_request_for_touch",
+        {},
+        "not offered",
+    ),
+    "alwaysUv as delivered, CTAPHID": (
+        delivered_with_always_uv(),
+        "test_ctaphid::test_a_keepalive_is_one_byte_that_says_processing_or_touch_needed",
+        {},
+        "not offered",
+    ),
+    "alwaysUv as delivered, toggled": (
+        {
+            "changes": (options(alwaysUv=True, makeCredUvNotRqd=None), other_code(0x00, 0x27, CONFIG)),
+        },
+        "test_config::test_a_subcommand_is_there_if_getinfo_has_its_option_and_not_else",
+        {"subcommand": 2},
+        "passed",
+    ),
     # Recommendations
     "CBOR that is not canonical, served": (
         {

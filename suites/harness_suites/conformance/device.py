@@ -163,8 +163,9 @@ class Authenticator:
     def make(self, *, rp: dict[str, Any] = RP, user: dict[str, Any] = USER, **more: Any) -> Any:
         """Call makeCredential over HASH, with touch. Default: ES256, not resident."""
         arguments: dict[str, Any] = {"key_params": [ES256], **more}
-        if (arguments.get("options") or {}).get("rk") and not self.info.options.get("rk"):
-            not_offered("discoverable credentials: getInfo does not say rk")
+        self.require_rk(arguments.get("options"))
+        if self.pin is None and "pin_uv_param" not in arguments:
+            self.require_unverified()
         if self.pin is not None and "pin_uv_param" not in arguments:
             arguments.update(self.auth(HASH, ClientPin.PERMISSION.MAKE_CREDENTIAL, rp["id"]))
         with self.touch():
@@ -174,15 +175,23 @@ class Authenticator:
         """Call getAssertion over HASH with touch, for one credential or for all discoverable ones."""
         arguments = dict(more)
         silent = (more.get("options") or {}).get("up") is False
-        if self._demands_uv and not silent and "pin_uv_param" not in more:
-            not_offered(
-                "an assertion without a token: alwaysUv is on as delivered and cannot be switched off"
-            )
+        if not silent and "pin_uv_param" not in more:
+            self.require_unverified()
         if credential is not None and "allow_list" not in arguments:
             ident = credential.auth_data.credential_data.credential_id
             arguments["allow_list"] = [{"type": "public-key", "id": ident}]
         with self.touch():
             return self.ctap.get_assertion(rp_id, HASH, **arguments)
+
+    def require_rk(self, options: Mapping[str, bool] | None) -> None:
+        """Skip if these options ask for a discoverable credential, and the key makes none."""
+        if (options or {}).get("rk") and not self.info.options.get("rk"):
+            not_offered("discoverable credentials: getInfo does not say rk")
+
+    def require_unverified(self) -> None:
+        """Skip on a key that takes no request of credentials without a token."""
+        if self._demands_uv:
+            not_offered("credentials without a token: alwaysUv is on as delivered and cannot be switched off")
 
     def reset(self) -> None:
         """Call authenticatorReset with touch. Open channels stay.

@@ -191,6 +191,7 @@ def use_mc(
     authenticator: Authenticator, protocol: PinProtocol, token: bytes, rp: dict[str, Any] = RP, **more: Any
 ) -> Any:
     """Call makeCredential with a token, touched."""
+    authenticator.require_rk(more.get("options"))
     with authenticator.touch():
         return authenticator.ctap.make_credential(
             HASH, rp, USER, [ES256], **_signed(protocol, token, HASH), **more

@@ -225,6 +225,7 @@ def test_without_verification_level_3_excludes_nothing(with_pin, resident, level
 
 @pytest.mark.case("CTAP 2.1, 6.2.2 step 7.6", needs=(*NEEDS, "FIDO_2_1"), withheld=True)
 def test_a_hidden_credential_is_not_betrayed_by_a_request_for_touch(with_pin):
+    with_pin.require_unverified()
     made = make_resident(with_pin, **_protected(3))
     presence = Presence()
     with refused(ERR.NO_CREDENTIALS):
