@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,13 @@ from harness.cli import bench_commands, firmware_commands, rig_commands, twin_co
 from harness.cli.common import BenchOption, JsonOption, ReportsOption, SeedOption, command_group, write_json
 
 USAGE, INTERRUPTED, INCONCLUSIVE = 4, 2, 3
+
+
+class Color(StrEnum):
+    """When a run is shown in colours."""
+
+    AUTO, YES, NO = "auto", "yes", "no"
+
 
 app = command_group()
 _PYTEST_ARGS: list[str] = []
@@ -89,6 +97,13 @@ def run(
         str | None,
         typer.Option("--resume", metavar="RUN", help="Continue a run that was killed or interrupted."),
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show each case.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show only what is wrong, and the verdict.")
+    ] = False,
+    color: Annotated[
+        Color, typer.Option("--color", help="Colours; auto: on a terminal.", show_default=False)
+    ] = Color.AUTO,
     reports: ReportsOption = Path("reports"),
 ) -> None:
     """Run suites on the rigs of a bench.
@@ -99,6 +114,10 @@ def run(
     """
     from harness.run import options
     from harness.run.launch import Launch
+
+    if verbose and quiet:
+        raise typer.BadParameter("--verbose and --quiet: only one of them")
+    shown = ["--color", color.value, *(["-v"] if verbose else []), *(["-q"] if quiet else [])]
     from harness.run.session import Wanted
 
     if firmware is not None:
@@ -126,12 +145,12 @@ def run(
             raise typer.BadParameter(
                 "a run is continued as it was begun: only --reports may be given as well"
             )
-        raise typer.Exit(Launch.resumed(resume, reports).run())
+        raise typer.Exit(Launch.resumed(resume, reports).run(shown))
     launch = Launch(wanted, suites or [], reports, _PYTEST_ARGS)
     if plan:
         launch.show_plan(sys.stdout)
     else:
-        raise typer.Exit(launch.run())
+        raise typer.Exit(launch.run(shown))
 
 
 @app.command("list")

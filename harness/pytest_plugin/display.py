@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,12 +19,21 @@ class DisplayPlugin:
     """The run's display, as a pytest plugin.
 
     :param kept: output of pytest's own reporter, written at the end if there was no run to show.
+    :param verbosity: as of `RunDisplay`. :param color: as of `RunDisplay`.
     """
 
-    def __init__(self, stream: TextIO, kept: io.StringIO, bench: str | None):
+    def __init__(
+        self,
+        stream: TextIO,
+        kept: io.StringIO,
+        bench: str | None,
+        *,
+        verbosity: int = 0,
+        color: str = "auto",
+    ):
         self._clock = MonotonicClock()
         self._stream, self._kept = stream, kept
-        self._display = RunDisplay(stream, clock=self._clock, bench=bench)
+        self._display = RunDisplay(stream, clock=self._clock, bench=bench, verbosity=verbosity, color=color)
         self._began: dict[tuple[str, str], int] = {}
         self._finished = False
 
@@ -67,4 +77,21 @@ def replace_reporter(config: pytest.Config) -> None:
     if reporter is not None:
         manager.unregister(reporter)
         manager.register(TerminalReporter(config, kept), "terminalreporter")
-    manager.register(DisplayPlugin(sys.stdout, kept, config.getoption("kh_bench")), "keyharness-display")
+    display = DisplayPlugin(
+        _outside_of_capture(sys.stdout),
+        kept,
+        config.getoption("kh_bench"),
+        verbosity=config.get_verbosity(),
+        color=config.option.color,
+    )
+    manager.register(display, "keyharness-display")
+
+
+def _outside_of_capture(stream: TextIO) -> TextIO:
+    """Return another stream to the same file: while a test runs, pytest captures what is written to the descriptor."""
+    try:
+        other = os.dup(stream.fileno())
+    except (OSError, ValueError):
+        # It has no descriptor, so only the object is captured.
+        return stream
+    return open(other, "w", buffering=1, encoding=stream.encoding, errors=stream.errors)

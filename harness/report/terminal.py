@@ -6,19 +6,23 @@ end the run.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.report.causes import blame_of, cause_of
 from harness.report.load import CASE_OUTCOMES
+from harness.report.open_files import FileTally, OpenFiles
 from harness.report.text import (
     CAMPAIGN_SUITE,
     Row,
     active_line,
     ansi,
     duration,
+    folded,
     headline,
     operation_lines,
     operation_name,
@@ -50,6 +54,9 @@ class RunDisplay:
     :param report: path of the report's page, shown at the end.
     :param live: whether to draw bars; by default if the stream is a terminal that can show them.
     :param width: columns; by default the terminal's.
+    :param verbosity: 1 shows each case, -1 only what is wrong and the verdict. By default a log has one line for each
+        file of cases, and a terminal counts.
+    :param color: "yes", "no", or "auto": on terminals, unless NO_COLOR is set.
     """
 
     def __init__(
@@ -61,14 +68,21 @@ class RunDisplay:
         report: str | None = None,
         live: bool | None = None,
         width: int | None = None,
+        verbosity: int = 0,
+        color: str = "auto",
         environ: Mapping[str, str] = os.environ,
         campaign_suite: str = CAMPAIGN_SUITE,
     ):
         self._stream, self._clock = stream, clock
         self.bench, self.report = bench, report
-        self._is_live = _can_draw(stream, environ) if live is None else live
-        self._width = width
-        self._paint = ansi if self._is_live and not environ.get("NO_COLOR") else plain
+        can_draw = _can_draw(stream, environ) if live is None else live
+        self._is_live = can_draw and verbosity >= 0
+        self._width, self._verbosity = width, verbosity
+        self._environ = environ
+        self._began_us = clock.now_us
+        coloured = can_draw and not environ.get("NO_COLOR") if color == "auto" else color == "yes"
+        self._paint = ansi if coloured else plain
+        self._open_files = OpenFiles()
         self._campaign_suite = campaign_suite
         self._live: Live | None = None
         self._drawn_us: int | None = None
@@ -88,12 +102,22 @@ class RunDisplay:
         """Columns; asked each time, because a user may resize the terminal."""
         if self._width:
             return self._width
-        return shutil.get_terminal_size((PLAIN_WIDTH, 40)).columns if self._is_live else PLAIN_WIDTH
+        return self._size().columns if self._is_live else PLAIN_WIDTH
+
+    def _size(self) -> os.terminal_size:
+        """Size of the terminal; where the stream is none, of the one that COLUMNS and LINES describe."""
+        if "COLUMNS" not in self._environ:
+            # Not that of standard output, which pytest captures while a test runs.
+            with suppress(OSError, ValueError):
+                return os.get_terminal_size(self._stream.fileno())
+        return shutil.get_terminal_size((PLAIN_WIDTH, 40))
 
     def started(self, head: Row) -> None:
         """Show what will run. `head` has the fields of a summary that are known at the start."""
         self._head = head
-        self._say([headline(head, self._paint), "", *rig_lines(head), ""])
+        if self._verbosity >= 0:
+            rigs = [part for text in rig_lines(head) for part in folded(text, self.width)]
+            self._say([*folded(headline(head, self._paint), self.width), "", *rigs, ""])
         self._draw(now=True)
 
     def case(self, result: Row) -> None:
@@ -118,16 +142,17 @@ class RunDisplay:
             if again:
                 self._draw()
                 return
-        if bad or not self._is_live:
+        if bad or self._verbosity > 0:
             line = self._case_line(result)
-            self._say([self._paint(line, "bad") if bad else line])
-            self._lines_said = True
+            self._progress(self._paint(line, "bad") if bad else line)
+        if self._verbosity == 0 and not self._is_live and before is None:
+            self._say_files(self._open_files.add(result))
         self._draw()
 
     def waits(self, nodeid: str, seconds: float) -> None:
         """Say that a case is about to wait."""
-        self._say([f"{'waiting':<11}  {nodeid} waits for {duration(seconds)}"])
-        self._lines_said = True
+        if self._verbosity >= 0:
+            self._progress(f"{'waiting':<11}  {nodeid} waits for {duration(seconds)}")
 
     def campaign(
         self, rig: str, operation: str, done: int, total: int, rate: float | None, eta: float | None
@@ -138,14 +163,13 @@ class RunDisplay:
         now = self._clock.now_us
         if self._is_live:
             self._draw()
-        elif now - self._said_us.setdefault(key, now) >= PLAIN_EVERY_US:
+        elif self._verbosity >= 0 and now - self._said_us.setdefault(key, now) >= PLAIN_EVERY_US:
             self._said_us[key] = now
             name = operation_name(rig, operation, self._several_rigs)
             parts = [f"campaign     {name}", f"{number(done)}/{number(total)}"]
             parts += [f"{number(round(rate))} cuts/s"] if rate is not None else []
             parts += [f"{duration(eta)} left"] if eta is not None else []
-            self._say(["   ".join(parts)])
-            self._lines_said = True
+            self._progress("   ".join(parts))
 
     def operation(self, row: Row) -> None:
         """Show a finished campaign: a row of operations.jsonl."""
@@ -153,14 +177,14 @@ class RunDisplay:
         name = row["rig"], row["operation"]
         # A campaign that got more of the budget finishes a second time.
         self._operations = [op for op in self._operations if (op["rig"], op["operation"]) != name] + [row]
-        if not self._is_live:
+        if not self._is_live and self._verbosity >= 0:
             (line,) = operation_lines([row], several_rigs=self._several_rigs, width=10_000)
-            self._say([f"campaign     {' '.join(line.replace('█', '').split(' ')).strip()}"])
-            self._lines_said = True
+            self._progress(f"campaign     {' '.join(line.replace('█', '').split(' ')).strip()}")
         self._draw(now=True)
 
     def finished(self, summary: Row) -> None:
         """Show how the run ended."""
+        self._say_files(self._open_files.rest())
         self.close()
         width = self.width
         suites = suite_lines(
@@ -214,7 +238,7 @@ class RunDisplay:
             width=self.width,
             paint=self._paint,
         )
-        room = max(4, shutil.get_terminal_size((PLAIN_WIDTH, 40)).lines - 2)
+        room = max(4, self._size().lines - 2)
         return (
             lines if len(lines) <= room else [f"  … {len(lines) - room + 1} lines more", *lines[1 - room :]]
         )
@@ -225,12 +249,15 @@ class RunDisplay:
         if not self._is_live or self._gone or not (now or due):
             return
         self._drawn_us = at
+        from rich.console import ConsoleDimensions
         from rich.text import Text
 
         shown = Text.from_ansi(self._fitting("\n".join(self._region())), no_wrap=True, overflow="ellipsis")
         if self._live is None:
             self._live = self._opened()
         live = self._live
+        # Asked of the stream itself: rich would ask standard output, which pytest captures while a test runs.
+        live.console.size = ConsoleDimensions(self.width, self._size().lines)
         self._guarded(lambda: live.update(shown, refresh=True))
 
     def _opened(self) -> Live:
@@ -263,6 +290,19 @@ class RunDisplay:
         else:
             self._guarded(lambda: self._write(text + "\n"))
 
+    def _progress(self, line: str) -> None:
+        """Write a line of progress; into a log with the time since the run began."""
+        seconds = (self._clock.now_us - self._began_us) // 1_000_000
+        at = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}  "
+        self._say([line if self._is_live else at + line])
+        self._lines_said = True
+
+    def _say_files(self, files: list[FileTally]) -> None:
+        for one in files:
+            name = f"{one.rig} {one.file}" if self._several_rigs and one.rig else one.file
+            counts = " · ".join(f"{number(n)} {_WORDS.get(what, what)}" for what, n in one.counts.items())
+            self._progress(f"{'cases':<11}  {name}   {counts}   {duration(one.seconds)}")
+
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
@@ -282,7 +322,10 @@ class RunDisplay:
             return
         try:
             write()
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError as error:
+            # A terminal that was closed says EIO. A full disk, for example, is not ours to hide.
+            if not isinstance(error, BrokenPipeError | ConnectionResetError) and error.errno != errno.EIO:
+                raise
             self._gone = True
 
 

@@ -46,6 +46,18 @@ def headline(head: Row, paint: Paint = plain) -> str:
     return paint(parts[0], "strong") + "".join(f" · {part}" for part in parts[1:])
 
 
+def folded(text: str, width: int) -> list[str]:
+    """Break a line of parts between two of them; a part that is wider than the terminal stays whole."""
+    first, *parts = text.split(" · ")
+    lines = [first]
+    for part in parts:
+        if len(lines[-1]) + len(part) + 3 <= width:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(f"    {part}")
+    return lines
+
+
 def rig_lines(head: Row) -> list[str]:
     """Describe each rig in a line."""
     rigs = head.get("rigs") or []

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
@@ -82,13 +83,16 @@ class Launch:
                 said.append(f"{why}; `keyharness calibrate {name}`")
         return said
 
-    def run(self) -> int:
-        """Run pytest in a child process; return its exit code, which stands for the verdict."""
+    def run(self, shown: Sequence[str] = ()) -> int:
+        """Run pytest in a child process; return its exit code, which stands for the verdict.
+
+        :param shown: pytest's options for what is shown, such as -v.
+        """
         for said in self.complaints():
             sys.stderr.write(f"warn: {said}\n")
         name = self._resume or new_run_name()
         path = self._reports.absolute() / name
-        command = [sys.executable, "-m", "pytest", *self._arguments(name, path)]
+        command = [sys.executable, "-m", "pytest", *self._arguments(name, path), *shown]
         # Ctrl-C reaches the child, too, which ends cleanly; the parent must not end before it. A handler, unlike
         # SIG_IGN, is not inherited across exec.
         before = signal.signal(signal.SIGINT, lambda *_: None)

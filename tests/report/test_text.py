@@ -9,7 +9,7 @@ import pytest
 from harness.base.clock import VirtualClock
 from harness.report.summary import build_summary
 from harness.report.terminal import RunDisplay
-from harness.report.text import ansi, bar, duration, headline, operation_lines, rig_lines, suite_lines
+from harness.report.text import ansi, bar, duration, folded, headline, operation_lines, rig_lines, suite_lines
 from harness.report.verdict_text import failure_text, verdict_block
 from harness.report.vocabulary import (
     at_most,
@@ -227,18 +227,48 @@ def show(stream, made, tmp_path, **how):
     return stream.getvalue()
 
 
-def test_plain_lines(tmp_path):
+def test_a_log_has_a_line_for_each_file_of_cases(tmp_path):
     said = show(io.StringIO(), sample.failing(), tmp_path).splitlines()
-    assert "passed       conformance/test_ctaphid.py::test_ping[nk3-mini]   0.012 s" in said
-    assert (
-        "not offered  conformance/test_admin.py::test_locked[nk3-mini]   this key has no such command" in said
-    )
-    assert any(line.startswith("failed ") and "key: CTAPHID_INIT while busy" in line for line in said)
+    assert "0:00:00  cases        conformance/test_ctaphid.py   7 passed · 1 failed   0.43 s" in said
+    assert "0:00:00  cases        conformance/test_admin.py   3 passed · 1 not offered   0.12 s" in said
+    assert not any("test_ping" in line for line in said)
+    (failed,) = [line for line in said if line.startswith("0:00:00  failed ") and "CTAPHID_INIT" in line]
+    assert "key: CTAPHID_INIT while busy" in failed
     # 14 reports at 4 s each: one line every 10 s, none before the first 10.
-    steps = [line for line in said if line.startswith("campaign     fido2.reset   ") and "left" in line]
+    steps = [line[9:] for line in said if "  campaign     fido2.reset   " in line and "left" in line]
     assert [line.split("   ")[2].split("/")[0] for line in steps] == ["150", "300", "450", "600"]
     assert "\x1b" not in "\n".join(said)
     assert said[-1].strip().startswith("missed cuts")
+
+
+def test_a_verbose_log_has_a_line_for_each_case(tmp_path):
+    said = show(io.StringIO(), sample.failing(), tmp_path, verbosity=1)
+    assert "0:00:00  passed       conformance/test_ctaphid.py::test_ping[nk3-mini]   0.012 s\n" in said
+    locked = "not offered  conformance/test_admin.py::test_locked[nk3-mini]   this key has no such command\n"
+    assert f"0:00:00  {locked}" in said
+    assert "  cases  " not in said
+
+
+def test_a_quiet_log_has_what_is_wrong_and_the_verdict(tmp_path):
+    said = show(Terminal(), sample.failing(), tmp_path, verbosity=-1, width=130, color="no")
+    wrong, _, end = said.partition("\n\n")
+    assert [line.split()[1] for line in wrong.splitlines()] == ["failed"] * 2
+    assert "      FAIL   model run" in end
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(("color", "painted"), [("yes", True), ("auto", False), ("no", False)])
+def test_a_log_is_in_colours_if_that_is_asked_for(tmp_path, color, painted):
+    said = show(io.StringIO(), sample.failing(), tmp_path, color=color)
+    assert (ansi("FAIL", "bad") in said) == painted
+
+
+def test_a_narrow_terminal_gets_narrow_lines():
+    head = folded(headline(sample.head()), 60)
+    assert head == [
+        "keyharness 0.1.0 · bench late-replay.toml · seed 20261120",
+        "    run 20261120-093012-7c1e",
+    ]
 
 
 def test_live_has_bars_and_colour(tmp_path):
