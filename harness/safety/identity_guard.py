@@ -83,8 +83,10 @@ class Guard:
             self._spend()
             self._spend()
             put_mark_back(rig, self._expected)
-        except (KeyGone, OSError):
-            # The next home state is marked, too.
+        except Exception as error:
+            # A key that leaves or refuses after a cut has been judged already; the next home state is marked, too.
+            if not isinstance(error, OSError) and rig.key.fault(error) is None:
+                raise
             return
         self._is_blank, self._proved = False, None
 

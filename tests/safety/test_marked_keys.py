@@ -6,11 +6,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from fido2.ctap import CtapError
 
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.timed_live import LiveCampaign
 from harness.evidence.ledger import Ledger
+from harness.model.rig import KeyGone
 from harness.safety.budget import BudgetExhausted, Grants
 from harness.safety.claim import Claims
 from harness.safety.identity_guard import AnotherKey
@@ -192,3 +194,22 @@ def test_after_a_cut_into_a_reset_the_key_is_looked_at_and_marked_again(tmp_path
         assert marker(rig) == made
         claims.release()
         rig.close()
+
+
+@pytest.mark.parametrize(
+    "error", [CtapError(CtapError.ERR.KEY_STORE_FULL), OSError(5, "EIO"), KeyGone("gone")]
+)
+def test_a_key_that_refuses_its_mark_after_it_was_judged_is_marked_later(claimed, monkeypatch, error):
+    rig, made = claimed
+    reset(rig)
+    rig.power.cycle()
+    Fido(rig)
+
+    def refuse(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.safety.identity_guard.put_mark_back", refuse)
+        rig.transports.guard.looked_at()
+    rig.transports.guard.looked_at()
+    assert marker(rig) == made
