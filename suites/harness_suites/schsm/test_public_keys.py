@@ -42,11 +42,16 @@ def register(hsm: ScHsm, custodians, count: int) -> None:
 
 def answer(hsm: ScHsm, other: ScHsm, number: int, *, message: bytes | None = None) -> int:
     """Let a custodian answer a challenge; returns the status word."""
+    signature = signed(hsm, other, number, message=message)
+    return hsm.exchange(0x82, 0, 0, signature)[1]
+
+
+def signed(hsm: ScHsm, other: ScHsm, number: int, *, message: bytes | None = None) -> bytes:
+    """A custodian's signature over a challenge, or over another message; r || s."""
     hsm.command("MANAGE SE", 0x22, 0x81, 0xA4, tlv(0x83, HOLDERS[number - 1].encode()))
-    asked = hsm.challenge(8)
-    signed = hsm.device().chr.encode() + asked if message is None else message
-    r, s = decode_dss_signature(other.sign(number, EC_SHA256, signed))
-    return hsm.exchange(0x82, 0, 0, r.to_bytes(32, "big") + s.to_bytes(32, "big"))[1]
+    asked = hsm.device().chr.encode() + hsm.challenge(8)
+    r, s = decode_dss_signature(other.sign(number, EC_SHA256, asked if message is None else message))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def test_the_state_shows_total_missing_required_and_authenticated(hsm, mine, custodians):
@@ -101,11 +106,19 @@ def test_a_signature_over_something_else_is_refused(hsm, mine, custodians):
 def test_a_challenge_is_answered_once(hsm, mine, custodians):
     initialize(hsm, mine, 1, 1)
     register(hsm, custodians, 1)
-    other, _ = custodians
-    assert answer(hsm, other, 1) == 0x9000
-    hsm.select()
-    hsm.command("MANAGE SE", 0x22, 0x81, 0xA4, tlv(0x83, HOLDERS[0].encode()))
-    assert hsm.exchange(0x82, 0, 0, bytes(64))[1] != 0x9000
+    signature = signed(hsm, custodians[0], 1)
+    assert hsm.exchange(0x82, 0, 0, signature)[1] == 0x9000
+    assert hsm.exchange(0x82, 0, 0, signature)[1] != 0x9000
+
+
+def test_the_answer_to_an_earlier_challenge_is_refused(hsm, mine, custodians):
+    initialize(hsm, mine, 1, 1)
+    register(hsm, custodians, 1)
+    signature = signed(hsm, custodians[0], 1)
+    hsm.challenge(8)
+    assert hsm.exchange(0x82, 0, 0, signature)[1] != 0x9000
+    with refused(NOT_LOGGED_IN):
+        hsm.generate_aes(9)
 
 
 def test_a_login_by_keys_ends_with_the_selection_of_the_applet(hsm, mine, custodians):
