@@ -102,6 +102,14 @@ def digest_info(name: str, message: bytes) -> bytes:
     return _DIGEST_INFO[name] + hashlib.new(name, message).digest()
 
 
+def in_digest_info(data: bytes) -> tuple[str, bytes] | None:
+    """Take a DigestInfo apart: the name of its hash, and the hash; None if it is none."""
+    for name, prefix in _DIGEST_INFO.items():
+        if data.startswith(prefix) and len(data) == len(prefix) + prefix[-1]:
+            return name, data[len(prefix) :]
+    return None
+
+
 def pss_block(name: str, digest: bytes, salt: bytes, bits: int) -> bytes:
     """EMSA-PSS with MGF1 over the same hash (RFC 8017, section 9.1.1).
 

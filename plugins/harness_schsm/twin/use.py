@@ -69,14 +69,22 @@ def _sign_rsa(card: Card, key: RsaPrivate, algorithm: int, data: bytes) -> bytes
         raise CardError(NOT_SUPPORTED)
     if algorithm & 0xF0 == RSA_PKCS1:
         return key.raw(rsa.pkcs1_block(rsa.digest_info(name, data) if name else data, key.size))
-    if name is None:
-        if len(data) not in _BY_SIZE:
-            raise ValueError("no hash has that length")
-        name, digest = _BY_SIZE[len(data)].name, data
-    else:
-        digest = hashlib.new(name, data).digest()
+    name, digest = (name, hashlib.new(name, data).digest()) if name else _hashed(data)
     salt = card.random("pss", len(digest))
     return key.raw(rsa.pss_block(name, digest, salt, key.n.bit_length()))
+
+
+def _hashed(data: bytes) -> tuple[str, bytes]:
+    """The hash, and its name, in a DigestInfo as OpenSC sends it, or alone.
+
+    :raises ValueError: it is neither.
+    """
+    named = rsa.in_digest_info(data)
+    if named is not None:
+        return named
+    if len(data) not in _BY_SIZE:
+        raise ValueError("no hash has that length")
+    return _BY_SIZE[len(data)].name, data
 
 
 def _sign_ec(key: EcPrivate, algorithm: int, data: bytes) -> bytes:

@@ -184,10 +184,12 @@ def test_pss_with_a_hash_that_the_card_computes(rsa, number):
     key.verify(hsm.sign(2, 0x40 + number, TEXT), TEXT, scheme, HASHES[number])
 
 
-def test_pss_of_a_hash_that_the_host_computed(rsa):
+@pytest.mark.parametrize("prefix", [DIGEST_INFO, b""], ids=["digest info", "hash"])
+def test_pss_of_a_hash_that_the_host_computed(rsa, prefix):
+    """OpenSC 0.23 sends a DigestInfo, which names the hash."""
     hsm, key = rsa
     scheme = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.AUTO)
-    key.verify(hsm.sign(2, 0x40, digest(3)), TEXT, scheme, hashes.SHA256())
+    key.verify(hsm.sign(2, 0x40, prefix + digest(3)), TEXT, scheme, hashes.SHA256())
 
 
 def test_two_pss_signatures_differ(rsa):
