@@ -9,14 +9,13 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from harness.model.key import Memory
 
 PLAIN = (type(None), bool, int, float, str)
 
 
-def encoded(value: Any) -> Any:
+def encoded(value: object) -> object:
     """Return a value as JSON; what is no plain value is a list that begins with its kind."""
     if isinstance(value, PLAIN):
         # A number of an enumeration is that number.
@@ -36,20 +35,23 @@ def encoded(value: Any) -> Any:
     raise TypeError(f"a memory holds a {type(value).__qualname__}, which cannot be kept")
 
 
-def decoded(value: Any) -> Any:
+def decoded(value: object) -> object:
     """Read what `encoded` returned.
 
     :raises ValueError: it is not that.
     """
     if isinstance(value, PLAIN):
         return value
+    if not isinstance(value, list):
+        raise ValueError(f"no kept memory: a {type(value).__name__}")
     try:
         kind, *rest = value
         match kind:
             case "bytes":
                 return bytes.fromhex(rest[0])
             case "memory":
-                return Memory(decoded(rest[0]))
+                parts = decoded(rest[0])
+                return Memory(parts if isinstance(parts, dict) else None)
             case "map":
                 return {decoded(key): decoded(one) for key, one in rest[0]}
             case "tuple":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from harness.base.errors import CallerError
 from harness.campaign.judging import CutJudge, with_deaths
@@ -30,7 +29,7 @@ class Remains:
     :ivar words: file name -> content: the last output, the last messages.
     """
 
-    state: Any
+    state: object
     words: Mapping[str, bytes]
 
     @classmethod
@@ -84,6 +83,8 @@ def look_again(
     for secret, shown in secrets.items():
         text = text.replace(shown, secret)
     known = decoded(json.loads(text))
+    if not isinstance(known, dict):
+        raise ValueError(f"{KNOWN} holds no table")
     vault.restore(vault.from_files({name.removeprefix(STATE): body for name, body in files.items()}))
     items = tuple(item for item in observer.prepared.items if item.name in known["items"])
     memory, promise = known["memory"], known["promise"]

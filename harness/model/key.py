@@ -114,7 +114,7 @@ class Memory:
         return part
 
     @property
-    def parts(self) -> Mapping[str, Any]:
+    def parts(self) -> Mapping[str, object]:
         """Application -> its object."""
         return self._parts
 

@@ -146,11 +146,11 @@ class LiveCutter(ABC):
 class Vault(ABC):
     """Copies the whole state of a key without power, and puts it back."""
 
-    def to_files(self, state: Any) -> dict[str, bytes]:
+    def to_files(self, state: object) -> dict[str, bytes]:
         """Return a state as files, to be kept: path -> content; empty if it cannot be."""
         return {}
 
-    def from_files(self, files: Mapping[str, bytes]) -> Any:
+    def from_files(self, files: Mapping[str, bytes]) -> object:
         """Read what `to_files` returned.
 
         :raises ValueError: it is not that.

@@ -8,7 +8,7 @@ named here are let through: newer versions have more of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from threading import Event
 
 from fido2.ctap2 import CredentialManagement, Ctap2
 from fido2.ctap2.pin import ClientPin
@@ -18,7 +18,7 @@ from harness.api import MalformedAnswer
 READS_ANSWERS = True
 """For `harness_transports.answers`."""
 
-Check = Callable[[Any], bool]
+Check = Callable[[object], bool]
 Shape = Mapping[int, tuple[str, Check]]
 """Member -> (its name, what it must be); a name that ends with "!" stands for a member that must be there."""
 
@@ -31,31 +31,33 @@ def _is(kind: type) -> Check:
 
 
 def _number(least: int, most: int) -> Check:
-    return lambda value: type(value) is int and least <= value <= most
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _sized(size: int) -> Check:
-    return lambda value: type(value) is bytes and len(value) == size
+    return lambda value: isinstance(value, bytes) and len(value) == size
 
 
 def _list(of: Check) -> Check:
-    return lambda value: type(value) is list and all(map(of, value))
+    return lambda value: isinstance(value, list) and all(map(of, value))
 
 
 def _map(key: type, of: Check) -> Check:
-    return lambda value: type(value) is dict and all(type(k) is key and of(one) for k, one in value.items())
+    return lambda value: (
+        isinstance(value, dict) and all(type(k) is key and of(one) for k, one in value.items())
+    )
 
 
 def _with(member: str, of: Check) -> Check:
     """A map with text for keys and at least one member of a type."""
     return lambda value: (
-        type(value) is dict and all(type(key) is str for key in value) and of(value.get(member))
+        isinstance(value, dict) and all(type(key) is str for key in value) and of(value.get(member))
     )
 
 
 def _cose(value: object) -> bool:
     """A COSE_Key: its members have integers for labels (RFC 9052, section 7)."""
-    return type(value) is dict and {1, 3} <= value.keys() and all(type(label) is int for label in value)
+    return isinstance(value, dict) and {1, 3} <= value.keys() and all(type(label) is int for label in value)
 
 
 _TEXT, _BYTES, _BOOL = _is(str), _is(bytes), _is(bool)
@@ -131,18 +133,22 @@ _PLAIN: Mapping[int, Shape] = {
 _LARGE_BLOBS: Shape = {0x01: ("config!", _BYTES)}
 
 
-def _shape(command: int, request: Mapping[int, Any]) -> Shape:
+def _shape(command: int, request: Mapping[int, object]) -> Shape:
     """What the answer to a request must be; an empty shape for a command whose answer nobody reads."""
     if command == Ctap2.CMD.CLIENT_PIN:
-        return _CLIENT_PIN.get(request.get(2, 0), {})
+        return _CLIENT_PIN.get(_integer(request.get(2)), {})
     if command in (Ctap2.CMD.CREDENTIAL_MGMT, Ctap2.CMD.CREDENTIAL_MGMT_PRE):
-        return _MANAGEMENT.get(request.get(1, 0), {})
+        return _MANAGEMENT.get(_integer(request.get(1)), {})
     if command == Ctap2.CMD.LARGE_BLOBS:
         return _LARGE_BLOBS if 1 in request else {}
     return _PLAIN.get(command, {})
 
 
-def wrong(shape: Shape, answer: Mapping[int, Any]) -> str | None:
+def _integer(subcommand: object) -> int:
+    return subcommand if isinstance(subcommand, int) else 0
+
+
+def wrong(shape: Shape, answer: Mapping[int, object]) -> str | None:
     """Say which member is not as it must be; None if all are."""
     for member, (name, is_right) in shape.items():
         value = answer.get(member)
@@ -154,18 +160,27 @@ def wrong(shape: Shape, answer: Mapping[int, Any]) -> str | None:
     return None
 
 
-class CheckedCtap2(Ctap2):  # type: ignore[misc, unused-ignore]
+class CheckedCtap2(Ctap2):
     """python-fido2's CTAP 2 commands, whose answers have the shape that their specification says."""
 
-    def send_cbor(self, cmd: int, data: Mapping[int, Any] | None = None, **more: Any) -> Mapping[int, Any]:
+    def send_cbor(
+        self,
+        cmd: int,
+        data: Mapping[int, object] | None = None,
+        *,
+        event: Event | None = None,
+        on_keepalive: Callable[[int], None] | None = None,
+    ) -> Mapping[int, object]:
         """:raises MalformedAnswer: a member is missing, or is of another type."""
         from fido2 import cbor
 
-        answer: Mapping[int, Any] = super().send_cbor(cmd, data, **more)
-        if cmd == Ctap2.CMD.GET_ASSERTION and 1 not in answer and len((data or {}).get(3, ())) == 1:
+        asked = data or {}
+        answer = dict(super().send_cbor(cmd, data, event=event, on_keepalive=on_keepalive))
+        listed = asked.get(3) if cmd == Ctap2.CMD.GET_ASSERTION else None
+        if isinstance(listed, list) and len(listed) == 1:
             # A key need not name the only credential that it was asked for (CTAP 2.1, section 6.2.2).
-            answer = {1: data[3][0], **answer} if data else answer
-        shape = _shape(cmd, data or {})
+            answer.setdefault(1, listed[0])
+        shape = _shape(cmd, asked)
         if cmd in (Ctap2.CMD.CREDENTIAL_MGMT, Ctap2.CMD.CREDENTIAL_MGMT_PRE) and answer.get(0x05):
             # Without any relying party the first answer names none.
             shape = {**shape, **_RP}

@@ -14,6 +14,7 @@ from fido2.cose import CoseKey
 from fido2.ctap import CtapError
 from fido2.ctap1 import ApduError
 from fido2.ctap2 import AttestationResponse, CredentialManagement, Ctap2
+from fido2.ctap2.base import Info
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
 from harness.api import KeyFault, Look, MalformedAnswer, Memory, NoRoom, PinGuard, PinReference, Refused, Rig
@@ -260,7 +261,7 @@ class Fido:
             return f"packed, x5c {hashlib.sha256(x5c[0]).hexdigest()[:12]}, valid"
 
 
-def manages_credentials(info: Any) -> bool:
+def manages_credentials(info: Info) -> bool:
     """Tell whether the key has credential management: the command 0x0A, or under FIDO_2_1_PRE its prototype 0x41.
 
     CTAP 2.1, section 6.8, and its section 6.4 for the option credentialMgmtPreview. The prototype renames no user.

@@ -30,8 +30,9 @@ class FolderVault(Vault):
     def differing(self, one: state.DirectoryState, other: state.DirectoryState) -> list[str]:
         return one.differing(other)
 
-    def to_files(self, kept: state.DirectoryState) -> dict[str, bytes]:
+    def to_files(self, kept: object) -> dict[str, bytes]:
         """Links and modes stand in a table of their own."""
+        assert isinstance(kept, state.DirectoryState), "a state of this vault"
         table = {name: [kind, mode] for name, (kind, _, mode) in kept.entries.items()}
         files = {
             f"files/{name}": content for name, (kind, content, _) in kept.entries.items() if kind != "folder"

@@ -102,6 +102,8 @@ def test_a_death_before_the_cut_is_told_from_the_cut(start, tmp_path, fault, dea
         ("exit-when-dirty", "stuck", "device", "does not come back: it exited by itself with code 3"),
         ("hang-when-dirty", "stuck", "device", "hung: no answer within 0.5 s"),
         ("forget-when-dirty", "lost", "fido2.non_resident_credential", None),
+        ("garbage-when-dirty", "lost", "fido2.non_resident_credential", None),
+        ("flood-when-dirty", "stuck", "fido2.resident_credentials", None),
         ("count-back-when-dirty", "rolled-back", "fido2.sign_count", None),
     ],
 )

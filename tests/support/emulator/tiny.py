@@ -11,6 +11,8 @@ Nothing is imported that takes long: a campaign starts it hundreds of times. Fau
     hang-when-dirty        it starts then, and answers nothing but INIT
     forget-when-dirty      it starts then with a new master key: credentials are gone
     forget-at-the-second   the same, but only at every second such start
+    garbage-when-dirty     it starts then, and what it says of credentials is cut short
+    flood-when-dirty       it starts then, and answers an assertion with keepalives without an end
     count-back-when-dirty  it starts then with its counter at 0
     unlucky-counter        the counter lives in RAM
     volatile               everything is forgotten at every start
@@ -88,6 +90,8 @@ class Tiny:
             sys.stdout.flush()
             os._exit(3)
         self.mute = fault == "hang-when-dirty" and dirty
+        self.short = fault == "garbage-when-dirty" and dirty
+        self.floods = fault == "flood-when-dirty" and dirty
         if fault == "forget-when-dirty" and dirty:
             flash.remove("master")
         if fault == "count-back-when-dirty" and dirty:
@@ -228,7 +232,7 @@ class Tiny:
         ident = bytes.fromhex(one["id"])
         data = self.data(rp, 1, self.count())
         signature = p256.sign(self.key(rp, ident), data + self.request)
-        answer = {1: {"type": "public-key", "id": ident}, 2: data, 3: signature}
+        answer = {1: {"type": "public-key", "id": ident}, 2: data[:20] if self.short else data, 3: signature}
         if "user" in one:
             answer[4] = {"id": bytes.fromhex(one["user"])}
         return answer
@@ -279,6 +283,8 @@ class Hid:
             data += struct.pack(">IBBBBB", self.channels, 2, 1, 2, 3, 0x04)
             if self.tiny.fault == "garbage-init":
                 data = data[:10]
+        elif command == 0x90 and data[0] == 2 and self.tiny.floods:
+            return [(channel + b"\xbb\0\1\1").ljust(64, b"\0")] * 5000
         elif command == 0x90:
             data = self.tiny.obey(data)
         elif command != 0x81:
