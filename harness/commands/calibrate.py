@@ -70,7 +70,8 @@ def show(found: Calibration, out: TextIO) -> None:
     scheduled = "" if found.realtime else ", without real-time scheduling"
     out.write(
         f"  cut to gone   {found.cut_ms:g} ms, +- {found.cut_jitter_ms:g} ms, p99 {found.cut_p99_ms:g} ms; "
-        f"the command itself late by {found.late_p99_ms:g} ms (p99){scheduled}\n"
+        f"the command itself late by {found.late_p99_ms:g} ms (p99), this host by {found.host_late_ms:g} ms"
+        f"{scheduled}\n"
     )
     if found.release_ms is None:
         out.write("  power gone    not measured: the key cannot be asked while it is cut\n")

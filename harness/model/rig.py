@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.base.errors import KeyFault, KeyharnessError, RigError
+from harness.model.power_loss import SwitchDelay
 
 if TYPE_CHECKING:
     from harness.base.clock import Clock
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from harness.model.instant import CutInstant
     from harness.model.key import Key
     from harness.model.pin import PinReference
-    from harness.model.power_loss import SwitchDelay
     from harness.model.tap import Tap
     from harness.model.transport import Transports
 
@@ -104,10 +104,10 @@ class Touch(ABC):
 class LiveCutter(ABC):
     """Cuts the power at an instant, in a process of its own. The switch is off afterwards.
 
-    :ivar delay: what is known of its switch without a calibration.
+    :ivar delay: what is known of its switch without a calibration; by default nothing.
     """
 
-    delay: SwitchDelay
+    delay: SwitchDelay = SwitchDelay()
 
     @property
     @abstractmethod
