@@ -29,7 +29,8 @@ def own_state(tmp_path, monkeypatch):
 @pytest.fixture
 def lab(tmp_path):
     with laboratory(tmp_path) as lab:
-        lab.plug(PORT, TwinKey(1))
+        # Its 10 s for a reset pass as much faster: a key that is too fast refuses on a busy machine.
+        lab.plug(PORT, TwinKey(1, speed=10, boot_s=0.05))
         lab.plug(NEIGHBOUR, TwinKey(2))
         yield lab
 
@@ -68,21 +69,11 @@ def cuts_of(result):
 @pytest.mark.long
 def test_a_sound_switch_that_is_calibrated_passes(usb):
     calibrated()
-    result = run(usb, 3)
+    result = run(usb, 2)
     assert ruling(result).verdict == PASS, (ruling(result).reasons, result.rows)
     assert result.switch["strayed"] == 0
     assert result.bound is not None
     assert all(row["landed"] for row in cuts_of(result) if row["outcome"] != "missed")
-
-
-@pytest.mark.long
-def test_the_same_switch_proves_nothing_uncalibrated(usb):
-    result = run(usb, 1)
-    assert (result.bound, result.window_ms) == (None, None)
-    ruled = ruling(result)
-    assert ruled.verdict == INCONCLUSIVE
-    assert "rig mini-1: its switch (lab, lab 1-1.4.1) is not calibrated" in ruled.reasons[0]
-    assert "`keyharness calibrate mini-1`" in ruled.reasons[0]
 
 
 @pytest.mark.long
@@ -92,14 +83,16 @@ def test_a_relay_that_opens_350_ms_late_does_not_pass(lab, usb, known):
     if known:
         calibrated(gone_most_ms=20.0, release_ms=(0.0, 5.0))
     lab.port(PORT).off_course = ((0.35, False),)
-    result = LiveCampaign(usb, usb.key.operations[OPERATION], home, terms(2)).run()
+    result = LiveCampaign(usb, usb.key.operations[OPERATION], home, terms(1)).run()
     assert result.violations == 0
     assert not any(row["landed"] for row in cuts_of(result)), "it went after the answer, or nobody knows"
     ruled = ruling(result)
     assert ruled.verdict == INCONCLUSIVE
+    assert (result.bound, result.window_ms) == (None, None)
     said = " ".join(ruled.reasons)
     assert "its switch (lab, lab 1-1.4.1)" in said
-    assert ("strayed in 2 of 2 cuts" in said) == known
+    assert ("is not calibrated" in said) != known
+    assert ("strayed in 1 of 1 cut" in said) == known
 
 
 def cut_while_up(usb):
