@@ -275,6 +275,12 @@ ROWS: dict[str, Row] = {
         {"surplus": {0x5A: 1}},
         "passed",
     ),
+    "only protocol two, a member missing": (
+        only_protocol_two(),
+        "test_malformed::test_a_request_without_a_required_member_is_refused",
+        {"row": (PIN, {1: 1, 2: 1}, 2)},
+        "passed",
+    ),
     # Versions
     "hmac-secret of 2.0": (
         key_of_2_0(other_code(0x02, 0xE0, GET)),

@@ -72,6 +72,18 @@ def listed(asker, data):
     return data.replace(bytes((LISTED,)), bytes((protocol,)))
 
 
+PROTOCOL_MEMBER = {PIN: 1, MANAGE: 3}
+"""Command -> its member that names the PIN/UV auth protocol, which is 1 in the tables below."""
+
+
+def of_listed_protocol(asker, command, members):
+    """Return the members with a protocol that the key lists."""
+    number = PROTOCOL_MEMBER.get(command)
+    if members.get(number) != 1:
+        return members
+    return {**members, number: next(iter(asker.authenticator.info.pin_uv_protocols), 1)}
+
+
 def request(command, members):
     return bytes((command,)) + encode(members)
 
@@ -324,6 +336,7 @@ def _wrong_type_id(row):
 def test_a_member_of_the_wrong_type_is_refused(asker, row):
     command, members, key, wrong = row
     require(asker, command)
+    members = of_listed_protocol(asker, command, members)
     if key == 9 and command == PIN and not asker.authenticator.info.options.get("pinUvAuthToken"):
         pytest.skip(f"{NOT_OFFERED}: pinUvAuthToken is not true in getInfo")
     # Where the key verifies pinUvAuthParam before it looks into subCommandParams, that says no first.
@@ -363,6 +376,7 @@ MISSING = [
 def test_a_request_without_a_required_member_is_refused(asker, row):
     command, members, key = row
     require(asker, command)
+    members = of_listed_protocol(asker, command, members)
     asker.refused(
         request(command, {one: value for one, value in members.items() if one != key}), ERR.MISSING_PARAMETER
     )
