@@ -16,7 +16,13 @@ from collections.abc import Iterator
 import pytest
 
 from harness.api import KeyharnessError, Rig, seeded, session_of
-from harness_suites.conformance.device import Authenticator, require_touch, reset
+from harness_suites.conformance.device import (
+    Authenticator,
+)
+from harness_suites.conformance.preparation import (
+    require_touch,
+    reset,
+)
 from harness_suites.conformance.states import States
 
 _STATES = pytest.StashKey[States]()

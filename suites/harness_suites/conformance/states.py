@@ -13,6 +13,8 @@ from harness_suites.conformance.device import (
     PIN,
     Authenticator,
     not_offered,
+)
+from harness_suites.conformance.preparation import (
     require,
     require_pin,
     require_reset,

@@ -42,8 +42,10 @@ from harness_suites.conformance.device import (
     USER,
     not_offered,
     refused,
-    require_pin,
     unless_refused,
+)
+from harness_suites.conformance.preparation import (
+    require_pin,
 )
 
 MANY_AT_MOST = 200

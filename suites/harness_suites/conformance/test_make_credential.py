@@ -55,8 +55,10 @@ from harness_suites.conformance.device import (
     not_offered,
     refused,
     refused_somehow,
-    require_pin,
     unless_refused,
+)
+from harness_suites.conformance.preparation import (
+    require_pin,
 )
 from harness_suites.conformance.versions import refused_as
 
