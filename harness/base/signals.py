@@ -11,6 +11,11 @@ import os
 import signal
 from types import FrameType
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a run to end: Ctrl-C, a supervisor or a shutdown, and a terminal that was closed."""
+INTERRUPTED_CODE = 2
+"""Exit code of what was interrupted."""
+
 _interrupted = False
 
 _PR_SET_PDEATHSIG = 1
@@ -19,28 +24,32 @@ _PR_SET_PDEATHSIG = 1
 
 def _note(number: int, frame: FrameType | None) -> None:
     global _interrupted
+    if _interrupted and number == signal.SIGINT:
+        # A second Ctrl-C: who sends it does not want to wait for the report. The journals hold what was judged.
+        os._exit(INTERRUPTED_CODE)
     _interrupted = True
     signal.default_int_handler(number, frame)
 
 
 def keep() -> None:
-    """Remember each SIGINT from now on.
+    """Take each signal of ENDING as a Ctrl-C from now on, and remember it; a second SIGINT ends the process at once.
 
     Call it in the main thread of a process whose work calls `check`. A handler of someone else stays in place.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _note)
+    for number in ENDING:
+        if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
+            signal.signal(number, _note)
 
 
 def interrupted() -> bool:
-    """Return whether a SIGINT has come since `keep`."""
+    """Return whether a signal of ENDING has come since `keep`."""
     return _interrupted
 
 
 def check() -> None:
-    """Stop here if a SIGINT has come since `keep`.
+    """Stop here if a signal of ENDING has come since `keep`.
 
-    :raises KeyboardInterrupt: a SIGINT has come.
+    :raises KeyboardInterrupt: one has come.
     """
     if _interrupted:
         raise KeyboardInterrupt

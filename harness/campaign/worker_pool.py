@@ -106,6 +106,7 @@ class WorkerPool(Generic[T]):
                 # A worker that hangs in C code would outlive a killed parent, with all its open files.
                 end_with(parent, signal.SIGKILL)
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 # What a crashing firmware prints is no message for the user; how it died is reported.
                 faulthandler.disable()

@@ -40,6 +40,7 @@ DEATH_LIMIT_MS = 3_000
 def main() -> None:
     # A Ctrl-C is for the campaign, which disarms; the cutter dies with its parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(PR_SET_TIMERSLACK, 1)

@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     signals.keep()
     if parent := os.environ.get("KEYHARNESS_PARENT"):
         # Without a parent nobody waits for the run: it ends as with Ctrl-C.
-        signals.end_with(int(parent), signal.SIGINT)
+        signals.end_with(int(parent), signal.SIGTERM)
     _hold_run(config)
     config.pluginmanager.register(Recorder(config), "keyharness-recorder")
     if config.getoption("kh_display"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from pathlib import PurePath
 
 from harness.report import vocabulary
 from harness.report.findings import campaign_findings
@@ -55,7 +56,18 @@ def verdict_block(
         lines += _wrapped(said, indent, indent + "  ", width)
     if report:
         lines.append(f"      report {report}")
+    if report and not summary["complete"]:
+        lines.append(f"      resume {_resume_command(summary['run'], PurePath(report).parent.parent)}")
     return lines
+
+
+def _resume_command(run: str, reports: PurePath) -> str:
+    """Return the command that continues a run.
+
+    :param reports: the folder of all runs.
+    """
+    where = "" if str(reports) == "reports" else f" --reports {shlex.quote(str(reports))}"
+    return f"keyharness run --resume {run}{where}"
 
 
 def verdict_label(summary: Row) -> str:

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
+from harness.base import signals
 from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError, one_of
 from harness.bench.calibration import complaint
@@ -93,14 +94,7 @@ class Launch:
         name = self._resume or new_run_name()
         path = self._reports.absolute() / name
         command = [sys.executable, "-m", "pytest", *self._arguments(name, path), *shown]
-        # Ctrl-C reaches the child, too, which ends cleanly; the parent must not end before it. A handler, unlike
-        # SIG_IGN, is not inherited across exec.
-        before = signal.signal(signal.SIGINT, lambda *_: None)
-        try:
-            child = subprocess.Popen(command, env={**os.environ, "KEYHARNESS_PARENT": str(os.getpid())})
-            code = child.wait()
-        finally:
-            signal.signal(signal.SIGINT, before)
+        code = _ended(command)
         if code < 0:
             sys.stderr.write(f"the run ended by {signal.Signals(-code).name}; what was done is in {path}\n")
             return INCONCLUSIVE_CODE
@@ -151,6 +145,31 @@ class Launch:
     def show_plan(self, out: TextIO) -> None:
         """Write what the run would do and cost; do nothing else."""
         show_plan(self.session, [suite.name for suite in self.suites], self._reports, out)
+
+
+def _ended(command: Sequence[str]) -> int:
+    """Run the process of the run to its end, which it finds itself when a signal asks for it; return its exit code."""
+    child: subprocess.Popen[bytes] | None = None
+    asked = False
+
+    def pass_on(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = asked or number != signal.SIGINT
+        if asked and child is not None:
+            child.send_signal(signal.SIGTERM)
+
+    # The parent must not end before the child. A terminal sends Ctrl-C to the child, too; SIGTERM may come here alone.
+    # A handler, unlike SIG_IGN, is not inherited across exec.
+    taken = [number for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, pass_on) for number in taken}
+    try:
+        child = subprocess.Popen(command, env={**os.environ, "KEYHARNESS_PARENT": str(os.getpid())})
+        if asked:
+            child.send_signal(signal.SIGTERM)
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def checked(code: int, run: Path) -> int:

@@ -140,7 +140,8 @@ def test_plan_says_what_would_be_done_and_does_nothing(cli):
     assert list(cli.cwd.iterdir()) == []
 
 
-def test_ctrl_c_ends_cleanly_with_what_was_done_reported(cli):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_cleanly_with_what_was_done_reported(cli, how):
     # In this order; the last one is long enough to be interrupted.
     chosen = ("fido2.make_credential.non_resident", "fido2.client_pin.change", "fido2.reset.register")
     operations = [word for name in chosen for word in ("--operation", name)]
@@ -157,13 +158,18 @@ def test_ctrl_c_ends_cleanly_with_what_was_done_reported(cli):
     for text in process.stdout:
         seen.append(text)
         if "make_credential" in text:
-            # As a terminal does it: to the whole group.
-            os.killpg(process.pid, signal.SIGINT)
+            if how == signal.SIGINT:
+                # As a terminal does it: to the whole group.
+                os.killpg(process.pid, how)
+            else:
+                process.send_signal(how)
             break
     rest = process.stdout.read()
     assert process.wait(HUNG_S) == 2, rest
     assert "INTERRUPTED" in rest
+    assert f"      resume keyharness run --resume {cli.run_dir.name}\n" in rest
     assert "Traceback" not in rest
+    assert ET.parse(cli.run_dir / "junit.xml").getroot().find("testsuite") is not None
     summary = summary_of(cli)
     assert summary["verdict"] == "interrupted"
     assert summary["complete"] is False
