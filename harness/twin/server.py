@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from typing import TextIO
 
 from harness.twin.board import Board
 from harness.twin.model import Offered, Tracer
@@ -62,8 +62,8 @@ class Server:
         self._stopped = False
         self._boots = 0
         self._retained = 0
-        self._asker: Any = None
-        self._askers: dict[int, Any] = {}
+        self._asker: object = None
+        self._askers: dict[int, object] = {}
         """Who is answered by a packet that waits: by its instant, which no other packet has."""
         self._wake_r, self._wake_w = os.pipe()
         os.set_blocking(self._wake_w, False)
@@ -185,7 +185,7 @@ class Server:
             # End of input: no more touches from there.
             self._how = replace(self._how, stdin=False)
 
-    def _deliver(self, endpoint: str, asker: Any, packet: bytes) -> None:
+    def _deliver(self, endpoint: str, asker: object, packet: bytes) -> None:
         self._trace(endpoint, False, packet)
         board = self._board
         if board.firmware is None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import socket
 from abc import ABC, abstractmethod
-from typing import Any
 
 from harness.base.errors import CallerError
 from harness.twin.frame_stream import FrameStream
 
 LOOPBACK = "127.0.0.1"
+Wire = socket.socket | int
+"""What the server waits on: a socket, or the descriptor of a pseudo-terminal."""
 
 
 class ServedEndpoint(ABC):
@@ -26,22 +27,22 @@ class ServedEndpoint(ABC):
     endpoint: str
 
     @abstractmethod
-    def sockets(self) -> list[Any]:
+    def sockets(self) -> list[Wire]:
         """The sockets or descriptors to wait on."""
 
-    def unsent(self) -> list[Any]:
+    def unsent(self) -> list[Wire]:
         """Those of the sockets whose other end has to read before more can be sent."""
         return []
 
     @abstractmethod
-    def readable(self, sock: Any) -> list[bytes]:
+    def readable(self, sock: Wire) -> list[bytes]:
         """Read what has arrived, as packets for the board."""
 
-    def writable(self, sock: Any) -> None:  # noqa: B027 - datagrams do not wait
+    def writable(self, sock: Wire) -> None:  # noqa: B027 - datagrams do not wait
         """The other end of one of the `unsent` sockets has read: send what waits."""
 
     @abstractmethod
-    def send(self, data: bytes, asker: Any) -> None:
+    def send(self, data: bytes, asker: object) -> None:
         """Send a packet of the board to the client; never wait for the client.
 
         :param asker: the socket of the packet that the board answers; None if it sends of its own accord.
@@ -66,16 +67,16 @@ class UdpFace(ServedEndpoint):
         self._socket = bound(socket.SOCK_DGRAM, listen)
         self._answer = (LOOPBACK, answer)
 
-    def sockets(self) -> list[Any]:
+    def sockets(self) -> list[Wire]:
         return [self._socket]
 
-    def readable(self, sock: socket.socket) -> list[bytes]:
+    def readable(self, sock: Wire) -> list[bytes]:
         with contextlib.suppress(OSError):
             data = self._socket.recv(2048)
             return [data[1:] if len(data) == 65 else data] if data else []
         return []
 
-    def send(self, data: bytes, asker: Any) -> None:
+    def send(self, data: bytes, asker: object) -> None:
         with contextlib.suppress(OSError):
             self._socket.sendto(data, self._answer)
 
@@ -107,13 +108,13 @@ class VpcdFace(ServedEndpoint):
             ) from None
         self._stream = FrameStream(sock)
 
-    def sockets(self) -> list[Any]:
+    def sockets(self) -> list[Wire]:
         return [self._stream.socket] if self._stream is not None else []
 
-    def unsent(self) -> list[Any]:
+    def unsent(self) -> list[Wire]:
         return [self._stream.socket] if self._stream is not None and self._stream.waits else []
 
-    def readable(self, sock: socket.socket) -> list[bytes]:
+    def readable(self, sock: Wire) -> list[bytes]:
         if self._stream is None:
             return []
         frames = self._stream.read()
@@ -125,11 +126,11 @@ class VpcdFace(ServedEndpoint):
         # A frame of one byte is a control (off, on, reset, get ATR), of which only the last is answered.
         return [frame for frame in frames if len(frame) > 1]
 
-    def writable(self, sock: socket.socket) -> None:
+    def writable(self, sock: Wire) -> None:
         if self._stream is not None:
             self._stream.push()
 
-    def send(self, data: bytes, asker: Any) -> None:
+    def send(self, data: bytes, asker: object) -> None:
         if self._stream is not None:
             self._stream.send(data)
 

@@ -6,10 +6,9 @@ import contextlib
 import os
 import tty
 from pathlib import Path
-from typing import Any
 
 from harness.base.errors import CallerError
-from harness.twin.server_faces import ServedEndpoint
+from harness.twin.server_faces import ServedEndpoint, Wire
 
 
 class PtyFace(ServedEndpoint):
@@ -42,15 +41,15 @@ class PtyFace(ServedEndpoint):
         elif not is_there:
             self._link.unlink(missing_ok=True)
 
-    def sockets(self) -> list[Any]:
+    def sockets(self) -> list[Wire]:
         return [self._host]
 
-    def readable(self, sock: Any) -> list[bytes]:
+    def readable(self, sock: Wire) -> list[bytes]:
         with contextlib.suppress(BlockingIOError):
             return [os.read(self._host, 65536)]
         return []
 
-    def send(self, data: bytes, asker: Any) -> None:
+    def send(self, data: bytes, asker: object) -> None:
         # A terminal without a reader fills up; what does not fit is lost, as on a port that is not open.
         with contextlib.suppress(BlockingIOError):
             os.write(self._host, data)

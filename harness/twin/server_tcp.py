@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import OrderedDict
-from typing import Any
 
 from harness.twin.frame_stream import FrameStream
-from harness.twin.server_faces import ServedEndpoint, bound
+from harness.twin.server_faces import ServedEndpoint, Wire, bound
 
 CLIENTS_MAX = 64
 CHANNELS_MAX = 1024
@@ -29,7 +28,8 @@ class TcpFace(ServedEndpoint):
     def __init__(self, port: int):
         self._port = port
         self._listener: socket.socket | None = self._listening()
-        self._streams: dict[socket.socket, FrameStream] = {}
+        self._streams: dict[object, FrameStream] = {}
+        """By the socket of each."""
         self._users: OrderedDict[bytes, FrameStream] = OrderedDict()
 
     def _listening(self) -> socket.socket:
@@ -38,15 +38,18 @@ class TcpFace(ServedEndpoint):
         listener.setblocking(False)
         return listener
 
-    def sockets(self) -> list[socket.socket]:
-        return [*([self._listener] if self._listener is not None else []), *self._streams]
+    def sockets(self) -> list[Wire]:
+        return [
+            *([self._listener] if self._listener is not None else []),
+            *(stream.socket for stream in self._streams.values()),
+        ]
 
-    def unsent(self) -> list[socket.socket]:
-        return [sock for sock, stream in self._streams.items() if stream.waits]
+    def unsent(self) -> list[Wire]:
+        return [stream.socket for stream in self._streams.values() if stream.waits]
 
-    def readable(self, sock: socket.socket) -> list[bytes]:
-        if sock is self._listener:
-            self._accept(sock)
+    def readable(self, sock: Wire) -> list[bytes]:
+        if self._listener is not None and sock is self._listener:
+            self._accept(self._listener)
             return []
         stream = self._streams.get(sock)
         if stream is None:
@@ -61,11 +64,11 @@ class TcpFace(ServedEndpoint):
                 self._note_user(frame[:4], stream)
         return frames
 
-    def writable(self, sock: socket.socket) -> None:
+    def writable(self, sock: Wire) -> None:
         if sock in self._streams:
             self._streams[sock].push()
 
-    def send(self, data: bytes, asker: Any) -> None:
+    def send(self, data: bytes, asker: object) -> None:
         channel = data[:4]
         stream = self._streams.get(asker) if channel == BROADCAST else self._users.get(channel)
         if stream is None:
