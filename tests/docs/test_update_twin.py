@@ -12,6 +12,7 @@ from nitrokey.nk3 import NK3
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnection
 
 from harness.commands.update_matrix import make
+from support.limits import HUNG_S
 from support.paths import ROOT
 from support.twin_process import device, forked_twin
 
@@ -26,7 +27,7 @@ def made(path: Path, signer: str = "test", seed: int = 1) -> dict[str, str]:
 def update(container, twin, link, test_key: str) -> subprocess.CompletedProcess[str]:
     script = ROOT / "docs" / "update_twin.py"
     command = [sys.executable, script, container, test_key, str(twin.port), link]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HUNG_S, check=False)
 
 
 @pytest.mark.long

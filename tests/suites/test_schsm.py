@@ -28,7 +28,7 @@ def cases(cli) -> list[dict[str, str]]:
 
 @pytest.mark.long
 def test_the_sound_twin_passes_every_case(cli):
-    done = cli("run", "schsm", "--seed", "1", "--bench", "hsm.toml", timeout=280)
+    done = cli("run", "schsm", "--seed", "1", "--bench", "hsm.toml")
     assert done.returncode == 0, "\n".join(line for line in done.stdout.splitlines() if "failed" in line)
     assert {case["outcome"] for case in cases(cli)} == {"passed"}
     passed = Counter(re.search(r"test_(\w+)\.py", case["nodeid"])[1] for case in cases(cli))

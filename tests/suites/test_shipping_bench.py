@@ -8,6 +8,7 @@ import tomllib
 
 import pytest
 
+from support.limits import HUNG_S
 from support.paths import ROOT
 
 ACCEPTED = tomllib.loads((ROOT / "rigs" / "shipping.toml").read_text(encoding="utf-8"))["deviation"]
@@ -26,7 +27,7 @@ def test_each_accepted_deviation_is_one_and_is_needed(cli):
         "--",
         "-k",
         " or ".join(functions),
-        timeout=250,
+        timeout=HUNG_S,
     )
     assert done.returncode == 0, done.stdout[-3000:]
     rows = [json.loads(line) for line in (cli.run_dir / "results.jsonl").read_text().splitlines()]
