@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-HUNG_S = 900
+HUNG_S = 1800
 """A child process that has not ended by now hangs. Far above what any takes, because machines differ and are busy."""
