@@ -4,10 +4,15 @@ Executed as a file (under unshare if namespaces are permitted), with the standar
 millisecond. Single-threaded, so that its children die with it, and it dies with the harness. Each JSON message on its
 stdin, a socket, gets one answer, with file descriptors attached:
 
-    {"do": "spawn", "argv", "env", "cwd"} + stdin, output    {"pid"} + pidfd
+    {"do": "spawn", "argv", "env", "cwd"} + stdin, output    {"pid"} + pidfd of the guard, pidfd of the program
+    {"do": "signal", "pid", "number"}                        {}
     {"do": "reap", "pid"}                                    {"status"}: of waitpid; only after the death
     {"do": "udp" | "listen" | "connect", "port"}             {} + socket
     a request that fails                                     {"errno"}
+
+Each emulator gets a PID namespace where that is permitted. Its first process, `pid`, is a guard that starts the program
+and ends with it. When the guard is killed, the kernel kills all processes in the namespace, also those behind a shell
+or setsid, and only then reports its end (pid_namespaces(7)). Elsewhere the rest is killed when the program is reaped.
 """
 
 from __future__ import annotations
@@ -18,16 +23,22 @@ import errno
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import struct
 import sys
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
 
 LOOPBACK = "127.0.0.1"
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+CLONE_NEWPID, SYS_CLONE3 = 0x20000000, 435
+"""The number of clone3 is the same on all architectures (linux asm-generic/unistd.h)."""
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-LIBC = ctypes.CDLL(None)
+LIBC, PYTHON = ctypes.CDLL(None), ctypes.PyDLL(None)
+"""The same functions; those of PYTHON keep its lock, as a fork needs."""
 
 Answer = tuple[dict[str, Any], list[int]]
 
@@ -35,6 +46,7 @@ Answer = tuple[dict[str, Any], list[int]]
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != int(sys.argv[1]):
         return
     if sys.argv[2] == "namespace":
@@ -60,13 +72,12 @@ def main() -> None:
 def _answer(request: dict[str, Any], fds: list[int]) -> Answer:
     if request["do"] == "spawn":
         pid = _spawn(request, *fds)
-        return {"pid": pid}, [os.pidfd_open(pid)]
+        return {"pid": pid}, [os.pidfd_open(pid), _program(pid)]
+    if request["do"] == "signal":
+        _signal(request["pid"], request["number"])
+        return {}, []
     if request["do"] == "reap":
-        _, status = os.waitpid(request["pid"], 0)
-        # Its own children lose their power as well.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(request["pid"], signal.SIGKILL)
-        return {"status": status}, []
+        return {"status": _reap(request["pid"])}, []
     return {}, [_socket(request["do"], request["port"])]
 
 
@@ -92,32 +103,148 @@ def _socket(kind: str, port: int) -> int:
     return sock.detach()
 
 
+_ends: dict[int, int] = {}
+"""Guard of a program -> the pipe through which it tells how the program ended."""
+
+
 def _spawn(request: dict[str, Any], stdin: int, output: int) -> int:
     told_r, told_w = os.pipe()
-    pid = os.fork()
+    end_r, end_w = os.pipe()
+    guard = _fork_in_namespace()
+    pid = os.fork() if guard is None else guard
     if pid == 0:
-        try:
-            os.setsid()
-            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            for number in (signal.SIGINT, signal.SIGPIPE):
-                signal.signal(number, signal.SIG_DFL)
-            os.dup2(stdin, 0)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.chdir(request["cwd"])
-            os.execvpe(request["argv"][0], request["argv"], request["env"])
-        except OSError as error:
-            os.write(told_w, struct.pack("i", error.errno or -1))
-        finally:
-            os._exit(127)
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if guard is not None:
+            _guard(end_w, told_w, lambda: _execute(request, stdin, output, told_w))
+        _execute(request, stdin, output, told_w)
     os.close(told_w)
+    os.close(end_w)
     # Closed by a successful exec.
     failed = os.read(told_r, 4)
     os.close(told_r)
+    if failed or guard is None:
+        os.close(end_r)
+    else:
+        _ends[pid] = end_r
     if failed:
         os.waitpid(pid, 0)
         raise OSError(struct.unpack("i", failed)[0], "exec")
     return pid
+
+
+def _program(pid: int) -> int:
+    """Return a pidfd of the program that a guard has started; the guard's if the program has ended."""
+    for child in _children(pid) if pid in _ends else ():
+        with contextlib.suppress(ProcessLookupError):
+            return os.pidfd_open(child)
+    return os.pidfd_open(pid)
+
+
+def _fork_in_namespace() -> int | None:
+    """Fork a child that is the first process of a new PID namespace; None if that is not permitted here."""
+    # struct clone_args (clone(2)): flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls
+    arguments = (ctypes.c_uint64 * 8)(CLONE_NEWPID, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
+    # This process has one thread, so a copy of it may go on in Python.
+    pid = int(PYTHON.syscall(SYS_CLONE3, ctypes.byref(arguments), ctypes.c_size_t(ctypes.sizeof(arguments))))
+    return pid if pid >= 0 else None
+
+
+def _guard(end: int, told: int, execute: Callable[[], NoReturn]) -> NoReturn:
+    """Start the program, reap what it leaves behind, and end when it ends: then the kernel kills the rest."""
+    try:
+        poll = select.poll()
+        poll.register(told, select.POLLERR)
+        if poll.poll(0):
+            # The parent ended before this process asked to die with it.
+            os._exit(1)
+        program = os.fork()
+        if program == 0:
+            execute()
+        # Nothing that the program, or the parent, waits to see closed.
+        os.closerange(0, end)
+        os.closerange(end + 1, 1024)
+        while True:
+            ended, status = os.wait()
+            if ended == program:
+                os.write(end, struct.pack("i", status))
+                os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _execute(request: dict[str, Any], stdin: int, output: int, told: int) -> NoReturn:
+    try:
+        os.setsid()
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for number in (signal.SIGINT, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        os.dup2(stdin, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(request["cwd"])
+        os.execvpe(request["argv"][0], request["argv"], request["env"])
+    except OSError as error:
+        os.write(told, struct.pack("i", error.errno or -1))
+    finally:
+        os._exit(127)
+
+
+def _reap(pid: int) -> int:
+    """Reap an emulator, and kill what it has started: its children lose their power as well. Return how it ended."""
+    _, status = os.waitpid(pid, 0)
+    if (end := _ends.pop(pid, None)) is not None:
+        if said := os.read(end, 4):
+            status = struct.unpack("i", said)[0]
+        os.close(end)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    # Without a namespace: those in a session of their own became children of this process.
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            for child in _children(os.getpid()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            os.wait()
+    return status
+
+
+def _signal(pid: int, number: int) -> None:
+    """Send a signal to those processes of an emulator that catch it; to its program if none does.
+
+    A shell between would end by a signal that is meant for the firmware behind it.
+    """
+    programs = _children(pid) if pid in _ends else [pid]
+    tree = list(programs)
+    for one in tree:
+        tree += _children(one)
+    for one in [one for one in tree if _catches(one, number)] or programs[:1]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, number)
+
+
+def _catches(pid: int, number: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    caught = next(line for line in text.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        # A kernel without CONFIG_PROC_CHILDREN, or the process is gone.
+        return [int(one) for one in os.listdir("/proc") if one.isdecimal() and _parent(one) == pid]
+
+
+def _parent(pid: str) -> int | None:
+    try:
+        # proc(5): number, name in parentheses (which may hold anything), state, parent.
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def loopback_up() -> None:

@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 from harness.api import HarnessFault, RigError
@@ -31,6 +33,7 @@ class ProcessHost:
 
     def __init__(self, isolation: Isolation):
         self.isolated = False
+        self._asking = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         ways: dict[Isolation, list[list[str]]] = {
             "auto": [["unshare", "-n", "--"], ["unshare", "-U", "-r", "-n", "--"], []],
@@ -85,11 +88,13 @@ class ProcessHost:
         return json.loads(message), fds
 
     def _ask(self, fds: Sequence[int] = (), **wish: Any) -> tuple[dict[str, Any], list[int]]:
-        try:
-            socket.send_fds(self._link, [json.dumps(wish).encode()], list(fds))
-        except OSError as error:
-            raise RigError("the emulator's host process has ended") from error
-        answer, passed = self._answer()
+        # A touch comes from the thread of the client that waits for it.
+        with self._asking:
+            try:
+                socket.send_fds(self._link, [json.dumps(wish).encode()], list(fds))
+            except OSError as error:
+                raise RigError("the emulator's host process has ended") from error
+            answer, passed = self._answer()
         if "errno" in answer:
             raise OSError(answer["errno"], os.strerror(max(0, answer["errno"])))
         return answer, passed
@@ -101,7 +106,7 @@ class ProcessHost:
         """
         touch_r, touch_w = os.pipe()
         try:
-            answer, (pidfd,) = self._ask(
+            answer, (guard, program) = self._ask(
                 (touch_r, output), do="spawn", argv=argv, env=dict(env), cwd=str(cwd)
             )
         except OSError:
@@ -109,7 +114,11 @@ class ProcessHost:
             raise
         finally:
             os.close(touch_r)
-        return Process(self, answer["pid"], pidfd, touch_w)
+        return Process(self, answer["pid"], guard, program, touch_w)
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to the processes of an emulator that catch it; to its program if none does."""
+        self._ask(do="signal", pid=pid, number=number)
 
     def reap(self, pid: int) -> int:
         return int(self._ask(do="reap", pid=pid)[0]["status"])
@@ -136,8 +145,12 @@ class ProcessHost:
 class Process:
     """One boot of an emulator: from its start to its death."""
 
-    def __init__(self, host: ProcessHost, pid: int, pidfd: int, stdin: int):
-        self._host, self.pid, self.pidfd, self._stdin = host, pid, pidfd, stdin
+    def __init__(self, host: ProcessHost, pid: int, guard: int, program: int, stdin: int):
+        """
+        :param pid: process number of the guard, with which all that the program started ends.
+        :param guard: pidfd of the guard. :param program: pidfd of the program.
+        """
+        self._host, self.pid, self.guard, self.pidfd, self._stdin = host, pid, guard, program, stdin
         self._status: int | None = None
         self.killed = False
 
@@ -146,21 +159,24 @@ class Process:
         return self._status is None and not self.wait(0)
 
     def wait(self, limit_s: float) -> bool:
-        """Has it ended within the limit?"""
-        if self._status is not None:
-            return True
-        poll = select.poll()
-        poll.register(self.pidfd, select.POLLIN)
-        return bool(poll.poll(limit_s * 1000))
+        """Has it ended within the limit?
+
+        If the program has, the end of all the rest is waited for: only then is it known how the program ended.
+        """
+        return self._status is not None or (_ended(self.pidfd, limit_s) and _ended(self.guard, DEATH_LIMIT_S))
 
     def signal(self, number: int) -> None:
-        """Send a signal; nothing happens if it has ended."""
+        """Send a signal to the firmware, which a shell may have started; nothing happens if it has ended.
+
+        SIGKILL takes the power of all that the program has started.
+        """
         if self._status is not None:
             return
-        try:
-            signal.pidfd_send_signal(self.pidfd, number)
-        except ProcessLookupError:
+        if number != signal.SIGKILL:
+            self._host.signal(self.pid, number)
             return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.guard, number)
 
     def line(self) -> None:
         """Write an empty line to its stdin."""
@@ -173,18 +189,25 @@ class Process:
 
     def kill(self) -> int:
         """Send SIGKILL if it has not ended by itself, and reap it; returns the status of waitpid."""
-        self.signal(signal.SIGKILL)
+        if self.alive:
+            self.signal(signal.SIGKILL)
         return self.reap()
 
     def reap(self) -> int:
         """Wait for its end; returns the status of waitpid."""
         if self._status is None:
-            if not self.wait(DEATH_LIMIT_S):
+            if not _ended(self.guard, DEATH_LIMIT_S):
                 raise HarnessFault(f"process {self.pid} outlived its SIGKILL for {DEATH_LIMIT_S:.0f} s")
             self._status = self._host.reap(self.pid)
-            os.close(self.pidfd)
-            os.close(self._stdin)
+            for fd in (self.guard, self.pidfd, self._stdin):
+                os.close(fd)
         return self._status
+
+
+def _ended(pidfd: int, limit_s: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(limit_s * 1000))
 
 
 def death(status: int) -> str:
