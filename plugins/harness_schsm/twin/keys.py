@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from harness.api import records
 from harness_schsm.curves import BY_NAME, Curve
@@ -59,7 +58,7 @@ class CardKey:
 
     def sealed(self) -> bytes:
         secret = self.secret
-        content: dict[int, Any]
+        content: dict[int, object]
         if isinstance(secret, RsaPrivate):
             content = {1: "rsa", 2: _bytes(secret.p), 3: _bytes(secret.q), 4: secret.e}
         elif isinstance(secret, EcPrivate):
