@@ -7,6 +7,8 @@ message, so the rig is read from the node id: it is always the first parameter.
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +27,14 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["kh_run_path"] = str(run_path(node.config))
     node.workerinput["kh_pid"] = os.getpid()
     node.workerinput["kh_done"] = sorted(cases_done(node.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[Any]) -> None:
+    """Start workers as safe as their controller: a process that was started with -P starts them with -P."""
+    for spec in specs:
+        if sys.flags.safe_path and spec.popen and not spec.python:
+            spec.python = f"{shlex.quote(sys.executable)} -P"
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -93,7 +93,8 @@ class Launch:
             sys.stderr.write(f"warn: {said}\n")
         name = self._resume or new_run_name()
         path = self._reports.absolute() / name
-        command = [sys.executable, "-m", "pytest", *self._arguments(name, path), *shown]
+        # -P: what stands in the working directory, a serial.py for example, is not imported.
+        command = [sys.executable, "-P", "-m", "pytest", *self._arguments(name, path), *shown]
         code = _ended(command)
         if code < 0:
             sys.stderr.write(f"the run ended by {signal.Signals(-code).name}; what was done is in {path}\n")
@@ -163,13 +164,19 @@ def _ended(command: Sequence[str]) -> int:
     taken = [number for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN]  # nohup
     before = {number: signal.signal(number, pass_on) for number in taken}
     try:
-        child = subprocess.Popen(command, env={**os.environ, "KEYHARNESS_PARENT": str(os.getpid())})
+        child = subprocess.Popen(command, env=_environment())
         if asked:
             child.send_signal(signal.SIGTERM)
         return child.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of the run: without what would leave out our own pytest plugin."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTEST_DISABLE_PLUGIN_AUTOLOAD"}
+    return {**kept, "KEYHARNESS_PARENT": str(os.getpid())}
 
 
 def checked(code: int, run: Path) -> int:
