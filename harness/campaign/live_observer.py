@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 
 from harness.base.errors import KeyFault, RigError
@@ -34,11 +34,13 @@ class UncutLook:
     """An uncut run, and what was observed after it and a restart.
 
     :ivar completed: observed after the world's completing act, where it has one.
+    :ivar memory: what the host knew before this run: on a key whose state nothing puts back each run begins anew.
     """
 
     run: UncutRun
     seen: Seen
     completed: Seen | None
+    memory: Memory
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ class LiveObserver:
 
     def _uncut(self, *, settled: bool) -> UncutLook:
         run = self.runner.run_uncut(self.operation, settled=settled)
-        return UncutLook(run, *self._observe(self._watched, run.memory, exact=True))
+        seen, completed = self._observe(self._watched, run.memory, exact=True)
+        return UncutLook(run, seen, completed, self.runner.memory)
 
     def _measured(self, runs: list[UncutRun]) -> TimingProfile:
         delay = self.switch.delay
@@ -222,7 +225,8 @@ class LiveObserver:
 
     def _judge_look(self, uncut: UncutLook) -> Judgement:
         """Judge an uncut run: everything that was acknowledged must be there after the restart."""
-        return self._judge_of(uncut.run.memory, uncut.seen).verdict(
+        judge = replace(self._judge_of(uncut.run.memory, uncut.seen), memory=uncut.memory)
+        return judge.verdict(
             uncut.seen, uncut.completed, acknowledged=uncut.run.last is not None, since_request_us=None
         )
 
@@ -247,7 +251,7 @@ class LiveObserver:
             landed=True,
         )
         judged.note["known"] = profile.row()
-        if prepared.at_once is not None and not verdict.breaches:
+        if prepared.at_once is not None and prepared.at_once.run.last and not verdict.breaches:
             lost = self._judge_look(prepared.at_once).breaches
             spans_us = prepared.at_once.run.lived_on_us, prepared.uncut.run.lived_on_us
             if lost:
