@@ -54,8 +54,8 @@ def test_the_plugin_imports_nothing_heavy(plugin, tmp_path):
     found = loaded(ran("-m", "pytest", "-q", "-s", *others, *without, cwd=tmp_path))
     assert not found & HEAVY
     ours = {name for name in found if name.startswith("harness.")}
-    expected = {"harness.base", "harness.base.signals", "harness.pytest_plugin"}
-    expected |= {
-        f"harness.pytest_plugin.{part}" for part in ("plugin", "options", "fixtures", "recorder", "xdist")
-    }
-    assert ours == (expected if plugin == "with it" else set())
+    if plugin == "without it":
+        assert ours == set()
+        return
+    others = {name for name in ours if not name.startswith("harness.pytest_plugin")}
+    assert others == {"harness.base", "harness.base.signals"}
