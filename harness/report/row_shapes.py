@@ -91,6 +91,7 @@ EVIDENCE: Shape = {
     **{f"{name}?": _TEXT for name in ("id", "blame", "stream", "world", "death", "firmware")},
     **{f"{name}?": _FLAG for name in ("landed", "acknowledged")},
     **{f"{name}?": _COUNT for name in ("fired_us", "lost_us", "boots")},
+    "planned?": (dict, None),
 }
 
 FINISH: Shape = {"complete?": _FLAG, "interrupted?": (bool, str, None), "duration_s?": _NUMBER}
