@@ -27,6 +27,11 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     return f"{text[: longest - end]} ... {len(text) - longest} characters left out ... {text[-end:]}"
 
 
+def first_line(text: str) -> str:
+    """Return the first line of a text, which may be empty."""
+    return text.partition("\n")[0]
+
+
 def _escape(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

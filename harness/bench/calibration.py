@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.base.atomic_file import read_json, write_durably
 from harness.base.file_name import file_name
 from harness.base.shape import misfit, shape_of
+from harness.base.visible import first_line
 from harness.evidence.ledger import state_dir
 from harness.model.power_loss import SwitchDelay
 
@@ -162,7 +163,7 @@ def complaint_about(name: str, found: Calibration | None, now: datetime | None =
             f'rig "{name}" was not calibrated as it is wired now: whether its power really goes is not known'
         )
     if found.fault is not None:
-        return f'rig "{name}" failed its calibration: {found.fault.splitlines()[0]}'
+        return f'rig "{name}" failed its calibration: {first_line(found.fault)}'
     if (days := found.age_days(now)) > OLD_DAYS:
         return f'rig "{name}" was last calibrated {days:.0f} days ago'
     return None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.base.errors import Blame, KeyharnessError
+from harness.base.visible import first_line
 from harness.bench.calibration import Calibration, calibration_for, complaint_about
 from harness.doctor.context import CheckedHost, CheckResult, Level
 from harness.host.locks import Lock
@@ -78,7 +79,7 @@ def _rig(checked: CheckedHost, name: str) -> Iterator[CheckResult]:
 def _made(checked: CheckedHost, name: str, rig: Rig, usb: str | None) -> Iterator[CheckResult]:
     port = port_of(rig)
     if port is not None and (held := quarantine.quarantined(port)):
-        why = held.why.splitlines()[0]
+        why = first_line(held.why)
         mend = f"mend it, then `keyharness quarantine {name} --clear --reason TEXT`"
         yield _finding(name, "fault", f"in quarantine since {held.since}: {why}", mend)
     if rig.evidence_kind == "hardware" and port is not None and PowerLog(port).left_behind:

@@ -108,6 +108,7 @@ def _rig(session: Session, name: str) -> Rig:
 
 def _home(session: Session, rig: Rig) -> Home:
     """Return a rig's home state; skip the test if the rig is in quarantine, which makes the run inconclusive."""
+    from harness.base.visible import first_line
     from harness.evidence.rundir import QUARANTINED
     from harness.safety.claim import RigQuarantined
 
@@ -115,7 +116,7 @@ def _home(session: Session, rig: Rig) -> Home:
         session.claims.refuse_quarantined(rig)
         return session.home(rig.name)
     except RigQuarantined as error:
-        pytest.skip(f"{QUARANTINED}: {str(error.found).splitlines()[0]}")
+        pytest.skip(f"{QUARANTINED}: {first_line(str(error.found))}")
 
 
 @pytest.fixture

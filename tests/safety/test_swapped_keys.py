@@ -23,7 +23,8 @@ from harness_nitrokey3 import containers, signing
 from harness_nitrokey3.bootloader_probe import enter_bootloader
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.updater import update
-from harness_suites.conformance.device import Authenticator, reset
+from harness_suites.conformance.device import Authenticator
+from harness_suites.conformance.preparation import reset
 from harness_transports.ctaphid import ctaphid
 from harness_transports.serial import serial
 from support.lab import TwinKey

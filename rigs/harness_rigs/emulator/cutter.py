@@ -29,7 +29,7 @@ class KillCutter(ProcessCutter):
     def arm_cut(self, cut: CutInstant) -> None:
         self._target = self._key.process
         assert self._target is not None, "the key is off"
-        self.started().arm(cut, Kill(self._target.guard))
+        self.started().arm(cut, Kill(self._target.power()))
 
     def collect(self) -> CutInstant:
         cut, self._in_boot = self._in_boot, None

@@ -6,6 +6,7 @@ stdin, a socket, gets one answer, with file descriptors attached:
 
     {"do": "spawn", "argv", "env", "cwd"} + stdin, output    {"pid"} + pidfd of the guard, pidfd of the program
     {"do": "signal", "pid", "number"}                        {}
+    {"do": "is_alone", "pid"}                                {"alone"}: has the program started no other process?
     {"do": "reap", "pid"}                                    {"status"}: of waitpid; only after the death
     {"do": "udp" | "listen" | "connect", "port"}             {} + socket
     a request that fails                                     {"errno"}
@@ -76,6 +77,9 @@ def _answer(request: dict[str, Any], fds: list[int]) -> Answer:
     if request["do"] == "signal":
         _signal(request["pid"], request["number"])
         return {}, []
+    if request["do"] == "is_alone":
+        programs = _programs(request["pid"])
+        return {"alone": len(programs) <= 1 and not any(_children(one) for one in programs)}, []
     if request["do"] == "reap":
         return {"status": _reap(request["pid"])}, []
     return {}, [_socket(request["do"], request["port"])]
@@ -213,13 +217,18 @@ def _signal(pid: int, number: int) -> None:
 
     A shell between would end by a signal that is meant for the firmware behind it.
     """
-    programs = _children(pid) if pid in _ends else [pid]
+    programs = _programs(pid)
     tree = list(programs)
     for one in tree:
         tree += _children(one)
     for one in [one for one in tree if _catches(one, number)] or programs[:1]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(one, number)
+
+
+def _programs(pid: int) -> list[int]:
+    """Return the program that a guard has started, and what it left to the guard."""
+    return _children(pid) if pid in _ends else [pid]
 
 
 def _catches(pid: int, number: int) -> bool:

@@ -120,6 +120,10 @@ class ProcessHost:
         """Send a signal to the processes of an emulator that catch it; to its program if none does."""
         self._ask(do="signal", pid=pid, number=number)
 
+    def is_alone(self, pid: int) -> bool:
+        """Return whether the program of an emulator has started no other process."""
+        return bool(self._ask(do="is_alone", pid=pid)[0]["alone"])
+
     def reap(self, pid: int) -> int:
         return int(self._ask(do="reap", pid=pid)[0]["status"])
 
@@ -176,7 +180,15 @@ class Process:
             self._host.signal(self.pid, number)
             return
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.guard, number)
+            signal.pidfd_send_signal(self.power(), number)
+
+    def power(self) -> int:
+        """Return the pidfd to kill when the power goes.
+
+        It is the program's if that is alone: if it is ending by itself already, its guard still says how. Else it is
+        the guard's, with which all processes end at once.
+        """
+        return self.pidfd if self._host.is_alone(self.pid) else self.guard
 
     def line(self) -> None:
         """Write an empty line to its stdin."""
