@@ -166,10 +166,11 @@ def test_a_cut_in_which_the_hub_failed_is_void(lab, usb, sibling, shared):
     port, arm, armed = lab.port(PORT), usb.cutter.arm, []
 
     def act(rig, memory):
-        if not armed:
-            plain.act(rig, memory)
-            return
         client = Fido(rig)
+        plain.act(rig, memory)
+        if not armed:
+            return
+        # The cut is armed, and half a second away.
         if shared:
             sibling.lost(rig.clock.now_us)
         port.plug(port.unplug())
