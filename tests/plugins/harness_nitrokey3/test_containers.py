@@ -112,7 +112,7 @@ def test_a_folder_is_a_matrix_of_its_versions(cli, tmp_path) -> None:  # type: i
     folder.mkdir()
     for version in ("1.8.3", "1.8.4"):
         _file(folder, containers.make(SEED, Recipe(version)))
-    done = cli("run", "--seed", 1, "--firmware", folder, "--cuts", 24)
+    done = cli("run", "-v", "--seed", 1, "--firmware", folder, "--cuts", 24)
     assert done.returncode in (0, 3), done.stdout + done.stderr
     (bench,) = (tmp_path / "reports" / "benches").glob("*.toml")
     rigs = tomllib.loads(bench.read_text())["rig"]
