@@ -20,6 +20,7 @@ from harness_schsm.items import canaries
 from support.emulator import private_pcscd
 from support.emulator.emulated import namespaces_permitted
 from support.hsm import NAME
+from support.limits import HUNG_S
 from support.paths import with_support
 
 COMMAND = [
@@ -77,7 +78,7 @@ def test_opensc_uses_it_as_a_genuine_one(tmp_path):
         env=with_support(),
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=HUNG_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "pcscd.log").read_text()
@@ -149,7 +150,7 @@ def tool(name: str, *arguments: str) -> str:
     conf.write_text(f"app default {{ profile_dir = {private_pcscd.ROOT}/usr/share/opensc; }}\n")
     env = {**os.environ, "OPENSC_CONF": str(conf), "LD_LIBRARY_PATH": str(LIBRARIES)}
     done = subprocess.run(
-        [str(TOOLS / name), *arguments], env=env, capture_output=True, text=True, timeout=60, check=False
+        [str(TOOLS / name), *arguments], env=env, capture_output=True, text=True, timeout=HUNG_S, check=False
     )
     return done.stdout + done.stderr
 
