@@ -6,6 +6,7 @@ keeps the verdict of what was done, so a wrong option never hides a violation.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,7 +166,12 @@ def _nothing(cases: Sequence[Row]) -> str:
     if not cases:
         return "no test case was selected and no power was cut"
     not_offered = sum(1 for case in cases if case["outcome"] == "not_offered")
-    return (
+    said = (
         f"nothing was tested: of {counted(len(cases), 'case')} {number(not_offered)} are not offered by this "
         f"key and {number(len(cases) - not_offered)} were skipped"
     )
+    # Without a reason the reader would have to look for it in the cases.
+    why = [
+        reason for case in cases if case["outcome"] == "skipped" and (reason := str(case.get("reason") or ""))
+    ]
+    return ": ".join([said, *([Counter(why).most_common(1)[0][0]] if why else [])])

@@ -35,7 +35,7 @@ DATA = {
     "harness_schsm/twin/primes.txt",
 }
 CONTRACT = {"summary.json", "evidence.jsonl", "allure-results", "index.html", "junit.xml", "logs", "pictures"}
-RUN = ("run", "--seed", "1", "--cuts", "60")
+RUN = ("run", "endurance", "downgrade", "--seed", "1", "--cuts", "60")
 
 
 @pytest.fixture(scope="module")
