@@ -172,9 +172,11 @@ def main() -> int:
     )
     parser.add_argument("--operation", action="append", help="measure this one (may be repeated)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--repeats", type=int, help="medians of so many; 5 if nothing is said")
-    parser.add_argument("--devices", type=int, help="so many synthetic devices per list of searches")
-    parser.add_argument("--rigs", type=int, help="so many rigs at once, beside one")
+    parser.add_argument(
+        "--repeats", type=int, help="number of repetitions, of which the median is shown; default 5"
+    )
+    parser.add_argument("--devices", type=int, help="number of synthetic devices for each list of searches")
+    parser.add_argument("--rigs", type=int, help="number of rigs at once, compared with one rig")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
     wanted = parser.parse_args()
     given = {name: getattr(wanted, name) for name in ("repeats", "devices", "rigs")}

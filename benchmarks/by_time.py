@@ -34,10 +34,10 @@ KEY = "nitrokey3-mini"
 LIMIT = 2000
 """So many cuts a search gets."""
 STEP, SALTS = 50, 5
-"""So many cuts are made before it is looked whether one of them hit; so many searches are started each."""
+"""Number of cuts before a search is asked whether one hit; number of searches for each bug."""
 AMONG: tuple[Strategy, ...] = ("hybrid", "vdc", "random")
 WALK = 600
-"""On personalities whose operations are long so many cuts of the walk are made, evenly spread."""
+"""Number of cuts of the walk, evenly spread, on personalities whose operations are long."""
 
 
 WHERE: dict[str, str] = {

@@ -19,7 +19,7 @@ class Scenario:
     """One kind of window.
 
     :ivar width: of the window. :ivar sigma: of the instant that takes effect.
-    :ivar drift: by how much the operation's speed varies. :ivar markers: so many, evenly spread.
+    :ivar drift: by how much the operation's speed varies. :ivar markers: their number; they are evenly spread.
     """
 
     name: str

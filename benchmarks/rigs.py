@@ -35,7 +35,7 @@ PLUGIN = Path(__file__).with_name("waiting_rig.py")
 
 @dataclass(frozen=True)
 class Rate:
-    """What so many rigs did.
+    """What a number of rigs did.
 
     :ivar cuts_per_s: the sum of the rigs' own rates.
     :ivar whole_s: the whole command; `start_s`: until all rigs were ready.
@@ -62,7 +62,7 @@ def measure(rigs: int = 32, cuts: int = 6) -> dict[str, Any]:
 
 
 def rate(rigs: int, cuts: int) -> Rate:
-    """Run campaigns on so many rigs at once."""
+    """Run campaigns on several rigs at once."""
     with tempfile.TemporaryDirectory(prefix="keyharness-bench-") as name:
         folder = Path(name)
         names = _bench(folder, rigs)
@@ -148,7 +148,7 @@ class Gate:
 
 
 def _bench(folder: Path, rigs: int) -> list[str]:
-    """A bench of so many rigs, each with a key of its own."""
+    """A bench of several rigs, each with a key of its own."""
     key = discover().keys["nitrokey3-mini"]
     from benchmarks.waiting_rig import Options, WaitingRig
 

@@ -128,7 +128,7 @@ def hits(scenario: Scenario, strategy: Strategy, numbers: Sequence[int], pool: P
 
 
 def proved(scenario: Scenario, strategy: Strategy, cuts: int, number: int) -> tuple[bool, bool, bool]:
-    """(nothing was hit, the bound is false, w95 is false) after so many cuts into one device."""
+    """(nothing was hit, the bound is false, w95 is false) after a number of cuts into one device."""
     done = list(islice(cuts_of(search_for(scenario, strategy, number), scenario, number), cuts))
     covering = [(cut.time, outcome) for cut, outcome, _ in done if cut.stream == "cover"]
     failures = sum(1 for _, outcome in covering if outcome == BAD)

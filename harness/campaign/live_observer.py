@@ -26,7 +26,7 @@ UNCUT_RUNS = 3
 SLACK_US = 2_000
 """Tolerance when an instant of one run is compared with an instant of another run."""
 SIGMAS = 3
-"""An instant is taken to lie within so many standard deviations."""
+"""Standard deviations on each side within which an instant is taken to lie."""
 
 
 @dataclass(frozen=True)

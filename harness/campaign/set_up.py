@@ -27,7 +27,7 @@ T = TypeVar("T")
 TRIES = 3
 """How often something is tried before a cut."""
 BUSY_LOAD = 2.0
-"""A host on which so many processes wait for each core is slow: what has a limit there proves nothing."""
+"""Processes waiting for each core from which a host counts as slow: a limit that is passed there proves nothing."""
 
 
 SETTLE_US = 300_000

@@ -13,13 +13,13 @@ from math import erf, exp, sqrt
 STEPS = 4
 """Grid steps to one sigma of an edge."""
 REACH = 8
-"""An edge is looked for within so many sigma either way."""
+"""Sigma on each side within which an edge is looked for."""
 WIDTHS = (0, 1, 2, 4, 8, 16, 32)
 """Widths of a window at an edge, in steps; 0 is no window at all."""
 NO_WINDOW = 0.4
 """How likely that is beforehand; the widths share the rest equally, as nothing is known of the scale."""
 NEAR = 32
-"""A window that does not touch the edge is looked for within so many sigma either way."""
+"""Sigma on each side within which a window that does not touch the edge is looked for."""
 NEAR_WINDOW = 0.4
 """How likely that is beforehand, and likelier the nearer."""
 NEAR_HITS = 0.4

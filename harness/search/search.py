@@ -38,22 +38,22 @@ SWEEP = 1000
 FINEST = 1 / 16384
 """A jitter below this share of the operation is not told from it."""
 AGAIN = 2
-"""A covering cut that missed is asked for so many times more, so that it leaves no hole."""
+"""How often a covering cut that missed is asked for again, so that it leaves no hole."""
 
 ALWAYS_COVER = 1 / 5
-"""At least so many of all cuts cover."""
+"""Smallest share of all cuts that cover."""
 COVER_HITS = 0.35
 """The n-th covering cut is taken to hit with a probability of so much / n, as if all scales were alike."""
 GAP_HITS = 0.1
 """How likely halving a gap is to hit: the window is as likely of one scale as of another."""
 REFINE = (22, 0.2)
-"""So many cuts may refine, and so many more for each that covers: what is hidden is found little later."""
+"""Number of cuts that may refine, and of further ones for each that covers: what is hidden is found little later."""
 HALO = (20, 0.5)
 """The same for cuts in halos."""
 NARROW = 8
-"""A gap of so many sigma is an edge: nearer cuts would only contradict each other."""
+"""Width in sigma of a gap that counts as an edge: nearer cuts would only contradict each other."""
 EDGES, HALOS = 128, 16
-"""At most so many are looked into."""
+"""Largest numbers of edges and of halos that are looked into."""
 RARE_SHARE = 0.2
 """A class that more of the covering cuts lead to is not rare."""
 

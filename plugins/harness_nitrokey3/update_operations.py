@@ -46,7 +46,7 @@ ONE_UPDATE = {"forced_updates": 1}
 BREAKS = (0.1, 0.5, 0.9)
 """How far the updater gets before it is killed, each time anew."""
 WRITES_BEFORE, WRITES_PER_PAGE = 8, 6
-"""About so many frames go before the image, and with each of its pages (SLIP over a serial port, MTU 2051)."""
+"""About the number of frames before the image, and with each of its pages (SLIP over a serial port, MTU 2051)."""
 STEPS = ("1.8.3", "1.9.0")
 """The versions that a key is updated to: the next one of these, so that first boots have something to do."""
 

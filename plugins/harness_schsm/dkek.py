@@ -63,7 +63,7 @@ def _field(value: bytes) -> bytes:
 
 
 def _read_fields(data: bytes, count: int) -> tuple[list[bytes], bytes]:
-    """Read so many fields; returns them and the rest.
+    """Read a number of fields; return them and the rest.
 
     :raises BadBlob: they are cut off.
     """

@@ -60,7 +60,7 @@ def domain_file(number: int) -> str:
 
 
 def made(card: Card, shares: int) -> Domain:
-    """A new domain for so many shares; for none, with a random DKEK."""
+    """Return a new domain for a number of shares; without shares, with a random DKEK."""
     return Domain(shares, shares) if shares else Domain(0, 0, card.random("dkek", SHARE_SIZE))
 
 

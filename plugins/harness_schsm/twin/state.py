@@ -120,7 +120,7 @@ class Card:
         return self._streams.setdefault(purpose, self.board.random(purpose)).bytes(count)
 
     def work(self, duration_us: int) -> None:
-        """Compute for so many microseconds.
+        """Compute for a number of microseconds.
 
         :raises PowerLost: the power failed meanwhile.
         """
