@@ -194,6 +194,8 @@ def with_deaths(verdict: Judgement, deaths: Sequence[str], unanswered: Sequence[
         return Judgement(Outcome.STUCK, verdict.world, (breach,), verdict.changed)
     if deaths and not verdict.breaches:
         # Nothing is lost, but a key must not crash.
-        breach = Breach(STUCK_ITEM, ANSWERS, Outcome.STUCK, Severity.S2, f"the key {how}, and nobody had cut")
+        breach = Breach(
+            STUCK_ITEM, ANSWERS, Outcome.STUCK, Severity.S2, f"the key {how}, and no power was cut"
+        )
         return Judgement(verdict.outcome, verdict.world, (breach,), verdict.changed)
     return verdict

@@ -132,7 +132,7 @@ def _how_often(violation: Row, operation: Row) -> str:
         else "evenly spread ones"
     )
     if not covering and count == 1 and ":end:" in str(violation["first"]):
-        return "lost at a clean restart, some time after the answer: nobody had cut"
+        return "lost at a clean restart, some time after the answer: no power was cut"
     aimed = "were aimed at the fault or made again"
     rest = "followed a cut in the boot after it" if operation.get("exhaustive") else aimed
     text = f"{counted(count, 'cut')}, {number(covering)} of {number(of)} {among}"

@@ -55,7 +55,7 @@ def test_a_budget_needs_an_operation():
 
 
 class Fake:
-    """A campaign that can make so many cuts, each with the outcome "old"."""
+    """A campaign that can make a number of cuts, each with the outcome "old"."""
 
     def __init__(self, can, allowance):
         self._can, self.planned = can, 0

@@ -122,8 +122,8 @@ FINE = Judgement(Outcome.OLD, "old")
     ("deaths", "unanswered", "outcome", "severity", "words"),
     [
         ([], [], Outcome.OLD, None, ""),
-        (["crashed: SIGSEGV"], [], Outcome.OLD, "S2", "crashed: SIGSEGV, and nobody had cut"),
-        (["crashed: SIGSEGV"], ["tries"], Outcome.OLD, "S2", "when it was asked for tries, and nobody"),
+        (["crashed: SIGSEGV"], [], Outcome.OLD, "S2", "crashed: SIGSEGV, and no power was cut"),
+        (["crashed: SIGSEGV"], ["tries"], Outcome.OLD, "S2", "when it was asked for tries, and no power"),
         (["hung: no answer within 10 s"], ["tries"], Outcome.STUCK, "S1", "hung: no answer within 10 s when"),
         ([], ["tries"], Outcome.STUCK, "S1", "fell silent when it was asked for tries"),
     ],

@@ -1,4 +1,4 @@
-"""The UUID of a served twin: another key for each folder or rig, and the same key for as long as it lives."""
+"""The UUID of a served twin: another key for each folder or rig, and the same key in each of its starts."""
 
 from __future__ import annotations
 

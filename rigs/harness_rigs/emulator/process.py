@@ -156,7 +156,6 @@ class Process:
         """
         self._host, self.pid, self.guard, self.pidfd, self._stdin = host, pid, guard, program, stdin
         self._status: int | None = None
-        self.killed = False
 
     @property
     def alive(self) -> bool:

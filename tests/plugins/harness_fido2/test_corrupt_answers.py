@@ -20,7 +20,7 @@ from harness.twin.rig import TwinRig
 from support.corrupt import KINDS, Corruption, CorruptTransports
 
 ANSWERS = 80
-"""A look at all items has about so many."""
+"""Number of answers in a look at all items, about."""
 corruptions = st.builds(
     Corruption,
     st.sampled_from([kind for kind in KINDS if kind != "busy"]),

@@ -30,7 +30,7 @@ class LabPort:
 
     :ivar powered: whether its power is on.
     :ivar lies: its switch says that it switches, and does not.
-    :ivar off_course: what its power does when it is switched off: (so many seconds later, is on?). A relay that is
+    :ivar off_course: what its power does when it is switched off: (seconds later, is on?). A relay that is
         late is ((0.35, False),), one that bounces ((0, False), (0.1, True), (0.4, False)).
     :ivar misled: the port that goes off in its place.
     :ivar stale: what was on it stays in the tree until the power returns, as after a raw request to the hub.
