@@ -8,10 +8,8 @@ when the key was lost is always recorded. A cut outside the operation is missed,
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from statistics import median
 
 from harness.base import signals
@@ -20,14 +18,12 @@ from harness.base.seeds import child
 from harness.campaign.common import CampaignBase, CampaignTerms
 from harness.campaign.home import Home
 from harness.campaign.judging import breaches_of
-from harness.campaign.kept_state import Remains, look_again
-from harness.campaign.live_observer import LiveObserver
-from harness.campaign.observe import Seen
-from harness.campaign.operation_runner import Attempt
+from harness.campaign.kept_state import look_again
+from harness.campaign.live_cut import LiveCuts
 from harness.campaign.recheck import KINDS, LiveRecheck, recheck_row
 from harness.campaign.result import Result, bound, window_ms
 from harness.campaign.unwritten import RIGHT_AFTER, Unwritten
-from harness.model.judge import Breach, Judgement
+from harness.model.judge import Breach
 from harness.model.key import Operation, Outcome
 from harness.model.power_loss import can_prove
 from harness.model.rig import Rig
@@ -42,11 +38,9 @@ from harness.search.stopping import Allowance
 from harness.search.timing_profile import TimingProfile
 
 REPLAY_TRIES = 5
-HISTORY = 8
-"""On a key whose state cannot be put back, number of earlier cuts that may be a cause of an outcome."""
 
 
-class LiveCampaign(LiveObserver, CampaignBase):
+class LiveCampaign(LiveCuts, CampaignBase):
     """Cuts one operation of a real key, or of an emulator, while it runs.
 
     :param home: the state to start from (see `go_home`).
@@ -66,17 +60,12 @@ class LiveCampaign(LiveObserver, CampaignBase):
         strategy: Strategy = "hybrid",
         rechecks: int = KINDS,
     ):
-        LiveObserver.__init__(self, rig, operation, home)
+        LiveCuts.__init__(self, rig, operation, home, rechecks)
         CampaignBase.__init__(self, rig, operation, terms or CampaignTerms())
         self._strategy = strategy
         self._schedule: Schedule | None = None
-        self._own_ms: list[float] = []
-        self._whole_ms: list[float] = []
         self.localizer = Localizer()
         self._covering = 0
-        self._previous: deque[Plan] = deque(maxlen=HISTORY)
-        # Where the state is put back before each cut, earlier cuts are no cause of an outcome.
-        self._recheck = LiveRecheck(self._previous if rig.vault is None else (), rechecks)
         self.replayed_at = ""
 
     def run(self) -> Result:
@@ -149,7 +138,7 @@ class LiveCampaign(LiveObserver, CampaignBase):
             schedule.tell(outcome, None if hit is None else sum(hit) / 2)
             if (recheck := self._recheck.plan(plan, judged)) is not None:
                 self._follow_up(plan, judged, recheck)
-            self._previous.append(plan)
+            self.previous.append(plan)
             self.result.planned = allowance.estimate(schedule.planned, self._covering) + 1
             self._on_progress(schedule.planned, self.result.planned - 1)
 
@@ -167,7 +156,7 @@ class LiveCampaign(LiveObserver, CampaignBase):
         if self._earlier:
             judged = self._resumed(plan, self._earlier.pop(0))
         else:
-            judged = self._judge_uncut() if plan.marker == END else self._one(plan)
+            judged = self.judge_uncut() if plan.marker == END else self.make(plan)
             self._hand_on([judged])
         self._count(plan, judged)
         return judged
@@ -208,72 +197,10 @@ class LiveCampaign(LiveObserver, CampaignBase):
             if (finding := self.result.finding(one)) is not None:
                 finding.again = recheck_row(recheck.findings)
 
-    def _one(self, plan: Plan) -> Judged:
-        """Make one cut: run, cut, boot, observe, judge. Observe the key again if the outcome is abnormal."""
-        rig, prepared = self.rig, self.prepared
-        began_us, boot_us, talk_us = rig.clock.now_us, rig.boot_us, rig.talk_us
-        attempt = self.runner.attempt(plan, prepared.profile.lead_us)
-        remains = Remains.of(rig)
-        acknowledged = self._acknowledged(attempt)
-        loss = self.switch.loss(attempt)
-        landed = self._landed(plan, attempt, loss)
-        again: Row | None = None
-        void: str | None = None
-        if landed is False and not attempt.deaths:
-            verdict, seen = Judgement(Outcome.MISSED, None), Seen()
-        else:
-            promise = attempt.promise if acknowledged else prepared.promise
-            since_us = attempt.since_request_us(prepared.profile.requests, loss)
-
-            def judge(seen: Seen, completed: Seen | None = None) -> Judgement:
-                return self._judge_of(promise, seen).verdict(
-                    seen, completed, acknowledged=acknowledged, since_request_us=since_us
-                )
-
-            def judge_again() -> str:
-                return judge(self._observe_once(prepared.items, promise, exact=acknowledged)).outcome
-
-            seen, completed = self._observe(prepared.items, promise, exact=acknowledged)
-            verdict = judge(seen, completed)
-            seen.boots += len(plan.boots)
-            if void := self._void(began_us, attempt, seen):
-                landed, verdict, seen = False, Judgement(Outcome.MISSED, None), Seen()
-            elif completed is None and self._recheck.wants(plan, verdict):
-                again = self._recheck.observe_again(rig, judge_again, stuck=bool(seen.stuck))
-        if rig.transports.guard is not None:
-            rig.transports.guard.looked_at()
-        rig.power.off()
-        if again is None and not plan.off_us and not plan.boots:
-            spent_us = rig.boot_us - boot_us + rig.talk_us - talk_us + attempt.waited_us
-            whole_us = rig.clock.now_us - began_us
-            self._own_ms.append((whole_us - spent_us) / 1000)
-            self._whole_ms.append(whole_us / 1000)
-        judged = self._judge_attempt(
-            plan, attempt, verdict, seen, loss, acknowledged=acknowledged, landed=landed
-        )
-        if again is not None:
-            judged.row["again"] = again
-        if void is not None:
-            judged.row["death"] = void
-        if not breaches_of(judged):
-            return judged
-        known = attempt.promise if acknowledged else prepared.promise
-        return replace(judged, files=lambda: remains.files(self, known, seen, exact=acknowledged))
-
     def look_again(self, row: Row, files: Mapping[str, bytes]) -> tuple[Row, list[Breach]]:
         """See `harness.campaign.kept_state.look_again`."""
         self.prepare()
         return look_again(self, row, files, handed_out())
-
-    def _void(self, began_us: int, attempt: Attempt, seen: Seen) -> str | None:
-        """Describe the fault of a hub or a supply that makes this cut say nothing of the key; None if there is none."""
-        losses = self.rig.losses
-        if losses is None or not (attempt.deaths or seen.stuck):
-            return None
-        if (why := losses.explained(began_us, stuck=bool(seen.stuck))) is not None:
-            attempt.deaths.clear()
-            self.rig.take_deaths()
-        return why
 
     def _conclude(self) -> None:
         """Add what the covering cuts prove, where findings lie in time, and how long things took."""
@@ -317,7 +244,7 @@ class LiveCampaign(LiveObserver, CampaignBase):
         self._recheck = LiveRecheck(limit=0)
         landed = others = 0
         while True:
-            judged = self._judge_uncut() if plan.marker == END else self._one(plan)
+            judged = self.judge_uncut() if plan.marker == END else self.make(plan)
             landed += judged.row["landed"] is True
             others += judged.row["landed"] is not True
             if breaches_of(judged) or plan.marker == END or REPLAY_TRIES in (landed, others):

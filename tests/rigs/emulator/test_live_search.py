@@ -153,7 +153,7 @@ def test_bursts_and_rests_are_made(start):
     ):
         plan = campaign.schedule._special(stream)
         began_us = campaign.rig.clock.now_us
-        row = campaign._one(plan).row
+        row = campaign.make(plan).row
         assert row["stream"] == stream
         assert check(row)
         assert row["outcome"] in ("old", "new")
