@@ -35,7 +35,7 @@ DATA = {
     "harness_schsm/twin/primes.txt",
 }
 CONTRACT = {"summary.json", "evidence.jsonl", "allure-results", "index.html", "junit.xml", "logs", "pictures"}
-RUN = ("run", "endurance", "downgrade", "--seed", "1", "--cuts", "60")
+RUN = ("run", "endurance", "downgrade", "--seed", "1", "--cuts", "12")
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_a_run_from_an_empty_folder_is_that_of_the_checkout(environment, tmp_pat
     assert {path.name for path in run.iterdir()} >= CONTRACT
     summary = check_summary((run / "summary.json").read_text())
     assert summary.verdict == "pass"
-    assert 0 < summary.cuts <= 60
+    assert 0 < summary.cuts <= 12
     evidence = (run / "evidence.jsonl").read_bytes()
     for line in evidence.splitlines():
         check_evidence(line)

@@ -76,7 +76,7 @@ def test_defects_of_each_kind_are_caught_and_their_replays_show_them(cli, check_
 
 
 @pytest.mark.long
-def test_all_defects_are_caught_and_replayed(cli, check_replay):
+def test_all_defects_are_caught(cli):
     twin = discover().twins["nitrokey3-mini"]
     assert len(twin.defects) >= 25
     proofs = proofs_of(cli, 2, twin.defects)
@@ -84,7 +84,6 @@ def test_all_defects_are_caught_and_replayed(cli, check_replay):
     for proof in proofs:
         assert proof["caught_by"]
         assert SAID.get(proof["defect"], proof["caught_by"]) in proof["caught_by"]
-        check_replay(proof)
 
 
 @pytest.mark.long

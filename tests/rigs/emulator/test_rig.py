@@ -299,7 +299,7 @@ def test_a_sound_twin_passes(keep):
 @pytest.mark.long
 def test_a_defect_in_the_order_of_writes_is_caught(keep):
     result, _ = cut(
-        keep(twin("--speed", "real", "--defect", "pin-compared-first")), "fido2.client_pin.wrong", 16
+        keep(twin("--speed", "real", "--defect", "pin-compared-first")), "fido2.client_pin.wrong", 4
     )
     assert Outcome.LOOSENED in {finding.outcome for finding in result.findings}
 
