@@ -53,6 +53,7 @@ _MODULES = {
     "Operation": "harness.model.key",
     "Outcome": "harness.model.key",
     "PinGuard": "harness.model.rig",
+    "PinOffer": "harness.model.pin_offer",
     "PinReference": "harness.model.pin",
     "PowerSwitch": "harness.model.rig",
     "Presence": "harness.model.rig",
@@ -77,6 +78,7 @@ _MODULES = {
     "old": "harness.model.key",
     "pin_try": "harness.model.rig",
     "wrong_endpoint": "harness.model.transport",
+    "wrong_pin": "harness.model.pin_offer",
     # The seam to Linux.
     "Cutter": "harness.host.cutter",
     "Found": "harness.host.scan",
@@ -287,6 +289,7 @@ if TYPE_CHECKING:
         old as old,
     )
     from harness.model.pin import PinReference as PinReference
+    from harness.model.pin_offer import PinOffer as PinOffer, wrong_pin as wrong_pin
     from harness.model.power_loss import SwitchDelay as SwitchDelay
     from harness.model.rig import (
         KeyGone as KeyGone,

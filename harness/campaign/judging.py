@@ -43,6 +43,8 @@ class CutJudge:
     :ivar memory: what the host knew before the operation.
     :ivar promise: what it knows of it after an acknowledgement.
     :ivar reference_us: how long after its request the reference operation is acknowledged (invariant P1).
+    :ivar divergence_us: how long after its request the operation begins to write what the reference operation does
+        not write: by then it has compared the PIN. None if that is not known, as on rigs.
     """
 
     operation: Operation
@@ -51,6 +53,7 @@ class CutJudge:
     memory: Memory
     promise: Memory
     reference_us: int | None = None
+    divergence_us: int | None = None
 
     @property
     def worlds(self) -> list[World]:
@@ -87,19 +90,29 @@ class CutJudge:
     def _not_lowered(self, since_us: int | None, seen: Mapping[str, Any]) -> Breach | None:
         """The law that relates two operations: a wrong guess lowers the counter before a right one is acknowledged."""
         lowered = self.operation.must_be_lowered
-        if self.reference_us is None or lowered is None or since_us is None or since_us < self.reference_us:
-            return None
-        if seen.get(lowered) != self.before.get(lowered):
+        if lowered is None or since_us is None or seen.get(lowered) != self.before.get(lowered):
             return None
         item = next((item for item in self.items if item.name == lowered), None)
-        if item is None:
+        why = self._why_lowered(since_us)
+        if item is None or why is None:
             return None
         text = (
             f"{since_us / 1000:.1f} ms after the request {item.title or lowered} is still {seen.get(lowered)}, "
-            f"although {self.operation.reference_operation} is acknowledged after "
-            f"{self.reference_us / 1000:.1f} ms: a cut in between makes a guess free"
+            f"although {why}: a cut in between makes a guess free"
         )
         return Breach(lowered, item.law.value, Outcome.LOOSENED, item.severity, text)
+
+    def _why_lowered(self, since_us: int) -> str | None:
+        """Why a wrong guess must have lowered the counter by then, in words; None if it need not."""
+        reference = self.operation.reference_operation
+        if self.reference_us is not None and since_us >= self.reference_us:
+            return f"{reference} is acknowledged after {self.reference_us / 1000:.1f} ms"
+        if self.divergence_us is not None and since_us >= self.divergence_us:
+            return (
+                f"after {self.divergence_us / 1000:.1f} ms the key writes other data than {reference} does, so that "
+                "the PIN has been compared"
+            )
+        return None
 
     def _completed(self, seen: Seen, verdict: Judgement) -> Judgement:
         """Judge a completed intermediate world: it must have become the new one, with nothing lost."""

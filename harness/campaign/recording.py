@@ -82,15 +82,26 @@ class RecordedOperation:
         memory = self._arrange()
         start = glass.snapshot()
         promise = memory.copy()
-        trace = self._recorded(start, operation, promise)
+        try:
+            trace = self._recorded(start, operation, promise)
+        except KeyFault as fault:
+            raise self._uncut(fault.what, fault.found, fault.expected) from fault
         worlds = list(operation.worlds(memory, promise))
-        reference_us = self._reference_us(start, memory)
+        reference = self._reference(start, memory)
         glass.restore(trace.base)
         with seeded(rig, "before", operation.name):
             before = observe(rig, self.items, memory, promise)
         look_wear = worn(trace.base, glass.snapshot())
         self._check_before(before, worlds)
-        judge = CutJudge(operation, self.items, before.values, memory, promise, reference_us)
+        judge = CutJudge(
+            operation,
+            self.items,
+            before.values,
+            memory,
+            promise,
+            answer_us(reference) if reference else None,
+            divergence_us(trace, reference) if reference else None,
+        )
         self._prepared = Prepared(start, trace, judge, look_wear)
         return self._prepared
 
@@ -143,15 +154,12 @@ class RecordedOperation:
         self.rig.power.off()
         return trace
 
-    def _reference_us(self, start: BoardState, memory: Memory) -> int | None:
-        """How long after its request the reference operation is acknowledged (docs/invariants.md, P1)."""
+    def _reference(self, start: BoardState, memory: Memory) -> Trace | None:
+        """The reference operation, run uncut from the same state (docs/invariants.md, P1)."""
         if self.operation.reference_operation is None:
             return None
         reference = self.rig.key.operations[self.operation.reference_operation]
-        trace = self._recorded(start, reference, memory.copy())
-        if trace.acknowledged_us is None:
-            return None
-        return trace.acknowledged_us - trace.requested_us
+        return self._recorded(start, reference, memory.copy())
 
     def estimated_wear(self, cuts: int) -> list[dict[str, Any]]:
         """Page erases that a real key would have spent: each cut arranges, acts and observes once.
@@ -174,3 +182,33 @@ class RecordedOperation:
             for (chip, page), count in sorted(once.items())
             if count
         ]
+
+
+def answer_us(reference: Trace) -> int | None:
+    """How long after its request an operation is acknowledged; None if it has no response."""
+    if reference.acknowledged_us is None:
+        return None
+    return reference.acknowledged_us - reference.requested_us
+
+
+def divergence_us(trace: Trace, reference: Trace) -> int | None:
+    """How long after its request a run has done all that it has in common with the reference operation.
+
+    From then on what the key writes depends on the PIN, so that it has compared it. None if all its writes are those
+    of the reference.
+    """
+    common = 0
+    for one, other in zip(trace.ops, reference.ops):
+        if (one.chip, one.kind, one.page, one.offset, one.data) != (
+            other.chip,
+            other.kind,
+            other.page,
+            other.offset,
+            other.data,
+        ):
+            break
+        common += 1
+    if common == len(trace.ops):
+        return None
+    last_us = trace.ops[common - 1].end_us if common else trace.requested_us
+    return max(0, last_us - trace.requested_us)

@@ -205,16 +205,20 @@ class _Trial:
         :raises UncutFault: no cut of the first round found anything, and something is wrong without a cut.
         """
         uncut: UncutFault | None = None
+        differing: set[str] = set()
         offered = [one for one in self.key.operations.values() if not missing(self.rig, self.home, one)]
         if self.known is None:
             rounds: tuple[int | None, ...] = (None if self.all_cuts else ELSEWHERE_CUTS,)
             left = offered
         else:
             rounds = (FIRST_CUTS, None if self.all_cuts else AIMED_CUTS)
-            left = self._differing_first(offered)
+            left, differing = self._differing_first(offered)
         for cuts in rounds:
             again = []
             for operation in left:
+                if uncut is not None and operation.name not in differing:
+                    # What else the defect may lead to is sought where it shows only.
+                    raise uncut
                 try:
                     result = self._campaign(operation, cuts)
                 except UncutFault as fault:
@@ -246,19 +250,29 @@ class _Trial:
         control = _sound(self.key.name, self.options.personality, self.seed)
         return not control._campaign(operation, cuts).findings
 
-    def _differing_first(self, operations: list[Operation]) -> list[Operation]:
+    def _differing_first(self, operations: list[Operation]) -> tuple[list[Operation], set[str]]:
         """Sort operations: those whose uncut run differs from the sound twin's first, then those of its application.
 
         This is an order only: a bug may show although nothing differs before a cut.
+
+        :returns: the sorted operations, and the names of those that differ.
         """
         sound = replace(self.options, defects=())
 
-        def rank(operation: Operation) -> tuple[bool, bool]:
-            same = self.shape(operation.name) == _shape(self.key.name, sound, self.seed, operation.name)
-            assert self.known is not None
-            return same, self.known.application not in (None, operation.application)
+        differing = {
+            operation.name
+            for operation in operations
+            if self.shape(operation.name) != _shape(self.key.name, sound, self.seed, operation.name)
+        }
 
-        return sorted(operations, key=rank)
+        def rank(operation: Operation) -> tuple[bool, bool]:
+            assert self.known is not None
+            return operation.name not in differing, self.known.application not in (
+                None,
+                operation.application,
+            )
+
+        return sorted(operations, key=rank), differing
 
 
 def _show(proof: Proof, out: TextIO) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from fido2.ctap import CtapError
 
 from harness.api import (
@@ -22,7 +20,7 @@ from harness.api import (
     new,
     old,
 )
-from harness_fido2 import management, ownership, settings, u2f
+from harness_fido2 import management, ownership, pins, settings, u2f
 from harness_fido2.client import (
     CANARY_RP,
     FIDO2_PIN,
@@ -148,10 +146,6 @@ def _nothing(rig: Rig, memory: Memory) -> None:
 
 def _lacks_rk(rig: Rig) -> str | None:
     return lacks(rig, "rk")
-
-
-def _lacks_pin(rig: Rig) -> str | None:
-    return lacks(rig, "clientPin")
 
 
 def _make(resident: bool) -> Operation:
@@ -318,18 +312,6 @@ def _change_pin(rig: Rig, memory: Memory) -> None:
     mine.pin = pin
 
 
-def _wrong_guess(rig: Rig, memory: Memory) -> None:
-    client = Fido(rig)
-    with suppress(CtapError):
-        client.pin().get_pin_token(pin_for(rig, "wrong"))
-
-
-def _right_pin(rig: Rig, memory: Memory) -> None:
-    pin = fido_memory(memory).pin
-    assert pin is not None
-    Fido(rig).pin().get_pin_token(pin)
-
-
 OPERATIONS: tuple[Operation, ...] = (
     _make(resident=True),
     _make(resident=False),
@@ -342,7 +324,7 @@ OPERATIONS: tuple[Operation, ...] = (
         act=_set_pin,
         worlds=_set_pin_worlds,
         acknowledged_old=Outcome.LOOSENED,
-        missing=_lacks_pin,
+        missing=pins.lacks_pin,
     ),
     Operation(
         name="fido2.client_pin.change",
@@ -352,37 +334,9 @@ OPERATIONS: tuple[Operation, ...] = (
         worlds=lambda before, after: [old({"fido2.pin": "current"}), new({"fido2.pin": "new"})],
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(pins={FIDO2_PIN: 1}),
-        missing=_lacks_pin,
+        missing=pins.lacks_pin,
     ),
-    Operation(
-        name="fido2.client_pin.wrong",
-        title="enter a wrong PIN",
-        arrange=_nothing,
-        act=_wrong_guess,
-        worlds=lambda before, after: [
-            old({"fido2.pin_retries": fido_memory(before).tries}),
-            new({"fido2.pin_retries": fido_memory(before).tries - 1}),
-        ],
-        acknowledged_old=Outcome.LOOSENED,
-        cost=Cost(pins={FIDO2_PIN: 1}),
-        missing=_lacks_pin,
-        reference_operation="fido2.client_pin.verify",
-        must_be_lowered="fido2.pin_retries",
-    ),
-    Operation(
-        name="fido2.client_pin.verify",
-        title="enter the right PIN",
-        # One wrong guess before, so that old, counted and new are three different numbers.
-        arrange=_wrong_guess,
-        act=_right_pin,
-        worlds=lambda before, after: [
-            old({"fido2.pin_retries": fido_memory(before).tries - 1}),
-            World("counted", Outcome.RECOVERED, {"fido2.pin_retries": fido_memory(before).tries - 2}),
-            new({"fido2.pin_retries": fido_memory(before).tries}),
-        ],
-        cost=Cost(pins={FIDO2_PIN: 1}),
-        missing=_lacks_pin,
-    ),
+    *pins.OPERATIONS,
     Operation(
         name="fido2.reset",
         title="reset the FIDO2 application",

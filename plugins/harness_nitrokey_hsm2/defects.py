@@ -18,6 +18,16 @@ _ALL = (
         f"{OPEN_SOURCE}; keycard #37 is of the kind: invariant P1",
     ),
     _defect(
+        "pin-compared-first-change",
+        "the old code of a change is compared before the lowered retry counter is stored; other commands are right",
+        "made up, of the kind of keycard #37, in one of several commands: invariant P1",
+    ),
+    _defect(
+        "blocked-forgotten",
+        "a retry counter of 0 is taken at power-up for one that was never written, and all tries are there again",
+        "made up, of the kind of littlefs #1164 (an empty value counts as the default): invariants P1, P3",
+    ),
+    _defect(
         "pin-removed-first",
         "a change of a PIN removes the old one before it stores the new one",
         f"{OPEN_SOURCE}: two writes for one change: invariant P4",

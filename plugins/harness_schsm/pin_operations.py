@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
-from harness.api import Cost, Memory, Operation, Outcome, Refused, Rig, World, new, old, pin_for
+from harness.api import (
+    Cost,
+    KeyFault,
+    Memory,
+    Operation,
+    Outcome,
+    PinOffer,
+    Refused,
+    Rig,
+    Value,
+    World,
+    new,
+    old,
+    pin_for,
+    wrong_pin,
+)
 from harness_schsm.client import RESET_ALLOWED, SO_PIN, USER_PIN, ScHsm
 from harness_schsm.home import initialize, known
 from harness_schsm.items import CURRENT, NEITHER, NEW, NOT_LOGGED_IN, SO_PIN_ITEM, TRANSPORT, canaries
@@ -19,7 +36,7 @@ def nothing(rig: Rig, memory: Memory) -> None:
     """Arrange nothing: the operation starts from the home state."""
 
 
-def wrong_pin(rig: Rig, memory: Memory) -> None:
+def wrong_guess(rig: Rig, memory: Memory) -> None:
     with suppress(Refused):
         ScHsm(rig).verify(pin_for(rig, "wrong", USER_PIN))
 
@@ -37,7 +54,7 @@ def _change(rig: Rig, memory: Memory) -> None:
 def _block(rig: Rig, memory: Memory) -> None:
     """Arrange a blocked user PIN."""
     for _ in range(FULL):
-        wrong_pin(rig, memory)
+        wrong_guess(rig, memory)
 
 
 def _reset(rig: Rig, memory: Memory) -> None:
@@ -67,9 +84,105 @@ def _hand_over(rig: Rig, memory: Memory) -> None:
     initialize(ScHsm(rig), known(memory), shares=1, options=RESET_ALLOWED | TRANSPORT_OPTION)
 
 
-def so_lowered(before: Memory, after: Memory) -> list[World]:
-    """The worlds of a wrong SO-PIN."""
-    return [old({"schsm.so_tries": SO_PIN.full}), new({"schsm.so_tries": SO_PIN.full - 1})]
+def _wrong_change(rig: Rig, memory: Memory) -> None:
+    with suppress(Refused):
+        ScHsm(rig).change(pin_for(rig, "wrong", USER_PIN), pin_for(rig, "changed", USER_PIN))
+
+
+def _wrong_so_change(rig: Rig, memory: Memory) -> None:
+    with suppress(Refused):
+        ScHsm(rig).change_so(pin_for(rig, "wrong", SO_PIN), pin_for(rig, "changed", SO_PIN))
+
+
+def _use_up(rig: Rig, memory: Memory) -> None:
+    """Arrange a user PIN with one try left."""
+    for _ in range(FULL - 1):
+        wrong_guess(rig, memory)
+
+
+def _try_a_blocked_pin(rig: Rig, memory: Memory) -> None:
+    """Power up and offer the right user PIN by each command that carries it.
+
+    :raises KeyFault: the card takes it.
+    """
+    rig.power.on()
+    rig.wait_until_up()
+    mine = known(memory)
+    ways: dict[str, Callable[[], None]] = {
+        "VERIFY": lambda: ScHsm(rig).verify(mine.pin),
+        "CHANGE REFERENCE DATA": lambda: ScHsm(rig).change(mine.pin, pin_for(rig, "changed", USER_PIN)),
+    }
+    for command, offer in ways.items():
+        try:
+            offer()
+        except Refused as refused:
+            if refused.status == "6983":
+                continue
+            found = refused.value
+        else:
+            found = "the PIN was taken"
+        raise KeyFault(f"{command} with a blocked PIN", found=found, expected="6983, invariant P3")
+
+
+def _user_tries(memory: Memory) -> int:
+    return FULL
+
+
+def _so_tries(memory: Memory) -> int:
+    return SO_PIN.full
+
+
+def _offer(
+    name: str, title: str, offer: Callable[[Rig, Memory], None], right: str, *, so: bool = False
+) -> PinOffer:
+    if so:
+        return PinOffer(name, title, offer, right, SO_PIN, "schsm.so_tries", _so_tries)
+    return PinOffer(name, title, offer, right, USER_PIN, "schsm.user_tries", _user_tries)
+
+
+OFFERS = {
+    offer.name: offer
+    for offer in (
+        _offer("schsm.verify.wrong", "enter a wrong user PIN", wrong_guess, "schsm.verify"),
+        _offer(
+            "schsm.change_pin.wrong",
+            "change the user PIN with a wrong old one",
+            _wrong_change,
+            "schsm.change_pin",
+        ),
+        _offer(
+            "schsm.reset_retry.wrong",
+            "try to unblock the user PIN with a wrong SO-PIN",
+            _wrong_reset,
+            "schsm.reset_retry",
+            so=True,
+        ),
+        _offer(
+            "schsm.initialize.wrong",
+            "try to initialise with a wrong SO-PIN",
+            _wrong_initialize,
+            "schsm.initialize",
+            so=True,
+        ),
+        _offer(
+            "schsm.change_so_pin.wrong",
+            "change the SO-PIN with a wrong old one",
+            _wrong_so_change,
+            "schsm.change_so_pin",
+            so=True,
+        ),
+    )
+}
+"""Every command that carries a PIN."""
+
+
+def _blocked(memory: Memory) -> dict[str, Value]:
+    """The values of a card whose user PIN is blocked: no PIN works, and no key can be used."""
+    return {
+        "schsm.user_tries": 0,
+        "schsm.user_pin": NEITHER,
+        "schsm.keys": canaries(memory, NOT_LOGGED_IN),
+    }
 
 
 OPERATIONS = (
@@ -89,7 +202,7 @@ OPERATIONS = (
         name="schsm.verify.again",
         title="enter the right user PIN after a wrong one",
         # Old, counted and new are three different numbers.
-        arrange=wrong_pin,
+        arrange=wrong_guess,
         act=_right_pin,
         worlds=lambda before, after: [
             old({"schsm.user_tries": FULL - 1}),
@@ -98,20 +211,32 @@ OPERATIONS = (
         ],
         cost=_ONE_TRY,
     ),
-    Operation(
-        name="schsm.verify.wrong",
-        title="enter a wrong user PIN",
-        arrange=nothing,
-        act=wrong_pin,
+    wrong_pin(OFFERS["schsm.verify.wrong"]),
+    replace(
+        wrong_pin(
+            replace(
+                OFFERS["schsm.verify.wrong"],
+                name="schsm.verify.block",
+                title="enter a wrong user PIN with the last try",
+                arrange=_use_up,
+            )
+        ),
         worlds=lambda before, after: [
-            old({"schsm.user_tries": FULL}),
-            new({"schsm.user_tries": FULL - 1}),
+            old({"schsm.user_tries": 1, "schsm.user_pin": CURRENT}),
+            new(_blocked(before)),
         ],
-        acknowledged_old=Outcome.LOOSENED,
-        cost=_ONE_TRY,
-        reference_operation="schsm.verify",
-        must_be_lowered="schsm.user_tries",
+        cost=Cost(pins={USER_PIN: FULL}),
     ),
+    Operation(
+        name="schsm.verify.blocked",
+        title="power up with a blocked user PIN, and offer it",
+        arrange=_block,
+        act=_try_a_blocked_pin,
+        worlds=lambda before, after: [old(_blocked(before)), new(_blocked(before))],
+        cost=Cost(pins={USER_PIN: FULL}),
+        powered=False,
+    ),
+    wrong_pin(OFFERS["schsm.change_pin.wrong"]),
     Operation(
         name="schsm.change_pin",
         title="change the user PIN",
@@ -127,40 +252,14 @@ OPERATIONS = (
         arrange=_block,
         act=_reset,
         worlds=lambda before, after: [
-            # Blocked: no PIN works, and no key can be used.
-            old(
-                {
-                    "schsm.user_tries": 0,
-                    "schsm.user_pin": NEITHER,
-                    "schsm.keys": canaries(before, NOT_LOGGED_IN),
-                }
-            ),
+            old(_blocked(before)),
             new({"schsm.user_tries": FULL, "schsm.user_pin": NEW, "schsm.keys": canaries(before)}),
         ],
         cost=Cost(pins={USER_PIN: FULL, SO_PIN: 1}),
     ),
-    Operation(
-        name="schsm.reset_retry.wrong",
-        title="try to unblock the user PIN with a wrong SO-PIN",
-        arrange=nothing,
-        act=_wrong_reset,
-        worlds=so_lowered,
-        acknowledged_old=Outcome.LOOSENED,
-        cost=_ONE_SO_TRY,
-        reference_operation="schsm.reset_retry",
-        must_be_lowered="schsm.so_tries",
-    ),
-    Operation(
-        name="schsm.initialize.wrong",
-        title="try to initialise with a wrong SO-PIN",
-        arrange=nothing,
-        act=_wrong_initialize,
-        worlds=so_lowered,
-        acknowledged_old=Outcome.LOOSENED,
-        cost=_ONE_SO_TRY,
-        reference_operation="schsm.initialize",
-        must_be_lowered="schsm.so_tries",
-    ),
+    wrong_pin(OFFERS["schsm.reset_retry.wrong"]),
+    wrong_pin(OFFERS["schsm.initialize.wrong"]),
+    wrong_pin(OFFERS["schsm.change_so_pin.wrong"]),
     Operation(
         name="schsm.change_so_pin",
         title="change the SO-PIN",

@@ -71,7 +71,7 @@ def _change_pin(app: Context, members: Members) -> None:
     shared = protocol.decapsulate(key)
     if not protocol.verify(shared, new_pin + pin_hash, parameter):
         raise StatusError(Status.PIN_AUTH_INVALID)
-    _check_pin(app, protocol, shared, pin_hash)
+    _check_pin(app, protocol, shared, pin_hash, "change")
     try:
         pin = _new_pin(app, protocol, shared, new_pin)
         if app.persistent.state.force_change and crypto.same(
@@ -93,7 +93,7 @@ def _pin_token(app: Context, members: Members) -> Members:
     if _PERMISSIONS in members or _RP_ID in members:
         raise StatusError(Status.INVALID_PARAMETER)
     default = Permission.MAKE_CREDENTIAL | Permission.GET_ASSERTION
-    return _issue(app, protocol, key, pin_hash, default, None, Status.PIN_INVALID)
+    return _issue(app, protocol, key, pin_hash, default, None, Status.PIN_INVALID, "token")
 
 
 def _pin_token_with_permissions(app: Context, members: Members) -> Members:
@@ -108,7 +108,8 @@ def _pin_token_with_permissions(app: Context, members: Members) -> Members:
         raise StatusError(Status.UNAUTHORIZED_PERMISSION)
     # A token without an RP ID gets one by its first use (6.1.2, step 11), so the steps here do not demand it.
     rp_id = optional(members, _RP_ID, str)
-    return _issue(app, protocol, key, pin_hash, permissions, rp_id, Status.PIN_POLICY_VIOLATION)
+    change_first = Status.PIN_POLICY_VIOLATION
+    return _issue(app, protocol, key, pin_hash, permissions, rp_id, change_first, "permissions")
 
 
 def _offered(app: Context) -> Permission:
@@ -128,14 +129,16 @@ def _issue(
     permissions: Permission,
     rp_id: str | None,
     change_first: Status,
+    way: str,
 ) -> Members:
     """Check the PIN and issue a token: the common part of both commands that return one.
 
     :param change_first: the refusal while the PIN must be changed before it is used.
+    :param way: how the PIN came, see `_check_pin`.
     """
     _not_blocked(app)
     shared = protocol.decapsulate(key)
-    _check_pin(app, protocol, shared, pin_hash)
+    _check_pin(app, protocol, shared, pin_hash, way)
     if app.persistent.tries != TRIES:
         app.persistent.change(tries=TRIES)
     if app.persistent.state.force_change:
@@ -158,12 +161,13 @@ def _not_blocked(app: Context) -> None:
         raise StatusError(Status.PIN_AUTH_BLOCKED)
 
 
-def _check_pin(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: bytes) -> None:
+def _check_pin(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: bytes, way: str) -> None:
     """Lower the retry counter durably, and only then compare the PIN. The caller restores the counter.
 
+    :param way: the command that the PIN came with: token, permissions, change. Some defects are in one of them.
     :raises StatusError: PIN_INVALID, PIN_AUTH_BLOCKED, PIN_BLOCKED.
     """
-    if "pin-compared-first" in app.platform.defects:
+    if not app.platform.defects.isdisjoint(("pin-compared-first", f"pin-compared-first-{way}")):
         right = _matches(app, protocol, shared, pin_hash)
         if right and app.persistent.tries == TRIES:
             app.tries_now = TRIES_PER_BOOT
@@ -172,7 +176,8 @@ def _check_pin(app: Context, protocol: PinProtocol, shared: bytes, pin_hash: byt
     else:
         app.persistent.change(tries=app.persistent.tries - 1)
         right = _matches(app, protocol, shared, pin_hash)
-    app.tries_now -= 1
+    if "boot-limit-forgotten" not in app.platform.defects:
+        app.tries_now -= 1
     if right:
         app.tries_now = TRIES_PER_BOOT
         return

@@ -175,6 +175,8 @@ class PersistentState:
             # resident credentials go on working and non-resident ones are dead.
             self.renew(self._left_epoch())
             return
+        if "blocked-taken-for-new" in self._platform.defects and state.tries == 0:
+            state = replace(state, tries=TRIES)
         self._state, self._kek = state, kek
 
     def _left_epoch(self) -> bytes | None:

@@ -82,6 +82,8 @@ class ScHsmFirmware(CardFirmware):
             raise Panic
         identity = Identity(int.from_bytes(device[1], "big"), device[2], device[3])
         self._card = Card(files, board, identity, maker.root, maker.version, maker.defects)
+        if "blocked-forgotten" in maker.defects:
+            pins.forget_block(self._card)
         self._selected = 0
         self._chain: Command | None = None
         self._rest = b""

@@ -67,6 +67,13 @@ def _set_tries(card: Card, reference: int, left: int) -> None:
     card.files.write(tries_file(reference), bytes([left]))
 
 
+def forget_block(card: Card) -> None:
+    """Give a blocked user PIN its tries back (only a defect does that)."""
+    configuration = card.configuration
+    if configuration is not None and configuration.has_pin and not tries(card, USER):
+        _set_tries(card, USER, configuration.retries)
+
+
 def _full(card: Card, configuration: Configuration, reference: int) -> int:
     # A right SO-PIN gives back what it cost.
     return tries(card, SO) if reference == SO else configuration.retries
@@ -79,9 +86,10 @@ def matches(card: Card, reference: int, code: bytes) -> bool:
     return stored is not None and hmac.compare_digest(hashlib.sha256(stored[1] + code).digest(), stored[2])
 
 
-def try_code(card: Card, reference: int, code: bytes) -> None:
+def try_code(card: Card, reference: int, code: bytes, defect: str = "pin-compared-first") -> None:
     """Try a code.
 
+    :param defect: the one that this command may have besides "pin-compared-first".
     :raises CardError: it is wrong (63Cx: tries that are left), or blocked (6983).
     """
     configuration = card.require_configuration()
@@ -89,7 +97,7 @@ def try_code(card: Card, reference: int, code: bytes) -> None:
     if before == 0:
         raise CardError(BLOCKED)
     full = _full(card, configuration, reference)
-    if "pin-compared-first" in card.defects:
+    if not card.defects.isdisjoint(("pin-compared-first", defect)):
         right = matches(card, reference, code)
         if right and before == full:
             return
@@ -161,7 +169,7 @@ def change(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
         raise CardError(WRONG_LENGTH)
     if p2 == USER and tries(card, USER):
         require_pin(configuration.retries, new)
-    try_code(card, p2, old)
+    try_code(card, p2, old, "pin-compared-first-change")
     if p2 == USER and configuration.transport:
         card.files.change(
             {

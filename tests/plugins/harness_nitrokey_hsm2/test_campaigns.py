@@ -17,10 +17,14 @@ OPERATIONS = {
     "schsm.verify": {"old", "recovered", "new"},
     "schsm.verify.again": {"old", "recovered", "new"},
     "schsm.verify.wrong": {"old", "new"},
+    "schsm.verify.block": {"old", "new"},
+    "schsm.verify.blocked": {"new"},
+    "schsm.change_pin.wrong": {"old", "new"},
     "schsm.change_pin": {"old", "new"},
     "schsm.reset_retry": {"old", "new"},
     "schsm.reset_retry.wrong": {"old", "new"},
     "schsm.initialize.wrong": {"old", "new"},
+    "schsm.change_so_pin.wrong": {"old", "new"},
     "schsm.change_so_pin": {"old", "new"},
     "schsm.transport_pin": {"old", "new"},
     "schsm.generate.ec": {"old", "recovered", "new"},
@@ -36,6 +40,8 @@ OPERATIONS = {
 LONG = {"schsm.generate.ec", "schsm.generate.rsa", "schsm.unwrap", "schsm.initialize"}
 CAUGHT = {
     "pin-compared-first": ("schsm.verify.wrong", "schsm.user_tries", Outcome.LOOSENED),
+    "pin-compared-first-change": ("schsm.change_so_pin.wrong", "schsm.so_tries", Outcome.LOOSENED),
+    "blocked-forgotten": ("schsm.verify.block", "schsm.user_tries", Outcome.LOOSENED),
     "pin-removed-first": ("schsm.change_pin", "schsm.user_pin", Outcome.TORN),
     "so-counter-in-ram": ("schsm.reset_retry.wrong", "schsm.so_tries", Outcome.LOOSENED),
     "initialize-unchecked": ("schsm.initialize.wrong", "schsm.keys", Outcome.LOST),
