@@ -201,6 +201,11 @@ class LoadedBench:
         port = getattr(checked.options, "port", None)
         return str(port) if self.is_actuated(name) and port is not None else None
 
+    def actuator(self, name: str, kind: Literal["power", "touch"]) -> Actuator | None:
+        """Return what switches a rig's power, or touches its key; None if the bench names nothing."""
+        checked = self._requests[name]
+        return checked.power if kind == "power" else checked.touch
+
     def wiring(self, name: str) -> str:
         """Describe how a rig is powered and reached; the text changes only if the bench changes."""
         checked = self._requests[name]

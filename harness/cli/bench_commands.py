@@ -96,7 +96,7 @@ def calibrate(
     with session_for(bench, (rig,), "calibrate") as session:
         found = do(session, rig, cycles, sys.stderr if json else sys.stdout)
     if json:
-        write_json(table(found))
+        write_json("calibrate", **table(found))
     else:
         show(found, sys.stdout)
 
@@ -113,7 +113,8 @@ def doctor(
 
     Exit codes: 0 a run would work, 3 something is wrong with this host or a rig, 4 with the bench.
     """
-    from harness.doctor.checks import load_host, run_checks, show, table, verdict
+    from harness.doctor.checks import load_host, run_checks, table, verdict
+    from harness.doctor.show import show
 
     checked, found = load_host(bench)
     if install_udev_rules and checked.plugins.keys:
@@ -123,7 +124,7 @@ def doctor(
         return
     found += run_checks(checked)
     if json:
-        write_json(table(found))
+        write_json("doctor", **table(found))
     else:
         show(found, sys.stdout)
     raise typer.Exit(verdict(found))

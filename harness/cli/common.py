@@ -10,29 +10,65 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli import settings
+
 if TYPE_CHECKING:
     from harness.run.session import Session
 
+
+def _typed(context: typer.Context, parameter: typer.CallbackParam) -> bool:
+    """Whether the option was typed; also while a shell only asks for completions, when nothing else is read."""
+    source = context.get_parameter_source(str(parameter.name))
+    return context.resilient_parsing or (source is not None and source.name == "COMMANDLINE")
+
+
+def _bench(context: typer.Context, parameter: typer.CallbackParam, given: Path | None) -> Path | None:
+    if _typed(context, parameter) or (found := settings.setting(settings.BENCH)) is None:
+        return given
+    return found.path
+
+
+def _reports(context: typer.Context, parameter: typer.CallbackParam, given: Path) -> Path:
+    if _typed(context, parameter) or (found := settings.setting(settings.REPORTS)) is None:
+        return given
+    return found.path
+
+
+def _seed(context: typer.Context, parameter: typer.CallbackParam, given: int | None) -> int | None:
+    if _typed(context, parameter) or (found := settings.setting(settings.SEED)) is None:
+        return given
+    return int(found.value)
+
+
 BenchOption = Annotated[
-    Path | None, typer.Option("--bench", metavar="FILE", help="Bench file. Default: one simulated key.")
+    Path | None,
+    typer.Option("--bench", metavar="FILE", help="Bench file. Default: one simulated key.", callback=_bench),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
-ReportsOption = Annotated[Path, typer.Option("--reports", metavar="DIR", help="Folder of all runs.")]
+ReportsOption = Annotated[
+    Path, typer.Option("--reports", metavar="DIR", help="Folder of all runs.", callback=_reports)
+]
 RigArgument = Annotated[str, typer.Argument(metavar="RIG", help="Name of a rig of the bench.")]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", help="Root of all randomness. Default: today's date (UTC)."),
+    typer.Option(
+        "--seed", metavar="N", help="Root of all randomness. Default: today's date (UTC).", callback=_seed
+    ),
 ]
+KeySeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Root of a twin's own secrets.")]
+"""Whose value makes the same twin or the same test key again, whatever a run of today would take."""
 
 
-def command_group() -> typer.Typer:
+def command_group(*, completion: bool = False) -> typer.Typer:
     """Make an empty group of commands.
+
+    :param completion: offer --install-completion and --show-completion.
 
     Its help is plain text: rich takes as long to import as everything else that `--help` needs.
     """
     return typer.Typer(
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completion,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -59,8 +95,17 @@ def session_for(
         session.close()
 
 
-def write_json(value: object) -> None:
-    """Write a value to standard output as JSON."""
+JSON_SCHEMA = 1
+"""Version of the documents that --json writes. It grows when a field goes or changes its meaning, not for a new one."""
+
+
+def write_json(command: str, **fields: object) -> None:
+    """Write the one JSON document of a command to standard output.
+
+    :param command: the command's name, as typed: "doctor".
+    :param fields: what the command shows; docs/commands.md has them.
+    """
     import json
 
-    sys.stdout.write(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    document = {"schema": JSON_SCHEMA, "command": command, **fields}
+    sys.stdout.write(json.dumps(document, indent=1, sort_keys=True) + "\n")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.common import SeedOption, command_group
+from harness.cli.common import JsonOption, KeySeedOption, command_group, write_json
 
 _SHOW, _MAKE = "show", "make"
 
@@ -48,15 +48,22 @@ def show(
             "--key", metavar="NAME", help="The key they are for. Default: that of the default bench."
         ),
     ] = None,
-    seed: SeedOption = 1,
+    seed: KeySeedOption = 1,
+    json: JsonOption = False,
 ) -> None:
     """Show versions and signers of update containers.
 
     And which versions each container may replace.
     """
+    from harness.commands.update_matrix import describe, exit_code
     from harness.commands.update_matrix import show as do
 
-    raise typer.Exit(do(files, key, 1 if seed is None else seed, sys.stdout))
+    found = describe(files, key, seed)
+    if json:
+        write_json("firmware show", files=found)
+    else:
+        do(found, sys.stdout)
+    raise typer.Exit(exit_code(found))
 
 
 @app.command(_MAKE)
@@ -71,12 +78,18 @@ def make(
         str | None,
         typer.Option("--for", metavar="NAME", help="The key that it is for. Default: as `firmware show`."),
     ] = None,
-    seed: SeedOption = 1,
+    seed: KeySeedOption = 1,
+    json: JsonOption = False,
 ) -> None:
     """Make an update container that a twin takes, or refuses.
 
     And show what other tools must know of the test key. No shipped key takes such a container.
     """
     from harness.commands.update_matrix import make as do
+    from harness.commands.update_matrix import show as tell
 
-    raise typer.Exit(do(version, key.value, for_key, 1 if seed is None else seed, out, sys.stdout))
+    made = do(version, key.value, for_key, seed, out)
+    if json:
+        write_json("firmware make", **made)
+    else:
+        tell([made], sys.stdout)

@@ -18,6 +18,8 @@ from harness.cli import bench_commands, firmware_commands, rig_commands, twin_co
 from harness.cli.common import BenchOption, JsonOption, ReportsOption, SeedOption, command_group, write_json
 
 USAGE, INTERRUPTED, INCONCLUSIVE = 4, 2, 3
+PROGRAM = "keyharness"
+"""Its name in messages and for a shell's completions, also as `python -m harness`."""
 
 
 class Color(StrEnum):
@@ -26,7 +28,7 @@ class Color(StrEnum):
     AUTO, YES, NO = "auto", "yes", "no"
 
 
-app = command_group()
+app = command_group(completion=True)
 _PYTEST_ARGS: list[str] = []
 
 
@@ -104,6 +106,12 @@ def run(
     color: Annotated[
         Color, typer.Option("--color", help="Colours; auto: on a terminal.", show_default=False)
     ] = Color.AUTO,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Write JSON for programs: a line for each event; one document for --plan."
+        ),
+    ] = False,
     reports: ReportsOption = Path("reports"),
 ) -> None:
     """Run suites on the rigs of a bench.
@@ -146,9 +154,12 @@ def run(
                 "a run is continued as it was begun: only --reports may be given as well"
             )
         raise typer.Exit(Launch.resumed(resume, reports).run(shown))
-    launch = Launch(wanted, suites or [], reports, _PYTEST_ARGS)
+    launch = Launch(wanted, suites or [], reports, _PYTEST_ARGS, only_plan=plan)
     if plan:
-        launch.show_plan(sys.stdout)
+        from harness.run.plan import show_plan
+
+        planned = launch.plan()
+        write_json("plan", **planned.table()) if json else show_plan(planned, sys.stdout)
     else:
         raise typer.Exit(launch.run(shown))
 
@@ -156,6 +167,16 @@ def run(
 @app.command("list")
 def list_(
     bench: BenchOption = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", metavar="NAME", help="Only this key and its rigs.")
+    ] = None,
+    rig: Annotated[
+        list[str] | None, typer.Option("--rig", metavar="NAME", help="Only this rig and its key.")
+    ] = None,
+    operation: Annotated[
+        list[str] | None,
+        typer.Option("--operation", metavar="PATTERN", help="Only operations that fit: fido2.client_pin.*"),
+    ] = None,
     json: JsonOption = False,
     hubs: Annotated[
         bool, typer.Option("--hubs", help="Show the USB hubs of this host instead, with each port's device.")
@@ -166,15 +187,19 @@ def list_(
     And the personalities and defects of twins.
     """
     if hubs:
-        from harness.host.hubs import list_hubs
+        from harness.host import hubs as on_bus
+        from harness.host.host import here
 
-        list_hubs(sys.stdout, json=json)
+        if json:
+            write_json("list", hubs=on_bus.table(here()))
+        else:
+            on_bus.show(here(), sys.stdout)
         return
-    from harness.commands.listing import listing, show
+    from harness.commands.listing import Only, listing, show
 
-    table = listing(bench)
+    table = listing(bench, Only(tuple(key or ()), tuple(rig or ()), tuple(operation or ())))
     if json:
-        write_json(table)
+        write_json("list", **table)
     else:
         show(table, sys.stdout)
 
@@ -204,14 +229,21 @@ def replay(
             help="Cut nothing: boot the state of the cut that this folder keeps.",
         ),
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Repeat one cut, and show its outcome.
 
     Exit code 1 if the outcome is a violation.
     """
     from harness.run.replay import replay as do
+    from harness.run.replay import show
 
-    raise typer.Exit(do(replay_id, bench, sys.stdout, from_evidence))
+    found = do(replay_id, bench, from_evidence)
+    if json:
+        write_json("replay", id=replay_id.strip(), **found.table())
+    else:
+        show(found, sys.stdout)
+    raise typer.Exit(1 if found.violated else 0)
 
 
 app.add_typer(firmware_commands.app, name="firmware")
@@ -263,9 +295,10 @@ def _guarded(arguments: list[str]) -> int:
     from typer.exceptions import Abort, TyperException
 
     from harness.base.errors import Blame, KeyharnessError, host_error
+    from harness.cli.settings import source_of
 
     try:
-        result: Any = app(arguments, standalone_mode=False)
+        result: Any = app(arguments, prog_name=PROGRAM, standalone_mode=False)
     except TyperException as error:
         show = getattr(error, "show", None)
         show() if show else sys.stderr.write(f"{error}\n")
@@ -275,6 +308,8 @@ def _guarded(arguments: list[str]) -> int:
         return INTERRUPTED
     except KeyharnessError as error:
         sys.stderr.write(f"{error}\n")
+        if (source := source_of(error.what)) is not None:
+            sys.stderr.write(f"  set in    {source}\n")
         return USAGE if error.blame is Blame.CALLER else INCONCLUSIVE
     except BrokenPipeError:
         # The program that reads our output has ended, as in `| head`: no fault.

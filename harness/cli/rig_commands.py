@@ -40,7 +40,7 @@ def enroll(
     plugins = discover()
     found = look(plugins.sought(), root)
     if scan:
-        write_json([one.table() for one in found])
+        write_json("enroll", found=[one.table() for one in found])
         return
     enrol(EnrollOptions(bench, pick, name, key, words), found, plugins, sys.stdout, _ask)
 
@@ -68,7 +68,7 @@ def inspect(rig: RigArgument, bench: BenchOption = None, json: JsonOption = Fals
     with session_for(bench, (rig,), "inspect") as session:
         table = look(session.rig(rig), session.claims)
     if json:
-        write_json(table)
+        write_json("inspect", **table)
     else:
         show(table, sys.stdout)
 
@@ -82,7 +82,7 @@ def rigs(bench: BenchOption = None, json: JsonOption = False) -> None:
         rows = [state_of(session, name) for name in session.rig_names]
         shown = session.bench.shown
     if json:
-        write_json(rows)
+        write_json("rigs", bench=shown, rigs=rows)
     else:
         show(shown, rows, sys.stdout)
 
@@ -94,18 +94,23 @@ def recover(
     reset: Annotated[
         bool, typer.Option("--reset", help="Reset the key at the end, if it is expendable.")
     ] = False,
+    json: JsonOption = False,
 ) -> None:
     """Bring a rig back to a known state, step by step.
 
     Exit code 3 if the key stays dead.
     """
+    from harness.run.recovery_ladder import exit_code, show, table
     from harness.run.recovery_ladder import recover as do
-    from harness.run.recovery_ladder import show
 
     with session_for(bench, (rig,), "recover") as session:
         stuck = session.bench.settings(rig).on_stuck
         steps = do(session.rig(rig), session.claims, on_stuck=stuck, reset=reset)
-    raise typer.Exit(show(rig, steps, sys.stdout))
+    if json:
+        write_json("recover", **table(rig, steps))
+    else:
+        show(rig, steps, sys.stdout)
+    raise typer.Exit(exit_code(steps))
 
 
 @app.command()
@@ -116,26 +121,31 @@ def quarantine(
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="TEXT", help="Why; needed for a change.")
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Show why a rig must not be used, or change that.
 
     --reason puts the rig in quarantine; --clear with --reason ends the quarantine.
     """
+    from dataclasses import asdict
+
     from harness.run.recovery_ladder import port_or_say
     from harness.safety import quarantine as store
-    from harness.safety.claim import port_of
 
     with session_for(bench, (rig,), "quarantine") as session:
-        port = port_or_say(rig, port_of(session.rig(rig)))
-    if clear:
-        was = store.clear(port, reason or "")
-        sys.stdout.write(f'rig "{rig}" may be used again; in quarantine since {was.since}: {was.why}\n')
-        return
-    if reason:
+        port = port_or_say(rig, session.port(rig))
+    was = store.clear(port, reason or "") if clear else None
+    if reason and not clear:
         store.put(port, reason)
     held = store.quarantined(port)
-    words = f"in quarantine since {held.since}: {held.why}" if held else "not in quarantine"
-    sys.stdout.write(f'rig "{rig}" is {words}\n')
+    if json:
+        rows = {"quarantine": asdict(held) if held else None, "cleared": asdict(was) if was else None}
+        write_json("quarantine", rig=rig, port=port, **rows)
+    elif was is not None:
+        sys.stdout.write(f'rig "{rig}" may be used again; in quarantine since {was.since}: {was.why}\n')
+    else:
+        words = f"in quarantine since {held.since}: {held.why}" if held else "not in quarantine"
+        sys.stdout.write(f'rig "{rig}" is {words}\n')
 
 
 @app.command()
@@ -164,7 +174,7 @@ def history(
                 raise CallerError("--retire", found="no key", expected="the identity of the key to retire")
             rows = keys_of(ledger)
             if json:
-                write_json(rows)
+                write_json("history", keys=rows)
             else:
                 show_keys(rows, sys.stdout)
             return
@@ -173,6 +183,6 @@ def history(
             ledger.retire(key, retire)
         table = history_of(ledger, key)
     if json:
-        write_json(table)
+        write_json("history", **table)
     else:
         show_history(table, sys.stdout)

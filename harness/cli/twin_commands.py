@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.common import JsonOption, SeedOption, command_group
+from harness.cli.common import JsonOption, KeySeedOption, SeedOption, command_group
 
 app = command_group()
 
@@ -107,7 +107,7 @@ def twin(
         str | None,
         typer.Option("--uuid", metavar="HEX", help="The UUID of a new key. Default: by its rig or folder."),
     ] = None,
-    seed: SeedOption = 1,
+    seed: KeySeedOption = 1,
     trace: Annotated[bool, typer.Option("--trace", help="Write decoded messages to standard error.")] = False,
 ) -> None:
     """Serve a simulated key as a process, in real time.
@@ -127,7 +127,7 @@ def twin(
                 key,
                 options,
                 state,
-                seed or 1,
+                seed,
                 ctaphid_udp,
                 ctaphid_tcp,
                 vpcd,

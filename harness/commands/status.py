@@ -24,10 +24,12 @@ def state_of(session: Session, name: str) -> dict[str, Any]:
     try:
         rig = session.rig(name)
     except KeyharnessError as error:
-        return {**row, "evidence_kind": None, "port": None, "health": "not there", "fault": str(error)}
+        usb = session.bench.usb_port(name)
+        row |= {"evidence_kind": None, "port": None, "health": "not there", "fault": str(error)}
+        return row if usb is None else {**row, **_kept_of(f"port usb:{usb}")}
     port = port_of(rig)
-    held = quarantine.quarantined(port) if port else None
-    holder = Lock(port).holder() if port else None
+    kept = _kept_of(port)
+    held, holder = kept["quarantine"], kept["holder"]
     restored = _restored(rig, port) if port and holder is None else False
     if held:
         health = "quarantined"
@@ -37,9 +39,18 @@ def state_of(session: Session, name: str) -> dict[str, Any]:
         health = "power put back" if restored else "free"
     return {
         **row,
+        **kept,
         "evidence_kind": rig.evidence_kind,
-        "port": port,
         "health": health,
+    }
+
+
+def _kept_of(port: str | None) -> dict[str, Any]:
+    """What outlives a run: who uses the port, and whether it is in quarantine."""
+    held = quarantine.quarantined(port) if port else None
+    holder = Lock(port).holder() if port else None
+    return {
+        "port": port,
         "holder": {"pid": holder.pid, "since": holder.since, "purpose": holder.purpose} if holder else None,
         "quarantine": {"since": held.since, "why": held.why} if held else None,
     }

@@ -40,30 +40,43 @@ class UpdateBench:
     cuts: int | None
 
 
-def show(files: Sequence[Path], key: str | None, seed: int, out: TextIO) -> int:
-    """Describe each file; return 4 if one of them is no container, else 0.
+def describe(files: Sequence[Path], key: str | None, seed: int) -> list[dict[str, Any]]:
+    """Describe each file, as JSON-able rows: path, version, size, rows for a person, and what is wrong with it.
 
     :param key: the key that the containers are for; None means that of the default bench.
     :raises CallerError: no such key, or no plugin knows its updates.
     """
     plugins = discover()
     read = plugins.update_support(key_name(key, plugins)).read
-    bad = 0
+    found = []
     for path in files:
+        row: dict[str, Any] = {"path": str(path), "version": None, "size": None, "rows": [], "fault": None}
         try:
             known = read(path, seed)
         except CallerError as error:
-            out.write(f"{error}\n")
-            bad += 1
+            found.append({**row, "fault": str(error)})
             continue
-        out.write(f"{path}\n")
-        for label, text in known.rows:
-            out.write(f"  {label:<14} {text}\n")
-    return 4 if bad else 0
+        rows = [{"label": label, "text": text} for label, text in known.rows]
+        found.append({**row, "version": known.version, "size": known.size, "rows": rows})
+    return found
 
 
-def make(version: str, signer: Signer, key: str | None, seed: int, path: Path, out: TextIO) -> int:
-    """Write a container with a small image for simulated keys; return 0.
+def show(found: Sequence[Mapping[str, Any]], out: TextIO) -> int:
+    """Write the descriptions for a person; return 4 if one of the files is no container, else 0."""
+    for one in found:
+        out.write(f"{one['fault'] or one['path']}\n")
+        for row in one["rows"]:
+            out.write(f"  {row['label']:<14} {row['text']}\n")
+    return exit_code(found)
+
+
+def exit_code(found: Sequence[Mapping[str, Any]]) -> int:
+    """Return 4 if one of the files is no container, else 0."""
+    return 4 if any(one["fault"] for one in found) else 0
+
+
+def make(version: str, signer: Signer, key: str | None, seed: int, path: Path) -> dict[str, Any]:
+    """Write a container with a small image for simulated keys; return its path and rows for a person.
 
     :param key: the key that it is for; None means that of the default bench.
     :raises CallerError: no such key, no plugin makes containers for it, a version that cannot be, or a file that is
@@ -85,10 +98,8 @@ def make(version: str, signer: Signer, key: str | None, seed: int, path: Path, o
         raise CallerError(
             str(path), found="a file", expected="a name of its own", mend="remove it, or name another"
         )
-    out.write(f"{path}\n")
-    for label, text in made.rows:
-        out.write(f"  {label:<14} {text}\n")
-    return 0
+    rows = [{"label": label, "text": text} for label, text in made.rows]
+    return {"path": str(path), "rows": rows, "fault": None}
 
 
 def matrix(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from harness.base.errors import KeyharnessError
 from harness.bench.bench import load_bench
 from harness.bench.registry import Plugins, discover
-from harness.doctor import daemons, open_files, permissions, rigs, software, storage
+from harness.doctor import daemons, limits, open_files, permissions, rigs, software, storage
 from harness.doctor.context import CheckedHost, CheckResult, fault
+from harness.doctor.show import totals
 from harness.host.host import Host, here
 
 Check = Callable[[CheckedHost], Iterator[CheckResult]]
@@ -20,9 +21,11 @@ CHECKS: tuple[Check, ...] = (
     software.xdist,
     software.libraries,
     daemons.pcscd,
+    limits.readers,
     permissions.hidraw,
     permissions.udev_rules,
     permissions.hub_ports,
+    limits.slots,
     daemons.usbguard,
     daemons.modem_manager,
     daemons.scdaemon,
@@ -68,19 +71,9 @@ def verdict(found: Iterable[CheckResult]) -> int:
     return RIG_FAULT if faults else 0
 
 
-def table(found: Iterable[CheckResult]) -> list[dict[str, Any]]:
-    """As JSON."""
-    return [asdict(one) for one in found]
-
-
-def show(found: list[CheckResult], out: TextIO) -> None:
-    """For people."""
-    widest = max((len(one.rig) for one in found if one.rig is not None), default=0)
-    for one in found:
-        head = f"{one.level:<6} " if one.rig is None else f"rig {one.rig:<{widest}}  {one.level:<6} "
-        out.write(head + one.text.replace("\n", "\n" + " " * len(head)) + "\n")
-        if one.mend is not None:
-            out.write(" " * len(head) + f"mend: {one.mend}\n")
+def table(found: Sequence[CheckResult]) -> dict[str, Any]:
+    """Return all results, their number by level, and the exit code, as a JSON-able table."""
+    return {"results": [asdict(one) for one in found], "totals": totals(found), "exit_code": verdict(found)}
 
 
 def _in_lines(error: KeyharnessError) -> str:

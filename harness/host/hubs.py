@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
-from harness.host.host import Host, here
+from harness.host.host import Host
 from harness.host.usb import device_at, devices, hub_of, port_folder
 
 KERNEL, REQUEST, NOT_YOURS = "kernel", "request", "not permitted"
@@ -74,16 +74,6 @@ def _ports(host: Host, hub: str) -> Iterator[HubPort]:
             switched = KERNEL if os.access(file, os.W_OK) else NOT_YOURS
         there = device_at(host, port)
         yield HubPort(port, switched, there.shown() if there else None)
-
-
-def list_hubs(out: TextIO, *, json: bool) -> None:
-    """Write the hubs, as JSON or for a person."""
-    if json:
-        from json import dumps
-
-        out.write(dumps(table(here()), indent=1, sort_keys=True) + "\n")
-    else:
-        show(here(), out)
 
 
 def table(host: Host) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from harness.bench.calibration import complaint
 from harness.bench.plugin_api import Suite
 from harness.evidence.rundir import new_run_name
 from harness.report.verdict import EXIT_CODES, FAIL, INCONCLUSIVE, PASS
-from harness.run.plan import show_plan
+from harness.run.plan import Plan, plan_of
 from harness.run.session import Session, Wanted
 
 INCONCLUSIVE_CODE = EXIT_CODES[INCONCLUSIVE]
@@ -28,6 +28,7 @@ INCONCLUSIVE_CODE = EXIT_CODES[INCONCLUSIVE]
 class Launch:
     """A run that is about to start.
 
+    :param only_plan: only `plan` will be asked, which needs no rig.
     :raises CallerError: a suite, a bench, a rig or an operation does not exist.
     """
 
@@ -38,6 +39,8 @@ class Launch:
         reports: Path,
         pytest_args: list[str],
         resume: str | None = None,
+        *,
+        only_plan: bool = False,
     ):
         self.session = Session(wanted)
         self._wanted, self._reports, self._pytest_args = wanted, reports, pytest_args
@@ -47,7 +50,7 @@ class Launch:
             if suites
             else self._suites_of_the_keys()
         )
-        self.session.look_for_rigs()
+        self.session.look_for_rigs(all_may_be_absent=only_plan)
 
     def _suites_of_the_keys(self) -> list[Suite]:
         """Return the suites that ask what a key of the bench has; all of them if there is none."""
@@ -143,9 +146,9 @@ class Launch:
             arguments += ["--kh-require", wanted.require]
         return [*arguments, *(str(suite.path) for suite in self.suites), *self._pytest_args]
 
-    def show_plan(self, out: TextIO) -> None:
-        """Write what the run would do and cost; do nothing else."""
-        show_plan(self.session, [suite.name for suite in self.suites], self._reports, out)
+    def plan(self) -> Plan:
+        """Find out what the run would do and cost; do nothing else."""
+        return plan_of(self.session, [suite.name for suite in self.suites], self._reports)
 
 
 def _ended(command: Sequence[str]) -> int:

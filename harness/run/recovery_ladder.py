@@ -7,9 +7,9 @@ bench names, if it is expendable. It is reset only if the caller asked for that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TextIO
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TextIO
 
 from harness.base.errors import CallerError, KeyharnessError
 from harness.campaign.home import require_expendable
@@ -128,13 +128,26 @@ def _reset(rig: Rig, act: Callable[[Rig, Memory], None]) -> None:
     rig.power.cycle()
 
 
-def show(rig: str, steps: list[RecoveryStep], out: TextIO) -> int:
-    """Write the steps; return 0 if the key answers, 3 if not."""
+def answers(steps: Sequence[RecoveryStep]) -> bool:
+    """Return whether the key answered in the end."""
+    return bool(steps) and steps[-1].why_not is None
+
+
+def exit_code(steps: Sequence[RecoveryStep]) -> int:
+    """Return 0 if the key answers, 3 if not."""
+    return 0 if answers(steps) else 3
+
+
+def table(rig: str, steps: Sequence[RecoveryStep]) -> dict[str, Any]:
+    """Return the steps as a JSON-able table."""
+    return {"rig": rig, "answers": answers(steps), "steps": [asdict(step) for step in steps]}
+
+
+def show(rig: str, steps: Sequence[RecoveryStep], out: TextIO) -> None:
+    """Write the steps for a person."""
     for step in steps:
         out.write(f"  {step.what:<40} {'the key answers' if step.why_not is None else step.why_not}\n")
-    answers = bool(steps) and steps[-1].why_not is None
-    out.write(f'rig "{rig}": {"the key answers" if answers else "no answer"}\n')
-    return 0 if answers else 3
+    out.write(f'rig "{rig}": {"the key answers" if answers(steps) else "no answer"}\n')
 
 
 def port_or_say(rig: str, port: str | None) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from harness.base.errors import CallerError, KeyFault, one_of
 from harness.campaign.common import CampaignTerms
@@ -25,8 +26,59 @@ _ID = re.compile(
 )
 
 
-def replay(text: str, bench: Path | None, out: TextIO, evidence: Path | None = None) -> int:
-    """Replay a cut and describe its outcome; return 0 if nothing is violated, 1 if something is.
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay has shown.
+
+    :ivar cut: the cut as the id says it. :ivar at: the same in words.
+    :ivar live: how it was cut, or what else was done.
+    :ivar then: the outcome that the run had noted, where a kept state was booted instead of a cut.
+    :ivar uncut: what is wrong without a cut; None if the finding needs one.
+    :ivar row: what was seen; None if nothing was cut.
+    """
+
+    rig: str
+    operation: str
+    firmware: str
+    seed: int
+    cut: str
+    at: str | None = None
+    live: str | None = None
+    then: str | None = None
+    uncut: str | None = None
+    row: Row | None = None
+    breaches: tuple[Breach, ...] = ()
+
+    @property
+    def violated(self) -> bool:
+        seen = self.row is not None and Outcome(self.row["outcome"]).is_violation
+        return seen or bool(self.breaches) or self.uncut is not None
+
+    def table(self) -> dict[str, Any]:
+        """Return it as a JSON-able table."""
+        row: Row = self.row or {}
+        return {
+            **{name: getattr(self, name) for name in ("rig", "operation", "firmware", "seed", "cut", "at")},
+            **{name: getattr(self, name) for name in ("live", "then", "uncut", "violated")},
+            "acknowledged": row.get("acknowledged") if self.then is None else None,
+            "outcome": row.get("outcome"),
+            "death": row.get("death"),
+            "changed": {name: list(pair) for name, pair in row.get("changed", {}).items()},
+            "breaches": [
+                {
+                    "severity": str(one.severity),
+                    "item": one.item,
+                    "law": one.law,
+                    "outcome": str(one.outcome),
+                    "text": one.text,
+                }
+                for one in self.breaches
+            ],
+        }
+
+
+def replay(text: str, bench: Path | None, evidence: Path | None = None) -> Replayed:
+    """Replay a cut.
 
     :param evidence: the folder of a run that has kept what the cut left: that is looked at again, and nothing is cut.
     :raises CallerError: the text is no replay id, or an id of another bench, firmware or version.
@@ -41,12 +93,12 @@ def replay(text: str, bench: Path | None, out: TextIO, evidence: Path | None = N
         )
     session = Session(Wanted(bench, (match["rig"],), (), int(match["seed"])), purpose="replay")
     try:
-        return _replay(session, text.strip(), match, out, evidence)
+        return _replay(session, text.strip(), match, evidence)
     finally:
         session.close()
 
 
-def _replay(session: Session, text: str, match: re.Match[str], out: TextIO, evidence: Path | None) -> int:
+def _replay(session: Session, text: str, match: re.Match[str], evidence: Path | None) -> Replayed:
     rig = session.rig(match["rig"])
     operations = rig.key.operations
     if match["operation"] not in operations:
@@ -68,14 +120,27 @@ def _replay(session: Session, text: str, match: re.Match[str], out: TextIO, evid
     # Looked up again: since the rig is claimed, its operations reserve what they spend.
     campaign = kind(rig, rig.key.operations[match["operation"]], home, CampaignTerms())
     if match["cut"] == UNCUT:
-        return _uncut(campaign, out)
+        return _uncut(campaign, session.seed)
     if evidence is not None:
-        return _look_again(campaign, text, evidence, out)
+        return _look_again(campaign, text, evidence)
     row, breaches = campaign.replay(match["cut"])
-    return _tell(row, breaches, campaign, match["cut"], out)
+    live = "cut live too: the same image" if campaign.result.live_checked else "computed only"
+    if isinstance(campaign, LiveCampaign):
+        live = "cut while it ran"
+    return Replayed(
+        row["rig"],
+        row["operation"],
+        row["firmware"],
+        row["seed"],
+        match["cut"],
+        at=campaign.replayed_at,
+        live=live,
+        row=row,
+        breaches=tuple(breaches),
+    )
 
 
-def _look_again(campaign: Campaign | LiveCampaign, text: str, run: Path, out: TextIO) -> int:
+def _look_again(campaign: Campaign | LiveCampaign, text: str, run: Path) -> Replayed:
     """Boot the state that a run has kept of a cut, look at it and judge it."""
     row, folder = find(run, text)
     files = {
@@ -89,44 +154,47 @@ def _look_again(campaign: Campaign | LiveCampaign, text: str, run: Path, out: Te
         raise CallerError(
             f"{folder}", found=f"{type(error).__name__}: {error}", expected="the files of a kept state, whole"
         ) from error
-    out.write(f"{row['operation']} on {row['rig']}, {row['firmware']}, as {folder} has kept it\n")
-    out.write(f"  then       {row['outcome']}\n")
-    return _tell_seen(seen, breaches, out)
+    return Replayed(
+        row["rig"],
+        row["operation"],
+        row["firmware"],
+        row["seed"],
+        text,
+        live=f"as {folder} has kept it",
+        then=row["outcome"],
+        row=seen,
+        breaches=tuple(breaches),
+    )
 
 
-def _uncut(campaign: Campaign | LiveCampaign, out: TextIO) -> int:
+def _uncut(campaign: Campaign | LiveCampaign, seed: int) -> Replayed:
     """Repeat a finding that was made before the first cut: it needs no cut."""
-    out.write(f"{campaign.operation.name} on {campaign.rig.name}, {campaign.rig.info().firmware}\n")
+    wrong = None
     try:
         campaign.prepare()
     except KeyFault as fault:
-        out.write(f"  uncut      {fault}\n")
-        return 1
-    out.write("  uncut      the key is as it must be before anything is cut\n")
-    return 0
+        wrong = str(fault)
+    firmware = campaign.rig.info().firmware
+    return Replayed(campaign.rig.name, campaign.operation.name, firmware, seed, UNCUT, uncut=wrong)
 
 
-def _tell(
-    row: Row, breaches: list[Breach], campaign: Campaign | LiveCampaign, label: str, out: TextIO
-) -> int:
-    out.write(f"{row['operation']} on {row['rig']}, {row['firmware']}, seed {row['seed']}\n")
-    out.write(f"  cut        {label}: {campaign.replayed_at}\n")
-    live = "cut live too: the same image" if campaign.result.live_checked else "computed only"
-    if isinstance(campaign, LiveCampaign):
-        live = "cut while it ran"
-    out.write(f"  live       {live}\n")
-    out.write(
-        f"  answered   {'acknowledged' if row['acknowledged'] else 'not acknowledged'} when the power went\n"
-    )
-    return _tell_seen(row, breaches, out)
-
-
-def _tell_seen(row: Row, breaches: list[Breach], out: TextIO) -> int:
-    out.write(f"  outcome    {row['outcome']}\n")
-    if row["death"]:
-        out.write(f"  death      {row['death']}\n")
-    for name, (was, now) in row["changed"].items():
+def show(found: Replayed, out: TextIO) -> None:
+    """Write it for a person."""
+    head = f"{found.operation} on {found.rig}, {found.firmware}"
+    if found.row is None:
+        said = found.uncut or "the key is as it must be before anything is cut"
+        out.write(f"{head}\n  uncut      {said}\n")
+        return
+    if found.then is not None:
+        out.write(f"{head}, {found.live}\n  then       {found.then}\n")
+    else:
+        answered = "acknowledged" if found.row["acknowledged"] else "not acknowledged"
+        out.write(f"{head}, seed {found.seed}\n  cut        {found.cut}: {found.at}\n")
+        out.write(f"  live       {found.live}\n  answered   {answered} when the power went\n")
+    out.write(f"  outcome    {found.row['outcome']}\n")
+    if found.row["death"]:
+        out.write(f"  death      {found.row['death']}\n")
+    for name, (was, now) in found.row["changed"].items():
         out.write(f"  changed    {name}: {was} -> {now}\n")
-    for breach in breaches:
+    for breach in found.breaches:
         out.write(f'  {breach.severity} key     item "{breach.item}" {breach.outcome}: {breach.text}\n')
-    return 1 if Outcome(row["outcome"]).is_violation or breaches else 0

@@ -30,7 +30,7 @@ from harness.model.key import Operation
 from harness.model.rig import EvidenceKind, Rig, RigInfo
 from harness.model.row import Judged
 from harness.safety import quarantine
-from harness.safety.claim import Claims
+from harness.safety.claim import Claims, port_of
 from harness.safety.pins import handed_out
 from harness.search.search import STRATEGIES, Strategy
 from harness.search.stopping import Goal
@@ -81,6 +81,18 @@ class Wanted:
     require: str | None = None
     quick: bool = False
     absent: tuple[str, ...] = ()
+
+
+def _all_absent(errors: Sequence[RigError]) -> RigError:
+    """One error for rigs of which none is there."""
+    if len(errors) == 1:
+        return errors[0]
+    return RigError(
+        f"none of the {len(errors)} rigs is there",
+        found="\n".join(f"{error.what}: {error.found}" if error.found else error.what for error in errors),
+        expected="at least one",
+        mend=errors[0].mend,
+    )
 
 
 def default_seed() -> int:
@@ -171,17 +183,30 @@ class Session:
                 raise
         return self._rigs[name]
 
-    def look_for_rigs(self) -> None:
+    def port(self, name: str) -> str | None:
+        """Return what only one process may use of a rig, also of one that is not there.
+
+        :returns: None for a rig that every run makes anew.
+        :raises RigError: the rig is not there, and the bench does not say where it would be.
+        """
+        try:
+            return port_of(self.rig(name))
+        except RigError:
+            if (usb := self.bench.usb_port(name)) is None:
+                raise
+            return f"port usb:{usb}"
+
+    def look_for_rigs(self, *, all_may_be_absent: bool = False) -> None:
         """Make the rigs of this run. One absent rig does not stop the others.
 
-        :raises RigError: all rigs are absent.
+        :raises RigError: all rigs are absent; each is named.
         """
         for name in self.rig_names:
             if not self._is_not_ours(name):
                 with suppress(RigError):
                     self.rig(name)
-        if len(self.absent) == len(self.rig_names):
-            raise next(iter(self.absent.values()))
+        if len(self.absent) == len(self.rig_names) and not all_may_be_absent:
+            raise _all_absent(list(self.absent.values()))
 
     def home(self, name: str) -> Home:
         """Return the rig's home state; bring the key there on first use."""

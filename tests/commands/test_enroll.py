@@ -178,7 +178,7 @@ def test_without_a_driver_that_can_cut_it_is_not_enrolled(desk):
 
 
 def test_what_is_seen_is_there_for_programs(desk):
-    (one,) = json.loads(enroll(desk, "--scan").stdout)
+    (one,) = json.loads(enroll(desk, "--scan").stdout)["found"]
     assert (one["kind"], one["place"]) == ("hidraw", "1-1.4.1")
 
 

@@ -9,19 +9,19 @@ import pytest
 from harness.base.errors import CallerError
 from harness.base.seeds import child
 from harness.cli.firmware_commands import completed
-from harness.commands.update_matrix import make, show
+from harness.commands.update_matrix import describe, make, show
 from harness_nitrokey3 import containers
 
 
 def made(path, version="1.9.0", signer="test", seed=1, key="nitrokey3-mini") -> str:
     out = io.StringIO()
-    assert make(version, signer, key, seed, path, out) == 0
+    assert show([make(version, signer, key, seed, path)], out) == 0
     return out.getvalue()
 
 
 def shown(path, seed=1) -> str:
     out = io.StringIO()
-    assert show([path], "nitrokey3-mini", seed, out) == 0
+    assert show(describe([path], "nitrokey3-mini", seed), out) == 0
     return out.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +18,8 @@ from support.twin_process import device, forked_twin
 
 def made(path: Path, signer: str = "test", seed: int = 1) -> dict[str, str]:
     """What `keyharness firmware make` shows, by label."""
-    out = io.StringIO()
-    assert make("1.9.0", signer, "nitrokey3-mini", seed, path, out) == 0
-    return {line[2:16].strip(): line[17:] for line in out.getvalue().splitlines()[1:]}
+    rows = make("1.9.0", signer, "nitrokey3-mini", seed, path)["rows"]
+    return {row["label"]: row["text"] for row in rows}
 
 
 def update(container, twin, link, test_key: str) -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,9 @@ from harness.base.errors import RigError
 from harness.bench.calibration import Calibration, keep
 from harness.bench.registry import discover
 from harness.doctor import daemons, open_files, permissions, rigs, software, storage
-from harness.doctor.checks import load_host, run_checks, show, verdict
+from harness.doctor.checks import load_host, run_checks, verdict
 from harness.doctor.context import CheckedHost
+from harness.doctor.show import show
 from harness.doctor.udev_rules import FILE, install, rules
 from harness.host.hubs import hubs
 from harness.host.hubs import show as show_hubs
@@ -526,7 +527,10 @@ def test_the_command(cli, lab):
     (cli.cwd / "lab.toml").write_text(BENCH.format(power="lab", more=""))
     done = cli("doctor", "--bench", "lab.toml", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {row["level"] for row in json.loads(done.stdout)} <= {"ok", "warn"}
+    document = json.loads(done.stdout)
+    assert (document["schema"], document["command"], document["exit_code"]) == (1, "doctor", 0)
+    assert {row["level"] for row in document["results"]} <= {"ok", "warn"}
+    assert sum(document["totals"].values()) == len(document["results"])
     done = cli("doctor", "--install-udev-rules")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"written: {lab.folder / FILE}\nnow: udevadm control --reload-rules")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from json import dumps
 
 import pytest
 
 from harness.bench.registry import discover
-from harness.host.hubs import list_hubs
+from harness.host import hubs
 from harness.host.scan import scan
 from support.lab.keys import Thing
 from support.lab.tree import FIDO_DESCRIPTOR, Look
@@ -22,7 +23,10 @@ def test_the_list_of_hubs_holds_no_escape(tmp_path, json):
     with laboratory(tmp_path) as lab:
         lab.plug(PORT, Thing(Look(0x20A0, 0x42B2, TITLE, serial="\x1b[31mX", hid=(FIDO_DESCRIPTOR,))))
         out = io.StringIO()
-        list_hubs(out, json=json)
+        if json:
+            out.write(dumps(hubs.table(lab.host), ensure_ascii=False))
+        else:
+            hubs.show(lab.host, out)
     assert SHOWN in out.getvalue().replace("\\\\", "\\")
     assert "\x1b" not in out.getvalue()
 

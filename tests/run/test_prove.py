@@ -63,9 +63,9 @@ def check_replay(own_state):
             '[[rig]]\nname = "prove"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = true\n'
             f'twin.defects = ["{proof["defect"]}"]\ntwin.personality = "{proof["personality"]}"\n'
         )
-        out = io.StringIO()
-        assert replay(proof["replay"], bench, out) == 1, out.getvalue()
-        assert ("uncut" in out.getvalue()) == proof["caught_by"].startswith("before any cut")
+        found = replay(proof["replay"], bench)
+        assert found.violated, found
+        assert (found.uncut is not None) == proof["caught_by"].startswith("before any cut")
 
     return check
 

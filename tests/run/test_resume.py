@@ -148,7 +148,7 @@ def test_a_killed_run_is_in_the_history_and_no_judged_cut_is_judged_again(cli, w
     assert killed_at(cli, ASKED, 70)
     rows = judged(cli)
     before = {path: path.read_bytes() for path in cli.run_dir.glob("journal/*.jsonl")}
-    (key,) = json.loads(cli("history", "--json").stdout)
+    (key,) = json.loads(cli("history", "--json").stdout)["keys"]
     assert 0 < key["cuts"] <= rows
     table = json.loads(cli("history", key["id"], "--json").stdout)
     assert [run["verdict"] for run in table["runs"]] == ["killed"]

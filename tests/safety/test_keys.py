@@ -65,7 +65,7 @@ def test_a_spent_budget_is_a_clear_word_and_no_cut(lab):
 
 def test_what_was_spent_is_in_the_history_of_the_key(lab):
     assert lab(*CASE).returncode == 0
-    keys = json.loads(lab("history", "--json").stdout)
+    keys = json.loads(lab("history", "--json").stdout)["keys"]
     (real,) = [row for row in keys if row["kind"] == "hardware"]
     table = json.loads(lab("history", real["id"], "--json").stdout)
     spent = {row["what"]: row["amount"] for row in table["spent"]}

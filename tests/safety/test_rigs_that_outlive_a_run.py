@@ -36,7 +36,7 @@ def held(lab):
 
 
 def rigs_of(lab):
-    rows = json.loads(lab("rigs", "--json", "--bench", "lab.toml").stdout)
+    rows = json.loads(lab("rigs", "--json", "--bench", "lab.toml").stdout)["rigs"]
     return {row["rig"]: row for row in rows}
 
 
