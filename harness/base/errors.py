@@ -200,6 +200,10 @@ class MalformedAnswer(KeyFault):
         return (_rebuild_malformed, (type(self), self.why, self.command, self.answer, self.garbled))
 
 
+class Busy(MalformedAnswer):
+    """The key is at work for another program: it says so as often as it is asked, or answers that program."""
+
+
 def shown_bytes(data: bytes) -> str:
     """The bytes in hex, the first ones if they are many."""
     return data[:ANSWER_BYTES_SHOWN].hex() + ("..." if len(data) > ANSWER_BYTES_SHOWN else "")

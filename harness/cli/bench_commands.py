@@ -45,15 +45,22 @@ def touch(
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="S", min=0.05, max=30, help="How long.")
     ] = 0.5,
+    unproved: Annotated[
+        bool,
+        typer.Option(
+            "--unproved", help="Do not ask the key first whether it is the one that the bench names."
+        ),
+    ] = False,
 ) -> None:
     """Touch the key on a rig once.
 
-    For a request that another program has sent to the key.
+    For a request that another program sends to the key. If the bench names a key (identity), the key is asked first
+    who it is. One that is busy with a request cannot be asked.
     """
     from harness.commands.power import touch as do
 
     with session_for(bench, (rig,), "touch") as session:
-        code = do(session, rig, seconds, sys.stdout)
+        code = do(session, rig, seconds, sys.stdout, prove=not unproved)
     raise typer.Exit(code)
 
 

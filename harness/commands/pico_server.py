@@ -21,11 +21,13 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TextIO
 
 from harness.base.errors import CallerError, KeyharnessError
 from harness.commands.rig_thread import RigThread
+from harness.model.rig import Rig
 from harness.run.session import Session
 
 HOST = "127.0.0.1"
@@ -33,6 +35,9 @@ HELD_S = 10.0
 """Seconds after which a touch ends by itself: as long as python-fido2's own timer."""
 DONE_LIMIT_S = 60.0
 """Limit of a request. The drivers have limits of their own; this one only keeps a request from waiting for ever."""
+PROOF_LIMIT_S = 3.0
+"""How long an answer to `power/on` waits until the key has said who it is. A program that drives a Pico rig waits 5 s
+for it, and talks to the key as soon as it has it."""
 REQUEST_LIMIT_S = 5.0
 """Limit from the moment that a request may come to the end of its header, however slowly it drips in."""
 _PATH = re.compile(r"/usb(?P<number>[0-9]{1,4})/(?P<what>power|touch)/(?P<how>on|off)")
@@ -151,7 +156,11 @@ class _Handler(BaseHTTPRequestHandler):
         thread.ask(do, DONE_LIMIT_S)
         self.server.log.write(f'rig "{thread.rig.name}": {match["what"]} {match["how"]}\n')
         self.server.log.flush()
-        return _state(thread)
+        state = _state(thread)
+        if match["what"] == "power" and on:
+            with suppress(TimeoutError):
+                thread.ask(thread.ask_key, PROOF_LIMIT_S)
+        return state
 
     def _answer(self, code: int, body: Mapping[str, Any]) -> None:
         text = json.dumps(body, sort_keys=True).encode() + b"\n"
@@ -177,12 +186,18 @@ def _state(thread: RigThread) -> dict[str, Any]:
     return thread.ask(look, DONE_LIMIT_S)
 
 
+def _prove(session: Session, rig: Rig) -> None:
+    """Prove that the key on a rig is the one that the bench names. An emulator's key is its files: it is not asked."""
+    if rig.evidence_kind == "hardware":
+        session.claims.prove(rig)
+
+
 def serve(session: Session, port: int, out: TextIO, held_s: float = HELD_S) -> int:
     """Give rigs power and serve them until SIGINT or SIGTERM; then put their power back. Return 0.
 
     :param port: 0 means any free port.
     :raises CallerError: the port is taken.
-    :raises RigError: one of the rigs is in use, or does not switch on.
+    :raises RigError: one of the rigs is in use, does not switch on, or has another key in it than the bench names.
     """
     rigs = [session.rig(name) for name in session.rig_names]
     for rig in rigs:
@@ -199,7 +214,8 @@ def serve(session: Session, port: int, out: TextIO, held_s: float = HELD_S) -> i
         ) from None
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        threads.update({number: RigThread(rig, held_s) for number, rig in enumerate(rigs, 1)})
+        for number, rig in enumerate(rigs, 1):
+            threads[number] = RigThread(rig, held_s, partial(_prove, session, rig))
         for thread in threads.values():
             # A program that drives a Pico rig looks for the key first, and switches later.
             thread.ask(thread.give_power, DONE_LIMIT_S)

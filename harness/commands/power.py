@@ -1,7 +1,8 @@
 """`keyharness power` and `keyharness touch`: switch a rig or touch its key by hand.
 
-Nothing is written to the key, so it need not be expendable; but the rig is locked, the power log knows of it,
-and what wears out is counted as in a run.
+Neither sends the key a command that writes, so it need not be expendable; but the rig is locked, the power log knows
+of it, and what wears out is counted as in a run. A touch consents to what another program asks of the key: so a key
+that the bench names is asked first who it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal, TextIO
 from harness.base.errors import CallerError, RigError
 from harness.model.rig import KeyGone, Rig
 from harness.run.session import Session
+from harness.safety.identity_guard import AnotherKey
 
 How = Literal["on", "off", "cycle"]
 
@@ -52,10 +54,13 @@ def switch(session: Session, name: str, how: How, out: TextIO) -> int:
     return code
 
 
-def touch(session: Session, name: str, hold_s: float, out: TextIO) -> int:
+def touch(session: Session, name: str, hold_s: float, out: TextIO, *, prove: bool = True) -> int:
     """Touch the key on a rig once.
 
-    :raises RigError: the rig is in use, the key has no power, or nothing can touch it.
+    :param prove: ask the key first who it is, if the bench names one.
+    :raises RigError: the rig is in use, the key has no power, nothing can touch it; or it is another key than the bench
+        names, or is busy, so that it cannot be asked.
+    :raises KeyGone: no key is there.
     """
     rig = session.rig(name)
     session.claims.take(rig, write=False)
@@ -68,6 +73,8 @@ def touch(session: Session, name: str, hold_s: float, out: TextIO) -> int:
             expected="a key with power",
             mend=f"`keyharness power on {name}`",
         )
+    if prove:
+        _prove(session, rig)
     with ExitStack() as press:
         try:
             press.enter_context(rig.touch.holding())
@@ -83,3 +90,13 @@ def touch(session: Session, name: str, hold_s: float, out: TextIO) -> int:
         rig.clock.wait_us(round(hold_s * 1e6))
     out.write(f'rig "{name}": touched for {hold_s:g} s\n')
     return 0
+
+
+def _prove(session: Session, rig: Rig) -> None:
+    try:
+        session.claims.prove(rig)
+    except AnotherKey:
+        raise
+    except RigError as error:
+        mend = "end that request, or touch with --unproved; `keyharness serve` asks when it gives power"
+        raise RigError(error.what, found=error.found, expected=error.expected, mend=mend) from None

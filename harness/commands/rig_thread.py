@@ -13,8 +13,9 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from harness.base.errors import CallerError, RigError
+from harness.base.errors import CallerError, KeyharnessError, RigError
 from harness.model.rig import Rig
+from harness.safety.identity_guard import AnotherKey
 
 T = TypeVar("T")
 
@@ -23,10 +24,13 @@ class RigThread:
     """The power of one rig, and a touch that ends by itself.
 
     :param held_s: longest touch in seconds, if nobody ends it.
+    :param prove: proves that the key, which is up, is the named one; raises RigError if it is another one.
     """
 
-    def __init__(self, rig: Rig, held_s: float):
+    def __init__(self, rig: Rig, held_s: float, prove: Callable[[], None] = lambda: None):
         self.rig, self._held_s = rig, held_s
+        self._prove = prove
+        self._stopped: AnotherKey | None = None
         self._press: AbstractContextManager[None] | None = None
         self._ends: threading.Timer | None = None
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -60,23 +64,48 @@ class RigThread:
         return self._press is not None
 
     def give_power(self) -> None:
-        """Switch the power on, unless it is on."""
+        """Switch the power on, unless it is on, and ask the key who it is if one comes up.
+
+        :raises RigError: it is another key than the named one.
+        """
         if not self.rig.power.is_on:
-            self.power(True)
+            self.rig.power.on()
+        self.ask_key()
+        self._refuse_another()
 
     def power(self, on: bool) -> None:
-        """Switch the power; switching off ends a touch."""
+        """Switch the power; switching off ends a touch.
+
+        :raises RigError: another key than the named one was on the rig when it was asked last.
+        """
         if on:
+            self._refuse_another()
             self.rig.power.on()
         else:
             self.release()
             self.rig.power.off()
 
+    def ask_key(self) -> None:
+        """Ask the key who it is, if it is there and can be asked. Each touch asks again if that is not known.
+
+        Do this before another program talks to the key: two programs at once disturb each other.
+        """
+        try:
+            self._prove()
+        except AnotherKey as error:
+            self._stopped = error
+        except (KeyharnessError, OSError):
+            return
+
+    def _refuse_another(self) -> None:
+        if self._stopped is not None:
+            raise self._stopped
+
     def press(self) -> None:
         """Begin to touch the key.
 
         :raises CallerError: the key is not expendable: a touch consents to whatever any program asks of the key.
-        :raises RigError: the key has no power, or nothing can touch it.
+        :raises RigError: the key has no power, nothing can touch it, or it is not known to be the named one.
         """
         if not self.rig.expendable:
             raise CallerError(
@@ -88,6 +117,8 @@ class RigThread:
             raise RigError(f'rig "{self.rig.name}"', found="off", expected="a key with power")
         if self._press is not None:
             return
+        self._refuse_another()
+        self._prove()
         press = self.rig.touch.holding()
         press.__enter__()
         self._press = press

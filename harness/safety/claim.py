@@ -142,20 +142,29 @@ class Claims:
         :raises CallerError: the bench names no key.
         :raises RigError: it is another key.
         """
-        claim = self._claimed.get(rig.name)
-        if claim is None or rig.transports.guard is not None:
-            return
-        expected = self._policy_of(rig.name).identity
-        if expected is None and rig.evidence_kind == "hardware":
+        if self._policy_of(rig.name).identity is None and rig.evidence_kind == "hardware":
             raise CallerError(
                 f'rig "{rig.name}" · identity',
                 found="not set",
                 expected="the key that this rig is for: nothing is written to any other",
                 mend="`keyharness enroll` writes it",
             )
-        if expected is not None:
+        self.prove(rig)
+
+    def prove(self, rig: Rig) -> None:
+        """Prove that the key on a claimed rig is the one that the bench names, if it names one; the key must be up.
+
+        From then on no other key is reached there. What was proved in this enumeration is not asked again.
+
+        :raises RigError: it is another key, or it is busy with a request of another program.
+        :raises KeyGone: it is not there.
+        """
+        claim, expected = self._claimed.get(rig.name), self._policy_of(rig.name).identity
+        if claim is None or expected is None:
+            return
+        if rig.transports.guard is None:
             self._guard(claim, expected)
-            rig.transports.prove()
+        rig.transports.prove()
 
     def _guard(self, claim: _Claim, expected: str) -> None:
         rig = claim.rig

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from harness.base.errors import KeyFault, KeyharnessError, RigError
+from harness.base.errors import Busy, KeyFault, KeyharnessError, RigError
 from harness.model.rig import KeyGone, Presence, Rig
 from harness.model.tap import Tap
 from harness.model.transport import Reachable, Transports
@@ -130,6 +130,8 @@ class Guard:
                 raise
             if fault is None:
                 raise
+            if isinstance(fault, Busy):
+                raise self._busy() from error
             raise self._another(f"the key did not tell its identity: {fault.what}") from error
         if not self._expected.startswith("marker:") or not blank:
             raise self._another(found)
@@ -154,6 +156,14 @@ class Guard:
             raise self._another(
                 f"a {face} with serial {shown}" if shown else f"a {face} without a serial", wanted
             )
+
+    def _busy(self) -> RigError:
+        return RigError(
+            f'rig "{self._rig.name}": the key cannot be asked who it is',
+            found="busy with a request of another program",
+            expected=self._expected,
+            mend="end that request first",
+        )
 
     def _another(self, found: str, expected: str | None = None) -> AnotherKey:
         return AnotherKey(

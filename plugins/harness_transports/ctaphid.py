@@ -8,7 +8,7 @@ from fido2.ctap import CtapError
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
-from harness.api import KeyGone, MalformedAnswer, Reachable, Refused, Tap, TransportKind, wrong_endpoint
+from harness.api import Busy, KeyGone, MalformedAnswer, Reachable, Refused, Tap, TransportKind, wrong_endpoint
 from harness_transports.answers import malformed, note_answer
 from harness_transports.endpoints import Packets
 from harness_transports.request_limit import RequestLimit
@@ -75,7 +75,7 @@ class TappedHid(CtapHidConnection):
         return len(self._answer) == 1 and self._answer[0] == _BUSY
 
     def read_packet(self) -> bytes:
-        """:raises MalformedAnswer: no packet of CTAPHID, or no end of them."""
+        """:raises MalformedAnswer: no packet of CTAPHID, or no end of them; Busy if it serves another channel."""
         packet = self._packets.receive()
         self._tap.saw("<", packet)
         if len(packet) != REPORT_BYTES:
@@ -100,7 +100,8 @@ class TappedHid(CtapHidConnection):
         return packet
 
     def _garbled(self, why: str, packet: bytes) -> MalformedAnswer:
-        return MalformedAnswer(
+        kind = Busy if self._limit.is_busy else MalformedAnswer
+        return kind(
             why, command=self._words, answer=bytes(self._answer) or packet[:REPORT_BYTES], garbled=True
         )
 
@@ -117,7 +118,29 @@ class TappedHid(CtapHidConnection):
         self._packets.close()
 
 
-def _tapped(rig: Reachable, endpoint: object) -> TappedHid:
+class OneChannel(TappedHid):
+    """The connection of a client that has one channel. A host's HID nodes give every program all reports."""
+
+    _channel = b""
+
+    def write_packet(self, data: bytes) -> None:
+        self._channel = data[:4]
+        super().write_packet(data)
+
+    def read_packet(self) -> bytes:
+        """:raises Busy: an answer to another channel; what this client asked may still come."""
+        packet = super().read_packet()
+        if packet[:4] != self._channel:
+            raise Busy(
+                f"a packet for channel {packet[:4].hex()}, which another program has, or none",
+                command=self._words,
+                answer=packet,
+                garbled=True,
+            )
+        return packet
+
+
+def _tapped(rig: Reachable, endpoint: object, kind: type[TappedHid] = TappedHid) -> TappedHid:
     if not isinstance(endpoint, Packets):
         raise wrong_endpoint(rig, "ctaphid", endpoint, "send(packet), receive() and close()")
 
@@ -125,11 +148,11 @@ def _tapped(rig: Reachable, endpoint: object) -> TappedHid:
         if rig.transports.guard is not None:
             rig.transports.guard.expect_reset()
 
-    return TappedHid(endpoint, rig.tap, before_reset)
+    return kind(endpoint, rig.tap, before_reset)
 
 
 def _device(rig: Reachable, endpoint: object) -> CtapHidDevice:
-    connection = _tapped(rig, endpoint)
+    connection = _tapped(rig, endpoint, OneChannel)
     shown = rig.transports.identity()
     descriptor = HidDescriptor(
         shown.place,

@@ -34,12 +34,17 @@ class RequestLimit:
         if not again:
             self._began_us, self._packets = self._now_us(), 0
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the key was busy each time that it was asked, and it was asked often enough."""
+        return self._tries > BUSY_TRIES
+
     def passed(self) -> str | None:
         """Count a packet; says which limit has passed, None if none has."""
         self._packets += 1
         if self._packets > REQUEST_PACKETS:
             return f"no end after {REQUEST_PACKETS} packets"
-        if self._tries > BUSY_TRIES:
+        if self.is_busy:
             return f"busy whenever it was asked, {BUSY_TRIES} times"
         if self._now_us() - self._began_us > REQUEST_LIMIT_S * 1_000_000:
             return f"no end within {REQUEST_LIMIT_S} s"
