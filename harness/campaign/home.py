@@ -10,7 +10,7 @@ from typing import Any
 from harness.base.errors import CallerError, KeyFault, RigError
 from harness.campaign.observe import observe
 from harness.campaign.set_up import bring_up, tried_again
-from harness.model.judge import Breach, judge
+from harness.model.judge import Breach, judge, unsound
 from harness.model.key import Item, Key, Law, Memory, Observation, Operation, client_randomness, new
 from harness.model.rig import Rig, Vault
 from harness.twin.glass_box import glass_box
@@ -197,16 +197,17 @@ class _Restart:
     def check(self) -> bool:
         """Is what was laid down still there after a clean restart? False if nothing is: the key is blank then.
 
-        A counter that went back is kept in `broken`.
+        A counter that went back, and what was wrong before, is kept in `broken`.
 
         :raises KeyFault: a part of it is gone.
         """
         rig = self._rig
         rig.settle()
         rig.power.off()
+        wrong = self.unsound()
         breaches = self._breaches()
         if all(breach.law == Law.RISING.value for breach in breaches):
-            self.broken = breaches
+            self.broken = (*breaches, *wrong)
             return True
         blank = [application.blank for application in rig.key.applications if application.blank]
         if blank and all(is_blank(rig) for is_blank in blank):
@@ -223,7 +224,11 @@ class _Restart:
         """What a clean restart breaks; the key is on afterwards."""
         self._rig.settle()
         self._rig.power.off()
-        return self._breaches()
+        return (*self._breaches(), *self.unsound())
+
+    def unsound(self) -> tuple[Breach, ...]:
+        """What was wrong before the restart already."""
+        return tuple(unsound(self._items, (), self._memory, self._before))
 
     def check_copies(self, vault: Vault, blank: Any) -> None:
         """Does the key become another when its earlier state is put back?

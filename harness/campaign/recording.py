@@ -12,7 +12,7 @@ from harness.campaign.cut_images import worn
 from harness.campaign.home import Home, require_expendable, seeded
 from harness.campaign.judging import CutJudge, fingerprint
 from harness.campaign.observe import Seen, observe
-from harness.model.judge import matches
+from harness.model.judge import matches, unsound
 from harness.model.key import Item, Memory, Operation, Outcome, World
 from harness.model.rig import Rig
 from harness.model.row import replay_id
@@ -92,7 +92,7 @@ class RecordedOperation:
         with seeded(rig, "before", operation.name):
             before = observe(rig, self.items, memory, promise)
         look_wear = worn(trace.base, glass.snapshot())
-        self._check_before(before, worlds)
+        self._check_before(before, worlds, memory)
         judge = CutJudge(
             operation,
             self.items,
@@ -120,10 +120,13 @@ class RecordedOperation:
         rig.power.off()
         return memory
 
-    def _check_before(self, before: Seen, worlds: Sequence[World]) -> None:
+    def _check_before(self, before: Seen, worlds: Sequence[World], memory: Memory) -> None:
         """:raises UncutFault: the key is not in the operation's own old world, so that no cut can be judged."""
         if before.stuck:
             raise self._uncut(before.stuck)
+        named = {name for world in worlds if world.outcome is Outcome.OLD for name in world.values}
+        for breach in unsound(self.items, named, memory, before.values):
+            raise self._uncut(f"{breach.item} {breach.outcome}: {breach.text}")
         for world in worlds:
             if world.outcome is Outcome.OLD and (wrong := matches(world, before.values)):
                 raise self._uncut(

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.base.errors import GARBLED
-from harness.model.key import Item, Law, Observation, Outcome, Severity, Value, World
+from harness.model.key import Item, Law, Memory, Observation, Outcome, Severity, Value, World
 
 STUCK_ITEM = "device"
 """The name of the item that stands for a key that does not come back."""
@@ -64,6 +64,27 @@ def stuck(why: str) -> Judgement:
 def matches(world: World, seen: Observation) -> list[str]:
     """Return the names of the items whose observed values differ from those of a world."""
     return [name for name, value in world.values.items() if seen.get(name) != value]
+
+
+def unsound(items: Sequence[Item], named: Collection[str], memory: Memory, seen: Observation) -> list[Breach]:
+    """Return the breaches of items that have not the value that they have before anything is cut.
+
+    :param named: items that a world speaks of; they are left out.
+    """
+    return [
+        Breach(
+            item.name,
+            item.law.value,
+            item.breach_outcome,
+            item.severity,
+            f"{item.title or item.name} is {_show(seen[item.name])}; it must be {_show(item.sound(memory))}",
+        )
+        for item in items
+        if item.sound is not None
+        and item.name not in named
+        and item.name in seen
+        and seen[item.name] != item.sound(memory)
+    ]
 
 
 def find_world(worlds: Sequence[World], seen: Observation, acknowledged: bool) -> World | None:

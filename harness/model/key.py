@@ -165,6 +165,8 @@ class Item:
     :param after_replug: observed in a second boot, after all items of the first one.
     :param breach: the outcome of a violation; None is the one that belongs to the law.
     :param floor: for rising items, (what the host knows) -> the highest value it has seen.
+    :param sound: (what the host knows) -> its value before anything is cut; None if any value will do.
+        Without it an item that is wrong from the start is wrong in the same way after each cut, and counts as kept.
     :param may_be_constant_zero: for rising items: a key without this counter reports 0 for ever, and may (WebAuthn
         level 2, section 6.1.1, of the signature counter).
     """
@@ -179,6 +181,7 @@ class Item:
     face: str = "application"
     breach: Outcome | None = None
     floor: Callable[[Memory], int] | None = None
+    sound: Callable[[Memory], Value] | None = None
     may_be_constant_zero: bool = False
 
     @property

@@ -73,6 +73,10 @@ class FidoMemory:
     """A sample of the credentials that fill the key."""
     filled: int = 0
     """Number of credentials that fill the key."""
+    secrets: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Name of a canary -> digests of its hmac-secret outputs: without and with user verification, "" if not known."""
+    protected: Credential | None = None
+    """The resident canary with credProtect 2: without a PIN only who knows its id may use it."""
     lists: bool = False
     """True if the key lists its resident credentials (credential management, with a PIN)."""
 
@@ -167,9 +171,18 @@ class Fido:
         return int(self.pin().get_pin_retries()[0])
 
     def make_credential(
-        self, rp: str, user: bytes, *, resident: bool, pin: str | None = None
+        self,
+        rp: str,
+        user: bytes,
+        *,
+        resident: bool,
+        pin: str | None = None,
+        extensions: Mapping[str, object] | None = None,
     ) -> tuple[Credential, AttestationResponse]:
-        """Register a credential; with a PIN, a token for it authorises the request."""
+        """Register a credential; with a PIN, a token for it authorises the request.
+
+        :param extensions: inputs of extensions, as they go over the wire.
+        """
         request_hash = challenge("make", rp, user.hex())
         used = pin if pin is not None else self._pin_if_always
         auth = self._auth(used, request_hash, ClientPin.PERMISSION.MAKE_CREDENTIAL, rp) if used else {}
@@ -180,6 +193,7 @@ class Fido:
                 {"id": user, "name": user.decode(), "displayName": user.decode()},
                 ES256,
                 options={"rk": True} if resident else None,
+                extensions=extensions or None,
                 **auth,
             )
         data = response.auth_data.credential_data
@@ -215,23 +229,49 @@ class Fido:
         """Return the credential management commands, authorised by the PIN."""
         return CredentialManagement(self.ctap, *self.token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT))
 
-    def silent(self, rp: str) -> bool:
-        """Tell whether a relying party has a discoverable credential. Costs neither a touch nor a count."""
+    def silent(self, rp: str, ident: bytes | None = None) -> bool:
+        """Tell whether a relying party has a discoverable credential, or the one with an id, that needs no PIN.
+
+        Costs neither a touch nor a count.
+        """
         try:
-            self.ctap.get_assertion(rp, challenge("get", rp), options={"up": False})
+            self.ctap.get_assertion(
+                rp,
+                challenge("get", rp),
+                allow_list=_listed([ident] if ident else None),
+                options={"up": False},
+            )
         except CtapError as error:
             if error.code == CtapError.ERR.NO_CREDENTIALS:
                 return False
             raise
         return True
 
-    def assertions(self, rp: str, allow: list[bytes] | None = None) -> list[Any]:
-        """Log in; return all assertions that the key offers for a relying party."""
-        listed = [{"type": "public-key", "id": one} for one in allow] if allow is not None else None
-        pin = self._pin_if_always
-        auth = self._auth(pin, challenge("get", rp), ClientPin.PERMISSION.GET_ASSERTION, rp) if pin else {}
+    def assertions(
+        self,
+        rp: str,
+        allow: list[bytes] | None = None,
+        *,
+        pin: str | None = None,
+        extensions: Mapping[str, object] | None = None,
+    ) -> list[Any]:
+        """Log in; return all assertions that the key offers for a relying party.
+
+        :param pin: verifies the user; by default only where the key always demands it.
+        :param extensions: inputs of extensions, as they go over the wire.
+        """
+        used = pin if pin is not None else self._pin_if_always
+        auth = self._auth(used, challenge("get", rp), ClientPin.PERMISSION.GET_ASSERTION, rp) if used else {}
         with self.rig.touch.pressing():
-            return list(self.ctap.get_assertions(rp, challenge("get", rp), allow_list=listed, **auth))
+            return list(
+                self.ctap.get_assertions(
+                    rp,
+                    challenge("get", rp),
+                    allow_list=_listed(allow),
+                    extensions=extensions or None,
+                    **auth,
+                )
+            )
 
     def verified(self, rp: str, assertion: Any, public_key: dict[int, Any]) -> bool:
         """Tell whether an assertion verifies under the public key that was kept."""
@@ -259,6 +299,10 @@ class Fido:
             except InvalidAttestation as error:
                 return f"packed with x5c, invalid: {type(error).__name__}"
             return f"packed, x5c {hashlib.sha256(x5c[0]).hexdigest()[:12]}, valid"
+
+
+def _listed(ids: list[bytes] | None) -> list[Mapping[str, Any]] | None:
+    return [{"type": "public-key", "id": one} for one in ids] if ids is not None else None
 
 
 def manages_credentials(info: Info) -> bool:

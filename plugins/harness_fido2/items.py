@@ -14,6 +14,7 @@ from fido2.ctap import CtapError
 from fido2.ctap2 import CredentialManagement
 
 from harness.api import Item, Law, Look, Outcome, Severity, Value
+from harness_fido2 import extensions
 from harness_fido2.client import (
     CANARY_RP,
     Credential,
@@ -71,7 +72,7 @@ def resident_credentials(look: Look) -> Value:
     """Log in with every canary. The value is their names; unknown credentials of that relying party are named too."""
     known = fido_memory(look.memory).resident
     try:
-        assertions = usable(look).assertions(CANARY_RP)
+        assertions = usable(look).assertions(CANARY_RP, extensions=extensions.reader(look).inputs)
     except CtapError as error:
         if error.code == CtapError.ERR.NO_CREDENTIALS:
             return ()
@@ -80,6 +81,8 @@ def resident_credentials(look: Look) -> Value:
     for assertion in assertions:
         _count(look, assertion.auth_data.counter)
         names = [name for name, one in known.items() if one.id == assertion.credential["id"]]
+        for name in names:
+            extensions.note(look, name, assertion)
         if not names:
             found.append("unknown credential")
         elif not fido(look).verified(CANARY_RP, assertion, known[names[0]].public_key):
@@ -89,16 +92,22 @@ def resident_credentials(look: Look) -> Value:
     return tuple(sorted(found))
 
 
-def asserts(look: Look, credential: Credential, *, listed: bool) -> Value:
-    """Log in with a credential; ASSERTS if the assertion verifies under the public key that was kept."""
+def asserts(look: Look, credential: Credential, *, listed: bool, name: str = "") -> Value:
+    """Log in with a credential; ASSERTS if the assertion verifies under the public key that was kept.
+
+    :param name: of the canary, whose hmac-secret is asked for too.
+    """
+    inputs = extensions.reader(look).inputs if name else None
     try:
-        got = usable(look).assertions(credential.rp, [credential.id] if listed else None)
+        got = usable(look).assertions(credential.rp, [credential.id] if listed else None, extensions=inputs)
     except CtapError as error:
         return "absent" if error.code == CtapError.ERR.NO_CREDENTIALS else refusal(error)
     for assertion in got:
         _count(look, assertion.auth_data.counter)
     if len(got) != 1:
         return f"{len(got)} assertions instead of one"
+    if name:
+        extensions.note(look, name, got[0])
     return ASSERTS if fido(look).verified(credential.rp, got[0], credential.public_key) else "wrong signature"
 
 
@@ -106,7 +115,7 @@ def asserts(look: Look, credential: Credential, *, listed: bool) -> Value:
 def non_resident_credential(look: Look) -> Value:
     credential = fido_memory(look.memory).non_resident
     assert credential is not None
-    return asserts(look, credential, listed=True)
+    return asserts(look, credential, listed=True, name="canary-3")
 
 
 @refusals
@@ -178,6 +187,7 @@ ITEMS: tuple[Item, ...] = (
         "the non-resident canary credential",
         spends=COUNTER,
     ),
+    *extensions.ITEMS,
     Item(
         "fido2.fillers",
         Law.KEPT,

@@ -131,7 +131,7 @@ def _rename(rig: Rig, memory: Memory) -> None:
 
 def _resident(memory: Memory) -> int:
     mine = fido_memory(memory)
-    return len(mine.resident) + mine.marked + mine.filled
+    return len(mine.resident) + bool(mine.protected) + mine.marked + mine.filled
 
 
 def listed(memory: Memory) -> tuple[dict[str, Value], dict[str, Value]]:

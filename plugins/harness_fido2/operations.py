@@ -20,7 +20,7 @@ from harness.api import (
     new,
     old,
 )
-from harness_fido2 import management, ownership, pins, settings, u2f
+from harness_fido2 import extensions, management, ownership, pins, settings, u2f
 from harness_fido2.client import (
     CANARY_RP,
     FIDO2_PIN,
@@ -51,15 +51,23 @@ def _canaries(rig: Rig, memory: Memory) -> None:
     mine = fido_memory(memory)
     client = Fido(rig)
     for name in ("canary-1", "canary-2") if client.info.options.get("rk") else ():
-        credential, response = client.make_credential(CANARY_RP, name.encode(), resident=True, pin=mine.pin)
+        credential, response = client.make_credential(
+            CANARY_RP, name.encode(), resident=True, pin=mine.pin, extensions=extensions.requested(client)
+        )
         mine.resident[name] = credential
         mine.counter = max(mine.counter, response.auth_data.counter)
     credential, response = client.make_credential(
-        "other.keyharness.example", b"canary-3", resident=False, pin=mine.pin
+        "other.keyharness.example",
+        b"canary-3",
+        resident=False,
+        pin=mine.pin,
+        extensions=extensions.requested(client),
     )
     mine.non_resident = credential
     (assertion,) = client.assertions(credential.rp, [credential.id])
     mine.counter = max(mine.counter, response.auth_data.counter, assertion.auth_data.counter)
+    extensions.protect(client, memory)
+    extensions.keep_secrets(client, memory)
     u2f.prepare(client, memory)
 
 
@@ -131,6 +139,7 @@ def _make_room(rig: Rig, memory: Memory) -> None:
         rig.wait_until_up()
         reset_key(rig, memory)
         mine.resident.clear()
+        mine.secrets.clear()
     elif not blank(rig):
         raise CallerError(
             f'rig "{rig.name}": the key is not empty',
@@ -236,6 +245,7 @@ def reset_worlds(before: Memory, after: Memory) -> Worlds:
         "fido2.resident_credentials": (),
         "fido2.fillers": ("absent",) * len(mine.fillers),
         "fido2.non_resident_credential": "absent",
+        **extensions.gone(before),
         # 6A80, wrong data: the handle is not one of this key's any more (U2F raw messages, 3.3).
         "fido2.u2f_handle": "refused: 6A80" if mine.handle else "not offered",
         "fido2.pin_retries": mine.tries if mine.pin else "not offered",
@@ -250,6 +260,7 @@ def reset_worlds(before: Memory, after: Memory) -> Worlds:
                 "fido2.resident_credentials": tuple(sorted(mine.resident)),
                 "fido2.fillers": (ASSERTS,) * len(mine.fillers),
                 "fido2.non_resident_credential": ASSERTS,
+                **extensions.kept(before),
                 "fido2.u2f_handle": "authenticates" if mine.handle else "not offered",
             }
         ),
@@ -283,6 +294,7 @@ def _arrange_no_pin(rig: Rig, memory: Memory) -> None:
     rig.power.cycle()
     reset_key(rig, memory)
     fido_memory(memory).resident.clear()
+    fido_memory(memory).secrets.clear()
     fido_memory(memory).fillers.clear()
     fido_memory(memory).filled = 0
     _canaries(rig, memory)
@@ -362,7 +374,13 @@ FIDO2 = Application(
     name="fido2",
     title="FIDO2",
     prepare=prepare,
-    operations=(*OPERATIONS, *management.OPERATIONS, *u2f.OPERATIONS, *settings.OPERATIONS),
+    operations=(
+        *OPERATIONS,
+        *extensions.OPERATIONS,
+        *management.OPERATIONS,
+        *u2f.OPERATIONS,
+        *settings.OPERATIONS,
+    ),
     # Flags of getInfo are free; the U2F handle goes before what is looked at after a replug.
     items=(settings.ALWAYS_UV, settings.MIN_PIN_LENGTH, u2f.U2F_CANARY, *ITEMS),
     foreign=ownership.foreign,

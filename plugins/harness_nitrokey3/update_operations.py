@@ -56,6 +56,8 @@ DELETED: dict[str, Value] = {
     "fido2.pin": "none",
     "fido2.pin_retries": ANY,
     "fido2.resident_credentials": (),
+    "fido2.hmac_secret": (),
+    "fido2.cred_protect": "absent",
     "fido2.fillers": ANY,
     "fido2.non_resident_credential": "absent",
     "fido2.u2f_handle": ANY,

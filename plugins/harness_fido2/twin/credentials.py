@@ -235,6 +235,8 @@ class ResidentCredentials:
         if found is None and "zero-length-file" in self._platform.defects:
             raise StatusError(Status.OTHER)
         known = found[1] if found and found[0] == self._persistent.state.epoch else None
+        if known and "protection-forgotten" in self._platform.defects:
+            known = replace(known, protect=1)
         return self._named(name, known) if known and "names-apart" in self._platform.defects else known
 
     def _is_empty(self, name: str) -> bool:
@@ -270,6 +272,9 @@ class ResidentCredentials:
         path, defects = f"{self._directory}/{name}", self._platform.defects
         if "credential-in-place" in defects:
             self._store.write_in_place(path, data)
+        elif "protection-after-credential" in defects:
+            self._store.write(path, _encode(self._persistent.state.epoch, replace(credential, protect=1)))
+            self._store.write(path, data)
         elif "create-leaks" in defects:
             # What a cut leaves here nobody ever looks for.
             self._store.make_directory(UNFINISHED)

@@ -144,7 +144,17 @@ def _hmac_secret(app: Context, inputs: Mapping[Any, Any], credential: Credential
         # There it is another thing not to be decrypted than not to be one or two salts.
         raise StatusError(Status.INVALID_OPTION if len(salts_enc) % 16 else Status.INVALID_LENGTH)
     purpose = b"hmac-secret with uv" if verified else b"hmac-secret"
-    secret = crypto.hmac256(app.persistent.state.secret, purpose, credential.id)
+    secret = crypto.hmac256(_root(app), purpose, credential.id)
     return protocol.encrypt(
         shared, b"".join(crypto.hmac256(secret, salts[at : at + 32]) for at in range(0, len(salts), 32))
     )
+
+
+def _root(app: Context) -> bytes:
+    """What all secrets of this key are derived from; a reset makes it anew, and nothing else."""
+    state, defects = app.persistent.state, app.platform.defects
+    if "secret-of-the-boot" in defects:
+        return app.platform.board.random("boot secret").bytes(32)
+    if "secret-changes-with-pin" in defects and state.pin_hash is not None:
+        return state.secret + state.pin_hash
+    return state.secret
