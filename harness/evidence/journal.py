@@ -117,13 +117,16 @@ def _parsed(text: bytes) -> Row | None:
     return row if isinstance(row, dict) else None
 
 
-def merge(journals: Iterable[Path], out: Path) -> int:
-    """Merge journals into one file, in the given order, without incomplete lines. Return the number of rows."""
+def merge(journals: Iterable[bytes], out: Path) -> int:
+    """Merge the contents of journals into one file, in the given order, without incomplete lines.
+
+    :returns: the number of rows.
+    """
     count = 0
     with out.open("wb") as target:
-        for path in journals:
+        for body in journals:
             # Not str.splitlines: it also ends a line at U+2028 and others that a key's answer may hold.
-            for text in path.read_bytes().splitlines(keepends=True):
+            for text in body.splitlines(keepends=True):
                 if text.endswith(b"\n"):
                     target.write(_without_note(text))
                     count += 1

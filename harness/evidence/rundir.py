@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.base.atomic_file import create_file, read_json, replace_file
 from harness.base.shape import DamagedFile, Shape, read_fitting
 from harness.evidence.journal import ESCAPED, Journal, line, merge
+from harness.evidence.journal_archive import pack_journals, read_packed
 from harness.evidence.worked_time import WorkedTime, noted_s
 from harness.model.row import slug
 
@@ -113,6 +114,15 @@ class RunDir:
     def _rig_file(self, rig: str) -> Path:
         return self.path / "journal" / f"{rig}.rig.json"
 
+    def note_facts(self, rig: str, make: Callable[[], Mapping[str, Any]]) -> None:
+        """Note what the report says of a rig besides run.json; only the first call for a rig writes."""
+        path = self.facts_path(rig)
+        if not path.exists():
+            path.write_text(line(make()), encoding="utf-8", errors=ESCAPED)
+
+    def facts_path(self, rig: str) -> Path:
+        return self.path / "journal" / f"{rig}.facts.json"
+
     def begin_time(self, rig: str) -> float:
         """Note that a rig's time runs from now on; return the seconds that it ran before the run was resumed.
 
@@ -167,14 +177,26 @@ class RunDir:
         replace_file(self.path / "run.json", json.dumps(head, indent=1, sort_keys=True) + "\n")
         order = head["order"]
         stems = [f"{rig}.{slug(operation)}" for rig, operation in order]
+        self._merge_evidence([f"{stem}.jsonl" for stem in stems])
         merge(
-            [path for stem in stems if (path := folder / f"{stem}.jsonl").exists()],
-            self.path / "evidence.jsonl",
-        )
-        merge(
-            [path for stem in stems if (path := folder / f"{stem}.result.json").exists()],
+            [path.read_bytes() for stem in stems if (path := folder / f"{stem}.result.json").exists()],
             self.path / "operations.jsonl",
         )
+
+    def _merge_evidence(self, names: Sequence[str]) -> None:
+        folder, out = self.path / "journal", self.path / "evidence.jsonl"
+        plain = [path for name in names if (path := folder / name).exists()]
+        try:
+            packed = [] if plain else read_packed(folder, list(names))
+        except DamagedFile:
+            if out.exists():
+                return  # it was made from the archive's rows, and is still there
+            raise
+        merge(packed or (path.read_bytes() for path in plain), out)
+
+    def pack(self) -> None:
+        """Pack the journals of a run that came to its end: nothing will be added to them."""
+        pack_journals(self.path / "journal")
 
     def finish(self, *, complete: bool, interrupted: bool, duration_s: float) -> None:
         body = {

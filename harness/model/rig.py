@@ -265,6 +265,8 @@ class Rig(ABC):
 
     firmware_file: Path | None = None
     """The update container that the caller asked for, if any."""
+    firmware_images: tuple[Path, ...] = ()
+    """The files that hold the firmware which runs on the rig, where it runs from files of this host: on emulators."""
     fill: float = 0.0
     """How full the home state makes the key, as a share of its room; only benches of twins say this."""
     shared: str | None = None

@@ -16,7 +16,7 @@ from harness.model.key import Severity
 from harness.report.allure_identity import keep_history_ids
 from harness.report.verdict_text import replay_command
 
-_SEVERITIES = {Severity.S1: "blocker", Severity.S2: "critical", Severity.S3: "minor"}
+SEVERITIES: Mapping[str, str] = {Severity.S1: "blocker", Severity.S2: "critical", Severity.S3: "minor"}
 BLAME_LABEL, OUTCOME_LABEL, TAG_LABEL = "blame", "outcome", "tag"
 
 
@@ -55,7 +55,7 @@ def label_case(
     if description:
         dynamic.description(description)
     if severity:
-        dynamic.severity(_SEVERITIES[Severity(severity)])
+        dynamic.severity(SEVERITIES[Severity(severity)])
     for name, identity in (("case", case), ("rig", rig)):
         if identity:
             dynamic.parameter(name, identity)

@@ -7,7 +7,7 @@ operations. Above the lanes: marks, that is events on the transport.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -18,6 +18,7 @@ from harness.model.row import is_covering
 from harness.report import canvas, cut_coverage, vocabulary
 from harness.report.canvas import ALARM, FAINT, INK, PALE
 from harness.report.files import Row
+from harness.report.sentences import marker_of
 from harness.report.vocabulary import counted, is_violation, number
 from harness.search.plan import END, START
 
@@ -60,7 +61,8 @@ def cut_map(operation: Row, rows: Sequence[Row], out: Path, trace: Row | None = 
     body = LANE * len(classes) + below
     span = _span(placed)
     per_inch = (span[1] - span[0]) / (WIDTH - LEFT - RIGHT)
-    labels = _labels(placed, span, per_inch)
+    found = {marker_of(finding) for finding in operation.get("findings") or []}
+    labels = _labels(placed, span, per_inch, found)
     bottom, top = 0.62 + 0.19 * len(footer), 0.5 + 0.18 * len({row for _, _, row, _ in labels})
     with canvas.drawing():
         figure = canvas.new_figure(WIDTH, bottom + body + top)
@@ -193,21 +195,28 @@ def _flash(area: Any, placed: Placed, per_inch: float) -> None:
 
 
 def _labels(
-    placed: Placed, span: tuple[float, float], per_inch: float
+    placed: Placed, span: tuple[float, float], per_inch: float, found: Set[str | None] = frozenset()
 ) -> list[tuple[float, float, int, str]]:
-    """Return (x, middle of the text, row, text) of the named marks: first and last of each kind, if they fit."""
-    kinds: dict[str, list[float]] = {}
+    """Return (x, middle of the text, row, text) of the marks that are named, if they fit.
+
+    Those that a finding names come first: its reader looks for them. Then first and last of each kind.
+
+    :param found: the markers that findings name.
+    """
+    kinds: dict[str, list[tuple[str, float]]] = {}
     for name, at in placed.marks:
-        kinds.setdefault(_kind(name), []).append(placed.x(at))
+        kinds.setdefault(_kind(name), []).append((name, placed.x(at)))
     wanted = []
-    for name, ats in kinds.items():
-        said = name.replace("-", " ")
-        wanted.append((ats[0], said if len(ats) == 1 else f"{said} (first of {len(ats)})"))
-        if len(ats) > 1:
-            wanted.append((ats[-1], f"{said} {len(ats)}"))
+    for kind, marks in kinds.items():
+        said, many = kind.replace("-", " "), len(marks)
+        for number_, (name, x) in enumerate(marks):
+            if number_ == 0:
+                wanted.append((name not in found, x, said if many == 1 else f"{said} (first of {many})"))
+            elif number_ == many - 1 or name in found:
+                wanted.append((name not in found, x, name.replace("-", " ")))
     labels = []
     taken: list[list[tuple[float, float]]] = [[] for _ in range(LABEL_ROWS)]
-    for x, said in sorted(wanted):
+    for _, x, said in sorted(wanted):
         wide = len(said) * CHAR * per_inch
         left = min(max(x - wide / 2, span[0]), span[1] - wide)
         for row, spots in enumerate(taken):

@@ -23,9 +23,14 @@ OPERATIONS = "operations.jsonl"
 RESULTS = "results.jsonl"
 SUMMARY = "summary.json"
 ALLURE_RESULTS = "allure-results"
+"""A folder while the run goes on."""
+ALLURE_ARCHIVE = "allure-results.zip"
+ALLURE_PAGE = "allure.html"
 INDEX = "index.html"
+JUNIT = "junit.xml"
 LOGS = "logs"
 PICTURES = "pictures"
+ABNORMAL = "abnormal"
 HISTORY = "history.jsonl"
 """Beside the runs' folders: what Allure remembers of earlier runs."""
 
@@ -40,6 +45,11 @@ def trace_path(run_dir: Path, rig: str, operation: str) -> Path:
 def picture_path(run_dir: Path, rig: str, operation: str, kind: str) -> Path:
     """Return the file of a picture of an operation."""
     return run_dir / PICTURES / f"{_stem(rig, operation)}.{kind}.svg"
+
+
+def facts_path(run_dir: Path, rig: str) -> Path:
+    """Return the file with what is known of a rig besides run.json (`harness.run.rig_facts`)."""
+    return run_dir / "journal" / f"{rig}.facts.json"
 
 
 def _stem(rig: str, operation: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.base.errors import Blame
 from harness.report.files import Row
 from harness.report.load import RunFiles, Tally
+from harness.report.sentences import finding_sentence
 from harness.report.vocabulary import counted
 
 
@@ -49,6 +50,7 @@ def _finding(row: Row, finding: Row) -> Row:
         "rig": row["rig"],
         "operation": row["operation"],
         **{key: finding.get(key) for key in ("item", "law", "count", "covering_count", "of", "first")},
+        "sentence": finding_sentence(finding, row),
         "text": "\n".join(line for line in text if line),
     }
 
@@ -89,5 +91,6 @@ def _without_summary(rig: str, operation: str, tally: Tally, outcome: str) -> Ro
         "covering_count": tally.covering_bad[outcome],
         "of": tally.covering,
         "first": row.get("id"),
+        "sentence": finding_sentence({"outcome": outcome, "item": None}, {"operation": operation}),
         "text": f"{outcome.replace('-', ' ')}, and no campaign was left to say which item: replay the cut",
     }

@@ -71,7 +71,7 @@ class RunFiles:
 def read_run(run_dir: Path) -> RunFiles:
     """Read a run's folder, also a damaged or unfinished one."""
     damage = Damage()
-    head = _fitting(run_dir / files.RUN, row_shapes.HEAD, damage) or {}
+    head = read_head(run_dir, damage)
     if not head and not damage.sentences:
         damage.add(files.RUN, "it is not there")
     tallies: dict[tuple[str, str], Tally] = {}
@@ -92,6 +92,11 @@ def read_run(run_dir: Path) -> RunFiles:
         finish,
         damage,
     )
+
+
+def read_head(run_dir: Path, damage: Damage) -> Row:
+    """Read run.json; empty if it is not there, or, with damage, if it is not whole."""
+    return _fitting(run_dir / files.RUN, row_shapes.HEAD, damage) or {}
 
 
 def _fitting(path: Path, shape: Shape, damage: Damage) -> Row | None:

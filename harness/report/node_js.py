@@ -1,6 +1,6 @@
 """Find Node and the npm package `allure`, and install that package.
 
-Neither is required: without them a run has our own page. No registry's host is named here; npm uses the one in its
+Neither is required: without them a run has our own page only. No registry's host is named here; npm uses the one in its
 configuration.
 """
 

@@ -13,7 +13,15 @@ _NUMBER: Shape = (float, None)
 _FLAG: Shape = (bool, None)
 
 HEAD: Shape = {
-    "asked?": ({"require?": _TEXT}, None),
+    "asked?": (
+        {
+            **{f"{name}?": _TEXT for name in ("require", "search", "bench_digest")},
+            **{f"{name}?": _COUNT for name in ("cuts", "budget_us")},
+            **{f"{name}?": ([str], None) for name in ("suites", "rigs", "operations")},
+            "quick?": _FLAG,
+        },
+        None,
+    ),
     "run?": _TEXT,
     "version?": _TEXT,
     "seed?": _COUNT,
@@ -32,6 +40,8 @@ HEAD: Shape = {
     ),
     "deviations?": (list, None),
     "notes?": ([str], None),
+    "host?": ({"*": (str, int, None)}, None),
+    "commit?": _TEXT,
 }
 
 _FINDING: Shape = {
@@ -57,6 +67,7 @@ _FINDING: Shape = {
 OPERATION: Shape = {
     "rig": str,
     "operation": str,
+    "title?": _TEXT,
     **{
         f"{name}?": _COUNT
         for name in ("cuts", "covering_cuts", "distinct_states", "violations", "live_checked")
@@ -81,6 +92,7 @@ OPERATION: Shape = {
 CASE: Shape = {
     "nodeid": str,
     "outcome": str,
+    "duration_s?": _NUMBER,
     **{f"{name}?": _TEXT for name in ("suite", "rig", "reason", "clause", "blame", "operation", "campaign")},
 }
 
@@ -95,3 +107,10 @@ EVIDENCE: Shape = {
 }
 
 FINISH: Shape = {"complete?": _FLAG, "interrupted?": (bool, str, None), "duration_s?": _NUMBER}
+
+FACTS: Shape = {
+    "identity?": _TEXT,
+    "files?": [{"name": str, "sha256?": _TEXT, "about?": [[str, str]]}],
+    "calibration?": ({"*": (float, str, None)}, None),
+}
+"""What `harness.run.rig_facts` writes of each rig."""

@@ -102,6 +102,7 @@ class ViolationShape(Shape):
     covering_count: Count | None
     of: Count | None
     first: ReplayId | None
+    sentence: str
     text: str
 
 

@@ -71,7 +71,7 @@ def verdict(
         *_cases(cases, Blame.RIG),
         *_cases(cases, Blame.HARNESS),
         *switch_doubts(operations),
-        *_named([why for op in operations for why in _unproven(op, cut_short)], "more operations"),
+        *_named([why for op in operations for why in unproven(op, cut_short)], "more operations"),
         *unmet(operations, required),
     ]
     reasons = [f"usage: {sentence}" for sentence in bad_usage]
@@ -130,8 +130,11 @@ def _cases(cases: Sequence[Row], blame: Blame) -> list[str]:
     return _named(said, "more causes blamed on the " + blame)
 
 
-def _unproven(op: Row, cut_short: str | None) -> Iterable[str]:
-    """Say why an operation's cuts prove nothing."""
+def unproven(op: Row, cut_short: str | None) -> Iterable[str]:
+    """Say why an operation's cuts prove nothing.
+
+    :param op: its line in operations.jsonl. :param cut_short: why the run did not finish; None if it did.
+    """
     name = f"{op['operation']} on {op['rig']}"
     for section, (missed, of) in sorted((op.get("missed") or {}).items()):
         if of and missed / of > MISSED_MAX:

@@ -27,7 +27,7 @@ class ClassLook:
 CLASSES: Mapping[str, ClassLook] = {
     Outcome.OLD: ClassLook("unchanged", "#56B4E9"),
     Outcome.NEW: ClassLook("completed", "#009E73"),
-    Outcome.BOOTLOADER: ClassLook("bootloader", "#F0E442", "...."),
+    Outcome.BOOTLOADER: ClassLook("bootloader", "#F0E442", "----"),
     Outcome.RECOVERED: ClassLook("recovered", "#0072B2", "////"),
     Outcome.TORN: ClassLook("torn", "#E69F00", "xxxx"),
     Outcome.LOST: ClassLook("lost", "#D55E00"),

@@ -150,7 +150,7 @@ def take_up(path: Path) -> None:
     before_s = run.worked_before_kill_s
     run.begin_work(_spent_s_of_first_version(path) if before_s is None else before_s)
     # These were made from a part of the run.
-    for name in ("finish.json", "summary.json", "index.html"):
+    for name in ("finish.json", "summary.json", "index.html", "allure.html"):
         (path / name).unlink(missing_ok=True)
 
 

@@ -12,10 +12,12 @@ from harness.base.errors import RigError
 from harness.campaign.rows import campaign_row, trace_row
 from harness.evidence.abnormal import TEXTS
 from harness.evidence.rundir import RunDir
+from harness.host.provenance import commit, host_facts
 from harness.model.key import Severity
 from harness.report.verdict_text import failure_text
 from harness.run.ledger_entry import began, ended, enter_abandoned, note_identity, record
 from harness.run.resume import asked_of, compare
+from harness.run.rig_facts import rig_facts
 from harness.run.session import Session
 from harness.twin.glass_box import glass_box
 
@@ -51,7 +53,12 @@ class Run:
         :raises CallerError: a resumed run whose version, plugins or keys have changed.
         """
         session = self.session
-        head = {**session.head(), "asked": asked_of(session.wanted, session.bench.file, asked)}
+        head = {
+            **session.head(),
+            "asked": asked_of(session.wanted, session.bench.file, asked),
+            "host": host_facts(),
+            "commit": commit(),
+        }
         if resumed:
             compare(self.dir.path, head, self.dir.head())
         elif self.dir.start(head):
@@ -63,6 +70,7 @@ class Run:
         """Note which key is on a rig and how it describes itself, for the ledger and the report."""
         if glass_box(rig) is None:
             self.dir.note_rig(rig.info())
+        self.dir.note_facts(rig.name, lambda: rig_facts(rig, self.session.plugins.updates))
         if rig.identity is not None:
             note_identity(self.dir, rig.name, rig.identity, rig.evidence_kind, rig.key.name)
 
@@ -168,10 +176,11 @@ def found_by(result: Result) -> set[tuple[str, str]]:
 
 
 def announce(path: Path, display: Display | None) -> None:
-    """Describe the run in Allure's results and on the display."""
-    from harness.report import allure
+    """Describe the run in Allure's results and on the display. A run that is continued has results already."""
+    from harness.report import allure, allure_archive
 
     head = RunDir(path).head()
+    allure_archive.unpack_for_more(path)
     allure.write_results_about(path, head)
     if display:
         display.started(head)
@@ -182,6 +191,8 @@ def finish(path: Path, *, complete: bool, interrupted: bool, display: Display | 
     run = RunDir(path)
     run.finish(complete=complete, interrupted=interrupted, duration_s=run.worked_s)
     summary, code = make_report(path)
+    if complete and not interrupted:
+        run.pack()
     if display is not None:
         display.finished(summary, path)
     try:
@@ -196,11 +207,11 @@ def finish(path: Path, *, complete: bool, interrupted: bool, display: Display | 
 
 
 def make_report(path: Path) -> tuple[dict[str, Any], int]:
-    """Make summary.json and index.html from a run's files; return the summary and the exit code."""
-    from harness.report import allure
+    """Make summary.json, junit.xml and the pages from a run's files; return the summary and the exit code."""
+    from harness.report.report import write_report
     from harness.report.summary import conclude
 
     RunDir(path).merge_again()
     summary, code = conclude(path)
-    allure.generate(path, path.parent)
+    write_report(path, summary)
     return summary, code

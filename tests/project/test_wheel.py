@@ -31,10 +31,20 @@ DATA = {
     "harness/py.typed",
     "harness/report/data/allurerc.json",
     "harness/report/data/page.css",
+    "harness/report/data/page.js",
+    "harness/report/templates/page.html",
     "harness_nitrokey3/personalities.toml",
     "harness_schsm/twin/primes.txt",
 }
-CONTRACT = {"summary.json", "evidence.jsonl", "allure-results", "index.html", "junit.xml", "logs", "pictures"}
+CONTRACT = {
+    "summary.json",
+    "evidence.jsonl",
+    "allure-results.zip",
+    "index.html",
+    "junit.xml",
+    "logs",
+    "pictures",
+}
 RUN = ("run", "endurance", "downgrade", "--seed", "1", "--cuts", "12")
 
 

@@ -1,25 +1,30 @@
-"""Allure's page: what is written for it, made with Node where there is one, and what stands in for it."""
+"""Allure's page and results: what is written for them, and the page that Node makes where there is one."""
 
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from harness.report import allure, allure_history, files, pictures
+from harness.report import allure, allure_archive, allure_history, allure_readable, files, pictures
+from harness.report.allure_compact import compact
+from harness.report.files import Damage
 from harness.report.node_js import find_tools
 from harness.report.offline import loads
+from harness.report.report import write_report
 from harness.report.summary import conclude
-from support.limits import HUNG_S
 from support.paths import ABSENT, SUPPORT
-from support.report import sample
+from support.report import chromium, sample
+from support.report.results import allure_results
 
 NOWHERE = {
     "PATH": str(ABSENT),
@@ -28,7 +33,12 @@ NOWHERE = {
 }
 TOOLS = find_tools()
 needs_allure = pytest.mark.skipif(bool(TOOLS.missing), reason="; ".join(TOOLS.missing))
-CHROMIUM = shutil.which("chromium")
+
+
+def reported(run_dir: Path, environ=os.environ) -> Path:
+    """Make everything of a run, as its end does."""
+    write_report(run_dir, conclude(run_dir)[0], environ=environ)
+    return run_dir
 
 
 def test_environment_is_escaped():
@@ -51,6 +61,8 @@ def test_results_about_the_run(tmp_path):
         ('x:\n   S2 key   fido2.x: item "a" rolled back\n', "Violation: rolled back"),
         ("harness.base.errors.RigError: hub", "The rig's fault: not the key's"),
         ("harness.base.errors.CallerError: no PIN", "The caller's mistake"),
+        ("Skipped: not offered: no such command", "Not offered by this key"),
+        ("XFAIL the key sorts otherwise", "Deviation: does not fail the run"),
         ("assert 1 == 2", None),
     ],
 )
@@ -59,15 +71,20 @@ def test_categories_by_message(message, category):
     assert found[:1] == ([category] if category else [])
 
 
-def test_without_node_our_page_stands_in(tmp_path):
+def test_without_node_there_is_our_page_alone_and_says_why(tmp_path):
     run_dir = sample.failing().write(tmp_path / "run")
-    conclude(run_dir)
-    path = allure.generate(run_dir, environ=NOWHERE)
-    html = path.read_text()
-    assert path == run_dir / "index.html"
-    assert "stands in for Allure" in html
+    (run_dir / files.ALLURE_RESULTS).mkdir()
+    (run_dir / files.ALLURE_RESULTS / "a-result.json").write_text(
+        '{"uuid": "a", "name": "a", "status": "passed"}'
+    )
+    (run_dir / files.ALLURE_PAGE).write_text("what an earlier report showed")
+    html = (reported(run_dir, NOWHERE) / "index.html").read_text()
+    assert "Allure's page is not here" in html
     assert "the npm package allure 3.18.0 is not installed" in html
     assert "python -m harness.report.node_js" in html
+    assert not (run_dir / files.ALLURE_PAGE).exists()
+    assert not (run_dir / files.ALLURE_RESULTS).exists()
+    assert [one["name"] for one in allure_results(run_dir)] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +92,6 @@ def test_without_node_our_page_stands_in(tmp_path):
     [
         ("process.exit(3)", "exit code 3"),
         ("", "without an error and without a page"),
-        ("require('fs').mkdirSync('x')", "without an error and without a page"),
         ("syntax error here", "exit code 1"),
     ],
 )
@@ -90,8 +106,8 @@ def test_an_allure_that_fails_is_told(tmp_path, script, told):
     (run_dir / "allure-results").mkdir()
     (run_dir / "allure-results" / "a-result.json").write_text("{}")
     environ = {"KEYHARNESS_NODE": str(TOOLS.node.program), "KEYHARNESS_ALLURE": str(package)}
-    html = allure.generate(run_dir, environ=environ).read_text()
-    assert "stands in for Allure" in html
+    html = (reported(run_dir, environ) / "index.html").read_text()
+    assert "Allure's page is not here" in html
     assert told in html
 
 
@@ -171,26 +187,129 @@ def test_cases_that_differ_only_in_bytes_stay_apart(tmp_path):
     assert len(set(shown)) == 3
 
 
-@needs_allure
-def test_allure_s_page(runs):
+@pytest.fixture(scope="module")
+def made(runs):
+    """The two runs with everything made; of the second one what its page holds, too."""
     first, second, *_ = runs
     for run_dir in (first, second):
-        html = allure.generate(run_dir).read_text()
-        assert "allureReportData" in html
-        assert loads(html) == []
-        assert "googletagmanager" not in html
-    data = {
-        name: json.loads(base64.b64decode(body))
-        for name, body in re.findall(
-            r'd\("((?:widgets|data/test-results)/[^"]+\.json)","([A-Za-z0-9+/=]*)"\)', html
-        )
+        reported(run_dir)
+    html = (second / files.ALLURE_PAGE).read_text() if not TOOLS.missing else ""
+    found = re.findall(r'd\("((?:widgets|data/test-results)/[^"]+\.json)","([A-Za-z0-9+/=]*)"\)', html)
+    return first, second, html, {name: json.loads(base64.b64decode(body)) for name, body in found}
+
+
+def case_of(run_dir: Path, operation: str) -> dict:
+    (found,) = [one for one in allure_results(run_dir) if operation in labelled(one, "story")]
+    return found
+
+
+def test_results_are_in_one_archive_and_the_same_results_give_the_same_bytes(made, tmp_path):
+    second = Path(shutil.copytree(made[1], tmp_path / "copy"))
+    archive = second / files.ALLURE_ARCHIVE
+    assert not (second / files.ALLURE_RESULTS).exists()
+    with zipfile.ZipFile(archive) as zipped:
+        names = zipped.namelist()
+        assert names == sorted(names)
+        assert {"categories.json", "environment.properties", "executor.json"} <= set(names)
+        assert {entry.date_time for entry in zipped.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        verdict = zipped.read("environment.properties").decode()
+    assert verdict.startswith("Verdict=FAIL\n")
+    before = archive.read_bytes()
+    allure_archive.collect(second, tmp_path / "unpacked", Damage())
+    assert allure_archive.pack(tmp_path / "unpacked", tmp_path).read_bytes() == before
+    reported(second, NOWHERE)
+    assert archive.read_bytes() == before, "made again from the archive, it is the same archive"
+
+
+def test_titles_are_words_and_severities_are_those_of_the_findings(made):
+    first, second, *_ = made
+    names = {one["name"] for one in allure_results(first)}
+    assert {"Sign in", "Set a PIN", "exclude list"} <= names
+    assert not [name for name in names if "::" in name or "_" in name]
+    assert labelled(case_of(second, "fido2.get_assertion"), "severity") == ["blocker"]
+    assert not {label["name"] for one in allure_results(first) for label in one["labels"]} & {
+        "host",
+        "package",
     }
+
+
+def test_a_campaign_shows_steps_and_passed_ones_are_slim(made):
+    first, second, *_ = made
+    failed, passed = case_of(second, "fido2.get_assertion"), case_of(first, "fido2.get_assertion")
+    assert [step["status"] for step in passed["steps"]] == ["passed"] * 3
+    assert passed["attachments"] == []
+    assert [step["status"] for step in failed["steps"]] == ["passed", "passed", "failed", "failed", "failed"]
+    assert failed["steps"][3]["name"].startswith('S1: Sign in, cut 3.2 ms after "request sent": ')
+    assert failed["steps"][3]["statusDetails"]["message"].startswith("keyharness replay kh1:")
+    assert [one["name"] for one in failed["attachments"]] == ["evidence", "cut map", "flash raster", "replay"]
+    with zipfile.ZipFile(second / files.ALLURE_ARCHIVE) as zipped:
+        assert not [name for name in zipped.namelist() if "container" in name]
+        attached = {name for name in zipped.namelist() if "-attachment" in name}
+    assert attached == {one["source"] for one in failed["attachments"]} | {"verdict-attachment.txt"}
+
+
+def test_not_offered_is_apart_from_skipped(made):
+    first, *_ = made
+    tags = [(one["status"], tag) for one in allure_results(first) for tag in labelled(one, "tag")]
+    assert tags == [("skipped", "not run")]  # the sample's reason does not say "not offered"
+    offered = {"status": "skipped", "statusDetails": {"message": "Skipped: not offered: no U2F"}}
+    assert allure_readable.skip_tag(offered) == "not offered"
+    assert (
+        allure_readable.skip_tag({"status": "skipped", "statusDetails": {"message": "XFAIL x"}})
+        == "deviation"
+    )
+
+
+def test_history_ids_stay_when_results_are_made_readable(runs, made):
+    *_, second = runs
+    assert {one["historyId"] for one in allure_results(made[1])} == {case["historyId"] for case in second}
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside-result.json", "/tmp/outside-result.json", "a/b-result.json", "..", "folder/"]
+)
+def test_an_archive_from_elsewhere_writes_only_into_its_folder(tmp_path, name):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    with zipfile.ZipFile(run_dir / files.ALLURE_ARCHIVE, "w") as zipped:
+        zipped.writestr(name, "x")
+        zipped.writestr("good-result.json", "{}")
+    into = tmp_path / "into"
+    allure_archive.collect(run_dir, into, Damage())
+    assert [path.name for path in into.iterdir()] == ["good-result.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["into", "run"]
+
+
+def test_a_damaged_or_endless_archive_is_named_and_left_out(tmp_path, monkeypatch):
+    archive = tmp_path / files.ALLURE_ARCHIVE
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("a-result.json", bytes(100_000))
+    whole = archive.read_bytes()
+    for at in range(0, len(whole), 7):
+        archive.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        damage = Damage()
+        allure_archive.collect(tmp_path, tmp_path / "into", damage)
+        assert len(damage.sentences) <= 1
+    archive.write_bytes(whole)
+    monkeypatch.setattr(allure_archive, "BYTES_MAX", 99_999)
+    damage = Damage()
+    allure_archive.collect(tmp_path, tmp_path / "large", damage)
+    assert "100,000 bytes: more than any run leaves" in damage.sentences[0]
+    assert not list((tmp_path / "large").iterdir())
+
+
+@needs_allure
+def test_allure_s_page(made):
+    first, second, html, data = made
+    assert "allureReportData" in html
+    assert loads(html) == []
+    assert "googletagmanager" not in html
     names = {
         node["name"]
         for node in data["widgets/categories.json"]["nodes"].values()
         if node["type"] == "category"
     }
-    assert names == {"Violation: lost", "The key's fault"}
+    assert names == {"Violation: lost", "The key's fault", "Not run"}
     seen = [case for name, case in data.items() if name.startswith("data/test-results/")]
     (failed,) = [case for case in seen if case["name"] == "Sign in"]
     assert [(past["status"]) for past in failed["history"]] == ["passed"]
@@ -201,41 +320,68 @@ def test_allure_s_page(runs):
     ]
     # Made again, a run is still one entry, and nothing is left beside the page.
     before = sorted(path.name for path in second.iterdir())
-    allure.generate(second)
+    reported(second)
     assert len((first.parent / "history.jsonl").read_text().splitlines()) == 2
     assert sorted(path.name for path in second.iterdir()) == before
 
 
 @needs_allure
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page with")
-def test_the_page_makes_no_request(runs, tmp_path):
-    html = allure.generate(runs[1]).read_text()
-    probe = "addEventListener('securitypolicyviolation', e => document.title = 'forbidden ' + e.blockedURI)"
+def test_both_pages_say_the_verdict_and_link_each_other(made):
+    first, second, html, data = made
+    (gate,) = data["widgets/quality-gate.json"]["default"]
+    assert (gate["success"], gate["actual"]) == (False, "fail")
+    assert "exit code 1" in gate["message"]
+    (error,) = data["widgets/globals.json"]["errors"]
+    assert error["message"].startswith("FAIL: 2 findings against the key")
+    assert html.index("<strong>FAIL</strong>") < html.index('href="index.html"') < html.index('id="app"')
+    assert 'href="allure.html"' in (second / "index.html").read_text()
+    assert "<strong>PASS (exhaustive)</strong>" in (first / files.ALLURE_PAGE).read_text()
+
+
+@needs_allure
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="no chromium to open the page with")
+@pytest.mark.parametrize("above", [0, 10**9], ids=["compact", "plain"])
+def test_the_page_makes_no_request(made, tmp_path, monkeypatch, above):
+    monkeypatch.setattr("harness.report.allure_compact.ABOVE", above)
+    *_, html, _ = made
+    shown = compact(html)
+    assert (shown == html) == bool(above)
+    assert loads(shown) == []
+    # On a slow machine Allure's program looks for a file beside the page; that is no request.
+    probe = "addEventListener('securitypolicyviolation', e => e.blockedURI == 'file' || "
+    probe += "(document.title = 'forbidden ' + e.blockedURI))"
     page = tmp_path / "page.html"
-    page.write_text(html.replace("</head>", f"<script>{probe}</script></head>", 1))
-    asked, dom = opened(page, tmp_path)
+    page.write_text(shown.replace("</head>", f"<script>{probe}</script></head>", 1))
+    asked, dom = chromium.opened(page, tmp_path)
     assert asked == set()
     assert "<title>forbidden" not in dom
     assert "endurance" in dom
+    assert "Quality Gates" in dom
     # The same look at a page that does ask.
     page.write_text("<script src='http://127.0.0.1:9/tag.js'></script><p>endurance</p>")
-    assert opened(page, tmp_path)[0] == {"127.0.0.1:9"}
+    assert chromium.opened(page, tmp_path)[0] == {"127.0.0.1:9"}
 
 
-def opened(page: Path, tmp_path: Path) -> tuple[set[str], str]:
-    """What a page asks for when a fresh browser opens it (the browser's own requests have no origin)."""
-    log = tmp_path / "net.json"
-    shutil.rmtree(tmp_path / "profile", ignore_errors=True)
-    dom = chromium(page, tmp_path, f"--log-net-log={log}", "--dump-dom").stdout
-    asks = re.compile(r'"initiator":"(?!not an origin)[^\n]*?"url":"(?:https?|wss?|ftp)://([^/"]+)')
-    return set(asks.findall(log.read_text(errors="replace"))), dom
-
-
-def chromium(page: Path, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", profile]
-    command += ["--disable-background-networking", "--virtual-time-budget=3000", *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=HUNG_S, check=False)
+def test_a_large_page_is_compressed_and_holds_the_same():
+    bodies = {f"data/{n}.json": json.dumps({"n": n, "text": "ü" * n}).encode() for n in range(300)}
+    bodies["widgets/tree.json"] = b"x" * 900_000
+    calls = ",".join(f'd("{name}","{base64.b64encode(body).decode()}")' for name, body in bodies.items())
+    program = b"console.log('program')"
+    html = (
+        f'<html><head></head><body><script src="data:text/javascript;base64,{base64.b64encode(program).decode()}">'
+        f"</script><script defer>Promise.allSettled([{calls}]).then(function(){{}})</script></body></html>"
+    )
+    small = compact(html)
+    assert len(small) < len(html) / 20
+    assert small == compact(html), "the same page gives the same bytes"
+    (packed,) = re.findall(r'atob\("([A-Za-z0-9+/=]+)"\)', small)
+    head, _, rest = gzip.decompress(base64.b64decode(packed)).partition(b"\n")
+    found, at = [], 0
+    for name, length in json.loads(head):
+        found.append((name, rest[at : at + length]))
+        at += length
+    assert found == [("", program), *bodies.items()]
+    assert compact("<html>not a page of Allure's</html>") == "<html>not a page of Allure's</html>"
 
 
 def entry(run: str, at: int) -> dict:
@@ -282,10 +428,11 @@ def test_history_does_not_grow_for_ever(tmp_path):
     assert names_in(tmp_path / "history.jsonl")[-1] == "new"
 
 
-def test_evidence_is_attached_line_by_line(runs):
+def test_evidence_is_attached_line_by_line(runs, made):
     _, second, _, cases = runs
     (failed,) = [case for case in cases if labelled(case, "outcome")]
     (source,) = [a["source"] for a in failed["attachments"] if a["name"] == "evidence"]
-    rows = [json.loads(line) for line in (second / files.ALLURE_RESULTS / source).read_text().splitlines()]
+    with zipfile.ZipFile(second / files.ALLURE_ARCHIVE) as zipped:
+        rows = [json.loads(line) for line in zipped.read(source).decode().splitlines()]
     assert rows
     assert {row["operation"] for row in rows} == {"fido2.get_assertion"}

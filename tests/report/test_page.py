@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html as markup
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
 import pytest
 
-from harness.report import pictures
+from harness.report import files, pictures
 from harness.report.offline import loads, offline
 from harness.report.page import page, write_page
 from harness.report.summary import build_summary, conclude
-from support.report import sample
+from support.report import chromium, sample
 
 GOOGLE = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
     <script>
@@ -19,45 +27,182 @@ GOOGLE = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1">
 """
 
 
-def test_a_failing_run(tmp_path):
-    run_dir = sample.failing().write(tmp_path / "run")
+class Words(HTMLParser):
+    """What a reader sees, in the order of the page, and its ids and links."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.said, self.ids, self.links, self.closed, self._skip = [], [], [], 0, False
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self._skip = tag in ("style", "script")
+        known = dict(attrs)
+        self.ids += [known["id"]] if "id" in known else []
+        self.links += [known["href"]] if tag == "a" else []
+        self.closed += tag == "details" and "open" not in known
+
+    def handle_endtag(self, tag):
+        self._skip = False
+
+    def handle_data(self, data):
+        if not self._skip and data.strip():
+            self.said.append(" ".join(data.split()))
+
+    @property
+    def text(self):
+        return " ".join(self.said)
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """A page of a run with findings, and its words."""
+    run_dir = sample.failing().write(tmp_path_factory.mktemp("failing") / "run")
+    (run_dir / "journal").mkdir()
+    facts = {
+        "identity": "uuid:5d8a",
+        "files": [{"name": "firmware.bin", "sha256": "9f31" * 16, "about": [["signed by", "the vendor"]]}],
+        "calibration": None,
+    }
+    files.facts_path(run_dir, "nk3-mini").write_text(json.dumps(facts))
     conclude(run_dir)
     pictures.draw_run(run_dir)
     html = write_page(run_dir, ["no Node 20 or newer was found"]).read_text()
+    return run_dir, html, Words(html)
+
+
+def test_it_opens_on_the_verdict(failing):
+    _, _, words = failing
+    first = words.text[:900]
+    assert "FAIL" in first
+    assert "model run: simulated key, no vendor firmware executed" in first
+    assert "findings against the key, the worst of severity S1" in first
+    assert "Nitrokey 3A Mini, firmware v1.8.3" in first
+    assert words.text.index("FAIL") < words.text.index("Findings") < words.text.index("Operations")
+
+
+def test_a_finding_is_one_sentence_with_its_command_and_its_cut_map(failing):
+    _, html, words = failing
+    assert 'Sign in, cut 3.2 ms after "request sent": attestation certificate lost' in words.said
+    assert html.count('class="copy"') == html.count("<code>keyharness replay ") == 2
+    assert "keyharness replay kh1:nk3-mini/fido2.get_assertion:20261120:op" in words.text
+    inside = {link.removeprefix("#") for link in words.links if link.startswith("#")}
+    assert "op-nk3-mini-fido2.get-assertion" in inside
+    assert inside <= set(words.ids), "a link of the page leads nowhere"
+
+
+def test_it_says_what_was_tested_and_what_was_not(failing):
+    _, _, words = failing
+    for said in (
+        "firmware.bin",
+        f"sha256 {'9f31' * 16}",
+        "signed by: the vendor",
+        "uuid:5d8a",
+        "late-replay.toml",
+    ):
+        assert said in words.text
+    assert "this key has no such command" in words.text
+    assert "conformance/test_admin.py::test_locked[nk3-mini]" in words.text
+    assert "Estimated: a twin wears nothing out" in words.text
+    assert "CTAPHID_INIT while busy was answered with 0x7F, not 0x06" in words.text
+    assert "Allure's page is not here, because no Node 20 or newer was found" in words.text
+
+
+def test_the_cut_maps_of_all_operations_are_open(failing):
+    run_dir, html, words = failing
+    shown = re.findall(r'<img alt="([^"]*)" src="data:image/svg\+xml,([^"]*)"', html)
+    assert len(shown) == 12
+    assert sum(alt.startswith("cut map of ") for alt, _ in shown) == 6
+    # What is closed is the rasters of five operations without a violation.
+    assert words.closed == 5
+    from urllib.parse import unquote
+
+    drawn = [path.read_text() for path in (run_dir / files.PICTURES).glob("*.svg")]
+    assert sorted(unquote(markup.unescape(body)) for _, body in shown) == sorted(drawn)
+
+
+def test_the_browser_may_run_only_its_own_script(failing):
+    _, html, _ = failing
     assert loads(html) == []
-    assert "<script" not in html
-    assert "stands in for Allure" in html
-    assert "no Node 20 or newer was found" in html
-    assert "keyharness replay kh1:nk3-mini/fido2.get_assertion:20261120:op" in html
-    assert html.count("data:image/svg+xml;base64,") == 12
-    assert "CTAPHID_INIT while busy" in html
-    assert "prefers-color-scheme: dark" in html
-    # The operation with violations is shown, the others can be opened.
-    assert html.count("<details open>") == 1
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = markup.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1])
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'")
+    assert " on" not in "".join(re.findall(r"<[a-z]+[^>]*\son[a-z]+=", html))
 
 
 def test_what_a_test_says_is_not_markup(tmp_path):
     made = sample.failing()
     made.results[3]["reason"] = "<script>alert(1)</script>"
+    made.results[4] |= {"outcome": "not_offered", "reason": "<b>not offered</b>"}
     made.head["bench"] = '"><img src=//evil>'
-    run_dir = made.write(tmp_path / "run")
-    html = write_page(run_dir).read_text()
-    assert "<script" not in html
+    made.head["commit"] = "<u>1</u>"
+    made.operations[0]["title"] = "<i>in</i>"
+    made.operations[-1]["findings"][0]["text"] = "the <em>PIN</em> was 1 and is 2"
+    html = write_page(made.write(tmp_path / "run")).read_text()
+    assert html.count("<script") == 1
+    for tag in ("<img", "<i>", "<b>not", "<u>", "<em>"):
+        assert tag not in html
+    assert "&lt;em&gt;PIN&lt;/em&gt; lost" in html
     assert loads(html) == []
 
 
 @pytest.mark.parametrize(
     "made", [sample.passing(), sample.hardware(bad=0.01, missed=30)], ids=["twin", "hardware"]
 )
-def test_without_pictures_and_reasons(tmp_path, made):
+def test_of_a_summary_alone(tmp_path, made):
     html = page(build_summary(made.write(tmp_path / "run")))
-    assert "stands in" not in html
+    assert "Allure's page" not in html
     assert loads(html) == []
+
+
+def test_the_weakest_proof_stands_first(tmp_path):
+    made = sample.passing()
+    for op, below in zip(made.operations, (0.01, 0.05, None, 0.02)):
+        op["exhaustive"] = False
+        op["bound"] = {"confidence": 0.99, "below": below} if below else None
+    html = page(build_summary(made.write(tmp_path / "run")))
+    table = Words(html[html.index('id="operations"') :]).said
+    order = [name for name in table if name.startswith("fido2.") and "." in name]
+    weakest = [made.operations[at]["operation"] for at in (2, 1, 3, 0)]
+    assert order[:4] == weakest
+    assert f"weakest proof {weakest[0]}: " in Words(html).text
 
 
 def test_of_a_folder_with_nothing_in_it(tmp_path):
     html = write_page(tmp_path).read_text()
     assert "INTERRUPTED" in html
+
+
+@pytest.mark.parametrize("held", ['{"files": 3}', '{"files": [{"name": 1}]}', "[]", "{", '{"identity": {}}'])
+def test_damaged_facts_of_a_rig_are_left_out(tmp_path, held):
+    run_dir = sample.passing().write(tmp_path / "run")
+    (run_dir / "journal").mkdir()
+    files.facts_path(run_dir, "nk3-mini").write_text(held)
+    assert "no vendor firmware ran" in write_page(run_dir).read_text()
+
+
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="no chromium to open the page with")
+@pytest.mark.parametrize("width", [1200, 500])
+def test_a_browser_shows_it_without_a_request_and_prints_it(failing, tmp_path, width):
+    """500: Chromium's windows are not narrower."""
+    run_dir, html, _ = failing
+    probe = "addEventListener('securitypolicyviolation', e => document.title = 'forbidden ' + e.blockedURI)"
+    shown = tmp_path / "page.html"
+    digest = base64.b64encode(hashlib.sha256(probe.encode()).digest()).decode()
+    wide = "document.title = document.documentElement.scrollWidth <= innerWidth ? 'fits' : 'too wide'"
+    both = f"{probe};{wide}"
+    digest = base64.b64encode(hashlib.sha256(both.encode()).digest()).decode()
+    html = html.replace("script-src ", f"script-src &#39;sha256-{digest}&#39; ", 1)
+    shown.write_text(html.replace("</body>", f"<script>{both}</script></body>", 1))
+    asked, dom = chromium.opened(shown, tmp_path, f"--window-size={width},900")
+    assert asked == set()
+    assert "<title>fits</title>" in dom
+    paper = tmp_path / "page.pdf"
+    chromium.run(run_dir / "index.html", tmp_path, f"--print-to-pdf={paper}", "--no-pdf-header-footer")
+    assert paper.read_bytes().startswith(b"%PDF-")
+    shutil.rmtree(tmp_path / "profile", ignore_errors=True)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,14 @@ def test_cut_map_says_what_it_shows(tmp_path):
     )
 
 
+def test_the_marker_that_a_finding_names_is_on_the_cut_map(tmp_path):
+    op, rows, trace = one(sample.failing())
+    assert "keepalive 2" not in texts(pictures.cut_map(op, rows, tmp_path / "a.svg", trace))
+    op["findings"][0]["narrowest"] = {"text": 'between 1.0 and 2.5 ms after "keepalive 2"; not at 0.2 ms'}
+    said = texts(pictures.cut_map(op, rows, tmp_path / "a.svg", trace))
+    assert {"keepalive 2", "keepalive (first of 3)", "keepalive 3"} <= set(said)
+
+
 def test_cut_map_of_a_sampled_operation(tmp_path):
     op, rows, trace = one(sample.hardware(), "fido2.client_pin.change", "mini-1")
     said = texts(pictures.cut_map(op, rows, tmp_path / "a.svg", trace))

@@ -7,6 +7,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from support.report.results import allure_results, parameter
+
 CASE = "test_power_cut[nk3-mini-fido2.get_assertion]"
 REST = "test_where_outcomes_are_new[nk3-mini]"
 # The first share of two cuts finds nothing. update.refused cannot take any of the rest, whose third cut does harm.
@@ -52,12 +54,14 @@ def in_junit(run):
 
 
 def in_allure(run):
-    results = [json.loads(file.read_text()) for file in run.glob("allure-results/*-result.json")]
-    status = {one["name"]: one["status"] for one in results}
+    results = {f"{function(one)}[{parameter(one, 'case')}]": one for one in allure_results(run)}
+    status = {name: one["status"] for name, one in results.items()}
     assert (status[CASE], status[REST]) == ("failed", "passed")
-    (booked,) = [one for one in results if one["name"] == CASE]
+    booked = results[CASE]
     assert "S2 key" in booked["statusDetails"]["message"]
-    labels = {
-        (label["name"], label["value"]) for one in results if one["name"] == CASE for label in one["labels"]
-    }
+    labels = {(label["name"], label["value"]) for label in booked["labels"]}
     assert {("blame", "key"), ("outcome", "lost")} <= labels
+
+
+def function(result):
+    return result["fullName"].rpartition("#")[2]

@@ -104,7 +104,7 @@ def whole_run(tmp_path_factory) -> Path:
     asked = ("--operation", "fido2.client_pin.wrong", "--cuts", "12", "--seed", "1")
     done = cli("run", "endurance", "--bench", "late-replay.toml", *asked)
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    shutil.rmtree(cli.run_dir / "allure-results")
+    (cli.run_dir / "allure-results.zip").unlink()
     return cli.run_dir
 
 

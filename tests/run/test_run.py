@@ -12,6 +12,7 @@ import pytest
 
 from harness.report.schema import check_evidence, check_summary
 from support.limits import HUNG_S
+from support.report.results import allure_results, parameter
 
 LATE = ["--bench", "late-replay.toml"]
 QUICK = ["run", "endurance", "--seed", "1", "--operation", "fido2.client_pin.wrong"]
@@ -47,7 +48,7 @@ def test_the_files_of_the_contract_are_there(passed):
     contract = {
         "summary.json",
         "evidence.jsonl",
-        "allure-results",
+        "allure-results.zip",
         "index.html",
         "junit.xml",
         "logs",
@@ -228,9 +229,8 @@ def test_the_tests_of_a_rig_stay_on_one_worker(cli):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     workers: dict[str, set[str]] = {}
-    for path in (cli.run_dir / "allure-results").glob("*-result.json"):
-        result = json.loads(path.read_text())
-        rig = next(p["value"].strip("'") for p in result["parameters"] if p["name"] == "rig")
+    for result in allure_results(cli.run_dir):
+        rig = str(parameter(result, "rig"))
         thread = next(label["value"] for label in result["labels"] if label["name"] == "thread")
         workers.setdefault(rig, set()).add(thread.split("-")[0])
     assert {rig: len(threads) for rig, threads in workers.items()} == {"one": 1, "two-b": 1}

@@ -36,6 +36,17 @@ def environment(options: EmulatorOptions, rig: str = "") -> dict[str, str]:
     return {**inherited, "PATH": path, **named, **options.env}
 
 
+def files_of(options: EmulatorOptions) -> tuple[Path, ...]:
+    """Return the files that the command names: the program, and files among its arguments. Others are not known."""
+    base = options.directory or options.template or Path()
+    program = options.command[0]
+    named = str(base / program) if "/" in program else program
+    found = shutil.which(named, path=environment(options)["PATH"])
+    files = [Path(found)] if found else []
+    files += [base / part for part in options.command[1:] if "{" not in part and (base / part).is_file()]
+    return tuple(files)
+
+
 def missing_program(options: EmulatorOptions) -> CallerError | None:
     """Error if the program is not there or cannot be executed; None if it can, or if only its start can tell."""
     program = options.command[0]

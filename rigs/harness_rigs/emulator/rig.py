@@ -27,7 +27,7 @@ from harness.api import (
     Transports,
     Vault,
 )
-from harness_rigs.emulator.command import missing_program
+from harness_rigs.emulator.command import files_of, missing_program
 from harness_rigs.emulator.cutter import KillCutter
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder
@@ -66,6 +66,7 @@ class EmulatorRig(Rig):
         self.transports: Transports = EmulatorTransports(self, self.emulated, self.key.faces[0])
         self._vault = FolderVault(self.emulated, self.folder)
         self._firmware: str | None = None
+        self.firmware_images = files_of(self.options)
 
     @property
     def presence(self) -> Presence:

@@ -1,0 +1,208 @@
+"""Make Allure's results readable, and small: titles in words, real severities, steps of a campaign, named attachments.
+
+What identifies a case (uuid, history id, test case id, full name) stays, so that its history goes on. A result that
+was made readable before stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.base.shape import Shape, misfit
+from harness.report import vocabulary
+from harness.report.allure_labels import SEVERITIES, TAG_LABEL
+from harness.report.files import Row
+from harness.report.findings import campaign_findings
+from harness.report.verdict_text import replay_command
+from harness.report.vocabulary import counted
+
+NOT_OFFERED, NOT_RUN, DEVIATION = "not offered", "not run", "deviation"
+"""Tags of cases that Allure itself only knows as skipped."""
+_NOISE = frozenset(("host", "framework", "language", "package", "parentSuite", "subSuite"))
+"""Labels that say nothing of the key. One of them names this machine."""
+_NAMES = {"log": "log", "stdout": "what the case printed", "stderr": "what the case wrote to standard error"}
+_NAMED: Shape = {"name": str, "value?": (str, None)}
+_RESULT: Shape = {
+    "uuid": str,
+    "name": str,
+    "status?": (str, None),
+    "fullName?": (str, None),
+    "start?": (int, None),
+    "stop?": (int, None),
+    "labels?": ([_NAMED], None),
+    "parameters?": ([_NAMED], None),
+    "attachments?": ([{"name": str, "source": str}], None),
+    "statusDetails?": ({"message?": (str, None), "trace?": (str, None)}, None),
+}
+_CONTAINER: Shape = {
+    "children?": ([str], None),
+    "befores?": ([{"name": str}], None),
+    "afters?": ([{"name": str}], None),
+}
+
+
+def make_readable(results: Path, summary: Row, operations: Sequence[Row]) -> None:
+    """Rewrite the results in a folder.
+
+    :param summary: the run's summary. :param operations: lines of operations.jsonl.
+    """
+    several = len(summary["rigs"]) > 1
+    campaigns = {(row["rig"], row["operation"]): row for row in operations}
+    used: set[str] = set()
+    for path, result in _read(results, "*-result.json", _RESULT):
+        campaign = campaigns.get((_parameter(result, "rig"), _label(result, "story")))
+        result["name"] = _title(result, campaign, several)
+        result["labels"] = _labels(result, campaign)
+        details = result.get("statusDetails") or {}
+        if str(details.get("trace") or "") in str(details.get("message") or ""):
+            # A failed campaign has no trace: pytest repeats the message.
+            details.pop("trace", None)
+        if result.get("status") == "passed":
+            result["attachments"] = []
+        if campaign is not None:
+            result["steps"] = campaign_steps(campaign, result, summary.get("bench"))
+        for attached in result.get("attachments") or []:
+            attached["name"] = _NAMES.get(attached["name"], attached["name"].replace("-", " "))
+            used.add(attached["source"])
+        _write(path, result)
+    used |= _containers(results)
+    for path in results.glob("*-attachment*"):
+        if path.name not in used:
+            path.unlink()
+
+
+def _read(results: Path, pattern: str, shape: Shape) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted(results.glob(pattern)):
+        try:
+            value = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            continue  # half-written by a killed process: Allure leaves it out, too
+        if misfit(value, shape) is None:
+            yield path, value
+
+
+def _write(path: Path, value: Row) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")
+
+
+def _parameter(result: Row, name: str) -> str | None:
+    """Return a parameter's value; allure-pytest quotes it as Python does."""
+    found = next((one.get("value") for one in result.get("parameters") or [] if one["name"] == name), None)
+    return found[1:-1] if found is not None and len(found) > 1 and found[0] == found[-1] == "'" else found
+
+
+def _label(result: Row, name: str) -> str | None:
+    return next((one.get("value") for one in result.get("labels") or [] if one["name"] == name), None)
+
+
+def _title(result: Row, campaign: Row | None, several: bool) -> str:
+    """Say what a case is: "init on a busy channel (57)"; a title that was given is kept."""
+    rig = _parameter(result, "rig")
+    at = f" on {rig}" if several and rig else ""
+    function = str(result.get("fullName") or "").rpartition("#")[2]
+    if not function or not result["name"].startswith(function):
+        return str(result["name"])
+    if campaign is not None and campaign.get("title"):
+        title = str(campaign["title"])
+        return f"{title[:1].upper()}{title[1:]}{at}"
+    words = function.removeprefix("test_").replace("_", " ")
+    rest = _less_rig(_parameter(result, "case") or "", rig or "")
+    return f"{words[:1].upper()}{words[1:]}{f' ({rest})' if rest else ''}{at}"
+
+
+def _less_rig(case: str, rig: str) -> str:
+    """Take the rig out of pytest's id of the parameters: it is a parameter of its own."""
+    if case == rig or not rig:
+        return "" if case == rig else case
+    return case.removeprefix(f"{rig}-") if case.startswith(f"{rig}-") else case.removesuffix(f"-{rig}")
+
+
+def _labels(result: Row, campaign: Row | None) -> list[dict[str, str]]:
+    kept = [one for one in result.get("labels") or [] if one["name"] not in _NOISE]
+    if severity := severity_of(result, campaign):
+        kept = [one for one in kept if one["name"] != "severity"]
+        kept.append({"name": "severity", "value": severity})
+    tag = {"name": TAG_LABEL, "value": skip_tag(result) or ""}
+    return [*kept, tag] if tag["value"] and tag not in kept else kept
+
+
+def severity_of(result: Row, campaign: Row | None) -> str | None:
+    """Return Allure's severity of a campaign, of its worst finding, or of a failed case; None leaves it as it is.
+
+    S1 is a blocker, S2 critical, S3 minor. A failed case without a finding is critical: it fails the run.
+    """
+    findings = (campaign or {}).get("findings") or []
+    if findings:
+        return SEVERITIES[min(str(finding.get("severity") or "S1") for finding in findings)]
+    message = str((result.get("statusDetails") or {}).get("message") or "")
+    if result.get("status") == "failed":
+        named = [name for name in sorted(SEVERITIES) if f"{name} " in message]
+        return SEVERITIES[named[0]] if named else SEVERITIES["S2"]
+    return SEVERITIES["S3"] if skip_tag(result) == DEVIATION else None
+
+
+def skip_tag(result: Row) -> str | None:
+    """Tell what Allure calls skipped apart: the key does not offer it, it was not run, or it is a deviation."""
+    if result.get("status") != "skipped":
+        return None
+    message = str((result.get("statusDetails") or {}).get("message") or "").removeprefix("Skipped: ")
+    if message.startswith("XFAIL"):
+        return DEVIATION
+    return NOT_OFFERED if message.startswith(NOT_OFFERED) else NOT_RUN
+
+
+def campaign_steps(campaign: Row, result: Row, bench: str | None) -> list[dict[str, Any]]:
+    """Return the steps of a campaign: run it uncut, cut it, judge it, and a failed step for each finding."""
+    outcomes = campaign.get("outcomes") or {}
+    missed = sum(pair[0] for pair in (campaign.get("missed") or {}).values())
+    steps = [
+        ("Run the operation uncut, and note what the transport and the flash show", "passed", ""),
+        (
+            f"Cut the power in {counted(campaign.get('planned') or sum(outcomes.values()), 'cut')}: "
+            + ", ".join(vocabulary.shares(outcomes)),
+            "passed" if not missed else "broken",
+            f"{counted(missed, 'cut')} missed the operation" if missed else "",
+        ),
+        (
+            f"Judge what the owner has afterwards: {vocabulary.proof(campaign)}",
+            "failed" if campaign.get("violations") else "passed",
+            "",
+        ),
+    ]
+    for finding in campaign_findings(campaign):
+        replay = replay_command(finding["first"], bench) if finding["first"] else ""
+        steps.append((f"{finding['severity']}: {finding['sentence']}", "failed", replay))
+    times = {name: result[name] for name in ("start", "stop") if result.get(name) is not None}
+    return [
+        {"name": name, "status": status, **times, **({"statusDetails": {"message": more}} if more else {})}
+        for name, status, more in steps
+    ]
+
+
+def _containers(results: Path) -> set[str]:
+    """Keep only the fixtures that failed, with a name; return the attachments that they need.
+
+    allure-pytest writes one for each fixture of each case. "campaign::<lambda>" tells nobody anything.
+    """
+    used: set[str] = set()
+    for path in sorted(results.glob("*-container.json")):
+        try:
+            value = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            continue
+        if misfit(value, _CONTAINER) is not None:
+            continue
+        for side, verb in (("befores", "Set up"), ("afters", "Tear down")):
+            value[side] = [one for one in value.get(side) or [] if one.get("status") in ("failed", "broken")]
+            for one in value[side]:
+                if not one["name"].startswith(verb):
+                    one["name"] = f"{verb} {one['name'].partition('::')[0]}"
+                used |= {attached["source"] for attached in one.get("attachments") or []}
+        if value["befores"] or value["afters"]:
+            _write(path, value)
+        else:
+            path.unlink()
+    return used
