@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from harness.run.session import Session
 
 
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Return whether an option was typed, and is not from the environment, a file or a default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _typed(context: typer.Context, parameter: typer.CallbackParam) -> bool:
-    """Whether the option was typed; also while a shell only asks for completions, when nothing else is read."""
-    source = context.get_parameter_source(str(parameter.name))
-    return context.resilient_parsing or (source is not None and source.name == "COMMANDLINE")
+    # While a shell only asks for completions, nothing else is read.
+    return context.resilient_parsing or is_typed(context, str(parameter.name))
 
 
 def _bench(context: typer.Context, parameter: typer.CallbackParam, given: Path | None) -> Path | None:

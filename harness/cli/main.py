@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,15 @@ import typer
 
 from harness import __version__
 from harness.cli import bench_commands, firmware_commands, rig_commands, twin_commands
-from harness.cli.common import BenchOption, JsonOption, ReportsOption, SeedOption, command_group, write_json
+from harness.cli.common import (
+    BenchOption,
+    JsonOption,
+    ReportsOption,
+    SeedOption,
+    command_group,
+    is_typed,
+    write_json,
+)
 
 USAGE, INTERRUPTED, INCONCLUSIVE = 4, 2, 3
 PROGRAM = "keyharness"
@@ -34,6 +43,7 @@ _PYTEST_ARGS: list[str] = []
 
 @app.command()
 def run(
+    context: typer.Context,
     suites: Annotated[
         list[str] | None, typer.Argument(metavar="SUITE", help="Suites; default: all that fit the keys.")
     ] = None,
@@ -106,6 +116,22 @@ def run(
     color: Annotated[
         Color, typer.Option("--color", help="Colours; auto: on a terminal.", show_default=False)
     ] = Color.AUTO,
+    last_failed: Annotated[
+        bool,
+        typer.Option(
+            "--last-failed",
+            help="Only the cases that failed in the latest run, with the options of that run.",
+        ),
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop after the first case that fails.")
+    ] = False,
+    notify: Annotated[
+        str | None,
+        typer.Option(
+            "--notify", metavar="COMMAND", help="At the end run this with the path of summary.json added."
+        ),
+    ] = None,
     json: Annotated[
         bool,
         typer.Option(
@@ -126,6 +152,11 @@ def run(
     if verbose and quiet:
         raise typer.BadParameter("--verbose and --quiet: only one of them")
     shown = ["--color", color.value, *(["-v"] if verbose else []), *(["-q"] if quiet else [])]
+    shown += ["--kh-json"] if json else []
+    if resume is not None or last_failed:
+        # The earlier run's bench and seed go before those of the environment and of files.
+        bench = bench if is_typed(context, "bench") else None
+        seed = seed if is_typed(context, "seed") else None
     from harness.run.session import Wanted
 
     if firmware is not None:
@@ -149,19 +180,22 @@ def run(
         quick=quick,
     )
     if resume is not None:
-        if suites or plan or _PYTEST_ARGS or wanted != Wanted():
+        if suites or plan or last_failed or _PYTEST_ARGS or wanted != Wanted():
             raise typer.BadParameter(
-                "a run is continued as it was begun: only --reports may be given as well"
+                "a run is continued as it was begun: only --reports and what is shown may be given as well"
             )
-        raise typer.Exit(Launch.resumed(resume, reports).run(shown))
-    launch = Launch(wanted, suites or [], reports, _PYTEST_ARGS, only_plan=plan)
+        raise typer.Exit(Launch.resumed(resume, reports, fail_fast=fail_fast).run(shown, notify))
+    if last_failed:
+        launch = Launch.of_last_failed(wanted, suites or [], reports, _PYTEST_ARGS, fail_fast=fail_fast)
+    else:
+        launch = Launch(wanted, suites or [], reports, _PYTEST_ARGS, only_plan=plan, fail_fast=fail_fast)
     if plan:
         from harness.run.plan import show_plan
 
         planned = launch.plan()
         write_json("plan", **planned.table()) if json else show_plan(planned, sys.stdout)
     else:
-        raise typer.Exit(launch.run(shown))
+        raise typer.Exit(launch.run(shown, notify))
 
 
 @app.command("list")
@@ -281,22 +315,30 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        sys.stderr.close()
+        _discard_output()
         return code
     except OSError as error:
         sys.stderr.write(f"standard output: {error.strerror}\n")
-        # Python flushes once more at its end, and would exit with 120.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return INCONCLUSIVE
     return code
+
+
+def _discard_output() -> None:
+    """Let the rest of standard output go nowhere: Python flushes once more at its end, and would exit with 120."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _guarded(arguments: list[str]) -> int:
     from typer.exceptions import Abort, TyperException
 
     from harness.base.errors import Blame, KeyharnessError, host_error
+    from harness.base.libraries import silence_libraries
     from harness.cli.settings import source_of
 
+    silence_libraries()
+    out = sys.stdout
     try:
         result: Any = app(arguments, prog_name=PROGRAM, standalone_mode=False)
     except TyperException as error:
@@ -313,8 +355,14 @@ def _guarded(arguments: list[str]) -> int:
         return USAGE if error.blame is Blame.CALLER else INCONCLUSIVE
     except BrokenPipeError:
         # The program that reads our output has ended, as in `| head`: no fault.
-        sys.stderr.close()
+        _discard_output()
         return 0
+    except SystemExit as ended:
+        # typer ends a program with 1 whose reader has ended, and leaves a wrapper in the place of standard output.
+        if sys.stdout is not out:
+            _discard_output()
+            return 0
+        return int(str(ended.code or 0))
     except OSError as error:
         fault = host_error(error)
         sys.stderr.write(f"{fault}\n" if fault else f"this host: {error}\n")

@@ -202,12 +202,13 @@ def _torn(item: Item, nearest: World, worlds: Sequence[World], seen: Observation
     """Return the breach of an item where no world matches, with the outcome that describes it best."""
     value = seen.get(item.name)
     legal = [world.values[item.name] for world in worlds if item.name in world.values]
-    outcome = item.breach or Outcome.TORN
+    outcome, remark = item.breach or Outcome.TORN, ""
     if item.law is Law.FALLING and isinstance(value, int):
         numbers = [number for number in legal if isinstance(number, int)]
         outcome = Outcome.LOOSENED if numbers and value > max(numbers) else Outcome.TORN
+        remark = _remark(value)
     wanted = " or ".join(dict.fromkeys(_show(number) for number in legal))
-    text = f"{item.title or item.name} is {_show(value)}; it must be {wanted}"
+    text = f"{item.title or item.name} is {_show(value)}; it must be {wanted}{remark}"
     if value in legal:
         text += f", and here {_show(nearest.values[item.name])}, as the rest of what was seen belongs to the "
         text += f"{nearest.name} world"
@@ -220,6 +221,10 @@ def _by_law(item: Item, before: Observation, seen: Observation, floors: Mapping[
     if item.law is Law.RISING:
         return _rising(item, now, floors.get(item.name, 0))
     if item.law is Law.FALLING and isinstance(was, int) and isinstance(now, int):
+        if now < 0 <= was:
+            # Nothing is loosened by it: it is reported, and fails no run.
+            text = f"{title} was {was} and is {now}{_remark(now)}"
+            return Breach(item.name, item.law.value, Outcome.TORN, Severity.S3, text)
         if now <= was:
             return None
         text = f"{title} was raised from {was} to {now}"
@@ -246,6 +251,10 @@ def _rising(item: Item, now: Value, floor: int) -> Breach | None:
             return Breach(item.name, item.law.value, item.breach_outcome, item.severity, text)
         last = value
     return None
+
+
+def _remark(value: int) -> str:
+    return ": no counter of tries can be below zero, so what it is counted in is damaged" if value < 0 else ""
 
 
 def _show(value: Value) -> str:

@@ -12,28 +12,23 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from harness.base.clock import MonotonicClock
+from harness.report.events import RunEvents
 from harness.report.terminal import RunDisplay
 
 
 class DisplayPlugin:
     """The run's display, as a pytest plugin.
 
+    :param display: shows the run to a person, or to a program.
     :param kept: output of pytest's own reporter, written at the end if there was no run to show.
-    :param verbosity: as of `RunDisplay`. :param color: as of `RunDisplay`.
+    :param stream: where that is written.
     """
 
     def __init__(
-        self,
-        stream: TextIO,
-        kept: io.StringIO,
-        bench: str | None,
-        *,
-        verbosity: int = 0,
-        color: str = "auto",
+        self, display: RunDisplay | RunEvents, clock: MonotonicClock, kept: io.StringIO, stream: TextIO
     ):
-        self._clock = MonotonicClock()
+        self._display, self._clock = display, clock
         self._stream, self._kept = stream, kept
-        self._display = RunDisplay(stream, clock=self._clock, bench=bench, verbosity=verbosity, color=color)
         self._began: dict[tuple[str, str], int] = {}
         self._finished = False
 
@@ -77,14 +72,19 @@ def replace_reporter(config: pytest.Config) -> None:
     if reporter is not None:
         manager.unregister(reporter)
         manager.register(TerminalReporter(config, kept), "terminalreporter")
-    display = DisplayPlugin(
-        _outside_of_capture(sys.stdout),
-        kept,
-        config.getoption("kh_bench"),
-        verbosity=config.get_verbosity(),
-        color=config.option.color,
-    )
-    manager.register(display, "keyharness-display")
+    manager.register(_plugin(config, kept), "keyharness-display")
+
+
+def _plugin(config: pytest.Config, kept: io.StringIO) -> DisplayPlugin:
+    clock, verbosity = MonotonicClock(), config.get_verbosity()
+    stream = _outside_of_capture(sys.stdout)
+    if config.getoption("kh_json"):
+        events = RunEvents(stream, clock=clock, verbosity=verbosity)
+        # What pytest says is for people, and standard output for programs.
+        return DisplayPlugin(events, clock, kept, _outside_of_capture(sys.stderr))
+    bench, color = config.getoption("kh_bench"), config.option.color
+    display = RunDisplay(stream, clock=clock, bench=bench, verbosity=verbosity, color=color)
+    return DisplayPlugin(display, clock, kept, stream)
 
 
 def _outside_of_capture(stream: TextIO) -> TextIO:

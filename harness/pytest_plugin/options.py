@@ -60,6 +60,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kh-resume", action="store_true", help="continue the run --kh-run, which was killed or interrupted"
     )
     group.addoption("--kh-display", action="store_true", help="show the run as `keyharness run` does")
+    group.addoption("--kh-json", action="store_true", help="with --kh-display: as JSON lines, for programs")
+    group.addoption(
+        "--kh-last-failed", metavar="RUN", help="only the cases that failed in this run, of --kh-reports"
+    )
     group.addoption(
         "--kh-asked", metavar="JSON", default="{}", help="arguments of `keyharness run`, for run.json"
     )

@@ -191,6 +191,9 @@ class Recorder:
     def pytest_keyboard_interrupt(self) -> None:
         self._interrupted = True
 
+    def _stopped_early(self, session: pytest.Session) -> bool:
+        return bool(session.shouldfail) and any(item.nodeid not in self._cases for item in session.items)
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
         path = run_path(self._config)
@@ -200,7 +203,11 @@ class Recorder:
 
         session.exitstatus = finish(
             path,
-            complete=exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+            # With --fail-fast pytest stops before the last case, unless that is the one that fails.
+            complete=(
+                exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+                and not self._stopped_early(session)
+            )
             # A run that was killed after its last case has nothing left to do.
             or (exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and bool(cases_done(self._config))),
             interrupted=self._interrupted

@@ -21,6 +21,8 @@ PASS, FAIL, INTERRUPTED = "pass", "fail", "interrupted"
 INCONCLUSIVE, NOTHING_TESTED = "inconclusive", "nothing-tested"
 EXIT_CODES = {PASS: 0, FAIL: 1, INTERRUPTED: 2, INCONCLUSIVE: 3, NOTHING_TESTED: 5}
 USAGE_EXIT_CODE = 4
+USAGE_REASON = "usage: "
+"""How a reason begins that makes the exit code USAGE_EXIT_CODE, whatever the verdict is."""
 
 MISSED_MAX = 0.02
 """Share of missed cuts in one section of an operation, above which the operation is inconclusive."""
@@ -74,7 +76,7 @@ def verdict(
         *_named([why for op in operations for why in unproven(op, cut_short)], "more operations"),
         *unmet(operations, required),
     ]
-    reasons = [f"usage: {sentence}" for sentence in bad_usage]
+    reasons = [USAGE_REASON + sentence for sentence in bad_usage]
     if failures:
         name = FAIL
         reasons += failures
@@ -91,6 +93,16 @@ def verdict(
         name = PASS
     reasons += doubts
     return Ruling(name, USAGE_EXIT_CODE if bad_usage else EXIT_CODES[name], tuple(reasons))
+
+
+def exit_code_of(summary: Row) -> int:
+    """Return the exit code of a run: that of its verdict, unless bench or options were wrong."""
+    return USAGE_EXIT_CODE if is_usage(summary) else EXIT_CODES[str(summary["verdict"])]
+
+
+def is_usage(summary: Row) -> bool:
+    """Return whether the run found that its bench, its options or an input file is wrong."""
+    return any(str(reason).startswith(USAGE_REASON) for reason in summary.get("reasons") or ())
 
 
 def _violations(violations: Sequence[Row]) -> list[str]:

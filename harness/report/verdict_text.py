@@ -11,7 +11,15 @@ from harness.report.findings import campaign_findings
 from harness.report.proof import proof_words
 from harness.report.switches import switch_words
 from harness.report.text import Paint, Row, operation_name, plain, several_rigs
-from harness.report.verdict import FAIL, INCONCLUSIVE, INTERRUPTED, NOTHING_TESTED, PASS
+from harness.report.verdict import (
+    FAIL,
+    INCONCLUSIVE,
+    INTERRUPTED,
+    NOTHING_TESTED,
+    PASS,
+    USAGE_EXIT_CODE,
+    is_usage,
+)
 from harness.report.vocabulary import counted, number
 
 DEVIATIONS_MAX = 10
@@ -57,28 +65,31 @@ def verdict_block(
     if report:
         lines.append(f"      report {report}")
     if report and not summary["complete"]:
-        lines.append(f"      resume {_resume_command(summary['run'], PurePath(report).parent.parent)}")
+        lines.append(f"      resume {resume_command(str(summary['run']), report)}")
     return lines
 
 
-def _resume_command(run: str, reports: PurePath) -> str:
+def resume_command(run: str, report: str | None) -> str:
     """Return the command that continues a run.
 
-    :param reports: the folder of all runs.
+    :param report: path of the run's page; None if it has none.
     """
-    where = "" if str(reports) == "reports" else f" --reports {shlex.quote(str(reports))}"
+    reports = str(PurePath(report).parent.parent) if report else "reports"
+    where = "" if reports == "reports" else f" --reports {shlex.quote(reports)}"
     return f"keyharness run --resume {run}{where}"
 
 
 def verdict_label(summary: Row) -> str:
     """Return the verdict in capitals; that of a pass says what was proved: PASS (exhaustive).
 
+    Where the exit code is that of wrong usage, and not the verdict's, it says so.
     A switch that is not to be believed stands there with every verdict.
     """
     word, _ = LABELS[summary["verdict"]]
     switches = {rig["name"]: rig["switch"] for rig in summary["rigs"] if rig.get("switch")}
     proved = proof_words(summary["operations"]) if summary["verdict"] == PASS else ""
-    said = "; ".join(words for words in (proved, switch_words(switches)) if words)
+    usage = f"usage: exit code {USAGE_EXIT_CODE}" if is_usage(summary) else ""
+    said = "; ".join(words for words in (usage, proved, switch_words(switches)) if words)
     return f"{word} ({said})" if said else word
 
 
@@ -215,10 +226,16 @@ def _spent(summary: Row) -> list[str]:
     hot = vocabulary.hottest(summary["wear"])
     if hot and hot["limit"]:
         spent = f"{number(hot['used'])} of {number(hot['limit'])} erases on its hottest page"
+        keys = -(-hot["used"] // hot["limit"])
+        many = (
+            f": more than a page is specified for, so {number(keys)} keys would share them"
+            if keys > 1
+            else ""
+        )
         parts.append(
-            f"a real key would have spent {spent} (estimated)"
+            f"a real key would have spent {spent} (estimated){many}"
             if hot["estimated"]
-            else f"the key spent {spent}"
+            else f"the key spent {spent}{': more than a page is specified for' if keys > 1 else ''}"
         )
     plugs = sum(row["plugs"] for row in summary.get("plugs") or [])
     errors = sum(sum(row["errors"].values()) for row in summary.get("plugs") or [])

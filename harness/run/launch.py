@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
@@ -19,6 +20,7 @@ from harness.bench.calibration import complaint
 from harness.bench.plugin_api import Suite
 from harness.evidence.rundir import new_run_name
 from harness.report.verdict import EXIT_CODES, FAIL, INCONCLUSIVE, PASS
+from harness.run.notify import notify as tell
 from harness.run.plan import Plan, plan_of
 from harness.run.session import Session, Wanted
 
@@ -28,6 +30,8 @@ INCONCLUSIVE_CODE = EXIT_CODES[INCONCLUSIVE]
 class Launch:
     """A run that is about to start.
 
+    :param last_failed: a run of which only the cases that failed are asked again.
+    :param fail_fast: stop at the first case that fails.
     :param only_plan: only `plan` will be asked, which needs no rig.
     :raises CallerError: a suite, a bench, a rig or an operation does not exist.
     """
@@ -41,10 +45,12 @@ class Launch:
         resume: str | None = None,
         *,
         only_plan: bool = False,
+        last_failed: str | None = None,
+        fail_fast: bool = False,
     ):
         self.session = Session(wanted)
         self._wanted, self._reports, self._pytest_args = wanted, reports, pytest_args
-        self._resume = resume
+        self._resume, self._last_failed, self._fail_fast = resume, last_failed, fail_fast
         self.suites: list[Suite] = (
             [self.session.plugins.suite(name) for name in dict.fromkeys(suites)]
             if suites
@@ -61,7 +67,7 @@ class Launch:
         return [suite for suite in every if not suite.application or suite.application in offered] or every
 
     @classmethod
-    def resumed(cls, name: str, reports: Path) -> Launch:
+    def resumed(cls, name: str, reports: Path, *, fail_fast: bool = False) -> Launch:
         """Return the rest of a run that was killed or interrupted.
 
         :raises CallerError: no such run, the run has finished, or its bench has changed.
@@ -74,7 +80,55 @@ class Launch:
         with Lock(f"run {path.absolute()}") as lock:
             lock.take("check whether the run has ended")
         asked = read_asked(path)
-        return cls(asked.wanted, list(asked.suites), reports, list(asked.pytest_args), path.name)
+        return cls(
+            asked.wanted,
+            list(asked.suites),
+            reports,
+            list(asked.pytest_args),
+            path.name,
+            last_failed=asked.last_failed,
+            fail_fast=fail_fast,
+        )
+
+    @classmethod
+    def of_last_failed(
+        cls,
+        wanted: Wanted,
+        suites: list[str],
+        reports: Path,
+        pytest_args: list[str],
+        *,
+        fail_fast: bool = False,
+    ) -> Launch:
+        """Return a run of the cases that failed in the latest run, with its options.
+
+        :param wanted: options that go before those of that run, where they are not the usual ones.
+        :raises CallerError: there is no run, none of its cases failed, or pytest itself was asked for it.
+        """
+        from harness.run.resume import cases_failed, read_asked
+
+        path = find_run(None, reports)
+        if not cases_failed(path):
+            raise CallerError(
+                "--last-failed",
+                found=f"{path}, in which no case failed",
+                expected="a latest run with a case that failed",
+                mend="run without --last-failed",
+            )
+        asked = read_asked(path, again=True)
+        changed = {
+            one.name: value
+            for one in fields(Wanted)
+            if (value := getattr(wanted, one.name)) != getattr(Wanted(), one.name)
+        }
+        return cls(
+            replace(asked.wanted, **changed),
+            suites or list(asked.suites),
+            reports,
+            pytest_args or list(asked.pytest_args),
+            last_failed=path.name,
+            fail_fast=fail_fast,
+        )
 
     def complaints(self) -> list[str]:
         """Return what is wrong: rigs that are absent, and calibrations that are missing or old."""
@@ -87,24 +141,36 @@ class Launch:
                 said.append(f"{why}; `keyharness calibrate {name}`")
         return said
 
-    def run(self, shown: Sequence[str] = ()) -> int:
+    def run(self, shown: Sequence[str] = (), notify: str | None = None) -> int:
         """Run pytest in a child process; return its exit code, which stands for the verdict.
 
         :param shown: pytest's options for what is shown, such as -v.
+        :param notify: a command that is told the path of the summary at the end.
         """
         for said in self.complaints():
             sys.stderr.write(f"warn: {said}\n")
         name = self._resume or new_run_name()
         path = self._reports.absolute() / name
         # -P: what stands in the working directory, a serial.py for example, is not imported.
-        command = [sys.executable, "-P", "-m", "pytest", *self._arguments(name, path), *shown]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "harness.pytest_plugin.main",
+            *self._arguments(name, path),
+            *shown,
+        ]
         code = _ended(command)
         if code < 0:
             sys.stderr.write(f"the run ended by {signal.Signals(-code).name}; what was done is in {path}\n")
-            return INCONCLUSIVE_CODE
-        if code == 5 and not (path / "run.json").exists():
-            sys.stderr.write("nothing was tested: no test matches what was asked for\n")
-        return checked(code, path)
+            code = INCONCLUSIVE_CODE
+        else:
+            if code == 5 and not (path / "run.json").exists():
+                sys.stderr.write("nothing was tested: no test matches what was asked for\n")
+            code = checked(code, path)
+        if notify is not None:
+            tell(notify, path / "summary.json", code)
+        return code
 
     def _arguments(self, name: str, path: Path) -> list[str]:
         wanted = self._wanted
@@ -115,10 +181,15 @@ class Launch:
             "suites": [suite.name for suite in self.suites],
             "pytest_args": self._pytest_args,
             "absent": sorted(self.session.absent),
+            **({"last_failed": self._last_failed} if self._last_failed else {}),
         }
         arguments += ["--kh-asked", json.dumps(asked)]
         if self._resume:
             arguments += ["--kh-resume"]
+        if self._last_failed:
+            arguments += ["--kh-last-failed", self._last_failed]
+        if self._fail_fast:
+            arguments += ["--exitfirst"]
         arguments += ["--kh-seed", str(self.session.seed)]
         arguments += ["--alluredir", str(path / "allure-results"), "--junitxml", str(path / "junit.xml")]
         if wanted.bench:

@@ -16,6 +16,8 @@ from typing import Any
 from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError
 from harness.base.shape import DamagedFile, Shape, misfit, read_fitting, shape_of
+from harness.bench.bench import find_bench
+from harness.bench.registry import discover
 from harness.evidence.journal import read_journal
 from harness.evidence.rundir import BEGIN_ANEW, HEAD, KEPT_BACK, NOT_ASKED, RunDir
 from harness.model.row import Row
@@ -35,6 +37,7 @@ _ASKED: Shape = {
     "require?": (str, None),
     "suites": [str],
     "pytest_args": [str],
+    "last_failed?": (str, None),
 }
 _HEAD: Shape = {
     **HEAD,
@@ -53,6 +56,7 @@ class Asked:
     wanted: Wanted
     suites: tuple[str, ...]
     pytest_args: tuple[str, ...]
+    last_failed: str | None = None
 
 
 def asked_of(wanted: Wanted, bench_file: Path, more: Mapping[str, Any]) -> Row:
@@ -73,9 +77,10 @@ def asked_of(wanted: Wanted, bench_file: Path, more: Mapping[str, Any]) -> Row:
     }
 
 
-def read_asked(path: Path) -> Asked:
+def read_asked(path: Path, *, again: bool = False) -> Asked:
     """Read the options of the run in a folder.
 
+    :param again: for another run with them; that run may have finished, and its bench may have changed since.
     :raises CallerError: the run has finished, was not started by `keyharness run`, or its bench has changed.
     """
     head = read_fitting(path / "run.json", _HEAD, BEGIN_ANEW)
@@ -93,9 +98,10 @@ def read_asked(path: Path) -> Asked:
         raise DamagedFile(
             str(path / "run.json"), found=wrong, expected="the options of a run", mend=BEGIN_ANEW
         )
-    _refuse_the_finished(path)
+    if not again:
+        _refuse_the_finished(path)
     wanted = Wanted(
-        _bench(path, asked),
+        _bench_of_then(asked) if again else _bench(path, asked),
         tuple(asked["rigs"]),
         tuple(asked["operations"]),
         head["seed"],
@@ -106,7 +112,7 @@ def read_asked(path: Path) -> Asked:
         require=asked.get("require"),
         quick=bool(asked.get("quick")),
     )
-    return Asked(wanted, tuple(asked["suites"]), tuple(asked["pytest_args"]))
+    return Asked(wanted, tuple(asked["suites"]), tuple(asked["pytest_args"]), asked.get("last_failed"))
 
 
 def _refuse_the_finished(path: Path) -> None:
@@ -136,6 +142,15 @@ def _bench(path: Path, asked: Row) -> Path | None:
     )
 
 
+def _bench_of_then(asked: Row) -> Path | None:
+    """Return the bench file under the name that was given, or where it was then, whatever is in it now."""
+    if asked["bench"] is None:
+        return None
+    given, then = Path(asked["bench"]), Path(asked["bench_file"])
+    # From another working directory the name may lead to nothing; it may also be that of a plugin's bench.
+    return given if given.is_file() or find_bench(given, discover()).absolute() == then else then
+
+
 def _digest(file: Path) -> str | None:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
@@ -158,6 +173,11 @@ def cases_done(path: Path) -> dict[str, Row]:
     """Return the finished cases by node id. A case that was skipped because of its rig is not finished."""
     rows = [one.row for one in read_journal(path / "results.jsonl") if isinstance(one.row.get("nodeid"), str)]
     return {row["nodeid"]: row for row in rows if not str(row.get("reason") or "").startswith(KEPT_BACK)}
+
+
+def cases_failed(path: Path) -> list[str]:
+    """Return the node ids of the cases of a run that failed, or could not be asked because something broke."""
+    return [name for name, row in cases_done(path).items() if row.get("outcome") in ("failed", "error")]
 
 
 def compare(path: Path, head: Mapping[str, Any], before: Mapping[str, Any]) -> None:

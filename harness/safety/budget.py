@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.base.errors import CallerError
+from harness.base.errors import Blame, CallerError
 from harness.evidence.ledger import Ledger, now
 from harness.model.key import Cost
 from harness.model.pin import PinReference
@@ -20,7 +20,11 @@ from harness.model.pin import PinReference
 Count = Annotated[int, Field(ge=0)]
 
 BLOCK = 32
-"""Of what is spent all the time (a relay's operations, the erases of a boot) so much is reserved at once."""
+"""Of what is spent all the time (a relay's operations, the erases of a boot) so much is reserved at once, at most.
+
+A process that is killed gives nothing back. So no more is reserved ahead than half of what this process has used:
+killed processes cost a budget half more than what was done, and each at most BLOCK more.
+"""
 
 
 class Grants(BaseModel):
@@ -71,7 +75,12 @@ class Grants(BaseModel):
 
 
 class BudgetExhausted(CallerError):
-    """What was granted is spent: grant more, or take another key."""
+    """What was granted is spent: grant more, or take another key.
+
+    The bench is not wrong, and the key is not used up by a fault: a run is inconclusive wherever it meets this.
+    """
+
+    blame = Blame.RIG
 
 
 class Budget:
@@ -83,6 +92,7 @@ class Budget:
     def __init__(self, ledger: Ledger, key: str, kind: str, rig: str, grants: Grants):
         self._ledger, self.key, self._kind, self._rig, self.grants = ledger, key, kind, rig, grants
         self._prepaid: Counter[str] = Counter()
+        self._used: Counter[str] = Counter()
         self._pins: dict[str, PinReference] = {}
 
     def spent(self, what: str) -> int:
@@ -129,10 +139,12 @@ class Budget:
         """
         short = amount - self._prepaid[what]
         if short > 0:
-            reserved = max(short, min(block, self._granted(what) - self.spent(what)))
+            ahead = min(block, self._used[what] // 2, self._granted(what) - self.spent(what))
+            reserved = max(short, ahead)
             self.reserve({what: reserved}, why)
             self._prepaid[what] += reserved
         self._prepaid[what] -= amount
+        self._used[what] += amount
 
     def note(self, what: str, amount: int, why: str) -> None:
         """It has been spent, granted or not: what had to be done to leave a rig as it was."""

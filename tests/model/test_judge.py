@@ -143,3 +143,23 @@ def test_of_two_worlds_that_fit_the_one_that_says_more_is_taken(acknowledged):
     for worlds in ([new({"pin": "set"}), sealed], [sealed, new({"pin": "set"})]):
         found = judge(items=ITEMS, worlds=worlds, before=BEFORE, seen=seen, acknowledged=acknowledged)
         assert (found.outcome, found.world, found.breaches) == (Outcome.NEW, "new, sealed", ())
+
+
+def judged(worlds, seen):
+    return judge(items=ITEMS, worlds=worlds, before=BEFORE, seen={**BEFORE, **seen}, acknowledged=False)
+
+
+def test_a_counter_below_zero_gets_a_remark_and_fails_nothing():
+    (breach,) = judged([old({})], {"tries": -61}).breaches
+    assert (breach.item, breach.severity) == ("tries", Severity.S3)
+    assert "was 8 and is -61: no counter of tries can be below zero" in breach.text
+    assert judged([old({})], {"tries": 0}).breaches == ()
+
+
+def test_a_counter_below_zero_gets_a_remark_where_it_is_a_violation_too():
+    breaches = judged([old({"tries": 8}), new({"tries": 7})], {"tries": -61}).breaches
+    (breach,) = breaches
+    assert breach.severity is not Severity.S3
+    assert breach.text.endswith(
+        "it must be 8 or 7: no counter of tries can be below zero, so what it is counted in is damaged"
+    )

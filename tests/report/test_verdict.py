@@ -231,3 +231,15 @@ def test_an_operation_of_unresolved_cuts_alone_is_no_pass():
     assert ruled.verdict == INCONCLUSIVE
     assert "6 cuts, and none is known to have gone inside the operation" in ruled.reasons[0]
     assert verdict(operations=[{**row, "covering_cuts": 9}], judged_cuts=9).verdict == PASS
+
+
+def test_an_exit_code_that_is_not_the_verdicts_stands_beside_it():
+    from harness.report.verdict import exit_code_of
+    from harness.report.verdict_text import verdict_label
+
+    ruling = verdict(usage=["the bench names no identity"])
+    summary = {"verdict": ruling.verdict, "reasons": ruling.reasons, "rigs": [], "operations": []}
+    assert verdict_label(summary) == "INCONCLUSIVE (usage: exit code 4)"
+    assert exit_code_of(summary) == ruling.exit_code == 4
+    calm = {**summary, "reasons": ["rig fault"]}
+    assert (verdict_label(calm), exit_code_of(calm)) == ("INCONCLUSIVE", 3)

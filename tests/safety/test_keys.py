@@ -58,7 +58,7 @@ def test_the_key_has_to_be_the_named_one(lab, line, reason, mend):
 def test_a_spent_budget_is_a_clear_word_and_no_cut(lab):
     lab.bench.write_text(lab.bench.read_text() + "[rig.budget]\nrelay_operations = 0\n")
     done = lab(*CASE)
-    assert done.returncode == 4, done.stdout
+    assert done.returncode == 3, done.stdout
     assert "budget.relay_operations" in done.stdout
     assert not (lab.run_dir / "evidence.jsonl").read_text()
 

@@ -1,0 +1,82 @@
+"""Refuse a run in which a plugin or a conftest.py of somebody else has an option or a fixture of ours."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+OURS = "harness.pytest_plugin.fixtures"
+PREFIX = "--kh-"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check the fixtures of all cases of `keyharness run`; other users of pytest may call theirs as they like.
+
+    :raises pytest.UsageError: one of ours is replaced.
+    """
+    if not session.config.getoption("kh_display"):
+        return
+    found = dict.fromkeys(clash for item in session.items for clash in _replaced(item))
+    if found:
+        raise pytest.UsageError("\n".join(_message(f"fixture `{name}`", where) for name, where in found))
+
+
+def _replaced(item: pytest.Item) -> Iterator[tuple[str, str]]:
+    """The fixtures of ours that somebody else defines, too: (name, file).
+
+    Which of two is used depends on their order.
+    """
+    info = getattr(item, "_fixtureinfo", None)
+    for name, definitions in (info.name2fixturedefs if info is not None else {}).items():
+        if name not in _names():
+            continue
+        for one in definitions:
+            # One that asks for ours under the same name extends it; a test's own file may do as it likes.
+            if not _is_ours(one) and name not in one.argnames and not one.baseid.endswith(".py"):
+                yield name, inspect.getsourcefile(one.func) or one.func.__module__
+
+
+def _is_ours(definition: Any) -> bool:
+    return bool(definition.func.__module__ == OURS)
+
+
+@cache
+def _names() -> frozenset[str]:
+    from harness.pytest_plugin import fixtures
+
+    return frozenset(
+        name for name, value in vars(fixtures).items() if type(value).__name__ == "FixtureFunctionDefinition"
+    )
+
+
+def option_clash(error: Exception) -> str | None:
+    """Return a message for an error of two plugins that have one option; None for any other error."""
+    if PREFIX not in str(error):
+        return None
+    others = [
+        module.__name__
+        for module in [*sys.modules.values()]
+        if hasattr(module, "pytest_addoption") and not module.__name__.startswith("harness.")
+    ]
+    where = [sys.modules[name] for name in others if _has_our_option(sys.modules[name])]
+    names = ", ".join(inspect.getsourcefile(one) or one.__name__ for one in where) or "a plugin of pytest"
+    return _message(f"option that begins with {PREFIX}", names)
+
+
+def _has_our_option(module: Any) -> bool:
+    try:
+        return PREFIX in inspect.getsource(module)
+    except (OSError, TypeError):
+        return False
+
+
+def _message(what: str, where: str) -> str:
+    return (
+        f"{where}\n  found     {what}, which Keyharness has\n  expected  names of its own\n"
+        "  mend      rename it there, or leave that plugin out: `keyharness run ... -- -p no:NAME`"
+    )

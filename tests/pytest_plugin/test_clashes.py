@@ -1,0 +1,58 @@
+"""A plugin of somebody else that has an option or a fixture of ours is named."""
+
+from __future__ import annotations
+
+import pytest
+
+RUN = ("run", "endurance", "--seed", "1", "--operation", "fido2.client_pin.verify", "--cuts", "1")
+OPTION = "def pytest_addoption(parser):\n    parser.addoption('--kh-seed', type=int)\n"
+FIXTURE = "import pytest\n@pytest.fixture\ndef rig({}):\n    return None\n"
+SUITE = """\
+from pathlib import Path
+from harness.bench.plugin_api import Suite, hookimpl
+@hookimpl
+def keyharness_suites():
+    return [Suite("acme", "x", Path(__file__).parent / "acme")]
+"""
+
+
+def install(cli, group, text):
+    site = cli.cwd / "site"
+    info = site / "acme_key-0.3.dist-info"
+    info.mkdir(parents=True)
+    (site / "acme_plugin.py").write_text(text)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-key\nVersion: 0.3\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\nacme = acme_plugin\n")
+    cli.env["PYTHONPATH"] = str(site)
+    return site
+
+
+@pytest.mark.parametrize(
+    ("text", "what"), [(OPTION, "--kh-"), (FIXTURE.format(""), "`rig`")], ids=["option", "fixture"]
+)
+def test_a_plugin_that_clashes_is_named(cli, text, what):
+    site = install(cli, "pytest11", text)
+    done = cli(*RUN)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"{site}/acme_plugin.py" in done.stderr
+    assert what in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("asks", "code"), [("", 4), ("rig", 0)], ids=["replaces", "extends"])
+def test_a_conftest_may_extend_a_fixture_and_not_replace_it(cli, asks, code):
+    site = install(cli, "keyharness", SUITE)
+    (site / "acme").mkdir()
+    (site / "acme" / "conftest.py").write_text(FIXTURE.format(asks))
+    (site / "acme" / "test_acme.py").write_text("def test_it(rig):\n    pass\n")
+    done = cli("run", "acme", "--seed", "1")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert ("acme/conftest.py" in done.stderr) == (code == 4)
+
+
+def test_other_users_of_pytest_call_their_fixtures_as_they_like(cli):
+    (cli.cwd / "conftest.py").write_text(FIXTURE.format("").replace("rig", "home"))
+    (cli.cwd / "test_home.py").write_text("def test_it(home):\n    assert home is None\n")
+    cli.command = [cli.command[0], "-m", "pytest"]
+    done = cli("test_home.py", "-p", "no:cacheprovider")
+    assert done.returncode == 0, done.stdout + done.stderr
