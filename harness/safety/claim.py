@@ -105,7 +105,7 @@ class Claims:
             rig.losses = FaultDomains(port, rig.domains, rig.clock, here().boot_id())
             if rig.evidence_kind == "hardware":
                 log = PowerLog(port)
-                claim.unfinished = log.take(rig)
+                log.take(rig)
                 claim.log = log
         if not write:
             if port is not None and claim.log is not None:
@@ -123,7 +123,12 @@ class Claims:
             )
         policy = self._policy_of(rig.name)
         spend = self._proof_budget(claim)
-        rig.identity = prove_identity(rig, policy.identity, unfinished=claim.unfinished, spend=spend)
+        if claim.log is not None:
+            claim.log.note_enumeration()
+        was_reset = claim.log is not None and claim.log.was_reset
+        rig.identity = prove_identity(rig, policy.identity, was_reset=was_reset, spend=spend)
+        if claim.log is not None:
+            claim.log.reset_finished()
         claim.proved = True
         if policy.identity is not None:
             self._guard(claim, policy.identity)
@@ -170,7 +175,7 @@ class Claims:
         rig = claim.rig
         serials = recorded_serials(rig.key, expected, self._policy_of(rig.name).bootloader)
         rig.transports.guard = Guard(
-            rig, expected, serials, self._proof_budget(claim), lambda error: self.fault(rig, error)
+            rig, expected, serials, self._proof_budget(claim), lambda error: self.fault(rig, error), claim.log
         )
 
     def _proof_budget(self, claim: _Claim) -> Callable[[], None]:
@@ -304,6 +309,8 @@ class Claims:
                         "erases", claim.budget.grants.erases_per_operation, "marked, given back"
                     )
                 put_mark_back(rig, rig.identity or "")
+                if claim.log is not None:
+                    claim.log.reset_finished()
         except (KeyharnessError, OSError) as error:
             sys.stderr.write(f'rig "{rig.name}": the key is given back without its mark: {error}\n')
 
@@ -347,7 +354,7 @@ class _Claim:
 
     def __init__(self, rig: Rig):
         self.rig = rig
-        self.unfinished = self.proved = self.is_given_back = False
+        self.proved = self.is_given_back = False
         self.lock: Lock | None = None
         self.log: PowerLog | None = None
         self.budget: Budget | None = None

@@ -32,19 +32,21 @@ def identity(rig: Rig) -> str:
 
 
 def prove_identity(
-    rig: Rig, expected: str | None, *, unfinished: bool = False, spend: Callable[[], None] = _spend_nothing
+    rig: Rig, expected: str | None, *, was_reset: bool = False, spend: Callable[[], None] = _spend_nothing
 ) -> str:
     """Check that the key on a rig is the named one; return its identity.
 
     :param expected: the identity in the bench; a hardware rig must have one.
-    :param unfinished: a run on this port was killed: it may have reset the key and so removed its mark.
+    :param was_reset: a run was ended in a reset of the key, which removes its mark, and nothing but our own switch has
+        interrupted its port since.
     :param spend: called before what may cost the key a write: its mark is asked for, or put back.
     :raises CallerError: it is another key, or the bench names none.
     """
     if expected is not None and expected.startswith("marker:"):
         spend()
     found = identity(rig)
-    if unfinished and expected is not None and _lost_its_mark(rig, expected, found):
+    without_mark = expected is not None and _is_without_mark(rig, expected, found)
+    if without_mark and was_reset and expected is not None:
         spend()
         put_mark_back(rig, expected)
         found = identity(rig)
@@ -58,14 +60,19 @@ def prove_identity(
     if expected is not None and found != expected:
         raise CallerError(
             f'rig "{rig.name}": another key is in it',
-            found=found,
+            found=f"{found}: {EMPTY}" if without_mark else found,
             expected=expected,
             mend="put the right key in, or enroll this one: nothing was written to it",
         )
     return found
 
 
-def _lost_its_mark(rig: Rig, expected: str, found: str) -> bool:
+EMPTY = (
+    "an empty key without a mark, and no reset by us is known after which nothing else interrupted its port"
+)
+
+
+def _is_without_mark(rig: Rig, expected: str, found: str) -> bool:
     return rig.expendable and expected.startswith("marker:") and found.startswith("model:") and is_blank(rig)
 
 

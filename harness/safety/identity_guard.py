@@ -10,7 +10,7 @@ writes in its own boot, before anything can be asked of it, cannot be prevented.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from harness.base.errors import Busy, KeyFault, KeyharnessError, RigError
 from harness.model.rig import KeyGone, Presence, Rig
@@ -28,6 +28,19 @@ class AnotherKey(RigError):
     """Another key than the named one is on a rig, or its identity cannot be proved any more. Nothing was written."""
 
 
+class ResetJournal(Protocol):
+    """Keeps on disk that a key was reset by us and has no mark until it is marked again."""
+
+    def reset_begun(self) -> None:
+        """A reset is about to be sent."""
+
+    def note_enumeration(self) -> None:
+        """The key is known to be the one that was reset, in the enumeration that it is in."""
+
+    def reset_finished(self) -> None:
+        """The key has its mark."""
+
+
 class Guard:
     """The identity of the key on one rig, as `harness.model.transport.IdentityGuard`.
 
@@ -37,6 +50,7 @@ class Guard:
     :param serials: name of a face other than the first -> the serial number that it shows, recorded at enrolment.
     :param spend: called before a proof or a mark that may cost the key a write.
     :param stop: called with the error when the rig is stopped.
+    :param resets: the journal of resets, for a key that is known by its mark; None on a rig without one.
     """
 
     def __init__(
@@ -46,7 +60,9 @@ class Guard:
         serials: Mapping[str, str],
         spend: Callable[[], None],
         stop: Callable[[AnotherKey], None],
+        resets: ResetJournal | None = None,
     ):
+        self._resets = resets if expected.startswith("marker:") else None
         self._rig, self._expected, self._serials = rig, expected, serials
         self._spend, self._stop = spend, stop
         self._is_asking = False
@@ -73,6 +89,8 @@ class Guard:
 
     def expect_reset(self) -> None:
         self._is_reset = True
+        if self._resets is not None:
+            self._resets.reset_begun()
 
     def looked_at(self) -> None:
         rig = self._rig
@@ -122,6 +140,8 @@ class Guard:
             if found == self._expected:
                 self._is_reset = self._is_blank = False
                 self._interruptions = interruptions
+                if self._resets is not None:
+                    self._resets.reset_finished()
                 return
             blank = found.startswith("model:") and is_blank(self._rig)
         except Exception as error:
@@ -140,6 +160,8 @@ class Guard:
         if interruptions is None or interruptions != self._interruptions:
             raise self._another("an empty key without a mark, after something else had interrupted its port")
         self._is_blank = True
+        if self._resets is not None:
+            self._resets.note_enumeration()
 
     def _read_serial(self) -> None:
         face, shown = self._rig.face, self._rig.transports.identity().serial

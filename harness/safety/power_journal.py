@@ -2,20 +2,27 @@
 
 A killed process leaves its port off, and the next one finds no key there. So a port is noted as taken before anything
 is switched, and each switching is written ahead. The next process that uses the rig puts the power back as it was.
+
+A reset removes the mark of a key without a serial number. So a reset of ours is noted before it is sent, and until the
+mark is seen again, with the enumeration that the key was last seen in: a process that comes after a killed one can tell
+whether nothing but our own switch has interrupted the port since.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import write_durably
+from harness.base.errors import RigError
 from harness.base.file_name import file_name
 from harness.base.shape import DamagedFile, Shape, read_fitting
 from harness.evidence.ledger import now, state_dir
-from harness.model.rig import PowerSwitch, Rig
+from harness.host.host import here
+from harness.model.rig import KeyGone, PowerSwitch, Rig
 
 if TYPE_CHECKING:
     from harness.model.cut_action import CutAction
@@ -23,7 +30,8 @@ if TYPE_CHECKING:
 
 _NOTED: Shape = {
     **dict.fromkeys(("given_back", "before", "on"), bool),
-    **{f"{name}?": bool for name in ("unfinished", "came_by_itself")},
+    **{f"{name}?": bool for name in ("unfinished", "came_by_itself", "reset")},
+    **{f"{name}?": str for name in ("boot", "enumeration")},
 }
 _UNKNOWN = {"given_back": False, "before": True, "on": True, "unfinished": True}
 """What a damaged file is taken for: a killed run left the port, whose power was on before."""
@@ -34,11 +42,15 @@ class PowerLog:
 
     :param port: see `harness.model.rig.Rig.port`.
     :ivar came_by_itself: the port had power when it was taken, although it had been left without.
+    :ivar was_reset: a run was ended in a reset of the key, and nothing but our own switch has interrupted its port
+        since: an empty key on it is that key.
     """
 
     def __init__(self, port: str):
         self.port = port
-        self.came_by_itself = False
+        self.came_by_itself = self.was_reset = False
+        self._rig: Rig | None = None
+        self._reset = False
         self.path: Path = state_dir() / "power" / file_name(port, ".json")
 
     @property
@@ -58,14 +70,21 @@ class PowerLog:
 
         Call it under the port's lock. Return whether a run was killed here whose key was not examined since.
         """
-        noted = self._noted()
+        noted, self._rig = self._noted(), rig
         if noted is not None:
-            came = not noted["on"] and rig.power.is_on
+            here_still = bool(noted.get("enumeration")) and noted.get("enumeration") == _enumeration(rig)
+            self.was_reset = self._reset = bool(
+                noted.get("reset")
+                and noted.get("boot") == here().boot_id()
+                and (here_still if rig.power.is_on else not noted["on"])
+            )
+            came = not noted["on"] and rig.power.is_on and not here_still
             self.came_by_itself = came or bool(noted.get("came_by_itself"))
         restored = noted is not None and not noted["given_back"]
         self._unfinished = restored or bool(noted and noted.get("unfinished"))
         if restored and noted is not None and noted["before"]:
             rig.power.on()
+            self._wait_until_up()
         self._before = bool(noted["before"]) if restored and noted else rig.power.is_on
         self._write(rig.power.is_on, given_back=False)
         return self._unfinished
@@ -77,6 +96,25 @@ class PowerLog:
         """
         self._write(on, given_back=False, old_will_do=True)
 
+    def reset_begun(self) -> None:
+        """Write down that a reset of the key is about to be sent.
+
+        After a crash of the host the previous entry is good enough: the port was interrupted then.
+        """
+        self._reset = True
+        self.note_enumeration()
+
+    def note_enumeration(self) -> None:
+        """While a reset is not finished, write down which enumeration of the key this is."""
+        if self._reset and self._rig is not None:
+            self._write(self._rig.power.is_on, given_back=False, old_will_do=True)
+
+    def reset_finished(self) -> None:
+        """Write down that the key has its mark."""
+        if self._reset and self._rig is not None:
+            self._reset = False
+            self._write(self._rig.power.is_on, given_back=False, old_will_do=True)
+
     def give_back(self, rig: Rig, *, seen: bool = False) -> None:
         """Put the power back as it was found.
 
@@ -86,6 +124,7 @@ class PowerLog:
         self.came_by_itself = self.came_by_itself and not seen
         if self._before:
             rig.power.on()
+            self._wait_until_up()
         else:
             rig.power.off()
         self._write(self._before, given_back=True)
@@ -93,12 +132,23 @@ class PowerLog:
     def leave(self, rig: Rig) -> None:
         """Keep the power as it stands: a person switched it on purpose."""
         self._before = rig.power.is_on
+        self._wait_until_up()
         self._write(self._before, given_back=False)
 
+    def _wait_until_up(self) -> None:
+        """Wait for the enumeration that is to be written down, if one is."""
+        if self._reset and self._rig is not None and self._rig.power.is_on:
+            with suppress(KeyGone, RigError):
+                self._rig.wait_until_up()
+
     def _write(self, on: bool, *, given_back: bool, old_will_do: bool = False) -> None:
+        reset = {}
+        if self._reset and self._rig is not None:
+            reset = {"reset": True, "boot": here().boot_id(), "enumeration": _enumeration(self._rig)}
         write_durably(
             self.path,
             {
+                **reset,
                 "port": self.port,
                 "on": on,
                 "before": self._before,
@@ -110,6 +160,12 @@ class PowerLog:
             },
             old_will_do=old_will_do,
         )
+
+
+def _enumeration(rig: Rig) -> str:
+    """Return what names the enumeration that the key on a rig is in; "" without a key, or if the rig cannot tell."""
+    presence = rig.presence
+    return "" if presence is None or presence.enumeration is None else repr(presence.enumeration)
 
 
 class LoggedSwitch(PowerSwitch):

@@ -259,34 +259,6 @@ def test_what_an_earlier_run_left_is_removed_and_what_somebody_else_put_there_is
         Claims(OneRig(f"marker:{made}").settings, "test").take(rig)
 
 
-def test_after_a_kill_a_blank_key_is_believed_to_be_the_marked_one(own_state):
-    from harness.base.errors import CallerError
-    from harness.safety.claim import Claims
-    from harness.safety.power_journal import PowerLog
-    from harness_fido2.ownership import marker
-
-    rig = anonymous_rig()
-    expected = f"marker:{'00ff' * 8}"
-    with pytest.raises(CallerError, match="another key"):
-        Claims(OneRig(expected).settings, "test").take(rig)
-    # As a run leaves it that is killed: taken, and never given back.
-    PowerLog(f"rig {rig.name}").take(rig)
-    # Others who put the power back in between, or only look at the key, have not dealt with that.
-    log = PowerLog(f"rig {rig.name}")
-    assert log.take(rig)
-    log.give_back(rig)
-    looking = Claims(OneRig(expected).settings, "look")
-    looking.take(rig, write=False)
-    looking.release()
-    claims = Claims(OneRig(expected).settings, "test")
-    claims.take(rig)
-    assert rig.identity == expected
-    claims.release()
-    rig.power.on()
-    assert f"marker:{marker(rig)}" == expected
-    assert not PowerLog(f"rig {rig.name}").take(rig), "that is dealt with now"
-
-
 def test_what_cannot_be_seen_is_said_before_the_words_are_asked_for(desk):
     done = enroll(desk, "--pick", "1", "--name", "mini-2", "--expendable", "this key may be destroyed")
     assert "it may hold data that cannot be seen from here: FIDO2: any credential" in done.stdout

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from fido2.ctap import CtapError
 
+from harness.base.errors import CallerError
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.timed_live import LiveCampaign
@@ -16,6 +20,7 @@ from harness.model.rig import KeyGone
 from harness.safety.budget import BudgetExhausted, Grants
 from harness.safety.claim import Claims
 from harness.safety.identity_guard import AnotherKey
+from harness.safety.power_journal import PowerLog
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_fido2.client import Fido
@@ -212,4 +217,139 @@ def test_a_key_that_refuses_its_mark_after_it_was_judged_is_marked_later(claimed
         patch.setattr("harness.safety.identity_guard.put_mark_back", refuse)
         rig.transports.guard.looked_at()
     rig.transports.guard.looked_at()
+    assert marker(rig) == made
+
+
+# After a run that was killed.
+
+
+class Plugged(Anonymous):
+    """Its enumeration is the same for each process, as that of a USB port is."""
+
+    @property
+    def presence(self):
+        return replace(super().presence, enumeration=("usb", self.replugs), interruptions=self.replugs)
+
+
+@pytest.fixture
+def killed(own_state):
+    """An empty key whose mark a killed run's reset has removed; its power is on. And its mark."""
+    plugins = discover()
+    rig = Plugged(
+        "nk3",
+        plugins.keys["nitrokey3-mini"],
+        plugins.twins["nitrokey3-mini"],
+        TwinOptions(),
+        1,
+        expendable=True,
+    )
+    rig.key = without_serial(rig.key)
+    rig.power.on()
+    rig.power.off()
+    empty = rig.inside.snapshot()
+    rig.power.on()
+    made = mark(rig)
+    child = os.fork()
+    if not child:
+        try:
+            claims_for(made).take(rig)
+            Fido(rig)
+            with rig.touch.pressing():
+                Fido(rig).ctap.reset()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    put_in(rig, empty)
+    return rig, made
+
+
+def taken(rig, made):
+    claims = claims_for(made)
+    try:
+        claims.take(rig)
+    finally:
+        claims.release()
+
+
+def journal():
+    return PowerLog("rig nk3").path
+
+
+def noted(**changed):
+    path = journal()
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+
+
+def test_after_a_run_that_was_killed_in_its_reset_the_empty_key_is_the_same(killed):
+    rig, made = killed
+    assert marker(rig) is None
+    taken(rig, made)
+    assert marker(rig) == made
+    reset(rig)
+    with pytest.raises(CallerError, match="another key is in it"):
+        taken(rig, made)
+
+
+def test_it_is_the_same_while_the_port_is_still_off(killed):
+    rig, made = killed
+    rig.power.off()
+    noted(on=False, enumeration="")
+    taken(rig, made)
+
+
+def _replugged(rig):
+    rig.replugs += 1
+
+
+def _switched_on_by_another(rig):
+    noted(on=False, enumeration="")
+
+
+def _switched_off_by_another(rig):
+    rig.power.off()
+
+
+def _rebooted(rig):
+    noted(boot="another boot of the host")
+
+
+def _killed_without_a_reset(rig):
+    noted(reset=False)
+
+
+def _killed_by_an_older_version(rig):
+    kept = json.loads(journal().read_text())
+    journal().write_text(
+        json.dumps({name: kept[name] for name in kept if name not in ("reset", "enumeration")})
+    )
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        _replugged,
+        _switched_on_by_another,
+        _switched_off_by_another,
+        _rebooted,
+        _killed_without_a_reset,
+        _killed_by_an_older_version,
+    ],
+)
+def test_after_anything_else_had_interrupted_its_port_an_empty_key_is_another_one(killed, what):
+    rig, made = killed
+    what(rig)
+    for _ in range(2):
+        with pytest.raises(CallerError, match="another key is in it") as refused:
+            taken(rig, made)
+        assert "an empty key without a mark" in refused.value.found
+    rig.power.on()
+    assert marker(rig) is None, "nothing was written to it"
+
+
+def test_what_only_looks_in_between_does_not_lose_the_reset(killed):
+    rig, made = killed
+    looking = claims_for(made)
+    looking.take(rig, write=False)
+    looking.release()
+    taken(rig, made)
     assert marker(rig) == made
