@@ -215,9 +215,18 @@ class LoadedBench:
             words.append(f"power {checked.power.driver.name}, {checked.power.channel}")
         return "; ".join(words)
 
-    def make(self, name: str, seed: int, *, rest_s: float | None = None, served: bool = False) -> Rig:
+    def make(
+        self,
+        name: str,
+        seed: int,
+        *,
+        rest_s: float | None = None,
+        served: bool = False,
+        called: str | None = None,
+    ) -> Rig:
         """Make a rig.
 
+        :param called: another name for it: a second simulated key with the same settings.
         :param rest_s: shortest time in seconds that the key stays without power, for measuring it; None means the
             bench's, the calibrated or the driver's own.
         :param served: other programs will use the key, and this one only switches and touches it.
@@ -238,7 +247,14 @@ class LoadedBench:
         wiring = self.wiring(name)
         options, power = rested(checked.options, checked.power, wiring, rest_s)
         request = RigRequest(
-            name, key, entry.expendable, seed, options, power, checked.touch, self.plugins.twins.get(key.name)
+            called or name,
+            key,
+            entry.expendable,
+            seed,
+            options,
+            power,
+            checked.touch,
+            self.plugins.twins.get(key.name),
         )
         try:
             rig = (driver.serve if served and driver.serve else driver.make)(request)

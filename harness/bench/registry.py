@@ -174,6 +174,28 @@ def discover() -> Plugins:
     return plugins
 
 
+def find_twin(key: str) -> TwinModel:
+    """Return how to simulate a key, without loading what other plugins offer: a twin as a process starts at each boot.
+
+    Plugins with whose name the key's begins are asked first, and no others if one of them offers it.
+
+    :raises CallerError: as `discover`, and as `Plugins.twin`.
+    """
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
+        if not key.replace("-", "_").startswith(entry.name):
+            continue
+        info = _info(entry)
+        ask = getattr(_load(entry, info), "keyharness_twins", None)
+        if ask is None:
+            continue
+        twins: dict[str, TwinModel] = {}
+        whose = f'plugin "{entry.name}" (from {info.distribution} {info.version})'
+        _add_by_key(twins, ask, whose, "keyharness_twins", {})
+        if key in twins:
+            return twins[key]
+    return discover().twin(key)
+
+
 def _info(entry: EntryPoint) -> PluginInfo:
     dist = entry.dist
     return PluginInfo(entry.name, entry.value, dist.name if dist else "?", dist.version if dist else "?")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.base.errors import CallerError
 from harness.base.seeds import child
-from harness.bench.registry import discover
+from harness.bench.registry import find_twin
 from harness.twin.model import Offered, TwinOptions, uuid_of
 from harness.twin.server import Server, Serving
 from harness.twin.server_faces import ServedEndpoint, UdpFace, VpcdFace
@@ -47,7 +47,7 @@ def serve(request: ServeOptions) -> int:
 
     :raises CallerError: an option is wrong.
     """
-    twin = discover().twin(request.key)
+    twin = find_twin(request.key)
     root = child(request.seed, "twin", request.key)
     uuid = _uuid(request, root)
     board = twin.build(replace(request.options, uuid=uuid), root)

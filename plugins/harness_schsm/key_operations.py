@@ -295,7 +295,7 @@ def _initialize_worlds(before: Memory, after: Memory) -> Worlds:
                 "schsm.user_pin": NOT_INITIALISED,
                 "schsm.user_tries": NOT_INITIALISED,
                 "schsm.so_tries": NOT_INITIALISED,
-                "schsm.dkek": "none: 6A88",
+                "schsm.dkek": "none: 6D00",
                 "schsm.keys": canaries(before, "nobody is logged in"),
                 "schsm.data": ABSENT,
             },

@@ -83,7 +83,10 @@ def dkek_of(card: Card, number: int) -> bytes:
 
 def manage(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
     """80 52: import a share, ask for the state, create, delete or reset a key domain."""
-    configuration = card.require_configuration()
+    configuration = card.configuration
+    if configuration is None:
+        # sc-hsm-tool takes this word for a card that knows no DKEK, and any other for a failure.
+        raise CardError(NO_INSTRUCTION)
     domain = load_domain(card, p2)
     if p2 >= max(1, configuration.domains):
         raise CardError(NOT_REFERENCED)

@@ -16,6 +16,7 @@ from harness_rigs.emulator.folder import OutputLog, WorkingFolder
 from harness_rigs.emulator.link import Link
 from harness_rigs.emulator.options import EmulatorOptions
 from harness_rigs.emulator.port_lock import PortLock
+from harness_rigs.emulator.private_pcscd import DAEMON, Slot
 from harness_rigs.emulator.process import Process, ProcessHost, death, was_killed
 from harness_rigs.emulator.touch import ProcessTouch
 
@@ -24,6 +25,7 @@ class EmulatedKey:
     """Starts the emulator, kills it, and knows how it ended.
 
     :param served: other programs talk to it, and this one does not: its ports are theirs.
+    :param slot: the reader of this process's own pcscd that its card is put into; None without.
     :ivar process: the running emulator; None without power.
     :ivar boots: how often it was started.
     :ivar boot_us: time that all boots took together.
@@ -40,9 +42,10 @@ class EmulatedKey:
         tap: Tap,
         *,
         served: bool = False,
+        slot: Slot | None = None,
     ):
         self.rig, self.options, self.clock, self.tap = rig, options, clock, tap
-        self._served = served
+        self._served, self._slot = served, slot
         self._folder = folder
         self.touch = ProcessTouch(options.touch, options.touch_signal, clock)
         self.answers = AnswerWait(clock, self.touch, options.answer_s)
@@ -51,6 +54,8 @@ class EmulatedKey:
         self.boot_us = 0
         self.lost_us: int | None = None
         self._host: ProcessHost | None = None
+        self._daemon: ProcessHost | None = None
+        """Where the pcscd runs that the reader belongs to; another one after it was started again."""
         self._connector: Connector | None = None
         self._link: Link | None = None
         self._lock = PortLock(options.own_ports)
@@ -63,7 +68,12 @@ class EmulatedKey:
     @property
     def host(self) -> ProcessHost:
         """Where the emulators of this rig run."""
-        if self._host is None:
+        if self._slot is not None:
+            daemon = DAEMON.running()
+            if self._host is None or self._daemon is not daemon:
+                self._leave()
+                self._host, self._daemon = ProcessHost("namespace", beside=daemon), daemon
+        elif self._host is None:
             # A reader outside cannot be dialled from a network namespace.
             self._host = ProcessHost("none" if self.options.transport == "pcsc" else self.options.isolation)
         return self._host
@@ -210,10 +220,19 @@ class EmulatedKey:
         if self.process is not None:
             self.process.signal(signal.SIGKILL)
 
-    def close(self) -> None:
-        self.stop()
+    def _leave(self) -> None:
+        """Leave where the emulators ran."""
         if self._connector is not None:
             self._connector.close()
+            self._connector = None
         if self._host is not None:
             self._host.close()
+            self._host = None
+
+    def close(self) -> None:
+        self.stop()
+        self._leave()
         self._output.close()
+        if self._slot is not None:
+            DAEMON.free(self._slot)
+            self._slot = None

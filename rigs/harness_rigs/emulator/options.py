@@ -33,7 +33,7 @@ class EmulatorOptions(BaseModel):
     port: int | None = Field(default=None, ge=1, le=65535)
     answer_port: int = Field(default=ANSWER_PORT, ge=1, le=65535)
     reader: str | None = None
-    """transport pcsc: a part of the reader's name."""
+    """transport pcsc: a part of the reader's name. Without it a pcscd of this process's own is started, with vpcd."""
     isolation: Isolation = "auto"
     touch: Literal["none", "signal", "stdin"] = "none"
     touch_signal: str = "SIGUSR1"
@@ -57,6 +57,11 @@ class EmulatorOptions(BaseModel):
         return (self.main_port, *((self.answer_port,) if self.transport == "ctaphid-udp" else ()))
 
     @property
+    def needs_daemon(self) -> bool:
+        """Is the card put into a reader of a pcscd that is started for it?"""
+        return self.transport == "pcsc" and self.reader is None
+
+    @property
     def shared(self) -> str | None:
         """What only one process may use at a time; None for a private directory."""
         if self.reader is not None:
@@ -68,9 +73,12 @@ class EmulatorOptions(BaseModel):
 
         :raises CallerError: they do not, or a directory does not exist.
         """
-        if self.transport == "pcsc" and self.reader is None:
+        if self.needs_daemon and self.isolation == "none":
             raise CallerError(
-                f'rig "{rig}" · reader', found="nothing", expected="the reader's name, for pcsc"
+                f'rig "{rig}" · isolation',
+                found='"none" without a reader',
+                expected="the `reader` of a pcscd that runs, or a network of its own for one that is started here",
+                mend="name a reader, or remove isolation",
             )
         if self.directory is not None and self.template is not None:
             raise CallerError(

@@ -60,14 +60,7 @@ class Reader:
     def __init__(self, name: str):
         self._scard = scard = _scard()
         self._context: Any
-        code, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-        if code != scard.SCARD_S_SUCCESS:
-            raise RigError(
-                "transport pcsc",
-                found=scard.SCardGetErrorMessage(code),
-                expected="a pcscd that answers on PCSCLITE_CSOCK_NAME or its usual socket",
-                mend="start pcscd",
-            )
+        self._context = self._new_context()
         _, readers = scard.SCardListReaders(self._context, [])
         matching = [reader for reader in readers or () if name in reader]
         if not matching:
@@ -79,6 +72,35 @@ class Reader:
                 mend="name one of those that are there",
             )
         self.name: str = matching[0]
+
+    def _new_context(self) -> Any:
+        code, context = self._scard.SCardEstablishContext(self._scard.SCARD_SCOPE_USER)
+        if code != self._scard.SCARD_S_SUCCESS:
+            raise RigError(
+                "transport pcsc",
+                found=self._scard.SCardGetErrorMessage(code),
+                expected="a pcscd that answers on PCSCLITE_CSOCK_NAME or its usual socket",
+                mend="start pcscd",
+            )
+        return context
+
+    def require_daemon(self) -> None:
+        """See that what failed was the card and not its daemon.
+
+        :raises RigError: the daemon has ended, or no longer has the reader.
+        """
+        context = self._new_context()
+        try:
+            _, readers = self._scard.SCardListReaders(context, [])
+        finally:
+            self._scard.SCardReleaseContext(context)
+        if self.name not in (readers or ()):
+            raise RigError(
+                f'reader "{self.name}"',
+                found=", ".join(f'"{reader}"' for reader in readers or ()) or "no reader",
+                expected="the reader that the card was put into",
+                mend="see why the daemon was started again, or the reader taken away",
+            )
 
     def wait(self, present: bool, until: float, process: Process | None = None) -> bool:
         """Wait until a card is in it (`present`) or it is empty; False if that is not so by `until`.
@@ -141,7 +163,7 @@ class Reader:
 class OpenCard(Protocol):
     """What a link needs of a connection to its card."""
 
-    def disconnect(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class PcscLink(Link):
@@ -170,7 +192,7 @@ class PcscLink(Link):
         :raises RigError: the daemon does not notice.
         """
         for card in self.cards:
-            card.disconnect()
+            card.close()
         if not self._reader.wait(False, time.monotonic() + EMPTY_LIMIT_S):
             raise RigError(
                 f'reader "{self._reader.name}"',

@@ -47,6 +47,15 @@ class PcscCard:
         with suppress(SmartcardException):
             self._connection.disconnect()
 
+    def close(self) -> None:
+        """Close the connection for good, and its context in the daemon: when garbage is collected it is too late."""
+        from smartcard.Exceptions import SmartcardException
+
+        with suppress(SmartcardException):
+            self._connection.release()
+        # Of a daemon that has ended nothing is left to be released; pyscard would try again, and complain.
+        self._connection.hcontext = None
+
     def _in_time(self, do: Callable[[], T]) -> T:
         """Call the daemon. Only the card's answer or its death ends such a call: after the limit it is killed."""
         from smartcard.Exceptions import SmartcardException
@@ -64,6 +73,7 @@ class PcscCard:
             return do()
         except SmartcardException as error:
             key.lost_us = key.clock.now_us
+            key.connector.reader.require_daemon()
             raise KeyGone(f"the card has gone: {error}") from error
         finally:
             is_over.set()

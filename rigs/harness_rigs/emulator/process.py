@@ -18,6 +18,8 @@ from typing import Any, Literal
 from harness.api import HarnessFault, RigError
 
 PROGRAM = Path(__file__).with_name("host.py")
+PYTHON = (sys.executable, "-I", "-S")
+"""Runs our own programs, which need the standard library only: a start costs a millisecond."""
 HOST_LIMIT_S = 10.0
 DEATH_LIMIT_S = 10.0
 
@@ -27,12 +29,14 @@ Isolation = Literal["auto", "namespace", "none"]
 class ProcessHost:
     """Where the emulators of one rig run: in a network namespace of their own, or in this process's.
 
+    :param beside: run in the network namespace of this host's programs.
     :ivar isolated: is it a namespace of its own? Then other emulators may use the same ports.
     :raises RigError: a namespace is required and not permitted.
     """
 
-    def __init__(self, isolation: Isolation):
+    def __init__(self, isolation: Isolation, beside: ProcessHost | None = None):
         self.isolated = False
+        self._way: list[str] = []
         self._asking = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         ways: dict[Isolation, list[list[str]]] = {
@@ -40,9 +44,9 @@ class ProcessHost:
             "namespace": [["unshare", "-n", "--"], ["unshare", "-U", "-r", "-n", "--"]],
             "none": [[]],
         }
-        for way in ways[isolation]:
+        for way in ways[isolation] if beside is None else [beside.entering()]:
             if self._start(way):
-                self.isolated = bool(way)
+                self.isolated, self._way = bool(way), way
                 return
         raise RigError(
             "a network namespace could not be made",
@@ -51,10 +55,16 @@ class ProcessHost:
             mend='use isolation = "none": then no other emulator may use the same ports meanwhile',
         )
 
+    def entering(self) -> list[str]:
+        """The command that enters the network namespace of this host's programs."""
+        assert self._process is not None, "closed"
+        owner = ["-U", "--preserve-credentials"] if "-U" in self._way else []
+        return ["nsenter", "-t", str(self._process.pid), *owner, "-n", "--"]
+
     def _start(self, way: list[str]) -> bool:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         mode = "namespace" if way else "none"
-        command = [*way, sys.executable, "-I", "-S", str(PROGRAM), str(os.getpid()), mode]
+        command = [*way, *PYTHON, str(PROGRAM), str(os.getpid()), mode]
         with theirs:
             try:
                 self._process = subprocess.Popen(

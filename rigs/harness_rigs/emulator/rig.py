@@ -33,6 +33,7 @@ from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder
 from harness_rigs.emulator.options import EmulatorOptions
 from harness_rigs.emulator.power import ProcessSwitch
+from harness_rigs.emulator.private_pcscd import DAEMON, missing
 from harness_rigs.emulator.transports import EmulatorTransports
 from harness_rigs.emulator.vault import FolderVault
 
@@ -54,12 +55,18 @@ class EmulatorRig(Rig):
         self.options: EmulatorOptions = request.options
         self.options.check(request.name)
         self.shared = self.options.shared
+        self._slot = DAEMON.take(self.name) if self.options.needs_daemon else None
+        if self._slot is not None:
+            place = {"reader": self._slot.reader, "port": self._slot.port}
+            self.options = self.options.model_copy(update=place)
         self.clock = MonotonicClock()
         self.tap = Tap(self.clock)
         self.folder = WorkingFolder(
             self.name, self.options.directory, self.options.template, expendable=self.expendable
         )
-        self.emulated = EmulatedKey(self.name, self.options, self.folder, self.clock, self.tap, served=served)
+        self.emulated = EmulatedKey(
+            self.name, self.options, self.folder, self.clock, self.tap, served=served, slot=self._slot
+        )
         self._cutter = KillCutter(self.emulated)
         self.power: PowerSwitch = ProcessSwitch(self.emulated, self._cutter)
         self.touch: Touch = self.emulated.touch
@@ -79,8 +86,13 @@ class EmulatorRig(Rig):
             "ctaphid-tcp": f"CTAPHID reports, each after its length, on TCP 127.0.0.1:{port}",
             "ctaphid-udp": f"CTAPHID reports in datagrams to 127.0.0.1:{port}, answered to port {answer}",
             "vpcd": f"a card that dials a virtual reader (vpcd) at 127.0.0.1:{port} when it gets power",
-            "pcsc": f'a card in the reader "{self.options.reader}"',
+            "pcsc": f'a card in the reader "{self.options.reader}"' + self._daemon_words(),
         }[self.options.transport]
+
+    def _daemon_words(self) -> str:
+        if self._slot is None:
+            return ""
+        return " of the pcscd at " + ", ".join(f"{name}={value}" for name, value in DAEMON.environ.items())
 
     @property
     def vault(self) -> Vault:
@@ -103,7 +115,7 @@ class EmulatorRig(Rig):
         return self.emulated.began_us if self.power.is_on else None
 
     def lacks(self) -> KeyharnessError | None:
-        return missing_program(self.options)
+        return missing_program(self.options) or (missing() if self._slot is not None else None)
 
     def wait_until_up(self) -> None:
         if self.emulated.asks_for_reboot():
@@ -137,6 +149,8 @@ class EmulatorRig(Rig):
 
     def info(self) -> RigInfo:
         where = "a network of its own" if self.emulated.host.isolated else "this host's ports"
+        if self._slot is not None:
+            where = "a pcscd of its own"
         transport = f"emulator, {self.options.transport} on {where}"
         if self.remark:
             transport += f"; {self.remark}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.api import NOT_OFFERED, Home, Rig, TwinRig
+from harness.api import NOT_OFFERED, Home, Rig, session_of
 from harness_schsm.client import ScHsm
 from harness_schsm.home import HsmMemory, known
 from harness_suites.schsm.second import Device
@@ -43,15 +43,19 @@ def user(hsm: ScHsm, mine: HsmMemory) -> ScHsm:
 
 
 @pytest.fixture
-def second(rig: Rig) -> Iterator[Device]:
-    """Another card of the same model, never initialised before; twins have one."""
-    if not isinstance(rig, TwinRig):
+def second(request: pytest.FixtureRequest, rig: Rig) -> Iterator[Device]:
+    """Another card of the same model, never initialised before; twins and emulators have one."""
+    if rig.vault is None or rig.shared is not None:
         pytest.skip(f"{NOT_OFFERED}: this case needs a second card, and there is one on this rig")
-    other = TwinRig(f"{rig.name}-second", rig.key, rig.model, rig.options, rig.seed + 1, expendable=True)
-    other.power.on()
-    other.wait_until_up()
-    yield Device(ScHsm(other))
-    other.power.off()
+    bench = session_of(request.config).bench
+    other = bench.make(rig.name, rig.seed + 1, called=f"{rig.name}-second")
+    try:
+        other.power.on()
+        other.wait_until_up()
+        yield Device(ScHsm(other))
+        other.power.off()
+    finally:
+        other.close()
 
 
 def pytest_configure(config: pytest.Config) -> None:

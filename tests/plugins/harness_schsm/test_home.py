@@ -28,8 +28,12 @@ def test_a_card_that_never_was_initialised_says_so_and_is_blank(new):
     assert (client.state(USER), client.state(SO)) == (0x6A88, 0x6A88)
     assert blank(new)
     assert foreign(new) == []
-    for command in (client.objects, client.dkek, lambda: client.verify("123456")):
-        with pytest.raises(Refused, match="6A88"):
+    for command, status in (
+        (client.objects, "6A88"),
+        (client.dkek, "6D00"),
+        (lambda: client.verify("123456"), "6A88"),
+    ):
+        with pytest.raises(Refused, match=status):
             command()
     assert client.certificates(), "the device is known before"
 

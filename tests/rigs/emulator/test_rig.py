@@ -265,7 +265,7 @@ def test_pcsc_without_what_it_needs_is_said_clearly(keep, monkeypatch, tmp_path,
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"transport": "pcsc"}, "reader"),
+        ({"transport": "pcsc", "isolation": "none"}, "reader"),
         ({"directory": "/nowhere"}, "a directory that is there"),
         ({"touch_signal": "SIGTOUCH"}, "name of a signal"),
     ],

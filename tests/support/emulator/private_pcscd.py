@@ -2,13 +2,12 @@
 
     unshare [-U -r] -m -n python private_pcscd.py FOLDER COMMAND...
 
-No daemon of the host's is touched, and none of this one's ports is seen outside. KEYHARNESS_PCSC_ROOT may name
-a folder into which Debian's packages pcscd and vsmartcard-vpcd were unpacked; by default they are installed.
+For rigs that name the `reader` of a daemon that runs already: the command is in the daemon's network. Rigs that name
+none start a daemon by themselves (harness_rigs.emulator.private_pcscd).
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import socket
@@ -16,30 +15,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from harness_rigs.emulator import private_pcscd as own
 from harness_rigs.emulator.host import loopback_up
 
-ROOT = Path(os.environ.get("KEYHARNESS_PCSC_ROOT", "/"))
-DRIVER = ROOT / "usr/lib/pcsc/drivers/serial/libifdvpcd.so"
-DAEMON = ROOT / "usr/sbin/pcscd"
 PORT = 35963
 READER = "Test Reader"
 
 
 def missing() -> str | None:
     """What this machine lacks for it, in words."""
-    if not DAEMON.exists() or not DRIVER.exists():
-        return "no pcscd with vpcd here: Debian's pcscd and vsmartcard-vpcd"
-    try:
-        ctypes.CDLL("libpcsclite.so.1")
-    except OSError:
-        return "no libpcsclite.so.1"
-    if namespace() is None:
-        return "this host does not permit namespaces, and vpcd listens on every interface"
-    try:
-        import smartcard  # noqa: F401
-    except ImportError:
-        return "no pyscard: pip install 'keyharness[pcsc]'"
-    return None
+    lacks = own.missing()
+    return str(lacks.found) if lacks is not None else None
 
 
 def namespace() -> list[str] | None:
@@ -62,7 +48,7 @@ def main() -> int:
     readers = folder / "readers"
     readers.mkdir()
     (readers / "vpcd").write_text(
-        f'FRIENDLYNAME "{READER}"\nDEVICENAME /dev/null:{PORT:#x}\nLIBPATH {DRIVER}\nCHANNELID {PORT:#x}\n'
+        f'FRIENDLYNAME "{READER}"\nDEVICENAME /dev/null:{PORT:#x}\nLIBPATH {own.driver()}\nCHANNELID {PORT:#x}\n'
     )
     name = folder / "socket"
     listener = socket.socket(socket.AF_UNIX)
@@ -77,7 +63,7 @@ def main() -> int:
             os.dup2(listener.fileno(), 3)
         os.environ["LISTEN_PID"] = str(os.getpid())
         os.environ["LISTEN_FDS"] = "1"
-        os.execv(DAEMON, [str(DAEMON), "--foreground", "-c", str(readers)])
+        os.execv(own.daemon(), [str(own.daemon()), "--foreground", "-c", str(readers)])
 
     daemon = os.fork()
     if daemon == 0:
