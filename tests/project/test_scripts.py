@@ -235,7 +235,35 @@ def test_without_a_compiler_the_rest_is_installed_and_what_is_missing_is_said(in
     assert code == 0
     assert "needs the Debian package gcc: compiles pyscard, which reaches cards through pcscd" in said
     assert "rigs with transport pcsc will not do; have this installed and try again: gcc" in said
+    assert "installs none of them, which takes root or a sudo without a password" in said
     assert installed.does() == (0, []), "it is not tried each time"
+
+
+def test_what_the_tests_of_cards_need_is_installed_by_one_call_of_apt(installed):
+    """By sudo, which asks for no password; nobody may write to /usr/sbin here, as tee is not there."""
+    installed.program("python3", 'case "$*" in *smartcard*|*pcsc*) exit 1 ;; esac\n' + PIP)
+    installed.program("id", "echo 1000")
+    installed.program("sudo", '[ "$1" = -n ] || exec "$@"')
+    installed.program("apt-get", 'echo "$*" >>"$CALLS"')
+    calls = installed.log.with_name("calls")
+    code, said = installed.bootstrap(LOG=str(installed.log), PIP_ENDS_WITH="0", CALLS=str(calls))
+    assert code == 0
+    (install,) = [
+        line for line in calls.read_text().splitlines() if " install " in line or line.startswith("install")
+    ]
+    for package in ("gcc", "opensc", "openssl"):
+        assert f" {package}" in install
+        assert f"needs the Debian package {package}: " in said
+    assert "installs none of them" not in said
+
+
+def test_an_apt_that_fails_leaves_the_rest_installed(installed):
+    installed.program("id", "echo 1000")
+    installed.program("sudo", '[ "$1" = -n ] || exec "$@"')
+    installed.program("apt-get", "exit 100")
+    code, said = installed.bootstrap(LOG=str(installed.log), PIP_ENDS_WITH="0")
+    assert code == 0
+    assert "apt-get failed (see above); tests that need these packages are skipped" in said
 
 
 @pytest.mark.long
