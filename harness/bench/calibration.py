@@ -120,8 +120,17 @@ def calibration_of(rig: Rig) -> Calibration | None:
 
 
 def is_calibrated(rig: Rig) -> bool:
-    """Is it known when the power of a rig goes? Computed cuts, and the end of a process, need no calibration."""
-    return rig.evidence_kind != "hardware" or calibration_of(rig) is not None
+    """Is it known when the power of a rig goes? Computed cuts, and the end of a process, need no calibration.
+
+    Where the key is seen to leave before its power goes (a hub by sysfs), a calibration that did not measure the power
+    itself says nothing of it.
+    """
+    if rig.evidence_kind != "hardware":
+        return True
+    if (found := calibration_of(rig)) is None:
+        return False
+    said = rig.cutter.delay if rig.cutter is not None else SwitchDelay()
+    return said.seen_after or said.most_us is not None or found.release_ms is not None
 
 
 def delay_of(rig: Rig) -> SwitchDelay:
@@ -144,9 +153,9 @@ def delay_of(rig: Rig) -> SwitchDelay:
     if most_us is None and found.release_ms is not None:
         least_us, most_us = (round(1000 * ms) for ms in found.release_ms)
         lead_us = round(1000 * (found.lead_ms or 0))
-    return SwitchDelay(
-        least_us, gone_us if most_us is None else most_us, gone_us, tolerance_us, lead_us, said.seen_after
-    )
+    if most_us is None and said.seen_after:
+        most_us = gone_us
+    return SwitchDelay(least_us, most_us, gone_us, tolerance_us, lead_us, said.seen_after)
 
 
 def complaint(rig: Rig, now: datetime | None = None) -> str | None:

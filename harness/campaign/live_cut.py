@@ -55,6 +55,11 @@ class LiveCuts(LiveObserver):
         acknowledged = self._acknowledged(attempt)
         loss = self.switch.loss(attempt)
         landed = self._landed(plan, attempt, loss)
+        if landed and any(
+            boot is None or boot.latest_us is None for boot in self.switch.boot_losses(attempt)
+        ):
+            # Whether the boots that followed were cut, and where, is not known.
+            landed = None
         again: Row | None = None
         void: str | None = None
         if landed is False and not attempt.deaths:
@@ -205,7 +210,7 @@ class LiveCuts(LiveObserver):
             if landed and loss is not None and loss.latest_us is not None and anchor_us is not None:
                 start_us = anchor_us - (plan.time_us - plan.offset_us)
                 judged.note["hit_us"] = [loss.earliest_us - start_us, loss.latest_us - start_us]
-        self.switch.note(judged, loss)
+        self.switch.note(judged, [loss, *self.switch.boot_losses(attempt)])
         return judged
 
     def _judged(

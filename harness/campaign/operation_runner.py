@@ -37,6 +37,7 @@ class Attempt:
     :ivar returned: whether it returned, without an error.
     :ivar cut: the instants of its cut; None if no cut was armed, because the marker was never seen.
     :ivar deaths: how the key ended by itself, in words.
+    :ivar boot_cuts: the cuts into the boots that followed.
     """
 
     promise: Memory
@@ -46,6 +47,7 @@ class Attempt:
     returned: bool
     cut: CutInstant | None
     deaths: list[str]
+    boot_cuts: tuple[CutInstant, ...] = ()
 
     def at_us(self, name: str) -> int | None:
         """When a marker was seen; None if it was not."""
@@ -243,7 +245,8 @@ class OperationRunner:
         rig.power.off()
         tried = Attempt(promise, start_us, tuple(rig.tap.marks), ended_us, returned, made, rig.take_deaths())
         if cut.boots:
-            tried.deaths += self._cut_boots(cut.boots, lead_us)
+            tried.boot_cuts = self._cut_boots(cut.boots, lead_us)
+            tried.deaths += rig.take_deaths()
         if cut.off_us:
             rig.clock.wait_us(cut.off_us)
         return tried
@@ -255,9 +258,9 @@ class OperationRunner:
             return start_us
         return max(start_us, came_us)
 
-    def _cut_boots(self, offsets_us: tuple[int, ...], lead_us: int) -> list[str]:
-        """Cut the boots that follow: power on, and off after each offset. How the key ended by itself meanwhile."""
-        rig = self.rig
+    def _cut_boots(self, offsets_us: tuple[int, ...], lead_us: int) -> tuple[CutInstant, ...]:
+        """Cut the boots that follow: power on, and off after each offset; the instants of these cuts."""
+        rig, made = self.rig, []
         for offset_us in offsets_us:
             began_us = rig.clock.now_us
             armed = self.cutter.arm_boot(offset_us, lead_us)
@@ -265,9 +268,9 @@ class OperationRunner:
             if not armed:
                 # Without a signal that the power has come, the offset counts from when it was asked for.
                 self.cutter.arm(max(began_us + offset_us, rig.clock.now_us), lead_us)
-            self.cutter.collect()
+            made.append(self.cutter.collect())
             rig.power.off()
-        return rig.take_deaths()
+        return tuple(made)
 
 
 def _failed_uncut(operation: Operation, fault: KeyFault) -> KeyFault:

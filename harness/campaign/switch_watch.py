@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.bench.calibration import delay_of, is_calibrated
 from harness.campaign.operation_runner import Attempt
 from harness.model.power_loss import PowerLoss, SwitchDelay, power_loss
@@ -33,11 +35,16 @@ class SwitchWatch:
             return None
         return power_loss(attempt.cut, self.delay, last_received_us(attempt.marks))
 
+    def boot_losses(self, attempt: Attempt) -> list[PowerLoss | None]:
+        """The same of the cuts into the boots that followed, of which no answer of the key is known."""
+        return [power_loss(cut, self.delay) for cut in attempt.boot_cuts]
+
     @staticmethod
-    def note(judged: Judged, loss: PowerLoss | None) -> None:
-        """Note for the journal whether the switch strayed."""
-        if loss is not None:
-            judged.note[_STRAYED] = loss.strayed or ""
+    def note(judged: Judged, losses: Sequence[PowerLoss | None]) -> None:
+        """Note for the journal whether the switch strayed in one of these."""
+        taken = [loss for loss in losses if loss is not None]
+        if taken:
+            judged.note[_STRAYED] = next((loss.strayed for loss in taken if loss.strayed), "")
 
     def count(self, judged: Judged) -> None:
         """Count a cut, also one of an interrupted run."""

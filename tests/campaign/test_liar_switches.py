@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.base.errors import RigError
@@ -10,7 +12,9 @@ from harness.campaign.home import go_home
 from harness.campaign.rows import campaign_row
 from harness.campaign.timed_live import LiveCampaign
 from harness.evidence.ledger import now
+from harness.model.row import is_judged
 from harness.report.verdict import INCONCLUSIVE, PASS, verdict
+from harness.search.plan import Plan
 from support.lab import TwinKey
 from support.terms import terms
 from support.usb import PORT, laboratory, make_rig
@@ -132,3 +136,23 @@ def test_power_that_comes_back_while_it_is_off_is_the_rigs_fault(lab, usb, cours
     with pytest.raises(RigError, match="came back while its port was switched off") as wrong:
         LiveCampaign(usb, usb.key.operations[OPERATION], home, terms(2)).run()
     assert "its switch" in str(wrong.value.found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("known", [True, False], ids=["calibrated", "a hub without a calibration"])
+def test_cuts_into_boots_prove_nothing_where_the_switch_cannot(usb, known):
+    """In a boot the key gives no answer that could say when its power went."""
+    home = go_home(usb)
+    if known:
+        calibrated()
+    else:
+        usb.cutter.delay = replace(usb.cutter.delay, seen_after=False)
+    campaign = LiveCampaign(usb, usb.key.operations[OPERATION], home, terms(0))
+    campaign.prepare()
+    campaign._landed = lambda *_: True
+    marker = campaign.prepared.profile.markers[1][0]
+    judged = campaign.make(Plan(marker, 0, 1_000, "burst", boots=(20_000,)))
+    assert judged.row["landed"] is (True if known else None)
+    assert is_judged(judged.row) == known
+    assert campaign.switch.row()["calibrated"] == known
+    assert judged.note["strayed"] == ""
