@@ -106,6 +106,7 @@ _MODULES = {
     "Board": "harness.twin.board",
     "BoardState": "harness.twin.image",
     "Cancelled": "harness.twin.handlers",
+    "CardDialog": "harness.twin.card_dialog",
     "CardFirmware": "harness.twin.card_firmware",
     "Command": "harness.twin.card_firmware",
     "Damaged": "harness.twin.records",
@@ -326,6 +327,7 @@ if TYPE_CHECKING:
     from harness.safety.pins import candidates as candidates, pin_for as pin_for
     from harness.twin import cbor as cbor, records as records
     from harness.twin.board import Board as Board
+    from harness.twin.card_dialog import CardDialog as CardDialog
     from harness.twin.card_firmware import CardFirmware as CardFirmware, Command as Command, OK as OK
     from harness.twin.flash import Flash as Flash
     from harness.twin.flash_layers import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.twin.board import Board
@@ -62,16 +63,25 @@ class CardFirmware(ABC):
         self._board = board
 
     @abstractmethod
-    def obey(self, command: Command) -> tuple[bytes, int]:
-        """Carry out a command: data and status word. A file system that fails is answered with 6581."""
+    def obey(self, command: Command) -> tuple[bytes, int] | None:
+        """Carry out a command: data and status word. A file system that fails is answered with 6581.
+
+        None: the card waits, and calls `answer` later, by `advance`.
+        """
 
     def receive(self, endpoint: str, packet: bytes) -> None:
         command = parsed(packet)
+        self.answer(endpoint, lambda: (b"", WRONG_LENGTH) if command is None else self.obey(command))
+
+    def answer(self, endpoint: str, carry_out: Callable[[], tuple[bytes, int] | None]) -> None:
+        """Carry out and answer, unless there is no answer yet."""
         try:
-            data, status = (b"", WRONG_LENGTH) if command is None else self.obey(command)
+            done = carry_out()
         except (StoreDamaged, StoreFull):
-            data, status = b"", MEMORY_FAILURE
-        self._board.send(endpoint, data + status.to_bytes(2, "big"))
+            done = b"", MEMORY_FAILURE
+        if done is not None:
+            data, status = done
+            self._board.send(endpoint, data + status.to_bytes(2, "big"))
 
     def next_event_us(self) -> int | None:
         return None
