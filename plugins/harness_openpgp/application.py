@@ -1,0 +1,18 @@
+"""The application OpenPGP card, for keys that have it."""
+
+from __future__ import annotations
+
+from harness.api import Application
+from harness_openpgp import data_operations, key_operations, pin_operations
+from harness_openpgp.home import blank, foreign, prepare
+from harness_openpgp.items import ITEMS
+
+OPENPGP = Application(
+    name="openpgp",
+    title="OpenPGP card",
+    prepare=prepare,
+    operations=(*pin_operations.OPERATIONS, *key_operations.OPERATIONS, *data_operations.OPERATIONS),
+    items=ITEMS,
+    foreign=foreign,
+    blank=blank,
+)

@@ -1,0 +1,33 @@
+"""The plugin: a key model for any card with the OpenPGP application, and a simulated one.
+
+Plugins of other keys combine the same application with their own.
+"""
+
+from __future__ import annotations
+
+from harness.api import Face, Key, TwinModel, hookimpl
+
+NAME = "openpgp"
+
+
+@hookimpl
+def keyharness_keys() -> list[Key]:
+    from harness_openpgp.application import OPENPGP
+    from harness_openpgp.home import identify
+
+    return [
+        Key(
+            name=NAME,
+            title="OpenPGP card",
+            faces=(Face("application", 0, 0, "OpenPGP card"),),
+            applications=(OPENPGP,),
+            identify=identify,
+        )
+    ]
+
+
+@hookimpl
+def keyharness_twins() -> dict[str, TwinModel]:
+    from harness_openpgp.twin.model import MODEL
+
+    return {NAME: MODEL}

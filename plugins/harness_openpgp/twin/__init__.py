@@ -1,0 +1,1 @@
+"""The card side of a simulated OpenPGP card."""
