@@ -16,7 +16,7 @@ from harness.campaign.home import require_expendable
 from harness.model.key import Memory
 from harness.model.rig import Rig
 from harness.safety.claim import Claims
-from harness.safety.identity import refuse_foreign
+from harness.safety.identity import refuse_foreign, why_gone
 
 LONG_OFF_US = 10_000_000
 """Without a load, VBUS can stay up for seconds (OLPC #9566: 2.5 s off were needed)."""
@@ -57,7 +57,7 @@ def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Rec
                 return False
             rig.key.identify(rig)
         except (KeyharnessError, OSError) as error:
-            steps.append(RecoveryStep(what, getattr(error, "what", str(error))))
+            steps.append(RecoveryStep(what, why_gone(rig, error)))
             return False
         steps.append(RecoveryStep(what, None))
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from harness.base.errors import CallerError
+from harness.base.errors import CallerError, KeyharnessError
 from harness.model.key import CANNOT_TELL, Key
 from harness.model.rig import KeyGone, Rig
 
@@ -158,6 +158,17 @@ def foreign(rig: Rig) -> list[str]:
         if application.foreign is not CANNOT_TELL
         for reason in application.foreign(rig)
     ]
+
+
+def why_gone(rig: Rig, error: Exception) -> str:
+    """Say why a key that was up does not answer: how it died, if the rig knows; else what the error says."""
+    try:
+        rig.wait_until_up()
+    except KeyGone as gone:
+        return gone.what
+    except (KeyharnessError, OSError):
+        pass
+    return error.what if isinstance(error, KeyharnessError) else str(error)
 
 
 def bring_up(rig: Rig) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
 import time
 
@@ -128,8 +129,14 @@ class EmulatedKey:
                 f'rig "{self.rig}": the emulator has never become ready: {why}',
                 found=self._output.last_lines() or "no output",
                 expected=f"an answer on {self.options.transport}, port {self.options.main_port}",
-                mend=f"run it by hand: {' '.join(arguments(self.options, self._folder.path))}",
+                mend=f"run it by hand: {self._by_hand()}; if it only needs longer, name a larger `ready_s` "
+                f"(now {self.options.ready_s:g})",
             )
+
+    def _by_hand(self) -> str:
+        """The command as a shell takes it, with the environment that the bench sets."""
+        words = [f"{name}={value}" for name, value in self.options.env.items()]
+        return shlex.join([*(["env", *words] if words else []), *arguments(self.options, self._folder.path)])
 
     def _connect(self, process: Process) -> str | None:
         """Connect to it; returns why that failed, None if it did not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 
@@ -191,8 +192,12 @@ def test_state_that_is_kept_elsewhere_is_no_verdict_on_the_key(start, tmp_path):
 )
 def test_what_never_starts_is_a_matter_of_the_rig(start, fault, word):
     with pytest.raises(RigError, match=word) as error:
-        go_home(start(fault, ready_s=0.5))
-    assert "run it by hand" in str(error.value)
+        go_home(start(fault, "--note", "it's here; $HOME", ready_s=0.5, env={"A": "b c"}))
+    by_hand = error.value.mend.partition("run it by hand: ")[2].partition("; if it only needs longer")[0]
+    words = shlex.split(by_hand)
+    assert words[:2] == ["env", "A=b c"]
+    assert words[-2:] == ["--note", "it's here; $HOME"], "a shell reads it as it was"
+    assert "larger `ready_s` (now 0.5)" in error.value.mend
     assert ("I do not feel well" in str(error.value)) == (fault == "exit-at-start")
 
 

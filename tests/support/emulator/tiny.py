@@ -146,6 +146,8 @@ class Tiny:
         raise Refused(UNSUPPORTED)
 
     def info(self, body: dict) -> dict:
+        if self.fault.endswith("-info"):
+            os._exit(7) if self.fault == "exit-info" else os.kill(os.getpid(), 11)
         if self.fault == "garbage":
             return {1: 7, 3: b"short", 4: []}
         options = {"rk": self.rk, "up": True, "plat": False}
