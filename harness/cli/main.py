@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from harness import __version__
-from harness.cli import bench_commands, firmware_commands, rig_commands, twin_commands
+from harness.cli import bench_commands, firmware_commands, reports_commands, rig_commands, twin_commands
 from harness.cli.common import (
     BenchOption,
     JsonOption,
@@ -281,6 +281,7 @@ def replay(
 
 
 app.add_typer(firmware_commands.app, name="firmware")
+app.add_typer(reports_commands.app, name="reports")
 for group in (twin_commands, rig_commands, bench_commands):
     app.add_typer(group.app)
 

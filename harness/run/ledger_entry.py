@@ -62,6 +62,15 @@ def enter_abandoned() -> list[Path]:
     return entered
 
 
+def goes_on(path: Path) -> bool:
+    """Return whether a process works on the run in a folder now."""
+    path = path.absolute()
+    if Lock(f"run {path}").holder() is not None:
+        return True
+    noted = read_json(_note(path))
+    return noted is not None and _goes_on(noted)
+
+
 def _goes_on(noted: dict[str, Any]) -> bool:
     # `keyharness run` holds a lock; a run that pytest itself started has none, and is known by its process.
     if Lock(f"run {noted['run']}").holder() is not None:

@@ -41,7 +41,7 @@ COMMANDS = (
         "rigs",
         "recover",
     ),
-    *("quarantine", "history", "power", "touch", "serve", "calibrate", "doctor"),
+    *("reports", "reports prune", "quarantine", "history", "power", "touch", "serve", "calibrate", "doctor"),
 )
 SMALL_RUN = (
     *("run", "--seed", "1", "--cuts", "30"),
