@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import make_private
 from harness.base.errors import CallerError, RigError
+from harness.evidence.rundir import NOT_ASKED
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -101,7 +102,7 @@ class Ledger:
         from sqlalchemy import inspect
 
         with self._engine.connect().execution_options(reading=True) as at:
-            return bool(inspect(at).has_table("uncontrolled"))
+            return bool(inspect(at).has_table("run_keys"))
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -172,6 +173,7 @@ class Ledger:
             )
             for identity, kind, model in keys.values():
                 self.note_key(at, identity, kind, model)
+            self._note_firmware(at, head, keys)
             for row in campaigns:
                 identity, kind, _ = keys[row["rig"]]
                 self._note_campaign(at, head["run"], identity, kind, row)
@@ -190,6 +192,25 @@ class Ledger:
             at.execute(tables.cuts.delete().where(tables.cuts.c.run == head["run"]))
             if rows:
                 at.execute(tables.cuts.insert(), rows)
+
+    def _note_firmware(
+        self, at: Connection, head: Mapping[str, Any], keys: Mapping[str, tuple[str, str, str]]
+    ) -> None:
+        """File a run under each key that took part, with the firmware that was on it."""
+        table = self.tables.run_keys
+        at.execute(table.delete().where(table.c.run == head["run"]))
+        rows = [
+            {
+                "run": head["run"],
+                "key": keys[rig["name"]][0],
+                "rig": rig["name"],
+                "firmware": rig.get("firmware"),
+            }
+            for rig in head.get("rigs", ())
+            if rig.get("firmware") != NOT_ASKED
+        ]
+        if rows:
+            at.execute(table.insert(), rows)
 
     def _note_campaign(self, at: Connection, run: str, key: str, kind: str, row: Mapping[str, Any]) -> None:
         tables = self.tables
@@ -378,6 +399,11 @@ class _Tables:
             "quarantine",
             Column("n", Integer, primary_key=True),
             *(text("rig", index=True), text("since"), text("why"), text("cleared"), text("cleared_for")),
+        )
+        self.run_keys = table(
+            "run_keys",
+            Column("n", Integer, primary_key=True),
+            *(text("run", index=True), text("key", index=True), text("rig"), text("firmware")),
         )
         self.boots = table("boots", text("key", primary_key=True), text("boot"), text("at"))
         self.uncontrolled = table(

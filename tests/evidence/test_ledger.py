@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import resource
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from sqlalchemy import event, select
 
 from harness.base.errors import CallerError, RigError
 from harness.evidence.ledger import Ledger
-from harness.evidence.ledger_queries import history_of, keys_of
+from harness.evidence.ledger_queries import history_of, keys_of, show_history
 from harness.model.key import Cost
 from harness.model.pin import PinReference
 from harness.safety.budget import BLOCK, Budget, BudgetExhausted, Grants, PinTries
@@ -55,6 +56,44 @@ def cut(rig, number):
         "outcome": "old",
         "acknowledged": False,
     }
+
+
+def noted(ledger, run, firmware, verdict, outcomes=None, rig="one"):
+    head = {**HEAD, "run": run, "started": run, "rigs": [{"name": rig, "firmware": firmware}]}
+    campaigns = [{**campaign(rig, 1), "outcomes": outcomes}] if outcomes else []
+    ledger.note_run(head, verdict, {rig: KEYS["one"]}, campaigns, [])
+
+
+def test_every_run_is_filed_under_its_key_and_the_trend_goes_by_firmware(own_state):
+    with Ledger() as ledger:
+        noted(ledger, "a", "v1.8.3", "fail", {"old": 90, "lost": 10})
+        noted(ledger, "b", "v1.8.3", "interrupted")
+        noted(ledger, "c", "v1.9.0", "pass", {"old": 50, "new": 50})
+        noted(ledger, "d", "not asked yet", "inconclusive")
+        (key,) = keys_of(ledger)
+        table = history_of(ledger, "uuid:1")
+    assert (key["runs"], key["cuts"]) == (3, 200), "on a rig that was not there no key took part"
+    assert [run["id"] for run in table["runs"]] == ["a", "b", "c"]
+    trend = [
+        (row["firmware"], row["runs"], row["cuts"], row["violations"], row["verdicts"])
+        for row in table["trend"]
+    ]
+    assert trend == [
+        ("v1.8.3", 2, 100, 10, {"fail": 1, "interrupted": 1}),
+        ("v1.9.0", 1, 100, 0, {"pass": 1}),
+    ]
+    out = io.StringIO()
+    show_history(table, out)
+    assert "  firmware v1.8.3" in out.getvalue()
+    assert "2 runs, 100 cuts, 10 violations (10 %): fail 1, interrupted 1" in out.getvalue()
+
+
+def test_a_run_that_is_taken_up_again_is_filed_once(own_state):
+    with Ledger() as ledger:
+        for verdict in ("killed", "pass"):
+            noted(ledger, "a", "v1", verdict, {"old": 5})
+        table = history_of(ledger, "uuid:1")
+    assert [(row["runs"], row["cuts"], row["verdicts"]) for row in table["trend"]] == [(1, 5, {"pass": 1})]
 
 
 def reserving(granted):
