@@ -13,7 +13,7 @@ from harness.base.errors import HarnessFault
 from harness.base.seeds import unit
 from harness.twin import metastable
 from harness.twin.image import FlashImage
-from harness.twin.parts import FlashOp, Part
+from harness.twin.parts import FlashOp, Kind, Part
 from harness.twin.rail import PowerRail
 from harness.twin.tear import programmed, torn_erase, torn_program
 
@@ -95,27 +95,23 @@ class Flash:
         """
         if self._rail.dead or not self.answers:
             return False
-        page, offset = divmod(address, self.part.page_size)
-        if offset + len(data) > self.part.page_size or not data:
+        part = self.part
+        page, offset = divmod(address, part.page_size)
+        if offset + len(data) > part.page_size or not data:
             raise HarnessFault(
                 f"{self.name}: a program call of {len(data)} bytes at {address:#x} leaves its page"
             )
-        words = -(-len(data) // self.part.word_size)
-        before = self.pages[page]
+        words = -(-len(data) // part.word_size)
         took = not self.is_worn(page)
-        span = self._span(words * self.part.word_us)
-        op = FlashOp(self.name, "program", page, offset, data, *span, took)
-        cut = self._rail.meets(op)
-        self._weaken(op, cut)
+        cut = self._meets("program", page, offset, data, words * part.word_us, took)
         if not took:
             return cut is None
+        before = self.pages[page]
         if cut is None:
             self._store(page, programmed(before, offset, data))
             return True
         index, phi = cut
-        self.pages[page] = torn_program(
-            before, offset, data, phi, self._rail.seed, index, self.part.word_size
-        )
+        self.pages[page] = torn_program(before, offset, data, phi, self._rail.seed, index, part.word_size)
         return False
 
     def erase(self, page: int) -> bool:
@@ -123,9 +119,7 @@ class Flash:
         if self._rail.dead or not self.answers:
             return False
         took = not self.is_worn(page)
-        op = FlashOp(self.name, "erase", page, 0, b"", *self._span(self.part.erase_us), took)
-        cut = self._rail.meets(op)
-        self._weaken(op, cut)
+        cut = self._meets("erase", page, 0, b"", self.part.erase_us, took)
         self.erases[page] += 1
         if not took:
             return cut is None
@@ -136,10 +130,25 @@ class Flash:
         self.pages[page] = torn_erase(self.pages[page], phi, self._rail.seed, index)
         return False
 
+    def _meets(
+        self, kind: Kind, page: int, offset: int, data: bytes, duration_us: int, took: bool
+    ) -> tuple[int, float] | None:
+        """Let an operation take its time, before its effect is stored; returns as `PowerRail.meets`."""
+        rail = self._rail
+        start_us = rail.clock.now_us
+        end_us = start_us + duration_us
+        cut = rail.meets(start_us, end_us)
+        # Most operations of a campaign belong to looks, which record nothing: they are not described.
+        if self.metastable or (rail.log is not None and cut is None):
+            op = FlashOp(self.name, kind, page, offset, data, start_us, end_us, took)
+            if rail.log is not None and cut is None:
+                rail.log.append(op)
+            if self.metastable:
+                self._weaken(op, cut)
+        return cut
+
     def _weaken(self, op: FlashOp, cut: tuple[int, float] | None) -> None:
         """Update the mask of half-way cells; called before the effect of the operation is stored."""
-        if not self.metastable:
-            return
         weak, page = self.weak.pop(op.page, b""), self.pages[op.page]
         if cut is None:
             weak = metastable.whole(weak, op)
@@ -152,7 +161,3 @@ class Flash:
         self.pages[page] = content
         if self._rail.on_stored is not None:
             self._rail.on_stored(self.name, page, content)
-
-    def _span(self, duration_us: int) -> tuple[int, int]:
-        start = self._rail.clock.now_us
-        return start, start + duration_us

@@ -20,10 +20,10 @@ class Panic(BaseException):
 
 
 class PowerRail:
-    """Counts and logs flash operations since `watch()`, and fails where it is armed.
+    """Counts flash operations since `watch()`, and fails where it is armed.
 
     :ivar seed: key of the hashes that decide which cells of a torn operation change.
-    :ivar log: the operations since `watch()`; None without one.
+    :ivar log: where the chips append each operation that completes; None if nobody asks.
     :ivar failed_us: when the power failed, on the board's clock.
     :ivar after_op: called at the end of an operation, before its effect is stored.
     :ivar on_stored: called with (chip, page, content) when the effect is stored.
@@ -43,7 +43,7 @@ class PowerRail:
         self._fail_us: int | None = None
 
     def watch(self, log: list[FlashOp] | None) -> None:
-        """Count from zero; append each operation to `log`, if one is given."""
+        """Count from zero; each operation that completes is appended to `log`, if one is given."""
         self._count = 0
         self.log = log
 
@@ -84,25 +84,23 @@ class PowerRail:
         if self.dead:
             raise PowerLost
 
-    def meets(self, op: FlashOp) -> tuple[int, float] | None:
-        """Advance the clock over an operation.
+    def meets(self, start_us: int, end_us: int) -> tuple[int, float] | None:
+        """Advance the clock over a flash operation that takes from `start_us` to `end_us`.
 
         :returns: None if the operation completes; else its number since `watch()` and the fraction phi.
         """
         self._count += 1
         phi: float | None = None
-        if self._fail_us is not None and self._fail_us < op.end_us:
-            phi = max(0.0, (self._fail_us - op.start_us) / (op.end_us - op.start_us))
+        if self._fail_us is not None and self._fail_us < end_us:
+            phi = max(0.0, (self._fail_us - start_us) / (end_us - start_us))
         elif self._fail_op == self._count:
             phi = self._fail_phi
         if phi is None:
-            self.clock.reach_us(op.end_us)
-            if self.log is not None:
-                self.log.append(op)
+            self.clock.reach_us(end_us)
             if self.after_op:
                 self.after_op()
             return None
-        torn_us = op.start_us + round(phi * (op.end_us - op.start_us))
+        torn_us = start_us + round(phi * (end_us - start_us))
         self.fail(torn_us if self._fail_us is None else self._fail_us)
         self.clock.reach_us(self.failed_us or 0)
         return self._count, phi

@@ -14,7 +14,7 @@ def programmed(page: bytes, offset: int, data: bytes) -> bytes:
     """A page after `data` was programmed at `offset`."""
     end = offset + len(data)
     there = page[offset:end]
-    if there.count(0xFF) != len(there):
+    if there != b"\xff" * len(there):
         merged = int.from_bytes(there, "big") & int.from_bytes(data, "big")
         data = merged.to_bytes(len(data), "big")
     return page[:offset] + data + page[end:]

@@ -16,7 +16,6 @@ from harness.base.seeds import child
 from harness.bench.registry import discover
 from harness.twin.board import ENUMERATION_US
 from harness.twin.model import TwinOptions
-from harness.twin.parts import FlashOp
 from support.lab.tree import FIDO_DESCRIPTOR, KEYBOARD_DESCRIPTOR, Look
 
 if TYPE_CHECKING:
@@ -313,12 +312,12 @@ class TwinKey(Thing):
                 with contextlib.suppress(OSError):
                     client.send(packet.data)
 
-    def _paced(self, op: FlashOp) -> tuple[int, float] | None:
+    def _paced(self, start_us: int, end_us: int) -> tuple[int, float] | None:
         """A flash operation in real time; it is torn where the power goes meanwhile."""
         rail = self.board.rail
         self._run_at(self._speed)
         self._notice_cut()
-        while self._cut_us is None and (left_us := op.end_us - self._now_us()) > 0:
+        while self._cut_us is None and (left_us := end_us - self._now_us()) > 0:
             if self.port.shown:
                 self._flush(self._now_us())
             select.select([self._wake_r], [], [], left_us / 1e6 / self._rate)
@@ -326,8 +325,8 @@ class TwinKey(Thing):
         # Only the flash is fast: what this process takes to think must not become seconds of the key's.
         self._run_at(1.0)
         if self._cut_us is not None:
-            rail.arm_at(max(op.start_us, min(self._cut_us, op.end_us - 1)))
-        return self._meets(op)
+            rail.arm_at(max(start_us, min(self._cut_us, end_us - 1)))
+        return self._meets(start_us, end_us)
 
     def _notice_cut(self) -> None:
         """Is a command to switch off waiting? It is left to be taken when the firmware has unwound."""
