@@ -14,6 +14,7 @@ from littlefs import lfs
 from littlefs.context import UserContext
 from littlefs.errors import LittleFSError
 
+from harness.twin.known_reads import Answer, KnownReads, Question
 from harness.twin.rail import PowerLost
 
 if TYPE_CHECKING:
@@ -37,17 +38,30 @@ def _places(base: int, block_size: int, blocks: int, page_size: int) -> list[tup
     return [divmod(base + block * block_size, page_size) for block in range(blocks)]
 
 
+@lru_cache(maxsize=16)
+def _known_reads(*geometry: int, base: int, block_size: int, blocks: int, page_size: int) -> KnownReads:
+    """What file systems of the same geometry have answered in this process."""
+    return KnownReads(_places(base, block_size, blocks, page_size), block_size)
+
+
 class _Context(UserContext):
-    """littlefs' block device callbacks."""
+    """littlefs' block device callbacks.
+
+    :ivar read_blocks: the blocks that littlefs has read since this was cleared.
+    :ivar is_read_only: nothing is written, and no time passes, when littlefs tries to.
+    """
 
     def __init__(self, layer: Layer):
         self._layer = layer
         self._flash = layer.flash
         page_size = layer.flash.part.page_size
         self._places = _places(layer.base, layer.block_size, layer.blocks, page_size)
+        self.read_blocks: set[int] = set()
+        self.is_read_only = False
 
     def read(self, cfg: Any, block: int, off: int, size: int) -> bytes:  # type: ignore[override]
         # Called hundreds of times for each look at a key: a table and one slice, no other call.
+        self.read_blocks.add(block)
         flash = self._flash
         if flash.answers_us and not flash.answers:
             return b"\xff" * size
@@ -56,10 +70,10 @@ class _Context(UserContext):
         return flash.pages[page][start : start + size]
 
     def prog(self, cfg: Any, block: int, off: int, data: bytes) -> int:
-        return 0 if self._layer.program(block, off, bytes(data)) else _IO
+        return 0 if not self.is_read_only and self._layer.program(block, off, bytes(data)) else _IO
 
     def erase(self, cfg: Any, block: int) -> int:
-        return 0 if self._layer.erase(block) else _IO
+        return 0 if not self.is_read_only and self._layer.erase(block) else _IO
 
     def sync(self, cfg: Any) -> int:
         return 0
@@ -72,16 +86,26 @@ class Store:
     when there is no space.
 
     :param geometry: littlefs parameters: block_size, read_size, prog_size, cache_size, lookahead_size.
+    :ivar known: answers that are used again; None asks littlefs each time.
     """
 
     def __init__(self, layer: Layer, rail: PowerRail, **geometry: int):
         self.layer = layer
         self._rail = rail
+        self._context = _Context(layer)
         self._config = lfs.LFSConfig(
-            context=_Context(layer), block_count=layer.blocks, block_cycles=-1, **geometry
+            context=self._context, block_count=layer.blocks, block_cycles=-1, **geometry
         )
         self._fs = lfs.LFSFilesystem()
         self._mounted = False
+        self._consistent = False
+        self.known: KnownReads | None = _known_reads(
+            *(value for _, value in sorted(geometry.items())),
+            base=layer.base,
+            block_size=layer.block_size,
+            blocks=layer.blocks,
+            page_size=layer.flash.part.page_size,
+        )
 
     def format(self) -> None:
         """Make a new, empty file system; it is not mounted."""
@@ -89,14 +113,49 @@ class Store:
 
     def mount(self) -> None:
         """Mount, with empty caches."""
-        self._fs = lfs.LFSFilesystem()
-        self._mounted = False
-        self._call(lfs.mount, self._fs, self._config)
+        self._mounted = self._consistent = False
+        self._mount()
         self._mounted = True
+        self._consistent = self._is_consistent()
+        if not self._consistent:
+            # littlefs has begun to repair its state in memory: start from the flash again.
+            self._mount()
+
+    def _mount(self) -> None:
+        self._fs = lfs.LFSFilesystem()
+        self._call(lfs.mount, self._fs, self._config)
+
+    def _is_consistent(self) -> bool:
+        """Did the last power cut leave littlefs nothing to repair? It would do that before its next write."""
+        self._context.is_read_only = True
+        try:
+            lfs.fs_mkconsistent(self._fs)
+        except LittleFSError:
+            return False
+        finally:
+            self._context.is_read_only = False
+        return True
 
     def read(self, path: str) -> bytes | None:
         """Read a whole file; None if there is no such file."""
+        content = self._answer(("read", path), self._read)
+        assert not isinstance(content, tuple)
+        return content
+
+    def _answer(self, question: Question, ask: Callable[[str], Answer]) -> Answer:
+        """What littlefs answers, or has answered from the same blocks."""
         self._require_mounted()
+        known, flash = self.known, self.layer.flash
+        if known is None or not self._consistent or self._rail.dead or not flash.answers:
+            return ask(question[1])
+        if (found := known.find(question, flash.pages)) is not None:
+            return found.answer
+        self._context.read_blocks.clear()
+        answer = ask(question[1])
+        known.keep(question, flash.pages, self._context.read_blocks, answer)
+        return answer
+
+    def _read(self, path: str) -> bytes | None:
         try:
             handle = lfs.file_open(self._fs, path, "r")
         except LittleFSError as error:
@@ -161,12 +220,16 @@ class Store:
 
     def names(self, path: str) -> list[str]:
         """The sorted names in a directory; empty if there is no such directory."""
-        self._require_mounted()
+        names = self._answer(("names", path), self._names)
+        assert isinstance(names, tuple)
+        return list(names)
+
+    def _names(self, path: str) -> tuple[str, ...]:
         try:
             handle = lfs.dir_open(self._fs, path)
         except LittleFSError as error:
             if error.code == _NOENT:
-                return []
+                return ()
             raise self._translated(error) from None
         found = []
         try:
@@ -177,7 +240,7 @@ class Store:
             raise self._translated(error) from None
         finally:
             self._call_ignoring_errors(lfs.dir_close, self._fs, handle)
-        return sorted(found)
+        return tuple(sorted(found))
 
     def free_blocks(self) -> int:
         """How many blocks are free."""
@@ -210,6 +273,8 @@ class Store:
                 raise PowerLost from None
 
     def _translated(self, error: LittleFSError) -> BaseException:
+        # What a failed call leaves in littlefs' memory is not looked into.
+        self._consistent = False
         if self._rail.dead:
             return PowerLost()
         if error.code == _NOSPC:
