@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-OURS = "harness.pytest_plugin.fixtures"
+from harness.pytest_plugin.whose import is_ours
+
 PREFIX = "--kh-"
 
 
@@ -37,12 +38,8 @@ def _replaced(item: pytest.Item) -> Iterator[tuple[str, str]]:
             continue
         for one in definitions:
             # One that asks for ours under the same name extends it; a test's own file may do as it likes.
-            if not _is_ours(one) and name not in one.argnames and not one.baseid.endswith(".py"):
+            if not is_ours(one) and name not in one.argnames and not one.baseid.endswith(".py"):
                 yield name, inspect.getsourcefile(one.func) or one.func.__module__
-
-
-def _is_ours(definition: Any) -> bool:
-    return bool(definition.func.__module__ == OURS)
 
 
 @cache

@@ -13,6 +13,7 @@ import pytest
 
 from harness.pytest_plugin.deviations import clause_of
 from harness.pytest_plugin.options import run_of, session_of
+from harness.pytest_plugin.whose import asks_ours
 
 if TYPE_CHECKING:
     from harness.campaign.home import Home
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize a test by the rigs, or by the operations of each rig."""
-    names = metafunc.fixturenames
-    if "rig" not in names and "operation" not in names:
+    ours = {name for name in ("rig", "operation") if asks_ours(metafunc.definition, name)}
+    if "rig" not in ours:
+        # Our `operation` asks for `rig`: where that is somebody else's, so is the test.
         return
     from harness.pytest_plugin.xdist import rig_ids
 
     session = session_of(metafunc.config)
     ids = rig_ids(session.rig_names)
-    if "operation" in names:
+    if "operation" in ours:
         pairs = session.pairs
         metafunc.parametrize(
             "rig,operation", pairs, indirect=True, ids=[f"{ids[rig]}-{name}" for rig, name in pairs]
@@ -44,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the test that spends the rest of a budget where the budgets leave none."""
     limited = config.getoption("kh_cuts") is not None or config.getoption("kh_budget") is not None
-    spare = [item for item in items if "rest_of_the_budget" in getattr(item, "fixturenames", ())]
+    spare = [item for item in items if asks_ours(item, "rest_of_the_budget")]
     if spare and not (limited and any(_leaves_rest(config, item) for item in spare)):
         config.hook.pytest_deselected(items=spare)
         items[:] = [item for item in items if item not in spare]
@@ -68,7 +70,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def _param(item: pytest.Item, name: str) -> str | None:
     spec = getattr(item, "callspec", None)
-    return spec.params.get(name) if spec else None
+    return spec.params.get(name) if spec and asks_ours(item, name) else None
 
 
 @pytest.fixture

@@ -79,11 +79,12 @@ class Run:
         from harness.report import allure_labels
 
         name = node.callspec.params.get("operation")
-        operation = rig.key.operations[name] if name else None
+        # A suite of others may have a parameter of this name that means something else.
+        operation = rig.key.operations.get(name) if isinstance(name, str) else None
         allure_labels.label_case(
             suite=node.path.parent.name,
             application=operation.application if operation else node.path.stem.removeprefix("test_"),
-            operation=name,
+            operation=operation.name if operation else None,
             title=operation.title if operation else None,
             rig=rig.name,
             firmware=rig.info().firmware,

@@ -56,3 +56,73 @@ def test_other_users_of_pytest_call_their_fixtures_as_they_like(cli):
     cli.command = [cli.command[0], "-m", "pytest"]
     done = cli("test_home.py", "-p", "no:cacheprovider")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+FOREIGN = """\
+import pytest
+
+@pytest.fixture
+def rig():
+    return "theirs"
+
+@pytest.fixture(params=["left", "right"])
+def operation(request):
+    return request.param
+
+def test_a_fixture(rig):
+    assert rig == "theirs"
+
+def test_fixtures_with_parameters(rig, operation):
+    assert operation in ("left", "right")
+
+@pytest.mark.parametrize("operation", ["add", "subtract"])
+def test_a_parameter(operation, rig):
+    assert operation in ("add", "subtract")
+
+@pytest.mark.parametrize(("a", "rig"), [(1, 2)])
+def test_parameters(a, rig):
+    assert (a, rig) == (1, 2)
+
+@pytest.mark.parametrize("a, operation", [(1, 2)])
+def test_parameters_in_one_string(a, operation):
+    assert (a, operation) == (1, 2)
+
+@pytest.mark.parametrize("rig", [3], indirect=False)
+class TestOfAClass:
+    def test_it(self, rig, record_property):
+        record_property("seen", rig)
+        assert rig == 3
+
+@pytest.fixture
+def rest_of_the_budget():
+    return 7
+
+def test_what_spends_the_rest_of_a_budget(rest_of_the_budget):
+    assert rest_of_the_budget == 7
+"""
+
+
+def test_a_test_of_others_has_fixtures_and_parameters_of_our_names(cli):
+    """No bench is read, no test is run for each rig, left out or written to."""
+    (cli.cwd / "test_theirs.py").write_text(FOREIGN)
+    cli.env["KEYHARNESS_BENCH"] = str(cli.cwd / "absent.toml")
+    cli.command = [cli.command[0], "-m", "pytest"]
+    done = cli(
+        "test_theirs.py", "-p", "no:cacheprovider", "--kh-bench", "absent.toml", "--junitxml", "out.xml"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "9 passed" in done.stdout
+    written = (cli.cwd / "out.xml").read_text()
+    assert 'name="suite"' not in written
+    assert 'name="rig"' not in written
+    assert not (cli.cwd / "reports").exists()
+
+
+def test_a_parameter_of_their_own_beside_our_rig(cli):
+    (cli.cwd / "test_theirs.py").write_text(
+        'import pytest\n@pytest.mark.parametrize("operation", ["add"])\n'
+        "def test_it(rig, operation):\n    assert (rig.name, operation) == ('nk3-mini', 'add')\n"
+    )
+    cli.command = [cli.command[0], "-m", "pytest"]
+    done = cli("test_theirs.py", "-p", "no:cacheprovider", "--kh-seed", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
