@@ -77,7 +77,17 @@ def _served(request: RigRequest) -> Rig:
         )
     twin: TwinSettings = request.options.twin
     given = {"--personality": twin.personality, "--flash": twin.layer, "--version": twin.version}
-    command = [sys.executable, "-P", "-m", "harness", "twin", request.key.name, "--state", "{state}/twin", *where]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "harness",
+        "twin",
+        request.key.name,
+        "--state",
+        "{state}/twin",
+        *where,
+    ]
     command += [word for name, value in given.items() if value for word in (name, value)]
     command += [word for defect in twin.defects for word in ("--defect", defect)]
     command += ["--touch", "signal", "--seed", str(request.seed)]
