@@ -17,9 +17,13 @@ app = command_group()
 def enroll(
     bench: Annotated[Path, typer.Option("--bench", metavar="FILE", help="The bench to add the key to.")],
     pick: Annotated[
-        str | None, typer.Option("--pick", metavar="N", help="Which key: its number or its USB port.")
+        list[str] | None,
+        typer.Option("--pick", metavar="N", help="Which key: its number or its USB port. May be repeated."),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="RIG", help="Name of the new rig.")] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="RIG", help="Name of the new rig; one for each --pick."),
+    ] = None,
     key: Annotated[
         str | None, typer.Option("--key", metavar="KEY", help="The model, if the key does not show it.")
     ] = None,
@@ -27,14 +31,41 @@ def enroll(
         str | None,
         typer.Option("--expendable", metavar="WORDS", help='"this key may be destroyed", and nothing else.'),
     ] = None,
+    power: Annotated[
+        str | None,
+        typer.Option("--power", metavar="DRIVER", help="What switches its power: lcus, ykush, ..."),
+    ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option("--port", metavar="PORT", help="Of the switch: /dev/ttyUSB0, or a port's number."),
+    ] = None,
+    channel: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--channel", metavar="N", help="Of the switch; one for all keys, or one for each --pick."
+        ),
+    ] = None,
+    touch: Annotated[
+        str | None,
+        typer.Option("--touch", metavar="DRIVER", help="What touches it: hand, relay, command, ..."),
+    ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A further setting: touch.press_s=0.5."),
+    ] = None,
     scan: Annotated[bool, typer.Option("--scan", help="Only write what is found, as JSON.")] = False,
     root: Annotated[
         Path | None, typer.Option("--root", metavar="DIR", help="Folder with /sys and /proc.")
     ] = None,
 ) -> None:
-    """Find the keys of this host, and add one to a bench."""
+    """Find the keys of this host, and add some to a bench.
+
+    The switch is what the key's USB port offers, unless --power names another.
+    """
+    from harness.base.errors import CallerError
     from harness.bench.registry import discover
-    from harness.commands.enroll import EnrollOptions, enrol
+    from harness.commands.enroll import EnrollOptions, enrol_all
+    from harness.commands.enroll_switch import SwitchOptions, channels
     from harness.host.scan import scan as look
 
     plugins = discover()
@@ -42,7 +73,19 @@ def enroll(
     if scan:
         write_json("enroll", found=[one.table() for one in found])
         return
-    enrol(EnrollOptions(bench, pick, name, key, words), found, plugins, sys.stdout, _ask)
+    picks: list[str | None] = [*pick] if pick else [None]
+    names: list[str | None] = [*name] if name else [None] * len(picks)
+    if len(names) != len(picks):
+        raise CallerError(
+            "--name", found=f"{len(names)} names for {len(picks)} keys", expected="one for each --pick"
+        )
+    requests = [
+        EnrollOptions(
+            bench, at, named, key, words, SwitchOptions(power, touch, port, number, tuple(more or ()))
+        )
+        for at, named, number in zip(picks, names, channels(channel or [], len(picks)), strict=True)
+    ]
+    enrol_all(requests, found, plugins, sys.stdout, _ask)
 
 
 def _ask(question: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +18,7 @@ from harness.base.limited_file import read_limited_text
 from harness.bench.bench import NAME, parse_bench
 from harness.bench.registry import Plugins
 from harness.bench.toml_file import rig_names, with_rig
+from harness.commands.enroll_switch import AS_OFFERED, SwitchOptions, with_switch
 from harness.host.scan import Found
 from harness.model.rig import Rig
 from harness.run.session import Session, Wanted
@@ -133,7 +134,7 @@ def _not_toml(file: Path, error: ValueError) -> CallerError:
 
 @dataclass(frozen=True)
 class EnrollOptions:
-    """The options of the command; what is None is asked for.
+    """The options of the command for one key; what is None is asked for.
 
     :ivar words: what was typed to allow writing to the key.
     """
@@ -143,24 +144,54 @@ class EnrollOptions:
     name: str | None = None
     key: str | None = None
     words: str | None = None
+    switch: SwitchOptions = AS_OFFERED
+
+
+def enrol_all(
+    requests: Sequence[EnrollOptions],
+    found: Sequence[Found],
+    plugins: Plugins,
+    out: TextIO,
+    ask: Callable[[str], str],
+) -> list[str]:
+    """Enrol one key for each request; after a single one that names no key, ask for further keys.
+
+    :param ask: shows a question to the person at the terminal and returns the answer.
+    :returns: the names of their rigs.
+    :raises CallerError: as `enrol`; keys that were enrolled before stay so.
+    """
+    made = choices(found, plugins)
+    show(made, out)
+    if not made:
+        raise CallerError("nothing to enrol", expected="a key that is plugged in, or a running emulator")
+    names = [enrol(one, made, plugins, out, ask) for one in requests]
+    if len(requests) > 1 or requests[0].pick is not None or requests[0].name is not None:
+        return names
+    while len(names) < len(made):
+        try:
+            said = ask("another one? (Enter: no) ").strip()
+        except CallerError:
+            # Nobody is there to answer: one key was asked for, and it is enrolled.
+            break
+        if not said:
+            break
+        names.append(enrol(replace(requests[0], pick=said), made, plugins, out, ask))
+    return names
 
 
 def enrol(
     request: EnrollOptions,
-    found: Sequence[Found],
+    made: Sequence[Choice],
     plugins: Plugins,
     out: TextIO,
     ask: Callable[[str], str],
 ) -> str:
     """Enrol one key and return the name of its rig.
 
+    :param made: what there is to choose from.
     :param ask: shows a question to the person at the terminal and returns the answer.
     :raises CallerError: no key was chosen, or the chosen one cannot be enrolled.
     """
-    made = choices(found, plugins)
-    show(made, out)
-    if not made:
-        raise CallerError("nothing to enrol", expected="a key that is plugged in, or a running emulator")
     choice = pick(made, request.pick or ask("which one? "))
     name = request.name or ask(f"name of its rig (letters, digits, - . _; {NAME}): ").strip()
     key = request.key or choice.key
@@ -169,13 +200,13 @@ def enrol(
     plugins.key(key, "--key")
     assert choice.driver is not None
     _refuse_taken_name(request.bench, name)
-    identity, settings = None, dict(choice.settings)
+    identity, settings = None, with_switch(choice.driver, choice.settings, request.switch, plugins)
     if choice.found.kind == "process":
         # It is not probed: a second process in the same directory would damage the state of the first one.
         expendable = _typed(request, out, ask)
         out.write(f"  end {choice.found.place} before a run: the run starts the emulator itself\n")
     else:
-        plain = rig_settings(name, key, choice.driver, choice.settings, expendable=False, identity=None)
+        plain = rig_settings(name, key, choice.driver, settings, expendable=False, identity=None)
         expendable, identity, told = _examine(request, plain, plugins, out, ask)
         settings |= told
     rig = rig_settings(name, key, choice.driver, settings, expendable=expendable, identity=identity)

@@ -9,8 +9,10 @@ import tomllib
 
 import pytest
 
+from harness.base.errors import CallerError
 from harness.bench.registry import discover
-from harness.commands.enroll import choices
+from harness.commands.enroll import add_to_bench, choices, rig_settings
+from harness.commands.enroll_switch import SwitchOptions, with_switch
 from harness.host.scan import Found, Sought, scan
 from harness.safety.budget import Grants
 from support.limits import HUNG_S
@@ -275,3 +277,96 @@ def test_a_key_without_a_serial_gets_a_mark_that_costs_nothing_to_read():
     rig.power.cycle()
     assert identity(rig) == f"marker:{made}"
     assert marker(rig) == made
+
+
+def rigs_of(desk):
+    text = desk.bench.read_text()
+    assert text.startswith(desk.before)
+    return {rig["name"]: rig for rig in tomllib.loads(text)["rig"]}
+
+
+def second_key(desk):
+    usb_key(desk.root, port="1-1.4.2", node="hidraw4")
+
+
+@pytest.mark.parametrize("answers", ["\n", "2\nmini-3\nno\n"], ids=["one", "two"])
+def test_a_sitting_goes_on_until_no_other_key_is_named(desk, answers):
+    second_key(desk)
+    done = enroll(desk, stdin=f"1\nmini-2\nno\n{answers}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(rigs_of(desk)) == {"real-1", "mini-2", *(["mini-3"] if "mini-3" in answers else [])}
+
+
+def test_several_keys_by_options(desk):
+    second_key(desk)
+    picks = ("--pick", "1-1.4.1", "--name", "a", "--pick", "1-1.4.2", "--name", "b")
+    done = enroll(desk, *picks, "--expendable", "no")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(rigs_of(desk)) == {"real-1", "a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        (["--pick", "1", "--pick", "2", "--name", "a"], "1 names for 2 keys"),
+        (["--pick", "1", "--channel", "1", "--channel", "2"], "2 channels for 1 keys"),
+        (
+            ["--pick", "1", "--name", "a", "--power", "lcus"],
+            "driver latched, which switches the power itself",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_are_explained(desk, more, word):
+    done = enroll(desk, *more)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert word in done.stderr
+    assert desk.bench.read_text() == desk.before
+
+
+HUB = {"port": "1-1.4.1", "power": {"driver": "hub"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (SwitchOptions(), {"power": {"driver": "hub"}}),
+        (
+            SwitchOptions("lcus", "hand", "/dev/ttyUSB0", 2, ("power.off_time_s=1.5",)),
+            {
+                "power": {"driver": "lcus", "port": "/dev/ttyUSB0", "channel": 2, "off_time_s": 1.5},
+                "touch": {"driver": "hand"},
+            },
+        ),
+        (
+            SwitchOptions(touch="relay", more=("touch.switch.driver=lcus", "touch.switch.port=/dev/ttyUSB0")),
+            {
+                "power": {"driver": "hub"},
+                "touch": {"driver": "relay", "switch": {"driver": "lcus", "port": "/dev/ttyUSB0"}},
+            },
+        ),
+        (SwitchOptions(port="3"), {"power": {"driver": "hub", "port": 3}}),
+    ],
+)
+def test_the_switch_gets_into_a_bench_that_can_be_read(tmp_path, options, expected):
+    plugins = discover()
+    settings = with_switch("usb", HUB, options, plugins)
+    assert settings == {"port": "1-1.4.1", **expected}
+    rig = rig_settings("a", "nitrokey3-mini", "usb", settings, expendable=False, identity=None)
+    add_to_bench(tmp_path / "bench.toml", rig, plugins)
+    (read,) = tomllib.loads((tmp_path / "bench.toml").read_text())["rig"]
+    assert {name: read[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (SwitchOptions("lcsu"), "lcus"),
+        (SwitchOptions(touch="foot"), "hand"),
+        (SwitchOptions(more=("channel=2",)), "power.NAME=VALUE"),
+        (SwitchOptions(more=("power.channel",)), "power.NAME=VALUE"),
+        (SwitchOptions(more=("power.driver.x=1",)), "a table driver"),
+    ],
+)
+def test_a_wrong_switch_is_explained(options, word):
+    with pytest.raises(CallerError, match=word):
+        with_switch("usb", HUB, options, discover())
