@@ -30,7 +30,7 @@ from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering, is_judged, replay_id
 from harness.safety.pins import handed_out
 from harness.search.localization import Localizer, hit_of
-from harness.search.plan import END, Plan, planned
+from harness.search.plan import END, Plan, Unmade, planned
 from harness.search.recheck_plan import RecheckPlan
 from harness.search.schedule import Schedule, search_for
 from harness.search.search import Strategy
@@ -66,6 +66,7 @@ class LiveCampaign(LiveCuts, CampaignBase):
         self._schedule: Schedule | None = None
         self.localizer = Localizer()
         self._covering = 0
+        self._unmade = Unmade()
         self.replayed_at = ""
 
     def run(self) -> Result:
@@ -90,7 +91,7 @@ class LiveCampaign(LiveCuts, CampaignBase):
 
         def loses(offset_us: int) -> bool | None:
             signals.check()
-            judged = self._made(Plan(marker, offset_us, at_us + offset_us, "refine"))
+            judged = self._made(self._unmade.instead_of(Plan(marker, offset_us, at_us + offset_us, "refine")))
             if not is_judged(judged.row):
                 return None
             return unwritten.is_shown_by(breaches_of(judged))
@@ -131,7 +132,7 @@ class LiveCampaign(LiveCuts, CampaignBase):
         schedule, allowance = self.schedule, self.allowance
         while self._must_resume() or allowance.goes_on(schedule.planned, self._covering):
             signals.check()
-            plan = schedule.ask()
+            plan = self._unmade.instead_of(schedule.ask())
             judged = self._made(plan)
             hit = hit_of(judged.note)
             outcome = judged.row["outcome"] if is_judged(judged.row) else Outcome.MISSED

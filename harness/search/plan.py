@@ -87,7 +87,10 @@ class Plan:
 
 
 class Unmade:
-    """Instants that were not cut yet, where each instant is exact: to cut one again would show the same again."""
+    """Instants that were not cut yet. Where each instant is exact, to cut one again would show the same again.
+
+    Where it is not, a cut that was missed is made again: as a cut of its own, with a label of its own.
+    """
 
     def __init__(self) -> None:
         self._made: set[tuple[int, tuple[int, ...], int]] = set()

@@ -160,6 +160,27 @@ def test_bursts_and_rests_are_made(start):
         assert campaign.rig.clock.now_us - began_us >= plan.off_us
 
 
+def test_an_instant_that_is_cut_again_because_it_was_missed_is_another_cut(start):
+    """Where each cut went is one row with an id of its own."""
+    campaign = campaign_on(start(), LOGIN, cuts=8)
+    made, times = campaign.make, []
+
+    def make(plan):
+        judged = made(plan)
+        if plan.stream == "cover":
+            again = any(abs(plan.time_us - time_us) <= 8 for time_us in times)
+            times.append(plan.time_us)
+            if not again:
+                judged.row["landed"] = None
+        return judged
+
+    campaign.make = make
+    rows = [row for row in campaign.run().rows if row["stream"] != "replay"]
+    assert len(times) > len({time_us // 100 for time_us in times}), "the search asks for some of them again"
+    ids = [row["id"] for row in rows]
+    assert len(set(ids)) == len(ids)
+
+
 @pytest.mark.long
 def test_the_shortest_history_is_found_where_no_state_is_put_back(start, monkeypatch):
     rig = start("forget-at-the-second")
