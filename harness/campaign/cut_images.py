@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 from harness.base.seeds import unit
 from harness.campaign.observe import Seen
 from harness.search.low_discrepancy import cover
-from harness.twin.image import BoardState
-from harness.twin.trace import Cut, Trace
+from harness.twin.trace import Cut, Recording, State
 
 
 @dataclass(frozen=True)
@@ -19,12 +17,14 @@ class Inspection:
     """What was observed in one image.
 
     :ivar completed: observed after the world's completing act, where it has one.
-    :ivar boot_ops: number of flash operations of the boot after the cut.
+    :ivar boot_ops: number of flash operations of the boot after the cut (see `Recorder.writes`).
+    :ivar deaths: how the key ended by itself while it was observed, in words.
     """
 
     seen: Seen
     completed: Seen | None
     boot_ops: int
+    deaths: tuple[str, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -48,21 +48,10 @@ class CutImage:
     """
 
     cut: Cut
-    state: BoardState
+    state: State
     label: str
     nested: Cut | None = None
     number: int = 0
-
-
-def worn(before: BoardState, after: BoardState) -> Counter[tuple[str, int]]:
-    """Erases between two states, by (chip, page)."""
-    worn: Counter[tuple[str, int]] = Counter()
-    for name, image in after.chips.items():
-        if image.erases != before.chips[name].erases:
-            for page, (was, now) in enumerate(zip(before.chips[name].erases, image.erases)):
-                if now > was:
-                    worn[name, page] = now - was
-    return worn
 
 
 def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:
@@ -89,7 +78,7 @@ def evenly_ordered(things: Sequence[Any], seed: bytes) -> list[Any]:
     return [things[place] for place in (*order, *(n for n in range(count) if n not in order))]
 
 
-def where(trace: Trace, cut: Cut) -> str:
+def where(trace: Recording[Any], cut: Cut) -> str:
     """A cut in words: 3.2 ms after "request sent" (flash op 17, erase of page 4, torn)."""
     before = [mark for mark in trace.marks if mark.at_us <= cut.at_us]
     if before:
@@ -98,7 +87,5 @@ def where(trace: Trace, cut: Cut) -> str:
         after = f"{(cut.at_us - trace.start_us) / 1000:.1f} ms after the start"
     if cut.phase == "end":
         return f"{after} (after everything)"
-    op = trace.ops[cut.flash_op - 1]
     phase = "torn" if cut.phase.startswith("torn") else cut.phase
-    what = "erase of" if op.kind == "erase" else f"program of {len(op.data)} bytes in"
-    return f"{after} (flash op {cut.flash_op}, {what} page {op.page}, {phase})"
+    return f"{after} (flash op {cut.flash_op}, {trace.words(cut.flash_op)}, {phase})"

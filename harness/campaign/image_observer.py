@@ -6,8 +6,8 @@ from typing import Any
 
 from harness.campaign.cut_images import CutImage, Inspection, where
 from harness.campaign.home import seeded
-from harness.campaign.judging import evidence
-from harness.campaign.observe import Seen, complete, observe
+from harness.campaign.judging import evidence, with_deaths
+from harness.campaign.observe import NO_ANSWER, Seen, complete, observe
 from harness.campaign.recording import RecordedOperation
 from harness.campaign.worker_pool import Died
 from harness.model.instant import CutInstant
@@ -26,7 +26,7 @@ class ImageObserver(RecordedOperation):
         for _ in range(cycles):
             rig.power.on()
             rig.power.off()
-        boot = glass.record(rig.power.on)
+        boot_ops = glass.writes(rig.power.on)
         with seeded(rig, "look", image.state.digest().hex()):
             seen = observe(rig, self.items, judge.memory, judge.promise)
             seen.boots += 1
@@ -38,7 +38,7 @@ class ImageObserver(RecordedOperation):
                     completed = Seen(stuck=why)
                 else:
                     completed = observe(rig, self.items, judge.memory, memory)
-        return Inspection(seen, completed, len(boot.ops))
+        return Inspection(seen, completed, boot_ops, tuple(rig.take_deaths()))
 
     def _acknowledged(self, image: CutImage) -> bool:
         """Had the operation been acknowledged when the power went?"""
@@ -48,12 +48,16 @@ class ImageObserver(RecordedOperation):
     def _verdict(self, image: CutImage, found: Inspection | Died) -> Judgement:
         if isinstance(found, Died):
             return stuck(f"the simulated firmware {found.how}")
-        return self.prepared.judge.verdict(
+        verdict = self.prepared.judge.verdict(
             found.seen,
             found.completed,
             acknowledged=self._acknowledged(image),
             since_request_us=image.cut.at_us - self.prepared.trace.requested_us,
         )
+        if not found.deaths:
+            return verdict
+        silent = [name for name, value in found.seen.values.items() if value == NO_ANSWER]
+        return with_deaths(verdict, found.deaths, silent)
 
     def where(self, cut: Cut) -> str:
         """The place of a cut in words: 3.2 ms after "request sent" (flash op 17, erase of page 4, torn)."""

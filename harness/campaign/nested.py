@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.campaign.cut_images import CutImage, Inspection, Resumed, spread
 from harness.campaign.recording import RecordedOperation
-from harness.campaign.worker_pool import Died, WorkerPool
-from harness.twin.trace import Cut, Trace, all_cuts, images
+from harness.campaign.worker_pool import Died
+from harness.twin.trace import Cut, Recording
 
 NESTED_STATES = 3
 """Number of states whose next boot is cut as well."""
@@ -30,18 +31,18 @@ def second_cuts(recorded: RecordedOperation, cuts: Sequence[Cut], processes: int
     Each distinct image is booted, and none is observed. So a key that stops to answer while it is observed is not known
     here, and the number is exact for keys that answer.
     """
-    outer = [CutImage(cut, state, cut.label) for cut, state in images(recorded.prepared.trace, cuts)]
+    outer = [CutImage(cut, state, cut.label) for cut, state in recorded.prepared.trace.images(cuts)]
     distinct = list({image.state.digest(): image for image in outer}.items())
     booted: dict[bytes, Booted | Died] = {}
 
     def boot(index: int) -> Booted:
         recorded.glass.restore(distinct[index][1].state)
-        return Booted(bool(recorded.glass.record(recorded.rig.power.on).ops))
+        return Booted(bool(recorded.glass.writes(recorded.rig.power.on)))
 
     def arrived(index: int, found: Booted | Died) -> None:
         booted[distinct[index][0]] = found
 
-    WorkerPool(boot, processes).run(len(distinct), arrived)
+    recorded.pool(boot, processes).run(len(distinct), arrived)
     return len(nested_images(recorded, outer, booted, processes))
 
 
@@ -63,18 +64,19 @@ def nested_images(
         if not isinstance(seen, Died) and seen.writes:
             writing.setdefault(digest, image)
     chosen = spread(list(writing.values()), NESTED_STATES, recorded.prepared.trace.tear_seed)
-    traces: dict[int, Trace | Died] = {}
+    traces: dict[int, Recording[Any] | Died] = {}
 
-    def boot(index: int) -> Trace:
+    def boot(index: int) -> Recording[Any]:
         glass.restore(chosen[index].state)
+        glass.ready_to_record()
         return glass.record(power.on)
 
-    WorkerPool(boot, processes).run(len(chosen), lambda index, trace: traces.update({index: trace}))
+    recorded.pool(boot, processes).run(len(chosen), lambda index, trace: traces.update({index: trace}))
     nested: list[CutImage] = []
     for index, image in enumerate(chosen):
         trace = traces[index]
-        if isinstance(trace, Trace):
-            for cut, state in images(trace, all_cuts(trace, glass.torn_phases)):
+        if isinstance(trace, Recording):
+            for cut, state in trace.images(trace.all_cuts(glass.torn_phases)):
                 label = f"{image.label}+boot1.{cut.label}"
                 nested.append(CutImage(image.cut, state, label, cut, len(outer) + len(nested)))
     return nested

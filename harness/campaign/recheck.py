@@ -20,6 +20,7 @@ from harness.model.rig import Rig
 from harness.model.row import Judged, Row
 from harness.search.plan import END, Plan
 from harness.search.recheck_plan import CYCLES, READS, REPEATS, RecheckFindings, RecheckPlan, is_abnormal
+from harness.twin.trace import State
 
 KINDS = 8
 """Limit of kinds of abnormal outcomes that are checked again for one operation."""
@@ -86,7 +87,9 @@ class TwinRecheck:
     The key is observed after power cycles, and in the state in which the same cut leaves it some boots later.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, later: Callable[[State, int], State]) -> None:
+        """:param later: see `Recorder.at_boot`."""
+        self._later = later
         self._known: set[tuple[str, str]] = set()
         self._waiting: list[tuple[CutImage, str, Sequence[Breach]]] = []
 
@@ -103,7 +106,7 @@ class TwinRecheck:
         for image, _, _ in self._waiting:
             due += [(image, cycles) for cycles in range(1, CYCLES + 1)]
             for number in range(1, REPEATS + 1):
-                state = replace(image.state, boots=image.state.boots + number)
+                state = self._later(image.state, number)
                 due.append((replace(image, state=state), 0))
         return due
 

@@ -1,24 +1,25 @@
-"""Record an operation of a twin uncut: every cut into it is computed from that recording."""
+"""Record an operation of a key uncut: every cut into it is computed from that recording."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.base.errors import HarnessFault, KeyFault
-from harness.campaign.cut_images import worn
 from harness.campaign.home import Home, require_expendable, seeded
 from harness.campaign.judging import CutJudge, fingerprint
 from harness.campaign.observe import Seen, observe
+from harness.campaign.worker_pool import WorkerPool
 from harness.model.judge import matches, unsound
 from harness.model.key import Item, Memory, Operation, Outcome, World
 from harness.model.rig import Rig
 from harness.model.row import replay_id
-from harness.twin.glass_box import require_glass_box
-from harness.twin.image import BoardState
-from harness.twin.trace import Trace
+from harness.twin.recorder import require_recorder
+from harness.twin.trace import Recording, State
+
+T = TypeVar("T")
 
 UNCUT = "uncut"
 """The cut in a replay id of what goes wrong before the first cut."""
@@ -43,18 +44,18 @@ class Prepared:
     :ivar look_wear: page erases that one observation of the key costs, by (chip, page).
     """
 
-    start: BoardState
-    trace: Trace
+    start: State
+    trace: Recording[Any]
     judge: CutJudge
     look_wear: Counter[tuple[str, int]]
 
 
 class RecordedOperation:
-    """Records one operation of the twin on one rig.
+    """Records one operation of the key on one rig.
 
     :param home: the state to start from (see `go_home`).
     :raises CallerError: the key is not expendable.
-    :raises HarnessFault: the key on this rig is not a twin, or it has no home state.
+    :raises HarnessFault: nothing records the key on this rig, or it has no home state.
     """
 
     def __init__(self, rig: Rig, operation: Operation, home: Home):
@@ -62,7 +63,7 @@ class RecordedOperation:
         if home.state is None:
             raise HarnessFault("this campaign needs a home state to come back to")
         self.rig, self.operation, self.home = rig, operation, home
-        self.glass = require_glass_box(rig)
+        self.glass = require_recorder(rig)
         self.items: tuple[Item, ...] = home.watched(rig.key, operation)
         self._check = fingerprint(rig)
         self._prepared: Prepared | None = None
@@ -72,6 +73,11 @@ class RecordedOperation:
         """The recording; `prepare` must have been called."""
         assert self._prepared is not None, "the campaign has not been prepared"
         return self._prepared
+
+    def pool(self, work: Callable[[int], T], processes: int) -> WorkerPool[T]:
+        """Processes that work on images of the key side by side."""
+        most = self.glass.most_processes
+        return WorkerPool(work, processes if most is None else min(processes, most), self.glass.look_limit_s)
 
     def prepare(self) -> Prepared:
         """Arrange the key, record the operation, and observe the key as it was before.
@@ -91,7 +97,7 @@ class RecordedOperation:
         glass.restore(trace.base)
         with seeded(rig, "before", operation.name):
             before = observe(rig, self.items, memory, promise)
-        look_wear = worn(trace.base, glass.snapshot())
+        look_wear = glass.worn(trace.base, glass.snapshot())
         self._check_before(before, worlds, memory)
         judge = CutJudge(
             operation,
@@ -117,6 +123,7 @@ class RecordedOperation:
                 operation.arrange(rig, memory)
         except KeyFault as fault:
             raise self._uncut(fault.what, fault.found, fault.expected) from fault
+        rig.settle()
         rig.power.off()
         return memory
 
@@ -147,9 +154,10 @@ class RecordedOperation:
         fault.replay = again
         return fault
 
-    def _recorded(self, start: BoardState, operation: Operation, promise: Memory) -> Trace:
+    def _recorded(self, start: State, operation: Operation, promise: Memory) -> Recording[Any]:
         """Run an operation uncut from a state; the key is off afterwards."""
         self.glass.restore(start)
+        self.glass.ready_to_record()
         if operation.powered:
             self.rig.power.on()
             self.rig.wait_until_up()
@@ -157,7 +165,7 @@ class RecordedOperation:
         self.rig.power.off()
         return trace
 
-    def _reference(self, start: BoardState, memory: Memory) -> Trace | None:
+    def _reference(self, start: State, memory: Memory) -> Recording[Any] | None:
         """The reference operation, run uncut from the same state (docs/invariants.md, P1)."""
         if self.operation.reference_operation is None:
             return None
@@ -173,13 +181,13 @@ class RecordedOperation:
             return []
         trace = self._prepared.trace
         once = Counter(trace.wear())
-        once.update(worn(self.home.state, self._prepared.start))
+        once.update(self.glass.worn(self.home.state, self._prepared.start))
         once.update(self._prepared.look_wear)
         return [
             {
                 "what": f"{chip} page {page}",
                 "used": count * cuts,
-                "limit": trace.parts[chip].endurance,
+                "limit": trace.endurance(chip),
                 "estimated": True,
             }
             for (chip, page), count in sorted(once.items())
@@ -187,14 +195,15 @@ class RecordedOperation:
         ]
 
 
-def answer_us(reference: Trace) -> int | None:
+def answer_us(reference: Recording[Any]) -> int | None:
     """How long after its request an operation is acknowledged; None if it has no response."""
     if reference.acknowledged_us is None:
         return None
-    return reference.acknowledged_us - reference.requested_us
+    span: int = reference.acknowledged_us - reference.requested_us
+    return span
 
 
-def divergence_us(trace: Trace, reference: Trace) -> int | None:
+def divergence_us(trace: Recording[Any], reference: Recording[Any]) -> int | None:
     """How long after its request a run has done all that it has in common with the reference operation.
 
     From then on what the key writes depends on the PIN, so that it has compared it. None if all its writes are those
@@ -202,16 +211,10 @@ def divergence_us(trace: Trace, reference: Trace) -> int | None:
     """
     common = 0
     for one, other in zip(trace.ops, reference.ops):
-        if (one.chip, one.kind, one.page, one.offset, one.data) != (
-            other.chip,
-            other.kind,
-            other.page,
-            other.offset,
-            other.data,
-        ):
+        if not one.same_as(other):
             break
         common += 1
     if common == len(trace.ops):
         return None
-    last_us = trace.ops[common - 1].end_us if common else trace.requested_us
+    last_us: int = trace.ops[common - 1].end_us if common else trace.requested_us
     return max(0, last_us - trace.requested_us)

@@ -19,7 +19,7 @@ from harness.campaign.home import Home
 from harness.campaign.judging import breaches_of
 from harness.campaign.result import Result, bound, window_ms
 from harness.campaign.walk import Campaign
-from harness.campaign.worker_pool import Died, WorkerPool
+from harness.campaign.worker_pool import Died
 from harness.model.judge import Breach
 from harness.model.key import Operation
 from harness.model.rig import Rig
@@ -30,8 +30,7 @@ from harness.search.schedule import Schedule, search_for
 from harness.search.search import Strategy
 from harness.search.stopping import Allowance
 from harness.search.timing_profile import TimingProfile
-from harness.twin.image import BoardState
-from harness.twin.trace import Cut, Trace, images
+from harness.twin.trace import Cut, State, Trace, images, twin_trace
 
 AT_ONCE = 8
 """Number of cuts that are asked for before the first of them is told; the same on every machine."""
@@ -111,6 +110,11 @@ class TimedCampaign(Campaign):
         return self.result
 
     @property
+    def trace(self) -> Trace:
+        """The recording; `prepare` must have been called."""
+        return twin_trace(self.prepared.trace)
+
+    @property
     def schedule(self) -> Schedule:
         """The order of the cuts; `run` must have made the first one."""
         assert self._schedule is not None, "the campaign has not begun"
@@ -130,8 +134,8 @@ class TimedCampaign(Campaign):
     def _begin(self) -> None:
         """Record the operation, judge its end, and set the search up."""
         prepared = self.prepare()
-        profile = recorded_profile(prepared.trace, prepared.judge.reference_us, self._boot_us())
-        self.result.trace = prepared.trace
+        profile = recorded_profile(self.trace, prepared.judge.reference_us, self._boot_us())
+        self.result.trace = self.trace
         self.result.marks = list(profile.markers)
         (end,) = self._make([Plan(END, 0, profile.length_us)])
         seed = child(self.rig.seed, "timed", self.rig.name, self.operation.name, *self._salt)
@@ -142,12 +146,12 @@ class TimedCampaign(Campaign):
         """Duration of the boot after the operation; 0 if the key does not come up."""
 
         def boot(_: int) -> int:
-            self.glass.restore(self.prepared.trace.final)
+            self.glass.restore(self.trace.final)
             trace = self.glass.record(self.rig.power.on)
             return trace.end_us - trace.start_us
 
         taken: list[int | Died] = []
-        WorkerPool(boot, 1).run(1, lambda _, us: taken.append(us))
+        self.pool(boot, 1).run(1, lambda _, us: taken.append(us))
         return taken[0] if isinstance(taken[0], int) else 0
 
     def _go_on(self) -> None:
@@ -166,13 +170,11 @@ class TimedCampaign(Campaign):
         return self.allowance.until_us is not None and self._numbered < len(self._earlier)
 
     def _instant(self, time_us: float) -> float:
-        return self.prepared.trace.start_us + time_us
+        return self.trace.start_us + time_us
 
     def _sample(self) -> list[Cut]:
         """Covering cuts that tear a flash operation, to be cut live as well."""
-        cuts = [
-            cut_at_us(self.prepared.trace, self._instant(at)) for at, _ in sorted(self.localizer.covering)
-        ]
+        cuts = [cut_at_us(self.trace, self._instant(at)) for at, _ in sorted(self.localizer.covering)]
         return [cut for cut in cuts if cut.phi]
 
     def _make(self, plans: Sequence[Plan]) -> list[Row]:
@@ -192,39 +194,35 @@ class TimedCampaign(Campaign):
     def _targets(self, plans: Sequence[Plan]) -> list[TimedCutImage]:
         targets = []
         for n, plan in enumerate(plans):
-            cut = (
-                self._at_end
-                if plan.marker == END
-                else cut_at_us(self.prepared.trace, self._instant(plan.time_us))
-            )
-            ((_, state),) = images(self.prepared.trace, [cut])
+            cut = self._at_end if plan.marker == END else cut_at_us(self.trace, self._instant(plan.time_us))
+            ((_, state),) = images(self.trace, [cut])
             targets.append(TimedCutImage(cut, state, plan.label, None, self._numbered + n, plan))
         cut_again = [n for n, plan in enumerate(plans) if plan.boots]
 
-        def boot(index: int) -> BoardState:
+        def boot(index: int) -> State:
             target = targets[cut_again[index]]
             return self._after_boots(target.state, target.plan.boots)
 
-        def booted(index: int, state: BoardState | Died) -> None:
+        def booted(index: int, state: State | Died) -> None:
             # A key that crashed in that boot will crash again while it is observed.
-            if isinstance(state, BoardState):
+            if not isinstance(state, Died):
                 n = cut_again[index]
                 targets[n] = replace(targets[n], state=state)
 
-        WorkerPool(boot, self._processes).run(len(cut_again), booted)
+        self.pool(boot, self._processes).run(len(cut_again), booted)
         return targets
 
-    def _after_boots(self, state: BoardState, boots: Sequence[int]) -> BoardState:
+    def _after_boots(self, state: State, boots: Sequence[int]) -> State:
         """The state that is left when each of the following boots is cut at its offset after the power came back."""
         for at_us in boots:
             self.glass.restore(state)
-            boot = self.glass.record(self.rig.power.on)
+            boot = twin_trace(self.glass.record(self.rig.power.on))
             ((_, state),) = images(boot, [cut_at_us(boot, boot.start_us + at_us)])
         return state
 
     @property
     def _at_end(self) -> Cut:
-        return Cut(len(self.prepared.trace.ops) + 1, END, 0.0, self.prepared.trace.end_us)
+        return Cut(len(self.trace.ops) + 1, END, 0.0, self.trace.end_us)
 
     def _planned(self, image: CutImage) -> Row:
         return _timed(image).plan.row
@@ -253,7 +251,7 @@ class TimedCampaign(Campaign):
     def replay(self, label: str) -> tuple[Row, list[Breach]]:
         if label == END:
             return super().replay(label)
-        profile = recorded_profile(self.prepare().trace, None)
+        profile = recorded_profile(twin_trace(self.prepare().trace), None)
         plan = planned(label, dict(profile.markers), profile.length_us)
         (image,) = self._targets([plan])
         row = self._judge_alone(image)

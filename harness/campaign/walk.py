@@ -22,15 +22,14 @@ from harness.campaign.live_check import check_live
 from harness.campaign.nested import Inspections, nested_images
 from harness.campaign.recheck import TwinRecheck
 from harness.campaign.result import Result
-from harness.campaign.worker_pool import Died, WorkerPool
+from harness.campaign.worker_pool import Died
 from harness.model.judge import Breach
 from harness.model.key import Operation, client_logs
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering, replay_id
 from harness.search.plan import END
 from harness.search.stopping import Allowance
-from harness.twin.image_files import from_files, to_files
-from harness.twin.trace import Cut, all_cuts, cut_at, images
+from harness.twin.trace import Cut
 
 BATCH = 64
 """Number of rows that are written at once; under a budget in time also the number of cuts that are begun at once."""
@@ -50,7 +49,7 @@ class Campaign(ImageObserver, CampaignBase):
         self._walked: set[str] = set()
         self._inspections: dict[bytes, Inspection | Died] = {}
         self._seen: set[bytes] = set()
-        self._recheck = TwinRecheck()
+        self._recheck = TwinRecheck(self.glass.at_boot)
         self.replayed_at = ""
 
     def plan(self) -> tuple[list[Cut], bool]:
@@ -67,7 +66,7 @@ class Campaign(ImageObserver, CampaignBase):
 
     @cached_property
     def _all(self) -> list[Cut]:
-        return all_cuts(self.prepared.trace, self.glass.torn_phases)
+        return self.prepared.trace.all_cuts(self.glass.torn_phases)
 
     @cached_property
     def _order(self) -> list[Cut]:
@@ -130,7 +129,7 @@ class Campaign(ImageObserver, CampaignBase):
         self._walked |= {cut.label for cut in ordered}
         targets = [
             CutImage(cut, state, cut.label, number=self._numbered + n)
-            for n, (cut, state) in enumerate(images(self.prepared.trace, ordered))
+            for n, (cut, state) in enumerate(self.prepared.trace.images(ordered))
         ]
         self._numbered += len(targets)
         self.result.planned = self._numbered
@@ -180,7 +179,7 @@ class Campaign(ImageObserver, CampaignBase):
 
         began = time.monotonic()
         try:
-            WorkerPool(lambda index: self._inspect(targets[order[index]]), self._processes).run(
+            self.pool(lambda index: self._inspect(targets[order[index]]), self._processes).run(
                 len(order), arrived
             )
         finally:
@@ -227,7 +226,7 @@ class Campaign(ImageObserver, CampaignBase):
         def arrived(index: int, seen: Inspection | Died) -> None:
             found[index] = str(self._verdict(due[index][0], seen).outcome)
 
-        WorkerPool(lambda index: self._inspect(*due[index]), self._processes).run(len(due), arrived)
+        self.pool(lambda index: self._inspect(*due[index]), self._processes).run(len(due), arrived)
         for breaches, again in self._recheck.results([found[index] for index in range(len(due))]):
             for breach in breaches:
                 if (finding := self.result.finding(breach)) is not None and finding.again is None:
@@ -248,7 +247,7 @@ class Campaign(ImageObserver, CampaignBase):
 
     def _files(self, image: CutImage, seen: Inspection | Died) -> dict[str, bytes]:
         """What is kept of an abnormal cut."""
-        files = {f"state/{name}": content for name, content in to_files(image.state).items()}
+        files = {f"state/{name}": content for name, content in self.glass.to_files(image.state).items()}
         if isinstance(seen, Inspection):
             files |= {f"answer-{item}.bin": answer for item, answer in seen.seen.answers.items()}
         return {**files, **client_logs(self.rig.key)}
@@ -259,11 +258,13 @@ class Campaign(ImageObserver, CampaignBase):
         :param row: the evidence of its cut. :param files: of its folder, by their paths.
         :raises KeyError, ValueError, TypeError: the files are not whole.
         """
-        state = from_files({name.removeprefix("state/"): content for name, content in files.items()})
+        state = self.glass.from_files(
+            {name.removeprefix("state/"): content for name, content in files.items()}
+        )
         trace = self.prepare().trace
         image = CutImage(Cut(0, END, 0.0, trace.end_us), state, END)
         seen: list[Inspection | Died] = []
-        WorkerPool(lambda _: self._inspect(image), 1).run(1, lambda _, found: seen.append(found))
+        self.pool(lambda _: self._inspect(image), 1).run(1, lambda _, found: seen.append(found))
         (found,) = seen
         if isinstance(found, Died):
             verdict = self._verdict(image, found)
@@ -279,7 +280,7 @@ class Campaign(ImageObserver, CampaignBase):
     def _judge_alone(self, image: CutImage) -> Row:
         """Observe and judge one image, for a replay; the row."""
         found: list[Inspection | Died] = []
-        WorkerPool(lambda _: self._inspect(image), 1).run(1, lambda _, seen: found.append(seen))
+        self.pool(lambda _: self._inspect(image), 1).run(1, lambda _, seen: found.append(seen))
         return self._judged(image, found[0], "replay").row
 
     def _breaches_found(self) -> list[Breach]:
@@ -292,14 +293,15 @@ class Campaign(ImageObserver, CampaignBase):
         """
         trace = self.prepare().trace
         outer_label, _, inner_label = label.partition("+boot1.")
-        cut = cut_at(trace, outer_label, self.glass.torn_phases)
-        ((_, state),) = images(trace, [cut])
+        cut = trace.cut_at(outer_label, self.glass.torn_phases)
+        ((_, state),) = trace.images([cut])
         image = CutImage(cut, state, outer_label)
         if inner_label:
             self.glass.restore(state)
+            self.glass.ready_to_record()
             boot = self.glass.record(self.rig.power.on)
-            inner = cut_at(boot, inner_label, self.glass.torn_phases)
-            ((_, state),) = images(boot, [inner])
+            inner = boot.cut_at(inner_label, self.glass.torn_phases)
+            ((_, state),) = boot.images([inner])
             image = CutImage(cut, state, label, inner)
         row = self._judge_alone(image)
         self.replayed_at = self.where(cut)

@@ -150,7 +150,7 @@ class Vault(ABC):
         """Return a state as files, to be kept: path -> content; empty if it cannot be."""
         return {}
 
-    def from_files(self, files: Mapping[str, bytes]) -> object:
+    def from_files(self, files: Mapping[str, bytes]) -> Any:
         """Read what `to_files` returned.
 
         :raises ValueError: it is not that.

@@ -25,7 +25,7 @@ from harness.run.session import default_seed
 from harness.search.stopping import Allowance
 from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig
-from harness.twin.trace import Trace
+from harness.twin.trace import twin_trace
 
 SUITE = "endurance"
 FIRST_CUTS = 40
@@ -140,7 +140,8 @@ def _sound(key_name: str, personality: str, seed: int) -> _Trial:
     return _Trial(plugins.keys[key_name], plugins.twin(key_name), "", seed, personality)
 
 
-def _shape_of(trace: Trace) -> Shape:
+def _shape_of(recording: object) -> Shape:
+    trace = twin_trace(recording)
     ops = [(op.chip, op.kind, op.page, op.offset, len(op.data)) for op in trace.ops]
     return (*ops, *((mark.name,) for mark in trace.marks))
 

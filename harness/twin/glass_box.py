@@ -5,19 +5,23 @@ Only a simulated key has one: `glass_box(rig)` is None for every other rig.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from harness.base.errors import HarnessFault
 from harness.base.seeds import Stream
 from harness.model.key import Key, client_randomness
-from harness.model.rig import KeyGone, Rig, Vault
+from harness.model.rig import KeyGone, Rig
 from harness.model.tap import Tap
 from harness.twin.board import Board
 from harness.twin.host_clock import HostClock
 from harness.twin.image import BoardState
+from harness.twin.image_files import from_files, to_files
 from harness.twin.parts import FlashOp
 from harness.twin.rail import PowerLost
+from harness.twin.recorder import Recorder
 from harness.twin.trace import Trace
 
 PROFILES = ("nor-torn", "nor-atomic", "nor-metastable")
@@ -25,7 +29,7 @@ TORN_PHASES = 4
 """Torn states that are tried in each flash operation, besides before and after."""
 
 
-class GlassBox(Vault):
+class GlassBox(Recorder):
     """Records and cuts what happens on one board.
 
     :param name: the rig's name; the clients' random numbers depend on it.
@@ -37,19 +41,10 @@ class GlassBox(Vault):
     ):
         self._name, self._key, self._seed = name, key, seed
         self._board, self._clock, self._tap = board, clock, tap
-        self._profile = profile
+        self.torn_phases = 0 if profile == "nor-atomic" else TORN_PHASES
+        self.is_metastable = profile == "nor-metastable"
         for flash in board.flash.values():
             flash.metastable = self.is_metastable
-
-    @property
-    def torn_phases(self) -> int:
-        """How many torn states of a flash operation are modelled."""
-        return 0 if self._profile == "nor-atomic" else TORN_PHASES
-
-    @property
-    def is_metastable(self) -> bool:
-        """Whether the same state may read differently at each boot."""
-        return self._profile == "nor-metastable"
 
     def seeded(self, *purpose: object) -> Stream:
         """Random numbers for the clients of this twin, by purpose."""
@@ -76,7 +71,7 @@ class GlassBox(Vault):
         return [name for name, image in one.chips.items() if image.pages != other.chips[name].pages]
 
     @contextmanager
-    def worn(self, chip: str, page: int) -> Iterator[None]:
+    def worn_out(self, chip: str, page: int) -> Iterator[None]:
         """While entered, a page is past its endurance."""
         flash = self._board.flash[chip]
         before, flash.erases[page] = flash.erases[page], 2 * flash.part.endurance
@@ -126,15 +121,32 @@ class GlassBox(Vault):
             metastable=self.is_metastable,
         )
 
-    def cut_live(self, act: Callable[[], None], flash_op: int, phi: float) -> bool:
-        """Run `act` with the power failing in its `flash_op`-th flash operation; return whether it failed there.
+    def writes(self, act: Callable[[], None]) -> int:
+        return len(self.record(act).ops)
 
-        Call it in a disposable process: the C library under the file system keeps what it had open.
+    def at_boot(self, state: BoardState, number: int) -> BoardState:
+        return replace(state, boots=state.boots + number)
 
-        :param phi: how far that operation gets: 0 before it, between 0 and 1 torn, 1 after it.
-        """
+    def worn(self, before: BoardState, after: BoardState) -> Counter[tuple[str, int]]:
+        found: Counter[tuple[str, int]] = Counter()
+        for name, image in after.chips.items():
+            if image.erases != before.chips[name].erases:
+                for page, (was, now) in enumerate(zip(before.chips[name].erases, image.erases)):
+                    if now > was:
+                        found[name, page] = now - was
+        return found
+
+    def to_files(self, state: object) -> dict[str, bytes]:
+        assert isinstance(state, BoardState), "a state of this vault"
+        return to_files(state)
+
+    def from_files(self, files: Mapping[str, bytes]) -> BoardState:
+        return from_files(files)
+
+    def cut_live(self, act: Callable[[], None], number: int, phi: float) -> bool:
+        # The C library under the file system keeps what it had open: hence the disposable process.
         self._tap.clear()
-        self._board.rail.arm_op(flash_op, phi)
+        self._board.rail.arm_op(number, phi)
         try:
             with client_randomness(self._key, lambda: self.seeded("record")):
                 act()

@@ -55,3 +55,13 @@ class FlashOp:
     start_us: int
     end_us: int
     took: bool = True
+
+    def same_as(self, other: object) -> bool:
+        """Whether it writes the same to the same place; when it did so does not count."""
+        return isinstance(other, FlashOp) and (self.chip, self.kind, self.page, self.offset, self.data) == (
+            other.chip,
+            other.kind,
+            other.page,
+            other.offset,
+            other.data,
+        )

@@ -7,10 +7,12 @@ the next one. The same functions tear it here and in a live run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
-from harness.base.errors import CallerError
+from harness.base.errors import CallerError, HarnessFault
 from harness.base.seeds import unit
 from harness.model.tap import Mark
 from harness.twin.image import BoardState
@@ -20,30 +22,65 @@ from harness.twin.parts import FlashOp, Part
 from harness.twin.tear import programmed, torn_erase, torn_program
 
 
-@dataclass(frozen=True)
-class Trace:
-    """One uncut run of an operation.
+class State(Protocol):
+    """The state of a key without power."""
+
+    def digest(self) -> bytes: ...
+
+
+def twin_trace(recording: object) -> Trace:
+    """The recording of a simulated key.
+
+    :raises HarnessFault: it is of another key.
+    """
+    if not isinstance(recording, Trace):
+        raise HarnessFault("this needs the recording of a simulated key")
+    return recording
+
+
+class Write(Protocol):
+    """One thing that a key does to what it keeps: to a page of a chip, or to a file, which is then its own chip."""
+
+    @property
+    def chip(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def page(self) -> int: ...
+
+    @property
+    def start_us(self) -> int: ...
+
+    @property
+    def end_us(self) -> int: ...
+
+    def same_as(self, other: object) -> bool:
+        """Whether it writes the same to the same place; when it did so does not count."""
+
+
+S_co = TypeVar("S_co", bound=State, covariant=True)
+
+
+class Recording(ABC, Generic[S_co]):
+    """One uncut run of an operation, from which the state after every cut is computed.
 
     :ivar base: the state before the operation.
-    :ivar ops: its flash operations, in order, on all chips.
+    :ivar ops: what it wrote, in order.
     :ivar marks: the marks of the transport's tap.
-    :ivar boots: for each boot in the operation, the number of flash operations before that boot.
-    :ivar start_us: on the board's clock, as `end_us`.
+    :ivar start_us: on the key's clock, as `end_us`.
     :ivar final: the state after the operation.
-    :ivar tear_seed: key of the hashes that decide which cells of a torn operation change.
-    :ivar metastable: whether a torn operation leaves half-way cells.
+    :ivar tear_seed: key of the hashes that decide what a torn write leaves.
     """
 
-    base: BoardState
-    ops: tuple[FlashOp, ...]
+    base: S_co
+    ops: Sequence[Write]
     marks: tuple[Mark, ...]
-    boots: tuple[int, ...]
     start_us: int
     end_us: int
-    final: BoardState
-    parts: dict[str, Part]
+    final: S_co
     tear_seed: bytes
-    metastable: bool = False
 
     @property
     def acknowledged_us(self) -> int | None:
@@ -61,8 +98,72 @@ class Trace:
                 return mark.at_us
         return self.start_us
 
+    @abstractmethod
+    def all_cuts(self, torn_phases: int) -> list[Cut]:
+        """Every cut: each write in each phase, and a power-off after the last."""
+
+    @abstractmethod
+    def cut_at(self, label: str, torn_phases: int) -> Cut:
+        """Look up a cut by its label.
+
+        :raises CallerError: this operation has no such cut.
+        """
+
+    @abstractmethod
+    def images(self, cuts: Iterable[Cut]) -> Iterator[tuple[Cut, S_co]]:
+        """Compute the state that each cut leaves. Cuts must be in the order of their writes."""
+
+    @abstractmethod
+    def words(self, number: int) -> str:
+        """Describe a write by its number, from 1: "erase of page 4"."""
+
+    @abstractmethod
     def wear(self) -> dict[tuple[str, int], int]:
         """Erases per (chip, page)."""
+
+    @abstractmethod
+    def endurance(self, chip: str) -> int:
+        """Erases that each page of a chip is specified for."""
+
+
+@dataclass(frozen=True)
+class Trace(Recording[BoardState]):
+    """One uncut run of an operation of a simulated key.
+
+    :ivar ops: its flash operations, in order, on all chips.
+    :ivar boots: for each boot in the operation, the number of flash operations before that boot.
+    :ivar metastable: whether a torn operation leaves half-way cells.
+    """
+
+    base: BoardState
+    ops: tuple[FlashOp, ...]
+    marks: tuple[Mark, ...]
+    boots: tuple[int, ...]
+    start_us: int
+    end_us: int
+    final: BoardState
+    parts: dict[str, Part]
+    tear_seed: bytes
+    metastable: bool = False
+
+    def all_cuts(self, torn_phases: int) -> list[Cut]:
+        return all_cuts(self, torn_phases)
+
+    def cut_at(self, label: str, torn_phases: int) -> Cut:
+        return cut_at(self, label, torn_phases)
+
+    def images(self, cuts: Iterable[Cut]) -> Iterator[tuple[Cut, BoardState]]:
+        return images(self, cuts)
+
+    def words(self, number: int) -> str:
+        op = self.ops[number - 1]
+        what = "erase of" if op.kind == "erase" else f"program of {len(op.data)} bytes in"
+        return f"{what} page {op.page}"
+
+    def endurance(self, chip: str) -> int:
+        return self.parts[chip].endurance
+
+    def wear(self) -> dict[tuple[str, int], int]:
         worn: dict[tuple[str, int], int] = {}
         for op in self.ops:
             if op.kind == "erase":

@@ -181,7 +181,7 @@ def _find_hottest(rig: Rig, memory: Memory) -> None:
 
 
 def _log_in_on_worn_page(rig: Rig, memory: Memory) -> None:
-    with require_glass_box(rig).worn(*_mishap(memory).page):
+    with require_glass_box(rig).worn_out(*_mishap(memory).page):
         for _ in range(LOGINS):
             # A refusal is what a sound key answers; what it acknowledges has to last.
             with suppress(CtapError):

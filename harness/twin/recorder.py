@@ -1,0 +1,78 @@
+"""What records an operation of a key, so that the image of every cut into it can be computed.
+
+Two kinds of keys have one: a simulated key (`harness.twin.glass_box`), and a firmware that runs as a process and
+whose state files are recorded.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from harness.base.errors import HarnessFault
+from harness.model.rig import Rig, Vault
+from harness.twin.trace import Recording
+
+
+class Recorder(Vault):
+    """Records and cuts what a key writes.
+
+    :ivar torn_phases: how many torn states of each write are tried, besides before and after.
+    :ivar is_metastable: whether the same state may read differently at each boot.
+    :ivar repeats: whether the same operation writes the same again; then a live cut leaves the computed image.
+    :ivar look_limit_s: longest time that one observation may take.
+    :ivar most_processes: how many keys can run side by side; None for as many as there are processes.
+    """
+
+    torn_phases: int
+    is_metastable: bool = False
+    repeats: bool = True
+    look_limit_s: float = 30.0
+    most_processes: int | None = None
+
+    def ready_to_record(self) -> None:
+        """Call while the key is off, before it is powered for something that will be recorded."""
+
+    @abstractmethod
+    def record(self, act: Callable[[], None]) -> Recording[Any]:
+        """Run `act` uncut and keep everything that is written, and every mark."""
+
+    @abstractmethod
+    def writes(self, act: Callable[[], None]) -> int:
+        """Run `act`; return how many writes it made, or 1 where only that there were some is known."""
+
+    @abstractmethod
+    def cut_live(self, act: Callable[[], None], number: int, phi: float) -> bool:
+        """Run `act` with the power failing in its write of that number, from 1; return whether it failed there.
+
+        Call it in a disposable process.
+
+        :param phi: how far that write gets: 0 before it, between 0 and 1 torn, 1 after it.
+        """
+
+    def at_boot(self, state: Any, number: int) -> Any:
+        """The same state some boots later, where what a boot reads depends on its number."""
+        return state
+
+    def worn(self, before: Any, after: Any) -> Counter[tuple[str, int]]:
+        """Erases between two states, by (chip, page); empty where states do not count them."""
+        return Counter()
+
+
+def recorder(rig: Rig) -> Recorder | None:
+    """What records the key on a rig; None where only the outside can be seen."""
+    vault = rig.vault
+    return vault if isinstance(vault, Recorder) else None
+
+
+def require_recorder(rig: Rig) -> Recorder:
+    """What records the key on a rig.
+
+    :raises HarnessFault: nothing does.
+    """
+    found = recorder(rig)
+    if found is None:
+        raise HarnessFault(f'rig "{rig.name}": this needs a key whose writes are recorded')
+    return found
