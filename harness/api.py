@@ -24,6 +24,7 @@ _MODULES = {
     "Refused": "harness.base.errors",
     "RigError": "harness.base.errors",
     "Stream": "harness.base.seeds",
+    "unit": "harness.base.seeds",
     "child": "harness.base.seeds",
     "file_name": "harness.base.file_name",
     "one_of": "harness.base.errors",
@@ -37,6 +38,7 @@ _MODULES = {
     "Cost": "harness.model.key",
     "CutAction": "harness.model.cut_action",
     "CutInstant": "harness.model.instant",
+    "EvidenceKind": "harness.model.rig",
     "Face": "harness.model.key",
     "FirmwareFile": "harness.model.update_file",
     "Handle": "harness.model.transport",
@@ -64,6 +66,7 @@ _MODULES = {
     "Severity": "harness.model.key",
     "Signer": "harness.model.update_file",
     "SwitchDelay": "harness.model.power_loss",
+    "Mark": "harness.model.tap",
     "Tap": "harness.model.tap",
     "Touch": "harness.model.rig",
     "TransportKind": "harness.model.transport",
@@ -109,9 +112,11 @@ _MODULES = {
     "CardDialog": "harness.twin.card_dialog",
     "CardFirmware": "harness.twin.card_firmware",
     "Command": "harness.twin.card_firmware",
+    "Cut": "harness.twin.trace",
     "Damaged": "harness.twin.records",
     "Defect": "harness.twin.model",
     "Flash": "harness.twin.flash",
+    "FlashOp": "harness.twin.parts",
     "GD25Q16": "harness.twin.parts",
     "Handler": "harness.twin.handlers",
     "LAYERS": "harness.twin.flash_layers",
@@ -128,6 +133,8 @@ _MODULES = {
     "PowerLost": "harness.twin.rail",
     "Reply": "harness.twin.handlers",
     "Step": "harness.twin.handlers",
+    "Recorder": "harness.twin.recorder",
+    "Recording": "harness.twin.trace",
     "Store": "harness.twin.littlefs_store",
     "StoreDamaged": "harness.twin.littlefs_store",
     "StoreFull": "harness.twin.littlefs_store",
@@ -143,6 +150,7 @@ _MODULES = {
     "layer_called": "harness.twin.flash_layers",
     "records": "harness.twin",
     "require_glass_box": "harness.twin.glass_box",
+    "torn": "harness.twin.trace",
     "touch": "harness.twin.handlers",
     # What is written down.
     "now": "harness.evidence.ledger",
@@ -211,7 +219,7 @@ if TYPE_CHECKING:
     )
     from harness.base.file_name import file_name as file_name
     from harness.base.limited_file import read_limited as read_limited
-    from harness.base.seeds import Stream as Stream, child as child
+    from harness.base.seeds import Stream as Stream, child as child, unit as unit
     from harness.bench.firmware_updates import (
         ACCEPTED as ACCEPTED,
         DamagedContainer as DamagedContainer,
@@ -295,6 +303,7 @@ if TYPE_CHECKING:
     from harness.model.pin_offer import PinOffer as PinOffer, wrong_pin as wrong_pin
     from harness.model.power_loss import SwitchDelay as SwitchDelay
     from harness.model.rig import (
+        EvidenceKind as EvidenceKind,
         KeyGone as KeyGone,
         LiveCutter as LiveCutter,
         PinGuard as PinGuard,
@@ -306,7 +315,7 @@ if TYPE_CHECKING:
         Vault as Vault,
         pin_try as pin_try,
     )
-    from harness.model.tap import Tap as Tap
+    from harness.model.tap import Mark as Mark, Tap as Tap
     from harness.model.transport import (
         BusIdentity as BusIdentity,
         Handle as Handle,
@@ -360,12 +369,25 @@ if TYPE_CHECKING:
         TwinOptions as TwinOptions,
     )
     from harness.twin.one_chip import OneChipTwin as OneChipTwin
-    from harness.twin.parts import GD25Q16 as GD25Q16, NRF52840_IFS as NRF52840_IFS, Part as Part
+    from harness.twin.parts import (
+        FlashOp as FlashOp,
+        GD25Q16 as GD25Q16,
+        NRF52840_IFS as NRF52840_IFS,
+        Part as Part,
+    )
     from harness.twin.platform import Platform as Platform
     from harness.twin.rail import Panic as Panic, PowerLost as PowerLost
     from harness.twin.records import Damaged as Damaged
+    from harness.twin.recorder import Recorder as Recorder
     from harness.twin.rig import TwinRig as TwinRig
-    from harness.twin.trace import Trace as Trace, cut_at as cut_at, images as images
+    from harness.twin.trace import (
+        Cut as Cut,
+        Recording as Recording,
+        Trace as Trace,
+        cut_at as cut_at,
+        images as images,
+        torn as torn,
+    )
 else:
 
     def __getattr__(name: str) -> object:

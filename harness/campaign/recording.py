@@ -21,6 +21,8 @@ from harness.twin.trace import Recording, State
 
 T = TypeVar("T")
 
+VARIES = "its writes differ from run to run: each image is one of its own recording"
+"""The remark about a firmware that draws random numbers, or writes the time."""
 UNCUT = "uncut"
 """The cut in a replay id of what goes wrong before the first cut."""
 
@@ -92,6 +94,10 @@ class RecordedOperation:
             trace = self._recorded(start, operation, promise)
         except KeyFault as fault:
             raise self._uncut(fault.what, fault.found, fault.expected) from fault
+        if glass.may_vary:
+            glass.compare(self._recorded(start, operation, memory.copy()), trace)
+            if not glass.repeats:
+                rig.remark = VARIES
         worlds = list(operation.worlds(memory, promise))
         reference = self._reference(start, memory)
         glass.restore(trace.base)

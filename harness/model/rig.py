@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.model.tap import Tap
     from harness.model.transport import Transports
 
-EvidenceKind = Literal["twin", "emulator", "hardware"]
+EvidenceKind = Literal["twin", "emulator", "emulator-torn", "hardware"]
 
 
 class KeyGone(KeyFault):

@@ -15,13 +15,14 @@ from harness.model.key import Outcome, Severity
 
 Proof = Literal["exhaustive", "bounded", "sample"]
 Count = Annotated[int, Field(ge=0)]
-Phase = Annotated[str, StringConstraints(pattern=r"^(before|torn[1-9][0-9]*|after|end)$")]
+_PHASE = r"before|torn[1-9][0-9]*|after|(without|file)[1-9][0-9]*|unsynced"
+Phase = Annotated[str, StringConstraints(pattern=rf"^({_PHASE}|end)$")]
 Marker = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 ReplayId = Annotated[
     str,
     StringConstraints(
         pattern=r"^kh1:[^/:]+/[^:]+:-?[0-9]+:"
-        r"(end|op[1-9][0-9]*\.(before|torn[1-9][0-9]*|after)(\+boot[1-9][0-9]*\.[a-z0-9.]+)?"
+        rf"(end|op[1-9][0-9]*\.({_PHASE})(\+boot[1-9][0-9]*\.[a-z0-9.]+)?"
         r"|[a-z0-9-]+\+[0-9]+us(\+boot[1-9][0-9]*\+[0-9]+us)*(\+off[0-9]+us)?)"
         r":[0-9a-f]{6}$"
     ),
@@ -150,7 +151,7 @@ class Summary(Shape):
     complete: bool
     verdict: Literal["pass", "fail", "interrupted", "inconclusive", "nothing-tested"]
     proof: Proof | None
-    evidence_kind: list[Literal["twin", "emulator", "hardware"]]
+    evidence_kind: list[Literal["twin", "emulator", "emulator-torn", "hardware"]]
     reasons: list[str]
     rigs: list[RigShape]
     suites: dict[str, SuiteShape]

@@ -41,11 +41,12 @@ CLASSES: Mapping[str, ClassLook] = {
 EVIDENCE_KINDS = {
     "twin": "model run: simulated key, no vendor firmware executed",
     "emulator": "emulator run: vendor firmware on an emulated chip, which proves order, not timing",
+    "emulator-torn": "emulated run: vendor firmware build, modelled flash",
     "hardware": "hardware run",
 }
 """What each kind of evidence is about."""
 
-COUNTED = ("hardware", "emulator")
+COUNTED = ("hardware", "emulator", "emulator-torn")
 """Kinds of evidence with real firmware: the number of keys is named."""
 
 EVERY_OPERATION = "every modelled flash operation"

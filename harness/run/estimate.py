@@ -18,12 +18,14 @@ from harness.model.rig import Rig
 from harness.run.session import Session
 from harness.search.stopping import WASTE, Allowance
 from harness.twin.glass_box import glass_box
+from harness.twin.recorder import recorder
 
 WALK_CUTS_PER_S = 50
 """Cuts of a walk that one core judges in a second."""
 BOOTS_PER_CUT = 3
 """One boot each to arrange, to cut and to observe."""
-BACK_S, OFF_S = {"hardware": 1.0, "emulator": 0.15}, {"hardware": 1.0, "emulator": 0.0}
+BACK_S = {"hardware": 1.0, "emulator": 0.15, "emulator-torn": 0.15}
+OFF_S = {"hardware": 1.0, "emulator": 0.0, "emulator-torn": 0.0}
 """Seconds that a boot takes, and that the key is off before it, where neither was measured."""
 COVERING = 0.5
 """Share of the cuts of a hybrid search that cover."""
@@ -98,7 +100,7 @@ def costs_of(session: Session, rig: Rig, operations: list[Operation]) -> tuple[l
     :param operations: those that the key offers.
     """
     shares = session.shares(rig.name)
-    if glass_box(rig) is not None and session.wanted.search is None:
+    if recorder(rig) is not None and session.wanted.search is None:
         return _of_walks(session, rig, operations)
     each = [_each_live(session, rig, operation) for operation in operations]
     if shares.cuts is not None and shares.us is None and shares.goal is None:

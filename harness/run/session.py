@@ -35,6 +35,7 @@ from harness.safety.pins import handed_out
 from harness.search.search import STRATEGIES, Strategy
 from harness.search.stopping import Goal
 from harness.twin.glass_box import glass_box
+from harness.twin.recorder import recorder
 
 CampaignProgress = Callable[[str, str, int, int], None]
 
@@ -48,11 +49,11 @@ CampaignKind = Callable[[Rig, Operation, Home, CampaignTerms], Campaign | LiveCa
 
 
 def campaign_kind(rig: Rig, search: str | None) -> CampaignKind:
-    """Return the kind of campaign for a rig: a walk of all flash operations of a twin, or a search by time."""
+    """Return the kind of campaign for a rig: a walk of all writes where they are recorded, or a search by time."""
     strategy = strategy_of(search)
-    if glass_box(rig) is None:
-        return partial(LiveCampaign, strategy=strategy)
-    return Campaign if search is None else partial(TimedCampaign, strategy=strategy)
+    if search is None and recorder(rig) is not None:
+        return Campaign
+    return partial(LiveCampaign if glass_box(rig) is None else TimedCampaign, strategy=strategy)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def identity(rig: Rig) -> str:
         if application.marker is not None and (found := application.marker(rig)):
             return f"marker:{found}"
     # An emulator is identified by its rig: its files are the key.
-    return f"{'emulator' if rig.evidence_kind == 'emulator' else 'model'}:{rig.key.name}/{rig.name}"
+    return f"{'emulator' if rig.evidence_kind.startswith('emulator') else 'model'}:{rig.key.name}/{rig.name}"
 
 
 def prove_identity(

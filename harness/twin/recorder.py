@@ -21,13 +21,15 @@ class Recorder(Vault):
 
     :ivar torn_phases: how many torn states of each write are tried, besides before and after.
     :ivar is_metastable: whether the same state may read differently at each boot.
-    :ivar repeats: whether the same operation writes the same again; then a live cut leaves the computed image.
+    :ivar may_vary: whether an operation has to be recorded twice to know whether it writes the same again.
+    :ivar repeats: whether it does; then a live cut leaves the computed image.
     :ivar look_limit_s: longest time that one observation may take.
     :ivar most_processes: how many keys can run side by side; None for as many as there are processes.
     """
 
     torn_phases: int
     is_metastable: bool = False
+    may_vary: bool = False
     repeats: bool = True
     look_limit_s: float = 30.0
     most_processes: int | None = None
@@ -38,6 +40,9 @@ class Recorder(Vault):
     @abstractmethod
     def record(self, act: Callable[[], None]) -> Recording[Any]:
         """Run `act` uncut and keep everything that is written, and every mark."""
+
+    def compare(self, one: Any, other: Any) -> None:
+        """Note whether two recordings of the same operation, from the same state, wrote the same."""
 
     @abstractmethod
     def writes(self, act: Callable[[], None]) -> int:

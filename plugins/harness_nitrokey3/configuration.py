@@ -98,7 +98,7 @@ def _lacks_settings(rig: Rig) -> str | None:
 
 def _lacks_reset(rig: Rig) -> str | None:
     """Asked for an application that there is not, which is refused before anybody is asked for a touch."""
-    if rig.evidence_kind == "emulator":
+    if rig.evidence_kind.startswith("emulator"):
         return "a key that reboots instead of answering, which nobody can see of a process"
     try:
         answered = open_nk3(rig).admin.factory_reset_app(NO_APPLICATION)

@@ -285,7 +285,7 @@ def _unchanged(before: Memory, after: Memory) -> list[World]:
 
 def _no_bootloader(rig: Rig) -> str | None:
     """Whether a real key's update is granted, custody says (`cost.irreversible`)."""
-    if rig.evidence_kind == "emulator":
+    if rig.evidence_kind.startswith("emulator"):
         return "an emulator has no bootloader"
     return None
 

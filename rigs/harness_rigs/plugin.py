@@ -17,7 +17,7 @@ def keyharness_benches() -> list[Path]:
 
 @hookimpl
 def keyharness_drivers() -> list[Driver]:
-    from harness_rigs.emulator.rig import EMULATOR
+    from harness_rigs.emulator.driver import EMULATOR
     from harness_rigs.usb.rig import USB
     from harness_rigs.virtual import VIRTUAL
 

@@ -30,6 +30,7 @@ class EmulatedKey:
     :ivar process: the running emulator; None without power.
     :ivar boots: how often it was started.
     :ivar boot_us: time that all boots took together.
+    :ivar was_ever_up: whether it has been ready once: if it never is again, the key is stuck, and not the bench wrong.
     :ivar began_us: when it was last started, on the rig's clock.
     :ivar lost_us: when the link broke in this boot, on the rig's clock; None while it holds.
     """
@@ -62,7 +63,7 @@ class EmulatedKey:
         self._lock = PortLock(options.own_ports)
         self._output = OutputLog(rig)
         self._why_not_up: str | None = None
-        self._was_ever_up = False
+        self.was_ever_up = False
         self.deaths = DeathNotes()
         self.began_us = 0
 
@@ -76,7 +77,10 @@ class EmulatedKey:
                 self._host, self._daemon = ProcessHost("namespace", beside=daemon), daemon
         elif self._host is None:
             # A reader outside cannot be dialled from a network namespace.
-            self._host = ProcessHost("none" if self.options.transport == "pcsc" else self.options.isolation)
+            self._host = ProcessHost(
+                "none" if self.options.transport == "pcsc" else self.options.isolation,
+                mounts=self.options.flash is not None and self.options.flash.kind != "driver",
+            )
         return self._host
 
     @property
@@ -121,8 +125,8 @@ class EmulatedKey:
         self._why_not_up = self._connect(self.process)
         self.boot_us += self.clock.now_us - self.began_us
         if self._why_not_up is None:
-            self._was_ever_up = True
-        elif not self._was_ever_up:
+            self.was_ever_up = True
+        elif not self.was_ever_up:
             why, self._why_not_up = self._why_not_up, None
             self.stop()
             raise RigError(

@@ -107,6 +107,8 @@ def _socket(kind: str, port: int) -> int:
     return sock.detach()
 
 
+_started: set[int] = set()
+"""What was asked for and has not been reaped: an emulator, and perhaps the file system below it."""
 _ends: dict[int, int] = {}
 """Guard of a program -> the pipe through which it tells how the program ended."""
 
@@ -126,6 +128,8 @@ def _spawn(request: dict[str, Any], stdin: int, output: int) -> int:
     # Closed by a successful exec.
     failed = os.read(told_r, 4)
     os.close(told_r)
+    if not failed:
+        _started.add(pid)
     if failed or guard is None:
         os.close(end_r)
     else:
@@ -203,12 +207,13 @@ def _reap(pid: int) -> int:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     # Without a namespace: those in a session of their own became children of this process.
+    _started.discard(pid)
     with contextlib.suppress(ChildProcessError):
-        while True:
-            for child in _children(os.getpid()):
+        while strays := [child for child in _children(os.getpid()) if child not in _started]:
+            for child in strays:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
-            os.wait()
+                os.waitpid(child, 0)
     return status
 
 

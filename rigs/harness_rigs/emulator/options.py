@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.api import CallerError
 from harness_rigs.emulator.process import Isolation
+from harness_rigs.recorded.options import FlashOptions
 
 DEFAULT_PORTS = {"ctaphid-udp": 8111, "ctaphid-tcp": 35962, "vpcd": 35963, "pcsc": 35963}
 ANSWER_PORT = 7112
@@ -43,6 +44,8 @@ class EmulatorOptions(BaseModel):
     """Pause before a state is kept: some firmware writes after it has acknowledged."""
     reboot_codes: list[int] = []
     """Exit codes that mean a reboot: it is started again."""
+    flash: FlashOptions | None = None
+    """What its state files are, so that its writes are recorded and every cut is computed."""
 
     @property
     def main_port(self) -> int:

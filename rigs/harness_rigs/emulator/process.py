@@ -30,11 +30,12 @@ class ProcessHost:
     """Where the emulators of one rig run: in a network namespace of their own, or in this process's.
 
     :param beside: run in the network namespace of this host's programs.
+    :param mounts: whether file systems are mounted there, which nothing outside sees.
     :ivar isolated: is it a namespace of its own? Then other emulators may use the same ports.
     :raises RigError: a namespace is required and not permitted.
     """
 
-    def __init__(self, isolation: Isolation, beside: ProcessHost | None = None):
+    def __init__(self, isolation: Isolation, beside: ProcessHost | None = None, *, mounts: bool = False):
         self.isolated = False
         self._way: list[str] = []
         self._asking = Lock()
@@ -42,11 +43,13 @@ class ProcessHost:
         ways: dict[Isolation, list[list[str]]] = {
             "auto": [["unshare", "-n", "--"], ["unshare", "-U", "-r", "-n", "--"], []],
             "namespace": [["unshare", "-n", "--"], ["unshare", "-U", "-r", "-n", "--"]],
-            "none": [[]],
+            "none": [["unshare", "-m", "--"], ["unshare", "-U", "-r", "-m", "--"]] if mounts else [[]],
         }
+        if mounts and isolation != "none":
+            ways[isolation] = [[*way[:-1], "-m", "--"] for way in ways[isolation] if way]
         for way in ways[isolation] if beside is None else [beside.entering()]:
             if self._start(way):
-                self.isolated, self._way = bool(way), way
+                self.isolated, self._way = "-n" in way, way
                 return
         raise RigError(
             "a network namespace could not be made",
@@ -63,7 +66,7 @@ class ProcessHost:
 
     def _start(self, way: list[str]) -> bool:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        mode = "namespace" if way else "none"
+        mode = "namespace" if "-n" in way else "none"
         command = [*way, *PYTHON, str(PROGRAM), str(os.getpid()), mode]
         with theirs:
             try:

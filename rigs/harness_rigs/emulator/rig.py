@@ -7,13 +7,10 @@ SIGKILL keeps the page cache: such a rig tests the order of writes and what live
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
-from typing import Any
 
 from harness.api import (
     CallerError,
-    Driver,
-    Found,
+    EvidenceKind,
     KeyharnessError,
     LiveCutter,
     MonotonicClock,
@@ -47,7 +44,7 @@ class EmulatorRig(Rig):
     :ivar emulated: the device under test.
     """
 
-    evidence_kind = "emulator"
+    evidence_kind: EvidenceKind = "emulator"
 
     def __init__(self, request: RigRequest, *, served: bool = False):
         self.name, self.key, self.seed = request.name, request.key, request.seed
@@ -64,15 +61,20 @@ class EmulatorRig(Rig):
         self.folder = WorkingFolder(
             self.name, self.options.directory, self.options.template, expendable=self.expendable
         )
+        self._served = served
+        self._firmware: str | None = None
+        self._make_parts()
+
+    def _make_parts(self) -> None:
+        """Make what runs the firmware in the working directory, and what reaches it."""
         self.emulated = EmulatedKey(
-            self.name, self.options, self.folder, self.clock, self.tap, served=served, slot=self._slot
+            self.name, self.options, self.folder, self.clock, self.tap, served=self._served, slot=self._slot
         )
         self._cutter = KillCutter(self.emulated)
         self.power: PowerSwitch = ProcessSwitch(self.emulated, self._cutter)
         self.touch: Touch = self.emulated.touch
         self.transports: Transports = EmulatorTransports(self, self.emulated, self.key.faces[0])
         self._vault = FolderVault(self.emulated, self.folder)
-        self._firmware: str | None = None
         self.firmware_images = files_of(self.options)
 
     @property
@@ -171,36 +173,3 @@ class EmulatorRig(Rig):
         self.emulated.close()
         self._cutter.close()
         self.folder.close()
-
-
-def served(request: RigRequest) -> EmulatorRig:
-    """An emulator on the ports of this host, where other programs reach it.
-
-    :raises CallerError: the bench insists on a network namespace, into which no other program sees.
-    """
-    options: EmulatorOptions = request.options
-    if options.isolation == "namespace":
-        raise CallerError(
-            f'rig "{request.name}" · isolation',
-            found="namespace",
-            expected='"auto" or "none": other programs do not reach into a network namespace',
-            mend="change it, or serve the other rigs with --rig",
-        )
-    return EmulatorRig(
-        replace(request, options=options.model_copy(update={"isolation": "none"})), served=True
-    )
-
-
-def _enrol(found: Found) -> dict[str, Any] | None:
-    """Settings for an emulator that runs now: its command, in the directory where it keeps its state."""
-    return dict(found.more) if found.kind == "process" else None
-
-
-EMULATOR = Driver(
-    "emulator",
-    "a firmware that runs as a process; its power switch is SIGKILL",
-    EmulatorOptions,
-    EmulatorRig,
-    _enrol,
-    serve=served,
-)

@@ -1,0 +1,77 @@
+"""A write to a file that is a flash, as the erases and programs that a flash needs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.api import FlashOp
+from harness_rigs.recorded.directory_ops import flipped
+from harness_rigs.recorded.events import FileEvent
+from harness_rigs.recorded.options import FlashOptions
+
+
+def flash_ops(
+    path: str, content: bytes, offset: int, data: bytes, start_us: int, end_us: int, flash: FlashOptions
+) -> list[FlashOp]:
+    """The operations that turn a flash's content into what a write makes of it, in the order of pages.
+
+    A page that only loses bits is programmed where it changes. A page that gains a bit is erased, and what is not
+    erased of its new content is programmed: no flash can do less. Times are shared out evenly.
+
+    :param content: of the whole file before the write, which lies within it.
+    """
+    found: list[tuple[str, int, int, bytes]] = []
+    size = flash.page_size
+    for page in range(offset // size, -(-(offset + len(data)) // size)):
+        start = page * size
+        old = content[start : start + size]
+        low, high = max(offset, start), min(offset + len(data), start + size)
+        new = old[: low - start] + data[low - offset : high - offset] + old[high - start :]
+        if new != old:
+            found += _of_page(page, flipped(old, flash.erase_value), flipped(new, flash.erase_value), flash)
+    step = (end_us - start_us) / len(found) if found else 0
+    return [
+        FlashOp(
+            path,
+            "erase" if kind == "erase" else "program",
+            page,
+            at,
+            bytes_,
+            round(start_us + n * step),
+            round(start_us + (n + 1) * step),
+        )
+        for n, (kind, page, at, bytes_) in enumerate(found)
+    ]
+
+
+def driver_ops(event: FileEvent, flash: FlashOptions) -> list[FlashOp]:
+    """The operations of one request to the flash behind a driver, in the order of pages."""
+    size, end = flash.page_size, event.offset + event.size
+    pages = range(event.offset // size, -(-end // size))
+    step = (event.end_us - event.start_us) / len(pages)
+    found = []
+    for n, page in enumerate(pages):
+        times = round(event.start_us + n * step), round(event.start_us + (n + 1) * step)
+        if event.kind == "erase":
+            found.append(FlashOp(event.path, "erase", page, 0, b"", *times))
+            continue
+        low, high = max(event.offset, page * size), min(end, (page + 1) * size)
+        data = flipped(event.data[low - event.offset : high - event.offset], flash.erase_value)
+        found.append(FlashOp(event.path, "program", page, low - page * size, data, *times))
+    return found
+
+
+def _of_page(page: int, old: bytes, new: bytes, flash: FlashOptions) -> Iterator[tuple[str, int, int, bytes]]:
+    gained = int.from_bytes(new, "big") & ~int.from_bytes(old, "big")
+    if gained:
+        yield "erase", page, 0, b""
+        old = b"\xff" * len(old)
+    word = flash.word_size
+    start: int | None = None
+    for at in range(0, len(new) + word, word):
+        differs = at < len(new) and new[at : at + word] != old[at : at + word]
+        if differs and start is None:
+            start = at
+        elif not differs and start is not None:
+            yield "program", page, start, new[start:at]
+            start = None

@@ -1,0 +1,193 @@
+"""The recorder of a firmware that runs as a process: its state is a directory, and its writes are recorded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from harness.api import Clock, HarnessFault, KeyGone, Recorder, Tap, child
+from harness_rigs.emulator import state
+from harness_rigs.emulator.emulated_key import EmulatedKey
+from harness_rigs.emulator.folder import WorkingFolder
+from harness_rigs.emulator.state import DirectoryState
+from harness_rigs.emulator.vault import FolderVault
+from harness_rigs.recorded.directory_ops import apply, apply_torn
+from harness_rigs.recorded.events import FileEvent
+from harness_rigs.recorded.flash_server import FlashServer
+from harness_rigs.recorded.mount import RecordingMount
+from harness_rigs.recorded.options import FlashOptions
+from harness_rigs.recorded.recording import HIDDEN, FileRecording, ops_of, recorded
+
+TORN_PHASES = 4
+"""Torn states that are tried in each flash operation, besides before and after; as on twins."""
+BOOTS_PER_LOOK = 6
+"""An observation boots the key twice; three more times if it does not come back."""
+ANSWERS_PER_LOOK = 6
+
+
+class RecordedRig(Protocol):
+    """What a recorder needs of its rig."""
+
+    name: str
+    seed: int
+    clock: Clock
+    tap: Tap
+    folder: WorkingFolder
+    emulated: EmulatedKey
+    flash_server: FlashServer | None
+
+    def settle(self) -> None: ...
+
+    def make_anew(self) -> None:
+        """Make the parts that run the firmware again: a forked process has its own."""
+
+
+class Source(Protocol):
+    """Where the writes of a firmware are seen: a file system, or a flash that it talks to."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> list[FileEvent]: ...
+
+    def cut_at(self, number: int, kill: Callable[[], None], act: Callable[[], None]) -> FileEvent | None: ...
+
+    def drained(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class FileRecorder(Recorder):
+    """Records, cuts, copies and restores the working directory of a firmware.
+
+    :ivar repeats: becomes False when a second recording of an operation differs from the first.
+    """
+
+    torn_phases = TORN_PHASES
+    may_vary = True
+
+    def __init__(self, rig: RecordedRig, flash: FlashOptions, ready_s: float, answer_s: float):
+        self._rig, self._flash = rig, flash
+        self._seed = child(rig.seed, "recorded", rig.name)
+        self.look_limit_s = BOOTS_PER_LOOK * ready_s + ANSWERS_PER_LOOK * answer_s
+        self._owner = os.getpid()
+        self._source: Source | None = None
+        self._last: FileRecording | None = None
+        self.repeats = True
+
+    @property
+    def most_processes(self) -> int | None:  # type: ignore[override]
+        """One where its ports are this host's: two firmwares would meet on them."""
+        return None if self._rig.emulated.host.isolated else 1
+
+    def _mine(self) -> None:
+        """In a forked process: run the firmware in a folder and namespaces of its own, beside its parent's."""
+        if os.getpid() != self._owner:
+            self._owner = os.getpid()
+            self._source = None
+            self._rig.make_anew()
+
+    def snapshot(self) -> DirectoryState:
+        found = state.read(self._rig.folder.path)
+        return DirectoryState({name: one for name, one in found.entries.items() if HIDDEN not in name})
+
+    def restore(self, state_before: DirectoryState) -> None:
+        self._mine()
+        self._rig.emulated.stop()
+        if (flash := self._rig.flash_server) is not None:
+            flash.drained()
+        state.write(self._rig.folder.path, state_before)
+        self._rig.tap.clear()
+
+    def differing(self, one: DirectoryState, other: DirectoryState) -> list[str]:
+        return one.differing(other)
+
+    def to_files(self, kept: object) -> dict[str, bytes]:
+        return FolderVault(self._rig.emulated, self._rig.folder).to_files(kept)
+
+    def from_files(self, files: Mapping[str, bytes]) -> DirectoryState:
+        return FolderVault(self._rig.emulated, self._rig.folder).from_files(files)
+
+    def ready_to_record(self) -> None:
+        self._mine()
+        if self._source is None:
+            host = self._rig.emulated.host
+            self._source = self._rig.flash_server or RecordingMount(
+                self._rig.name, host, self._rig.folder.path
+            )
+
+    def record(self, act: Callable[[], None]) -> FileRecording:
+        source, rig = self._ready(), self._rig
+        base = self.snapshot()
+        rig.tap.clear()
+        source.start()
+        start_us = rig.clock.now_us
+        try:
+            act()
+            # Some firmware writes after it has acknowledged: that is a part of what can be cut.
+            rig.settle()
+        finally:
+            events = source.stop()
+        self._last = recorded(
+            rig.name,
+            base,
+            self.snapshot(),
+            events,
+            self._flash,
+            self._seed,
+            tuple(rig.tap.marks),
+            start_us,
+            rig.clock.now_us,
+        )
+        return self._last
+
+    def _ready(self) -> Source:
+        if self._source is None:
+            raise HarnessFault(
+                f'rig "{self._rig.name}": the recording was not made ready before the key had power'
+            )
+        return self._source
+
+    def writes(self, act: Callable[[], None]) -> int:
+        before = self.snapshot()
+        act()
+        return len(before.differing(self.snapshot()))
+
+    def compare(self, one: object, other: object) -> None:
+        """Note whether two recordings of the same operation wrote the same."""
+        assert isinstance(one, FileRecording)
+        assert isinstance(other, FileRecording)
+        self.repeats = one.repeats(other)
+
+    def cut_live(self, act: Callable[[], None], number: int, phi: float) -> bool:
+        source, rig, last = self._ready(), self._rig, self._last
+        assert last is not None, "an operation is cut that was recorded"
+        change = last.sources[number - 1]
+        nth = last.sources[: number - 1].count(change)
+
+        def quietly() -> None:
+            try:
+                act()
+            except (OSError, KeyGone):
+                return
+
+        rig.tap.clear()
+        hit = source.cut_at(change + 1, rig.emulated.kill, quietly)
+        rig.emulated.stop()
+        source.drained()
+        if hit is None:
+            return False
+        left = self.snapshot()
+        entries = dict(left.entries)
+        ops = ops_of(hit, entries, self._flash)
+        if nth >= len(ops):
+            return False
+        for op in ops[:nth]:
+            apply(entries, op, self._flash)
+        apply_torn(entries, ops[nth], phi, self._seed, number, self._flash)
+        state.write(rig.folder.path, DirectoryState(entries))
+        return True
+
+    def close(self) -> None:
+        if self._source is not None and os.getpid() == self._owner:
+            self._source.close()

@@ -1,0 +1,122 @@
+"""A tiny firmware, as it is, on a file system that records: every state that a power cut could leave is booted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.base.errors import CallerError, RigError
+from harness.bench.plugin_api import RigRequest
+from harness.bench.registry import discover
+from harness.campaign.home import go_home
+from harness.campaign.walk import Campaign
+from harness.report.schema import EvidenceLine
+from harness_rigs.emulator.driver import make
+from harness_rigs.emulator.options import EmulatorOptions
+from support.emulator.emulated import KEY, TINY_COMMAND
+from support.recorded import no_recording
+from support.terms import terms
+
+pytestmark = pytest.mark.skipif(no_recording() is not None, reason=str(no_recording()))
+RESIDENT = "fido2.make_credential.resident"
+FILES = {"kind": "files"}
+
+
+def rig_with(flash, *more, **options):
+    command = [*TINY_COMMAND, "--udp", "{port}:{answer_port}", *more]
+    chosen = {"transport": "ctaphid-udp", "ready_s": 20, "answer_s": 10, "flash": flash, **options}
+    return make(
+        RigRequest("emu", discover().key(KEY, "test"), True, 1, EmulatorOptions(command=command, **chosen))
+    )
+
+
+@pytest.fixture
+def start():
+    rigs = []
+
+    def made(*arguments, **options):
+        rigs.append(rig_with(*arguments, **options))
+        return rigs[-1]
+
+    yield made
+    for rig in rigs:
+        rig.close()
+
+
+def walked(rig, name=RESIDENT, **more):
+    campaign = Campaign(
+        rig, rig.key.operations[name], go_home(rig), terms(**{"cuts": None, "processes": 2, **more})
+    )
+    campaign.run()
+    return campaign
+
+
+@pytest.fixture(scope="module")
+def unsynced():
+    """It replaces its files by rename, and never calls fsync."""
+    rig = rig_with(FILES)
+    try:
+        yield walked(rig)
+    finally:
+        rig.close()
+
+
+def test_each_change_is_seen_in_order(unsynced):
+    trace = unsynced.prepared.trace
+    kinds = [(op.kind, op.chip) for op in trace.ops]
+    assert kinds[:3] == [("create", ".dirty"), ("write", ".dirty"), ("rename", ".dirty")]
+    assert ("rename", ".rk") in kinds
+    assert kinds[-1] == ("unlink", "dirty")
+    assert all(a.start_us <= b.start_us for a, b in zip(trace.ops, trace.ops[1:]))
+    # All before its answer, or the operation would be acknowledged before it is written.
+    assert trace.ops[-1].end_us <= trace.acknowledged_us
+
+
+def test_a_rename_whose_content_is_not_on_the_disk_is_found(unsynced):
+    result = unsynced.result
+    assert result.exhaustive
+    assert {row["outcome"] for row in result.rows} >= {"old", "new", "stuck"}
+    stuck = [row for row in result.rows if row["outcome"] == "stuck"]
+    assert all(not row["planned"]["phase"].startswith(("before", "after", "torn")) for row in stuck)
+    assert result.distinct_states < len(result.rows)
+    for row in result.rows:
+        EvidenceLine.model_validate(json.loads(json.dumps(row)), strict=False)
+
+
+def test_a_sample_was_really_killed_there(unsynced):
+    assert unsynced.result.live_checked == 3
+
+
+def test_on_a_disk_that_keeps_the_order_it_is_sound(start):
+    campaign = walked(start({"kind": "files", "faults": ["torn"]}))
+    assert campaign.result.findings == []
+    assert {row["outcome"] for row in campaign.result.rows} == {"old", "new"}
+
+
+def test_a_cut_is_repeated_from_its_id_if_the_writes_repeat(unsynced):
+    row = next(row for row in unsynced.result.rows if row["outcome"] == "stuck")
+    again, breaches = unsynced.replay(row["id"].split(":")[3])
+    assert again["outcome"] == "stuck"
+    assert breaches
+
+
+def test_a_file_that_is_no_flash_of_that_geometry_is_explained(start):
+    rig = start({"kind": "image", "files": ["master"], "page_size": 4096})
+    with pytest.raises(CallerError, match="whole pages") as error:
+        walked(rig)
+    assert "master has" in str(error.value)
+    rig = start({"kind": "image", "files": ["nobody"]})
+    with pytest.raises(CallerError, match="no file nobody"):
+        walked(rig)
+
+
+def test_state_that_is_kept_elsewhere_is_explained(start, tmp_path):
+    with pytest.raises(RigError, match="keeps its state elsewhere"):
+        walked(start(FILES, "--fault", "elsewhere", "--note", str(tmp_path)))
+
+
+def test_nothing_is_left_mounted(start):
+    walked(start(FILES), cuts=2)
+    with open("/proc/self/mounts") as mounts:
+        assert "keyharness" not in mounts.read()
