@@ -124,6 +124,18 @@ def test_every_item_and_operation_is_explained_and_no_other(plugins):
     assert {name for name in there if name.partition(".")[0] in applications} == operations | items
 
 
+def test_every_option_of_a_served_twin_is_explained_and_no_other():
+    from typer.main import get_command
+
+    from harness.cli.main import app
+
+    twin = get_command(app).commands["twin"]
+    options = {name for one in twin.params for name in one.opts if name.startswith("--")} - {"--help"}
+    rows = re.findall(r"^\| `(--[a-z-]+)", text_of("docs/twin.md"), re.M)
+    assert set(rows) == options
+    assert len(rows) == len(options)
+
+
 def test_every_field_of_a_bench_is_explained(plugins):
     fields = {*RigEntry.model_fields, *Grants.model_fields, *Bench.model_fields} - {"rig"}
     assert not unnamed(fields, "docs/rigs.md")

@@ -66,3 +66,13 @@ def test_where_none_is_there_nothing_is_begun(two):
     assert "no hub is at 1-1.7" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (two.cwd / "reports").exists()
+
+
+def test_where_none_of_several_is_there_each_is_named(two):
+    more = GONE.replace('"gone"', '"lost"').replace("1-1.7.2", "1-1.7.3").partition("[rig.touch]")[0]
+    (two.cwd / "two.toml").write_text(GONE + more)
+    done = two(*RUN)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "none of the 2 rigs is there" in done.stderr
+    assert 'rig "gone"' in done.stderr
+    assert 'rig "lost"' in done.stderr
