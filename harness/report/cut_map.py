@@ -28,11 +28,16 @@ CHAR = 0.072
 """All in inches; CHAR is an upper bound of a letter's width."""
 LABEL_ROWS = 3
 MARK_LINES_MAX = 12
+OUTSIDE = 0.1
+"""What is drawn before the first mark and after the last one, as a share of the time between them."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Cuts and marks as instants in microseconds, and the two instants that are 0 % and 100 %."""
+    """Cuts and marks as instants in microseconds, and the two instants that are 0 % and 100 %.
+
+    :ivar spans: for each cut the interval in which its power went; of a computed cut, twice its instant.
+    """
 
     cuts: list[tuple[float, str]]
     marks: list[tuple[str, float]]
@@ -40,6 +45,7 @@ class Placed:
     first_us: float
     last_us: float
     covering: list[float] = field(default_factory=list)
+    spans: list[tuple[float, float]] = field(default_factory=list)
 
     def x(self, at_us: float) -> float:
         """Progress: 0 at the first marker, 1 at the last."""
@@ -93,19 +99,33 @@ def place(rows: Sequence[Row], trace: Row | None) -> Placed:
     where = {START: float(start), **dict(marks)}
     torn = max((_torn(row["planned"]) for row in rows), default=0)
     end = float((trace or {}).get("end_us") or 0)
-    cuts, covering = [], []
-    for row in rows:
-        at = _instant(row, ops, where, start, end, torn)
-        if at is not None:
-            cuts.append((at, row["outcome"]))
-            if is_covering(row):
-                covering.append(at)
-    known = [at for _, at in marks] or [at for at, _ in cuts] or [0.0]
+    planned = [_instant(row, ops, where, start, end, torn) for row in rows]
+    placed = [(row, at) for row, at in zip(rows, planned) if at is not None]
+    known = [at for _, at in marks] or [at for _, at in placed] or [0.0]
     first, last = min(known), max(known)
     if last <= first:
-        everywhere = [first, *(at for at, _ in cuts), *(op["end_us"] for op in ops)]
+        everywhere = [first, *(at for _, at in placed), *(op["end_us"] for op in ops)]
         first, last = min(everywhere), max(*everywhere, first + 1)
-    return Placed(cuts, marks, ops, first, last, covering)
+    spans = [_went(row, start, first, last) or (at, at) for row, at in placed]
+    cuts = [(sum(span) / 2, row["outcome"]) for (row, _), span in zip(placed, spans)]
+    covering = [at for (row, _), (at, _) in zip(placed, cuts) if is_covering(row)]
+    return Placed(cuts, marks, ops, first, last, covering, spans)
+
+
+def _went(row: Row, start: float, first: float, last: float) -> tuple[float, float] | None:
+    """The interval in which the power of a live cut really went; None of a computed cut, or if it did not go.
+
+    What lies far outside the operation is drawn at the edge of the map.
+    """
+    if row.get("lost") is None:
+        return None
+    earliest_us, latest_us = row["lost"]
+    room = OUTSIDE * (last - first)
+
+    def shown(at_us: float) -> float:
+        return min(max(start + at_us, first - room), last + room)
+
+    return shown(earliest_us), shown(earliest_us if latest_us is None else latest_us)
 
 
 def _torn(planned: Mapping[str, Any]) -> int:
@@ -151,7 +171,7 @@ def _span(placed: Placed) -> tuple[float, float]:
     everything = [
         0.0,
         1.0,
-        *(placed.x(at) for at, _ in placed.cuts),
+        *(placed.x(at) for span in placed.spans for at in span),
         *(placed.x(op["end_us"]) for op in placed.ops),
     ]
     low, high = min(everything), max(everything)
@@ -159,14 +179,16 @@ def _span(placed: Placed) -> tuple[float, float]:
 
 
 def _lane(area: Any, placed: Placed, name: str, y: float, span: tuple[float, float], per_inch: float) -> None:
-    ats = sorted(placed.x(at) for at, outcome in placed.cuts if outcome == name)
+    of_class = [n for n, (_, outcome) in enumerate(placed.cuts) if outcome == name]
+    ats = sorted(placed.x(placed.cuts[n][0]) for n in of_class)
     bad = is_violation(name)
     ground = ALARM if bad else PALE
     canvas.boxes(area, [(span[0], y + 0.02, span[1] - span[0], LANE - 0.04)], facecolor=ground, zorder=0)
     # A single cut among thousands must still be visible.
     wide = per_inch * min(0.05, max(0.014, 5.0 / max(len(placed.cuts), 1)))
     tall, low = (LANE - 0.04, 0.02) if bad else (LANE - 0.11, 0.055)
-    bars = canvas.merged((at - wide / 2, y + low, wide, tall) for at in ats)
+    spans = sorted((placed.x(placed.spans[n][0]), placed.x(placed.spans[n][1])) for n in of_class)
+    bars = canvas.merged((begin - wide / 2, y + low, end - begin + wide, tall) for begin, end in spans)
     canvas.boxes(area, bars, zorder=3, **canvas.class_look(name))
     if bad:
         spots: list[float] = []

@@ -115,6 +115,33 @@ def test_cuts_stand_where_they_were():
     assert first["start_us"] < placed.cuts[2][0] < first["end_us"]
 
 
+def live(offset_us, lost, outcome="old"):
+    planned = {"marker": "request-sent", "offset_us": offset_us}
+    landed = lost is not None and lost[1] is not None
+    cut = {"fired_us": offset_us, "lost": lost, "stream": "cover", "landed": landed, "outcome": outcome}
+    return {"rig": "mini-1", "operation": "fido2.client_pin.change", "planned": planned, **cut}
+
+
+LIVE = {"marks": [{"name": "request-sent", "at_us": 1_000}, {"name": "response", "at_us": 101_000}]}
+
+
+def test_a_live_cut_stands_where_its_power_went_and_not_where_it_was_planned(tmp_path):
+    late, unknown = live(20_000, [60_000, 64_000]), live(30_000, [45_000, None], "missed")
+    gone, never = live(40_000, [900_000, 900_000], "missed"), live(50_000, None, "missed")
+    placed = place([late, unknown, gone, never], LIVE)
+    assert placed.spans == [(60_000, 64_000), (45_000, 45_000), (111_000, 111_000), (51_000, 51_000)]
+    assert [at for at, _ in placed.cuts] == [62_000, 45_000, 111_000, 51_000]
+    assert placed.covering == [62_000]
+
+
+def test_the_width_of_a_live_cut_is_that_of_its_interval(tmp_path):
+    def drawn(lost):
+        rows = [live(20_000, lost), live(30_000, [70_000, 71_000], "new")]
+        return pictures.cut_map(sample.campaign(rows), rows, tmp_path / "a.svg", LIVE).read_text()
+
+    assert drawn([40_000, 60_000]) != drawn([49_000, 51_000])
+
+
 def test_flash_raster_says_what_it_shows(tmp_path):
     op, rows, trace = one(sample.passing())
     said = texts(pictures.flash_raster(op, rows, tmp_path / "a.svg", trace))
