@@ -10,6 +10,7 @@ import pytest
 from benchmarks.emulator import summarize, table
 from harness.base.errors import KeyFault, RigError
 from harness.campaign.home import FORGETFUL, go_home, missing_of, restart_breaches
+from harness.campaign.unwritten import CUTS
 from harness.model.key import Outcome
 from support.emulator.emulated import cut, tiny
 
@@ -156,6 +157,22 @@ def test_what_is_acknowledged_before_it_is_written_is_told_from_what_a_clean_res
     result, _ = cut(start("lazy"), RESIDENT, 1)
     assert result.rows[0]["outcome"] == "lost"
     assert "acknowledged before" not in str([finding.text for finding in result.findings])
+
+
+@pytest.mark.long
+def test_the_search_for_that_window_is_resumed_where_it_was(start):
+    kept, made = [], []
+    cut(start("soon", settle_s=1), RESIDENT, 0, on_judged=kept.extend)
+    assert [one.row["stream"] for one in kept[1:]] == ["refine"] * (CUTS + 1)
+    result, _ = cut(start("soon", settle_s=1), RESIDENT, 0, earlier=kept[:5], on_judged=made.extend)
+    assert [row["id"] for row in result.rows[:5]] == [one.row["id"] for one in kept[:5]]
+    assert len(made) == CUTS + 1 - 4, "what was judged is not cut again"
+    (finding,) = [one for one in result.findings if one.outcome is Outcome.LOST]
+    assert finding.text.startswith("acknowledged before it was written: the key had acknowledged")
+    lost_ms, kept_ms = (float(text) for text in re.findall(r"([0-9.]+) ms after the answer", finding.text))
+    assert lost_ms < kept_ms <= lost_ms + 1000 / 2**5
+    offsets = [row["planned"]["offset_us"] / 1000 for row in result.rows[1:]]
+    assert min(offsets) <= lost_ms <= max(offsets), "its ends are cuts of both runs"
 
 
 def test_a_counter_that_goes_back_over_a_clean_restart_is_named_once(start):
