@@ -46,6 +46,8 @@ def read_packed(folder: Path, names: list[str]) -> list[bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             held = {entry.filename: entry for entry in archive.infolist()}
+            if unknown := sorted(held.keys() - set(names)):
+                raise ValueError(f"{unknown[0]} is no journal of this run")
             return [_read(archive, held[name]) for name in names if name in held]
     except _UNREADABLE as error:
         raise DamagedFile(

@@ -44,7 +44,7 @@ def pictures_of(run_dir: Path, summary: Row) -> dict[tuple[str, str], list[Pictu
             path = files.picture_path(run_dir, *names, kind)
             try:
                 drawn = path.read_bytes()
-            except OSError:
+            except (OSError, ValueError):  # a damaged name may hold a zero byte
                 continue
             inside = _data_url(drawn)
             left -= len(inside)

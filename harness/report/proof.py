@@ -66,6 +66,9 @@ def unmet(operations: Sequence[Row], required: str | None) -> list[str]:
     """
     if required is None:
         return []
+    if required not in REQUIRABLE:
+        # A damaged run.json must not ask for less.
+        return [f"the proof that the run was asked for is none: {required!r}"]
     if not operations:
         return [f"--require {required}: no power was cut, so nothing is proved"]
     less = [

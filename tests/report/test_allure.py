@@ -436,3 +436,20 @@ def test_evidence_is_attached_line_by_line(runs, made):
         rows = [json.loads(line) for line in zipped.read(source).decode().splitlines()]
     assert rows
     assert {row["operation"] for row in rows} == {"fido2.get_assertion"}
+
+
+def test_a_run_that_goes_on_has_its_results_again(tmp_path):
+    run_dir = tmp_path / "run"
+    (run_dir / files.ALLURE_RESULTS).mkdir(parents=True)
+    (run_dir / files.ALLURE_RESULTS / "a-result.json").write_text('{"uuid": "a", "name": "a"}')
+    allure_archive.pack(run_dir / files.ALLURE_RESULTS, run_dir)
+    shutil.rmtree(run_dir / files.ALLURE_RESULTS)
+    allure_archive.unpack_for_more(run_dir)
+    folder = run_dir / files.ALLURE_RESULTS
+    assert [path.name for path in folder.iterdir()] == ["a-result.json"]
+    # What the run has changed since, a case that was booked as failed, counts.
+    (folder / "a-result.json").write_text('{"uuid": "a", "name": "changed"}')
+    (folder / "b-result.json").write_text('{"uuid": "b", "name": "b"}')
+    allure_archive.collect(run_dir, tmp_path / "all", Damage())
+    names = {json.loads(path.read_text())["name"] for path in (tmp_path / "all").iterdir()}
+    assert names == {"changed", "b"}

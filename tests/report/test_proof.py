@@ -140,3 +140,9 @@ def test_the_report_made_again_requires_what_the_run_required(tmp_path):
     (reason,) = summary["reasons"]
     assert reason.startswith("--require bounded: 4 of 6 operations are not bounded: ")
     assert json.loads((run / "summary.json").read_text())["proof"] == "sample"
+
+
+def test_a_damaged_demand_for_proof_is_not_met():
+    assert unmet([{"exhaustive": True}], "\u2028x") == [
+        "the proof that the run was asked for is none: '\\u2028x'"
+    ]
