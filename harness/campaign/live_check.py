@@ -43,7 +43,7 @@ def _cut_live(recorded: RecordedOperation, cut: Cut) -> tuple[bool, bytes]:
     if operation.powered:
         rig.power.on()
     memory = recorded.prepared.judge.memory.copy()
-    fired = glass.cut_live(lambda: operation.act(rig, memory), cut.flash_op, cut.phi)
+    fired = glass.cut_live(lambda: operation.act(rig, memory), cut.flash_op, cut.phi, recorded.prepared.trace)
     return fired, glass.snapshot().digest()
 
 

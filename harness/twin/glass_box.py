@@ -22,7 +22,7 @@ from harness.twin.image_files import from_files, to_files
 from harness.twin.parts import FlashOp
 from harness.twin.rail import PowerLost
 from harness.twin.recorder import Recorder
-from harness.twin.trace import Trace
+from harness.twin.trace import Recording, Trace
 
 PROFILES = ("nor-torn", "nor-atomic", "nor-metastable")
 TORN_PHASES = 4
@@ -143,7 +143,9 @@ class GlassBox(Recorder):
     def from_files(self, files: Mapping[str, bytes]) -> BoardState:
         return from_files(files)
 
-    def cut_live(self, act: Callable[[], None], number: int, phi: float) -> bool:
+    def cut_live(
+        self, act: Callable[[], None], number: int, phi: float, run: Recording[BoardState] | None = None
+    ) -> bool:
         # The C library under the file system keeps what it had open: hence the disposable process.
         self._tap.clear()
         self._board.rail.arm_op(number, phi)

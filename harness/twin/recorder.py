@@ -49,11 +49,12 @@ class Recorder(Vault):
         """Run `act`; return how many writes it made, or 1 where only that there were some is known."""
 
     @abstractmethod
-    def cut_live(self, act: Callable[[], None], number: int, phi: float) -> bool:
+    def cut_live(self, act: Callable[[], None], number: int, phi: float, run: Recording[Any]) -> bool:
         """Run `act` with the power failing in its write of that number, from 1; return whether it failed there.
 
         Call it in a disposable process.
 
+        :param run: an earlier recording of `act`, whose writes are counted.
         :param phi: how far that write gets: 0 before it, between 0 and 1 torn, 1 after it.
         """
 

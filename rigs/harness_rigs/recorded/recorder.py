@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from harness.api import Clock, HarnessFault, KeyGone, Recorder, Tap, child
+from harness.api import Clock, HarnessFault, KeyGone, Recorder, Recording, Tap, child
 from harness_rigs.emulator import state
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder
@@ -72,7 +72,6 @@ class FileRecorder(Recorder):
         self.look_limit_s = BOOTS_PER_LOOK * ready_s + ANSWERS_PER_LOOK * answer_s
         self._owner = os.getpid()
         self._source: Source | None = None
-        self._last: FileRecording | None = None
         self.repeats = True
 
     @property
@@ -128,7 +127,7 @@ class FileRecorder(Recorder):
             rig.settle()
         finally:
             events = source.stop()
-        self._last = recorded(
+        return recorded(
             rig.name,
             base,
             self.snapshot(),
@@ -139,7 +138,6 @@ class FileRecorder(Recorder):
             start_us,
             rig.clock.now_us,
         )
-        return self._last
 
     def _ready(self) -> Source:
         if self._source is None:
@@ -159,15 +157,18 @@ class FileRecorder(Recorder):
         assert isinstance(other, FileRecording)
         self.repeats = one.repeats(other)
 
-    def cut_live(self, act: Callable[[], None], number: int, phi: float) -> bool:
-        source, rig, last = self._ready(), self._rig, self._last
-        assert last is not None, "an operation is cut that was recorded"
-        change = last.sources[number - 1]
-        nth = last.sources[: number - 1].count(change)
+    def cut_live(
+        self, act: Callable[[], None], number: int, phi: float, run: Recording[DirectoryState]
+    ) -> bool:
+        source, rig = self._ready(), self._rig
+        assert isinstance(run, FileRecording), "one of this recorder"
+        change = run.sources[number - 1]
+        nth = run.sources[: number - 1].count(change)
 
         def quietly() -> None:
             try:
                 act()
+                rig.settle()
             except (OSError, KeyGone):
                 return
 
