@@ -145,6 +145,7 @@ _MODULES = {
     "TwinRig": "harness.twin.rig",
     "cbor": "harness.twin",
     "cut_at": "harness.twin.trace",
+    "differing_words": "harness.twin.image_files",
     "glass_box": "harness.twin.glass_box",
     "images": "harness.twin.trace",
     "layer_called": "harness.twin.flash_layers",
@@ -357,6 +358,7 @@ if TYPE_CHECKING:
         touch as touch,
     )
     from harness.twin.image import BoardState as BoardState
+    from harness.twin.image_files import differing_words as differing_words
     from harness.twin.littlefs_store import (
         Store as Store,
         StoreDamaged as StoreDamaged,

@@ -13,7 +13,8 @@ from harness.campaign.worker_pool import Died
 from harness.model.instant import CutInstant
 from harness.model.judge import Judgement, find_world, stuck
 from harness.model.row import Row
-from harness.twin.trace import Cut
+from harness.search.plan import END
+from harness.twin.trace import Cut, State
 
 
 class ImageObserver(RecordedOperation):
@@ -39,6 +40,21 @@ class ImageObserver(RecordedOperation):
                 else:
                     completed = observe(rig, self.items, judge.memory, memory)
         return Inspection(seen, completed, boot_ops, tuple(rig.take_deaths()))
+
+    def look_at(self, state: State) -> tuple[Judgement, Seen]:
+        """Boot the key on a state of which nobody knows how it came about: (the judge's word on it, what was seen).
+
+        It is judged as if the operation had not been acknowledged.
+        """
+        image = CutImage(Cut(0, END, 0.0, self.prepared.trace.end_us), state, END)
+        found: list[Inspection | Died] = []
+        self.pool(lambda _: self._inspect(image), 1).run(1, lambda _, seen: found.append(seen))
+        (seen,) = found
+        if isinstance(seen, Died):
+            return stuck(f"the simulated firmware {seen.how}"), Seen(stuck=seen.how)
+        judge = self.prepared.judge
+        verdict = judge.verdict(seen.seen, seen.completed, acknowledged=False, since_request_us=None)
+        return verdict, seen.seen
 
     def _acknowledged(self, image: CutImage) -> bool:
         """Had the operation been acknowledged when the power went?"""

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli.common import BenchOption, JsonOption, RigArgument, command_group, session_for, write_json
+from harness.cli.common import (
+    BenchOption,
+    JsonOption,
+    RigArgument,
+    SeedOption,
+    command_group,
+    session_for,
+    write_json,
+)
 
 app = command_group()
 
@@ -135,3 +144,33 @@ def doctor(
     else:
         show(found, sys.stdout)
     raise typer.Exit(verdict(found))
+
+
+@app.command()
+def explain(
+    image: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGE", help="A dump of a flash: a file, or a folder with the key's files."),
+    ],
+    operation: Annotated[
+        str, typer.Option("--operation", metavar="NAME", help="What the key did when it lost its power.")
+    ],
+    bench: BenchOption = None,
+    rig: Annotated[str | None, typer.Option("--rig", metavar="NAME", help="Whose flash it is.")] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say which cut leaves a dumped flash, or nearly so, and what the key does when it boots on it.
+
+    Exit code 1 if the judge calls the state a violation.
+    """
+    from harness.model.key import Outcome
+    from harness.run.explain import explain as do
+    from harness.run.explain import show
+
+    found = do(image, bench, rig, operation, seed)
+    if json:
+        write_json("explain", image=str(image), **found.table())
+    else:
+        show(found, sys.stdout, bench)
+    raise typer.Exit(1 if Outcome(found.outcome).is_violation else 0)

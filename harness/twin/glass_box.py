@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from harness.base.errors import HarnessFault
 from harness.base.seeds import Stream
@@ -18,7 +19,7 @@ from harness.model.tap import Tap
 from harness.twin.board import Board
 from harness.twin.host_clock import HostClock
 from harness.twin.image import BoardState
-from harness.twin.image_files import from_files, to_files
+from harness.twin.image_files import differing_words, from_files, read_dump, to_files
 from harness.twin.parts import FlashOp
 from harness.twin.rail import PowerLost
 from harness.twin.recorder import Recorder
@@ -126,6 +127,16 @@ class GlassBox(Recorder):
 
     def at_boot(self, state: BoardState, number: int) -> BoardState:
         return replace(state, boots=state.boots + number)
+
+    def read_dump(self, path: Path, like: BoardState) -> BoardState:
+        return read_dump(path, like)
+
+    def distance(self, one: BoardState, other: BoardState) -> int:
+        return sum(
+            differing_words(mine, theirs, self._board.flash[name].part.word_size)
+            for name, image in one.chips.items()
+            for mine, theirs in zip(image.pages, other.chips[name].pages)
+        )
 
     def worn(self, before: BoardState, after: BoardState) -> Counter[tuple[str, int]]:
         found: Counter[tuple[str, int]] = Counter()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 
+from harness.base.errors import CallerError
 from harness.twin.image import BoardState, FlashImage
 
 TABLE = "board.json"
@@ -50,3 +52,47 @@ def _unpacked(data: bytes) -> bytes:
         return zlib.decompressobj().decompress(data, CHIP_BYTES)
     except zlib.error as error:
         raise ValueError(f"no compressed chip: {error}") from error
+
+
+def read_dump(path: Path, like: BoardState) -> BoardState:
+    """Read the content of a board's chips from raw files: a folder with CHIP.bin for some chips, or one chip's file.
+
+    :param like: a state of the same board; a chip without a file is as in it.
+    :raises CallerError: there is no such file, or it does not have the chip's size.
+    """
+    files = {name: path / f"{name}.bin" for name in like.chips} if path.is_dir() else {}
+    found = {name: file for name, file in files.items() if file.is_file()}
+    if path.is_file():
+        length = path.stat().st_size
+        found = {name: path for name, image in like.chips.items() if _size(image) == length}
+    if len(found) != 1 and not (path.is_dir() and found):
+        sizes = ", ".join(f"{name} has {_size(image):,} bytes" for name, image in like.chips.items())
+        there = (
+            f"a file of {path.stat().st_size:,} bytes"
+            if path.is_file()
+            else "no such file, or no CHIP.bin in it"
+        )
+        raise CallerError(f"dump {path}", found=there, expected=f"the content of a chip: {sizes}")
+    chips = dict(like.chips)
+    for name, file in found.items():
+        image, data = like.chips[name], file.read_bytes()
+        if len(data) != _size(image):
+            raise CallerError(
+                f"dump {file}", found=f"{len(data):,} bytes", expected=f"{_size(image):,} bytes"
+            )
+        page = len(image.pages[0])
+        pages = tuple(data[at : at + page] for at in range(0, len(data), page))
+        chips[name] = FlashImage(pages, image.erases)
+    return BoardState(chips, like.boots)
+
+
+def _size(image: FlashImage) -> int:
+    return len(image.pages) * len(image.pages[0])
+
+
+def differing_words(one: bytes, other: bytes, word_size: int) -> int:
+    """Number of words in which two pages differ; bytes that only one of them has differ."""
+    if one == other:
+        return 0
+    length = max(len(one), len(other))
+    return sum(one[at : at + word_size] != other[at : at + word_size] for at in range(0, length, word_size))

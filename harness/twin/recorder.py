@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from harness.base.errors import HarnessFault
@@ -61,6 +62,18 @@ class Recorder(Vault):
     def at_boot(self, state: Any, number: int) -> Any:
         """The same state some boots later, where what a boot reads depends on its number."""
         return state
+
+    @abstractmethod
+    def read_dump(self, path: Path, like: Any) -> Any:
+        """Read a state from a dump that somebody took.
+
+        :param like: a state of the same key: the dump has its size, and what the dump leaves out is as in it.
+        :raises CallerError: it cannot be read, or does not fit.
+        """
+
+    @abstractmethod
+    def distance(self, one: Any, other: Any) -> int:
+        """Number of words in which two states differ."""
 
     def worn(self, before: Any, after: Any) -> Counter[tuple[str, int]]:
         """Erases between two states, by (chip, page); empty where states do not count them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,9 @@ ONLY_LONG = [page for page in PAGES if consoles(page, long=True) and page not in
 )
 def test_its_commands_do_what_it_shows(page, environment, tmp_path, request):
     """A page is run once: with its long commands, unless `-m "not long"` leaves long tests out."""
+    for program in re.findall(r"<!-- needs: (\S+) -->", page.read_text(encoding="utf-8")):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program} here, which {page.name} uses")
     run(page, environment, tmp_path, long=request.config.getoption("markexpr") != "not long")
 
 

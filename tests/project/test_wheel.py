@@ -79,6 +79,8 @@ def sources() -> set[str]:
             for path in home.rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         }
+    card = [ROOT / "docs" / "small_card.py", *(ROOT / "docs" / "small_card_suite").glob("*.py")]
+    found |= {f"harness_rigs/vendor_flash/{file.relative_to(ROOT / 'docs')}" for file in card}
     return found | {f"harness_rigs/benches/{file.name}" for file in (ROOT / "rigs").glob("*.toml")}
 
 

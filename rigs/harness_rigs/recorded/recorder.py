@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
-from harness.api import Clock, HarnessFault, KeyGone, Recorder, Recording, Tap, child
+from harness.api import (
+    CallerError,
+    Clock,
+    HarnessFault,
+    KeyGone,
+    Recorder,
+    Recording,
+    Tap,
+    child,
+    differing_words,
+)
 from harness_rigs.emulator import state
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder
@@ -146,6 +157,33 @@ class FileRecorder(Recorder):
             )
         return self._source
 
+    def read_dump(self, path: Path, like: DirectoryState) -> DirectoryState:
+        """A folder as the firmware's working directory, or a file in the place of its only flash."""
+        if path.is_dir():
+            return state.read(path)
+        images = self._flash.images
+        if not path.is_file() or len(images) != 1:
+            expected = f"a folder like the firmware's, or a file like {images[0]}" if images else "a folder"
+            raise CallerError(
+                f"dump {path}", found="a file" if path.is_file() else "no such file", expected=expected
+            )
+        (name,) = images
+        kind, content, mode = like.entries[name]
+        data = path.read_bytes()
+        if len(data) != len(content):
+            raise CallerError(
+                f"dump {path}",
+                found=f"{len(data):,} bytes",
+                expected=f"{len(content):,} bytes, as {name} has",
+            )
+        return DirectoryState({**like.entries, name: (kind, data, mode)})
+
+    def distance(self, one: DirectoryState, other: DirectoryState) -> int:
+        return sum(
+            max(1, differing_words(_content(one, name), _content(other, name), self._flash.word_size))
+            for name in one.differing(other)
+        )
+
     def writes(self, act: Callable[[], None]) -> int:
         before = self.snapshot()
         act()
@@ -192,3 +230,7 @@ class FileRecorder(Recorder):
     def close(self) -> None:
         if self._source is not None and os.getpid() == self._owner:
             self._source.close()
+
+
+def _content(of: DirectoryState, name: str) -> bytes:
+    return of.entries[name][1] if name in of.entries else b""

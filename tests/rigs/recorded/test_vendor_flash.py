@@ -1,0 +1,180 @@
+"""A tiny firmware in C on a flash of ours: sound in the right order of writes, caught in each of four wrong ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from harness.base.errors import RigError
+from harness.bench.plugin_api import RigRequest
+from harness.campaign.home import go_home
+from harness.campaign.walk import Campaign
+from harness.model.key import Outcome
+from harness_rigs.emulator.driver import make
+from harness_rigs.emulator.options import EmulatorOptions
+from harness_rigs.recorded.flash_server import ERASE, HEAD, PROGRAM, FlashServer
+from harness_rigs.recorded.options import FlashOptions
+from harness_rigs.vendor_flash import HERE, sources
+from support.emulator.emulated import namespaces_permitted
+from support.paths import ROOT
+from support.terms import terms
+
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+FLASH = {"kind": "driver", "page_size": 512, "pages": 2}
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler here: Debian's gcc")
+
+
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory):
+    built = tmp_path_factory.mktemp("firmware") / "tiny_card"
+    files = [HERE / "tiny_card.c", HERE / "keyharness_flash.c"]
+    flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+    subprocess.run([COMPILER, *flags, "-o", built, *files], check=True, capture_output=True)
+    return built
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """The plugin of the tiny firmware's key."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    import small_card
+
+    yield next(iter(small_card.keyharness_keys()))
+    sys.modules.pop("small_card", None)
+
+
+@pytest.fixture
+def start(firmware, card):
+    rigs = []
+
+    def made(order, **flash):
+        options = {"transport": "vpcd", "ready_s": 20, "answer_s": 10, "settle_s": 0.1}
+        if not namespaces_permitted():
+            options["isolation"] = "none"
+        command = [str(firmware), "{port}", order]
+        chosen = EmulatorOptions(command=command, flash={**FLASH, **flash}, **options)
+        rigs.append(make(RigRequest("tiny", card, True, 1, chosen)))
+        return rigs[-1]
+
+    yield made
+    for rig in rigs:
+        rig.close()
+
+
+def walked(rig, *names):
+    home = go_home(rig)
+    results = []
+    for name in names:
+        campaign = Campaign(rig, rig.key.operations[name], home, terms(processes=2))
+        results.append(campaign.run())
+    return results
+
+
+@needs_compiler
+def test_in_the_right_order_it_loses_nothing(start):
+    for result in walked(start("right"), "card.update", "card.wrong"):
+        assert result.findings == []
+        assert result.exhaustive
+        assert {row["outcome"] for row in result.rows} == {"old", "new"}
+        assert result.live_checked == 3, "killed at that very write, it leaves the computed image"
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("order", "operation", "outcome"),
+    [
+        ("guess-first", "card.wrong", Outcome.LOOSENED),
+        ("in-place", "card.change", Outcome.TORN),
+        ("marker-first", "card.change", Outcome.TORN),
+        ("answer-first", "card.update", Outcome.LOST),
+    ],
+)
+def test_each_wrong_order_is_caught(start, order, operation, outcome):
+    (result,) = walked(start(order), operation)
+    assert outcome in {finding.outcome for finding in result.findings}
+
+
+@needs_compiler
+def test_on_a_flash_that_is_erased_to_zero_it_is_the_same(start):
+    (result,) = walked(start("right", erase_value=0), "card.change")
+    assert result.findings == []
+
+
+@needs_compiler
+def test_a_geometry_that_the_firmware_does_not_fit_is_explained(start):
+    rig = start("right", word_size=256)
+    with pytest.raises(RigError, match="never become ready"):
+        walked(rig, "card.update")
+
+
+@pytest.fixture
+def flash(tmp_path):
+    server = FlashServer("rig", tmp_path, FlashOptions(**FLASH), lambda: 0)
+    yield server
+    server.close()
+
+
+class Client:
+    """The protocol, as docs/vendor-flash.md tells it."""
+
+    def __init__(self, server):
+        self.link = socket.socket(socket.AF_UNIX)
+        self.link.connect(server.address)
+        head, fds, _, _ = socket.recv_fds(self.link, HEAD.size, 1)
+        self.head = HEAD.unpack(head)
+        self.file = fds[0]
+
+    def ask(self, what, offset, length, data=b""):
+        self.link.sendall(struct.pack("<3I", what, offset, length) + data)
+        return struct.unpack("<I", self.link.recv(4))[0]
+
+    def read(self, offset, length):
+        return os.pread(self.file, length, offset)
+
+
+def test_it_says_its_geometry_and_programs_only_ones(flash):
+    client = Client(flash)
+    assert client.head == (b"KHF1", 512, 2, 4, 255)
+    assert client.ask(PROGRAM, 8, 4, b"\x0f\xf0\xff\x00") == 0
+    assert client.ask(PROGRAM, 8, 4, b"\xff\x00\x00\xff") == 0
+    assert client.read(8, 4) == b"\x0f\x00\x00\x00"
+    assert client.ask(ERASE, 0, 512) == 0
+    assert client.read(0, 512) == b"\xff" * 512
+
+
+@pytest.mark.parametrize(
+    ("what", "offset", "length"),
+    [(PROGRAM, 2, 4), (PROGRAM, 0, 3), (ERASE, 4, 512), (ERASE, 1024, 512), (9, 0, 4)],
+)
+def test_what_no_flash_does_is_refused_and_named(flash, what, offset, length):
+    client = Client(flash)
+    flash.start()
+    assert client.ask(what, offset, length, bytes(length) if what == PROGRAM else b"") == 22
+    with pytest.raises(RigError, match="misused its flash") as error:
+        flash.stop()
+    assert f"{length} bytes at {offset}" in str(error.value)
+
+
+def test_a_firmware_that_asks_for_more_than_there_is_is_cut_off(flash):
+    client = Client(flash)
+    assert client.ask(PROGRAM, 0, 1 << 31) == 22
+    assert client.link.recv(1) == b""
+    assert Client(flash).ask(ERASE, 0, 512) == 0
+
+
+def test_the_sources_are_complete():
+    found = sources()
+    assert {
+        "keyharness_flash.h",
+        "keyharness_flash.c",
+        "tiny_card.c",
+        "small-card/small_card.py",
+    } <= found.keys()
+    assert any(name.startswith("small-card/small_card_suite/test_") for name in found)
