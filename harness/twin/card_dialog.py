@@ -32,14 +32,16 @@ class CardDialog:
         if command.ins == GET_RESPONSE and command.cla == 0:
             return self.limited(rest, OK, command.le or 256) if rest else (b"", WRONG_P1P2)
         before, self._chain = self._chain, None
-        plain = replace(command, cla=command.cla & ~CHAINED)
+        # Bit 5 means this in the interindustry classes and in those of makers that follow them (5.4.1).
+        chained = bool(command.cla & CHAINED) and command.cla & 0xE0 in (0x00, 0x80)
+        plain = replace(command, cla=command.cla & ~CHAINED) if chained else command
         if before is not None:
             if (before.cla, before.ins, before.p1, before.p2) != (plain.cla, plain.ins, plain.p1, plain.p2):
                 return b"", WRONG_DATA
             plain = replace(plain, data=before.data + plain.data)
         if len(plain.data) > self._longest:
             return b"", WRONG_LENGTH
-        if command.cla & CHAINED:
+        if chained:
             self._chain = plain
             return b"", OK
         return plain

@@ -30,5 +30,11 @@ def keyharness_suites() -> list[Suite]:
             HERE / "schsm",
             application="schsm",
         ),
+        Suite(
+            "openpgp",
+            "does the card answer as the OpenPGP card specification says?",
+            HERE / "openpgp",
+            application="openpgp",
+        ),
         Suite("endurance", "does it survive a cut at any instant of a write?", HERE / "endurance"),
     ]

@@ -48,4 +48,10 @@ def test_which_application_a_key_lacks_for_a_test(asked, key, lacks):
 
 def test_our_suites_say_what_they_ask():
     asked = {suite.name: suite.application for suite in discover().suites.values()}
-    assert asked == {"conformance": "fido2", "downgrade": "update", "endurance": "", "schsm": "schsm"}
+    assert asked == {
+        "conformance": "fido2",
+        "downgrade": "update",
+        "endurance": "",
+        "openpgp": "openpgp",
+        "schsm": "schsm",
+    }
