@@ -26,7 +26,7 @@ class Remains:
     """What was there right after a cut; looking at the key changes it.
 
     :ivar state: of the rig's vault; None without one.
-    :ivar words: file name -> content: the last output, the last messages.
+    :ivar words: file name -> content: the last output, the last messages, what the clients' libraries logged.
     """
 
     state: object
@@ -36,7 +36,8 @@ class Remains:
     def of(cls, rig: Rig) -> Remains:
         """Take them; the key is off."""
         state = rig.vault.snapshot() if rig.vault is not None else None
-        return cls(state, {**rig.last_words(), "transport.log": rig.tap.messages.encode()})
+        words = {**rig.last_words(), **client_logs(rig.key)}
+        return cls(state, {**words, "transport.log": rig.tap.messages.encode()})
 
     def files(self, observer: LiveObserver, promise: Memory, seen: Seen, *, exact: bool) -> dict[str, bytes]:
         """Return what is kept of the cut: path -> content.
@@ -56,7 +57,6 @@ class Remains:
             **{f"{STATE}{name}": content for name, content in state.items()},
             **{f"answer-{item}.bin": answer for item, answer in seen.answers.items()},
             **self.words,
-            **client_logs(observer.rig.key),
             KNOWN: json.dumps(encoded(known)).encode(),
         }
 

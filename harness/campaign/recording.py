@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from harness.campaign.judging import CutJudge, fingerprint
 from harness.campaign.observe import Seen, observe
 from harness.campaign.worker_pool import WorkerPool
 from harness.model.judge import matches, unsound
-from harness.model.key import Item, Memory, Operation, Outcome, World
+from harness.model.key import Item, Memory, Operation, Outcome, World, client_logs
 from harness.model.rig import Rig
 from harness.model.row import replay_id
 from harness.twin.recorder import require_recorder
@@ -44,12 +44,14 @@ class Prepared:
     :ivar trace: the recording of the uncut run.
     :ivar judge: judges a cut: knows the key before the operation, and the worlds that it may leave.
     :ivar look_wear: page erases that one observation of the key costs, by (chip, page).
+    :ivar logs: what the clients' libraries logged in the uncut run: file name -> text.
     """
 
     start: State
     trace: Recording[Any]
     judge: CutJudge
     look_wear: Counter[tuple[str, int]]
+    logs: Mapping[str, bytes]
 
 
 class RecordedOperation:
@@ -94,6 +96,8 @@ class RecordedOperation:
             trace = self._recorded(start, operation, promise)
         except KeyFault as fault:
             raise self._uncut(fault.what, fault.found, fault.expected) from fault
+        # Now: looking at the key uses the libraries again.
+        logs = client_logs(rig.key)
         if glass.may_vary:
             glass.compare(self._recorded(start, operation, memory.copy()), trace)
             if not glass.repeats:
@@ -115,7 +119,7 @@ class RecordedOperation:
             answer_us(reference) if reference and not glass.may_vary else None,
             divergence_us(trace, reference) if reference and glass.repeats else None,
         )
-        self._prepared = Prepared(start, trace, judge, look_wear)
+        self._prepared = Prepared(start, trace, judge, look_wear, logs)
         return self._prepared
 
     def _arrange(self) -> Memory:

@@ -24,7 +24,7 @@ from harness.campaign.recheck import TwinRecheck
 from harness.campaign.result import Result
 from harness.campaign.worker_pool import Died
 from harness.model.judge import Breach
-from harness.model.key import Operation, client_logs
+from harness.model.key import Operation
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering, replay_id
 from harness.search.plan import END
@@ -250,7 +250,7 @@ class Campaign(ImageObserver, CampaignBase):
         files = {f"state/{name}": content for name, content in self.glass.to_files(image.state).items()}
         if isinstance(seen, Inspection):
             files |= {f"answer-{item}.bin": answer for item, answer in seen.seen.answers.items()}
-        return {**files, **client_logs(self.rig.key)}
+        return {**files, **self.prepared.logs}
 
     def look_again(self, row: Row, files: Mapping[str, bytes]) -> tuple[Row, list[Breach]]:
         """Observe and judge a state that a run has kept.

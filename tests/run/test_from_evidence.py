@@ -47,6 +47,31 @@ def test_the_image_of_a_twin_is_looked_at_again(cli):
 
 
 @pytest.mark.long
+def test_a_cut_update_is_kept_with_the_updaters_own_log(cli):
+    """What a user is told to take from nitropy.log: of the update, not of the looks at the key that followed."""
+    (cli.cwd / "update.toml").write_text(
+        '[[rig]]\nname = "nk3"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = true\n'
+        'twin = { defects = ["settings-lost-open"] }\n'
+    )
+    done = cli(
+        *("run", "endurance", "--bench", "update.toml", "--seed", "1", "--cuts", "60"),
+        *("--operation", "update.install"),
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    row, folder = kept(cli)[0]
+    log = (folder / "admin.log").read_text()
+    for said in (
+        "Firmware version before update: v1.8.3",
+        "Executing admin command UPDATE",
+        "dfu_transport_serial",
+    ):
+        assert said in log
+    seen = again(cli, row, "update.toml")
+    assert seen.returncode == 1, seen.stdout + seen.stderr
+    assert f"outcome    {row['outcome']}" in seen.stdout
+
+
+@pytest.mark.long
 def test_the_state_of_an_emulator_is_looked_at_again(cli):
     port = random.randrange(20_000, 30_000)
     command = [*TINY_COMMAND, "--tcp", "{port}", "--fault", "forget-when-dirty"]
