@@ -144,7 +144,12 @@ class LiveCutter(ABC):
 
 
 class Vault(ABC):
-    """Copies the whole state of a key without power, and puts it back."""
+    """Copies the whole state of a key without power, and puts it back.
+
+    :ivar spend: called before a state is put into a real key, whose flash that wears; None where nothing is worn.
+    """
+
+    spend: Callable[[], None] | None = None
 
     def to_files(self, state: object) -> dict[str, bytes]:
         """Return a state as files, to be kept: path -> content; empty if it cannot be."""

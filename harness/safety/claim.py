@@ -223,6 +223,8 @@ class Claims:
             rig, ledger, rig.identity, here().boot_id(), came_by_itself=log.came_by_itself
         )
         claim.key, rig.key = rig.key, with_budget(rig.key, budget)
+        if rig.vault is not None:
+            rig.vault.spend = lambda: budget.draw("erases", 1, "a state put back")
 
     def _budget_of_unproved(self, claim: _Claim, port: str) -> Callable[[], Budget]:
         """The budget that pays for switching while the identity of the key is unknown: that of the key in the bench."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.api import PORT
+from harness_rigs.usb.probe_vault import ProbeOptions
 
 
 class UsbOptions(BaseModel):
@@ -26,5 +27,7 @@ class UsbOptions(BaseModel):
     """Limit for coming up after its power came."""
     answer_s: float = Field(default=30.0, gt=0, le=600)
     """Limit for an answer or a keepalive; a reset waits for a touch for up to 30 s."""
+    flash: ProbeOptions | None = None
+    """Commands that copy the flash of a key on a debug probe."""
     reader: str | None = None
     """A part of the name of its card reader, if pcscd does not tell on which port a reader is."""

@@ -33,6 +33,7 @@ from harness.api import (
     Touch,
     Transports,
     UsbDevice,
+    Vault,
     device_at,
     here,
     hub_of,
@@ -44,6 +45,7 @@ from harness_rigs.usb.cutter import UsbCutter
 from harness_rigs.usb.options import UsbOptions
 from harness_rigs.usb.plugged_key import PluggedKey
 from harness_rigs.usb.power import PortSwitch
+from harness_rigs.usb.probe_vault import ProbeVault
 from harness_rigs.usb.touch import ActuatorTouch
 from harness_rigs.usb.transports import UsbTransports
 
@@ -82,6 +84,9 @@ class UsbRig(Rig):
         self.shared = f"port usb:{self.port}"
         self.domains = (f"hub usb:{hub_of(self.port)[0]}",)
         self.plugged.on_loss = self._note_loss
+        self._vault: ProbeVault | None = None
+        if (flash := self.options.flash) is not None:
+            self._vault = ProbeVault(self.name, flash, lambda: self.power.off())
         self._boot_us = 0
         self._firmware: str | None = None
         self._log: KernelLog | None = None
@@ -111,6 +116,10 @@ class UsbRig(Rig):
     @property
     def cutter(self) -> LiveCutter:
         return self._cutter
+
+    @property
+    def vault(self) -> Vault | None:
+        return self._vault
 
     @property
     def boot_us(self) -> int:
