@@ -77,5 +77,35 @@ _ALL = (
         "a use counter is lowered after the signature was sent",
         f"{OPEN_SOURCE}: invariant H9",
     ),
+    _defect(
+        "initialize-renews-device",
+        "INITIALIZE makes a new key and certificate of the device",
+        "made up: the maker says in public that INITIALIZE does not change the device's identity: invariant H6",
+    ),
+    _defect(
+        "transport-pin-skipped",
+        "a card that waits for its transport PIN to be changed lets log in with it",
+        "made up, of the kind of pico-keys-sdk #25 (a PIN's state that is not obeyed): invariant P4",
+    ),
+    _defect(
+        "reset-option-ignored",
+        "the SO-PIN unblocks the user PIN although the options forbid it",
+        "made up, of the kind of keycard #37 (an unblocking code that is not bound to its rules): invariant P3",
+    ),
+    _defect(
+        "kcv-unchecked",
+        "a wrapped key is taken in whatever its check value says",
+        "pico-keys-sdk #26 is of the kind (check values of zeros): invariant H7",
+    ),
+    _defect(
+        "forced-uncounted",
+        "a firmware update that a blocked SO-PIN forces is not counted",
+        "made up: the maker allows five: invariant H8",
+    ),
+    _defect(
+        "update-keeps-identity",
+        "a firmware update leaves the key and certificate of the device",
+        "made up: the maker issues new ones with each update: invariant H8",
+    ),
 )
 DEFECTS = {defect.name: defect for defect in _ALL}

@@ -25,7 +25,8 @@ from harness.api import (
 )
 from harness_nitrokey_hsm2.defects import DEFECTS, OPEN_SOURCE
 from harness_schsm.roots import private_of, twin_certificates, twin_root
-from harness_schsm.twin.card import DEVICE, ENDPOINT, Maker, ScHsmFirmware, sealed_device
+from harness_schsm.twin.card import ENDPOINT, Maker, ScHsmFirmware
+from harness_schsm.twin.state import DEVICE, Identity
 
 CHIP, REFERENCE, OPEN = "flash", "reference", "open-order"
 PERSONALITIES = {
@@ -95,7 +96,7 @@ class NitrokeyHsm2Twin:
         store.mount()
         origin = options.uuid or seed
         private, name = private_of("device", origin.hex()), _name(origin)
-        store.write(DEVICE, sealed_device(private, twin_certificates(private, name), name))
+        store.write(DEVICE, Identity(private, twin_certificates(private, name), name).sealed())
         board.power_off()
         return board
 

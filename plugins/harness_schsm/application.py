@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.api import Application
-from harness_schsm import key_operations, pin_operations
+from harness_schsm import key_operations, pin_operations, refusals, update_operations
 from harness_schsm.home import blank, foreign, prepare
 from harness_schsm.items import ITEMS
 
@@ -11,7 +11,12 @@ SC_HSM = Application(
     name="schsm",
     title="SmartCard-HSM",
     prepare=prepare,
-    operations=(*pin_operations.OPERATIONS, *key_operations.OPERATIONS),
+    operations=(
+        *pin_operations.OPERATIONS,
+        *key_operations.OPERATIONS,
+        *refusals.OPERATIONS,
+        *update_operations.OPERATIONS,
+    ),
     items=ITEMS,
     foreign=foreign,
     blank=blank,

@@ -108,15 +108,16 @@ def wrapped(dkek: bytes, contents: Contents, random: bytes) -> bytes:
     return body + _mac(dkek, body)
 
 
-def unwrapped(dkek: bytes, blob: bytes) -> Contents:
+def unwrapped(dkek: bytes, blob: bytes, *, checked: bool = True) -> Contents:
     """Open a blob.
 
+    :param checked: False takes it whatever its check value and its checksum are; only defects do.
     :raises BadBlob: it is damaged, or made under another DKEK.
     """
-    if blob[:KCV_SIZE] != check_value(dkek):
+    if checked and blob[:KCV_SIZE] != check_value(dkek):
         raise BadBlob("made under another DKEK")
     body, mac = blob[:-MAC_SIZE], blob[-MAC_SIZE:]
-    if not hmac.compare_digest(_mac(dkek, body), mac):
+    if checked and not hmac.compare_digest(_mac(dkek, body), mac):
         raise BadBlob("its checksum does not fit")
     kind = body[KCV_SIZE]
     (_, allowed, _, _), cipher = _read_fields(body[KCV_SIZE + 1 :], 4)

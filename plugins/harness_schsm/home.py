@@ -46,6 +46,7 @@ class HsmMemory:
     :ivar content: of the canary data object. :ivar objects: the numbers of all files.
     :ivar new_request: of the key that the operation under test made. :ivar blob: the same key, wrapped.
     :ivar new_content: of the file that the operation under test writes.
+    :ivar certificates: EF 2F02 before the operation under test, where it may change it.
     """
 
     pin: str = ""
@@ -59,6 +60,7 @@ class HsmMemory:
     new_request: bytes = b""
     blob: bytes = b""
     new_content: bytes = b""
+    certificates: bytes = b""
 
 
 def known(memory: Memory) -> HsmMemory:

@@ -51,7 +51,7 @@ def _change(rig: Rig, memory: Memory) -> None:
     ScHsm(rig).change(before, mine.pin)
 
 
-def _block(rig: Rig, memory: Memory) -> None:
+def block_user_pin(rig: Rig, memory: Memory) -> None:
     """Arrange a blocked user PIN."""
     for _ in range(FULL):
         wrong_guess(rig, memory)
@@ -176,7 +176,7 @@ OFFERS = {
 """Every command that carries a PIN."""
 
 
-def _blocked(memory: Memory) -> dict[str, Value]:
+def blocked(memory: Memory) -> dict[str, Value]:
     """The values of a card whose user PIN is blocked: no PIN works, and no key can be used."""
     return {
         "schsm.user_tries": 0,
@@ -223,16 +223,16 @@ OPERATIONS = (
         ),
         worlds=lambda before, after: [
             old({"schsm.user_tries": 1, "schsm.user_pin": CURRENT}),
-            new(_blocked(before)),
+            new(blocked(before)),
         ],
         cost=Cost(pins={USER_PIN: FULL}),
     ),
     Operation(
         name="schsm.verify.blocked",
         title="power up with a blocked user PIN, and offer it",
-        arrange=_block,
+        arrange=block_user_pin,
         act=_try_a_blocked_pin,
-        worlds=lambda before, after: [old(_blocked(before)), new(_blocked(before))],
+        worlds=lambda before, after: [old(blocked(before)), new(blocked(before))],
         cost=Cost(pins={USER_PIN: FULL}),
         powered=False,
     ),
@@ -249,10 +249,10 @@ OPERATIONS = (
     Operation(
         name="schsm.reset_retry",
         title="unblock the user PIN with the SO-PIN",
-        arrange=_block,
+        arrange=block_user_pin,
         act=_reset,
         worlds=lambda before, after: [
-            old(_blocked(before)),
+            old(blocked(before)),
             new({"schsm.user_tries": FULL, "schsm.user_pin": NEW, "schsm.keys": canaries(before)}),
         ],
         cost=Cost(pins={USER_PIN: FULL, SO_PIN: 1}),

@@ -36,5 +36,11 @@ def keyharness_suites() -> list[Suite]:
             HERE / "openpgp",
             application="openpgp",
         ),
+        Suite(
+            "lifecycle",
+            "what can the owner of a SmartCard-HSM do when something is blocked or lost?",
+            HERE / "lifecycle",
+            application="schsm",
+        ),
         Suite("endurance", "does it survive a cut at any instant of a write?", HERE / "endurance"),
     ]

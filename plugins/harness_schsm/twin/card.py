@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from harness.api import OK, Board, CardFirmware, Command, Panic, Store, StoreFull, records
+from harness.api import OK, Board, CardFirmware, Command, Panic, Store, StoreFull
 from harness_schsm.tlv import tlv
-from harness_schsm.twin import domains, elementary, generate, initialize, pins, pka, use, wrap
+from harness_schsm.twin import domains, elementary, generate, initialize, pins, pka, update, use, wrap
 from harness_schsm.twin.files import Files
-from harness_schsm.twin.state import Card, Handler, Identity, Session
+from harness_schsm.twin.identity import load_identity
+from harness_schsm.twin.state import Card, Handler, Session
 from harness_schsm.twin.status import (
     NO_CLASS,
     NO_INSTRUCTION,
@@ -22,8 +23,6 @@ from harness_schsm.twin.status import (
 
 ENDPOINT = "card"
 AID = bytes.fromhex("E82B0601040181C31F0201")
-DEVICE = "device"
-"""The file with the identity: 1 private key, 2 content of EF 2F02, 3 CHR."""
 SELECT, GET_RESPONSE, READ, UPDATE = 0xA4, 0xC0, 0xB1, 0xD7
 CHAINED, SECURE = 0x10, 0x0C
 """Bits of CLA: not the last command of its chain; secure messaging."""
@@ -52,6 +51,7 @@ HANDLERS: dict[tuple[int, int], Handler] = {
     (0x80, 0x74): wrap.unwrap,
     (0x80, 0x76): use.derive,
     (0x80, 0x78): use.aes,
+    (0x80, update.PORTAL): update.portal,
 }
 
 
@@ -77,11 +77,11 @@ class ScHsmFirmware(CardFirmware):
         super().__init__(board)
         files = Files(store)
         files.resume()
-        device = files.record(DEVICE)
-        if device is None:
+        identity = load_identity(files)
+        if identity is None:
             raise Panic
-        identity = Identity(int.from_bytes(device[1], "big"), device[2], device[3])
-        self._card = Card(files, board, identity, maker.root, maker.version, maker.defects)
+        version = identity.version or maker.version
+        self._card = Card(files, board, identity, maker.root, version, maker.defects)
         if "blocked-forgotten" in maker.defects:
             pins.forget_block(self._card)
         self._selected = 0
@@ -174,8 +174,3 @@ class ScHsmFirmware(CardFirmware):
         options = configuration.options if configuration else 0
         told = options.to_bytes(2, "big") + bytes([PLATFORM, *self._card.version])
         return tlv(0x6F, tlv(0x82, b"\x78"), tlv(0x84, AID), tlv(0x85, told))
-
-
-def sealed_device(private: int, certificates: bytes, name: str) -> bytes:
-    """The content of the file with the identity."""
-    return records.seal({1: private.to_bytes(32, "big"), 2: certificates, 3: name})

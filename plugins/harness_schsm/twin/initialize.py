@@ -5,9 +5,11 @@ from __future__ import annotations
 from harness_schsm.tlv import NotTlv, fields
 from harness_schsm.twin.domains import domain_file, made
 from harness_schsm.twin.files import KEPT
+from harness_schsm.twin.identity import made_anew
 from harness_schsm.twin.pins import SO_SIZE, fresh, require_pin, try_code
 from harness_schsm.twin.state import (
     CONFIGURATION,
+    DEVICE,
     SO,
     SO_TRIES,
     TRANSPORT,
@@ -55,6 +57,9 @@ def initialize(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> byt
         files |= fresh(card, USER, pin, configuration.retries)
     if SHARES in parts:
         files[domain_file(0)] = made(card, parts[SHARES][0]).sealed()
+    if "initialize-renews-device" in card.defects:
+        card.identity = made_anew(card, card.identity.forced)
+        files[DEVICE] = card.identity.sealed()
     card.work(_WIPE_US)
     _replace(card, files)
     card.ram_tries.clear()

@@ -128,7 +128,8 @@ def verify(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
     if p2 == USER:
         if not configuration.has_pin:
             raise CardError(CONDITIONS)
-        if configuration.transport:
+        skips = bool(data) and "transport-pin-skipped" in card.defects
+        if configuration.transport and not skips:
             raise CardError(TRANSPORT_PIN)
     if not data:
         if p2 == USER and card.session.user:
@@ -190,7 +191,8 @@ def reset_retry(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> by
     if p1 not in (0, 1) or p2 != USER:
         raise CardError(WRONG_P1P2)
     configuration = card.require_configuration()
-    if not configuration.options & (RESET_ALLOWED | RESET_ONLY) or not configuration.has_pin:
+    allowed = configuration.options & (RESET_ALLOWED | RESET_ONLY) or "reset-option-ignored" in card.defects
+    if not allowed or not configuration.has_pin:
         raise CardError(CONDITIONS)
     code, pin = data[:SO_SIZE], data[SO_SIZE:]
     if len(code) != SO_SIZE:

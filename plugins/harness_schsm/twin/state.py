@@ -24,6 +24,9 @@ USER, SO = 0x81, 0x88
 """References of the user PIN and of the SO-PIN (initialization code)."""
 SO_TRIES = 15
 CONFIGURATION = "config"
+DEVICE = "device"
+"""The file with the identity: 1 private key, 2 content of EF 2F02, 3 CHR; after an update also 4 version, 5 how many
+updates were forced."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,22 @@ class Configuration:
 class Identity:
     """The device: its private key on brainpoolP256r1, and EF 2F02 with its certificate and its issuer's.
 
-    :ivar name: CHR of the device.
+    :ivar name: CHR of the device. :ivar version: that an update has installed; None if the factory's is there.
+    :ivar forced: updates that destroyed keys, or mended a blocked SO-PIN.
     """
 
     private: int
     certificates: bytes
     name: str
+    version: tuple[int, int] | None = None
+    forced: int = 0
+
+    def sealed(self) -> bytes:
+        """The content of its file."""
+        factory = {1: self.private.to_bytes(32, "big"), 2: self.certificates, 3: self.name}
+        return records.seal(
+            factory if self.version is None else {**factory, 4: list(self.version), 5: self.forced}
+        )
 
     def sign(self, message: bytes) -> bytes:
         return sign_ec(BRAINPOOL_P256, self.private, message)

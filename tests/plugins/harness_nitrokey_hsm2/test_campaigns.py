@@ -6,6 +6,7 @@ import pytest
 
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
+from harness.campaign.recording import UncutFault
 from harness.campaign.walk import Campaign
 from harness.model.key import Outcome
 from harness.twin.model import TwinOptions
@@ -36,8 +37,15 @@ OPERATIONS = {
     "schsm.write.blocks": {"old", "recovered", "new"},
     "schsm.import_share": {"old", "new"},
     "schsm.initialize": {"old", "new"},
+    "schsm.reset_retry.forbidden": {"new"},
+    "schsm.unwrap.foreign": {"old", "new"},
+    "schsm.firmware_update": {"old", "new"},
+    "schsm.firmware_update.forced": {"old", "new"},
 }
-LONG = {"schsm.generate.ec", "schsm.generate.rsa", "schsm.unwrap", "schsm.initialize"}
+LONG = {
+    *("schsm.generate.ec", "schsm.generate.rsa", "schsm.unwrap", "schsm.initialize"),
+    *("schsm.firmware_update", "schsm.firmware_update.forced"),
+}
 CAUGHT = {
     "pin-compared-first": ("schsm.verify.wrong", "schsm.user_tries", Outcome.LOOSENED),
     "pin-compared-first-change": ("schsm.change_so_pin.wrong", "schsm.so_tries", Outcome.LOOSENED),
@@ -52,13 +60,20 @@ CAUGHT = {
     "file-in-place": ("schsm.write", "schsm.data", Outcome.TORN),
     "share-counted-later": ("schsm.import_share", "schsm.completed_dkek", Outcome.TORN),
     "use-counted-later": ("schsm.sign.counted", "schsm.uses_left", Outcome.LOOSENED),
+    "initialize-renews-device": ("schsm.initialize", "schsm.device", Outcome.LOST),
+    "reset-option-ignored": ("schsm.reset_retry.forbidden", "schsm.user_tries", Outcome.LOOSENED),
+    "kcv-unchecked": ("schsm.unwrap.foreign", "schsm.new_key", Outcome.TORN),
+    "forced-uncounted": ("schsm.firmware_update.forced", "schsm.forced_left", Outcome.TORN),
+    "update-keeps-identity": ("schsm.firmware_update.forced", "schsm.identity", Outcome.TORN),
 }
+UNCUT = {"transport-pin-skipped": ("schsm.transport_pin", "schsm.user_pin")}
+"""What shows before anything is cut."""
 
 
 def test_every_operation_and_every_defect_has_its_row():
     plugins = discover()
     assert OPERATIONS.keys() == plugins.keys[NAME].operations.keys()
-    assert CAUGHT.keys() == plugins.twins[NAME].defects.keys()
+    assert CAUGHT.keys() | UNCUT.keys() == plugins.twins[NAME].defects.keys()
 
 
 @pytest.mark.parametrize(
@@ -80,6 +95,14 @@ def test_each_bug_is_caught_by_the_law_that_it_breaks(defect):
     operation, item, outcome = CAUGHT[defect]
     found = {(finding.item, finding.outcome) for finding in walked(operation, defect).findings}
     assert (item, outcome) in found
+
+
+@pytest.mark.parametrize("defect", UNCUT)
+def test_what_needs_no_cut_is_found_before_the_first_one(defect):
+    operation, item = UNCUT[defect]
+    with pytest.raises(UncutFault, match="before anything was cut") as fault:
+        walked(operation, defect)
+    assert item in str(fault.value.found)
 
 
 def test_the_order_of_writes_of_an_open_implementation_is_a_personality_that_is_not_sound():

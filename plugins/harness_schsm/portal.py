@@ -1,0 +1,147 @@
+"""The maker's portal: when it updates a device's firmware, said in sentences; and the update of a simulated device.
+
+The portal is closed. Its rules are those that its maker has stated in public, in the thread on a Nitrokey HSM that was
+blocked by `sc-hsm-tool --initialize` (docs/smartcard-hsm.md has them as a table). A genuine device is updated by an
+operator in the portal, never by Keyharness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.api import CallerError, KeyFault, Refused, Rig
+from harness_schsm.client import ScHsm
+
+FORCED_MAX = 5
+"""So often the portal mends a device whose SO-PIN is blocked."""
+_PORTAL, _ASK, _INSTALL = 0xF4, 0x00, 0x01
+Version = tuple[int, int]
+
+
+class Helper(StrEnum):
+    """Another HSM, with which the owner logs in to the portal."""
+
+    NONE = "none"
+    WORKING = "working"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the portal sees of a device that is plugged in.
+
+    :ivar version: installed. :ivar forced: updates so far that a blocked SO-PIN has forced.
+    :ivar has_keys: are keys on it? :ivar blocked: is its SO-PIN blocked?
+    """
+
+    version: Version
+    forced: int
+    has_keys: bool
+    blocked: bool
+
+
+class Why(StrEnum):
+    """What the portal decides, as a sentence for the owner: what happens, or what to do first."""
+
+    UPDATE = "Update: there are no keys on the device, and a newer version is there."
+    FORCED = (
+        "Update: the SO-PIN is blocked, so the current version is installed; keys on the device are lost."
+    )
+    KEYS = "No update while keys are on the device. Delete them, or initialise it: its SO-PIN is not blocked."
+    CURRENT = (
+        "Nothing to install: the device has the current version. Initialise it: its SO-PIN is not blocked."
+    )
+    WAIT = (
+        "Wait for the next version: five updates of a blocked device are used, but no keys stand in the way."
+    )
+    DEAD = "Dead: the SO-PIN is blocked, keys are on the device, and five updates of it are used."
+    NO_HELPER = "Get another HSM: nobody logs in to the portal without one that works."
+    BLOCKED_HELPER = "Log in with another HSM: a blocked one does not log in."
+
+    @property
+    def is_allowed(self) -> bool:
+        return self in (Why.UPDATE, Why.FORCED)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the portal does with a device.
+
+    :ivar version: what it installs; None if nothing. :ivar forced: does it count as one of the five?
+    """
+
+    why: Why
+    version: Version | None = None
+    forced: bool = False
+
+
+class PortalRefuses(CallerError):
+    """The portal does not update this device, or not now."""
+
+
+@dataclass(frozen=True)
+class Portal:
+    """The portal at one time.
+
+    :ivar current: the version that it offers.
+    """
+
+    current: Version
+
+    def decide(self, device: Seen, helper: Helper) -> Decision:
+        """Decide on a device. The state of its user PIN and whether it is registered make no difference."""
+        if helper is Helper.NONE:
+            return Decision(Why.NO_HELPER)
+        if helper is Helper.BLOCKED:
+            return Decision(Why.BLOCKED_HELPER)
+        newer = self.current > device.version
+        if not device.blocked:
+            if device.has_keys:
+                return Decision(Why.KEYS)
+            return Decision(Why.UPDATE, self.current) if newer else Decision(Why.CURRENT)
+        if not device.has_keys and newer:
+            return Decision(Why.UPDATE, self.current)
+        if device.forced >= FORCED_MAX:
+            return Decision(Why.DEAD if device.has_keys else Why.WAIT)
+        if self.current < device.version:
+            # Never a lower one.
+            return Decision(Why.WAIT)
+        return Decision(Why.FORCED, self.current, forced=True)
+
+    def update(self, device: ScHsm, helper: Helper) -> Decision:
+        """Update a simulated device, if the rules allow it.
+
+        :raises PortalRefuses: they do not; its sentence says why.
+        :raises Refused: the device does not take part.
+        """
+        decision = self.decide(seen(device), helper)
+        if decision.version is None:
+            raise PortalRefuses("firmware update by the portal", found=decision.why.value)
+        device.command("PORTAL INSTALL", _PORTAL, _INSTALL, 0, bytes(decision.version), cla=0x80)
+        return decision
+
+
+def seen(device: ScHsm) -> Seen:
+    """What the portal sees of a simulated device.
+
+    :raises Refused: it is none of ours.
+    """
+    told = device.command("PORTAL ASK", _PORTAL, _ASK, cla=0x80, le=256)
+    if len(told) != 5:
+        raise KeyFault("PORTAL ASK", found=told.hex(), expected="5 bytes")
+    return Seen((told[0], told[1]), told[2], bool(told[3]), bool(told[4]))
+
+
+def not_offered(rig: Rig) -> str | None:
+    """Why Keyharness does not update the device on a rig; None if it is a simulated one."""
+    operators = (
+        "the portal updates a genuine device, with an operator and another HSM that works: never unattended"
+    )
+    if rig.evidence_kind == "hardware":
+        return operators
+    try:
+        seen(ScHsm(rig))
+    except Refused:
+        return operators
+    return None
