@@ -55,6 +55,7 @@ _MODULES = {
     "Memory": "harness.model.key",
     "Operation": "harness.model.key",
     "Outcome": "harness.model.key",
+    "PairedWrite": "harness.model.key",
     "PinGuard": "harness.model.rig",
     "PinOffer": "harness.model.pin_offer",
     "PinReference": "harness.model.pin",
@@ -185,6 +186,7 @@ _MODULES = {
     # Campaigns, for suites.
     "Home": "harness.campaign.home",
     "Seen": "harness.campaign.observe",
+    "drifts": "harness.campaign.paired_writes",
     "go_home": "harness.campaign.home",
     "interrupt": "harness.campaign.home",
     "observe": "harness.campaign.observe",
@@ -255,6 +257,7 @@ if TYPE_CHECKING:
         seeded as seeded,
     )
     from harness.campaign.observe import Seen as Seen, observe as observe
+    from harness.campaign.paired_writes import drifts as drifts
     from harness.evidence.ledger import now as now, state_dir as state_dir
     from harness.host.cutter import Cutter as Cutter
     from harness.host.host import Host as Host, here as here
@@ -293,6 +296,7 @@ if TYPE_CHECKING:
         Memory as Memory,
         Operation as Operation,
         Outcome as Outcome,
+        PairedWrite as PairedWrite,
         Severity as Severity,
         Value as Value,
         World as World,

@@ -7,7 +7,7 @@ real key. `harness.model.judge` compares items with worlds; here the law that re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +20,9 @@ from harness.model.row import Judged, Row, replay_id
 
 PLAN_VERSION = 1
 """Part of a replay id's check. Raise it when the meaning of a cut's label changes."""
+
+UNCUT = "uncut"
+"""The cut in a replay id of what goes wrong without a cut."""
 
 
 def fingerprint(rig: Rig) -> str:
@@ -45,6 +48,7 @@ class CutJudge:
     :ivar reference_us: how long after its request the reference operation is acknowledged (invariant P1).
     :ivar divergence_us: how long after its request the operation begins to write what the reference operation does
         not write: by then it has compared the PIN. None if that is not known, as on rigs.
+    :ivar least: item of room -> what must be free of each store.
     """
 
     operation: Operation
@@ -54,6 +58,7 @@ class CutJudge:
     promise: Memory
     reference_us: int | None = None
     divergence_us: int | None = None
+    least: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def worlds(self) -> list[World]:
@@ -80,6 +85,7 @@ class CutJudge:
             acknowledged=acknowledged,
             acknowledged_old=self.operation.acknowledged_old,
             floors=self._floors(self.promise if acknowledged else self.memory),
+            least=self.least,
         )
         if (breach := self._not_lowered(since_request_us, seen.values)) is not None:
             return replace(verdict, outcome=breach.outcome, breaches=(breach, *verdict.breaches))
@@ -125,6 +131,7 @@ class CutJudge:
             seen=seen.values,
             acknowledged=True,
             floors=self._floors(self.promise),
+            least=self.least,
         )
         if not after.breaches:
             return verdict

@@ -6,17 +6,22 @@ from dataclasses import dataclass
 
 from harness.base.errors import KeyFault, RigError
 from harness.campaign.home import FORGETFUL, Home, require_expendable
-from harness.campaign.judging import within
+from harness.campaign.judging import UNCUT, fingerprint, within
 from harness.campaign.observe import NO_ANSWER, Seen, complete, observe
 from harness.campaign.operation_runner import OperationRunner
 from harness.campaign.switch_watch import SwitchWatch
+from harness.campaign.uncut_laws import silence_breach
 from harness.host.cutter import lateness_us
-from harness.model.judge import find_world, matches
-from harness.model.key import Item, Memory, Observation, Operation, Outcome
+from harness.model.judge import Breach, find_world, matches
+from harness.model.key import Item, Memory, Observation, Operation, Outcome, Severity
 from harness.model.rig import LiveCutter, Rig
+from harness.model.row import replay_id
+from harness.model.tap import Mark
 from harness.search.timing_profile import TimingProfile, UncutRun, measured_profile
 
 UNCUT_RUNS = 3
+LONGEST_ERASE_US = 100_000
+"""No page of the parts that keys have takes longer to erase (`harness.twin.parts`)."""
 SLACK_US = 2_000
 """Tolerance when an instant of one run is compared with an instant of another run."""
 
@@ -48,6 +53,7 @@ class LivePrepared:
     :ivar realtime: whether the cutter is scheduled so that no other process interrupts it.
     :ivar uncut: an uncut run and a clean restart; None in a resumed campaign, which has judged it before.
     :ivar at_once: an uncut run whose power went right after the answer; None as `uncut`.
+    :ivar breaches: how long the key was silent while a request was pending, if that was too long.
     """
 
     items: tuple[Item, ...]
@@ -57,6 +63,7 @@ class LivePrepared:
     realtime: bool
     uncut: UncutLook | None
     at_once: UncutLook | None = None
+    breaches: tuple[Breach, ...] = ()
 
 
 class LiveObserver:
@@ -116,8 +123,25 @@ class LiveObserver:
         answered = tuple(item for item in self._watched if before.values.get(item.name) != NO_ANSWER)
         values = {name: value for name, value in before.values.items() if value != NO_ANSWER}
         self._check_before(before, answered, promise)
-        self._prepared = LivePrepared(answered, values, promise, profile, realtime, uncut, at_once)
+        breaches = self._silent(profile)
+        self._prepared = LivePrepared(answered, values, promise, profile, realtime, uncut, at_once, breaches)
         return self._prepared
+
+    def _silent(self, profile: TimingProfile) -> tuple[Breach, ...]:
+        """Judge how long a real key was silent in the median run; an emulator's time is that of its host."""
+        name = self.operation.application
+        application = next(app for app in self.rig.key.applications if app.name == name)
+        if application.keepalive_us is None or self.rig.evidence_kind != "hardware":
+            return ()
+        marks = [Mark(marker, at_us) for marker, at_us in profile.markers]
+        stands_us = LONGEST_ERASE_US + round(3 * profile.sigma_us)
+        found = silence_breach(marks, application.keepalive_us, stands_us, Severity.S3)
+        return (found,) if found else ()
+
+    @property
+    def uncut_id(self) -> str:
+        """The replay id of what is wrong without a cut."""
+        return replay_id(self.rig.name, self.operation.name, self.rig.seed, UNCUT, fingerprint(self.rig))
 
     def _uncut(self, *, settled: bool) -> UncutLook:
         run = self.runner.run_uncut(self.operation, settled=settled)

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from harness.base.errors import HarnessFault, KeyFault
 from harness.campaign.home import Home, require_expendable, seeded
-from harness.campaign.judging import CutJudge, fingerprint
+from harness.campaign.judging import UNCUT, CutJudge, fingerprint
 from harness.campaign.observe import Seen, observe
+from harness.campaign.space import FREE_BLOCKS, least_room
+from harness.campaign.uncut_laws import silence_breach, wear_breach, written
+from harness.campaign.wear_baseline import baseline
 from harness.campaign.worker_pool import WorkerPool
-from harness.model.judge import matches, unsound
-from harness.model.key import Item, Memory, Operation, Outcome, World, client_logs
+from harness.model.judge import Breach, matches, unsound
+from harness.model.key import Item, Memory, Operation, Outcome, Severity, World, client_logs
 from harness.model.rig import Rig
 from harness.model.row import replay_id
+from harness.twin.glass_box import glass_box
 from harness.twin.recorder import require_recorder
-from harness.twin.trace import Recording, State
+from harness.twin.rig import TwinRig
+from harness.twin.trace import Recording, State, Trace
 
 T = TypeVar("T")
 
 VARIES = "its writes differ from run to run: each image is one of its own recording"
 """The remark about a firmware that draws random numbers, or writes the time."""
-UNCUT = "uncut"
-"""The cut in a replay id of what goes wrong before the first cut."""
 
 
 class UncutFault(KeyFault):
@@ -45,6 +48,7 @@ class Prepared:
     :ivar judge: judges a cut: knows the key before the operation, and the worlds that it may leave.
     :ivar look_wear: page erases that one observation of the key costs, by (chip, page).
     :ivar logs: what the clients' libraries logged in the uncut run: file name -> text.
+    :ivar breaches: what the uncut run itself violates, without anything that was lost.
     """
 
     start: State
@@ -52,6 +56,7 @@ class Prepared:
     judge: CutJudge
     look_wear: Counter[tuple[str, int]]
     logs: Mapping[str, bytes]
+    breaches: tuple[Breach, ...] = ()
 
 
 class RecordedOperation:
@@ -68,7 +73,8 @@ class RecordedOperation:
             raise HarnessFault("this campaign needs a home state to come back to")
         self.rig, self.operation, self.home = rig, operation, home
         self.glass = require_recorder(rig)
-        self.items: tuple[Item, ...] = home.watched(rig.key, operation)
+        seen_inside = (FREE_BLOCKS,) if glass_box(rig) else ()
+        self.items: tuple[Item, ...] = (*home.watched(rig.key, operation), *seen_inside)
         self._check = fingerprint(rig)
         self._prepared: Prepared | None = None
 
@@ -109,6 +115,11 @@ class RecordedOperation:
             before = observe(rig, self.items, memory, promise)
         look_wear = glass.worn(trace.base, glass.snapshot())
         self._check_before(before, worlds, memory)
+        least: Mapping[str, tuple[int, ...]] = {}
+        if FREE_BLOCKS in self.items:
+            glass.restore(trace.final)
+            with seeded(rig, "after", operation.name):
+                least = least_room(self.items, before, observe(rig, self.items, memory, promise))
         judge = CutJudge(
             operation,
             self.items,
@@ -118,8 +129,9 @@ class RecordedOperation:
             # Two runs of a process in real time do not take the same time: then only what they write is compared.
             answer_us(reference) if reference and not glass.may_vary else None,
             divergence_us(trace, reference) if reference and glass.repeats else None,
+            least,
         )
-        self._prepared = Prepared(start, trace, judge, look_wear, logs)
+        self._prepared = Prepared(start, trace, judge, look_wear, logs, tuple(self._uncut_breaches(trace)))
         return self._prepared
 
     def _arrange(self) -> Memory:
@@ -153,8 +165,28 @@ class RecordedOperation:
                     {name: world.values[name] for name in wrong},
                 )
 
+    def _uncut_breaches(self, trace: Recording[Any]) -> Iterator[Breach]:
+        """The laws of an operation that nobody cuts: silence and wear. They are of twins, whose time is their own."""
+        if not isinstance(trace, Trace):
+            return
+        rig, name = self.rig, self.operation.name
+        application = next(app for app in rig.key.applications if app.name == self.operation.application)
+        stands_us = max(part.erase_us for part in trace.parts.values())
+        if application.keepalive_us is not None and (
+            breach := silence_breach(trace.marks, application.keepalive_us, stands_us, Severity.S2)
+        ):
+            yield breach
+        base = baseline(rig, name) if isinstance(rig, TwinRig) else None
+        if base is not None and (breach := wear_breach(written(trace), base)):
+            yield breach
+
+    @property
+    def uncut_id(self) -> str:
+        """The replay id of what is wrong without a cut."""
+        return replay_id(self.rig.name, self.operation.name, self.rig.seed, UNCUT, self._check)
+
     def _uncut(self, why: str, found: object = None, expected: object = None) -> UncutFault:
-        again = replay_id(self.rig.name, self.operation.name, self.rig.seed, UNCUT, self._check)
+        again = self.uncut_id
         fault = UncutFault(
             f"{self.operation.name}: {why}, before anything was cut",
             found=found,

@@ -77,6 +77,7 @@ class LiveCampaign(LiveCuts, CampaignBase):
         with self._working():
             known = TimingProfile.from_row(self._earlier[0].note["known"]) if self._earlier else None
             profile = self.prepare(known).profile
+            self.result.count(self.prepared.breaches, {"id": self.uncut_id}, "uncut", covering=False)
             first = self._made(Plan(END, 0, profile.length_us))
             if (row := first.note.get("unwritten")) is not None:
                 self._measure_unwritten(Unwritten.from_row(row), first, profile)

@@ -134,6 +134,7 @@ class TimedCampaign(Campaign):
     def _begin(self) -> None:
         """Record the operation, judge its end, and set the search up."""
         prepared = self.prepare()
+        self._note_uncut()
         profile = recorded_profile(self.trace, prepared.judge.reference_us, self._boot_us())
         self.result.trace = self.trace
         self.result.marks = list(profile.markers)

@@ -85,6 +85,7 @@ class Campaign(ImageObserver, CampaignBase):
         """
         with self._working():
             self.result.trace = self.prepare().trace
+            self._note_uncut()
             cuts, self.result.exhaustive = self.plan()
             walked = self._walk(cuts, "exhaustive" if self.result.exhaustive else "cover")
             self._check_live(cuts)
@@ -94,6 +95,10 @@ class Campaign(ImageObserver, CampaignBase):
                 self._nest(*walked)
             self._recheck_abnormal()
         return self.result
+
+    def _note_uncut(self) -> None:
+        """Count what the uncut run violates."""
+        self.result.count(self.prepared.breaches, {"id": self.uncut_id}, "uncut", covering=False)
 
     @property
     def planned(self) -> int:

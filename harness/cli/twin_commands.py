@@ -53,6 +53,24 @@ def prove(
 
 
 @app.command()
+def wear(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Name of a key that has a twin.")],
+    personality: Annotated[
+        list[str] | None,
+        typer.Option("--personality", metavar="P", help="Firmware version; may be repeated. Default: all."),
+    ] = None,
+    seed: KeySeedOption = 1,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write what is found into the baseline of the key's plugin.")
+    ] = False,
+) -> None:
+    """Show what each operation of a twin erases and writes, beside the baseline of its firmware."""
+    from harness.commands.wear import wear as do
+
+    raise typer.Exit(do(key, tuple(personality or ()), seed, write, sys.stdout))
+
+
+@app.command()
 def twin(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Name of a key that has a twin.")],
     state: Annotated[

@@ -108,6 +108,7 @@ def judge(
     acknowledged: bool,
     acknowledged_old: Outcome = Outcome.LOST,
     floors: Mapping[str, int] | None = None,
+    least: Mapping[str, Sequence[int]] | None = None,
 ) -> Judgement:
     """Judge one cut.
 
@@ -116,6 +117,7 @@ def judge(
     :param acknowledged: whether the acknowledgement had arrived before the power went.
     :param acknowledged_old: the outcome if the operation was acknowledged and the old world is found.
     :param floors: for rising items, the highest value that the host had seen when the power went.
+    :param least: for items of room, how much of each store must be free.
     """
     garbled = [item for item in items if _is_garbled(seen.get(item.name))]
     if garbled:
@@ -151,7 +153,9 @@ def judge(
         if item.name not in seen and place.outcome is Outcome.BOOTLOADER:
             # In the bootloader the application cannot be asked; it can, after the world has been completed.
             continue
-        if item.name not in named and (breach := _by_law(item, before, seen, floors or {})):
+        if item.law is Law.ROOM:
+            breaches += _no_room(item, seen.get(item.name), (least or {}).get(item.name, ()))
+        elif item.name not in named and (breach := _by_law(item, before, seen, floors or {})):
             breaches.append(breach)
     breaches.sort(key=_badness)
     changed = {
@@ -235,6 +239,13 @@ def _by_law(item: Item, before: Observation, seen: Observation, floors: Mapping[
     return Breach(
         item.name, item.law.value, outcome, item.severity, f"{title} was {_show(was)} and is {_show(now)}"
     )
+
+
+def _no_room(item: Item, now: Value, least: Sequence[int]) -> list[Breach]:
+    if not isinstance(now, tuple) or all(free >= wanted for free, wanted in zip(now, least)):
+        return []
+    text = f"{item.title or item.name}: {_show(now)}; uncut, at least {_show(tuple(least))} are left"
+    return [Breach(item.name, item.law.value, item.breach_outcome, item.severity, text)]
 
 
 def _rising(item: Item, now: Value, floor: int) -> Breach | None:

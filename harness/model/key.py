@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.base.errors import CallerError, KeyFault, KeyharnessError
@@ -65,6 +66,8 @@ class Law(StrEnum):
     """Each use exceeds every value ever seen. Its value is the tuple of values seen, in order."""
     FALLING = "falling"
     """A retry counter: a cut never raises it; an acknowledged wrong guess has lowered it."""
+    ROOM = "room"
+    """Free blocks of each store: a cut leaves no less than the uncut operation does, or than there was before it."""
 
 
 class Outcome(StrEnum):
@@ -195,6 +198,7 @@ _BREACH = {
     Law.ATOMIC: Outcome.TORN,
     Law.RISING: Outcome.ROLLED_BACK,
     Law.FALLING: Outcome.LOOSENED,
+    Law.ROOM: Outcome.LOST,
 }
 
 
@@ -277,6 +281,22 @@ class Operation:
         return self.name.partition(".")[0]
 
 
+@dataclass(frozen=True)
+class PairedWrite:
+    """Something that is written and then undone: whatever it takes of a store, it gives back (invariant E2).
+
+    :param name: "application.thing". :param arrange: what both need, once.
+    :param missing: as of an operation.
+    """
+
+    name: str
+    title: str
+    write: Callable[[Rig, Memory], None]
+    undo: Callable[[Rig, Memory], None]
+    arrange: Callable[[Rig, Memory], None] | None = None
+    missing: Callable[[Rig], str | None] | None = None
+
+
 class CannotTell(Enum):
     """Type of CANNOT_TELL: the application cannot tell whose data it holds."""
 
@@ -315,6 +335,9 @@ class Application:
         with what a cut has broken.
     :param volatile: returns a value that the application makes anew at each power-up and shows without cost; None if
         this key shows none. It differs between two boots and stays the same within one.
+    :param keepalive_us: the longest time in microseconds that a key may be silent while it works on a request of this
+        application; None if its transport has no keepalives.
+    :param paired: what is written and undone hundreds of times, to see whether it takes room.
     """
 
     name: str
@@ -331,6 +354,8 @@ class Application:
     randomness: Callable[[Stream], AbstractContextManager[None]] | None = None
     fault: Callable[[BaseException], KeyFault | None] | None = None
     log: Callable[[], str] | None = None
+    keepalive_us: int | None = None
+    paired: tuple[PairedWrite, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -357,6 +382,8 @@ class Key:
         the rig's bench names.
     :param fits_any: "ctaphid" or "card": a device with that endpoint is taken for this key if no face of another key
         has its USB ids. For keys that cannot be recognised by their ids.
+    :param wear_baseline: what its twin's operations write, as `keyharness wear --write` has noted it; None if
+        nothing is compared.
     """
 
     name: str
@@ -366,6 +393,7 @@ class Key:
     identify: Callable[[Rig], dict[str, str]]
     rescue: Callable[[Rig], None] | None = None
     fits_any: str = ""
+    wear_baseline: Path | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -135,6 +135,8 @@ def finding_lines(violation: Row, operation: Row | None, *, several: bool = Fals
 
 def _how_often(violation: Row, operation: Row) -> str:
     count, covering, of = violation["count"] or 0, violation["covering_count"], violation["of"]
+    if ":uncut:" in str(violation["first"]):
+        return "no power was cut: the operation does it whenever it runs"
     if covering is None or not of:
         return counted(count, "cut")
     among = (

@@ -17,8 +17,9 @@ from harness.bench.bench import key_name
 from harness.bench.registry import discover
 from harness.campaign.common import CampaignTerms
 from harness.campaign.home import Home, go_home, missing
+from harness.campaign.paired_writes import drifts
 from harness.campaign.recording import UncutFault
-from harness.campaign.result import Finding, Result
+from harness.campaign.result import Result
 from harness.campaign.walk import Campaign
 from harness.model.key import Key, Operation
 from harness.run.session import default_seed
@@ -176,8 +177,7 @@ class _Trial:
             replay = fault.replay if isinstance(fault, UncutFault) else None
         else:
             if found is not None:
-                operation, worst = found
-                caught, replay = f"{operation}: {worst.item} {worst.outcome}", worst.first
+                caught, replay = found
         known = self.known
         return Proof(
             defect=known.name if known else f"{SOUND}{self.options.personality}",
@@ -200,8 +200,8 @@ class _Trial:
         except KeyFault:
             return ()
 
-    def _search(self) -> tuple[str, Finding] | None:
-        """Return the operation and the worst finding of the first campaign that has one.
+    def _search(self) -> tuple[str, str | None] | None:
+        """Return what is found first, and its replay id: the worst finding of a campaign, or a leak of paired writes.
 
         :raises UncutFault: no cut of the first round found anything, and something is wrong without a cut.
         """
@@ -227,15 +227,22 @@ class _Trial:
                     continue
                 if result.findings and self._is_of_the_defect(operation, cuts):
                     worst = min(result.findings, key=lambda finding: (finding.severity, finding.item))
-                    first = next(i for i, row in enumerate(result.rows) if row["id"] == worst.first)
-                    self.cuts += first + 1 - len(result.rows)
-                    return operation.name, worst
+                    first = [i for i, row in enumerate(result.rows) if row["id"] == worst.first]
+                    # What the uncut run shows needs no cut.
+                    self.cuts += (first[0] + 1 if first else 0) - len(result.rows)
+                    return f"{operation.name}: {worst.item} {worst.outcome}", worst.first
                 if not result.exhaustive:
                     again.append(operation)
             if uncut is not None:
                 raise uncut
+            if cuts == rounds[0] and (leak := self._leak()) is not None:
+                return f"paired writes: {leak}", None
             left = again
         return None
+
+    def _leak(self) -> str | None:
+        """What hundreds of paired writes take of a store, in words; None if nothing."""
+        return next((drift.text for drift in drifts(self.rig, self.home) if drift.text), None)
 
     def _campaign(self, operation: Operation, cuts: int | None) -> Result:
         terms = CampaignTerms(Allowance(cuts), len(os.sched_getaffinity(0)))

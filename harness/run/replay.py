@@ -9,8 +9,7 @@ from typing import Any, TextIO
 
 from harness.base.errors import CallerError, KeyFault, one_of
 from harness.campaign.common import CampaignTerms
-from harness.campaign.judging import fingerprint
-from harness.campaign.recording import UNCUT
+from harness.campaign.judging import UNCUT, fingerprint
 from harness.campaign.timed_live import LiveCampaign
 from harness.campaign.walk import Campaign
 from harness.evidence.abnormal import find
@@ -171,9 +170,14 @@ def _uncut(campaign: Campaign | LiveCampaign, seed: int) -> Replayed:
     """Repeat a finding that was made before the first cut: it needs no cut."""
     wrong = None
     try:
-        campaign.prepare()
+        said = [
+            f'{breach.severity} key     item "{breach.item}" {breach.outcome}: {breach.text}'
+            for breach in campaign.prepare().breaches
+        ]
     except KeyFault as fault:
         wrong = str(fault)
+    else:
+        wrong = "\n  ".join(said) or None
     firmware = campaign.rig.info().firmware
     return Replayed(campaign.rig.name, campaign.operation.name, firmware, seed, UNCUT, uncut=wrong)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from harness.base.clock import VirtualClock
 from harness.base.errors import HarnessFault
@@ -18,6 +18,9 @@ from harness.twin.flash import Flash
 from harness.twin.image import BoardState
 from harness.twin.parts import Part
 from harness.twin.rail import Panic, PowerLost, PowerRail
+
+if TYPE_CHECKING:
+    from harness.twin.littlefs_store import Store
 
 FRAME_US = 1000
 """A full-speed USB frame."""
@@ -67,6 +70,7 @@ class Board:
     :ivar retained: a register that keeps its value over a reset, but not over the loss of power.
     :ivar on_boot: called before every boot, whatever its reason.
     :ivar slow: chip name -> how long after power-up it does not answer, in microseconds.
+    :ivar stores: the file systems of the firmware that runs, by name; it enters them when it boots.
     :ivar touch_delay_us: touch the key so long after it asks; None if nobody touches it.
     """
 
@@ -84,6 +88,7 @@ class Board:
         self.retained = 0
         self.on_boot: Callable[[], None] | None = None
         self.slow: dict[str, int] = {}
+        self.stores: dict[str, Store] = {}
         self._queues: dict[str, deque[Packet]] = {}
         self._start = start
         self._seed = seed
@@ -117,6 +122,7 @@ class Board:
                 self.flash[name].answers_us = self.clock.now_us + delay_us
         self.rail.restore_for_boot()
         self.firmware = None
+        self.stores = {}
         self.panicked = False
         self.drop_packets()
         self.boots += 1
@@ -137,6 +143,7 @@ class Board:
         self.rail.dead = True
         self.retained = 0
         self.firmware = None
+        self.stores = {}
         self.drop_packets()
 
     def lose_power(self, at_us: int) -> None:

@@ -20,6 +20,7 @@ from harness.twin.board import Board
 from harness.twin.host_clock import HostClock
 from harness.twin.image import BoardState
 from harness.twin.image_files import differing_words, from_files, read_dump, to_files
+from harness.twin.littlefs_store import StoreDamaged
 from harness.twin.parts import FlashOp
 from harness.twin.rail import PowerLost
 from harness.twin.recorder import Recorder
@@ -70,6 +71,17 @@ class GlassBox(Recorder):
     def differing(self, one: BoardState, other: BoardState) -> list[str]:
         """The names of the chips whose content differs between two states."""
         return [name for name, image in one.chips.items() if image.pages != other.chips[name].pages]
+
+    def free_blocks(self) -> dict[str, int]:
+        """Count the free blocks of each mounted file system, by its name. Reads only."""
+        found = {}
+        for name, store in sorted(self._board.stores.items()):
+            try:
+                found[name] = store.free_blocks()
+            except StoreDamaged:
+                # It is not mounted, or cannot be read to its end: other items show that.
+                continue
+        return found
 
     @contextmanager
     def worn_out(self, chip: str, page: int) -> Iterator[None]:

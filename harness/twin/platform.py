@@ -30,6 +30,7 @@ class Platform:
         self.tick: Callable[[], None] = _nothing
         self.channel: Callable[[], int] = lambda: 0
         self._stores = dict(stores)
+        board.stores |= stores
         self._streams: dict[str, Stream] = {}
 
     def store(self, name: str) -> Store:

@@ -30,9 +30,9 @@ def _count(look: Look) -> Value:
     mine = fido_memory(look.memory)
     if not mine.lists or mine.pin is None:
         return "not offered"
-    manager = fido(look).management(mine.pin)
-    said = manager.get_metadata()[FIELD.EXISTING_CRED_COUNT]
-    found = sum(len(_credentials(manager, rp[FIELD.RP_ID_HASH])) for rp in manager.enumerate_rps())
+    open_manager = fido(look).management(mine.pin)
+    said = open_manager.get_metadata()[FIELD.EXISTING_CRED_COUNT]
+    found = sum(len(_credentials(open_manager, rp[FIELD.RP_ID_HASH])) for rp in open_manager.enumerate_rps())
     return said if said == found else f"{said}, but {found} are enumerated"
 
 
@@ -103,30 +103,35 @@ def _lacks_update(rig: Rig) -> str | None:
     return lacks(rig, "rk", "clientPin", "credMgmt")
 
 
-def _enrol(rig: Rig, memory: Memory) -> None:
+def enrol(rig: Rig, memory: Memory) -> None:
+    """Register a resident credential for USER of NEW_RP."""
     mine = fido_memory(memory)
     mine.new, response = Fido(rig).make_credential(NEW_RP, USER, resident=True, pin=mine.pin)
     mine.counter = max(mine.counter, response.auth_data.counter)
 
 
-def _manager(rig: Rig, memory: Memory) -> CredentialManagement:
+def manager(rig: Rig, memory: Memory) -> CredentialManagement:
+    """Open credential management with the PIN in force."""
     pin = fido_memory(memory).pin
     assert pin is not None
     return Fido(rig).management(pin)
 
 
-def _descriptor(memory: Memory) -> PublicKeyCredentialDescriptor:
+def descriptor(memory: Memory) -> PublicKeyCredentialDescriptor:
+    """Name the credential that was registered last."""
     credential = fido_memory(memory).new
     assert credential is not None
     return PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=credential.id)
 
 
-def _delete(rig: Rig, memory: Memory) -> None:
-    _manager(rig, memory).delete_cred(_descriptor(memory))
+def delete(rig: Rig, memory: Memory) -> None:
+    """Delete the credential that was registered last."""
+    manager(rig, memory).delete_cred(descriptor(memory))
 
 
-def _rename(rig: Rig, memory: Memory) -> None:
-    _manager(rig, memory).update_user_info(_descriptor(memory), RENAMED)
+def rename(rig: Rig, memory: Memory) -> None:
+    """Give the user of the credential that was registered last another name."""
+    manager(rig, memory).update_user_info(descriptor(memory), RENAMED)
 
 
 def _resident(memory: Memory) -> int:
@@ -146,8 +151,8 @@ OPERATIONS = (
     Operation(
         name="fido2.make_credential.over",
         title="enrol a user anew over the first resident credential",
-        arrange=_enrol,
-        act=_enrol,
+        arrange=enrol,
+        act=enrol,
         worlds=lambda before, after: [old({"fido2.enrolment": "first"}), new({"fido2.enrolment": "second"})],
         items=(_ENROLMENT,),
         cost=Cost(touches=1, pins={FIDO2_PIN: 1}),
@@ -156,8 +161,8 @@ OPERATIONS = (
     Operation(
         name="fido2.credential_management.delete",
         title="delete a resident credential",
-        arrange=_enrol,
-        act=_delete,
+        arrange=enrol,
+        act=delete,
         worlds=lambda before, after: [
             old({"fido2.new_credential": ASSERTS, "fido2.credential_count": _resident(before) + 1}),
             new({"fido2.new_credential": "absent", "fido2.credential_count": _resident(before)}),
@@ -170,8 +175,8 @@ OPERATIONS = (
     Operation(
         name="fido2.credential_management.update_user",
         title="rename the user of a resident credential",
-        arrange=_enrol,
-        act=_rename,
+        arrange=enrol,
+        act=rename,
         worlds=lambda before, after: [
             old({"fido2.user_name": USER.decode(), "fido2.new_credential": ASSERTS}),
             new({"fido2.user_name": "renamed", "fido2.new_credential": ASSERTS}),

@@ -32,6 +32,7 @@ from harness_fido2.client import (
     pin_for,
 )
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
+from harness_fido2.paired import PAIRED
 from harness_fido2.volatile import volatile
 from harness_transports.client_random import client_random
 
@@ -391,4 +392,7 @@ FIDO2 = Application(
     volatile=volatile,
     randomness=client_random,
     fault=fault,
+    # CTAPHID_KEEPALIVE "at least every 100 ms" (CTAP 2.1, section 11.2.9.2.1).
+    keepalive_us=100_000,
+    paired=PAIRED,
 )

@@ -70,6 +70,9 @@ def _right(way: Way) -> Callable[[Rig, Memory], None]:
     return offer
 
 
+right_pin = _right(_token)
+
+
 def lacks_pin(rig: Rig) -> str | None:
     return lacks(rig, "clientPin")
 

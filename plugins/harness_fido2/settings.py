@@ -112,6 +112,9 @@ def _lacks_config(option: str) -> Callable[[Rig], str | None]:
     return missing
 
 
+lacks_always_uv = _lacks_config("alwaysUv")
+
+
 def _lacks_both(rig: Rig) -> str | None:
     lacks_uv, lacks_length = _lacks_config("alwaysUv"), _lacks_config("setMinPINLength")
     return lacks_uv(rig) or lacks_length(rig)

@@ -29,7 +29,7 @@ from harness.api import (
     old,
     require_glass_box,
 )
-from harness_fido2 import settings
+from harness_fido2 import management, settings
 from harness_fido2.client import Fido, fido, fido_memory, lacks, refusal
 from harness_fido2.items import refusals
 from harness_nitrokey3.sdk import open_nk3
@@ -47,8 +47,8 @@ SLICE = 32
 MISHAPS, SLACK = 32, 3
 """So many registrations are cut before a leak is measured; so many blocks may one credential and the file system's
 metadata take."""
-TOLD_MAX, FILLERS_MAX = 250, 40
-"""The status tells 255 free blocks at most, so the store is filled until fewer are free."""
+TOLD_MAX, FILLERS_MAX, ROOM_LEFT = 250, 40, 2
+"""The status tells 255 free blocks at most, so the store is filled until fewer are free, or few credentials fit."""
 
 
 @dataclass
@@ -109,10 +109,16 @@ def _free(rig: Rig) -> int:
     return int(free)
 
 
+def _room(rig: Rig, memory: Memory) -> int:
+    """How many more resident credentials fit."""
+    client, pin = _client(rig, memory)
+    return management.remaining(client.management(pin))
+
+
 def _register_in_vain(rig: Rig, memory: Memory) -> None:
     """Registrations that are cut, each somewhat later than the one before; whatever landed is deleted."""
     for number in range(FILLERS_MAX):
-        if _free(rig) < TOLD_MAX:
+        if _free(rig) < TOLD_MAX or _room(rig, memory) <= ROOM_LEFT:
             break
         _register(rig, memory, FILLER_RP, b"filler %d" % number)
     _register_and_forget(rig, memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from harness.api import Face, FirmwareUpdates, Key, TransportKind, TwinModel, UpdateSupport, hookimpl
@@ -30,6 +31,7 @@ def keyharness_keys() -> list[Key]:
             applications=(ADMIN, FIDO2, UPDATE),
             identify=identify,
             rescue=rescue,
+            wear_baseline=Path(__file__).parent / "wear_baseline.json",
         )
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.api import Face, Key, TwinModel, hookimpl
 
 NAME = "nitrokey-hsm2"
@@ -19,6 +21,7 @@ def keyharness_keys() -> list[Key]:
             faces=(Face("application", 0x20A0, 0x4230, "Nitrokey HSM"),),
             applications=(SC_HSM,),
             identify=identify,
+            wear_baseline=Path(__file__).parent / "wear_baseline.json",
         )
     ]
 

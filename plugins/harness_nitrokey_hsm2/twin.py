@@ -132,6 +132,7 @@ def _start(board: Board, maker: Maker) -> ScHsmFirmware:
     store = _store(board)
     try:
         store.mount()
+        board.stores["files"] = store
         return ScHsmFirmware(board, store, maker)
     except StoreDamaged:
         raise Panic from None

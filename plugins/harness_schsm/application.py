@@ -20,4 +20,5 @@ SC_HSM = Application(
     items=ITEMS,
     foreign=foreign,
     blank=blank,
+    paired=key_operations.PAIRED,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.api import Cost, Memory, Operation, Outcome, Rig, Value, World, new, old, pin_for
+from harness.api import Cost, Memory, Operation, Outcome, PairedWrite, Rig, Value, World, new, old, pin_for
 from harness_schsm import description
 from harness_schsm.client import (
     BLOCK,
@@ -49,7 +49,7 @@ from harness_schsm.items import (
     canaries,
     shown,
 )
-from harness_schsm.pin_operations import FULL, nothing
+from harness_schsm.pin_operations import FULL, nothing, right_pin, wrong_guess
 
 NO_KCV = "0" * 16
 USES = 3
@@ -385,4 +385,9 @@ OPERATIONS = (
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(pins={SO_PIN: 1}),
     ),
+)
+
+PAIRED = (
+    PairedWrite("schsm.key", "generate a key and delete it", _make_described, _delete),
+    PairedWrite("schsm.wrong and right PIN", "enter a wrong PIN and the right one", wrong_guess, right_pin),
 )

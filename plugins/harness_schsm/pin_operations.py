@@ -37,11 +37,13 @@ def nothing(rig: Rig, memory: Memory) -> None:
 
 
 def wrong_guess(rig: Rig, memory: Memory) -> None:
+    """Enter a wrong user PIN."""
     with suppress(Refused):
         ScHsm(rig).verify(pin_for(rig, "wrong", USER_PIN))
 
 
-def _right_pin(rig: Rig, memory: Memory) -> None:
+def right_pin(rig: Rig, memory: Memory) -> None:
+    """Enter the right user PIN."""
     ScHsm(rig).verify(known(memory).pin)
 
 
@@ -190,7 +192,7 @@ OPERATIONS = (
         name="schsm.verify",
         title="enter the right user PIN",
         arrange=nothing,
-        act=_right_pin,
+        act=right_pin,
         worlds=lambda before, after: [
             old({"schsm.user_tries": FULL}),
             World("counted", Outcome.RECOVERED, {"schsm.user_tries": FULL - 1}),
@@ -203,7 +205,7 @@ OPERATIONS = (
         title="enter the right user PIN after a wrong one",
         # Old, counted and new are three different numbers.
         arrange=wrong_guess,
-        act=_right_pin,
+        act=right_pin,
         worlds=lambda before, after: [
             old({"schsm.user_tries": FULL - 1}),
             World("counted", Outcome.RECOVERED, {"schsm.user_tries": FULL - 2}),

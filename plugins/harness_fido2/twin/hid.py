@@ -251,6 +251,9 @@ class HidFirmware:
         message.wait = None
         message.pressed_us = None
         message.keepalive_us = self._board.clock.now_us + KEEPALIVE_US
+        if touched is Touched.GRANTED:
+            # The status changes (section 11.2.9.2.1).
+            self._keepalive(message, PROCESSING)
         self._run(message, touched)
 
     def _run(self, message: _Message, touched: Touched | None) -> None:

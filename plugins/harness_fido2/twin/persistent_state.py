@@ -33,6 +33,8 @@ _FORMAT = 1
 SAVED_EVERY = 8
 """The defect that keeps the signature counter in RAM saves it after this number of uses."""
 
+WRITES = 4
+"""How often the defect writes each change of the state."""
 
 _KEYS = {number: member.name for number, member in enumerate(fields(State), 2)}
 """The number of each member in the record; 1 is the format."""
@@ -160,7 +162,8 @@ class PersistentState:
         if "zero-length-file" in self._platform.defects:
             # Replaced by remove and create: for a moment there is none, then an empty one.
             self._store.remove(STATE_PATH)
-        self._store.write(STATE_PATH, data)
+        for _ in range(WRITES if "state-written-often" in self._platform.defects else 1):
+            self._store.write(STATE_PATH, data)
         split_state.write(self._platform.defects, self._store, self._state, state)
         self._state = state
 

@@ -1,0 +1,54 @@
+"""What is written and undone gives back the room that it took; what does not is found by its slope."""
+
+from __future__ import annotations
+
+from harness.campaign.paired_writes import drifts
+from harness.model.judge import judge
+from harness.model.key import Item, Law, Outcome, Severity, new, old
+from support.nitrokey import at_home, walked
+
+FREE = Item("free", Law.ROOM, lambda look: (), "the free blocks", Severity.S2)
+
+
+def judged(now):
+    return judge(
+        items=(FREE,),
+        worlds=[old({}), new({})],
+        before={"free": (9, 9)},
+        seen={"free": now},
+        acknowledged=False,
+        least={"free": (7, 8)},
+    )
+
+
+def test_room_may_grow_and_shrink_to_what_the_uncut_operation_leaves():
+    for now in ((9, 9), (7, 8), (12, 9)):
+        assert not judged(now).breaches
+    (breach,) = judged((9, 7)).breaches
+    assert breach.outcome is Outcome.LOST
+    assert "at least (7, 8)" in breach.text
+
+
+def test_the_blocks_of_a_twin_are_seen_after_each_cut():
+    rows = walked("fido2.make_credential.resident", cuts=12).rows
+    assert any("twin.free_blocks" in row["changed"] for row in rows)
+
+
+def test_a_leak_is_found_by_its_slope():
+    rig, home = at_home("rename-leaks")
+    wrong = {drift.pair: drift.text for drift in drifts(rig, home, 160) if drift.text}
+    assert wrong.keys() == {"fido2.rename"}
+    assert "blocks fewer are free in the store internal" in wrong["fido2.rename"]
+
+
+def test_a_store_that_fills_up_on_the_way_is_named():
+    rig, home = at_home("rename-leaks")
+    (wrong,) = [drift for drift in drifts(rig, home) if drift.text]
+    assert "KEY_STORE_FULL" in wrong.text
+
+
+def test_a_sound_key_gives_all_of_it_back():
+    rig, home = at_home()
+    found = drifts(rig, home, 160)
+    assert len(found) >= 4
+    assert [drift.text for drift in found if drift.text] == []
