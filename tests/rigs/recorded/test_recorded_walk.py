@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +20,8 @@ from harness.report.schema import EvidenceLine
 from harness_rigs.emulator.driver import make
 from harness_rigs.emulator.options import EmulatorOptions
 from support.emulator.emulated import KEY, TINY_COMMAND
+from support.limits import HUNG_S
+from support.paths import with_support
 from support.recorded import no_recording
 from support.terms import terms
 
@@ -120,3 +127,34 @@ def test_nothing_is_left_mounted(start):
     walked(start(FILES), cuts=2)
     with open("/proc/self/mounts") as mounts:
         assert "keyharness" not in mounts.read()
+
+
+def test_nothing_outlives_a_killed_run():
+    program = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from test_recorded_walk import FILES, rig_with
+rig = rig_with(FILES)
+rig.vault.ready_to_record()
+rig.power.on()
+print(rig.vault._source._process.pid, rig.emulated.process.pid, flush=True)
+input()
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(Path(__file__).parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=with_support(),
+        text=True,
+    )
+    pids = [int(pid) for pid in child.stdout.readline().split()]
+    ends = [os.pidfd_open(pid) for pid in pids]
+    child.kill()
+    child.wait(HUNG_S)
+    for end in ends:
+        poll = select.poll()
+        poll.register(end, select.POLLIN)
+        assert poll.poll(1000 * HUNG_S), "it lives on"
+        os.close(end)
+    child.stdin.close()
+    child.stdout.close()

@@ -23,6 +23,7 @@ from harness_rigs.recorded.options import FlashOptions
 from harness_rigs.vendor_flash import HERE, sources
 from support.emulator.emulated import namespaces_permitted
 from support.paths import ROOT
+from support.recorded import no_recording
 from support.terms import terms
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -30,13 +31,25 @@ FLASH = {"kind": "driver", "page_size": 512, "pages": 2}
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler here: Debian's gcc")
 
 
+def built(folder, flash, *more):
+    program = folder / "tiny_card"
+    flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{HERE}"]
+    files = [HERE / "tiny_card.c", flash]
+    done = subprocess.run([COMPILER, *flags, *more, "-o", program, *files], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return program
+
+
 @pytest.fixture(scope="module")
 def firmware(tmp_path_factory):
-    built = tmp_path_factory.mktemp("firmware") / "tiny_card"
-    files = [HERE / "tiny_card.c", HERE / "keyharness_flash.c"]
-    flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic"]
-    subprocess.run([COMPILER, *flags, "-o", built, *files], check=True, capture_output=True)
-    return built
+    return built(tmp_path_factory.mktemp("firmware"), HERE / "keyharness_flash.c")
+
+
+@pytest.fixture(scope="module", params=["pwrite", "mmap"])
+def on_a_file(request, tmp_path_factory):
+    """The same firmware, with its flash in a file: nothing of it knows Keyharness."""
+    more = ["-DMAPPED"] if request.param == "mmap" else []
+    return built(tmp_path_factory.mktemp("on-a-file"), ROOT / "tests" / "support" / "file_flash.c", *more)
 
 
 @pytest.fixture
@@ -54,12 +67,14 @@ def card(monkeypatch):
 def start(firmware, card):
     rigs = []
 
-    def made(order, **flash):
+    def made(order, program=firmware, **flash):
         options = {"transport": "vpcd", "ready_s": 20, "answer_s": 10, "settle_s": 0.1}
         if not namespaces_permitted():
             options["isolation"] = "none"
-        command = [str(firmware), "{port}", order]
-        chosen = EmulatorOptions(command=command, flash={**FLASH, **flash}, **options)
+        command = [str(program), "{port}", order]
+        chosen = EmulatorOptions(
+            command=command, flash=flash if "kind" in flash else {**FLASH, **flash}, **options
+        )
         rigs.append(make(RigRequest("tiny", card, True, 1, chosen)))
         return rigs[-1]
 
@@ -105,6 +120,17 @@ def test_each_wrong_order_is_caught(start, order, operation, outcome):
 def test_on_a_flash_that_is_erased_to_zero_it_is_the_same(start):
     (result,) = walked(start("right", erase_value=0), "card.change")
     assert result.findings == []
+
+
+@needs_compiler
+@pytest.mark.skipif(no_recording() is not None, reason=str(no_recording()))
+def test_a_flash_in_a_file_is_seen_as_erases_and_programs(start, on_a_file):
+    image = {"kind": "image", "files": ["flash.bin"]}
+    (sound,) = walked(start("right", on_a_file, **image), "card.update")
+    assert sound.findings == []
+    assert {op.kind for op in sound.trace.ops} == {"erase", "program"}
+    (wrong,) = walked(start("in-place", on_a_file, **image), "card.update")
+    assert Outcome.TORN in {finding.outcome for finding in wrong.findings}
 
 
 @needs_compiler
