@@ -9,6 +9,7 @@ A hang may be the host's doing (it was put to sleep), so it has to happen twice.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import pickle
 import select
@@ -110,6 +111,8 @@ class WorkerPool(Generic[T]):
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 # What a crashing firmware prints is no message for the user; how it died is reported.
                 faulthandler.disable()
+                # What was there before is needed to the end: looking through it for garbage only copies its pages.
+                gc.freeze()
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
                 os.close(task_w)
                 os.close(result_r)

@@ -6,17 +6,15 @@ Client libraries retry, wrap and swallow errors; a tap sits below them and sees 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from harness.base.clock import Clock
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """One thing that was seen on a transport.
 
     :ivar name: a marker of the transport, with its number from the second on.
@@ -48,7 +46,7 @@ class Tap:
 
     def __init__(self, clock: Clock):
         self._clock = clock
-        self._seen: Counter[str] = Counter()
+        self._seen: dict[str, int] = {}
         self.marks: list[Mark] = []
         self._messages: deque[tuple[int, str, bytes]] = deque(maxlen=MESSAGES)
         self.on_mark: Callable[[Mark], None] | None = None
@@ -75,8 +73,7 @@ class Tap:
 
     def mark(self, name: str, status: int | None = None) -> Mark:
         """Note that `name` was seen now."""
-        self._seen[name] += 1
-        number = self._seen[name]
+        number = self._seen[name] = self._seen.get(name, 0) + 1
         mark = Mark(name if number == 1 else f"{name}-{number}", self._clock.now_us, status)
         self.marks.append(mark)
         if self.on_mark is not None:

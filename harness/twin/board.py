@@ -161,7 +161,10 @@ class Board:
 
     def queue(self, endpoint: str) -> deque[Packet]:
         """The packets that wait for the host on one endpoint, the earliest first."""
-        return self._queues.setdefault(endpoint, deque())
+        found = self._queues.get(endpoint)
+        if found is None:
+            found = self._queues[endpoint] = deque()
+        return found
 
     def next_packet(self) -> Packet | None:
         """The earliest packet that waits for the host on any endpoint; it stays there."""
@@ -183,7 +186,12 @@ class Board:
         A cut or a panic meanwhile leaves in the queues what was sent before it.
         """
         self.clock.reach_us(at_us)
-        self._run(lambda firmware: firmware.receive(endpoint, packet))
+        firmware = self._running()
+        try:
+            self.rail.check()
+            firmware.receive(endpoint, packet)
+        except (PowerLost, Panic) as end:
+            self._ended(end)
 
     def advance(self, limit_us: int | None = None) -> bool:
         """Let the firmware do the next thing that it does by itself.
@@ -194,17 +202,19 @@ class Board:
         if due is None or (limit_us is not None and due > limit_us):
             return False
         self.clock.reach_us(due)
-        self._run(lambda firmware: firmware.advance())
-        return True
-
-    def _run(self, step: Callable[[Firmware], None]) -> None:
-        if self.firmware is None:
-            raise HarnessFault("a packet for a board that is not running")
+        firmware = self._running()
         try:
             self.rail.check()
-            step(self.firmware)
-        except PowerLost:
-            self.firmware = None
-        except Panic:
-            self.panicked = True
-            self.firmware = None
+            firmware.advance()
+        except (PowerLost, Panic) as end:
+            self._ended(end)
+        return True
+
+    def _running(self) -> Firmware:
+        if self.firmware is None:
+            raise HarnessFault("a packet for a board that is not running")
+        return self.firmware
+
+    def _ended(self, end: PowerLost | Panic) -> None:
+        self.panicked = self.panicked or isinstance(end, Panic)
+        self.firmware = None

@@ -160,6 +160,10 @@ def wrong(shape: Shape, answer: Mapping[int, object]) -> str | None:
     return None
 
 
+_NEVER_CANCELLED = Event()
+"""Nobody sets it. python-fido2 would make one for each command."""
+
+
 class CheckedCtap2(Ctap2):
     """python-fido2's CTAP 2 commands, whose answers have the shape that their specification says."""
 
@@ -175,6 +179,7 @@ class CheckedCtap2(Ctap2):
         from fido2 import cbor
 
         asked = data or {}
+        event = event or _NEVER_CANCELLED
         answer = dict(super().send_cbor(cmd, data, event=event, on_keepalive=on_keepalive))
         listed = asked.get(3) if cmd == Ctap2.CMD.GET_ASSERTION else None
         if isinstance(listed, list) and len(listed) == 1:

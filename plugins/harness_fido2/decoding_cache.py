@@ -1,9 +1,12 @@
-"""Let python-fido2 keep what it looks up anew for every answer that it decodes: hints and fields of a class.
+"""Let python-fido2 keep what it looks up anew for every message: hints and fields of a class, the encoder of a type.
 
 python-fido2 2.x calls `typing.get_type_hints` and `dataclasses.fields` for each answer. The first compiles and
 evaluates every annotation again, the second is called for each field of each field. Neither result changes
 during the life of a class. What is relied upon: the modules in `LOOKED_UP` call the two functions by their
 own global names, pass them a class or an instance and nothing else, and only read the result.
+
+Its CBOR encoder asks one type after the other whether a value is of it, the last ones through `typing`, which is slow.
+The plain types of Python are put before them, each with the function that it would come to.
 """
 
 from __future__ import annotations
@@ -61,6 +64,7 @@ def keep_lookups(looked_up: Iterable[tuple[str, str]] = LOOKED_UP) -> list[str]:
 
     :returns: the names that are kept now, as "module.name".
     """
+    _put_plain_types_first()
     kept = []
     for where, name in looked_up:
         try:
@@ -73,3 +77,23 @@ def keep_lookups(looked_up: Iterable[tuple[str, str]] = LOOKED_UP) -> list[str]:
         if getattr(module, name, None) is keeping:
             kept.append(f"{where}.{name}")
     return kept
+
+
+_PLAIN = (bool, int, str, bytes, dict, list)
+"""Types of nearly all values of a message; a bool is an int, too, so it comes first."""
+_ENCODERS = ("fido2.cbor", "_SERIALIZERS")
+"""(module, global name) of the list of (type, encoder)."""
+
+
+def _put_plain_types_first() -> None:
+    """Prepend to python-fido2's list of (type, encoder) what the list leads to for each plain type."""
+    where, name = _ENCODERS
+    try:
+        module = import_module(where)
+        listed = list(getattr(module, name))
+        encoders = [next(encode for kind, encode in listed if issubclass(plain, kind)) for plain in _PLAIN]
+    except (ModuleNotFoundError, AttributeError, TypeError, ValueError, StopIteration):
+        return
+    first = list(zip(_PLAIN, encoders))
+    if listed[: len(first)] != first:
+        setattr(module, name, [*first, *listed])

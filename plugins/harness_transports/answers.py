@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import walk_tb
 from types import CodeType, FrameType
+from typing import NamedTuple
 
 from harness.api import MalformedAnswer
 
@@ -102,7 +103,7 @@ def malformed(error: BaseException) -> MalformedAnswer | None:
         return None
     if answered.call in [(id(frame), frame.f_code) for frame in below]:
         return _made(error, answered)
-    refused = isinstance(error, ValueError) and _package(below[-1]) in LIBRARIES
+    refused = isinstance(error, ValueError) and _module(below[-1]).package in LIBRARIES
     return _made(error, answered) if refused and answered.answer else None
 
 
@@ -142,29 +143,48 @@ def _encodes(frames: list[FrameType]) -> bool:
     return any(frame.f_code.co_name in _ENCODERS for frame in frames)
 
 
-def _package(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+class _Module(NamedTuple):
+    """Whose a module is.
+
+    :ivar package: its top-level package. :ivar is_ours: code of ours that does not stand inside a library.
+    """
+
+    package: str
+    is_ours: bool
 
 
-def _is_ours(frame: FrameType) -> bool:
-    return _package(frame).startswith("harness") and not frame.f_globals.get("READS_ANSWERS")
+_modules: dict[str, _Module] = {}
+"""File -> whose it is: every answer asks for some thirty frames. There are as many entries as files with code."""
+
+
+def _module(frame: FrameType) -> _Module:
+    file = frame.f_code.co_filename
+    known = _modules.get(file)
+    if known is None:
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        is_ours = package.startswith("harness") and not frame.f_globals.get("READS_ANSWERS")
+        known = _Module(package, is_ours)
+        # Code that was made at run time ("<string>": a dataclass's methods) has no file of its own.
+        if not file.startswith("<"):
+            _modules[file] = known
+    return known
 
 
 def _below_ours(frames: list[FrameType]) -> list[FrameType]:
     """The frames from the library's first one on, below the last frame of ours; empty if the last one is ours."""
-    ours = max((at for at, frame in enumerate(frames) if _is_ours(frame)), default=-1)
+    ours = max((at for at, frame in enumerate(frames) if _module(frame).is_ours), default=-1)
     rest = frames[ours + 1 :]
-    first = next((at for at, frame in enumerate(rest) if _package(frame) in LIBRARIES), len(rest))
+    first = next((at for at, frame in enumerate(rest) if _module(frame).package in LIBRARIES), len(rest))
     return rest[first:]
 
 
 def _library_call(frame: FrameType | None) -> tuple[int, CodeType] | None:
     """The library's outermost frame above the transport, below the client's own."""
     found = None
-    while frame is not None and _is_ours(frame):
+    while frame is not None and _module(frame).is_ours:
         frame = frame.f_back
-    while frame is not None and not _is_ours(frame):
-        if _package(frame) in LIBRARIES:
+    while frame is not None and not (module := _module(frame)).is_ours:
+        if module.package in LIBRARIES:
             found = id(frame), frame.f_code
         frame = frame.f_back
     return found

@@ -139,9 +139,9 @@ class HidFirmware:
         The CPU stands still during a flash operation, so a keepalive can only follow it.
         """
         message = self._message
-        if message is None or message.handler is None or message.wait is not None or message.replied:
+        if message is None or self._board.clock.now_us < message.keepalive_us:
             return
-        if self._board.clock.now_us >= message.keepalive_us:
+        if message.handler is not None and message.wait is None and not message.replied:
             self._keepalive(message, PROCESSING)
 
     # Requests

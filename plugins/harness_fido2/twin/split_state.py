@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.api import records
@@ -40,8 +41,9 @@ _PARTS: dict[str, _Part] = {
 }
 
 
-def _of(defects: frozenset[str]) -> list[_Part]:
-    return [part for name, part in _PARTS.items() if name in defects]
+@lru_cache(maxsize=64)
+def _of(defects: frozenset[str]) -> tuple[_Part, ...]:
+    return tuple(part for name, part in _PARTS.items() if name in defects)
 
 
 def without(defects: frozenset[str], state: State) -> State:

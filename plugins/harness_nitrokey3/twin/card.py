@@ -166,8 +166,10 @@ class KeyFirmware:
             self.hid.receive(endpoint, packet)
 
     def next_event_us(self) -> int | None:
-        due = [at for at in (self.hid.next_event_us(), self._card.next_event_us()) if at is not None]
-        return min(due, default=None)
+        hid, card = self.hid.next_event_us(), self._card.next_event_us()
+        if hid is None or card is None:
+            return card if hid is None else hid
+        return min(hid, card)
 
     def advance(self) -> None:
         card, hid = self._card.next_event_us(), self.hid.next_event_us()

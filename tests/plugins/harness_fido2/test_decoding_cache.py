@@ -8,9 +8,11 @@ import typing
 from types import ModuleType
 
 import pytest
-from fido2 import utils
+from fido2 import cbor, utils
 from fido2.ctap2 import Info
 from fido2.ctap2 import base as ctap2_base
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness_fido2.decoding_cache import LOOKED_UP, keep_lookups
 
@@ -106,3 +108,34 @@ def test_another_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_version_without_the_module_is_left_alone() -> None:
     assert keep_lookups([("harness_fido2.no_such_module", "fields")]) == []
+
+
+VALUES = st.recursive(
+    st.one_of(st.booleans(), st.integers(-(2**64), 2**64 - 1), st.text(max_size=9), st.binary(max_size=9)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.tuples(inner, inner),
+        st.dictionaries(st.one_of(st.integers(-99, 99), st.text(max_size=4)), inner, max_size=4),
+    ),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_a_request_encodes_to_the_same_bytes_with_plain_types_first(value: object) -> None:
+    keep_lookups()
+    first = list(vars(cbor)["_SERIALIZERS"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cbor, "_SERIALIZERS", first[6:])
+        as_made = cbor.encode(value)
+    assert cbor.encode(value) == as_made
+    assert [kind for kind, _ in first[:7]] == [bool, int, str, bytes, dict, list, bool]
+
+
+def test_an_encoder_that_is_built_in_another_way_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = [(int, str.encode)]
+    monkeypatch.setattr(cbor, "_SERIALIZERS", other)
+    keep_lookups()
+    assert vars(cbor)["_SERIALIZERS"] is other
+    monkeypatch.delattr(cbor, "_SERIALIZERS")
+    assert "fido2.utils.fields" in keep_lookups()
