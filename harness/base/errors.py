@@ -75,6 +75,10 @@ class RigError(KeyharnessError):
     blame = Blame.RIG
 
 
+class PowerCameBack(RigError):
+    """A port got power while its switch was left off: a power cycle of its key that nobody controlled."""
+
+
 class HostError(RigError):
     """The host refused what every program may ask of it: room on a disk, a file, memory. No rig is at fault."""
 

@@ -49,6 +49,8 @@ class LiveCuts(LiveObserver):
     def make(self, plan: Plan) -> Judged:
         """Make one cut: run, cut, boot, observe, judge. Observe the key again if the outcome is abnormal."""
         rig, prepared = self.rig, self.prepared
+        if rig.losses is not None:
+            rig.losses.begin()
         began_us, boot_us, talk_us = rig.clock.now_us, rig.boot_us, rig.talk_us
         attempt = self.runner.attempt(plan, prepared.profile.lead_us)
         remains = Remains.of(rig)
@@ -109,6 +111,8 @@ class LiveCuts(LiveObserver):
         if losses is None or not (attempt.deaths or seen.stuck):
             return None
         if (why := losses.explained(began_us, stuck=bool(seen.stuck))) is not None:
+            # The key was observed before anything else was written to it.
+            losses.uncontrolled(why, seen.values)
             attempt.deaths.clear()
             self.rig.take_deaths()
         return why

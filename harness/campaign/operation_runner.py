@@ -153,6 +153,8 @@ class OperationRunner:
     def _run_uncut(self, operation: Operation, settled: bool) -> UncutRun:
         rig = self.rig
         self.begin()
+        if rig.losses is not None:
+            rig.losses.begin()
         if self.operation.powered:
             self._up()
         memory = self.memory.copy()
@@ -165,6 +167,7 @@ class OperationRunner:
             rig.power.off()
             how = "; ".join(rig.take_deaths()) or str(error)
             if rig.losses is not None and (why := rig.losses.explained(start_us, stuck=False)):
+                rig.losses.uncontrolled(why, {})
                 raise RigError(
                     f'rig "{rig.name}": {why}', found=how, expected="power for all rigs"
                 ) from error

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.base.clock import Clock
     from harness.model.cut_action import CutAction
     from harness.model.instant import CutInstant
-    from harness.model.key import Key
+    from harness.model.key import Key, Observation
     from harness.model.pin import PinReference
     from harness.model.tap import Tap
     from harness.model.transport import Transports
@@ -225,6 +225,9 @@ class PinGuard(Protocol):
 class LossWatch(Protocol):
     """Knows which keys of the same hub or supply were lost at the same time: that is no fault of a key."""
 
+    def begin(self) -> None:
+        """Note in which enumeration the hub is: one that is in another one later has restarted."""
+
     def lost(self, at_us: int) -> None:
         """Note that the key was seen to leave otherwise than by the rig's own switch, at an instant of its clock."""
 
@@ -237,6 +240,9 @@ class LossWatch(Protocol):
         :param stuck: the key did not come back.
         :returns: None if nothing else than this key was lost.
         """
+
+    def uncontrolled(self, why: str, seen: Observation) -> None:
+        """Write down that the key had a power cycle that nobody controlled, and what it showed after it."""
 
 
 @contextmanager
@@ -301,6 +307,11 @@ class Rig(ABC):
 
         None if the rig cannot tell: then the key's identity is proved each time that a client opens a transport.
         """
+        return None
+
+    @property
+    def hub_enumeration(self) -> Hashable:
+        """Differs between two enumerations of the hub that the key hangs on; None if there is none, or it is gone."""
         return None
 
     @property

@@ -8,16 +8,17 @@ skips most checks.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from harness.base.errors import CallerError, HostError, KeyharnessError, RigError
+from harness.base.errors import CallerError, HostError, KeyharnessError, PowerCameBack, RigError
 from harness.evidence.rundir import QUARANTINED
 from harness.host.host import here
 from harness.host.locks import InUse, Lock
-from harness.model.key import Key, Memory, Operation
+from harness.model.key import Key, Memory, Observation, Operation
 from harness.model.rig import PowerSwitch, Rig
 from harness.safety import quarantine
 from harness.safety.fault_domain import FaultDomains
@@ -102,7 +103,14 @@ class Claims:
             lock = Lock(port)
             lock.take(f"{self.purpose}, rig {rig.name}")
             claim.lock = lock
-            rig.losses = FaultDomains(port, rig.domains, rig.clock, here().boot_id())
+            rig.losses = FaultDomains(
+                port,
+                rig.domains,
+                rig.clock,
+                here().boot_id(),
+                hub=lambda: rig.hub_enumeration,
+                note=lambda why, seen: self._note_uncontrolled(rig, why, seen),
+            )
             if rig.evidence_kind == "hardware":
                 log = PowerLog(port)
                 log.take(rig)
@@ -264,9 +272,17 @@ class Claims:
 
         A rig that is in use elsewhere or in quarantine already has not failed, nor has one on a host that has no room.
         """
+        claim = self._claimed.get(rig.name)
+        if isinstance(error, PowerCameBack) and claim is not None and claim.log is not None:
+            claim.log.power_came_by_itself()
         port, sound = port_of(rig), isinstance(error, InUse | RigQuarantined | HostError)
         if port is not None and isinstance(error, RigError) and not sound:
             quarantine.put(port, str(error))
+
+    def _note_uncontrolled(self, rig: Rig, why: str, seen: Observation) -> None:
+        if rig.identity is not None and rig.evidence_kind == "hardware":
+            said = json.dumps(seen, sort_keys=True, default=str)
+            self._open_ledger().note_boot(rig.identity, here().boot_id(), rig.name, why, said)
 
     def refuse_quarantined(self, rig: Rig) -> None:
         """Raise if a rig is in quarantine, perhaps since a moment ago.

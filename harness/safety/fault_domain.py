@@ -10,7 +10,7 @@ Instants are those of CLOCK_MONOTONIC, which is one for all processes of a host 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from harness.base.atomic_file import read_json, replace_file
 from harness.base.clock import Clock
 from harness.base.file_name import file_name
 from harness.host.locks import runtime_dir
+from harness.model.key import Observation
 
 WITHIN_US = 200_000
 """Losses of several rigs that are no further apart have one cause: a hub reports a change of a port every 256 ms at the
@@ -33,14 +34,31 @@ class FaultDomains:
     :param domains: what it shares with other rigs: "hub usb:1-1.4", "supply psu-1".
     :param boot: the host's boot: notes of another one count for nothing.
     :param folder: where the notes are; by default the folder of the host's locks.
+    :param hub: asks in which enumeration the rig's hub is.
+    :param note: writes down why a power cycle of the key was not controlled, and what the key showed after it.
     """
 
     def __init__(
-        self, port: str, domains: Sequence[str], clock: Clock, boot: str, folder: Path | None = None
+        self,
+        port: str,
+        domains: Sequence[str],
+        clock: Clock,
+        boot: str,
+        folder: Path | None = None,
+        hub: Callable[[], Hashable] = lambda: None,
+        note: Callable[[str, Observation], None] = lambda why, seen: None,
     ):
         self._port, self._domains, self._clock, self._boot = port, tuple(domains), clock, boot
         self._folder = folder if folder is not None else runtime_dir()
         self._lost: list[int] = []
+        self._hub, self._known_hub = hub, hub()
+        self._note = note
+
+    def begin(self) -> None:
+        self._known_hub = self._hub()
+
+    def uncontrolled(self, why: str, seen: Observation) -> None:
+        self._note(why, seen)
 
     def lost(self, at_us: int) -> None:
         self._lost = [*self._lost, at_us][-KEPT:]
@@ -53,7 +71,11 @@ class FaultDomains:
 
     def explained(self, since_us: int, *, stuck: bool) -> str | None:
         own = [at_us for at_us in self._lost if at_us >= since_us]
-        if not self._domains or not (own or stuck):
+        if not (own or stuck):
+            return None
+        if self._hub() != self._known_hub:
+            return "the hub of its port restarted: the hub has left the bus meanwhile, or enumerated anew"
+        if not self._domains:
             return None
         if own and (left_us := own[-1] + WITHIN_US - self._clock.now_us) > 0:
             # What the others have lost in this time is not noted yet.

@@ -50,7 +50,7 @@ class PowerLog:
         self.port = port
         self.came_by_itself = self.was_reset = False
         self._rig: Rig | None = None
-        self._reset = False
+        self._reset = self._came_in_run = False
         self.path: Path = state_dir() / "power" / file_name(port, ".json")
 
     @property
@@ -96,6 +96,12 @@ class PowerLog:
         """
         self._write(on, given_back=False, old_will_do=True)
 
+    def power_came_by_itself(self) -> None:
+        """Write down that the port got power while this process had left it without: the next one looks at the key."""
+        self.came_by_itself = self._came_in_run = True
+        if self._rig is not None:
+            self._write(self._rig.power.is_on, given_back=False)
+
     def reset_begun(self) -> None:
         """Write down that a reset of the key is about to be sent.
 
@@ -121,7 +127,7 @@ class PowerLog:
         :param seen: the key was proved to be the named one, so what a killed run left is dealt with.
         """
         self._unfinished = self._unfinished and not seen
-        self.came_by_itself = self.came_by_itself and not seen
+        self.came_by_itself = self._came_in_run or (self.came_by_itself and not seen)
         if self._before:
             rig.power.on()
             self._wait_until_up()

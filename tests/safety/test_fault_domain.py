@@ -208,6 +208,38 @@ def test_a_hub_that_fails_in_an_uncut_run_is_not_the_keys_fault(lab, usb, siblin
     assert ("hub usb:1-1.4 failed" in failed.value.what) is shared
 
 
+@pytest.mark.parametrize("when", ["meanwhile", "before"])
+def test_a_board_that_restarts_in_a_run_is_not_the_keys_fault(lab, usb, tmp_path, when):
+    """A YKUSH is the hub of its ports: it enumerates anew, and the keys on it with it."""
+    noted = []
+    usb.losses = FaultDomains(
+        *("port usb:" + PORT, usb.domains, usb.clock, "", tmp_path),
+        hub=lambda: usb.hub_enumeration,
+        note=lambda why, seen: noted.append(why),
+    )
+    operation = usb.key.operations["fido2.get_assertion"]
+    runner = OperationRunner(usb, usb.cutter, operation, go_home(usb))
+
+    def restart():
+        devnum = lab.tree.sys / "bus/usb/devices" / hub_of(PORT)[0] / "devnum"
+        devnum.write_text(f"{int(devnum.read_text()) + 100}\n")
+
+    if when == "before":
+        restart()
+
+    def act(rig, memory):
+        client = Fido(rig)
+        if when == "meanwhile":
+            restart()
+        lab.port(PORT).unplug()
+        client.device.ping()
+
+    with pytest.raises(RigError if when == "meanwhile" else KeyFault) as failed:
+        runner.run_uncut(replace(operation, act=act))
+    assert ("the hub of its port restarted" in failed.value.what) is (when == "meanwhile")
+    assert len(noted) == (when == "meanwhile")
+
+
 def test_a_hub_that_is_gone_is_the_rigs_fault(lab, usb):
     usb.wait_until_up()
     usb.power.off()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.base.errors import Refused
+from harness.base.errors import PowerCameBack, Refused
 from harness.bench.registry import discover
 from harness.evidence.ledger import Ledger
 from harness.evidence.ledger_queries import history_of, show_history
@@ -18,6 +18,7 @@ from harness.model.rig import KeyGone
 from harness.safety import claim as claims_of
 from harness.safety.budget import Grants
 from harness.safety.claim import Claims
+from harness.safety.quarantine import clear, quarantined
 from harness.safety.uncontrolled import CAME_BY_ITSELF, REBOOTED, free_items
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
@@ -92,6 +93,35 @@ def test_a_host_that_does_not_tell_its_boot_says_nothing(nk3, boot):
     boot("one")
     use(nk3)
     assert noted(nk3) == []
+
+
+def test_a_board_that_gave_power_in_the_run_is_noted_before_the_next_write(nk3, boot):
+    """A YKUSH that restarts powers its ports: the run stops, and the next one looks at the key first."""
+    policy = SimpleNamespace(identity=nk3.known, bootloader=None, budget=Grants())
+    claims = Claims(lambda name: policy, "test")
+    claims.take(nk3)
+    claims.fault(nk3, PowerCameBack("relay 1 on ykush: the power came back by itself"))
+    claims.release()
+    assert noted(nk3) == []
+    assert quarantined("rig nk3") is not None
+    clear("rig nk3", "the board is sound")
+    use(nk3)
+    (row,) = noted(nk3)
+    assert row["why"] == CAME_BY_ITSELF
+    assert row["seen"]["fido2.pin_retries"] == 8
+    use(nk3)
+    assert len(noted(nk3)) == 1, "once is enough"
+
+
+def test_a_cut_that_a_failed_hub_made_void_is_noted_with_what_the_key_showed(nk3, boot):
+    policy = SimpleNamespace(identity=nk3.known, bootloader=None, budget=Grants())
+    claims = Claims(lambda name: policy, "test")
+    claims.take(nk3)
+    nk3.losses.uncontrolled("hub usb:1-1.4 failed", {"fido2.pin_retries": 8, "fido2.hmac_secret": (b"a",)})
+    claims.release()
+    (row,) = noted(nk3)
+    assert (row["rig"], row["why"]) == ("nk3", "hub usb:1-1.4 failed")
+    assert row["seen"]["fido2.pin_retries"] == 8
 
 
 @pytest.mark.parametrize("looked_at_in_between", [False, True])

@@ -17,7 +17,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, field_validator
 from pydantic_core import PydanticCustomError
 
-from harness.api import ActuatorRequest, CallerError, CutAction, PowerSwitch, RigError, device_at
+from harness.api import (
+    ActuatorRequest,
+    CallerError,
+    CutAction,
+    PowerCameBack,
+    PowerSwitch,
+    RigError,
+    device_at,
+)
 from harness_rigs.power.board_errors import Part, Unexpected, explain, place_of
 from harness_rigs.power.board_lock import BoardLock
 from harness_rigs.power.off_timer import OffTimer
@@ -198,7 +206,7 @@ class ChannelSwitch(PowerSwitch):
         if seen is not None and seen != self._inverted:
             self._is_on = True
             what = "the power was not cut, or it" if unconfirmed else "the power"
-            raise RigError(
+            raise PowerCameBack(
                 f"{self.what}: {what} came back by itself",
                 found="the board says on",
                 expected="off, as it was left",

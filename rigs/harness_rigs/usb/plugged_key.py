@@ -10,7 +10,19 @@ import select
 from collections.abc import Callable
 from typing import Protocol
 
-from harness.api import Clock, Face, Host, Key, Presence, RigError, Tap, UsbDevice, device_at, wait_until
+from harness.api import (
+    Clock,
+    Face,
+    Host,
+    Key,
+    PowerCameBack,
+    Presence,
+    RigError,
+    Tap,
+    UsbDevice,
+    device_at,
+    wait_until,
+)
 from harness_rigs.answers import AnswerWait
 from harness_rigs.deaths import DeathNotes
 from harness_rigs.usb.options import UsbOptions
@@ -140,7 +152,7 @@ class PluggedKey:
         return None if there is None or there.token == self.stale else there
 
     def _not_off(self, there: UsbDevice) -> RigError:
-        return RigError(
+        return PowerCameBack(
             f'rig "{self.rig}": the key came back while its port was switched off',
             found=f"{there.shown()} on port {self.port}; its switch ({self.switch}) had been told to keep it off",
             expected="no power until it is switched on",

@@ -9,7 +9,7 @@ import copy
 import hashlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from harness.api import (
@@ -133,6 +133,11 @@ class UsbRig(Rig):
     def presence(self) -> Presence:
         # What leaves after a cut has fired was interrupted by our own switch.
         return self.plugged.presence(counted=self.power.is_on and not self._cutter.has_fired)
+
+    @property
+    def hub_enumeration(self) -> Hashable:
+        hub = device_at(self.host, hub_of(self.port)[0])
+        return hub.token if hub is not None else None
 
     @property
     def came_us(self) -> int | None:
