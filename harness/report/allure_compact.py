@@ -11,6 +11,7 @@ import binascii
 import gzip
 import json
 import re
+from collections.abc import Sequence
 
 from harness.report.rendering import data_text
 
@@ -33,9 +34,19 @@ def compact(html: str) -> str:
         code = [("", base64.b64decode(body, validate=True)) for body in programs]
     except binascii.Error:
         return html
-    index = json.dumps([[name, len(body)] for name, body in [*code, *data]], separators=(",", ":"))
-    body = b"".join(part for _, part in [*code, *data])
-    packed = gzip.compress(index.encode() + b"\n" + body, mtime=0)
-    script = data_text("unpack.js").replace("PACKED", base64.b64encode(packed).decode())
+    packed = gzip.compress(_packed([*code, *data]), mtime=0)
+    script = data_text("unpack.js").replace("PACKED", base64.b85encode(packed).decode())
     without = _PROGRAM.sub("", html[: loader.start()])
     return f"{without}<script>\n{script}</script>{html[loader.end() :]}"
+
+
+def _packed(parts: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return one line of JSON with [name, start, length] of each part, then the parts; equal ones are held once."""
+    places: dict[bytes, int] = {}
+    size = 0
+    for _, body in parts:
+        if body not in places:
+            places[body] = size
+            size += len(body)
+    index = [[name, places[body], len(body)] for name, body in parts]
+    return json.dumps(index, separators=(",", ":")).encode() + b"\n" + b"".join(places)

@@ -61,17 +61,24 @@ def make_readable(results: Path, summary: Row, operations: Sequence[Row]) -> Non
             # A failed campaign has no trace: pytest repeats the message.
             details.pop("trace", None)
         if result.get("status") == "passed":
-            result["attachments"] = []
+            _slim(result)
         if campaign is not None:
             result["steps"] = campaign_steps(campaign, result, summary.get("bench"))
         for attached in result.get("attachments") or []:
             attached["name"] = _NAMES.get(attached["name"], attached["name"].replace("-", " "))
             used.add(attached["source"])
         _write(path, result)
+        _shorten(path, result["uuid"])
     used |= _containers(results)
     for path in results.glob("*-attachment*"):
         if path.name not in used:
             path.unlink()
+
+
+def _slim(result: dict[str, Any]) -> None:
+    """Take from a passed case what the run's own files say, and what is the same in every case."""
+    result.pop("attachments", None)
+    result["parameters"] = [one for one in result.get("parameters") or [] if not one.get("excluded")]
 
 
 def _read(results: Path, pattern: str, shape: Shape) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -85,7 +92,15 @@ def _read(results: Path, pattern: str, shape: Shape) -> Iterator[tuple[Path, dic
 
 
 def _write(path: Path, value: Row) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _shorten(path: Path, uuid: str) -> None:
+    """Name a result by the start of its uuid: an archive holds each name twice, and does not compress it."""
+    short = path.with_name(f"{uuid[:8]}-result.json")
+    if len(path.name) > len(short.name) and not short.exists():
+        path.rename(short)
 
 
 def _parameter(result: Row, name: str) -> str | None:

@@ -90,6 +90,9 @@ def write(figure: Any, out: Path) -> Path:
 
 
 _PREAMBLE = re.compile(r"<!DOCTYPE[^>]*>\s*|<metadata>.*?</metadata>\s*", re.DOTALL)
+_NAMED = re.compile(r'<g id="[A-Za-z]+_[0-9]+">')
+"""matplotlib numbers what it draws; nothing refers to these names."""
+_BETWEEN = re.compile(r"\s+<(?=[/a-zA-Z])")
 _PATH = re.compile(r' d="([^"]*)"')
 _BOX = re.compile(r"M (\S+) (\S+) L (\S+) \2 L \3 (\S+) L \1 \4 z")
 
@@ -102,7 +105,8 @@ def _compact(svg: str) -> str:
         path = re.sub(r"-?\d+\.\d+", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), match[1])
         return ' d="' + _BOX.sub(r"M\1 \2H\3V\4H\1z", " ".join(path.split())) + '"'
 
-    return _PATH.sub(shorter, _PREAMBLE.sub("", svg))
+    plain = _BETWEEN.sub("<", _NAMED.sub("<g>", _PREAMBLE.sub("", svg)))
+    return _PATH.sub(shorter, plain)
 
 
 def boxes(target: Any, places: Iterable[Box], **look: Any) -> None:

@@ -100,7 +100,9 @@ def _case(
     element = ET.Element(
         "testcase", classname=classname, name=name, time=f"{case.get('duration_s') or 0:.3f}"
     )
-    _add_properties(element, {**_properties_of(before), **_of_case(case), **_counts(campaign)})
+    known = {**_properties_of(before), **_of_case(case), **_counts(campaign)}
+    # The testsuite says rig and suite.
+    _add_properties(element, {name: value for name, value in known.items() if name not in ("rig", "suite")})
     result = _result(case, campaign, before, summary, required)
     if result is not None:
         element.append(result)
@@ -111,7 +113,7 @@ def _case(
 
 
 def _of_case(case: Row) -> dict[str, object]:
-    names = ("rig", "suite", "clause", "deviation", "blame")
+    names = ("clause", "deviation", "blame")
     found = {name: case[name] for name in names if case.get(name)}
     if case["outcome"] == "not_offered":
         found["outcome"] = "not offered"

@@ -21,6 +21,8 @@ _SAID = (
 )
 """How `harness.model.judge` describes a breach; before all else stands the title of the item."""
 WHAT_MAX = 80
+_GONE = re.compile(r"^(the key did not .+?)(?: \(|; |$)")
+"""A key that is gone is no item: the text says it all."""
 _ACTS = {
     Outcome.TORN: "half old, half new",
     Outcome.LOST: "lost",
@@ -41,7 +43,9 @@ def finding_sentence(finding: Row, operation: Row | None) -> str:
     # "FIDO2 reset" stays as it is, and so does the name of an operation.
     doing = title[:1].upper() + title[1:] or str(row.get("operation") or finding.get("operation") or "")
     place = place_of(finding)
-    return f"{doing}{f', cut {place}' if place else ''}: {_what(finding)} {_act(finding)}"
+    gone = _GONE.match(str(finding.get("text") or ""))
+    lost = gone[1] if gone else f"{_what(finding)} {_act(finding)}"
+    return f"{doing}{f', cut {place}' if place else ''}: {lost}"
 
 
 def place_of(finding: Row) -> str:

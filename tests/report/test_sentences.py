@@ -33,6 +33,7 @@ def test_the_place(where, place, marker):
         ("the PIN could not be read: timeout", "stuck", "PIN does not answer"),
         ("the list is old; it must be new", "torn", "list half old, half new"),
         ("the key had acknowledged the operation, and the list is still old", "lost", "list lost"),
+        ('the key did not come back in 3 boots (rig "a")', "stuck", "the key did not come back in 3 boots"),
         ("something that nobody foresaw", "lost", "fido2.x lost"),
         (f"{'a long story ' * 20}was 1 and is 2", "lost", "fido2.x lost"),
     ],

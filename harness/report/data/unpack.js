@@ -1,13 +1,26 @@
-// The page's programs and data: one line of JSON with [name, length] of each part, then the parts. No name: a program.
+// The page's programs and data: a line of JSON with [name, start, length] of each part, then the parts. No name: a program.
 (async () => {
-  const packed = Uint8Array.from(atob("PACKED"), (letter) => letter.charCodeAt(0));
+  const text = "PACKED";
+  // Base 85 as Python's base64.b85encode writes it: five letters stand for four bytes, the last ones perhaps for less.
+  const letters85 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+  const values = new Uint8Array(128).fill(84);
+  [...letters85].forEach((letter, value) => (values[letter.charCodeAt(0)] = value));
+  const packed = new Uint8Array(Math.floor((text.length * 4) / 5));
+  for (let from = 0, to = 0; from < text.length; from += 5) {
+    let word = 0;
+    for (let digit = 0; digit < 5; digit++) {
+      word = word * 85 + (from + digit < text.length ? values[text.charCodeAt(from + digit)] : 84);
+    }
+    for (let shift = 24; shift >= 0 && to < packed.length; shift -= 8) {
+      packed[to++] = (word / 2 ** shift) & 255;
+    }
+  }
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const whole = new Uint8Array(await new Response(stream).arrayBuffer());
   const end = whole.indexOf(10);
-  let at = end + 1;
   const programs = [];
-  for (const [name, length] of JSON.parse(new TextDecoder().decode(whole.subarray(0, end)))) {
-    const part = whole.subarray(at, (at += length));
+  for (const [name, start, length] of JSON.parse(new TextDecoder().decode(whole.subarray(0, end)))) {
+    const part = whole.subarray(end + 1 + start, end + 1 + start + length);
     if (!name) {
       programs.push(part);
       continue;
