@@ -164,8 +164,11 @@ _MODULES = {
     # What a plugin hands in.
     "ACCEPTED": "harness.bench.firmware_updates",
     "ActuatorRequest": "harness.bench.plugin_api",
+    "Advice": "harness.bench.ceremony",
+    "CeremonyRules": "harness.bench.ceremony",
     "DamagedContainer": "harness.bench.firmware_updates",
     "Data": "harness.bench.firmware_updates",
+    "Doing": "harness.bench.ceremony",
     "Driver": "harness.bench.plugin_api",
     "FirmwareUpdates": "harness.bench.firmware_updates",
     "NEVER_STARTS": "harness.bench.firmware_updates",
@@ -225,6 +228,7 @@ if TYPE_CHECKING:
     from harness.base.file_name import file_name as file_name
     from harness.base.limited_file import read_limited as read_limited
     from harness.base.seeds import Stream as Stream, child as child, unit as unit
+    from harness.bench.ceremony import Advice as Advice, CeremonyRules as CeremonyRules, Doing as Doing
     from harness.bench.firmware_updates import (
         ACCEPTED as ACCEPTED,
         DamagedContainer as DamagedContainer,

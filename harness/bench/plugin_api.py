@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from harness.base.clock import Clock
+    from harness.bench.ceremony import CeremonyRules
     from harness.bench.firmware_updates import FirmwareUpdates
     from harness.host.host import Host
     from harness.host.scan import Found
@@ -174,6 +175,11 @@ class Specs:
     @hookspec
     def keyharness_update_rules(self) -> Mapping[str, FirmwareUpdates]:
         """What the downgrade suite asks of keys whose firmware can be updated, each by the name of its key."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_ceremonies(self) -> Mapping[str, CeremonyRules]:
+        """Steps of ceremonies with several simulated keys, each by the name of its key."""
         raise AssertionError("a specification is not called")
 
     @hookspec

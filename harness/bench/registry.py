@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import pluggy
 
 from harness.base.errors import CallerError, one_of
+from harness.bench.ceremony import CeremonyRules
 from harness.bench.firmware_updates import FirmwareUpdates
 from harness.bench.plugin_api import GROUP, Driver, PowerDriver, Specs, Suite, TouchDriver
 from harness.host.scan import Sought
@@ -49,6 +50,8 @@ class Plugins:
     updates: dict[str, UpdateSupport] = field(default_factory=dict)
     """By the name of the key."""
     update_rules: dict[str, FirmwareUpdates] = field(default_factory=dict)
+    """By the name of the key."""
+    ceremonies: dict[str, CeremonyRules] = field(default_factory=dict)
     """By the name of the key."""
     found: list[PluginInfo] = field(default_factory=list)
 
@@ -167,6 +170,7 @@ def discover() -> Plugins:
         ("keyharness_twins", plugins.twins),
         ("keyharness_updates", plugins.updates),
         ("keyharness_update_rules", plugins.update_rules),
+        ("keyharness_ceremonies", plugins.ceremonies),
     ]
     for hook, table in by_key:
         for impl in getattr(manager.hook, hook).get_hookimpls():

@@ -1,4 +1,4 @@
-"""Commands about twins: prove, twin."""
+"""Commands about twins: ceremony, prove, twin."""
 
 from __future__ import annotations
 
@@ -68,6 +68,26 @@ def wear(
     from harness.commands.wear import wear as do
 
     raise typer.Exit(do(key, tuple(personality or ()), seed, write, sys.stdout))
+
+
+@app.command()
+def ceremony(
+    script: Annotated[
+        Path,
+        typer.Argument(metavar="SCRIPT", help="The script: a TOML file, or the name of one that is shipped."),
+    ],
+    seed: KeySeedOption = 1,
+    defect: Annotated[
+        list[str] | None, typer.Option("--defect", metavar="NAME", help="Seed a known bug into the devices.")
+    ] = None,
+) -> None:
+    """Play a ceremony on simulated keys, cut at every step: what to do next, what never, what is lost.
+
+    Exit code 1: a state that the step must not leave, or words that are not as the script says.
+    """
+    from harness.run.ceremony import play
+
+    raise typer.Exit(play(script, seed, tuple(defect or ()), sys.stdout))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.api import Face, Key, TwinModel, hookimpl
+from harness.api import CeremonyRules, Face, Key, TwinModel, hookimpl
 
 NAME = "nitrokey-hsm2"
 
@@ -31,3 +31,10 @@ def keyharness_twins() -> dict[str, TwinModel]:
     from harness_nitrokey_hsm2.twin import MODEL
 
     return {NAME: MODEL}
+
+
+@hookimpl
+def keyharness_ceremonies() -> dict[str, CeremonyRules]:
+    from harness_schsm.ceremony import RULES
+
+    return {NAME: RULES}

@@ -35,6 +35,7 @@ COMMANDS = (
         "report",
         "replay",
         "prove",
+        "ceremony",
         "twin",
         "enroll",
         "inspect",
