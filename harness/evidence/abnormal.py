@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError, one_of
+from harness.base.shape import Shape, misfit
 from harness.model.row import Judged, Row, slug
 
 FOLDER, ROW = "abnormal", "row.json"
@@ -114,6 +116,13 @@ def _size(folders: Iterable[Path]) -> int:
     return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
 
 
+_NEEDED: dict[str, Shape] = {
+    **dict.fromkeys(("id", "rig", "operation", "firmware", "outcome"), str),
+    "seed": int,
+}
+"""What is needed of a kept row to look at its cut again."""
+
+
 def find(run: Path, replay_id: str) -> tuple[Row, Path]:
     """Return the row and the folder of a kept cut.
 
@@ -121,11 +130,9 @@ def find(run: Path, replay_id: str) -> tuple[Row, Path]:
     """
     found: dict[str, tuple[Row, Path]] = {}
     for path in sorted((run / FOLDER).glob(f"[0-9]*/{ROW}")):
-        try:
-            row = json.loads(path.read_text(encoding="utf-8"))
-            found.setdefault(str(row["id"]), (row, path.parent))
-        except (ValueError, KeyError, TypeError):
-            continue
+        row = read_json(path)
+        if row is not None and misfit(row, _NEEDED) is None:
+            found.setdefault(row["id"], (row, path.parent))
     if replay_id not in found:
         raise CallerError(
             f"--from-evidence {run}",

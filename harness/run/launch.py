@@ -16,6 +16,7 @@ from typing import TextIO
 from harness.base import signals
 from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError, one_of
+from harness.base.visible import shortened, visible
 from harness.bench.calibration import complaint
 from harness.bench.plugin_api import Suite
 from harness.evidence.rundir import new_run_name
@@ -267,7 +268,7 @@ def checked(code: int, run: Path) -> int:
     said = summary.get("verdict", "no verdict: it was not written")
     sys.stderr.write(
         f"inconclusive: pytest ended with exit code {code}, and the verdict in {run / 'summary.json'} is not that\n"
-        f"  found     {said}\n"
+        f"  found     {visible(shortened(str(said)))}\n"
         "  mend      the messages above say what failed; it was not the key. "
         f"`keyharness run --resume {run.name}` continues a run that has begun\n"
     )

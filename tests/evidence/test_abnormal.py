@@ -15,7 +15,8 @@ SECRETS = {"60636235": "[first FIDO2 PIN]"}
 
 
 def row(number=1):
-    return {"id": f"kh1:emu/fido2.reset:1:start+{number}us:abcdef", "operation": "fido2.reset"}
+    about = {"rig": "emu", "operation": "fido2.reset", "firmware": "v1", "seed": 1, "outcome": "lost"}
+    return {"id": f"kh1:emu/fido2.reset:1:start+{number}us:abcdef", **about}
 
 
 def store(tmp_path, secrets=SECRETS):
