@@ -19,15 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.base.atomic_file import make_private
-from harness.base.errors import CallerError, RigError
+from harness.evidence.ledger_database import opened, trouble
+from harness.evidence.ledger_tables import all_tables
 from harness.evidence.rundir import NOT_ASKED
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-BUSY_LIMIT_S = 30
-_FULL, _BUSY = ("disk is full", "no space left"), ("locked", "busy")
 
 
 def ledger_url() -> str:
@@ -62,41 +59,17 @@ class Ledger:
     """
 
     def __init__(self, url: str | None = None):
-        from sqlalchemy import create_engine, event
-        from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+        from sqlalchemy.exc import DBAPIError
 
         self.url = url or ledger_url()
-        self._sqlite = self.url.startswith("sqlite")
-        if self._sqlite:
-            file = Path(self.url.removeprefix("sqlite:///"))
-            try:
-                make_private(file.parent)
-                # SQLite would make it with the mode that the umask leaves; its -wal and -shm take the file's mode.
-                os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-                if file.parent == state_dir():
-                    file.chmod(0o600)
-            except OSError as error:
-                raise _trouble(self.url, error.strerror or str(error)) from None
-        try:
-            options = {"connect_args": {"timeout": BUSY_LIMIT_S}} if self._sqlite else {"pool_pre_ping": True}
-            self._engine = create_engine(self.url, **options)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise CallerError(
-                "KEYHARNESS_LEDGER",
-                found=str(error),
-                expected="a file, or a URL as SQLAlchemy takes it",
-                mend="sqlite:////var/lib/keyharness/ledger.sqlite, for one",
-            ) from None
-        if self._sqlite:
-            event.listen(self._engine, "connect", _prepare_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
-        self.tables = _tables()
+        self._engine = opened(self.url, state_dir())
+        self.tables = all_tables()
         try:
             if not self._is_made():
                 with self.writing() as at:
                     self.tables.metadata.create_all(at)
         except DBAPIError as error:
-            raise _trouble(self.url, str(error.orig)) from None
+            raise trouble(self.url, str(error.orig)) from None
 
     def _is_made(self) -> bool:
         from sqlalchemy import inspect
@@ -116,7 +89,7 @@ class Ledger:
             with self._engine.begin() as at:
                 yield at
         except DBAPIError as error:
-            raise _trouble(self.url, str(error.orig)) from None
+            raise trouble(self.url, str(error.orig)) from None
 
     def close(self) -> None:
         self._engine.dispose()
@@ -293,7 +266,7 @@ class Ledger:
             with self._engine.connect().execution_options(reading=True) as at:
                 return [dict(row) for row in at.execute(statement).mappings()]
         except DBAPIError as error:
-            raise _trouble(self.url, str(error.orig)) from None
+            raise trouble(self.url, str(error.orig)) from None
 
     def boot_of(self, key: str) -> str | None:
         """Return in which boot of the host a key was last used; None if it never was."""
@@ -310,113 +283,3 @@ class Ledger:
         keys = self.tables.keys
         found = self.rows(select(keys.c.retired_for).where(keys.c.id == key, keys.c.retired.is_not(None)))
         return str(found[0]["retired_for"]) if found else None
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    # The engine's own event begins transactions, not the driver before the first write.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_LIMIT_S * 1000}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
-
-
-def _begin_sqlite(at: Connection) -> None:
-    at.exec_driver_sql("BEGIN" if at.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
-
-
-def _trouble(url: str, why: str) -> RigError:
-    where = f"ledger {url.removeprefix('sqlite:///')}" if url.startswith("sqlite") else "ledger"
-    low = why.lower()
-    if any(word in low for word in _FULL):
-        return RigError(
-            where,
-            found="the disk is full",
-            expected="room for records: nothing is done to a key that cannot be recorded",
-            mend="make room, then go on with `keyharness run --resume`",
-        )
-    if any(word in low for word in _BUSY):
-        return RigError(
-            where,
-            found=f"another process has kept it locked for {BUSY_LIMIT_S} s",
-            expected="short transactions",
-            mend="see which process has it open: fuser",
-        )
-    return RigError(where, found=why, expected="a ledger that can be read and written")
-
-
-class _Tables:
-    """The tables. Made when SQLAlchemy is first needed, because it is slow to import."""
-
-    def __init__(self) -> None:
-        from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
-
-        self.metadata = MetaData()
-
-        def table(name: str, *columns: Column[Any]) -> Table:
-            return Table(name, self.metadata, *columns)
-
-        def text(name: str, **more: Any) -> Column[Any]:
-            return Column(name, String, **more)
-
-        self.keys = table(
-            "keys",
-            *(text("id", primary_key=True), text("kind"), text("model"), text("first_seen")),
-            *(text("retired"), text("retired_for")),
-        )
-        self.runs = table(
-            "runs",
-            *(text("id", primary_key=True), text("started"), text("seed"), text("bench"), text("version")),
-            text("verdict"),
-        )
-        self.outcomes = table(
-            "outcomes",
-            Column("n", Integer, primary_key=True),
-            *(text("run"), text("key", index=True), text("kind"), text("operation"), text("outcome")),
-            Column("cuts", Integer),
-        )
-        self.cuts = table(
-            "cuts",
-            Column("n", Integer, primary_key=True),
-            *(text("run", index=True), text("key", index=True), text("cut"), text("operation")),
-            *(text("outcome"), Column("acknowledged", Boolean)),
-        )
-        self.wear = table(
-            "wear",
-            Column("n", Integer, primary_key=True),
-            *(text("run"), text("key", index=True), text("kind"), text("operation"), text("what")),
-            *(Column("used", Integer), Column("upto", Integer), Column("estimated", Boolean)),
-        )
-        self.spent = table(
-            "spent",
-            Column("n", Integer, primary_key=True),
-            *(text("key"), text("kind"), text("rig"), text("what"), Column("amount", Integer), text("why")),
-            *(text("at"), Column("settled", Boolean)),
-        )
-        Index("spent_by_key", self.spent.c.key, self.spent.c.what)
-        self.quarantine = table(
-            "quarantine",
-            Column("n", Integer, primary_key=True),
-            *(text("rig", index=True), text("since"), text("why"), text("cleared"), text("cleared_for")),
-        )
-        self.run_keys = table(
-            "run_keys",
-            Column("n", Integer, primary_key=True),
-            *(text("run", index=True), text("key", index=True), text("rig"), text("firmware")),
-        )
-        self.boots = table("boots", text("key", primary_key=True), text("boot"), text("at"))
-        self.uncontrolled = table(
-            "uncontrolled",
-            Column("n", Integer, primary_key=True),
-            *(text("key", index=True), text("rig"), text("at"), text("why"), text("seen")),
-        )
-
-
-_MADE: list[_Tables] = []
-
-
-def _tables() -> _Tables:
-    if not _MADE:
-        _MADE.append(_Tables())
-    return _MADE[0]

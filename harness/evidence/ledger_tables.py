@@ -1,0 +1,85 @@
+"""The tables of the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column, Table
+
+
+class Tables:
+    """The tables. Made when SQLAlchemy is first needed, because it is slow to import."""
+
+    def __init__(self) -> None:
+        from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
+
+        self.metadata = MetaData()
+
+        def table(name: str, *columns: Column[Any]) -> Table:
+            return Table(name, self.metadata, *columns)
+
+        def text(name: str, **more: Any) -> Column[Any]:
+            return Column(name, String, **more)
+
+        self.keys = table(
+            "keys",
+            *(text("id", primary_key=True), text("kind"), text("model"), text("first_seen")),
+            *(text("retired"), text("retired_for")),
+        )
+        self.runs = table(
+            "runs",
+            *(text("id", primary_key=True), text("started"), text("seed"), text("bench"), text("version")),
+            text("verdict"),
+        )
+        self.outcomes = table(
+            "outcomes",
+            Column("n", Integer, primary_key=True),
+            *(text("run"), text("key", index=True), text("kind"), text("operation"), text("outcome")),
+            Column("cuts", Integer),
+        )
+        self.cuts = table(
+            "cuts",
+            Column("n", Integer, primary_key=True),
+            *(text("run", index=True), text("key", index=True), text("cut"), text("operation")),
+            *(text("outcome"), Column("acknowledged", Boolean)),
+        )
+        self.wear = table(
+            "wear",
+            Column("n", Integer, primary_key=True),
+            *(text("run"), text("key", index=True), text("kind"), text("operation"), text("what")),
+            *(Column("used", Integer), Column("upto", Integer), Column("estimated", Boolean)),
+        )
+        self.spent = table(
+            "spent",
+            Column("n", Integer, primary_key=True),
+            *(text("key"), text("kind"), text("rig"), text("what"), Column("amount", Integer), text("why")),
+            *(text("at"), Column("settled", Boolean)),
+        )
+        Index("spent_by_key", self.spent.c.key, self.spent.c.what)
+        self.quarantine = table(
+            "quarantine",
+            Column("n", Integer, primary_key=True),
+            *(text("rig", index=True), text("since"), text("why"), text("cleared"), text("cleared_for")),
+        )
+        self.run_keys = table(
+            "run_keys",
+            Column("n", Integer, primary_key=True),
+            *(text("run", index=True), text("key", index=True), text("rig"), text("firmware")),
+        )
+        self.boots = table("boots", text("key", primary_key=True), text("boot"), text("at"))
+        self.uncontrolled = table(
+            "uncontrolled",
+            Column("n", Integer, primary_key=True),
+            *(text("key", index=True), text("rig"), text("at"), text("why"), text("seen")),
+        )
+
+
+_MADE: list[Tables] = []
+
+
+def all_tables() -> Tables:
+    """Return the tables; made at the first call."""
+    if not _MADE:
+        _MADE.append(Tables())
+    return _MADE[0]
