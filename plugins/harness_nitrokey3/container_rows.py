@@ -10,8 +10,8 @@ from harness_nitrokey3 import containers, signing
 from harness_nitrokey3.containers import About
 from harness_nitrokey3.images import Recipe, core
 from harness_nitrokey3.lpc55 import Sb2
-from harness_nitrokey3.twin.bootloader import HARDWARE_VERSION
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
+from harness_nitrokey3.twin.init_packet import HARDWARE_VERSION
 
 KEY = "nitrokey3-mini"
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?")

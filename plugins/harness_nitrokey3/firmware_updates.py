@@ -12,7 +12,7 @@ from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe, core
 from harness_nitrokey3.killed_updater import Breaking
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
-from harness_nitrokey3.update_operations import DELETED
+from harness_nitrokey3.update_items import DELETED
 from harness_nitrokey3.updater import update
 
 PAGE = 4096

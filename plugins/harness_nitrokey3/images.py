@@ -10,8 +10,9 @@ from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_cc_pb2 as pb
 
 from harness.api import Stream
 from harness_nitrokey3 import signing
-from harness_nitrokey3.twin.bootloader import HARDWARE_VERSION, PAGE
+from harness_nitrokey3.twin.bootloader import PAGE
 from harness_nitrokey3.twin.dfu_image import MARKER, MARKER_AT, number_of
+from harness_nitrokey3.twin.init_packet import HARDWARE_VERSION
 
 PAGES = 8
 

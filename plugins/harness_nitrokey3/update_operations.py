@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from harness.api import (
-    ANY,
     Application,
     Cost,
-    Item,
     KeyGone,
     Law,
-    Look,
     Memory,
     Operation,
     Outcome,
@@ -31,15 +27,22 @@ from harness.api import (
     require_glass_box,
 )
 from harness.api import images as images_of
-from harness_fido2.client import Fido
-from harness_nitrokey3 import bootloader_probe, containers, images, signing
+from harness_nitrokey3 import bootloader_probe, images, signing
 from harness_nitrokey3.admin import identify
-from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.killed_updater import Breaking
-from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.bootloader import PAGE
-from harness_nitrokey3.twin.dfu_image import number_of, text_of
+from harness_nitrokey3.twin.dfu_image import number_of
+from harness_nitrokey3.update_items import (
+    ACCEPTS,
+    DELETED,
+    RUNS,
+    UpdateMemory,
+    container_for,
+    deletes,
+    untold,
+    update_memory,
+)
 from harness_transports.client_random import client_random
 
 ONE_UPDATE = {"forced_updates": 1}
@@ -47,61 +50,6 @@ BREAKS = (0.1, 0.5, 0.9)
 """How far the updater gets before it is killed, each time anew."""
 WRITES_BEFORE, WRITES_PER_PAGE = 8, 6
 """About the number of frames before the image, and with each of its pages (SLIP over a serial port, MTU 2051)."""
-STEPS = ("1.8.3", "1.9.0")
-"""The versions that a key is updated to: the next one of these, so that first boots have something to do."""
-
-
-DELETED: dict[str, Value] = {
-    "fido2.pin_set": False,
-    "fido2.pin": "none",
-    "fido2.pin_retries": ANY,
-    "fido2.resident_credentials": (),
-    "fido2.hmac_secret": (),
-    "fido2.cred_protect": "absent",
-    "fido2.fillers": ANY,
-    "fido2.non_resident_credential": "absent",
-    "fido2.u2f_handle": ANY,
-    "fido2.sign_count": ANY,
-}
-"""What is to be seen where an update deletes the user's data; what the factory put there stays."""
-
-
-@dataclass
-class UpdateMemory:
-    """What the host knows of an update.
-
-    :ivar ours: the version before the update. :ivar wanted: the version after it. Both without "v".
-    :ivar uuid: UUID of the key that is updated; no other key is.
-    :ivar brought: items that the version before does not tell, and what they may be after it.
-    """
-
-    ours: str = ""
-    wanted: str = ""
-    uuid: int | None = None
-    container: bytes = b""
-    brought: dict[str, Value] = field(default_factory=dict)
-    was: dict[str, Value] = field(default_factory=dict)
-    """What was seen before the update, where the operation begins in the middle of one."""
-    takes: str = ""
-    """What a sound bootloader takes, as it can be asked on this rig: see `_takes`."""
-
-
-def update_memory(memory: Memory) -> UpdateMemory:
-    return memory.part("update", UpdateMemory)
-
-
-def next_version(ours: str) -> str:
-    """Return the version that a key with `ours` is updated to by default."""
-    number = number_of(ours)
-    higher = [step for step in STEPS if number_of(step) > number]
-    return higher[0] if higher else text_of(number + 1)
-
-
-def container_for(rig: Rig, ours: str) -> Container:
-    """Return the container to install: the one that the caller named, or a test container."""
-    if rig.firmware_file is not None:
-        return containers.read(rig.firmware_file)
-    return containers.make(signing.seed_of(rig), Recipe(next_version(ours)))
 
 
 def _arrange(rig: Rig, memory: Memory) -> None:
@@ -109,28 +57,10 @@ def _arrange(rig: Rig, memory: Memory) -> None:
     known = identify(rig)
     mine.ours = known["firmware"].removeprefix("v")
     mine.uuid = int(known["uuid"], 16) if known["uuid"] else None
-    mine.brought = _untold(rig)
+    mine.brought = untold(rig)
     container = container_for(rig, mine.ours)
     mine.wanted, mine.container = container.version.removeprefix("v"), container.data
     mine.takes = bootloader_probe.SIGNED if glass_box(rig) is None else ""
-
-
-def _untold(rig: Rig) -> dict[str, Value]:
-    """Values that a new feature may have after the update that brings it. A feature that was there keeps its state."""
-    device = open_nk3(rig)
-    untold: dict[str, Value] = {}
-    if Fido(rig).info.options.get("alwaysUv") is None:
-        untold["fido2.always_uv"] = ANY
-    if device.uuid() is None:
-        untold["admin.uuid"] = ANY
-    if device.admin.status().init_status is None:
-        untold |= {"admin.status": "ok", "admin.status_after_replug": "ok"}
-    return untold
-
-
-def deletes(ours: str) -> bool:
-    """Tell whether an update from this version deletes the user's data. (The vendor's manual: 1.0.0 and below.)"""
-    return number_of(ours) <= number_of("1.0.0")
 
 
 def _install(rig: Rig, memory: Memory) -> None:
@@ -225,35 +155,6 @@ def _worlds_from_half(before: Memory, after: Memory) -> list[World]:
     return [_in_bootloader(mine), new({**mine.was, **_values(mine, mine.wanted), **changed})]
 
 
-def _runs(look: Look) -> Value:
-    """The face that the key shows, and in the application its version."""
-    if look.rig.face != "application":
-        return look.rig.face
-    return f"application {open_nk3(look.rig).admin.version()}"
-
-
-def _accepts(look: Look) -> Value:
-    mine = update_memory(look.memory)
-    ours, wanted = images.core(mine.ours), images.core(mine.wanted)
-    if glass_box(look.rig) is None:
-        # Nothing that might be taken is offered to a key that cannot be copied.
-        return bootloader_probe.foreign(look.rig, ours, wanted) or bootloader_probe.SIGNED
-    return bootloader_probe.accepts(look.rig, ours, wanted)
-
-
-RUNS = Item("update.runs", Law.ATOMIC, _runs, "what runs", face="")
-ACCEPTS = Item(
-    "update.accepts",
-    Law.KEPT,
-    _accepts,
-    "what the bootloader takes",
-    spends=frozenset({"firmware"}),
-    after_replug=True,
-    face="",
-    breach=Outcome.LOOSENED,
-)
-
-
 def _offer_what_must_be_refused(rig: Rig, memory: Memory) -> None:
     """Send whole images that must be refused: an older one, and foreign-signed ones of this and of a later version."""
     mine = update_memory(memory)
@@ -284,7 +185,7 @@ def _unchanged(before: Memory, after: Memory) -> list[World]:
 
 
 def _no_bootloader(rig: Rig) -> str | None:
-    """Whether a real key's update is granted, custody says (`cost.irreversible`)."""
+    """Return what is missing. Whether a real key may be updated, its budget says (`cost.irreversible`)."""
     if rig.evidence_kind.startswith("emulator"):
         return "an emulator has no bootloader"
     return None

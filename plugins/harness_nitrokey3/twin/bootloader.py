@@ -16,55 +16,49 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from google.protobuf.message import DecodeError
 from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_cc_pb2 as pb
 
 from harness.api import Board, PowerLost
 from harness_nitrokey3.twin import dfu_image, dfu_settings, slip
+from harness_nitrokey3.twin.dfu_codes import (
+    BAD_PARAMETER,
+    BAD_SIGNATURE,
+    BAD_TYPE,
+    COMMAND_OBJECT,
+    CRC,
+    CREATE,
+    DATA_OBJECT,
+    EXECUTE,
+    EXTENDED,
+    FIRMWARE,
+    GET_MTU,
+    HARDWARE,
+    NO_RESOURCES,
+    NOT_PERMITTED,
+    NOT_SUPPORTED,
+    OK,
+    PING,
+    READ_ERROR,
+    RESPONSE,
+    SELECT,
+    SET_PRN,
+    WRITE,
+    WRONG_HASH,
+    ResponseError,
+)
 from harness_nitrokey3.twin.dfu_settings import BY_CRC, BY_SIGNATURE, NO_IMAGE, VALID_IMAGE, DfuSettings
+from harness_nitrokey3.twin.init_packet import HARDWARE_VERSION, Door, checked
 
 ENDPOINT = "serial"
 STAY = 0xB1
 """In the retained register: do not start the application."""
-HARDWARE_VERSION = 52
 MTU = 2051
 """Such that a chunk of the vendor's client is 1024 bytes, and four of them are a page."""
 INIT_MAX = 512
 PAGE = 4096
 RESET_US = 50_000
 """From the last response to the reset that starts the new application."""
-PREPARE_US, VERIFY_US, HASH_US_PER_KB = 1_000, 60_000, 180
-
-CREATE, SET_PRN, CRC, EXECUTE, READ_ERROR, SELECT, GET_MTU, WRITE, PING = range(1, 10)
-HARDWARE, FIRMWARE = 0x0A, 0x0B
-RESPONSE = 0x60
-COMMAND_OBJECT, DATA_OBJECT = 1, 2
-
-OK, NOT_SUPPORTED, BAD_PARAMETER, NO_RESOURCES, BAD_OBJECT = 1, 2, 3, 4, 5
-BAD_SIGNATURE, BAD_TYPE, NOT_PERMITTED, FAILED, EXTENDED = 6, 7, 8, 10, 11
-
-WRONG_INIT, VERSION_TOO_LOW, WRONG_HARDWARE, WRONG_SOFTDEVICE, UNSIGNED = 4, 5, 6, 7, 8
-WRONG_HASH_TYPE, WRONG_SIGNATURE_TYPE, WRONG_HASH, NO_SPACE = 9, 11, 12, 13
-
-
-class ResponseError(Exception):
-    """A request that is answered with something else than OK."""
-
-    def __init__(self, result: int, extended: int = 0):
-        super().__init__(f"{result:02x} {extended:02x}")
-        self.result, self.extended = result, extended
-
-
-@dataclass(frozen=True)
-class Door:
-    """Who is let in.
-
-    :ivar keys: public keys (DER) that images may be signed with.
-    :ivar defects: names of the bugs that were put in.
-    """
-
-    keys: tuple[bytes, ...]
-    defects: frozenset[str]
+PREPARE_US, HASH_US_PER_KB = 1_000, 180
 
 
 @dataclass
@@ -282,7 +276,8 @@ class Bootloader:
         if "refusal-erases" in defects:
             # What the defect is: the bank is given up before it is known whether anything may replace it.
             self._invalidate(self._settings.app_version)
-        init = self._checked(progress)
+        packet = checked(progress.command, self._door, self._settings, self._app.part.size, self._work)
+        init, progress.signature_ok = packet.init, packet.signature_ok
         raised = init.fw_version if "version-raised-early" in defects else self._settings.app_version
         self._invalidate(raised)
         progress.accepted = init
@@ -292,49 +287,6 @@ class Bootloader:
         changed = replace(self._settings, bank=NO_IMAGE, app_version=app_version)
         if changed != self._settings:
             self._store(changed)
-
-    def _checked(self, progress: _Progress) -> pb.InitCommand:
-        """The init command, if it may be installed here.
-
-        :raises ResponseError: it may not.
-        """
-        packet = pb.Packet()
-        try:
-            packet.ParseFromString(progress.command)
-        except DecodeError:
-            raise ResponseError(BAD_OBJECT) from None
-        signed = packet.HasField("signed_command")
-        command = packet.signed_command.command if signed else packet.command
-        init = command.init
-        if not command.HasField("init") or init.type != pb.APPLICATION or not init.app_size:
-            raise ResponseError(EXTENDED, WRONG_INIT)
-        self._check_signature(packet, init, progress)
-        if not init.HasField("hw_version") or init.hw_version != HARDWARE_VERSION:
-            raise ResponseError(EXTENDED, WRONG_HARDWARE)
-        if 0 not in init.sd_req:
-            raise ResponseError(EXTENDED, WRONG_SOFTDEVICE)
-        if not init.HasField("fw_version") or init.fw_version < self._settings.app_version:
-            raise ResponseError(EXTENDED, VERSION_TOO_LOW)
-        if init.hash.hash_type != pb.SHA256 or len(init.hash.hash) != 32:
-            raise ResponseError(EXTENDED, WRONG_HASH_TYPE)
-        if init.app_size > self._app.part.size:
-            raise ResponseError(EXTENDED, NO_SPACE)
-        return init
-
-    def _check_signature(self, packet: pb.Packet, init: pb.InitCommand, progress: _Progress) -> None:
-        if not packet.HasField("signed_command"):
-            raise ResponseError(EXTENDED, UNSIGNED)
-        if packet.signed_command.signature_type != pb.ECDSA_P256_SHA256:
-            raise ResponseError(EXTENDED, WRONG_SIGNATURE_TYPE)
-        self._work(VERIFY_US)
-        good = dfu_image.verify(
-            self._door.keys, packet.signed_command.signature, init.SerializeToString(deterministic=True)
-        )
-        if "same-version-unchecked" in self._door.defects and init.fw_version == self._settings.app_version:
-            good = True
-        progress.signature_ok = good
-        if not good and "written-before-verified" not in self._door.defects:
-            raise ResponseError(BAD_SIGNATURE)
 
     # The image
 

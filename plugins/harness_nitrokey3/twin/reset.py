@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from harness.api import TwinOptions
 from harness_nitrokey3 import images, signing
 from harness_nitrokey3.twin import boot, dfu_image, dfu_settings
-from harness_nitrokey3.twin.bootloader import STAY, Bootloader, Door
+from harness_nitrokey3.twin.bootloader import STAY, Bootloader
 from harness_nitrokey3.twin.dfu_settings import BY_SIGNATURE, VALID_IMAGE, DfuSettings
+from harness_nitrokey3.twin.init_packet import Door
 from harness_nitrokey3.twin.personality import running
 
 if TYPE_CHECKING:
