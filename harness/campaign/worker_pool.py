@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import logging
 import os
 import pickle
 import select
@@ -111,6 +112,8 @@ class WorkerPool(Generic[T]):
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 # What a crashing firmware prints is no message for the user; how it died is reported.
                 faulthandler.disable()
+                # What a worker logs is lost with it, and clients log every packet.
+                logging.disable(logging.CRITICAL)
                 # What was there before is needed to the end: looking through it for garbage only copies its pages.
                 gc.freeze()
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

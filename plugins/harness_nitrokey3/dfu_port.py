@@ -10,7 +10,7 @@ from harness.api import Reachable, TransportKind
 from harness_transports.serial import TappedPort, raw_port
 
 _SENT = {0x01: "object", 0x04: "execute", 0x08: "chunk"}
-_END, _RESULT_AT = 0xC0, 2
+_END, _RESULT_AT = b"\xc0", 2
 
 
 class DfuPort(TappedPort):
@@ -24,13 +24,12 @@ class DfuPort(TappedPort):
         self._tap.mark(_SENT.get(data[0], "request-sent") if data else "request-sent")
 
     def _received(self, data: bytes) -> None:
-        for byte in data:
-            if byte == _END:
-                status = self._frame[_RESULT_AT] if len(self._frame) > _RESULT_AT else None
-                self._tap.mark("response", status)
-                self._frame = b""
-            else:
-                self._frame += bytes((byte,))
+        *ended, rest = data.split(_END)
+        for part in ended:
+            frame = self._frame + part
+            self._tap.mark("response", frame[_RESULT_AT] if len(frame) > _RESULT_AT else None)
+            self._frame = b""
+        self._frame += rest
 
 
 NORDIC_DFU = TransportKind(

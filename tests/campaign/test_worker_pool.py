@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -115,3 +116,12 @@ def test_an_error_of_a_library_says_what_it_was():
     with pytest.raises(HarnessFault, match="a worker failed") as caught:
         run(work, 1)
     assert "INTEGRITY_FAILURE" in str(caught.value)
+
+
+def test_a_worker_logs_nothing_and_its_parent_goes_on_logging(caplog):
+    def work(index):
+        return logging.getLogger("fido2.hid").isEnabledFor(logging.ERROR)
+
+    assert run(work, 3) == {0: False, 1: False, 2: False}
+    logging.getLogger("fido2.hid").error("seen")
+    assert caplog.messages == ["seen"]

@@ -24,6 +24,12 @@ MARKER_AT = 256
 
 def verify(keys: Sequence[bytes], signature: bytes, message: bytes) -> bool:
     """Tell whether one of these public keys (DER) verifies an ECDSA P-256 signature in little-endian halves."""
+    return _verifies(tuple(keys), signature, message)
+
+
+# A campaign offers the same few images and init packets to thousands of states of a bootloader.
+@lru_cache(maxsize=32)
+def _verifies(keys: tuple[bytes, ...], signature: bytes, message: bytes) -> bool:
     if len(signature) != 64:
         return False
     r, s = (int.from_bytes(signature[at : at + 32], "little") for at in (0, 32))

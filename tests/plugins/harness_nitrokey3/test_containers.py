@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nitrokey.trussed._bootloader import Variant
 
 from harness.base.errors import CallerError
@@ -51,6 +53,22 @@ def test_a_signature_verifies_under_its_own_key_only() -> None:
     assert not dfu_image.verify(keys, signature, b"massage")
     assert not dfu_image.verify(keys, signature[::-1], b"message")
     assert not dfu_image.verify(keys, signature[:-1], b"message")
+
+
+@given(
+    st.permutations(("firmware", "other", "third")),
+    st.integers(0, 2),
+    st.binary(max_size=2),
+    st.integers(-1, 63),
+)
+def test_a_verdict_that_is_kept_is_the_one_that_was_found(names, count, message, damaged) -> None:
+    keys = tuple(signing.public_der(signing.private_key(SEED, name)) for name in names[:count])
+    signature = bytearray(signing.sign(signing.private_key(SEED, "firmware"), message))
+    if damaged >= 0:
+        signature[damaged] ^= 1
+    wanted = damaged < 0 and "firmware" in names[:count]
+    for kept in (dfu_image.verify, dfu_image._verifies.__wrapped__, dfu_image.verify):
+        assert kept(keys, bytes(signature), message) is wanted
 
 
 @pytest.mark.parametrize(
