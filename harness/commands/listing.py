@@ -90,7 +90,10 @@ def _rig(bench: LoadedBench, name: str) -> dict[str, Any]:
         "driver": entry.driver,
         "expendable": entry.expendable,
         "port": bench.usb_port(name),
-        **{kind: one.channel if one is not None else None for kind, one in found.items()},
+        **{
+            kind: None if one is None else {"driver": one.driver.name, "channel": one.channel}
+            for kind, one in found.items()
+        },
     }
 
 
@@ -132,7 +135,7 @@ def show(table: dict[str, Any], out: TextIO) -> None:
         expendable = "expendable" if rig["expendable"] else "not expendable: never written to"
         where = f" at {rig['port']}" if rig["port"] else ""
         parts = [f"{rig['key']}{where}", f"driver {rig['driver']}"]
-        parts += [f"{kind} {rig[kind]}" for kind in ("power", "touch") if rig[kind]]
+        parts += [f"{kind} {_channel(rig[kind])}" for kind in ("power", "touch") if rig[kind]]
         out.write(f"  {rig['name']:<20} {' · '.join([*parts, expendable])}\n")
     for key in table["keys"]:
         out.write(f"\nkey {key['name']} · {key['title']}\n")
@@ -155,3 +158,9 @@ def show(table: dict[str, Any], out: TextIO) -> None:
     out.write("\nplugins\n" if table["plugins"] else "")
     for row in table["plugins"]:
         out.write(f"  {row['name']:<36} {row['distribution']} {row['version']}\n")
+
+
+def _channel(one: dict[str, str]) -> str:
+    """The channel, after its driver where it does not begin with that."""
+    driver, channel = one["driver"], one["channel"]
+    return channel if channel.startswith(driver) else f"{driver}, {channel}"
