@@ -100,17 +100,8 @@ def session_for(
         session.close()
 
 
-JSON_SCHEMA = 1
-"""Version of the documents that --json writes. It grows when a field goes or changes its meaning, not for a new one."""
-
-
 def write_json(command: str, **fields: object) -> None:
-    """Write the one JSON document of a command to standard output.
+    """Write the one JSON document of a command to standard output; the parameters are those of `json_document`."""
+    from harness.base.json_document import json_document
 
-    :param command: the command's name, as typed: "doctor".
-    :param fields: what the command shows; docs/commands.md has them.
-    """
-    import json
-
-    document = {"schema": JSON_SCHEMA, "command": command, **fields}
-    sys.stdout.write(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    sys.stdout.write(json_document(command, **fields))

@@ -6,13 +6,13 @@ A seed draws PINs, keys, names and the order of files, so a fault may show on on
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
 from harness.base.errors import KeyFault
+from harness.base.json_document import json_document
 from harness.campaign.common import CampaignTerms
 from harness.campaign.home import Home, go_home, missing
 from harness.campaign.walk import Campaign
@@ -114,7 +114,7 @@ def show_every_operation(key: Key, twin: TwinModel, seeds: Sequence[int], as_jso
             out.flush()
     alarms = sum(len(one.alarms) for one in tried)
     if as_json:
-        out.write(json.dumps([asdict(one) for one in tried], indent=1) + "\n")
+        out.write(json_document("prove", operations=[asdict(one) for one in tried]))
     else:
         out.write(
             f"\n{len(seeds):,} seeds, {sum(one.uncut for one in tried):,} uncut operations, "

@@ -5,7 +5,6 @@ The sound twin must pass everything first: a judge that always fails proves noth
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +12,7 @@ from functools import cached_property, lru_cache
 from typing import TextIO
 
 from harness.base.errors import CallerError, KeyFault, one_of
+from harness.base.json_document import json_document
 from harness.bench.bench import key_name
 from harness.bench.registry import discover
 from harness.campaign.common import CampaignTerms
@@ -120,7 +120,7 @@ def prove(
             _show(proof, out)
     missed = [proof for proof in proofs if not proof.as_expected]
     if as_json:
-        out.write(json.dumps([asdict(proof) for proof in proofs], indent=1) + "\n")
+        out.write(json_document("prove", proofs=[asdict(proof) for proof in proofs]))
     else:
         bugs = [proof for proof in proofs if not proof.defect.startswith(SOUND)]
         caught = sum(1 for proof in bugs if proof.as_expected)

@@ -6,7 +6,6 @@ that follow a cut are cut as well (two cuts in a row).
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
 from harness.base.errors import KeyFault
+from harness.base.json_document import json_document
 from harness.base.seeds import child
 from harness.campaign.common import CampaignTerms
 from harness.campaign.home import go_home, missing
@@ -69,7 +69,7 @@ def soak(key: Key, twin: TwinModel, seed: int, cuts: int, as_json: bool, out: Te
             out.flush()
     found.seconds = round(time.monotonic() - started, 1)
     if as_json:
-        out.write(json.dumps(asdict(found), indent=1) + "\n")
+        out.write(json_document("prove", **asdict(found)))
     else:
         _tell(found, out)
     return 1 if found.alarms else 0

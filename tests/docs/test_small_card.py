@@ -124,7 +124,7 @@ def test_it_is_cut_at_every_flash_operation_and_a_cut_can_be_repeated(run):
 def test_each_of_its_defects_is_caught_and_the_sound_one_is_clean(run):
     done = run("prove", "--key", "small-card", "--seed", "1", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    caught = {proof["defect"]: proof["caught_by"] for proof in json.loads(done.stdout)}
+    caught = {proof["defect"]: proof["caught_by"] for proof in json.loads(done.stdout)["proofs"]}
     assert caught == {
         "none: reference": None,
         "free-guess": "card.wrong: card.tries loosened",

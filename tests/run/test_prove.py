@@ -57,7 +57,7 @@ def proofs_of(cli, seed, defects=()):
     named = [word for name in defects for word in ("--defect", name)]
     done = cli("prove", "--seed", str(seed), *named, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)["proofs"]
 
 
 @pytest.fixture
