@@ -9,23 +9,22 @@ skips most checks.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from harness.base.errors import CallerError, HostError, KeyharnessError, PowerCameBack, RigError
+from harness.base.errors import CallerError, HostError, PowerCameBack, RigError
 from harness.evidence.rundir import QUARANTINED
 from harness.host.host import here
 from harness.host.locks import InUse, Lock
-from harness.model.key import Key, Memory, Observation, Operation
+from harness.model.key import Observation
 from harness.model.rig import PowerSwitch, Rig
 from harness.safety import quarantine
+from harness.safety.budgeted_key import spend_boot, with_budget
+from harness.safety.claimed_rig import ClaimedRig
 from harness.safety.fault_domain import FaultDomains
 from harness.safety.identity import (
     bring_up,
     prove_identity,
-    put_mark_back,
     recorded_serials,
     refuse_foreign,
 )
@@ -74,7 +73,7 @@ class Claims:
 
     def __init__(self, policy_of: Callable[[str], KeyPolicy], purpose: str):
         self._policy_of, self.purpose = policy_of, purpose
-        self._claimed: dict[str, _Claim] = {}
+        self._claimed: dict[str, ClaimedRig] = {}
         self._ledger: Ledger | None = None
 
     def take(self, rig: Rig, *, write: bool = True) -> None:
@@ -86,16 +85,16 @@ class Claims:
         """
         if rig.name in self._claimed or rig.evidence_kind == "twin":
             return
-        claim = _Claim(rig)
+        claim = ClaimedRig(rig)
         self._claimed[rig.name] = claim
         try:
             self._take(claim, write)
         except BaseException:
-            self._give_back(claim)
+            claim.give_back()
             del self._claimed[rig.name]
             raise
 
-    def _take(self, claim: _Claim, write: bool) -> None:
+    def _take(self, claim: ClaimedRig, write: bool) -> None:
         rig, port = claim.rig, port_of(claim.rig)
         if port is not None:
             if write:
@@ -179,14 +178,14 @@ class Claims:
             self._guard(claim, expected)
         rig.transports.prove()
 
-    def _guard(self, claim: _Claim, expected: str) -> None:
+    def _guard(self, claim: ClaimedRig, expected: str) -> None:
         rig = claim.rig
         serials = recorded_serials(rig.key, expected, self._policy_of(rig.name).bootloader)
         rig.transports.guard = Guard(
             rig, expected, serials, self._proof_budget(claim), lambda error: self.fault(rig, error), claim.log
         )
 
-    def _proof_budget(self, claim: _Claim) -> Callable[[], None]:
+    def _proof_budget(self, claim: ClaimedRig) -> Callable[[], None]:
         """What pays for a proof that may cost the key a write: that of a mark."""
         port = port_of(claim.rig)
         if claim.log is None or port is None:
@@ -203,7 +202,7 @@ class Claims:
 
         return spend
 
-    def _limit_spending(self, claim: _Claim, log: PowerLog, grants: Grants, *, booted: bool) -> None:
+    def _limit_spending(self, claim: ClaimedRig, log: PowerLog, grants: Grants, *, booted: bool) -> None:
         """From now on reserve everything that is spent of the key before it is spent.
 
         :param booted: the key has just been switched on to ask for its identity.
@@ -226,7 +225,7 @@ class Claims:
         claim.power = rig.power
         rig.power = self._logged(rig.power, log, lambda: budget)
         if booted:
-            _spend_boot(budget)
+            spend_boot(budget)
         look_after_uncontrolled(
             rig, ledger, rig.identity, here().boot_id(), came_by_itself=log.came_by_itself
         )
@@ -234,7 +233,7 @@ class Claims:
         if rig.vault is not None:
             rig.vault.spend = lambda: budget.draw("erases", 1, "a state put back")
 
-    def _budget_of_unproved(self, claim: _Claim, port: str) -> Callable[[], Budget]:
+    def _budget_of_unproved(self, claim: ClaimedRig, port: str) -> Callable[[], Budget]:
         """The budget that pays for switching while the identity of the key is unknown: that of the key in the bench."""
         policy = self._policy_of(claim.rig.name)
 
@@ -257,7 +256,7 @@ class Claims:
             switch,
             log,
             lambda: budget().draw("relay_operations", 1, "power off"),
-            lambda: _spend_boot(budget()),
+            lambda: spend_boot(budget()),
         )
 
     def _open_ledger(self) -> Ledger:
@@ -298,7 +297,7 @@ class Claims:
         if claim is not None:
             if claim.log is not None:
                 claim.log.leave(rig)
-            self._give_back(claim)
+            claim.give_back()
 
     def budget(self, rig: str) -> Budget | None:
         """Return the budget of the key on a rig; None where nothing is limited."""
@@ -310,74 +309,10 @@ class Claims:
         while self._claimed:
             # Out of the table first: if giving back fails, it fails once.
             _, claim = self._claimed.popitem()
-            self._give_back(claim)
+            claim.give_back()
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
-
-    def _restore_mark(self, claim: _Claim) -> None:
-        """Put the mark back on a key without a serial: the next run knows the key by it."""
-        rig = claim.rig
-        if claim.key is None or not (rig.identity or "").startswith("marker:"):
-            return
-        try:
-            if not bring_up(rig):
-                if claim.budget is not None:
-                    claim.budget.note(
-                        "erases", claim.budget.grants.erases_per_operation, "marked, given back"
-                    )
-                put_mark_back(rig, rig.identity or "")
-                if claim.log is not None:
-                    claim.log.reset_finished()
-        except (KeyharnessError, OSError) as error:
-            sys.stderr.write(f'rig "{rig.name}": the key is given back without its mark: {error}\n')
-
-    def _give_back(self, claim: _Claim) -> None:
-        claim.is_given_back = True
-        self._restore_mark(claim)
-        claim.rig.transports.guard = claim.rig.losses = None
-        # A spent budget must not keep a rig from being given back: the switching is counted afterwards.
-        if claim.power is not None:
-            claim.rig.power = claim.power
-        if claim.key is not None:
-            claim.rig.key = claim.key
-        claim.rig.pin_guard = None
-        try:
-            if claim.log is not None:
-                was_on = claim.rig.power.is_on
-                claim.log.give_back(claim.rig, seen=claim.proved)
-                if claim.budget is not None and claim.rig.power.is_on != was_on:
-                    _count_switching(claim.budget, on=not was_on)
-            if claim.budget is not None:
-                claim.budget.close()
-        finally:
-            if claim.lock is not None:
-                claim.lock.release()
-
-
-def _spend_boot(budget: Budget) -> None:
-    budget.draw("erases", budget.grants.erases_per_boot, "a boot")
-
-
-def _count_switching(budget: Budget, *, on: bool) -> None:
-    """Count what putting the power back as it was found has cost."""
-    if on:
-        budget.note("erases", budget.grants.erases_per_boot, "given back on")
-    else:
-        budget.note("relay_operations", 1, "given back off")
-
-
-class _Claim:
-    """One claimed rig, and what has to be undone when it is given back."""
-
-    def __init__(self, rig: Rig):
-        self.rig = rig
-        self.proved = self.is_given_back = False
-        self.lock: Lock | None = None
-        self.log: PowerLog | None = None
-        self.budget: Budget | None = None
-        self.power: PowerSwitch | None = None
-        self.key: Key | None = None
 
 
 def refuse_quarantined(port: str) -> None:
@@ -392,28 +327,3 @@ def refuse_quarantined(port: str) -> None:
             expected="a rig that works",
             mend="repair it, then `keyharness quarantine RIG --clear --reason TEXT`",
         )
-
-
-def with_budget(key: Key, budget: Budget) -> Key:
-    """Return the same key with operations that reserve what they spend before they spend it.
-
-    One that resets an application says so to the guard of the key's identity: it may remove the key's mark.
-    """
-    applications = tuple(
-        replace(app, operations=tuple(_operation_with_budget(one, budget) for one in app.operations))
-        for app in key.applications
-    )
-    return replace(key, applications=applications)
-
-
-def _operation_with_budget(operation: Operation, budget: Budget) -> Operation:
-    def act(rig: Rig, memory: Memory) -> None:
-        budget.before(operation.cost, operation.name)
-        if operation.resets and rig.transports.guard is not None:
-            rig.transports.guard.expect_reset()
-        operation.act(rig, memory)
-
-    def missing(rig: Rig) -> str | None:
-        return budget.refused(operation.cost) or (operation.missing(rig) if operation.missing else None)
-
-    return replace(operation, act=act, missing=missing)

@@ -266,7 +266,7 @@ def test_an_operation_reserves_before_it_acts_and_does_not_act_without(budget):
     from dataclasses import replace
 
     from harness.bench.registry import discover
-    from harness.safety.claim import with_budget
+    from harness.safety.budgeted_key import with_budget
 
     tries = PinTries(budget)
     spent_when_acting = []
@@ -305,7 +305,7 @@ def test_a_right_pin_costs_no_try_and_a_wrong_one_does(budget):
 @pytest.mark.parametrize(("granted", "offered"), [(0, False), (1, True)])
 def test_what_nothing_gives_back_is_not_offered_until_it_is_granted(own_state, granted, offered):
     from harness.bench.registry import discover
-    from harness.safety.claim import with_budget
+    from harness.safety.budgeted_key import with_budget
 
     name = "fido2.config.min_pin"
     key = discover().keys["fido2"]

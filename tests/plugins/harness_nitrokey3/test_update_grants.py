@@ -13,7 +13,7 @@ from harness.evidence.ledger import Ledger
 from harness.model.key import Memory, Operation
 from harness.model.rig import KeyGone
 from harness.safety.budget import Budget, BudgetExhausted, Grants
-from harness.safety.claim import with_budget
+from harness.safety.budgeted_key import with_budget
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_nitrokey3 import bootloader_probe
