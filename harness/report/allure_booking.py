@@ -33,11 +33,21 @@ def book_failure(results: Path, nodeid: str, text: str, blame: str, outcomes: Se
 
 
 def _is_of(result: dict[str, Any], nodeid: str) -> bool:
-    """Return whether a result is one of a case: "endurance.test_power_cut#test_power_cut" with the parameter `case`."""
+    return case_of_result(result) == case_of(nodeid)
+
+
+def case_of(nodeid: str) -> tuple[str, str]:
+    """Return what tells a case in Allure's results: its full name and the parameter `case`.
+
+    "endurance/test_power_cut.py::test_power_cut[a]" -> ("endurance.test_power_cut#test_power_cut", "'a'").
+    """
     address, _, parameters = nodeid.partition("[")
     file, *names = address.split("::")
     module = ".".join([file.removesuffix(".py").replace("/", "."), *names[:-1]])
-    case = repr(parameters.removesuffix("]"))
-    return result.get("fullName") == f"{module}#{names[-1]}" and any(
-        one.get("name") == "case" and one.get("value") == case for one in result.get("parameters") or []
-    )
+    return f"{module}#{names[-1] if names else ''}", repr(parameters.removesuffix("]"))
+
+
+def case_of_result(result: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the same of a result."""
+    values = [one.get("value") for one in result.get("parameters") or [] if one.get("name") == "case"]
+    return result.get("fullName"), next(iter(values), None)

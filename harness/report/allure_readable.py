@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.base.shape import Shape, misfit
 from harness.report import vocabulary
+from harness.report.allure_booking import case_of, case_of_result
 from harness.report.allure_labels import SEVERITIES, TAG_LABEL
 from harness.report.files import Row
 from harness.report.findings import campaign_findings
@@ -29,7 +30,7 @@ _RESULT: Shape = {
     "uuid": str,
     "name": str,
     "status?": (str, None),
-    "fullName?": (str, None),
+    **{f"{name}?": (str, None) for name in ("fullName", "historyId")},
     "start?": (int, None),
     "stop?": (int, None),
     "labels?": ([_NAMED], None),
@@ -44,17 +45,29 @@ _CONTAINER: Shape = {
 }
 
 
-def make_readable(results: Path, summary: Row, operations: Sequence[Row]) -> None:
+def make_readable(
+    results: Path, summary: Row, operations: Sequence[Row], cases: Sequence[Row] | None = None
+) -> None:
     """Rewrite the results in a folder.
 
     :param summary: the run's summary. :param operations: lines of operations.jsonl.
+    :param cases: rows of results.jsonl: a case that has none was interrupted. None if that is not known.
     """
+    finished = None if cases is None or summary["complete"] else {case_of(case["nodeid"]) for case in cases}
+    _keep_last(results)
     several = len(summary["rigs"]) > 1
     campaigns = {(row["rig"], row["operation"]): row for row in operations}
     used: set[str] = set()
     for path, result in _read(results, "*-result.json", _RESULT):
         campaign = campaigns.get((_parameter(result, "rig"), _label(result, "story")))
         result["name"] = _title(result, campaign, several)
+        if (
+            finished is not None
+            and result.get("status") == "passed"
+            and case_of_result(result) not in finished
+        ):
+            # What allure-pytest says of a case that never ended.
+            result |= {"status": "unknown", "statusDetails": {"message": "interrupted: the case did not end"}}
         result["labels"] = _labels(result, campaign)
         details = result.get("statusDetails") or {}
         if str(details.get("trace") or "") in str(details.get("message") or ""):
@@ -73,6 +86,19 @@ def make_readable(results: Path, summary: Row, operations: Sequence[Row]) -> Non
     for path in results.glob("*-attachment*"):
         if path.name not in used:
             path.unlink()
+
+
+def _keep_last(results: Path) -> None:
+    """Remove the results of cases that ran again, after the run was continued."""
+    last: dict[str, tuple[int, Path]] = {}
+    for path, result in _read(results, "*-result.json", _RESULT):
+        history, start = result.get("historyId"), result.get("start") or 0
+        if history is None:
+            continue
+        if history in last:
+            (_, older), (start, path) = sorted((last[history], (start, path)))
+            older.unlink()
+        last[history] = start, path
 
 
 def _slim(result: dict[str, Any]) -> None:
@@ -98,7 +124,10 @@ def _write(path: Path, value: Row) -> None:
 
 def _shorten(path: Path, uuid: str) -> None:
     """Name a result by the start of its uuid: an archive holds each name twice, and does not compress it."""
-    short = path.with_name(f"{uuid[:8]}-result.json")
+    start = uuid[:8]
+    if not start.isalnum():
+        return
+    short = path.with_name(f"{start}-result.json")
     if len(path.name) > len(short.name) and not short.exists():
         path.rename(short)
 
@@ -118,14 +147,15 @@ def _title(result: Row, campaign: Row | None, several: bool) -> str:
     rig = _parameter(result, "rig")
     at = f" on {rig}" if several and rig else ""
     function = str(result.get("fullName") or "").rpartition("#")[2]
-    if not function or not result["name"].startswith(function):
+    words = function.removeprefix("test_").replace("_", " ")
+    rest = _less_rig(_parameter(result, "case") or "", rig or "")
+    said = f"{words[:1].upper()}{words[1:]}{f' ({rest})' if rest else ''}{at}"
+    if not function or not (result["name"].startswith(function) or result["name"] == said):
         return str(result["name"])
     if campaign is not None and campaign.get("title"):
         title = str(campaign["title"])
         return f"{title[:1].upper()}{title[1:]}{at}"
-    words = function.removeprefix("test_").replace("_", " ")
-    rest = _less_rig(_parameter(result, "case") or "", rig or "")
-    return f"{words[:1].upper()}{words[1:]}{f' ({rest})' if rest else ''}{at}"
+    return said
 
 
 def _less_rig(case: str, rig: str) -> str:

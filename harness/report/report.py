@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.report import allure, files
+from harness.report import files
+from harness.report.allure_page import generate
 from harness.report.files import Damage, Row, read_rows
 from harness.report.junit import write_junit
 from harness.report.load import check_case, check_operation, read_head
@@ -28,7 +29,7 @@ def write_report(
     required = (read_head(run_dir, unread).get("asked") or {}).get("require")
     try:
         write_junit(run_dir, summary, cases, operations, required)
-        why = allure.generate(run_dir, summary, operations, runs_dir, environ=environ)
+        why = generate(run_dir, summary, operations, cases, runs_dir, environ=environ)
         write_page(run_dir, why, summary)
     except OSError as error:
         sys.stderr.write(

@@ -491,3 +491,41 @@ def test_two_thousand_cases_leave_a_small_report(tmp_path):
     assert size + left.get(files.ALLURE_PAGE, 0) < 7_000_000, left
     assert len([path for path in run_dir.rglob("*") if path.is_file()]) < 30
     assert {one["name"] for one in allure_results(run_dir)} >= {"Number 1 (1)", "Number 299 (299)"}
+
+
+def test_a_case_that_was_interrupted_has_not_passed_and_counts_once_when_it_ran_again(tmp_path):
+    made = sample.passing()
+    made.finish = None
+    nodeid = "endurance/test_power_cut.py::test_power_cut[nk3-mini-fido2.reset]"
+    campaign = made.operations.pop()
+    assert campaign["operation"] == "fido2.reset"
+    run_dir = made.write(tmp_path / "run")
+    result = {
+        "uuid": "a" * 8,
+        "name": "test_power_cut[nk3-mini-fido2.reset]",
+        "status": "passed",
+        "fullName": "endurance.test_power_cut#test_power_cut",
+        "historyId": "h",
+        "parameters": [
+            {"name": "case", "value": "'nk3-mini-fido2.reset'"},
+            {"name": "rig", "value": "'nk3-mini'"},
+        ],
+        "labels": [{"name": "story", "value": "fido2.reset"}],
+        "start": 5,
+    }
+    folder = run_dir / files.ALLURE_RESULTS
+    folder.mkdir()
+    (folder / "a-result.json").write_text(json.dumps(result))
+    reported(run_dir, NOWHERE)
+    (shown,) = allure_results(run_dir)
+    assert (shown["name"], shown["status"]) == ("Power cut (fido2.reset)", "unknown")
+    # The run goes on: the case runs again, and passes.
+    allure_archive.unpack_for_more(run_dir)
+    (folder / "b-result.json").write_text(json.dumps({**result, "uuid": "b" * 8, "start": 9}))
+    made.operations.append(campaign)
+    made.results.append({**made.results[0], "nodeid": nodeid})
+    made.finish = {"complete": True, "interrupted": False, "duration_s": 1.0}
+    made.write(run_dir)
+    reported(run_dir, NOWHERE)
+    (shown,) = allure_results(run_dir)
+    assert (shown["name"], shown["status"], shown["start"]) == ("Reset", "passed", 9)
