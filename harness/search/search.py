@@ -15,7 +15,7 @@ likely than finding something new.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,17 +26,14 @@ from harness.base.seeds import child, unit
 from harness.model.key import VIOLATIONS, Outcome
 from harness.search.acquisition import Edge, Halo
 from harness.search.low_discrepancy import cover
+from harness.search.outcome_map import OutcomeMap, Place
 
 Strategy = Literal["hybrid", "random", "sweep", "vdc"]
 StreamName = Literal["cover", "refine", "halo"]
-Gap = tuple[float, float]
-Place = Gap | Edge | Halo
 STRATEGIES: tuple[Strategy, ...] = ("hybrid", "random", "sweep", "vdc")
 
 SWEEP = 1000
 """Steps of one sweep; the next one lies between them."""
-FINEST = 1 / 16384
-"""A jitter below this share of the operation is not told from it."""
 AGAIN = 2
 """How often a covering cut that missed is asked for again, so that it leaves no hole."""
 
@@ -50,12 +47,6 @@ REFINE = (22, 0.2)
 """Number of cuts that may refine, and of further ones for each that covers: what is hidden is found little later."""
 HALO = (20, 0.5)
 """The same for cuts in halos."""
-NARROW = 8
-"""Width in sigma of a gap that counts as an edge: nearer cuts would only contradict each other."""
-EDGES, HALOS = 128, 16
-"""Largest numbers of edges and of halos that are looked into."""
-RARE_SHARE = 0.2
-"""A class that more of the covering cuts lead to is not rare."""
 
 
 @dataclass(frozen=True)
@@ -122,20 +113,16 @@ class Search:
         self.reaction = reaction
         self.rare, self.bad = frozenset(map(str, rare)), frozenset(map(str, bad))
         self._seed = child(seed, "search", strategy)
-        self._asked = self._covered = self._rare_covers = 0
+        self._asked = self._covered = 0
         self._spent: Counter[str] = Counter()
         self._open: dict[int, CutRequest] = {}
         self._busy: dict[int, Place] = {}
         self._heard: list[tuple[CutRequest, str, float]] = []
         self._again: list[tuple[float, int]] = []
         self._turns: dict[int, int] = {}
-        # Everything seen, and of that what is neither rare nor within reach of an edge.
-        self._all: list[tuple[float, str]] = []
-        self._xs: list[float] = [0.0, length] if ends else []
-        self._classes: list[str] = [str(end) for end in ends] if ends else []
-        self._gaps: list[Gap] | None = None
-        self._edges: list[Edge] = []
-        self._halos: list[Halo] = []
+        self._map = OutcomeMap(
+            length, self.sigma_at, self.rare, self.bad, (str(ends[0]), str(ends[1])) if ends else None
+        )
 
     # Asking and telling.
 
@@ -181,8 +168,8 @@ class Search:
     def edges(self) -> list[tuple[str, str, float]]:
         """(class before, class after, about where) of each change of outcome that was found."""
         self._learn()
-        self._open_gaps()
-        return sorted(((e.left, e.right, e.median()) for e in self._edges), key=lambda edge: edge[2])
+        self._map.open_gaps()
+        return sorted(((e.left, e.right, e.median()) for e in self._map.edges), key=lambda edge: edge[2])
 
     def _anchor(self, x: float) -> int:
         """The number of the last marker that is seen early enough to cut at x."""
@@ -209,13 +196,13 @@ class Search:
         """(how likely the next cut there hits, where); not where one is being made."""
         best: tuple[float, Place | None] = (0.0, None)
         busy = list(self._busy.values())
-        gaps = self._open_gaps()
+        gaps = self._map.open_gaps()
         if self._may("refine", REFINE):
             if free := [gap for gap in gaps if gap not in busy]:
                 best = GAP_HITS, min(free, key=lambda gap: gap[1] - gap[0])
-            best = self._better(best, self._edges, busy)
+            best = self._better(best, self._map.edges, busy)
         if self._may("halo", HALO):
-            best = self._better(best, self._halos, busy)
+            best = self._better(best, self._map.halos, busy)
         return best
 
     def _may(self, stream: StreamName, limit: tuple[int, float]) -> bool:
@@ -249,65 +236,4 @@ class Search:
                 if cut.stream == "cover" and turn < AGAIN:
                     self._again.append((cut.time, turn + 1))
             elif self.strategy == "hybrid":
-                self._see(x, outcome, cut.stream)
-
-    def _see(self, x: float, outcome: str, stream: StreamName) -> None:
-        insort(self._all, (x, outcome))
-        places: list[Edge | Halo] = [*self._edges, *self._halos]
-        for place in places:
-            self._show(place, x, outcome)
-        if outcome in self.rare:
-            self._rare_covers += stream == "cover"
-            self._see_rare(x, outcome)
-        elif not any(edge.covers(x) for edge in self._edges):
-            at = bisect_right(self._xs, x)
-            self._xs.insert(at, x)
-            self._classes.insert(at, outcome)
-            self._gaps = None
-
-    def _show(self, place: Edge | Halo, x: float, outcome: str) -> None:
-        if outcome in self.bad:
-            # What there was to be found here has been.
-            place.closed |= place.covers(x)
-        else:
-            place.see(x, outcome)
-
-    def _found(self, place: Edge | Halo) -> None:
-        """A new place learns what was seen around it before."""
-        first = bisect_left(self._all, (place.middle - place.reach,))
-        last = bisect_right(self._all, (place.middle + place.reach, "~"))
-        for x, outcome in self._all[first:last]:
-            self._show(place, x, outcome)
-
-    def _see_rare(self, x: float, outcome: str) -> None:
-        if len(self._halos) >= HALOS or self._rare_covers > RARE_SHARE * self._covered + 3:
-            return
-        if any(halo.rare == outcome and halo.explains(x) for halo in self._halos):
-            return
-        halo = Halo(outcome, x, self._blur(x), self.length)
-        self._found(halo)
-        self._halos.append(halo)
-
-    def _blur(self, x: float) -> float:
-        return max(self.sigma_at(x), self.length * FINEST)
-
-    def _open_gaps(self) -> list[Gap]:
-        """Neighbouring cuts of different classes; where they have come near to each other is an edge."""
-        if self._gaps is None:
-            self._gaps = []
-            xs, classes = self._xs, self._classes
-            for i in range(len(xs) - 1):
-                if classes[i] == classes[i + 1]:
-                    continue
-                middle = (xs[i] + xs[i + 1]) / 2
-                if any(edge.covers(middle) for edge in self._edges):
-                    continue
-                blur = self._blur(middle)
-                if xs[i + 1] - xs[i] > NARROW * blur:
-                    self._gaps.append((xs[i], xs[i + 1]))
-                elif len(self._edges) < EDGES:
-                    edge = Edge(classes[i], classes[i + 1], middle, blur)
-                    edge.closed = not self.bad.isdisjoint((edge.left, edge.right))
-                    self._found(edge)
-                    self._edges.append(edge)
-        return self._gaps
+                self._map.see(x, outcome, covers=cut.stream == "cover", covered=self._covered)
