@@ -151,6 +151,7 @@ _MODULES = {
     "glass_box": "harness.twin.glass_box",
     "images": "harness.twin.trace",
     "layer_called": "harness.twin.flash_layers",
+    "parsed_command": "harness.twin.card_firmware",
     "records": "harness.twin",
     "require_glass_box": "harness.twin.glass_box",
     "torn": "harness.twin.trace",
@@ -348,7 +349,12 @@ if TYPE_CHECKING:
     from harness.twin import cbor as cbor, records as records
     from harness.twin.board import Board as Board
     from harness.twin.card_dialog import CardDialog as CardDialog
-    from harness.twin.card_firmware import CardFirmware as CardFirmware, Command as Command, OK as OK
+    from harness.twin.card_firmware import (
+        CardFirmware as CardFirmware,
+        Command as Command,
+        OK as OK,
+        parsed_command as parsed_command,
+    )
     from harness.twin.flash import Flash as Flash
     from harness.twin.flash_layers import (
         LAYERS as LAYERS,

@@ -28,7 +28,7 @@ class Command:
     le: int | None = None
 
 
-def parsed(apdu: bytes) -> Command | None:
+def parsed_command(apdu: bytes) -> Command | None:
     """A short or extended command APDU in its parts; None if its lengths contradict each other."""
     if len(apdu) < HEADER:
         return None
@@ -70,7 +70,7 @@ class CardFirmware(ABC):
         """
 
     def receive(self, endpoint: str, packet: bytes) -> None:
-        command = parsed(packet)
+        command = parsed_command(packet)
         self.answer(endpoint, lambda: (b"", WRONG_LENGTH) if command is None else self.obey(command))
 
     def answer(self, endpoint: str, carry_out: Callable[[], tuple[bytes, int] | None]) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Any, Protocol
 
 from harness.twin import cbor
-from harness.twin.littlefs_store import Store, StoreDamaged
+from harness.twin.littlefs_store import StoreDamaged
+
+
+class Readable(Protocol):
+    """A store, or what stands before several."""
+
+    def read(self, path: str) -> bytes | None: ...
 
 
 class Damaged(Exception):
@@ -33,7 +39,7 @@ def unseal(data: bytes) -> dict[int, Any]:
     return content
 
 
-def read(store: Store, path: str) -> dict[int, Any] | None:
+def read(store: Readable, path: str) -> dict[int, Any] | None:
     """Read the record in a file; None if there is no file, or only an empty one.
 
     littlefs commits an empty file when it creates one, so an empty file is a write that never happened.

@@ -8,6 +8,8 @@ from typing import Any
 from harness.api import Face, FirmwareUpdates, Key, TransportKind, TwinModel, UpdateSupport, hookimpl
 
 NAME = "nitrokey3-mini"
+WITH_OPENPGP = "nitrokey3-mini-openpgp"
+"""The same key, of which the OpenPGP card is tested instead of updates."""
 
 
 @hookimpl
@@ -16,6 +18,7 @@ def keyharness_keys() -> list[Key]:
     from harness_nitrokey3.admin import ADMIN, identify
     from harness_nitrokey3.rescue import rescue
     from harness_nitrokey3.update_operations import UPDATE
+    from harness_openpgp.application import OPENPGP
 
     return [
         Key(
@@ -32,7 +35,14 @@ def keyharness_keys() -> list[Key]:
             identify=identify,
             rescue=rescue,
             wear_baseline=Path(__file__).parent / "wear_baseline.json",
-        )
+        ),
+        Key(
+            name=WITH_OPENPGP,
+            title="Nitrokey 3A Mini with its OpenPGP card",
+            faces=(Face("application", 0x20A0, 0x42B2, "Nitrokey 3"),),
+            applications=(ADMIN, FIDO2, OPENPGP),
+            identify=identify,
+        ),
     ]
 
 
@@ -47,7 +57,7 @@ def keyharness_transports() -> list[TransportKind[Any]]:
 def keyharness_twins() -> dict[str, TwinModel]:
     from harness_nitrokey3.twin.model import MODEL
 
-    return {NAME: MODEL}
+    return {NAME: MODEL, WITH_OPENPGP: MODEL}
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.twin.card_firmware import Command, parsed
+from harness.twin.card_firmware import Command, parsed_command
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,11 @@ from harness.twin.card_firmware import Command, parsed
     ],
 )
 def test_short_and_extended_commands_come_apart(apdu, data, le):
-    assert parsed(bytes.fromhex(apdu)) == Command(0x00, 0xA4, 0x04, 0x00, data, le)
+    assert parsed_command(bytes.fromhex(apdu)) == Command(0x00, 0xA4, 0x04, 0x00, data, le)
 
 
 @pytest.mark.parametrize(
     "apdu", ["", "00A404", "00A4040003AABB", "00A4040001AABBCC", "00A404000000", "00A40400000005AA"]
 )
 def test_lengths_that_contradict_each_other_are_no_command(apdu):
-    assert parsed(bytes.fromhex(apdu)) is None
+    assert parsed_command(bytes.fromhex(apdu)) is None

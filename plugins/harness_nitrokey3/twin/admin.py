@@ -66,10 +66,11 @@ class Admin:
         self._settings = settings
         self._enter_bootloader = enter_bootloader
         self._fido: Authenticator | None = None
+        self._wipe_openpgp: Callable[[], None] | None = None
 
-    def attach(self, fido: Authenticator) -> None:
-        """Take the application that resets are done to, and finish a reset that was begun."""
-        self._fido = fido
+    def attach(self, fido: Authenticator, wipe_openpgp: Callable[[], None]) -> None:
+        """Take the applications that resets are done to, and finish a reset that was begun."""
+        self._fido, self._wipe_openpgp = fido, wipe_openpgp
         try:
             pending = records.read(self._platform.store(INTERNAL), RESET_PENDING)
         except Damaged:
@@ -243,8 +244,10 @@ class Admin:
     def _reset(self, scope: str) -> None:
         """Can be done again from any point of it; the marker goes last."""
         assert self._fido is not None
+        assert self._wipe_openpgp is not None
         if scope == _ALL:
             self._fido.wipe()
+        self._wipe_openpgp()
         self._settings.reset(None if scope == _ALL else scope)
         self._platform.store(INTERNAL).remove(RESET_PENDING)
 

@@ -6,6 +6,7 @@ that does not mount is data of the personality.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.api import Layer, Panic, Plain, Platform, PowerLost, Store, StoreDamaged, StoreFull, layer_called
@@ -13,7 +14,7 @@ from harness_fido2.twin import persistent_state
 from harness_fido2.twin.authenticator import Authenticator
 from harness_fido2.twin.features import EXTERNAL, INTERNAL
 from harness_fido2.twin.hid import CBOR, MSG, HidFirmware
-from harness_nitrokey3.twin import bootloader, factory, migration
+from harness_nitrokey3.twin import bootloader, factory, migration, openpgp
 from harness_nitrokey3.twin.admin import Admin
 from harness_nitrokey3.twin.card import CardSide, KeyFirmware
 from harness_nitrokey3.twin.settings import SKIP_UP_OFF, Settings
@@ -83,21 +84,23 @@ def start(board: Board, personality: Personality, uuid: bytes) -> KeyFirmware:
             lambda: not settings.is_on(SKIP_UP_OFF),
             migration.credentials_at(personality.layout),
         )
-        admin.attach(fido)
+        wipe_openpgp = partial(openpgp.wipe, platform)
+        admin.attach(fido, wipe_openpgp)
+        card = openpgp.application(platform, personality, uuid, settings)
     except (StoreDamaged, StoreFull):
         # An application that cannot write what it must at its start is an unhandled error of the firmware.
         raise Panic from None
     commands = {CBOR: fido.cbor, MSG: fido.message, **admin.commands()}
     if status & migration.MIGRATION_ERROR:
         # Only the admin application answers until a boot gets through (admin-app 70086d9, STATUS).
-        commands = admin.commands()
+        commands, card = admin.commands(), None
     major, minor, patch = (number & 0xFF for number in personality.numbers)
     firmware = HidFirmware(board, (major, minor, patch), commands)
     platform.tick = firmware.tick
     if "silent-while-writing" in personality.defects:
         board.rail.after_op = platform.tick = lambda: None
     platform.channel = lambda: firmware.channel
-    return KeyFirmware(firmware, CardSide(board, admin.card_commands()))
+    return KeyFirmware(firmware, CardSide(board, admin.card_commands(), card))
 
 
 def _mount_internal(board: Board, personality: Personality) -> tuple[Store, int, bool]:

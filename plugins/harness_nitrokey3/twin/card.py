@@ -1,4 +1,4 @@
-"""The card side of a twin: the admin application by APDU (admin-app 70086d9; ISO 7816-4 for the frame).
+"""The card side of a twin: OpenPGP, and the admin application by APDU (admin-app 70086d9; ISO 7816-4 for the frame).
 
 INS is the CTAPHID command's byte. The firmware takes the mode of UPDATE and VERSION from P1; the vendor's SDK
 puts it into P2 and sends it as data as well, so the data decide where P1 is 0.
@@ -6,11 +6,23 @@ puts it into P2 and sends it as data as well, so the data decide where P1 is 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from harness.api import AwaitTouch, Board, Handler, HarnessFault, Leave, Touched
+from harness.api import (
+    AwaitTouch,
+    Board,
+    Handler,
+    HarnessFault,
+    Leave,
+    StoreDamaged,
+    StoreFull,
+    Touched,
+    parsed_command,
+)
 from harness_fido2.twin.hid import Command, HidFirmware
 from harness_fido2.twin.status import HidError
+from harness_openpgp.twin.card import TOUCH_US, OpenPgpApplication
+from harness_openpgp.twin.data import AID as OPENPGP_AID
 
 ENDPOINT = "card"
 ATR = bytes.fromhex("3B8F01805D4E6974726F6B657900000000006A")
@@ -18,6 +30,7 @@ ADMIN_AID = bytes.fromhex("A00000084700000001")
 SELECT, UPDATE, VERSION = 0xA4, 0x51, 0x61
 
 OK, WRONG_LENGTH, NOT_SATISFIED = 0x9000, 0x6700, 0x6985
+MEMORY_FAILURE = 0x6581
 NOT_FOUND, WRONG_P1P2, NO_INS, NO_CLA = 0x6A82, 0x6A86, 0x6D00, 0x6E00
 
 _STATUS_WORDS = {HidError.INVALID_CMD: NO_INS, HidError.INVALID_LEN: WRONG_LENGTH}
@@ -30,10 +43,17 @@ class _Refused(Exception):
 
 
 class CardSide:
-    """One card: selects, dispatches, and waits for touch as CTAPHID does, without keepalives."""
+    """One card: selects, dispatches, and waits for touch as CTAPHID does, without keepalives.
 
-    def __init__(self, board: Board, commands: Mapping[int, Command]):
+    :param openpgp: the OpenPGP application; None if it is not there in this boot.
+    """
+
+    def __init__(
+        self, board: Board, commands: Mapping[int, Command], openpgp: OpenPgpApplication | None = None
+    ):
         self._board = board
+        self._openpgp = openpgp
+        self._in_openpgp = False
         self._commands = commands
         self._selected = False
         self._handler: Handler | None = None
@@ -46,7 +66,10 @@ class CardSide:
         if self._handler is not None:
             # A reader has one command under way at a time; a second one means that the first was given up.
             self._handler.close()
-            self._handler = self._wait = None
+            self._handler = None
+        self._wait = None
+        if self._taken_by_openpgp(apdu):
+            return
         try:
             self._instruction, data = self._parsed(apdu)
             if self._instruction == SELECT:
@@ -60,6 +83,36 @@ class CardSide:
         else:
             self._run(None)
 
+    def _taken_by_openpgp(self, apdu: bytes) -> bool:
+        """Let the OpenPGP application answer, if it is selected, or is to be."""
+        if self._openpgp is None:
+            return False
+        command = parsed_command(apdu)
+        if command is not None and command.ins == SELECT and command.p1 == 0x04 and not command.cla:
+            chosen = command.data.startswith(OPENPGP_AID)
+            if self._in_openpgp and not chosen:
+                self._openpgp.leave()
+            self._in_openpgp = chosen
+            self._selected = self._selected and not chosen
+        if not self._in_openpgp:
+            return False
+        if command is None:
+            self._answer(b"", WRONG_LENGTH)
+            return True
+        application = self._openpgp
+        self._finish_openpgp(lambda: application.obey(command))
+        return True
+
+    def _finish_openpgp(self, carry_out: Callable[[], tuple[bytes, int] | None]) -> None:
+        try:
+            done = carry_out()
+        except (StoreDamaged, StoreFull):
+            done = b"", MEMORY_FAILURE
+        if done is None:
+            self._wait, self._wait_us = AwaitTouch(TOUCH_US), self._board.clock.now_us
+        else:
+            self._answer(*done)
+
     def next_event_us(self) -> int | None:
         if self._wait is None:
             return None
@@ -71,6 +124,10 @@ class CardSide:
         touch = self._touch_us()
         granted = touch is not None and self._board.clock.now_us >= touch
         self._wait = self._pressed_us = None
+        if self._handler is None and self._openpgp is not None:
+            application = self._openpgp
+            self._finish_openpgp(lambda: application.resume(granted))
+            return
         self._run(Touched.GRANTED if granted else Touched.TIMED_OUT)
 
     def press(self) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PATH = "admin/config"
 SKIP_UP_OFF = "fido.disable_skip_up_timeout"
+OPENPGP_OFF = "opcard.disabled"
 
 
 class Field(NamedTuple):
@@ -35,7 +36,7 @@ class Field(NamedTuple):
 FIELDS: Mapping[str, Field] = {
     SKIP_UP_OFF: Field(1, False, False, False),
     "opcard.use_se050_backend": Field(2, True, True, True),
-    "opcard.disabled": Field(3, False, True, False),
+    OPENPGP_OFF: Field(3, False, True, False),
     "piv.disabled": Field(4, False, True, False),
 }
 

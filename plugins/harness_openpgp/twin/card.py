@@ -88,6 +88,7 @@ class OpenPgpApplication:
         """Another application was selected: nobody is verified any more."""
         self._selected = False
         self.card.end_session()
+        self.card.read_anew()
 
     def _finished(self, command: Command) -> Answer:
         try:
@@ -127,6 +128,8 @@ class OpenPgpApplication:
         if len(command.data) < 6 or not data.aid(self.card).startswith(command.data):
             raise CardError(NOT_FOUND)
         self.card.end_session()
+        # The device may have reset the application meanwhile.
+        self.card.read_anew()
         self._selected = True
         lifecycle.begin(self.card)
         if lifecycle.is_terminated(self.card):

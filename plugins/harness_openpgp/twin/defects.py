@@ -15,7 +15,7 @@ _ALL = (
     _defect(
         "pin-compared-first",
         "a PIN is compared before the lowered retry counter is stored",
-        f"trussed-auth faeb596, which {OPCARD} uses: invariant P1",
+        "pico-hsm 8838047, read in source; keycard #37 is of the kind: invariant P1",
     ),
     _defect(
         "pin-before-length",

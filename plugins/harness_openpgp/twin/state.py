@@ -222,6 +222,10 @@ class Card:
         self._state = None
         self.files.change(files, wipe=True)
 
+    def read_anew(self) -> None:
+        """Forget the state that was read: something else may have changed the files."""
+        self._state = None
+
     def end_session(self) -> None:
         """Nobody is verified any more."""
         self.session = Session()

@@ -8,14 +8,30 @@ is one whose creation a cut broke off, and counts as missing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from harness.api import Damaged, Store, StoreFull, records
+from harness.api import Damaged, StoreFull, records
 
 REDO = "redo"
 KEPT = frozenset({"device"})
 """What no INITIALIZE removes: the identity of the device."""
 _BLOCK = 512
+
+
+class Volume(Protocol):
+    """Where the files lie: a Store, or what stands before several. The methods are those of Store."""
+
+    def read(self, path: str) -> bytes | None: ...
+
+    def write(self, path: str, data: bytes) -> None: ...
+
+    def write_in_place(self, path: str, data: bytes) -> None: ...
+
+    def remove(self, path: str) -> bool: ...
+
+    def names(self, path: str) -> list[str]: ...
+
+    def free_blocks(self) -> int: ...
 
 
 class Files:
@@ -24,7 +40,7 @@ class Files:
     All methods raise PowerLost; reading raises StoreDamaged.
     """
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Volume):
         self._store = store
 
     def read(self, name: str) -> bytes | None:
