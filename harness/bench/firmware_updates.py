@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from harness.base.errors import KeyFault
-from harness.model.key import Value
+from harness.model.key import Memory, Value
 from harness.model.rig import Rig
 from harness.model.transport import Transports
 from harness.twin.image import BoardState
@@ -105,6 +105,7 @@ class DamagedContainer:
     :ivar key: what becomes of a key that is sent the image past the updater's checks. UNCHANGED: no byte of its
         flash changes. NEVER_STARTS: the old firmware is gone, as in every update, and the new image does not
         start until a good container completes.
+    :ivar only_the_key_sees: no updater can tell before the image has been sent.
     :ivar image_is_good: only the container around the image is damaged, so the image may be installed.
     """
 
@@ -114,6 +115,7 @@ class DamagedContainer:
     key: str
     why: str
     image_is_good: bool = False
+    only_the_key_sees: bool = False
 
 
 class FirmwareUpdates(ABC):
@@ -211,6 +213,17 @@ class FirmwareUpdates(ABC):
         :param uuid: what the key said before the update; None if its version does not tell.
         :param deleted: the update deletes the user's data.
         """
+
+    def debug_container(self, rig: Rig, version: str) -> UpdateContainer | None:
+        """A good container whose image says that it is one for debugging; None if there are no such images."""
+        return None
+
+    def device_test(self, rig: Rig, version: str, memory: Memory) -> list[str]:
+        """What the vendor's own test of a device finds wrong after an update, in sentences.
+
+        :param version: the version that was installed. :param memory: what the host knows of the key.
+        """
+        return []
 
     @abstractmethod
     def without_application(self, state: BoardState) -> BoardState:

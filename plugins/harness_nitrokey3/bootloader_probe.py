@@ -13,6 +13,7 @@ from harness.api import ACCEPTED, Rig
 from harness_nitrokey3 import images, sdk, signing
 from harness_nitrokey3.dfu_port import dfu_port
 from harness_nitrokey3.images import Image, Recipe
+from harness_nitrokey3.init_packets import WRONG_PACKETS
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
 
@@ -77,5 +78,23 @@ def accepts(rig: Rig, ours: str, wanted: str) -> str:
     seed = signing.seed_of(rig)
     for version in (older(ours), *dict.fromkeys((ours, wanted))):
         if offer(rig, images.make(Recipe(version), seed)) == ACCEPTED:
+            # The power is still on, and the packet of before counts for nothing now.
+            lower = images.make(Recipe(older(version)), seed)
+            if version != older(ours) and offer(rig, lower) == ACCEPTED:
+                return f"v{older(version)} and later, after an accepted init packet"
             return f"v{version} and later, signed"
     return "nothing"
+
+
+def taken_in_spite(rig: Rig, ours: str, wanted: str) -> str | None:
+    """First init packet of `init_packets` that is accepted, and why it must not be; None if all are refused.
+
+    :param ours: the version that runs. :param wanted: a higher one.
+    """
+    seed = signing.seed_of(rig)
+    enter_bootloader(rig)
+    for packet in WRONG_PACKETS:
+        recipe = packet.change(Recipe(wanted), number_of(older(ours)))
+        if offer(rig, images.make(recipe, seed)) == ACCEPTED:
+            return f"{packet.id}: {packet.why}"
+    return None

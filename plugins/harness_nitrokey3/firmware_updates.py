@@ -6,9 +6,20 @@ from collections.abc import Callable, Collection, Mapping
 
 from nitrokey.trussed.updates import Warning
 
-from harness.api import ANY, BoardState, FirmwareUpdates, Progress, Rig, Transports, UpdateContainer, Value
+from harness.api import (
+    ANY,
+    BoardState,
+    FirmwareUpdates,
+    Memory,
+    Progress,
+    Rig,
+    Transports,
+    UpdateContainer,
+    Value,
+)
 from harness_nitrokey3 import bootloader_probe, containers, images, signing, update_rules
 from harness_nitrokey3.containers import Container
+from harness_nitrokey3.device_test import device_test
 from harness_nitrokey3.images import Recipe, core
 from harness_nitrokey3.killed_updater import Breaking
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
@@ -82,6 +93,14 @@ class Nitrokey3Updates(FirmwareUpdates):
         if uuid is None:
             values["admin.uuid"] = ANY
         return {**values, **DELETED} if deleted else values
+
+    def debug_container(self, rig: Rig, version: str) -> Container:
+        return containers.make(signing.seed_of(rig), Recipe(version, debug=True))
+
+    def device_test(self, rig: Rig, version: str, memory: Memory) -> list[str]:
+        if not self.is_consistent(version):
+            return []
+        return device_test(rig, version, memory)
 
     def without_application(self, state: BoardState) -> BoardState:
         return state.with_page("app", 0, b"\xff" * PAGE)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_cc_pb2 as pb
 
 from harness.api import Stream
@@ -15,6 +16,8 @@ from harness_nitrokey3.twin.dfu_image import MARKER, MARKER_AT, number_of
 from harness_nitrokey3.twin.init_packet import HARDWARE_VERSION
 
 PAGES = 8
+BOOT_CHECKS = ("signature", "wrong signature", "hash", "wrong hash")
+"""What an image may carry for the boot: a signature or a SHA-256, of itself or of another image."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,9 @@ class Recipe:
     :ivar version: what the binary says, and the number in the init packet unless `number` is given.
     :ivar signer: name of the key that signs; "firmware" is the one that twins trust, "" leaves it unsigned.
     :ivar validated: the image carries a signature of its own, which is checked at every boot.
+    :ivar boot: the kind of that check, and whether it fits: see BOOT_CHECKS.
+    :ivar left_out: fields of the init command that are not there at all.
+    :ivar debug: the flag that a debug build of the bootloader takes for leave to skip checks.
     """
 
     version: str
@@ -35,6 +41,11 @@ class Recipe:
     kind: pb.FwType = pb.APPLICATION
     validated: bool = True
     short_by: int = 100
+    boot: str = "signature"
+    left_out: tuple[str, ...] = ()
+    debug: bool = False
+    hash_type: pb.HashType = pb.SHA256
+    signature_type: pb.SignatureType = pb.ECDSA_P256_SHA256
 
 
 @dataclass(frozen=True)
@@ -57,22 +68,30 @@ def make(recipe: Recipe, seed: bytes) -> Image:
     init.type = recipe.kind
     init.sd_size = init.bl_size = 0
     init.app_size = len(binary)
-    init.hash.hash_type = pb.SHA256
+    init.hash.hash_type = recipe.hash_type
     init.hash.hash = hashlib.sha256(binary).digest()[::-1]
-    init.is_debug = False
+    init.is_debug = recipe.debug
     key = signing.private_key(seed, recipe.signer) if recipe.signer else None
     if key is not None and recipe.validated:
-        init.boot_validation.append(
-            pb.BootValidation(type=pb.VALIDATE_ECDSA_P256_SHA256, bytes_=signing.sign(key, binary))
-        )
+        init.boot_validation.append(_boot_check(recipe, key, binary))
+    for name in recipe.left_out:
+        init.ClearField(name)
     packet = pb.Packet()
     command = packet.command if key is None else packet.signed_command.command
     command.op_code = pb.INIT
     command.init.CopyFrom(init)
     if key is not None:
-        packet.signed_command.signature_type = pb.ECDSA_P256_SHA256
-        packet.signed_command.signature = signing.sign(key, init.SerializeToString(deterministic=True))
-    return Image(packet.SerializeToString(deterministic=True), binary, init.fw_version)
+        packet.signed_command.signature_type = recipe.signature_type
+        packet.signed_command.signature = signing.sign(key, init.SerializePartialToString(deterministic=True))
+    # A packet without a field that the format requires is serialised all the same.
+    return Image(packet.SerializePartialToString(deterministic=True), binary, init.fw_version)
+
+
+def _boot_check(recipe: Recipe, key: ec.EllipticCurvePrivateKey, binary: bytes) -> pb.BootValidation:
+    of = binary if recipe.boot in ("signature", "hash") else binary[::-1]
+    if "hash" in recipe.boot:
+        return pb.BootValidation(type=pb.VALIDATE_SHA256, bytes_=hashlib.sha256(of).digest()[::-1])
+    return pb.BootValidation(type=pb.VALIDATE_ECDSA_P256_SHA256, bytes_=signing.sign(key, of))
 
 
 def _binary(recipe: Recipe, seed: bytes) -> bytes:

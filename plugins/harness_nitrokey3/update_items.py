@@ -11,6 +11,7 @@ from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
+from harness_nitrokey3.twin.dfu_settings import TWO_COPIES, copies
 
 STEPS = ("1.8.3", "1.9.0")
 """The versions that a key is updated to: the next one of these, so that first boots have something to do."""
@@ -113,4 +114,19 @@ ACCEPTS = Item(
     after_replug=True,
     face="",
     breach=Outcome.LOOSENED,
+)
+
+
+def _copies(look: Look) -> Value:
+    glass = glass_box(look.rig)
+    return copies(glass.snapshot().chips["settings"].pages) if glass else "not told"
+
+
+COPIES = Item(
+    "update.settings_copies",
+    Law.KEPT,
+    _copies,
+    "the bootloader's settings, after a boot,",
+    face="",
+    sound=lambda memory: TWO_COPIES,
 )

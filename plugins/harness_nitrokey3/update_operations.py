@@ -7,6 +7,7 @@ from contextlib import suppress
 from harness.api import (
     Application,
     Cost,
+    KeyFault,
     KeyGone,
     Law,
     Memory,
@@ -35,6 +36,7 @@ from harness_nitrokey3.twin.bootloader import PAGE
 from harness_nitrokey3.twin.dfu_image import number_of
 from harness_nitrokey3.update_items import (
     ACCEPTS,
+    COPIES,
     DELETED,
     RUNS,
     UpdateMemory,
@@ -48,6 +50,8 @@ from harness_transports.client_random import client_random
 ONE_UPDATE = {"forced_updates": 1}
 BREAKS = (0.1, 0.5, 0.9)
 """How far the updater gets before it is killed, each time anew."""
+DAMAGED_PAGE, DAMAGED_BYTE = 3, 1000
+"""Where the application has a wrong bit: nothing but its check at boot reads there."""
 WRITES_BEFORE, WRITES_PER_PAGE = 8, 6
 """About the number of frames before the image, and with each of its pages (SLIP over a serial port, MTU 2051)."""
 
@@ -155,6 +159,23 @@ def _worlds_from_half(before: Memory, after: Memory) -> list[World]:
     return [_in_bootloader(mine), new({**mine.was, **_values(mine, mine.wanted), **changed})]
 
 
+def _arrange_damaged(rig: Rig, memory: Memory) -> None:
+    """Arrange an application with one wrong bit in its flash."""
+    glass = require_glass_box(rig)
+    _arrange(rig, memory)
+    state = glass.snapshot()
+    items = [item for item in rig.key.items if item.law is not Law.RISING]
+    update_memory(memory).was = observe(rig, items, memory, memory).values
+    page = bytearray(state.chips["app"].pages[DAMAGED_PAGE])
+    page[DAMAGED_BYTE] ^= 1
+    glass.restore(state.with_page("app", DAMAGED_PAGE, bytes(page)))
+
+
+def _power_up(rig: Rig, memory: Memory) -> None:
+    rig.power.on()
+    rig.wait_until_up()
+
+
 def _offer_what_must_be_refused(rig: Rig, memory: Memory) -> None:
     """Send whole images that must be refused: an older one, and foreign-signed ones of this and of a later version."""
     mine = update_memory(memory)
@@ -170,6 +191,12 @@ def _offer_what_must_be_refused(rig: Rig, memory: Memory) -> None:
     asked_for = container_for(rig, mine.ours).image
     if asked_for.number < number_of(ours):
         offered.append(asked_for)
+    if glass_box(rig) is not None:
+        taken = bootloader_probe.taken_in_spite(rig, ours, images.core(mine.wanted))
+        if taken is not None:
+            raise KeyFault(
+                "an init packet is offered that must be refused", found=taken, expected="a refusal"
+            )
     for image in offered:
         rig.wait_until_up()
         if rig.face != "bootloader":
@@ -219,7 +246,7 @@ OPERATIONS = (
         arrange=_arrange,
         act=_install,
         worlds=_worlds,
-        items=(RUNS, ACCEPTS),
+        items=(RUNS, COPIES, ACCEPTS),
         cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
         missing=_not_an_update,
     ),
@@ -229,7 +256,7 @@ OPERATIONS = (
         arrange=_arrange_half,
         act=_install,
         worlds=_worlds_from_half,
-        items=(RUNS, ACCEPTS),
+        items=(RUNS, COPIES, ACCEPTS),
         cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
         missing=_not_half_an_update,
     ),
@@ -239,9 +266,19 @@ OPERATIONS = (
         arrange=_arrange,
         act=_install_with_breaks,
         worlds=_worlds,
-        items=(RUNS, ACCEPTS),
+        items=(RUNS, COPIES, ACCEPTS),
         cost=Cost(touches=2, seconds=60.0, irreversible=ONE_UPDATE),
         missing=_not_an_update,
+    ),
+    Operation(
+        name="update.damaged_image",
+        title="power up with a wrong bit in the application",
+        arrange=_arrange_damaged,
+        act=_power_up,
+        worlds=_worlds_from_half,
+        items=(RUNS, COPIES, ACCEPTS),
+        missing=_not_half_an_update,
+        powered=False,
     ),
     Operation(
         name="update.refused",
@@ -249,7 +286,7 @@ OPERATIONS = (
         arrange=_arrange,
         act=_offer_what_must_be_refused,
         worlds=_unchanged,
-        items=(RUNS, ACCEPTS),
+        items=(RUNS, COPIES, ACCEPTS),
         cost=Cost(touches=1, seconds=10.0, irreversible=ONE_UPDATE),
         missing=_no_bootloader,
     ),

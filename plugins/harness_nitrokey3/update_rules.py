@@ -18,6 +18,8 @@ from harness.api import NEVER_STARTS, REFUSED, TAKEN, UNCHANGED, DamagedContaine
 from harness_nitrokey3 import containers, images, signing
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Image, Recipe
+from harness_nitrokey3.init_packets import WRONG_PACKETS, WrongPacket
+from harness_nitrokey3.twin.dfu_image import number_of
 
 DEVICE = "nitrokey3-mini"
 
@@ -73,6 +75,10 @@ PAIRS: tuple[VersionPair, ...] = (
     _down("1.9.0-test.20260101", "1.8.3", "from a test release to an earlier stable one"),
     # Numbers at the edges of their fields.
     _up("1.8.3", "1.256.0", "minor 256 is legal: only bcdDevice, which nobody compares, wraps"),
+    _up("1.8.0", "1.8.63", "the highest patch number"),
+    _up("1.8.63", "1.9.0", "from the highest patch number to the next minor one"),
+    _down("1.8.63", "1.8.0", "back to patch 0"),
+    _down("1.9.0", "1.8.63", "the highest patch number of the minor one before"),
     _up("1.256.0", "1.256.1", "and goes on from there"),
     _down("1.256.0", "1.9.0", "and does not fall back because it wrapped"),
     _overflow("1.9.0", "1.8.64", TAKEN, "patch 64 runs into the minor number: for the key it is 1.9.0"),
@@ -99,19 +105,27 @@ GOOD_IMAGE = frozenset(
 WANTED = "1.9.5"
 
 
-def _good(seed: bytes) -> Image:
-    return images.make(Recipe(WANTED), seed)
+def _good(seed: bytes, validated: bool = True) -> Image:
+    return images.make(Recipe(WANTED, validated=validated), seed)
+
+
+def _wrong(packet: WrongPacket) -> Callable[[bytes], Container]:
+    """A good container whose init packet has one wrong field."""
+    return lambda seed: containers.make(seed, packet.change(Recipe(WANTED), number_of("1.8.2")))
 
 
 def _made(recipe: Recipe) -> Callable[[bytes], Container]:
     return lambda seed: containers.make(seed, recipe)
 
 
-def _binary(change: Callable[[bytes], bytes]) -> Callable[[bytes], Container]:
-    """The good init packet with another binary."""
+def _binary(change: Callable[[bytes], bytes], validated: bool = True) -> Callable[[bytes], Container]:
+    """The good init packet with another binary.
+
+    :param validated: False for an image without a check of its own for the boot.
+    """
 
     def make(seed: bytes) -> Container:
-        good = _good(seed)
+        good = _good(seed, validated)
         return containers.pack(Image(good.dat, change(good.bin), good.number), f"v{WANTED}")
 
     return make
@@ -152,12 +166,19 @@ def _short_zip(seed: bytes) -> Container:
 SB2_HEAD = bytes(16) + b"\0" * 4 + b"STMP" + bytes((2, 1)) + bytes(70)
 """Begins as an SB 2.1 file does: nonce, reserved word, signature, version."""
 SIGNATURE = "the signature does not fit"
+OWN = "the check that the image carries for the boot does not fit it"
 HASH = "the hash in the signed init packet does not fit the binary"
 
 
 def _damaged(id: str, make: Callable[[bytes], Container], key: str, why: str) -> DamagedContainer:
     return DamagedContainer(
-        DEVICE, id, lambda rig: make(signing.seed_of(rig)), key, why, image_is_good=id in GOOD_IMAGE
+        DEVICE,
+        id,
+        lambda rig: make(signing.seed_of(rig)),
+        key,
+        why,
+        image_is_good=id in GOOD_IMAGE,
+        only_the_key_sees=id.startswith("boot-"),
     )
 
 
@@ -198,6 +219,23 @@ DAMAGES: tuple[DamagedContainer, ...] = (
     _damaged("hardware-53", _made(Recipe(WANTED, hardware=53)), UNCHANGED, "an image for other hardware"),
     _damaged("softdevice-wanted", _made(Recipe(WANTED, softdevice=0x100)), UNCHANGED, "needs a SoftDevice"),
     _damaged("too-large", _made(Recipe(WANTED, pages=0xD8, short_by=0)), UNCHANGED, "leaves its region"),
+    *(
+        _damaged(f"packet-{packet.id}", _wrong(packet), UNCHANGED, packet.why)
+        for packet in WRONG_PACKETS
+        if packet.id not in ("older",)
+    ),
+    *(
+        _damaged(f"{name}-bare", _binary(change, validated=False), NEVER_STARTS, f"{HASH}, and no boot looks")
+        for name, change in {
+            "binary-cut-in-a-page": lambda b: b[:10_000],
+            "binary-without-its-last-byte": lambda b: b[:-1],
+            "binary-first-bit": lambda b: _flip(b, 0),
+            "binary-middle-bit": lambda b: _flip(b, 16_384),
+            "binary-last-bit": lambda b: _flip(b, -1),
+        }.items()
+    ),
+    _damaged("boot-signature-of-another", _made(Recipe(WANTED, boot="wrong signature")), NEVER_STARTS, OWN),
+    _damaged("boot-hash-of-another", _made(Recipe(WANTED, boot="wrong hash")), NEVER_STARTS, OWN),
     _damaged("image-of-the-lpc55", _packed(variant="lpc55"), NEVER_STARTS, "no image for this variant"),
     _damaged(
         "image-of-the-lpc55-called-nrf52",

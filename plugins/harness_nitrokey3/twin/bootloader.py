@@ -42,12 +42,13 @@ from harness_nitrokey3.twin.dfu_codes import (
     RESPONSE,
     SELECT,
     SET_PRN,
+    VERSION_TOO_LOW,
     WRITE,
     WRONG_HASH,
     ResponseError,
 )
-from harness_nitrokey3.twin.dfu_settings import BY_CRC, BY_SIGNATURE, NO_IMAGE, VALID_IMAGE, DfuSettings
-from harness_nitrokey3.twin.init_packet import HARDWARE_VERSION, Door, checked
+from harness_nitrokey3.twin.dfu_settings import BY_CRC, NO_IMAGE, VALID_IMAGE, DfuSettings
+from harness_nitrokey3.twin.init_packet import HARDWARE_VERSION, Checked, Door, checked
 
 ENDPOINT = "serial"
 STAY = 0xB1
@@ -100,6 +101,7 @@ class Bootloader:
         self._frames = slip.Decoder(MTU)
         self._progress = _Progress()
         self._selected = COMMAND_OBJECT
+        self._was_accepted = False
         self._error = 0
         self._prn = self._since_prn = 0
         self._reset_us: int | None = None
@@ -276,11 +278,27 @@ class Bootloader:
         if "refusal-erases" in defects:
             # What the defect is: the bank is given up before it is known whether anything may replace it.
             self._invalidate(self._settings.app_version)
-        packet = checked(progress.command, self._door, self._settings, self._app.part.size, self._work)
+        packet = self._checked(progress.command)
         init, progress.signature_ok = packet.init, packet.signature_ok
         raised = init.fw_version if "version-raised-early" in defects else self._settings.app_version
         self._invalidate(raised)
         progress.accepted = init
+        self._was_accepted = True
+
+    def _checked(self, command: bytes) -> Checked:
+        """The packet, if it may be installed.
+
+        :raises ResponseError: it may not.
+        """
+        defects, settings = self._door.defects, self._settings
+        if "second-packet-unchecked" in defects and self._was_accepted:
+            settings = replace(settings, app_version=0)
+        try:
+            return checked(command, self._door, settings, self._app.part.size, self._work)
+        except ResponseError as refused:
+            if "refusal-lowers-floor" in defects and refused.extended == VERSION_TOO_LOW:
+                self._store(replace(self._settings, app_version=self._settings.app_version - 1))
+            raise
 
     def _invalidate(self, app_version: int) -> None:
         """From here on there is no application, and so no way back to the old one."""
@@ -309,9 +327,10 @@ class Bootloader:
             raise ResponseError(EXTENDED, WRONG_HASH) if signed else ResponseError(BAD_SIGNATURE)
         validation, signature = BY_CRC, bytes(64)
         for wanted in init.boot_validation[:1]:
-            if wanted.type == pb.VALIDATE_ECDSA_P256_SHA256:
-                validation, signature = BY_SIGNATURE, wanted.bytes_
-        if validation == BY_SIGNATURE and not dfu_image.verify(self._door.keys, signature, image):
+            if wanted.type != pb.VALIDATE_GENERATED_CRC:
+                # NO_VALIDATION and kinds that do not exist pass nothing.
+                validation, signature = wanted.type, wanted.bytes_.ljust(64, b"\0")
+        if not dfu_image.passes(validation, signature, image, self._door.keys):
             self._progress = _Progress()
             raise ResponseError(BAD_SIGNATURE)
         floor, pending = init.fw_version, 0
@@ -323,7 +342,10 @@ class Bootloader:
         self._reset_us = self._board.clock.now_us + RESET_US
 
     def _store(self, settings: DfuSettings) -> None:
-        dfu_settings.store(self._pages, settings, "settings-lost-open" in self._door.defects)
+        defects = self._door.defects
+        dfu_settings.store(
+            self._pages, settings, "settings-lost-open" in defects, "backup-left-behind" in defects
+        )
         self._settings = settings
 
     def _work(self, duration_us: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from harness.api import Flash, Part
-from harness_nitrokey3.twin.dfu_settings import BY_SIGNATURE, VALID_IMAGE, DfuSettings
+from harness_nitrokey3.twin.dfu_settings import BY_CRC, BY_HASH, BY_SIGNATURE, VALID_IMAGE, DfuSettings
 
 APPLICATION = Part("nrf52840 application", 4096, 0xD7, 4, 41, 85_000, 10_000)
 """0x1000 .. 0xD8000 (nitrokey-3-firmware b9ec0bdc), so page 0 of the chip is the page at 0x1000."""
@@ -73,7 +74,19 @@ def _checked(
     image = b"".join(pages)[:size]
     if zlib.crc32(image) != crc:
         return False
-    return validation != BY_SIGNATURE or verify(keys, signature, image)
+    return passes(validation, signature, image, keys)
+
+
+def passes(validation: int, proof: bytes, image: bytes, keys: Sequence[bytes]) -> bool:
+    """Tell whether an image passes the check that came with it. A check of an unknown kind passes nothing.
+
+    :param proof: 64 bytes: a signature, or a SHA-256 in little-endian order and zeros.
+    """
+    if validation == BY_SIGNATURE:
+        return verify(keys, proof, image)
+    if validation == BY_HASH:
+        return proof[:32] == hashlib.sha256(image).digest()[::-1]
+    return validation == BY_CRC
 
 
 def version(flash: Flash, settings: DfuSettings) -> str:

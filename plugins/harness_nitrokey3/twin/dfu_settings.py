@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.api import Flash, Part, PowerLost
@@ -18,10 +19,11 @@ SETTINGS = Part("nrf52840 settings", 4096, 2, 4, 41, 85_000, 10_000)
 MAIN, BACKUP = 0, 1
 
 NO_IMAGE, VALID_IMAGE = 0, 1
-NO_VALIDATION, BY_CRC, BY_SIGNATURE = 0, 1, 3
+NO_VALIDATION, BY_CRC, BY_HASH, BY_SIGNATURE = 0, 1, 2, 3
 
 _SHAPE = struct.Struct("<9I64s")
 _VERSION = 2
+TWO_COPIES = "two whole copies"
 CLOSED = 0xFFFFFFFF
 """A version floor that nothing reaches."""
 
@@ -72,12 +74,13 @@ def decode(page: bytes) -> DfuSettings | None:
     return DfuSettings(app, bank, size, image_crc, validation, signature, pending)
 
 
-def load(flash: Flash, opens_door: bool = False) -> DfuSettings:
+def load(flash: Flash, opens_door: bool = False, leaves_backup: bool = False) -> DfuSettings:
     """Load the settings at boot; a copy that is damaged or differs is written again.
 
     With both copies unreadable there is no application, and no image is accepted. No power cut leads there.
 
     :param opens_door: the defect that then begins with version 0.
+    :param leaves_backup: the defect that never renews the backup.
     :raises PowerLost: the power failed meanwhile.
     """
     main, backup = decode(flash.pages[MAIN]), decode(flash.pages[BACKUP])
@@ -87,14 +90,17 @@ def load(flash: Flash, opens_door: bool = False) -> DfuSettings:
         assert backup is not None
         _write(flash, MAIN, backup)
         return backup
-    if backup != main:
+    if backup != main and not leaves_backup:
         _write(flash, BACKUP, main)
     return main
 
 
-def store(flash: Flash, settings: DfuSettings, both_at_once: bool = False) -> None:
+def store(
+    flash: Flash, settings: DfuSettings, both_at_once: bool = False, without_backup: bool = False
+) -> None:
     """Replace the settings, the backup last.
 
+    :param without_backup: the defect that leaves the backup as it is.
     :param both_at_once: the defect that erases both copies before it writes one.
     :raises PowerLost: the power failed meanwhile.
     """
@@ -105,7 +111,16 @@ def store(flash: Flash, settings: DfuSettings, both_at_once: bool = False) -> No
             _done(flash.program(page * flash.part.page_size, settings.encode()))
         return
     _write(flash, MAIN, settings)
-    _write(flash, BACKUP, settings)
+    if not without_backup:
+        _write(flash, BACKUP, settings)
+
+
+def copies(pages: Sequence[bytes]) -> str:
+    """Describe the copies in the two pages: after each boot both are whole and alike."""
+    main, backup = (decode(page) for page in pages)
+    if main is None or backup is None:
+        return f"{sum(one is not None for one in (main, backup))} whole copies"
+    return TWO_COPIES if main == backup else "two copies that differ"
 
 
 def _write(flash: Flash, page: int, settings: DfuSettings) -> None:

@@ -50,9 +50,13 @@ def start(board: Board, what: Device) -> KeyFirmware | Bootloader:
     board.rail.after_op = None
     board.clock.wait_us(LOADER_US)
     board.rail.check()
-    settings = dfu_settings.load(board.flash["settings"], "settings-lost-open" in what.door.defects)
+    defects = what.door.defects
+    settings = dfu_settings.load(
+        board.flash["settings"], "settings-lost-open" in defects, "backup-left-behind" in defects
+    )
     stay, board.retained = board.retained == STAY, 0
-    if stay or not dfu_image.is_valid(board.flash["app"], settings, what.door.keys):
+    starts = settings.bank == VALID_IMAGE if "boot-unchecked" in defects else None
+    if stay or not (starts or dfu_image.is_valid(board.flash["app"], settings, what.door.keys)):
         return Bootloader(board, settings, what.door, what.uuid.hex())
     version = dfu_image.version(board.flash["app"], settings)
     return boot.start(board, running(what.options, version), what.uuid)

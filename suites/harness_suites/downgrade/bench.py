@@ -173,5 +173,6 @@ def data_judged(key: Prepared, deleted: bool = False) -> Judgement:
     )
 
 
-def memory_of(key: Prepared) -> Memory:
-    return key.home.memory.copy()
+def memory_of(key: Prepared, deleted: bool = False) -> Memory:
+    """What the host knows of a key; nothing where an update has deleted the user's data."""
+    return Memory() if deleted else key.home.memory.copy()

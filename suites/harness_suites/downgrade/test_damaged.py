@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from harness.api import UNCHANGED, DamagedContainer, Rig, UpdateRefused, require_glass_box
-from harness_suites.downgrade.bench import in_state, running, updates_of
+from harness.api import (
+    ACCEPTED,
+    UNCHANGED,
+    BoardState,
+    DamagedContainer,
+    Rig,
+    UpdateRefused,
+    require_glass_box,
+)
+from harness_suites.downgrade.bench import Prepared, in_state, running, updates_of
 from harness_suites.downgrade.table import DAMAGES
 
+SEEN = [damage for damage in DAMAGES if not damage.only_the_key_sees]
 SENT = [damage for damage in DAMAGES if not damage.image_is_good]
 
 
 @pytest.mark.parametrize("state", ["application", "bootloader"])
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.id)
+@pytest.mark.parametrize("damage", SEEN, ids=lambda damage: damage.id)
 def test_a_damaged_container_is_refused(rig: Rig, damage: DamagedContainer, state: str) -> None:
     """Each row of table.DAMAGES has its reason. No chip changes, and the old firmware runs."""
     key = in_state(rig, updates_of(rig).installed, state)
@@ -20,10 +29,7 @@ def test_a_damaged_container_is_refused(rig: Rig, damage: DamagedContainer, stat
     made = damage.make(key.rig)
     with pytest.raises(UpdateRefused):
         key.update(made)
-    assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == [], (
-        damage.why
-    )
-    assert running(key.rig) == f"application v{key.updates.installed}", damage.why
+    _check_unchanged(key, start, damage)
 
 
 @pytest.mark.parametrize("damage", SENT, ids=lambda damage: damage.id)
@@ -38,12 +44,37 @@ def test_a_key_that_is_sent_a_damaged_image_never_starts_it(rig: Rig, damage: Da
     made = damage.make(key.rig)
     offered = key.updates.offer(key.rig, made, whole=True)
     if damage.key == UNCHANGED:
-        assert offered.startswith("refused"), damage.why
-        assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == [], (
-            damage.why
-        )
-        assert running(key.rig) == f"application v{key.updates.installed}", damage.why
+        assert offered.startswith("refused"), f"the bootloader took it, although {damage.why}"
+        _check_unchanged(key, start, damage)
         return
-    assert running(key.rig) == "bootloader", damage.why
+    runs = running(key.rig)
+    assert runs == "bootloader", f"the key shows {runs} instead of its bootloader, although {damage.why}"
     key.update(key.container(key.updates.intact_target))
-    assert running(key.rig) == f"application v{key.updates.intact_target}"
+    _check_runs(key, key.updates.intact_target, "after the good container that followed")
+
+
+def _check_unchanged(key: Prepared, start: BoardState, damage: DamagedContainer) -> None:
+    changed = require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot())
+    assert changed == [], f"a refusal wrote to {', '.join(changed)}, although {damage.why}"
+    _check_runs(key, key.updates.installed, f"although {damage.why}")
+
+
+def _check_runs(key: Prepared, version: str, when: str) -> None:
+    runs = running(key.rig)
+    assert runs == f"application v{version}", f"the key shows {runs} instead of v{version}, {when}"
+
+
+@pytest.mark.parametrize("flag", ["newer", "same"])
+def test_a_debug_flag_helps_and_hinders_no_good_image(rig: Rig, flag: str) -> None:
+    """Policy: a release build ignores it, and the version floor rises as with any other image."""
+    key = in_state(rig, updates_of(rig).installed, "bootloader")
+    version = key.updates.target if flag == "newer" else key.updates.installed
+    made = key.updates.debug_container(key.rig, version)
+    if made is None:
+        pytest.skip("the images of this key have no debug flag")
+    offered = key.updates.offer(key.rig, made, whole=True)
+    assert offered == ACCEPTED, f"the bootloader said {offered} to a good image with a debug flag"
+    _check_runs(key, version, "the good image with a debug flag")
+    key.updates.enter_bootloader(key.rig)
+    lower = key.updates.offer(key.rig, key.container(key.updates.earlier(version)))
+    assert lower.startswith(key.updates.refused_as_older), f"below v{version} the bootloader said {lower}"

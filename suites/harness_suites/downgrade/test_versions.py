@@ -63,6 +63,10 @@ def test_a_version_is_taken_or_refused_as_ruled(rig: Rig, pair: VersionPair, sta
     assert asked == _expected(key, pair, state), why
     if asked == TAKEN:
         assert running(key.rig) == f"application v{pair.wanted}", why
+        wrong = key.updates.device_test(
+            key.rig, pair.wanted, memory_of(key, deleted=pair.data is Data.DELETED)
+        )
+        assert not wrong, f"the vendor's device test after {why}: {'; '.join(wrong)}"
         _check_that_the_floor_is_up(key, pair.wanted)
         return
     assert require_glass_box(key.rig).differing(start, require_glass_box(key.rig).snapshot()) == [], why

@@ -1,0 +1,78 @@
+"""Init packets that a bootloader must refuse: each field left out, wrong, or with a flag that must not help (U3, U4).
+
+Nordic nRF5 SDK 17, nrf_dfu_validation.c: what is required of an application's init command. Debug builds of that
+bootloader take the debug flag for leave to skip the checks of version and hardware; a release build ignores it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_cc_pb2 as pb
+
+from harness_nitrokey3.images import Recipe
+
+
+@dataclass(frozen=True)
+class WrongPacket:
+    """One wrong init packet.
+
+    :ivar change: makes it from a good recipe; the second parameter is the number of an older version.
+    """
+
+    id: str
+    change: Callable[[Recipe, int], Recipe]
+    why: str
+
+
+def _without(field: str, why: str) -> WrongPacket:
+    return WrongPacket(f"without-{field}", lambda good, older: replace(good, left_out=(field,)), why)
+
+
+def _kind(name: str, kind: pb.FwType) -> WrongPacket:
+    return WrongPacket(
+        f"kind-{name}", lambda good, older: replace(good, kind=kind), "it replaces something else"
+    )
+
+
+WRONG_PACKETS: tuple[WrongPacket, ...] = (
+    _without("fw_version", "without a version it cannot be known to be as high"),
+    _without("hw_version", "without a hardware version it may be for another key"),
+    _without("sd_req", "it does not say that it needs no SoftDevice"),
+    _without("type", "it does not say that it is an application"),
+    _without("app_size", "it has no size"),
+    _without("hash", "nothing ties the image to the signed packet"),
+    WrongPacket(
+        "older", lambda good, older: replace(good, number=older), "its number is below the version that runs"
+    ),
+    WrongPacket(
+        "debug-older",
+        lambda good, older: replace(good, number=older, debug=True),
+        "the debug flag is no leave to go back",
+    ),
+    WrongPacket(
+        "debug-other-hardware",
+        lambda good, older: replace(good, hardware=53, debug=True),
+        "the debug flag is no leave for other hardware",
+    ),
+    WrongPacket(
+        "debug-unsigned",
+        lambda good, older: replace(good, signer="", debug=True),
+        "the debug flag is no signature",
+    ),
+    _kind("softdevice", pb.SOFTDEVICE),
+    _kind("bootloader", pb.BOOTLOADER),
+    _kind("softdevice-and-bootloader", pb.SOFTDEVICE_BOOTLOADER),
+    _kind("external-application", pb.EXTERNAL_APPLICATION),
+    WrongPacket("hash-of-no-kind", lambda good, older: replace(good, hash_type=pb.NO_HASH), "it has no hash"),
+    WrongPacket("hash-crc", lambda good, older: replace(good, hash_type=pb.CRC), "a CRC is no hash"),
+    WrongPacket(
+        "hash-sha512", lambda good, older: replace(good, hash_type=pb.SHA512), "its hash is of another kind"
+    ),
+    WrongPacket(
+        "signature-ed25519",
+        lambda good, older: replace(good, signature_type=pb.ED25519),
+        "its signature is of a kind that the bootloader does not know",
+    ),
+)
