@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from harness.base.errors import CallerError, KeyharnessError
+from harness.base.errors import CallerError, KeyharnessError, RigError
 from harness.model.key import CANNOT_TELL, Key
 from harness.model.rig import KeyGone, Rig
 
@@ -162,6 +162,9 @@ def foreign(rig: Rig) -> list[str]:
 
 def why_gone(rig: Rig, error: Exception) -> str:
     """Say why a key that was up does not answer: how it died, if the rig knows; else what the error says."""
+    if isinstance(error, RigError):
+        # It was not up: the switch, or the program that is the key, did not start.
+        return error.what
     try:
         rig.wait_until_up()
     except KeyGone as gone:
