@@ -43,6 +43,8 @@ OWN_FAULTS = frozenset(
     }
 )
 """Signals by which the kernel ends a process for what the process did itself. Every other signal was sent to it."""
+GARBAGE = 20_000
+"""After so many new objects a worker looks for garbage. An item makes as many, and little of it is in cycles."""
 TRIES = 3
 """How often an item is worked on whose worker was ended from outside."""
 
@@ -116,6 +118,7 @@ class WorkerPool(Generic[T]):
                 logging.disable(logging.CRITICAL)
                 # What was there before is needed to the end: looking through it for garbage only copies its pages.
                 gc.freeze()
+                gc.set_threshold(GARBAGE)
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
                 os.close(task_w)
                 os.close(result_r)

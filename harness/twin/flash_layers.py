@@ -206,6 +206,11 @@ class Safe(Layer):
         (crc,) = struct.unpack_from("<I", page, self._commit)
         return sequence if zlib.crc32(page[: self._commit]) == crc else 0
 
+    def _holds(self, index: int, record: bytes, sequence: int) -> bool:
+        """Read a record back. Its checksum is worked out only where it reads other than it was written."""
+        written = record.ljust(self._page_size, b"\xff")
+        return self.flash.pages[index] == written or self._sequence(index) == sequence
+
     def on_power_up(self) -> bool:
         numbers = [self._sequence(index) for index in range(2)]
         sequence = max(numbers)
@@ -242,13 +247,14 @@ class Safe(Layer):
             struct.pack("<5I", self._MAGIC, sequence, page, left, right) + content[:left] + content[right:]
         )
         padded = record.ljust(self._commit, b"\xff")
+        commit_word = struct.pack("<I", zlib.crc32(padded))
         if not (
             self.flash.erase(index)
             and self.flash.program(start, record)
-            and self._committed(index, struct.pack("<I", zlib.crc32(padded)))
+            and self._committed(index, commit_word)
         ):
             return False
-        if self.verifies and self._sequence(index) != sequence:
+        if self.verifies and not self._holds(index, padded + commit_word, sequence):
             self.failed = True
             return False
         self._newest = (index, sequence)

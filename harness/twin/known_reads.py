@@ -18,8 +18,8 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-Answer = bytes | tuple[str, ...] | None
-"""The content of a file, the names in a directory, or None: there is none."""
+Answer = bytes | tuple[str, ...] | int | None
+"""The content of a file, the names in a directory, the number of blocks in use, or None: there is none."""
 Question = tuple[str, str]
 """(what is asked, path)."""
 

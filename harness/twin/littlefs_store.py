@@ -47,7 +47,7 @@ def _known_reads(*geometry: int, base: int, block_size: int, blocks: int, page_s
 class _Context(UserContext):
     """littlefs' block device callbacks.
 
-    :ivar read_blocks: the blocks that littlefs has read since this was cleared.
+    :ivar read_blocks: where each block that littlefs reads is noted; None if nobody asks.
     :ivar is_read_only: nothing is written, and no time passes, when littlefs tries to.
     """
 
@@ -56,12 +56,13 @@ class _Context(UserContext):
         self._flash = layer.flash
         page_size = layer.flash.part.page_size
         self._places = _places(layer.base, layer.block_size, layer.blocks, page_size)
-        self.read_blocks: set[int] = set()
+        self.read_blocks: set[int] | None = None
         self.is_read_only = False
 
     def read(self, cfg: Any, block: int, off: int, size: int) -> bytes:  # type: ignore[override]
         # Called hundreds of times for each look at a key: a table and one slice, no other call.
-        self.read_blocks.add(block)
+        if self.read_blocks is not None:
+            self.read_blocks.add(block)
         flash = self._flash
         if flash.answers_us and not flash.answers:
             return b"\xff" * size
@@ -139,7 +140,7 @@ class Store:
     def read(self, path: str) -> bytes | None:
         """Read a whole file; None if there is no such file."""
         content = self._answer(("read", path), self._read)
-        assert not isinstance(content, tuple)
+        assert content is None or isinstance(content, bytes)
         return content
 
     def _answer(self, question: Question, ask: Callable[[str], Answer]) -> Answer:
@@ -150,9 +151,13 @@ class Store:
             return ask(question[1])
         if (found := known.find(question, flash.pages)) is not None:
             return found.answer
-        self._context.read_blocks.clear()
-        answer = ask(question[1])
-        known.keep(question, flash.pages, self._context.read_blocks, answer)
+        blocks: set[int] = set()
+        self._context.read_blocks = blocks
+        try:
+            answer = ask(question[1])
+        finally:
+            self._context.read_blocks = None
+        known.keep(question, flash.pages, blocks, answer)
         return answer
 
     def _read(self, path: str) -> bytes | None:
@@ -244,8 +249,9 @@ class Store:
 
     def free_blocks(self) -> int:
         """How many blocks are free."""
-        self._require_mounted()
-        return self.layer.blocks - int(self._call(lfs.fs_size, self._fs))
+        used = self._answer(("size", "/"), lambda _: int(self._call(lfs.fs_size, self._fs)))
+        assert isinstance(used, int)
+        return self.layer.blocks - used
 
     def _require_mounted(self) -> None:
         if not self._mounted:

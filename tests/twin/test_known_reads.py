@@ -39,7 +39,7 @@ def outcome(act: Callable[[], object]) -> object:
 def all_read(store: Store) -> list[object]:
     asked: list[Callable[[], object]] = [*(lambda path=path: store.read(path) for path in PATHS)]
     asked += [*(lambda folder=folder: store.names(folder) for folder in FOLDERS)]
-    return [outcome(act) for act in asked]
+    return [outcome(act) for act in (*asked, store.free_blocks)]
 
 
 class Key:

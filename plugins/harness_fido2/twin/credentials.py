@@ -303,8 +303,14 @@ class ResidentCredentials:
 
     @staticmethod
     def _name(credential: Credential) -> str:
-        rp_hash, id_hash = crypto.sha256(credential.rp_id.encode()), crypto.sha256(credential.id)
-        return f"{rp_hash[:8].hex()}.{id_hash[:8].hex()}"
+        return _file_name(credential.rp_id, credential.id)
+
+
+# A full key asks for a hundred names at each boot.
+@lru_cache(maxsize=2048)
+def _file_name(rp_id: str, identity: bytes) -> str:
+    rp_hash, id_hash = crypto.sha256(rp_id.encode()), crypto.sha256(identity)
+    return f"{rp_hash[:8].hex()}.{id_hash[:8].hex()}"
 
 
 def _same_account(one: Credential, other: Credential) -> bool:
