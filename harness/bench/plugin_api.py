@@ -203,6 +203,11 @@ class Specs:
         raise AssertionError("a specification is not called")
 
     @hookspec
+    def keyharness_field(self) -> Sequence[Path]:
+        """Files with formats of logs and signatures of failures (docs/field.md)."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
     def keyharness_transports(self) -> Sequence[TransportKind[Any]]:
         """Ways to talk to a key."""
         raise AssertionError("a specification is not called")

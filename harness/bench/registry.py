@@ -43,6 +43,7 @@ class Plugins:
     power: dict[str, PowerDriver] = field(default_factory=dict)
     touch: dict[str, TouchDriver] = field(default_factory=dict)
     benches: list[Path] = field(default_factory=list)
+    field_files: list[Path] = field(default_factory=list)
     """Folders with bench files, in the order of their plugins."""
     transports: dict[str, TransportKind[Any]] = field(default_factory=dict)
     twins: dict[str, TwinModel] = field(default_factory=dict)
@@ -166,6 +167,8 @@ def discover() -> Plugins:
     for impl in manager.hook.keyharness_benches.get_hookimpls():
         whose = origin[impl.plugin]
         plugins.benches += _folders(_ask(impl.function, whose, "keyharness_benches"), whose)
+    for impl in manager.hook.keyharness_field.get_hookimpls():
+        plugins.field_files += _ask(impl.function, origin[impl.plugin], "keyharness_field")
     by_key: list[tuple[str, dict[str, Any]]] = [
         ("keyharness_twins", plugins.twins),
         ("keyharness_updates", plugins.updates),

@@ -174,3 +174,38 @@ def explain(
     else:
         show(found, sys.stdout, bench)
     raise typer.Exit(1 if Outcome(found.outcome).is_violation else 0)
+
+
+@app.command(name="field")
+def field_logs(
+    logs: Annotated[
+        list[Path], typer.Argument(metavar="LOG...", help="Logs as somebody sent them, of any kind.")
+    ],
+    scenario: Annotated[
+        Path | None,
+        typer.Option("--scenario", metavar="FILE", help="Write what was done to the key into a file."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Read logs of a failure: a time line, known failures, and what to ask next.
+
+    Names of hosts and users, addresses and serial numbers are replaced by marks.
+    """
+    from harness.base.errors import CallerError
+    from harness.commands.field import FieldReport, show
+
+    report = FieldReport(logs)
+    if scenario is not None:
+        try:
+            with scenario.open("x", encoding="utf-8") as file:
+                file.write(report.scenario)
+        except OSError as error:
+            raise CallerError(
+                f"--scenario {scenario}",
+                found=error.strerror,
+                expected="a new file in a folder that is there",
+            ) from None
+    if json:
+        write_json("field", **report.table())
+    else:
+        show(report, sys.stdout)

@@ -72,3 +72,8 @@ def keyharness_update_rules() -> dict[str, FirmwareUpdates]:
     from harness_nitrokey3.firmware_updates import Nitrokey3Updates
 
     return {NAME: Nitrokey3Updates()}
+
+
+@hookimpl
+def keyharness_field() -> list[Path]:
+    return [Path(__file__).with_name("field.toml")]

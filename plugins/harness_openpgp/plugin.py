@@ -5,6 +5,8 @@ Plugins of other keys combine the same application with their own.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.api import Face, Key, TwinModel, hookimpl
 
 NAME = "openpgp"
@@ -31,3 +33,8 @@ def keyharness_twins() -> dict[str, TwinModel]:
     from harness_openpgp.twin.model import MODEL
 
     return {NAME: MODEL}
+
+
+@hookimpl
+def keyharness_field() -> list[Path]:
+    return [Path(__file__).with_name("field.toml")]

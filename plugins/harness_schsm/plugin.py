@@ -5,6 +5,8 @@ Plugins of other keys combine the same application with their own.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.api import Face, Key, hookimpl
 
 
@@ -22,3 +24,8 @@ def keyharness_keys() -> list[Key]:
             identify=identify,
         )
     ]
+
+
+@hookimpl
+def keyharness_field() -> list[Path]:
+    return [Path(__file__).with_name("field.toml")]

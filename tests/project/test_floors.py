@@ -15,7 +15,20 @@ while not (ROOT / "pyproject.toml").exists():
 
 # The rooms of harness/, from the ground up. A module imports from its own room and from the rooms before it.
 ROOMS = (
-    *("base", "model", "host", "twin", "search", "evidence", "safety", "bench", "campaign", "report", "run"),
+    *(
+        "base",
+        "field",
+        "model",
+        "host",
+        "twin",
+        "search",
+        "evidence",
+        "safety",
+        "bench",
+        "campaign",
+        "report",
+        "run",
+    ),
     *("doctor", "commands", "pytest_plugin", "cli"),
 )
 ABOVE_THE_ROOMS = ("harness.__main__", "harness.api")
