@@ -114,7 +114,7 @@ class RunDir:
     def _rig_file(self, rig: str) -> Path:
         return self.path / "journal" / f"{rig}.rig.json"
 
-    def note_facts(self, rig: str, make: Callable[[], Mapping[str, Any]]) -> None:
+    def note_facts(self, rig: str, make: Callable[[], Mapping[str, object]]) -> None:
         """Note what the report says of a rig besides run.json; only the first call for a rig writes."""
         path = self.facts_path(rig)
         if not path.exists():
@@ -187,7 +187,7 @@ class RunDir:
         folder, out = self.path / "journal", self.path / "evidence.jsonl"
         plain = [path for name in names if (path := folder / name).exists()]
         try:
-            packed = [] if plain else read_packed(folder, list(names))
+            packed = [] if plain else read_packed(folder, names)
         except DamagedFile:
             if out.exists():
                 return  # it was made from the archive's rows, and is still there

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.base.atomic_file import replace_file
 from harness.report.allure_labels import failure_labels
+from harness.report.files import Row
 
 
 def book_failure(results: Path, nodeid: str, text: str, blame: str, outcomes: Sequence[str]) -> None:
@@ -32,7 +32,7 @@ def book_failure(results: Path, nodeid: str, text: str, blame: str, outcomes: Se
             replace_file(path, json.dumps(result))
 
 
-def _is_of(result: dict[str, Any], nodeid: str) -> bool:
+def _is_of(result: Row, nodeid: str) -> bool:
     return case_of_result(result) == case_of(nodeid)
 
 
@@ -47,7 +47,7 @@ def case_of(nodeid: str) -> tuple[str, str]:
     return f"{module}#{names[-1] if names else ''}", repr(parameters.removesuffix("]"))
 
 
-def case_of_result(result: dict[str, Any]) -> tuple[str | None, str | None]:
+def case_of_result(result: Row) -> tuple[str | None, str | None]:
     """Return the same of a result."""
     values = [one.get("value") for one in result.get("parameters") or [] if one.get("name") == "case"]
     return result.get("fullName"), next(iter(values), None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.base.shape import Shape, misfit
 from harness.report import vocabulary
@@ -101,13 +100,13 @@ def _keep_last(results: Path) -> None:
         last[history] = start, path
 
 
-def _slim(result: dict[str, Any]) -> None:
+def _slim(result: Row) -> None:
     """Take from a passed case what the run's own files say, and what is the same in every case."""
     result.pop("attachments", None)
     result["parameters"] = [one for one in result.get("parameters") or [] if not one.get("excluded")]
 
 
-def _read(results: Path, pattern: str, shape: Shape) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _read(results: Path, pattern: str, shape: Shape) -> Iterator[tuple[Path, Row]]:
     for path in sorted(results.glob(pattern)):
         try:
             value = json.loads(path.read_bytes())
@@ -199,7 +198,7 @@ def skip_tag(result: Row) -> str | None:
     return NOT_OFFERED if message.startswith(NOT_OFFERED) else NOT_RUN
 
 
-def campaign_steps(campaign: Row, result: Row, bench: str | None) -> list[dict[str, Any]]:
+def campaign_steps(campaign: Row, result: Row, bench: str | None) -> list[Row]:
     """Return the steps of a campaign: run it uncut, cut it, judge it, and a failed step for each finding."""
     outcomes = campaign.get("outcomes") or {}
     missed = sum(pair[0] for pair in (campaign.get("missed") or {}).values())

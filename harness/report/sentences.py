@@ -64,7 +64,7 @@ def marker_of(finding: Row) -> str | None:
 
 
 def _what(finding: Row) -> str:
-    """Return what is violated, in the words of whoever observed it; else its name."""
+    """Return what is violated, as the judge describes it; else its name."""
     said = str(finding.get("text") or "")
     matches = [match for pattern in _SAID if (match := pattern.match(said))]
     if matches and len(matches[0]["what"]) <= WHAT_MAX:

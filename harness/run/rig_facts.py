@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from harness.base.errors import KeyharnessError
 from harness.bench.calibration import calibration_of
 from harness.host.provenance import sha256_of
 from harness.model.rig import Rig
+from harness.model.row import Row
 from harness.model.update_file import UpdateSupport
 
 CALIBRATION = ("at", "cycles", "cut_ms", "cut_p99_ms", "lead_ms", "release_jitter_ms", "back_ms", "off_s")
 
 
-def rig_facts(rig: Rig, updates: Mapping[str, UpdateSupport]) -> dict[str, Any]:
-    """Return {"identity", "files", "calibration"}; what is not known is None, or an empty list.
+def rig_facts(rig: Rig, updates: Mapping[str, UpdateSupport]) -> Row:
+    """Return {"identity", "files", "calibration"}; unknown ones are None, or an empty list.
 
     :param updates: what plugins know of the update containers of keys, by the key's name.
     """
@@ -33,11 +33,11 @@ def rig_facts(rig: Rig, updates: Mapping[str, UpdateSupport]) -> dict[str, Any]:
     }
 
 
-def _file(path: Path) -> dict[str, Any]:
+def _file(path: Path) -> Row:
     return {"name": path.name, "sha256": sha256_of(path), "about": []}
 
 
-def _container(path: Path, rig: Rig, updates: Mapping[str, UpdateSupport]) -> dict[str, Any]:
+def _container(path: Path, rig: Rig, updates: Mapping[str, UpdateSupport]) -> Row:
     about: list[list[str]] = []
     if (support := updates.get(rig.key.name)) is not None:
         try:
