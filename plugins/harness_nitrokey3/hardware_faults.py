@@ -6,7 +6,6 @@ The key may refuse, or answer correctly. Invented data with a status that report
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,40 +14,36 @@ from fido2.ctap2 import LargeBlobs
 
 from harness.api import (
     Item,
-    KeyFault,
     Law,
     Look,
     Memory,
     Operation,
     Rig,
-    Severity,
     Value,
-    glass_box,
-    interrupt,
     new,
     old,
     require_glass_box,
 )
-from harness_fido2 import management, settings
-from harness_fido2.client import Fido, fido, fido_memory, lacks, refusal
+from harness_fido2 import settings
+from harness_fido2.client import Fido, fido, fido_memory
 from harness_fido2.items import refusals
-from harness_nitrokey3.sdk import open_nk3
+from harness_nitrokey3.storage_leak import (
+    AS_BEFORE,
+    REGISTRATIONS,
+    SPACE,
+    lacks_list,
+    register_in_vain,
+    twins_only,
+)
 
 LOGINS = 4
 INTERNAL, EXTERNAL = "ifs", "efs"
 DELAYS_US = (10_000, 30_000, 36_000, 38_000, 40_000, 45_000, 60_000, 100_000, 300_000)
 """How long the external flash takes to answer after power-up: before, while and after the firmware asks it."""
 SOUND = "right or refused"
-RP, LEAK_RP = "attested.keyharness.example", "leak.keyharness.example"
-FILLER_RP = "filler.keyharness.example"
-AS_BEFORE = "as before"
+RP = "attested.keyharness.example"
 SLICE = 32
 """Bytes of a file that are looked for at once: so long that nothing else reads the same."""
-MISHAPS, SLACK = 32, 3
-"""So many registrations are cut before a leak is measured; so many blocks may one credential and the file system's
-metadata take."""
-TOLD_MAX, FILLERS_MAX, ROOM_LEFT = 250, 40, 2
-"""The status tells 255 free blocks at most, so the store is filled until fewer are free, or few credentials fit."""
 
 
 @dataclass
@@ -56,114 +51,14 @@ class Mishap:
     """What the host knows of a hardware fault.
 
     :ivar page: the worn page. :ivar answered: the wrong answers, in words; empty if there was none.
-    :ivar free: number of blocks that were free before the fault.
     """
 
-    free: int = 0
     page: tuple[str, int] = (INTERNAL, 0)
     answered: str = SOUND
 
 
 def _mishap(memory: Memory) -> Mishap:
     return memory.part("mishap", Mishap)
-
-
-def _twins_only(rig: Rig) -> str | None:
-    return None if glass_box(rig) else "it is staged inside a simulated key"
-
-
-# Registrations that are cut, and what they leave
-
-
-def _client(rig: Rig, memory: Memory) -> tuple[Fido, str]:
-    pin = fido_memory(memory).pin
-    assert pin is not None
-    return Fido(rig), pin
-
-
-def _register(rig: Rig, memory: Memory, rp: str = LEAK_RP, user: bytes = b"somebody") -> None:
-    client, pin = _client(rig, memory)
-    _, response = client.make_credential(rp, user, resident=True, pin=pin)
-    fido_memory(memory).counter = response.auth_data.counter
-
-
-def _forget(rig: Rig, memory: Memory) -> None:
-    """Delete all credentials of LEAK_RP; the key may list none."""
-    client, pin = _client(rig, memory)
-    manager = client.management(pin)
-    field = manager.RESULT
-    try:
-        there = list(manager.enumerate_creds(hashlib.sha256(LEAK_RP.encode()).digest()))
-    except CtapError as error:
-        if error.code != CtapError.ERR.NO_CREDENTIALS:
-            raise
-        return
-    for one in there:
-        manager.delete_cred(one[field.CREDENTIAL_ID])
-
-
-def _free(rig: Rig) -> int:
-    """Free blocks of the internal file system: a byte, so that more than 255 are told as 255."""
-    free = open_nk3(rig).admin.status().ifs_blocks
-    assert free is not None
-    return int(free)
-
-
-def _room(rig: Rig, memory: Memory) -> int:
-    """How many more resident credentials fit."""
-    client, pin = _client(rig, memory)
-    return management.remaining(client.management(pin))
-
-
-def _register_in_vain(rig: Rig, memory: Memory) -> None:
-    """Registrations that are cut, each somewhat later than the one before; whatever landed is deleted."""
-    for number in range(FILLERS_MAX):
-        if _free(rig) < TOLD_MAX or _room(rig, memory) <= ROOM_LEFT:
-            break
-        _register(rig, memory, FILLER_RP, b"filler %d" % number)
-    _register_and_forget(rig, memory)
-    _mishap(memory).free = _free(rig)
-    for number in range(MISHAPS):
-        interrupt(
-            rig,
-            lambda: _register(rig, memory.copy()),
-            at=(number + 0.5) / MISHAPS,
-            recovering=False,
-        )
-        rig.power.on()
-        rig.wait_until_up()
-        try:
-            _register(rig, memory)
-        except CtapError as error:
-            raise KeyFault(
-                f"the key does not come through a registration that is cut (number {number + 1})",
-                found=refusal(error),
-                expected="the same registration again",
-            ) from error
-    _forget(rig, memory)
-
-
-def _register_and_forget(rig: Rig, memory: Memory) -> None:
-    _register(rig, memory)
-    _forget(rig, memory)
-
-
-def _space(look: Look) -> Value:
-    lost = _mishap(look.memory).free - _free(look.rig)
-    return AS_BEFORE if lost <= SLACK else f"{lost} blocks fewer are free"
-
-
-_SPACE = Item(
-    "admin.free_blocks", Law.KEPT, _space, "the space that is free after all", Severity.S2, after_replug=True
-)
-
-
-def _lacks_list(rig: Rig) -> str | None:
-    if (why := _twins_only(rig) or lacks(rig, "rk", "clientPin", "credMgmt")) is not None:
-        return why
-    if open_nk3(rig).admin.status().ifs_blocks is None:
-        return "its status does not tell how many blocks are free"
-    return None
 
 
 # A page past its endurance
@@ -221,7 +116,7 @@ _ANSWERED = Item(
 
 
 def _lacks_blobs(rig: Rig) -> str | None:
-    return _twins_only(rig) or settings.lacks_blobs(rig)
+    return twins_only(rig) or settings.lacks_blobs(rig)
 
 
 # A lost certificate
@@ -282,12 +177,12 @@ _SAME = [old({}), new({})]
 OPERATIONS = (
     Operation(
         name="admin.interrupted_registrations",
-        title=f"power up after {MISHAPS} registrations that were cut",
-        arrange=_register_in_vain,
+        title=f"power up after {REGISTRATIONS} registrations that were cut",
+        arrange=register_in_vain,
         act=_power_up,
         worlds=lambda before, after: [world({"admin.free_blocks": AS_BEFORE}) for world in (old, new)],
-        items=(_SPACE,),
-        missing=_lacks_list,
+        items=(SPACE,),
+        missing=lacks_list,
         powered=False,
     ),
     Operation(
@@ -296,7 +191,7 @@ OPERATIONS = (
         arrange=_find_hottest,
         act=_log_in_on_worn_page,
         worlds=lambda before, after: _SAME,
-        missing=_twins_only,
+        missing=twins_only,
     ),
     Operation(
         name="admin.power_up.slow_store",
@@ -318,7 +213,7 @@ OPERATIONS = (
         act=_power_up,
         worlds=lambda before, after: [world({"admin.lost_certificate": SOUND}) for world in (old, new)],
         items=(_ATTESTS,),
-        missing=_twins_only,
+        missing=twins_only,
         powered=False,
     ),
 )
