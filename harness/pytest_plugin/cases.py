@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +58,27 @@ def lacking_application(item: pytest.Item, key: Key, suites: Iterable[Suite]) ->
     The nearest mark `needs_application` decides; without one the suite that the test's file is in.
     """
     mark = item.get_closest_marker("needs_application")
-    if mark is not None:
-        names = mark.args
-    else:
-        names = tuple(suite.application for suite in suites if item.path.is_relative_to(suite.path.resolve()))
+    names = mark.args if mark is not None else _of_suite(item.path, suites)
+    return _lacking(names, key)
+
+
+def rigs_asked(definition: pytest.Item, keys: Mapping[str, Key], suites: Iterable[Suite]) -> list[str]:
+    """The rigs that a case is asked of: those whose key has its application. Where no key has it, all of them.
+
+    Then each says so; but beside a rig that is asked, a key of another kind is not worth a line for each case.
+
+    :param keys: by the names of the rigs, in their order.
+    """
+    suites = list(suites)
+    able = [rig for rig, key in keys.items() if lacking_application(definition, key, suites) is None]
+    return able or list(keys)
+
+
+def _of_suite(path: Path, suites: Iterable[Suite]) -> tuple[str, ...]:
+    return tuple(suite.application for suite in suites if path.is_relative_to(suite.path.resolve()))
+
+
+def _lacking(names: Iterable[str], key: Key) -> str | None:
     offered = {application.name for application in key.applications}
     return next((name for name in names if name and name not in offered), None)
 

@@ -39,7 +39,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             "rig,operation", pairs, indirect=True, ids=[f"{ids[rig]}-{name}" for rig, name in pairs]
         )
     else:
-        rigs = session.rig_names
+        from harness.pytest_plugin.cases import rigs_asked
+
+        keys = {rig: session.plugins.keys[session.bench.key_name(rig)] for rig in session.rig_names}
+        rigs = rigs_asked(metafunc.definition, keys, session.plugins.suites.values())
         metafunc.parametrize("rig", rigs, indirect=True, ids=[ids[rig] for rig in rigs])
 
 

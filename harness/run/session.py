@@ -264,10 +264,10 @@ class Session:
             cuts = sum(share + (n < rest) for n, pair in enumerate(pairs) if pair[0] == rig)
             us = wanted.budget_us
             if us is not None:
-                us = round(us * min(1.0, wanted.workers / len({at for at, _ in pairs})))
-            self._shares[rig] = BudgetSplit(
-                of_rig, cuts if wanted.cuts is not None else None, us, wanted.goal
-            )
+                us = round(us * min(1.0, wanted.workers / (len({at for at, _ in pairs}) or 1)))
+            # A rig of which no operation is wanted has nothing to split a budget over.
+            split = (cuts if wanted.cuts is not None else None, us) if of_rig else (None, None)
+            self._shares[rig] = BudgetSplit(of_rig, *split, wanted.goal)
         return self._shares[rig]
 
     def _can_be_cut(self, rig: str) -> bool:

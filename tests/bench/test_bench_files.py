@@ -29,16 +29,16 @@ def test_each_of_ours_is_a_bench_and_is_found_by_its_name(file, plugins, tmp_pat
     assert bench.rigs
 
 
-def test_the_default_is_one_twin(plugins):
+def test_the_default_has_a_twin_of_each_kind_of_key(plugins):
     bench = load_bench(None, plugins)
-    assert (bench.shown, bench.rigs) == ("virtual.toml", ["nk3-mini"])
+    assert (bench.shown, bench.rigs) == ("virtual.toml", ["nk3-mini", "hsm-1"])
 
 
 def test_a_file_that_is_there_goes_before_a_plugin_s(plugins, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("virtual.toml").write_text('[[rig]]\nname = "mine"\nkey = "fido2"\ndriver = "virtual"\n')
     assert load_bench(Path("virtual.toml"), plugins).rigs == ["mine"]
-    assert load_bench(None, plugins).rigs == ["nk3-mini"], (
+    assert load_bench(None, plugins).rigs == ["nk3-mini", "hsm-1"], (
         "the default is never a file that happens to lie there"
     )
 

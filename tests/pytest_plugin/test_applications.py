@@ -9,7 +9,7 @@ import pytest
 
 from harness.bench.plugin_api import Suite
 from harness.bench.registry import discover
-from harness.pytest_plugin.cases import lacking_application
+from harness.pytest_plugin.cases import lacking_application, rigs_asked
 
 SUITES = [
     Suite("mine", "mine", Path("/suites/mine"), application="fido2"),
@@ -46,12 +46,27 @@ def test_which_application_a_key_lacks_for_a_test(asked, key, lacks):
     assert lacking_application(asked, key, SUITES) == lacks
 
 
+@pytest.mark.parametrize(
+    ("asked", "rigs"),
+    [
+        (item(), ["key"]),
+        (item("any"), ["key", "card"]),
+        (item(mark=("card",)), ["card"]),
+        # Nobody has it: then each rig says so.
+        (item(mark=("serial",)), ["key", "card"]),
+    ],
+)
+def test_a_case_is_asked_of_the_rigs_whose_key_has_its_application(asked, rigs):
+    assert rigs_asked(asked, {"key": KEY, "card": CARD_ONLY}, SUITES) == rigs
+
+
 def test_our_suites_say_what_they_ask():
     asked = {suite.name: suite.application for suite in discover().suites.values()}
     assert asked == {
         "conformance": "fido2",
         "downgrade": "update",
         "endurance": "",
+        "lifecycle": "schsm",
         "openpgp": "openpgp",
         "schsm": "schsm",
     }
