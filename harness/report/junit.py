@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.base.atomic_file import replace_file
+from harness.base.errors import Blame
 from harness.report import files
+from harness.report.causes import blame_of
 from harness.report.files import Row
 from harness.report.proof import proof_of, unmet
 from harness.report.switches import switch_doubts
@@ -155,8 +157,10 @@ def _result(
             "failure", _said(findings), _findings_text(findings, summary["bench"]), findings[0]["severity"]
         )
     if outcome in ("failed", "error"):
-        tag = "failure" if outcome == "failed" else "error"
-        return _element(tag, reason, _text_of(before, tag) or reason, str(case.get("blame") or "unknown"))
+        blame = blame_of(case)
+        # A failure is the key's; what the rig or the harness did wrong says nothing of the key.
+        tag = "failure" if outcome == "failed" and blame == Blame.KEY else "error"
+        return _element(tag, reason, _text_of(before) or reason, blame)
     if outcome == "deviation":
         return _element("skipped", f"deviation: {reason}", reason, f"deviation.{case.get('deviation')}")
     if outcome in ("skipped", "not_offered"):
@@ -254,9 +258,9 @@ def _properties_of(before: ET.Element | None) -> dict[str, object]:
     return {one.get("name", ""): one.get("value", "") for one in found}
 
 
-def _text_of(before: ET.Element | None, tag: str) -> str | None:
-    found = before.find(tag) if before is not None else None
-    return found.text if found is not None else None
+def _text_of(before: ET.Element | None) -> str | None:
+    found = [before.findtext(tag) for tag in ("failure", "error")] if before is not None else []
+    return next((text for text in found if text), None)
 
 
 def _text(text: str) -> str:

@@ -20,6 +20,7 @@ from harness.report.verdict_text import LABELS, proofs, verdict_label
 from harness.report.vocabulary import counted
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {}; form-action 'none'"
+_NO_TOOLS = ("no Node", "npm package")
 _FILES = {
     files.SUMMARY: "the run as one object",
     files.EVIDENCE: "one line for each cut",
@@ -102,7 +103,7 @@ def page(
         more_wear=more_wear,
         estimated=any(part.how == "estimated" for part in wear),
         why_no_allure=why_no_allure,
-        install=INSTALL_COMMAND,
+        install=INSTALL_COMMAND if any(said in why for why in why_no_allure for said in _NO_TOOLS) else "",
         allure=files.ALLURE_PAGE if run_dir and (run_dir / files.ALLURE_PAGE).exists() else None,
         files={name: said for name, said in _FILES.items() if run_dir and (run_dir / name).exists()},
     )

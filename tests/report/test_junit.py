@@ -103,6 +103,19 @@ def test_a_campaign_that_proves_nothing_is_an_error(tmp_path, change, why):
     assert wrong[0].result[0].type == "inconclusive"
 
 
+def test_what_the_rig_did_wrong_is_no_failure_of_the_key(tmp_path):
+    made = sample.passing()
+    for at, (outcome, blame) in enumerate(
+        [("failed", "rig"), ("failed", "key"), ("error", "harness"), ("failed", None)]
+    ):
+        made.results[at] |= {"outcome": outcome, "blame": blame, "reason": "it did not switch"}
+    xml = written(made, tmp_path / "run")
+    found = [
+        (type(case.result[0]).__name__, case.result[0].type) for suite in xml for case in suite if case.result
+    ]
+    assert found[:4] == [("Error", "rig"), ("Failure", "key"), ("Error", "harness"), ("Failure", "key")]
+
+
 def test_less_proof_than_was_asked_for_is_an_error(tmp_path):
     made = sample.passing()
     made.head["asked"] = {"require": "exhaustive"}
