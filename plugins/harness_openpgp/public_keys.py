@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from harness.api import KeyFault
 from harness_openpgp.algorithms import ECDH, ED25519, SIZE_25519, X25519, Algorithm
-from harness_schsm.curves import private_key, public_key
+from harness_schsm.curves import private_key, public_key, shared_x
 from harness_schsm.tlv import NotTlv, fields, tlv
 
 DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
@@ -134,7 +134,7 @@ def _cryptogram(key: PublicKey, secret: bytes) -> tuple[bytes, bytes]:
         number = int.from_bytes(digest, "big") % (curve.order - 1) + 1
         point = curve.point(number)
         try:
-            shared = private_key(curve, number).exchange(ec.ECDH(), public_key(curve, key.part(0x86)))
+            shared = shared_x(private_key(curve, number), public_key(curve, key.part(0x86)))
         except ValueError as error:
             raise KeyFault("a public key", found=str(error)) from None
     return tlv(0xA6, tlv(0x7F49, tlv(0x86, point))), shared

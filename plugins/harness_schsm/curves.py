@@ -12,7 +12,11 @@ from functools import cached_property, lru_cache
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from harness_schsm.plain_curves import PlainCurve, PlainPrivate, PlainPublic
 from harness_schsm.tlv import tlv
+
+PrivateKey = ec.EllipticCurvePrivateKey | PlainPrivate
+PublicKey = ec.EllipticCurvePublicKey | PlainPublic
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,14 @@ class Curve:
 
 def _curve(curve: ec.EllipticCurve, prime: str, a: str, b: str) -> Curve:
     return Curve(curve, bytes.fromhex(prime), bytes.fromhex(a), bytes.fromhex(b))
+
+
+def _plain(name: str, prime: str, a: str, b: str, generator: str, order: str) -> Curve:
+    """A curve that `cryptography` does not have."""
+    half = len(generator) // 2
+    point = (int(generator[:half], 16), int(generator[half:], 16))
+    numbers = (int(prime, 16), int(a, 16), int(b, 16))
+    return _curve(PlainCurve(name, *numbers, point, int(order, 16)), prime, a, b)
 
 
 CURVES = (
@@ -143,6 +155,44 @@ CURVES = (
             "984050b75ebae5dd2809bd638016f723"
         ),
     ),
+    _plain(
+        "brainpoolP192r1",
+        "c302f41d932a36cda7a3463093d18db78fce476de1a86297",
+        "6a91174076b1e0e19c39c031fe8685c1cae040e5c69a28ef",
+        "469a28ef7c28cca3dc721d044f4496bcca7ef4146fbf25c9",
+        "c0a0647eaab6a48753b033c56cb0f0900a2f5c4853375fd614b690866abd5bb88b5f4828c1490002e6773fa2fa299b8f",
+        "c302f41d932a36cda7a3462f9e9e916b5be8f1029ac4acc1",
+    ),
+    _plain(
+        "brainpoolP224r1",
+        "d7c134aa264366862a18302575d1d787b09f075797da89f57ec8c0ff",
+        "68a5e62ca9ce6c1c299803a6c1530b514e182ad8b0042a59cad29f43",
+        "2580f63ccfe44138870713b1a92369e33e2135d266dbb372386c400b",
+        (
+            "0d9029ad2c7e5cf4340823b2a87dc68c9e4ce3174c1e6efdee12c07d"
+            "58aa56f772c0726f24c6b89e4ecdac24354b9e99caa3f6d3761402cd"
+        ),
+        "d7c134aa264366862a18302575d0fb98d116bc4b6ddebca3a5a7939f",
+    ),
+    _plain(
+        "brainpoolP320r1",
+        "d35e472036bc4fb7e13c785ed201e065f98fcfa6f6f40def4f92b9ec7893ec28fcd412b1f1b32e27",
+        "3ee30b568fbab0f883ccebd46d3f3bb8a2a73513f5eb79da66190eb085ffa9f492f375a97d860eb4",
+        "520883949dfdbc42d3ad198640688a6fe13f41349554b49acc31dccd884539816f5eb4ac8fb1f1a6",
+        (
+            "43bd7e9afb53d8b85289bcc48ee5bfe6f20137d10a087eb6e7871e2a10a599c710af8d0d39e20611"
+            "14fdd05545ec1cc8ab4093247f77275e0743ffed117182eaa9c77877aaac6ac7d35245d1692e8ee1"
+        ),
+        "d35e472036bc4fb7e13c785ed201e065f98fcfa5b68f12a32d482ec7ee8658e98691555b44c59311",
+    ),
+    _plain(
+        "secp192k1",
+        "fffffffffffffffffffffffffffffffffffffffeffffee37",
+        "000000000000000000000000000000000000000000000000",
+        "000000000000000000000000000000000000000000000003",
+        "db4ff10ec057e9ae26b07d0280b7f4341da5d1b1eae06c7d9b2f2f6d9c5628a7844163d015be86344082aa88d95e2f9d",
+        "fffffffffffffffffffffffe26f2fc170f69466a74defd8d",
+    ),
 )
 BY_NAME = {curve.name: curve for curve in CURVES}
 BRAINPOOL_P256 = BY_NAME["brainpoolP256r1"]
@@ -156,23 +206,44 @@ def with_prime(prime: bytes) -> Curve | None:
 
 
 @lru_cache(maxsize=1024)
-def private_key(curve: Curve, private: int) -> ec.EllipticCurvePrivateKey:
+def private_key(curve: Curve, private: int) -> PrivateKey:
     """Return the key object of a private key; remembered, because a walk boots the same few keys very often.
 
     :raises ValueError: the number is no private key of the curve.
     """
+    if isinstance(curve.curve, PlainCurve):
+        return PlainPrivate(curve.curve, private)
     return ec.derive_private_key(private, curve.curve)
 
 
 @lru_cache(maxsize=1024)
-def public_key(curve: Curve, point: bytes) -> ec.EllipticCurvePublicKey:
+def public_key(curve: Curve, point: bytes) -> PublicKey:
     """Return the key object of an uncompressed point.
 
     :raises ValueError: the point is not on the curve.
     """
-    return ec.EllipticCurvePublicKey.from_encoded_point(curve.curve, point)
+    if not isinstance(curve.curve, PlainCurve):
+        return ec.EllipticCurvePublicKey.from_encoded_point(curve.curve, point)
+    if len(point) != 1 + 2 * curve.size or point[0] != 4:
+        raise ValueError("no uncompressed point of this curve")
+    x, y = point[1 : 1 + curve.size], point[1 + curve.size :]
+    return PlainPublic(curve.curve, int.from_bytes(x, "big"), int.from_bytes(y, "big"))
 
 
-def point_of(key: ec.EllipticCurvePublicKey) -> bytes:
+def point_of(key: PublicKey) -> bytes:
     """Encode a public key as an uncompressed point."""
+    if isinstance(key, PlainPublic):
+        return key.point
     return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def shared_x(private: PrivateKey, peer: PublicKey) -> bytes:
+    """Return x of the point that two keys of one curve agree on.
+
+    :raises ValueError: they are on different curves.
+    """
+    if isinstance(private, PlainPrivate) and isinstance(peer, PlainPublic):
+        return private.exchange(ec.ECDH(), peer)
+    if isinstance(private, PlainPrivate) or isinstance(peer, PlainPublic):
+        raise ValueError("two curves")
+    return private.exchange(ec.ECDH(), peer)

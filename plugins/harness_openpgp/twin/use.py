@@ -30,7 +30,7 @@ from harness_openpgp.twin.status import (
     WRONG_P1P2,
     CardError,
 )
-from harness_schsm.curves import BY_NAME, private_key, public_key
+from harness_schsm.curves import BY_NAME, private_key, public_key, shared_x
 from harness_schsm.tlv import NotTlv, first
 from harness_schsm.twin.rsa import RsaPrivate, pkcs1_block
 
@@ -191,7 +191,7 @@ def _agreed(secret: EcPrivate, point: bytes) -> bytes:
             X25519PublicKey.from_public_bytes(point)
         )
     curve = BY_NAME[secret.name]
-    return private_key(curve, secret.d).exchange(ec.ECDH(), public_key(curve, point))
+    return shared_x(private_key(curve, secret.d), public_key(curve, point))
 
 
 def set_environment(card: Card, p1: int, p2: int, data: bytes) -> bytes:

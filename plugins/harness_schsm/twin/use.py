@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from harness_schsm.curves import private_key, public_key
+from harness_schsm.curves import PublicKey, private_key, public_key, shared_x
+from harness_schsm.plain_curves import PlainPrivate, PlainPublic
 from harness_schsm.twin import rsa
 from harness_schsm.twin.generate import Restrictions, require_free, store
 from harness_schsm.twin.keys import AesKey, EcPrivate, require, use
@@ -118,11 +119,15 @@ def decipher(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes
 def _agree(key: EcPrivate, point: bytes) -> bytes:
     """04, x and y of the shared point."""
     peer, curve = public_key(key.curve, point), key.curve
-    x = private_key(curve, key.d).exchange(ec.ECDH(), peer)
+    private = private_key(curve, key.d)
+    if isinstance(private, PlainPrivate) and isinstance(peer, PlainPublic):
+        shared = private.shared(peer)
+        return b"\x04" + b"".join(one.to_bytes(curve.size, "big") for one in shared)
+    x = shared_x(private, peer)
     return b"\x04" + x + _ordinate(key, peer, x)
 
 
-def _ordinate(key: EcPrivate, peer: ec.EllipticCurvePublicKey, x: bytes) -> bytes:
+def _ordinate(key: EcPrivate, peer: PublicKey, x: bytes) -> bytes:
     """Return y of the shared point, as long as a coordinate.
 
     `cryptography` gives x alone. The next multiple of the peer's point tells which of the two roots is y: its x is the
@@ -130,7 +135,7 @@ def _ordinate(key: EcPrivate, peer: ec.EllipticCurvePublicKey, x: bytes) -> byte
     """
     curve, prime, numbers = key.curve, int.from_bytes(key.curve.prime, "big"), peer.public_numbers()
     even = ec.EllipticCurvePublicKey.from_encoded_point(curve.curve, b"\x02" + x).public_numbers()
-    after = int.from_bytes(private_key(curve, key.d % (curve.order - 1) + 1).exchange(ec.ECDH(), peer), "big")
+    after = int.from_bytes(shared_x(private_key(curve, key.d % (curve.order - 1) + 1), peer), "big")
     for y in (even.y, prime - even.y):
         slope = (y - numbers.y) * pow(even.x - numbers.x, -1, prime)
         if (slope * slope - even.x - numbers.x) % prime == after:

@@ -6,10 +6,10 @@ import hashlib
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from harness_schsm import cvc, dkek
-from harness_schsm.curves import BRAINPOOL_P256, CURVES, with_prime
+from harness_schsm.curves import BRAINPOOL_P256, CURVES, private_key, with_prime
 from harness_schsm.cvc import BadCertificate
 from harness_schsm.dkek import BadBlob, Contents
 from harness_schsm.roots import TWIN_ROOT, private_of, public_of, twin_certificates, twin_root
@@ -43,7 +43,7 @@ def test_of_two_objects_with_one_tag_the_first_counts():
 def test_points_that_another_library_computes_lie_on_the_curve(curve):
     p, a, b = (int.from_bytes(part, "big") for part in (curve.prime, curve.a, curve.b))
     for private in (1, 2, 3, curve.order - 1):
-        numbers = ec.derive_private_key(private, curve.curve).public_key().public_numbers()
+        numbers = private_key(curve, private).public_key().public_numbers()
         assert (numbers.y**2 - numbers.x**3 - a * numbers.x - b) % p == 0
     assert with_prime(b"\0" + curve.prime) is curve
 
