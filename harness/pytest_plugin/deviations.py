@@ -121,7 +121,30 @@ def turn(report: pytest.TestReport, kind: str, text: str) -> None:
 
 
 def in_a_line(report: pytest.TestReport) -> str:
-    """Return the first line of what went wrong; JUnit's file and Allure have all of it."""
+    """Return the first line of what went wrong; JUnit's file and Allure have all of it.
+
+    A comparison without words ("assert 33 <= (66 // 5)") names no cause: it gets the sentence that the case's name is,
+    and the names that were compared.
+    """
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else report.longreprtext
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+    bare = line.removeprefix("AssertionError: ")
+    if not bare.startswith("assert "):
+        return line
+    values = bare.removeprefix("assert ")
+    compared = _compared(report.longreprtext)
+    shown = f"{compared}: {values}" if compared not in ("", values) else values
+    return f'this does not hold: "{sentence(report.nodeid)}"; found {shown}'
+
+
+def sentence(nodeid: str) -> str:
+    """Return the name of a case as the sentence that it is, without its parameters."""
+    name = nodeid.rpartition("::")[2].partition("[")[0]
+    return name.removeprefix("test_").replace("_", " ")
+
+
+def _compared(text: str) -> str:
+    """The expression of the assertion that failed, as it stands in the case; empty if it is not shown on one line."""
+    marked = [line[1:].strip() for line in text.splitlines() if line.startswith(">")]
+    return marked[-1].removeprefix("assert ") if marked and marked[-1].startswith("assert ") else ""
