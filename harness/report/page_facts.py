@@ -16,6 +16,7 @@ from harness.report.vocabulary import number
 UNKNOWN_DIGEST = {
     "twin": "no vendor firmware ran",
     "emulator": "not known",
+    "emulator-torn": "not known",
     "hardware": "a key does not give its firmware out, so there is no digest",
 }
 
@@ -35,7 +36,7 @@ class RigFacts:
 
     name: str
     title: str
-    facts: list[Fact] = field(default_factory=list)
+    told: list[Fact] = field(default_factory=list)
 
 
 def rigs_of(run_dir: Path | None, summary: Row, head: Row) -> list[RigFacts]:

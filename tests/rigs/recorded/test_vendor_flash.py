@@ -117,6 +117,23 @@ def test_each_wrong_order_is_caught(start, order, operation, outcome):
 
 
 @needs_compiler
+def test_a_replay_depends_on_the_flash_and_not_on_where_it_is_served(start):
+    assert start("right").fingerprint() == start("right").fingerprint()
+    assert start("right").fingerprint() != start("right", page_size=1024).fingerprint()
+
+
+@needs_compiler
+def test_a_run_that_was_interrupted_is_taken_up(start):
+    kept = []
+    operation = "card.wrong"
+    rig = start("right")
+    whole = Campaign(rig, rig.key.operations[operation], go_home(rig), terms(on_judged=kept.extend)).run()
+    again = start("right")
+    campaign = Campaign(again, again.key.operations[operation], go_home(again), terms(earlier=kept[:7]))
+    assert [row["id"] for row in campaign.run().rows] == [row["id"] for row in whole.rows]
+
+
+@needs_compiler
 def test_on_a_flash_that_is_erased_to_zero_it_is_the_same(start):
     (result,) = walked(start("right", erase_value=0), "card.change")
     assert result.findings == []
