@@ -1,0 +1,40 @@
+"""`keyharness twin`, of which the power goes before a chosen command of a client.
+
+    python counting_twin.py CONTROL ARGUMENTS OF `keyharness twin`...
+
+CONTROL is a folder: `cut` holds a number n (0: never), and the twin dies when the nth command APDU since its start
+arrives, before the card sees it. So a cut after the answer to a command is the cut before the next one. `count` is
+written with the number of commands so far.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from harness.cli.main import main
+from harness.twin.server import Server
+
+CONTROL = Path(sys.argv[1])
+
+
+def counted() -> None:
+    """Count what is delivered to the card, and die in time."""
+    deliver, seen = Server._deliver, [0]
+    fatal = int((CONTROL / "cut").read_text())
+
+    def count(self, endpoint, sock, packet):
+        seen[0] += 1
+        if seen[0] == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        (CONTROL / "count").write_text(str(seen[0]))
+        deliver(self, endpoint, sock, packet)
+
+    Server._deliver = count
+
+
+if __name__ == "__main__":
+    counted()
+    main(["twin", *sys.argv[2:]])
