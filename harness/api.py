@@ -54,6 +54,9 @@ _MODULES = {
     "Look": "harness.model.key",
     "MadeFirmware": "harness.model.update_file",
     "Memory": "harness.model.key",
+    "NamedHome": "harness.model.key",
+    "NextAction": "harness.model.key",
+    "Observation": "harness.model.key",
     "Operation": "harness.model.key",
     "Outcome": "harness.model.key",
     "PairedWrite": "harness.model.key",
@@ -107,6 +110,7 @@ _MODULES = {
     "runtime_dir": "harness.host.locks",
     "wait_until": "harness.host.uevents",
     # What a simulated key stands on.
+    "age": "harness.twin.aging",
     "AwaitTouch": "harness.twin.handlers",
     "Board": "harness.twin.board",
     "BoardState": "harness.twin.image",
@@ -301,6 +305,9 @@ if TYPE_CHECKING:
         Law as Law,
         Look as Look,
         Memory as Memory,
+        NamedHome as NamedHome,
+        NextAction as NextAction,
+        Observation as Observation,
         Operation as Operation,
         Outcome as Outcome,
         PairedWrite as PairedWrite,
@@ -347,6 +354,7 @@ if TYPE_CHECKING:
     from harness.pytest_plugin.options import session_of as session_of
     from harness.safety.pins import candidates as candidates, pin_for as pin_for
     from harness.twin import cbor as cbor, records as records
+    from harness.twin.aging import age as age
     from harness.twin.board import Board as Board
     from harness.twin.card_dialog import CardDialog as CardDialog
     from harness.twin.card_firmware import (

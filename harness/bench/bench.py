@@ -15,6 +15,7 @@ from harness.bench.calibration import rested
 from harness.bench.deviations import AcceptedDeviation, check_deviations
 from harness.bench.plugin_api import Actuator, RigRequest
 from harness.bench.registry import Plugins
+from harness.model.key import FRESH
 from harness.model.rig import Rig
 from harness.safety.budget import Grants
 from harness.safety.pins import refuse_pins_in
@@ -24,7 +25,7 @@ DEFAULT_BENCH = "virtual.toml"
 """The bench file that is used when none is named: the first plugin's that has one of this name."""
 _OWN = (
     *("name", "key", "driver", "expendable", "firmware", "operations", "identity", "bootloader", "on_stuck"),
-    *("budget", "hub", "supply"),
+    *("budget", "hub", "supply", "homes", "home_cuts", "cuts", "extra", "suites"),
 )
 
 
@@ -52,6 +53,16 @@ class RigEntry(BaseModel):
     """The update container to install; relative to the folder of the bench file."""
     operations: list[str] | None = None
     """The operations that are cut on this rig; all operations of the key if None."""
+    homes: list[str] | None = Field(default=None, min_length=1)
+    """The homes from which they are cut; None: every cut from the fresh one, and a few from each of the others."""
+    home_cuts: int | None = Field(default=None, ge=1)
+    """Evenly spread cuts into each operation from each home after the first of `homes`; None: every cut."""
+    cuts: int | None = Field(default=None, ge=1)
+    """Evenly spread cuts into each operation, where no budget says otherwise; None: every cut. For a simulated key."""
+    extra: bool = False
+    """Whether the rig takes part only in runs that name it, or that name no rig, operation, home and budget."""
+    suites: list[str] | None = Field(default=None, min_length=1)
+    """The suites that are run on this rig; all if None."""
 
 
 class Bench(BaseModel):
@@ -145,6 +156,12 @@ class LoadedBench:
                 raise CallerError(
                     f"{where} · operations", found=f'"{name}"', expected=one_of(name, sorted(offered))
                 )
+        homes = [FRESH, *self.plugins.keys[entry.key].homes]
+        for name in entry.homes or ():
+            if name not in homes:
+                raise CallerError(f"{where} · homes", found=f'"{name}"', expected=one_of(name, homes))
+        for name in entry.suites or ():
+            self.plugins.suite(name)
         settings = {name: value for name, value in entry if name not in _OWN}
         actuators = {}
         if driver.actuated:
@@ -187,6 +204,11 @@ class LoadedBench:
         entry = self._requests[rig].entry
         offered = list(self.plugins.keys[entry.key].operations)
         return [name for name in offered if entry.operations is None or name in entry.operations]
+
+    def runs(self, rig: str, suite: str) -> bool:
+        """Return whether a suite is run on a rig."""
+        wanted = self._requests[rig].entry.suites
+        return wanted is None or suite in wanted
 
     def is_expendable(self, rig: str) -> bool:
         return self._requests[rig].entry.expendable

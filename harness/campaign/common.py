@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from harness.campaign.home import Home
 from harness.campaign.result import Result
-from harness.model.key import Operation
+from harness.model.key import NextAction, Operation
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row
 from harness.search.stopping import Allowance
@@ -28,6 +29,22 @@ def _ignore_judged(judged: Sequence[Judged]) -> None:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a campaign without a budget makes of its operation besides every cut from its own home.
+
+    :ivar sample: number of cuts from its own home, evenly spread; None is every cut.
+    :ivar homes: other homes from which the operation is cut, each with the number of its cuts; None is every cut.
+    :ivar actions: what an owner does after some of the cuts.
+    :ivar second: whether second cuts are made.
+    """
+
+    sample: int | None = None
+    homes: Sequence[tuple[Home, int | None]] = ()
+    actions: Sequence[NextAction] = ()
+    second: bool = True
+
+
+@dataclass(frozen=True)
 class CampaignTerms:
     """State, limits and callbacks of every campaign.
 
@@ -36,6 +53,7 @@ class CampaignTerms:
     :ivar on_progress: called with (done, total).
     :ivar on_rows: called with evidence rows as soon as they are judged, in plan order.
     :ivar on_judged: called with the same rows and what a resumed campaign needs to know of them.
+    :ivar beside: what is cut besides; only where no budget limits the campaign.
     :ivar earlier: cuts of this plan that were judged before the run was interrupted: its first ones, in order.
         They are counted and not made again.
     """
@@ -46,6 +64,7 @@ class CampaignTerms:
     on_rows: Callable[[Sequence[Row]], None] = _ignore_rows
     on_judged: Callable[[Sequence[Judged]], None] = _ignore_judged
     earlier: Sequence[Judged] = ()
+    beside: Beside = Beside()
 
 
 class CampaignBase(ABC):
@@ -62,6 +81,7 @@ class CampaignBase(ABC):
         self._on_progress = terms.on_progress
         self._on_rows = terms.on_rows
         self._earlier = list(terms.earlier)
+        self._extras = terms.beside
         self.result = Result(operation, rig)
 
     def _hand_on(self, judged: Sequence[Judged]) -> None:

@@ -8,8 +8,24 @@ from typing import Any
 
 from harness.base.seeds import unit
 from harness.campaign.observe import Seen
+from harness.model.key import Memory
 from harness.search.low_discrepancy import cover
 from harness.twin.trace import Cut, Recording, State
+
+
+@dataclass(frozen=True)
+class AfterAction:
+    """What was observed after the owner's next action and a restart.
+
+    :ivar before: what the host knew before the operation that was cut, brought up to date by the action.
+    :ivar promise: the same of what it would know had the operation been acknowledged.
+    :ivar refused: what the key said instead of doing it; None if it did it.
+    """
+
+    seen: Seen
+    before: Memory
+    promise: Memory
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -19,12 +35,14 @@ class Inspection:
     :ivar completed: observed after the world's completing act, where it has one.
     :ivar boot_ops: number of flash operations of the boot after the cut (see `Recorder.writes`).
     :ivar deaths: how the key ended by itself while it was observed, in words.
+    :ivar after: observed after the owner's next action, where one followed.
     """
 
     seen: Seen
     completed: Seen | None
     boot_ops: int
     deaths: tuple[str, ...] = ()
+    after: AfterAction | None = None
 
     @property
     def writes(self) -> bool:
@@ -45,6 +63,7 @@ class CutImage:
 
     :ivar cut: the cut that left it. :ivar nested: a second cut, in the boot after the first one.
     :ivar number: its place in the plan.
+    :ivar crossed: a second cut that was enumerated, not drawn.
     """
 
     cut: Cut
@@ -52,6 +71,7 @@ class CutImage:
     label: str
     nested: Cut | None = None
     number: int = 0
+    crossed: bool = False
 
 
 def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.base.errors import CallerError, KeyFault, RigError
+from harness.base.errors import CallerError, KeyFault, RigError, one_of
 from harness.campaign.observe import observe
 from harness.campaign.set_up import bring_up, tried_again
 from harness.model.judge import Breach, judge, unsound
-from harness.model.key import Item, Key, Law, Memory, Observation, Operation, client_randomness, new
+from harness.model.key import (
+    FRESH,
+    Item,
+    Key,
+    Law,
+    Memory,
+    NamedHome,
+    NextAction,
+    Observation,
+    Operation,
+    Value,
+    client_randomness,
+    new,
+)
 from harness.model.rig import Rig, Vault
 from harness.twin.glass_box import glass_box
 from harness.twin.trace import cut_at, images
@@ -26,12 +39,39 @@ class Home:
 
     :ivar lasting: False if a clean restart already brings the factory's state back.
     :ivar broken: what a clean restart alone already breaks, and with which campaigns can do without.
+    :ivar name: of a named home; its `parts` are those of the key's applications.
     """
 
     memory: Memory
     state: Any
     lasting: bool = True
     broken: tuple[Breach, ...] = ()
+    name: str = FRESH
+    parts: tuple[NamedHome, ...] = ()
+
+    def adapted(self, operation: Operation) -> Operation | None:
+        """The operation as it goes in this home; None if it is not asked there."""
+        for part in self.parts:
+            changed = part.adapt(operation)
+            if changed is None:
+                return None
+            operation = changed
+        return operation
+
+    def settle(self, rig: Rig, memory: Memory) -> None:
+        """Do what follows the arrangement of an operation; the key must be on, and may be off afterwards."""
+        for part in self.parts:
+            part.settle(rig, memory)
+
+    def in_boot(self, rig: Rig, memory: Memory) -> None:
+        """Do what comes before an operation in its own boot."""
+        for part in self.parts:
+            if part.in_boot is not None:
+                part.in_boot(rig, memory)
+
+    def values(self, memory: Memory) -> dict[str, Value]:
+        """What must be seen of it before any cut."""
+        return {name: value for part in self.parts for name, value in part.values(memory).items()}
 
     def watched(self, key: Key, operation: Operation) -> tuple[Item, ...]:
         """What is observed after each cut into an operation.
@@ -40,7 +80,9 @@ class Home:
         nothing but itself: it is found once, by the test of clean restarts.
         """
         broken = {breach.item for breach in self.broken}
-        return tuple(item for item in (*key.items, *operation.items) if item.name not in broken)
+        own = [item for part in self.parts for item in part.items]
+        listed = {item.name: item for item in (*key.items, *own, *operation.items)}
+        return tuple(item for item in listed.values() if item.name not in broken)
 
 
 def seeded(rig: Rig, *purpose: object) -> AbstractContextManager[None]:
@@ -161,6 +203,74 @@ def go_home(rig: Rig, known: Memory | None = None) -> Home:
     return home
 
 
+def go_to_home(rig: Rig, fresh: Home, name: str) -> Home | str:
+    """Bring a key from its fresh home to a named one; the key is off afterwards.
+
+    :returns: the home, or what the key does not offer of it, in words.
+    :raises CallerError: the key has no home of that name, or its state cannot be copied.
+    :raises KeyFault: see `tried_again`.
+    """
+    if name == FRESH:
+        return fresh
+    offered = rig.key.homes
+    if name not in offered:
+        raise CallerError(
+            f'home "{name}" of {rig.key.title}',
+            found=name,
+            expected=one_of(name, [FRESH, *offered]),
+            mend="`keyharness list` shows the homes of each key",
+        )
+    vault = rig.vault
+    if vault is None or fresh.state is None:
+        raise CallerError(
+            f'rig "{rig.name}" · home "{name}"',
+            found="a key whose state only the key itself can change",
+            expected=f"the home {FRESH}: others are copied into a twin or an emulator before each cut",
+            mend="name it for another rig",
+        )
+
+    def begin() -> None:
+        vault.restore(fresh.state)
+        bring_up(rig)
+
+    def lay_down() -> Home | str:
+        begin()
+        lacking = [part.missing(rig) if part.missing is not None else None for part in offered[name]]
+        parts = tuple(part for part, why in zip(offered[name], lacking) if why is None)
+        if not parts:
+            rig.power.off()
+            return next(why for why in lacking if why is not None)
+        begin()
+        memory = fresh.memory.copy()
+        with seeded(rig, "home", name):
+            for part in parts:
+                part.lay_down(rig, memory)
+        rig.settle()
+        rig.power.off()
+        return replace(fresh, memory=memory, state=vault.snapshot(), name=name, parts=parts)
+
+    return tried_again(rig, f'the home "{name}" could not be laid down', lay_down, lambda: None)
+
+
+def in_turn(key: Key, operation: str) -> dict[str, int]:
+    """The homes from which an operation is cut in a run that names none, with the number of cuts.
+
+    Of several homes of one `turn` the operation gets the one whose turn it is, by its place in the key.
+    """
+    place = list(key.operations).index(operation)
+    chosen: dict[str, int] = {}
+    turns: dict[str, list[str]] = {}
+    for name, parts in key.homes.items():
+        turn = next((part.turn for part in parts if part.turn), "")
+        turns.setdefault(turn or f"@{name}", []).append(name)
+    for names in turns.values():
+        name = names[place % len(names)]
+        cuts = max(part.cuts for part in key.homes[name])
+        if cuts:
+            chosen[name] = cuts
+    return chosen
+
+
 class _Restart:
     """What a clean restart of a key that is no twin shows, before anything is cut. The key must be on."""
 
@@ -266,7 +376,7 @@ def missing(rig: Rig, home: Home, operation: Operation) -> str | None:
     return missing_of(rig, home, [operation])[operation.name]
 
 
-def missing_of(rig: Rig, home: Home, operations: Sequence[Operation]) -> dict[str, str | None]:
+def missing_of(rig: Rig, home: Home, operations: Sequence[Operation | NextAction]) -> dict[str, str | None]:
     """The same of several operations, asked in one boot of a key that is no twin."""
     answers: dict[str, str | None] = {operation.name: None for operation in operations}
     up = False

@@ -12,15 +12,21 @@ from harness.campaign.recording import RecordedOperation
 from harness.campaign.worker_pool import Died
 from harness.model.instant import CutInstant
 from harness.model.judge import Judgement, find_world, stuck
+from harness.model.key import FRESH
 from harness.model.row import Row
 from harness.search.plan import END
 from harness.twin.trace import Cut, State
 
 
 class ImageObserver(RecordedOperation):
-    """Observes and judges images of the recorded operation."""
+    """Observes and judges images of the recorded operation.
 
-    def _inspect(self, image: CutImage, cycles: int = 0) -> Inspection:
+    :ivar action: name of the owner's action between the cut and the last look; "" is none.
+    """
+
+    action = ""
+
+    def inspect(self, image: CutImage, cycles: int = 0) -> Inspection:
         """Boot an image and observe it, after a number of power cycles; runs in a worker process."""
         rig, glass, judge = self.rig, self.glass, self.prepared.judge
         glass.restore(image.state)
@@ -48,7 +54,7 @@ class ImageObserver(RecordedOperation):
         """
         image = CutImage(Cut(0, END, 0.0, self.prepared.trace.end_us), state, END)
         found: list[Inspection | Died] = []
-        self.pool(lambda _: self._inspect(image), 1).run(1, lambda _, seen: found.append(seen))
+        self.pool(lambda _: self.inspect(image), 1).run(1, lambda _, seen: found.append(seen))
         (seen,) = found
         if isinstance(seen, Died):
             return stuck(f"the simulated firmware {seen.how}"), Seen(stuck=seen.how)
@@ -61,7 +67,7 @@ class ImageObserver(RecordedOperation):
         response_us = self.prepared.trace.acknowledged_us
         return response_us is not None and image.cut.at_us >= response_us
 
-    def _verdict(self, image: CutImage, found: Inspection | Died) -> Judgement:
+    def verdict(self, image: CutImage, found: Inspection | Died) -> Judgement:
         if isinstance(found, Died):
             return stuck(f"the simulated firmware {found.how}")
         verdict = self.prepared.judge.verdict(
@@ -79,9 +85,10 @@ class ImageObserver(RecordedOperation):
         """The place of a cut in words: 3.2 ms after "request sent" (flash op 17, erase of page 4, torn)."""
         return where(self.prepared.trace, cut)
 
-    def _place(self, image: CutImage) -> str:
+    def place(self, image: CutImage) -> str:
         after = f", then {image.nested.label} of the next boot" if image.nested else ""
-        return self.where(image.cut) + after
+        home = f", from the home {self.home.name}" if self.home.name != FRESH else ""
+        return self.where(image.cut) + after + home
 
     def _planned(self, image: CutImage) -> Row:
         """The field `planned` of a line of evidence."""
@@ -91,7 +98,7 @@ class ImageObserver(RecordedOperation):
             planned["nested"] = {"boot": 1, "flash_op": nested.flash_op, "phase": nested.phase}
         return planned
 
-    def _row(self, image: CutImage, found: Inspection | Died, verdict: Judgement, stream: str) -> Row:
+    def row(self, image: CutImage, found: Inspection | Died, verdict: Judgement, stream: str) -> Row:
         """The line of evidence of one cut."""
         row = evidence(
             self.rig,
@@ -105,6 +112,8 @@ class ImageObserver(RecordedOperation):
             acknowledged=self._acknowledged(image),
             landed=True,
             boots=found.seen.boots if isinstance(found, Inspection) else 0,
+            home=self.home.name,
+            action=self.action,
         )
         row["death"] = found.how if isinstance(found, Died) else None
         return row

@@ -14,7 +14,7 @@ from typing import Any
 from harness.campaign.observe import Seen
 from harness.model.instant import CutInstant
 from harness.model.judge import ANSWERS, STUCK_ITEM, Breach, Judgement, judge, stuck
-from harness.model.key import Item, Law, Memory, Observation, Operation, Outcome, Severity, World
+from harness.model.key import FRESH, Item, Law, Memory, Observation, Operation, Outcome, Severity, World
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, replay_id
 
@@ -25,9 +25,15 @@ UNCUT = "uncut"
 """The cut in a replay id of what goes wrong without a cut."""
 
 
-def fingerprint(rig: Rig) -> str:
-    """The check of a replay id."""
-    return sha256(f"{rig.fingerprint()}:{PLAN_VERSION}".encode()).hexdigest()
+def fingerprint(rig: Rig, home: str = FRESH, action: str = "") -> str:
+    """The check of a replay id.
+
+    :param home: from which the operation starts. :param action: the owner's after the cut; "" is none.
+    """
+    more = "".join(
+        f":{word}" for word in (home if home != FRESH else "", action and f"next {action}") if word
+    )
+    return sha256(f"{rig.fingerprint()}:{PLAN_VERSION}{more}".encode()).hexdigest()
 
 
 def within(worlds: Sequence[World], items: Sequence[Item]) -> list[World]:
@@ -155,6 +161,8 @@ def evidence(
     acknowledged: bool,
     landed: bool | None,
     boots: int,
+    home: str = FRESH,
+    action: str = "",
 ) -> Row:
     """A row of evidence.jsonl.
 
@@ -162,9 +170,10 @@ def evidence(
     :param instant: of the cut, counted from the start of the operation; None if no cut was armed.
     :param landed: whether the power went within the operation's declared interval; None if that is not known.
     :param boots: how often the key was powered to observe it.
+    :param home: from which the operation starts. :param action: the owner's after the cut; "" is none.
     """
     return {
-        "id": replay_id(rig.name, operation.name, rig.seed, label, check),
+        "id": replay_id(rig.name, operation.name, rig.seed, label, check, home),
         "rig": rig.name,
         "operation": operation.name,
         "firmware": rig.info().firmware,
@@ -181,6 +190,8 @@ def evidence(
         "acknowledged": acknowledged,
         "landed": landed,
         "boots": boots,
+        "home": home,
+        "next": action or None,
     }
 
 

@@ -38,10 +38,7 @@ def _alone(recorded: RecordedOperation, cut: Cut) -> tuple[bool, bytes] | Died:
 def _cut_live(recorded: RecordedOperation, cut: Cut) -> tuple[bool, bytes]:
     """(whether the power failed there, digest of the image that was left)."""
     glass, rig, operation = recorded.glass, recorded.rig, recorded.operation
-    glass.restore(recorded.prepared.start)
-    glass.ready_to_record()
-    if operation.powered:
-        rig.power.on()
+    recorded.begin()
     memory = recorded.prepared.judge.memory.copy()
     fired = glass.cut_live(lambda: operation.act(rig, memory), cut.flash_op, cut.phi, recorded.prepared.trace)
     return fired, glass.snapshot().digest()

@@ -38,7 +38,7 @@ class LiveCuts(LiveObserver):
 
     def __init__(self, rig: Rig, operation: Operation, home: Home, rechecks: int = KINDS):
         super().__init__(rig, operation, home)
-        self._check = fingerprint(rig)
+        self._check = fingerprint(rig, home.name)
         self._late_us: list[int] = []
         self._own_ms: list[float] = []
         self._whole_ms: list[float] = []
@@ -244,6 +244,7 @@ class LiveCuts(LiveObserver):
             acknowledged=acknowledged,
             landed=landed,
             boots=seen.boots,
+            home=self.home.name,
         )
         row["death"] = "; ".join(deaths) or None
         row["acted_us"] = instant.acted_us if instant else None

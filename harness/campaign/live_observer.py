@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.base.errors import KeyFault, RigError
+from harness.base.errors import CallerError, KeyFault, RigError
 from harness.campaign.home import FORGETFUL, Home, require_expendable
 from harness.campaign.judging import UNCUT, fingerprint, within
 from harness.campaign.observe import NO_ANSWER, Seen, complete, observe
@@ -70,7 +70,7 @@ class LiveObserver:
     """Runs one operation on one rig, and observes the key after it.
 
     :param home: the state to start from (see `go_home`).
-    :raises CallerError: the key is not expendable.
+    :raises CallerError: the key is not expendable, or the operation is not asked in this home.
     :raises RigError: the rig cannot cut, or its key does not keep its state.
     """
 
@@ -85,11 +85,25 @@ class LiveObserver:
                 expected="a key that keeps what it acknowledged: otherwise no cut says anything",
                 mend="start the emulator so that it keeps its state",
             )
-        self.rig, self.operation = rig, operation
+        if any(part.in_boot is not None for part in home.parts):
+            raise CallerError(
+                f'rig "{rig.name}" · home "{home.name}"',
+                found="a home that is made in the boot of the operation",
+                expected="a simulated key, whose operation is recorded once",
+                mend="name another home",
+            )
+        adapted = home.adapted(operation)
+        if adapted is None:
+            raise CallerError(
+                f"{operation.name} from the home {home.name}",
+                found="an operation that is not asked there",
+                expected="another operation, or another home",
+            )
+        self.rig, self.operation, self.home = rig, adapted, home
         self.cutter: LiveCutter = rig.cutter
-        self.runner = OperationRunner(rig, self.cutter, operation, home)
+        self.runner = OperationRunner(rig, self.cutter, adapted, home)
         self.switch = SwitchWatch(rig)
-        self._watched = home.watched(rig.key, operation)
+        self._watched = home.watched(rig.key, adapted)
         self._prepared: LivePrepared | None = None
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.base.seeds import unit
 from harness.campaign.cut_images import CutImage, Inspection, Resumed, spread
 from harness.campaign.recording import RecordedOperation
 from harness.campaign.worker_pool import Died
@@ -13,6 +14,10 @@ from harness.twin.trace import Cut, Recording
 
 NESTED_STATES = 3
 """Number of states whose next boot is cut as well."""
+
+PAIRED_OPS = 8
+"""On a chip with paired pages, so many flash operations of the operation are crossed with so many of the boot after it.
+The two copies of a bootloader's settings are replaced in eight; of longer operations they are evenly spread ones."""
 
 Inspections = dict[bytes, Inspection | Died | Resumed]
 """What was observed in an image, by the image's digest."""
@@ -52,18 +57,47 @@ def nested_images(
     inspections: Mapping[bytes, Inspection | Resumed | Booted | Died],
     processes: int,
 ) -> list[CutImage]:
-    """The images of all cuts into the boot after a cut, for a few of the states whose boot writes.
+    """The images of second cuts, into the boot after a cut.
+
+    All cuts into that boot, for a few of the states whose boot writes; and where the twin names pages that are written
+    in pairs (`GlassBox.pairs`), flash operations on their chip crossed with those of the boot after it.
 
     :param outer: images of the operation's own cuts, with what was observed in each.
     """
-    glass, power = recorded.glass, recorded.rig.power
+    seed, phases = recorded.prepared.trace.tear_seed, recorded.glass.torn_phases
     writing: dict[bytes, CutImage] = {}
     for image in outer:
         digest = image.state.digest()
         seen = inspections[digest]
         if not isinstance(seen, Died) and seen.writes:
             writing.setdefault(digest, image)
-    chosen = spread(list(writing.values()), NESTED_STATES, recorded.prepared.trace.tear_seed)
+    chosen = spread(list(writing.values()), NESTED_STATES, seed)
+    paired = [image for image in _of_pairs(recorded, list(writing.values())) if image not in chosen]
+    traces = _boots(recorded, [*chosen, *paired], processes)
+    nested: list[CutImage] = []
+    made: set[bytes] = set()
+    for index, image in enumerate([*chosen, *paired]):
+        trace = traces[index]
+        if not isinstance(trace, Recording):
+            continue
+        cuts = trace.all_cuts(phases)
+        if index >= len(chosen):
+            cuts = _one_for_each(trace, cuts, seed, image.label)
+        for cut, state in trace.images(cuts):
+            if index >= len(chosen) and state.digest() in made:
+                continue
+            made.add(state.digest())
+            label = f"{image.label}+boot1.{cut.label}"
+            number = len(outer) + len(nested)
+            nested.append(CutImage(image.cut, state, label, cut, number, index >= len(chosen)))
+    return nested
+
+
+def _boots(
+    recorded: RecordedOperation, chosen: Sequence[CutImage], processes: int
+) -> dict[int, Recording[Any] | Died]:
+    """Record the boot of each image."""
+    glass, power = recorded.glass, recorded.rig.power
     traces: dict[int, Recording[Any] | Died] = {}
 
     def boot(index: int) -> Recording[Any]:
@@ -72,11 +106,45 @@ def nested_images(
         return glass.record(power.on)
 
     recorded.pool(boot, processes).run(len(chosen), lambda index, trace: traces.update({index: trace}))
-    nested: list[CutImage] = []
-    for index, image in enumerate(chosen):
-        trace = traces[index]
-        if isinstance(trace, Recording):
-            for cut, state in trace.images(trace.all_cuts(glass.torn_phases)):
-                label = f"{image.label}+boot1.{cut.label}"
-                nested.append(CutImage(image.cut, state, label, cut, len(outer) + len(nested)))
-    return nested
+    return traces
+
+
+def _of_pairs(recorded: RecordedOperation, writing: Sequence[CutImage]) -> list[CutImage]:
+    """For each flash operation on a chip with paired pages the image of one phase, if the boot after it writes."""
+    trace, pairs = recorded.prepared.trace, recorded.glass.pairs
+    by_op: dict[str, dict[int, list[CutImage]]] = {}
+    for image in writing:
+        number = image.cut.flash_op
+        if number <= len(trace.ops) and (chip := trace.ops[number - 1].chip) in pairs:
+            by_op.setdefault(chip, {}).setdefault(number, []).append(image)
+    return [
+        found[int(unit(trace.tear_seed, "pair", number) * len(found))]
+        for _, of_chip in sorted(by_op.items())
+        for number, found in spread(sorted(of_chip.items()), PAIRED_OPS, trace.tear_seed)
+    ]
+
+
+def _one_for_each(trace: Recording[Any], cuts: Sequence[Cut], seed: bytes, label: str) -> list[Cut]:
+    """One phase of each flash operation of a boot, torn where that is modelled."""
+    chosen = []
+    for number in spread(range(1, len(trace.ops) + 1), PAIRED_OPS, seed):
+        of_op = [cut for cut in cuts if cut.flash_op == number]
+        inside = [cut for cut in of_op if cut.phase.startswith("torn")] or of_op[:1]
+        chosen.append(inside[int(unit(seed, "second", label, number) * len(inside))])
+    return chosen
+
+
+def home_images(recorded: RecordedOperation, most: int | None, first_number: int) -> list[CutImage]:
+    """The images of the cuts that are made from another home: spread evenly, and the end; None is every cut.
+
+    :param first_number: the place of the first of them in the plan.
+    :raises UncutFault: the key is not as it must be there, before anything was cut.
+    """
+    trace = recorded.prepare().trace
+    *within, end = trace.all_cuts(recorded.glass.torn_phases)
+    if most is not None:
+        within = spread(within, max(0, most - 1), trace.tear_seed)
+    return [
+        CutImage(cut, state, cut.label, number=first_number + number)
+        for number, (cut, state) in enumerate(trace.images([*within, end]))
+    ]

@@ -110,6 +110,7 @@ class OperationRunner:
         self.memory = self.home.memory.copy()
         self._up()
         self.operation.arrange(self.rig, self.memory)
+        self.home.settle(self.rig, self.memory)
         self.rig.power.off()
 
     def begin(self) -> None:

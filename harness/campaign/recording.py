@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from harness.base.errors import HarnessFault, KeyFault
+from harness.base.errors import CallerError, HarnessFault, KeyFault, Refused
 from harness.campaign.home import Home, require_expendable, seeded
 from harness.campaign.judging import UNCUT, CutJudge, fingerprint
 from harness.campaign.observe import Seen, observe
@@ -16,7 +17,7 @@ from harness.campaign.uncut_laws import silence_breach, wear_breach, written
 from harness.campaign.wear_baseline import baseline
 from harness.campaign.worker_pool import WorkerPool
 from harness.model.judge import Breach, matches, unsound
-from harness.model.key import Item, Memory, Operation, Outcome, Severity, World, client_logs
+from harness.model.key import FRESH, Item, Memory, Operation, Outcome, Severity, World, client_logs
 from harness.model.rig import Rig
 from harness.model.row import replay_id
 from harness.twin.glass_box import glass_box
@@ -49,6 +50,7 @@ class Prepared:
     :ivar look_wear: page erases that one observation of the key costs, by (chip, page).
     :ivar logs: what the clients' libraries logged in the uncut run: file name -> text.
     :ivar breaches: what the uncut run itself violates, without anything that was lost.
+    :ivar memory: what the host knows in `start`; the judge's memory has also what the home does in the boot.
     """
 
     start: State
@@ -56,6 +58,7 @@ class Prepared:
     judge: CutJudge
     look_wear: Counter[tuple[str, int]]
     logs: Mapping[str, bytes]
+    memory: Memory
     breaches: tuple[Breach, ...] = ()
 
 
@@ -63,7 +66,7 @@ class RecordedOperation:
     """Records one operation of the key on one rig.
 
     :param home: the state to start from (see `go_home`).
-    :raises CallerError: the key is not expendable.
+    :raises CallerError: the key is not expendable, or the operation is not asked in this home.
     :raises HarnessFault: nothing records the key on this rig, or it has no home state.
     """
 
@@ -71,11 +74,18 @@ class RecordedOperation:
         require_expendable(rig)
         if home.state is None:
             raise HarnessFault("this campaign needs a home state to come back to")
-        self.rig, self.operation, self.home = rig, operation, home
+        adapted = home.adapted(operation)
+        if adapted is None:
+            raise CallerError(
+                f"{operation.name} from the home {home.name}",
+                found="an operation that is not asked there",
+                expected="another operation, or another home",
+            )
+        self.rig, self.operation, self.home = rig, adapted, home
         self.glass = require_recorder(rig)
         seen_inside = (FREE_BLOCKS,) if glass_box(rig) else ()
-        self.items: tuple[Item, ...] = (*home.watched(rig.key, operation), *seen_inside)
-        self._check = fingerprint(rig)
+        self.items: tuple[Item, ...] = (*home.watched(rig.key, adapted), *seen_inside)
+        self._check = fingerprint(rig, home.name)
         self._prepared: Prepared | None = None
 
     @property
@@ -95,21 +105,27 @@ class RecordedOperation:
         :raises UncutFault: the key is not as it must be before anything was cut.
         """
         glass, rig, operation = self.glass, self.rig, self.operation
-        memory = self._arrange()
+        known = self._arrange()
         start = glass.snapshot()
+        memory = known.copy()
+        self._bring_to(start, operation, memory)
         promise = memory.copy()
         try:
-            trace = self._recorded(start, operation, promise)
+            trace = self._recorded(operation, promise)
+        except UncutFault:
+            raise
         except KeyFault as fault:
             raise self._uncut(fault.what, fault.found, fault.expected) from fault
         # Now: looking at the key uses the libraries again.
         logs = client_logs(rig.key)
         if glass.may_vary:
-            glass.compare(self._recorded(start, operation, memory.copy()), trace)
+            again = known.copy()
+            self._bring_to(start, operation, again)
+            glass.compare(self._recorded(operation, again), trace)
             if not glass.repeats:
                 rig.remark = VARIES
         worlds = list(operation.worlds(memory, promise))
-        reference = self._reference(start, memory)
+        reference = self._reference(start, known)
         glass.restore(trace.base)
         with seeded(rig, "before", operation.name):
             before = observe(rig, self.items, memory, promise)
@@ -131,8 +147,16 @@ class RecordedOperation:
             divergence_us(trace, reference) if reference and glass.repeats else None,
             least,
         )
-        self._prepared = Prepared(start, trace, judge, look_wear, logs, tuple(self._uncut_breaches(trace)))
+        self._prepared = Prepared(
+            start, trace, judge, look_wear, logs, known, tuple(self._uncut_breaches(trace))
+        )
         return self._prepared
+
+    def replay_id(self, label: str) -> str:
+        """The replay id of one cut into this operation."""
+        return replay_id(
+            self.rig.name, self.operation.name, self.rig.seed, label, self._check, self.home.name
+        )
 
     def _arrange(self) -> Memory:
         """Bring the key from home to where the operation starts, off; what the host knows then."""
@@ -144,6 +168,10 @@ class RecordedOperation:
         try:
             with seeded(rig, "arrange", operation.name):
                 operation.arrange(rig, memory)
+                with self._refused_uncut():
+                    self.home.settle(rig, memory)
+        except UncutFault:
+            raise
         except KeyFault as fault:
             raise self._uncut(fault.what, fault.found, fault.expected) from fault
         rig.settle()
@@ -151,9 +179,19 @@ class RecordedOperation:
         return memory
 
     def _check_before(self, before: Seen, worlds: Sequence[World], memory: Memory) -> None:
-        """:raises UncutFault: the key is not in the operation's own old world, so that no cut can be judged."""
+        """Check that the key is in the operation's own old world, and shows what its home has laid down.
+
+        :raises UncutFault: it is not, so that no cut can be judged.
+        """
         if before.stuck:
             raise self._uncut(before.stuck)
+        at_home = self.home.values(memory)
+        if wrong := [name for name, value in at_home.items() if before.values.get(name) != value]:
+            raise self._uncut(
+                f"the home {self.home.name} is not as it was laid down",
+                {name: before.values.get(name) for name in wrong},
+                {name: at_home[name] for name in wrong},
+            )
         named = {name for world in worlds if world.outcome is Outcome.OLD for name in world.values}
         for breach in unsound(self.items, named, memory, before.values):
             raise self._uncut(f"{breach.item} {breach.outcome}: {breach.text}")
@@ -183,7 +221,7 @@ class RecordedOperation:
     @property
     def uncut_id(self) -> str:
         """The replay id of what is wrong without a cut."""
-        return replay_id(self.rig.name, self.operation.name, self.rig.seed, UNCUT, self._check)
+        return self.replay_id(UNCUT)
 
     def _uncut(self, why: str, found: object = None, expected: object = None) -> UncutFault:
         again = self.uncut_id
@@ -197,23 +235,53 @@ class RecordedOperation:
         fault.replay = again
         return fault
 
-    def _recorded(self, start: State, operation: Operation, promise: Memory) -> Recording[Any]:
-        """Run an operation uncut from a state; the key is off afterwards."""
+    def begin(self) -> None:
+        """Bring the key to the instant before the recorded operation."""
+        self._bring_to(self.prepared.start, self.operation, self.prepared.memory.copy())
+
+    def _bring_to(self, start: State, operation: Operation, memory: Memory) -> None:
+        """Bring the key to the instant before the operation; updates the memory by what the home does in this boot.
+
+        :raises UncutFault: the key refuses what the home does.
+        """
         self.glass.restore(start)
         self.glass.ready_to_record()
-        if operation.powered:
-            self.rig.power.on()
-            self.rig.wait_until_up()
-        trace = self.glass.record(lambda: operation.act(self.rig, promise))
+        if not operation.powered:
+            return
+        self.rig.power.on()
+        self.rig.wait_until_up()
+        if self.home.name != FRESH:
+            with self._refused_uncut(), seeded(self.rig, "in boot", operation.name):
+                self.home.in_boot(self.rig, memory)
+
+    @contextmanager
+    def _refused_uncut(self) -> Iterator[None]:
+        """While entered, what the key refuses in a named home is a fault of the key: nothing was cut."""
+        try:
+            yield
+        except Exception as error:
+            fault = None if isinstance(error, UncutFault) else self.rig.key.fault(error)
+            if fault is None or self.home.name == FRESH:
+                raise
+            said = fault.value if isinstance(fault, Refused) else fault.what
+            why = f"the key does not do in the home {self.home.name} what it must do there"
+            raise self._uncut(why, said, "what a sound key does") from error
+
+    def _recorded(self, operation: Operation, promise: Memory) -> Recording[Any]:
+        """Run an operation uncut; the key is off afterwards."""
+        with self._refused_uncut():
+            trace = self.glass.record(lambda: operation.act(self.rig, promise))
         self.rig.power.off()
         return trace
 
-    def _reference(self, start: State, memory: Memory) -> Recording[Any] | None:
+    def _reference(self, start: State, known: Memory) -> Recording[Any] | None:
         """The reference operation, run uncut from the same state (docs/invariants.md, P1)."""
         if self.operation.reference_operation is None:
             return None
         reference = self.rig.key.operations[self.operation.reference_operation]
-        return self._recorded(start, reference, memory.copy())
+        memory = known.copy()
+        self._bring_to(start, reference, memory)
+        return self._recorded(reference, memory)
 
     def estimated_wear(self, cuts: int) -> list[dict[str, Any]]:
         """Page erases that a real key would have spent: each cut arranges, acts and observes once.

@@ -165,7 +165,9 @@ class LiveCampaign(LiveCuts, CampaignBase):
 
     def _resumed(self, plan: Plan, judged: Judged) -> Judged:
         """:raises CallerError: the journal does not hold this plan."""
-        wanted = replay_id(self.rig.name, self.operation.name, self.rig.seed, plan.label, self._check)
+        wanted = replay_id(
+            self.rig.name, self.operation.name, self.rig.seed, plan.label, self._check, self.home.name
+        )
         if judged.row["id"] != wanted:
             raise CallerError(
                 f"the journal of {self.operation.name} on {self.rig.name}",

@@ -16,6 +16,7 @@ from harness.base.seeds import child
 from harness.campaign.common import CampaignTerms
 from harness.campaign.cut_images import CutImage, Inspection
 from harness.campaign.home import Home
+from harness.campaign.image_observer import ImageObserver
 from harness.campaign.judging import breaches_of
 from harness.campaign.result import Result, bound, window_ms
 from harness.campaign.walk import Campaign
@@ -197,7 +198,7 @@ class TimedCampaign(Campaign):
         for n, plan in enumerate(plans):
             cut = self._at_end if plan.marker == END else cut_at_us(self.trace, self._instant(plan.time_us))
             ((_, state),) = images(self.trace, [cut])
-            targets.append(TimedCutImage(cut, state, plan.label, None, self._numbered + n, plan))
+            targets.append(TimedCutImage(cut, state, plan.label, None, self._numbered + n, plan=plan))
         cut_again = [n for n, plan in enumerate(plans) if plan.boots]
 
         def boot(index: int) -> State:
@@ -228,15 +229,17 @@ class TimedCampaign(Campaign):
     def _planned(self, image: CutImage) -> Row:
         return _timed(image).plan.row
 
-    def _judged(self, image: CutImage, seen: Inspection | Died, stream: str) -> Judged:
+    def _judged(
+        self, image: CutImage, seen: Inspection | Died, stream: str, observer: ImageObserver
+    ) -> Judged:
         plan = _timed(image).plan
-        judged = super()._judged(image, seen, plan.stream)
+        judged = super()._judged(image, seen, plan.stream, observer)
         judged.row["boots"] += len(plan.boots)
         self._breaches[image.number] = breaches_of(judged)
         return judged
 
-    def _place(self, image: CutImage) -> str:
-        return super()._place(image) + _timed(image).plan.then
+    def place(self, image: CutImage) -> str:
+        return super().place(image) + _timed(image).plan.then
 
     def _conclude(self) -> None:
         super()._conclude()
@@ -255,8 +258,8 @@ class TimedCampaign(Campaign):
         profile = recorded_profile(twin_trace(self.prepare().trace), None)
         plan = planned(label, dict(profile.markers), profile.length_us)
         (image,) = self._targets([plan])
-        row = self._judge_alone(image)
-        self.replayed_at = self._place(image)
+        row = self._judge_alone(image, self)
+        self.replayed_at = self.place(image)
         if image.cut.phi and not plan.boots:
             self._check_live([image.cut])
         return row, self._breaches_found()

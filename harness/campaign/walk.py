@@ -19,14 +19,16 @@ from harness.campaign.home import Home
 from harness.campaign.image_observer import ImageObserver
 from harness.campaign.judging import breaches_of, noted
 from harness.campaign.live_check import check_live
-from harness.campaign.nested import Inspections, nested_images
+from harness.campaign.nested import Inspections, home_images, nested_images
+from harness.campaign.next_action import ACTION, NextActionObserver, action_called, drawn
 from harness.campaign.recheck import TwinRecheck
+from harness.campaign.recording import UncutFault
 from harness.campaign.result import Result
 from harness.campaign.worker_pool import Died
 from harness.model.judge import Breach
 from harness.model.key import Operation
 from harness.model.rig import Rig
-from harness.model.row import Judged, Row, is_covering, replay_id
+from harness.model.row import BEYOND, Judged, Row, is_covering
 from harness.search.plan import END
 from harness.search.stopping import Allowance
 from harness.twin.trace import Cut
@@ -44,6 +46,7 @@ class Campaign(ImageObserver, CampaignBase):
 
     def __init__(self, rig: Rig, operation: Operation, home: Home, terms: CampaignTerms | None = None):
         ImageObserver.__init__(self, rig, operation, home)
+        self._asked = operation
         CampaignBase.__init__(self, rig, operation, terms or CampaignTerms())
         self._numbered = 0
         self._walked: set[str] = set()
@@ -55,6 +58,8 @@ class Campaign(ImageObserver, CampaignBase):
     def plan(self) -> tuple[list[Cut], bool]:
         """(the cuts that are made first, in plan order; whether these are all modelled cuts)."""
         cuts, most = self._all, self.allowance.cuts
+        if most is None:
+            most = self._extras.sample
         if self.allowance.until_us is not None:
             return self._left()[:BATCH], False
         if most is None or most >= len(cuts):
@@ -92,7 +97,10 @@ class Campaign(ImageObserver, CampaignBase):
             if self.allowance.until_us is not None:
                 self._in_parts(self.allowance)
             elif self.allowance.cuts is None:
-                self._nest(*walked)
+                if self._extras.second:
+                    self._nest(*walked)
+                self._use()
+                self._leave_home()
             self._recheck_abnormal()
         return self.result
 
@@ -142,16 +150,56 @@ class Campaign(ImageObserver, CampaignBase):
 
     def _nest(self, targets: list[CutImage], looks: Inspections) -> None:
         nested = nested_images(self, targets, looks, self._processes)
-        self.result.planned += len(nested)
-        self._observe(nested, "nested")
+        self._beside(nested, "nested")
 
-    def _observe(self, targets: list[CutImage], stream: str) -> Inspections:
-        """Observe each distinct image once, and judge every cut as soon as its turn in the plan has come."""
+    def _use(self) -> None:
+        """Let the owner go on after some of all modelled cuts, however many of them the walk made."""
+        if not self._extras.actions:
+            return
+        every = [CutImage(cut, state, cut.label) for cut, state in self.prepared.trace.images(self._all)]
+        chosen = drawn(self, every, self._extras.actions, self.result.planned)
+        by = [NextActionObserver(self, action) for action, _ in chosen]
+        self._beside([target for _, target in chosen], "next", by)
+
+    def _leave_home(self) -> None:
+        """Cut the operation from other homes as well.
+
+        :raises UncutFault: without a cut, the key is not as it must be in one of them; the others have been cut.
+        """
+        wrong: UncutFault | None = None
+        for home, most in self._extras.homes:
+            if home.adapted(self._asked) is None:
+                continue
+            there = ImageObserver(self.rig, self._asked, home)
+            try:
+                cuts = home_images(there, most, self.result.planned)
+                self._beside(cuts, "home", [there] * len(cuts))
+            except UncutFault as fault:
+                wrong = wrong or fault
+        if wrong is not None:
+            raise wrong
+
+    def _beside(
+        self, targets: list[CutImage], stream: str, by: Sequence[ImageObserver] | None = None
+    ) -> None:
+        """Make cuts that follow the walk: they count for nothing but themselves."""
+        self.result.planned += len(targets)
+        self._observe(targets, stream, by)
+
+    def _observe(
+        self, targets: list[CutImage], stream: str, by: Sequence[ImageObserver] | None = None
+    ) -> Inspections:
+        """Observe each distinct image once, and judge every cut as soon as its turn in the plan has come.
+
+        :param by: for each of them, what has recorded the operation, observes and judges; None: the campaign itself.
+        """
+        observers = by or [self] * len(targets)
         digests = [target.state.digest() for target in targets]
-        looks = self._resumed(targets, digests)
+        looks = self._resumed(targets, digests, observers)
         judged = len(self._earlier_of(targets))
-        known = {} if stream == "nested" else self._inspections
-        seen: set[bytes] = set() if stream == "nested" else self._seen
+        walks = stream not in ("nested", *BEYOND)
+        known = self._inspections if walks else {}
+        seen: set[bytes] = self._seen if walks else set()
         arrivals = {digest: known[digest] for digest in digests[judged:] if digest in known}
         first_with = {
             digests[i]: i for i in reversed(range(judged, len(targets))) if digests[i] not in arrivals
@@ -169,7 +217,10 @@ class Campaign(ImageObserver, CampaignBase):
             while ready < len(targets) and digests[ready] in arrivals:
                 ready += 1
             if ready - judged >= BATCH or final:
-                done = [self._judged(targets[i], arrivals[digests[i]], stream) for i in range(judged, ready)]
+                done = [
+                    self._judged(targets[i], arrivals[digests[i]], stream, observers[i])
+                    for i in range(judged, ready)
+                ]
                 judged = ready
                 self.result.rows += [one.row for one in done]
                 self._hand_on(done)
@@ -184,13 +235,13 @@ class Campaign(ImageObserver, CampaignBase):
 
         began = time.monotonic()
         try:
-            self.pool(lambda index: self._inspect(targets[order[index]]), self._processes).run(
-                len(order), arrived
-            )
+            self.pool(
+                lambda index: observers[order[index]].inspect(targets[order[index]]), self._processes
+            ).run(len(order), arrived)
         finally:
             self.result.observe_s += time.monotonic() - began
             settle(final=True)
-        if stream != "nested":
+        if walks:
             self._inspections |= arrivals
         return {**looks, **arrivals}
 
@@ -198,14 +249,16 @@ class Campaign(ImageObserver, CampaignBase):
         start = targets[0].number if targets else 0
         return self._earlier[start : start + len(targets)]
 
-    def _resumed(self, targets: list[CutImage], digests: list[bytes]) -> Inspections:
+    def _resumed(
+        self, targets: list[CutImage], digests: list[bytes], observers: Sequence[ImageObserver]
+    ) -> Inspections:
         """Count the cuts that were judged before the run was interrupted.
 
         :raises CallerError: the journal does not hold the beginning of this plan.
         """
         looks: Inspections = {}
-        for target, digest, one in zip(targets, digests, self._earlier_of(targets)):
-            wanted = replay_id(self.rig.name, self.operation.name, self.rig.seed, target.label, self._check)
+        for target, digest, observer, one in zip(targets, digests, observers, self._earlier_of(targets)):
+            wanted = observer.replay_id(target.label)
             if one.row["id"] != wanted:
                 raise CallerError(
                     f"the journal of {self.operation.name} on {self.rig.name}",
@@ -214,13 +267,13 @@ class Campaign(ImageObserver, CampaignBase):
                     mend="resume a run with the bench, the plugins and the version that began it",
                 )
             self.result.rows.append(one.row)
-            self._count(target, one.row, breaches_of(one))
+            self._count(target, one.row, breaches_of(one), observer)
             looks[digest] = Resumed(one.note.get("writes", False))
         return looks
 
-    def _count(self, target: CutImage, row: Row, breaches: Sequence[Breach]) -> None:
-        self.result.count(breaches, row, self._place(target), covering=is_covering(row))
-        if self.glass.is_metastable:
+    def _count(self, target: CutImage, row: Row, breaches: Sequence[Breach], observer: ImageObserver) -> None:
+        self.result.count(breaches, row, observer.place(target), covering=is_covering(row))
+        if self.glass.is_metastable and observer is self and not target.crossed:
             self._recheck.note(target, row["outcome"], breaches)
 
     def _recheck_abnormal(self) -> None:
@@ -229,9 +282,9 @@ class Campaign(ImageObserver, CampaignBase):
         found: dict[int, str] = {}
 
         def arrived(index: int, seen: Inspection | Died) -> None:
-            found[index] = str(self._verdict(due[index][0], seen).outcome)
+            found[index] = str(self.verdict(due[index][0], seen).outcome)
 
-        self.pool(lambda index: self._inspect(*due[index]), self._processes).run(len(due), arrived)
+        self.pool(lambda index: self.inspect(*due[index]), self._processes).run(len(due), arrived)
         for breaches, again in self._recheck.results([found[index] for index in range(len(due))]):
             for breach in breaches:
                 if (finding := self.result.finding(breach)) is not None and finding.again is None:
@@ -240,11 +293,13 @@ class Campaign(ImageObserver, CampaignBase):
     def _check_live(self, cuts: Sequence[Cut]) -> None:
         self.result.live_checked += check_live(self, cuts)
 
-    def _judged(self, image: CutImage, seen: Inspection | Died, stream: str) -> Judged:
+    def _judged(
+        self, image: CutImage, seen: Inspection | Died, stream: str, observer: ImageObserver
+    ) -> Judged:
         """Judge one image and count it."""
-        verdict = self._verdict(image, seen)
-        row = self._row(image, seen, verdict, stream)
-        self._count(image, row, verdict.breaches)
+        verdict = observer.verdict(image, seen)
+        row = observer.row(image, seen, verdict, stream)
+        self._count(image, row, verdict.breaches, observer)
         note = noted(verdict.breaches)
         if isinstance(seen, Inspection) and seen.writes:
             note["writes"] = True
@@ -269,10 +324,10 @@ class Campaign(ImageObserver, CampaignBase):
         trace = self.prepare().trace
         image = CutImage(Cut(0, END, 0.0, trace.end_us), state, END)
         seen: list[Inspection | Died] = []
-        self.pool(lambda _: self._inspect(image), 1).run(1, lambda _, found: seen.append(found))
+        self.pool(lambda _: self.inspect(image), 1).run(1, lambda _, found: seen.append(found))
         (found,) = seen
         if isinstance(found, Died):
-            verdict = self._verdict(image, found)
+            verdict = self.verdict(image, found)
         else:
             # Whether a guess was free depends on when it was cut, and that is in the row.
             verdict = self.prepared.judge.verdict(
@@ -282,11 +337,11 @@ class Campaign(ImageObserver, CampaignBase):
         again = {"outcome": verdict.outcome.value, "world": verdict.world, "changed": changed}
         return {**row, **again}, list(verdict.breaches)
 
-    def _judge_alone(self, image: CutImage) -> Row:
+    def _judge_alone(self, image: CutImage, observer: ImageObserver) -> Row:
         """Observe and judge one image, for a replay; the row."""
         found: list[Inspection | Died] = []
-        self.pool(lambda _: self._inspect(image), 1).run(1, lambda _, seen: found.append(seen))
-        return self._judged(image, found[0], "replay").row
+        self.pool(lambda _: observer.inspect(image), 1).run(1, lambda _, seen: found.append(seen))
+        return self._judged(image, found[0], "replay", observer).row
 
     def _breaches_found(self) -> list[Breach]:
         return [Breach(f.item, f.law, f.outcome, f.severity, f.text) for f in self.result.findings]
@@ -297,10 +352,12 @@ class Campaign(ImageObserver, CampaignBase):
         :raises CallerError: the label names no cut of this operation.
         """
         trace = self.prepare().trace
-        outer_label, _, inner_label = label.partition("+boot1.")
+        cut_label, _, action = label.partition(ACTION)
+        observer = NextActionObserver(self, action_called(self.rig, action)) if action else self
+        outer_label, _, inner_label = cut_label.partition("+boot1.")
         cut = trace.cut_at(outer_label, self.glass.torn_phases)
         ((_, state),) = trace.images([cut])
-        image = CutImage(cut, state, outer_label)
+        image = CutImage(cut, state, label)
         if inner_label:
             self.glass.restore(state)
             self.glass.ready_to_record()
@@ -308,8 +365,8 @@ class Campaign(ImageObserver, CampaignBase):
             inner = boot.cut_at(inner_label, self.glass.torn_phases)
             ((_, state),) = boot.images([inner])
             image = CutImage(cut, state, label, inner)
-        row = self._judge_alone(image)
-        self.replayed_at = self.where(cut)
+        row = self._judge_alone(image, observer)
+        self.replayed_at = observer.place(image)
         if not inner_label and cut.phase != "end":
             self._check_live([cut])
         return row, self._breaches_found()

@@ -53,6 +53,14 @@ def run(
         list[str] | None, typer.Option("--operation", metavar="NAME", help="Only this operation.")
     ] = None,
     seed: SeedOption = None,
+    home: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--home",
+            metavar="NAME",
+            help="Cut from this home of the key, fresh or another. Default: the bench's.",
+        ),
+    ] = None,
     cuts: Annotated[
         int | None,
         typer.Option(
@@ -178,6 +186,7 @@ def run(
         search=options.search(search),
         require=options.require(require),
         quick=quick,
+        homes=tuple(home or ()),
     )
     if resume is not None:
         if suites or plan or last_failed or _PYTEST_ARGS or wanted != Wanted():

@@ -106,6 +106,8 @@ def _key(key: Key, plugins: Plugins, only: Only) -> dict[str, Any]:
             "title": key.title,
             "operations": operations,
             "items": [],
+            "homes": [],
+            "next_actions": [],
             "personalities": {},
             "defects": [],
         }
@@ -114,6 +116,11 @@ def _key(key: Key, plugins: Plugins, only: Only) -> dict[str, Any]:
         "title": key.title,
         "operations": operations,
         "items": [{"name": item.name, "law": item.law.value} for item in key.items],
+        "homes": [
+            {"name": name, "title": next((part.title for part in parts if part.title), "")}
+            for name, parts in key.homes.items()
+        ],
+        "next_actions": _titled(key.next_actions),
         "personalities": dict(twin.personalities) if twin else {},
         "defects": [
             {"name": defect.name, "title": defect.title, "source": defect.source}
@@ -142,6 +149,8 @@ def show(table: dict[str, Any], out: TextIO) -> None:
         for title, rows, field in (
             ("operations", key["operations"], "title"),
             ("items", key["items"], "law"),
+            ("homes", key["homes"], "title"),
+            ("next actions", key["next_actions"], "title"),
             ("defects", key["defects"], "title"),
         ):
             out.write(f"  {title}\n" if rows else "")

@@ -297,6 +297,75 @@ class PairedWrite:
     missing: Callable[[Rig], str | None] | None = None
 
 
+FRESH = "fresh"
+"""The name of the home that `Application.prepare` lays down: a key with canaries, and otherwise as new."""
+
+
+def _as_it_is(operation: Operation) -> Operation | None:
+    return operation
+
+
+def _no_values(memory: Memory) -> Mapping[str, Value]:
+    return {}
+
+
+def _changes_nothing(rig: Rig, memory: Memory) -> None:
+    """Leave the key as it is."""
+
+
+@dataclass(frozen=True)
+class NamedHome:
+    """One application's part in a state of the key that campaigns start from, besides the fresh one.
+
+    Applications that offer a home of one name share it: each does its part, in the order of the key.
+
+    :param name: "full", for example; stands in replay ids, so no "/", ":", "@" or "+".
+    :param lay_down: brings a key in its fresh home, switched on, into this one; updates the memory.
+    :param settle: is called when an operation has been arranged, with the key on, and does what would not outlast
+        that (a store that is filled to its last place). It may leave the key off.
+    :param in_boot: is called in the boot of the operation, just before it; that boot's memory is part of the home.
+    :param adapt: returns the operation as it goes in this home, e.g. refused; None if it is not asked there.
+    :param values: what must be seen of the home before any cut: (what the host knows) -> item -> value.
+    :param items: what is observed besides the items of the key and the operation.
+    :param missing: asks a key that is on what this part needs and the key does not offer; None if nothing.
+    :param cuts: evenly spread cuts into each operation, in a run that names no homes; 0: only where it is named.
+    :param turn: of the homes with one word here, such a run takes one for each operation, in turn; "" takes all.
+    """
+
+    name: str
+    title: str
+    lay_down: Callable[[Rig, Memory], None] = _changes_nothing
+    settle: Callable[[Rig, Memory], None] = _changes_nothing
+    in_boot: Callable[[Rig, Memory], None] | None = None
+    adapt: Callable[[Operation], Operation | None] = _as_it_is
+    values: Callable[[Memory], Mapping[str, Value]] = _no_values
+    items: tuple[Item, ...] = ()
+    missing: Callable[[Rig], str | None] | None = None
+    cuts: int = 6
+    turn: str = ""
+
+
+@dataclass(frozen=True)
+class NextAction:
+    """What an owner does with a key after a cut: it may bring half-done work to light.
+
+    :param name: "delete", for example; stands in replay ids, so no ":" and no "+".
+    :param act: (rig, before, after, seen) does it, on a key that is on, and nothing where there is nothing to do it to.
+        `before` and `after` are what the host knew before the operation that was cut, and what it would know had that
+        been acknowledged: copies, which `act` brings up to date, because the key is observed by them again. `seen` is
+        what was observed in between.
+    :param worlds: (before, after, seen) -> the worlds that the action, which was acknowledged, may leave. Items that
+        are not named keep the value that was seen before; those of the law "falling" may have any.
+    :param missing: as `Operation.missing`.
+    """
+
+    name: str
+    title: str
+    act: Callable[[Rig, Memory, Memory, Observation], None]
+    worlds: Callable[[Memory, Memory, Observation], Sequence[World]]
+    missing: Callable[[Rig], str | None] | None = None
+
+
 class CannotTell(Enum):
     """Type of CANNOT_TELL: the application cannot tell whose data it holds."""
 
@@ -333,6 +402,8 @@ class Application:
         raises Refused itself needs no such function.
     :param log: returns what the application's client library has logged lately, as its own users are asked for it; kept
         with what a cut has broken.
+    :param homes: states that campaigns start from, besides the one that `prepare` lays down.
+    :param next_actions: what an owner does with the application after a cut.
     :param volatile: returns a value that the application makes anew at each power-up and shows without cost; None if
         this key shows none. It differs between two boots and stays the same within one.
     :param keepalive_us: the longest time in microseconds that a key may be silent while it works on a request of this
@@ -356,6 +427,8 @@ class Application:
     log: Callable[[], str] | None = None
     keepalive_us: int | None = None
     paired: tuple[PairedWrite, ...] = ()
+    homes: tuple[NamedHome, ...] = ()
+    next_actions: tuple[NextAction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -403,6 +476,18 @@ class Key:
     @property
     def items(self) -> tuple[Item, ...]:
         return tuple(item for app in self.applications for item in app.items)
+
+    @property
+    def homes(self) -> dict[str, tuple[NamedHome, ...]]:
+        """Name -> the parts of its applications, of each home besides the fresh one."""
+        found: dict[str, tuple[NamedHome, ...]] = {}
+        for part in (one for app in self.applications for one in app.homes):
+            found[part.name] = (*found.get(part.name, ()), part)
+        return found
+
+    @property
+    def next_actions(self) -> tuple[NextAction, ...]:
+        return tuple(action for app in self.applications for action in app.next_actions)
 
     def told(self, rig: Rig) -> dict[str, str]:
         """Return what the key says of itself; empty if it gives no answer, or none that can be read.

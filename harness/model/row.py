@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.model.key import FRESH
+
 Row = dict[str, Any]
 
 REPLAY_PREFIX = "kh1"
@@ -27,9 +29,17 @@ class Judged:
     files: Callable[[], Mapping[str, bytes]] | None = None
 
 
-def replay_id(rig: str, operation: str, seed: int, cut: str, fingerprint: str) -> str:
-    """Return the name of one cut for --replay: kh1:<rig>/<operation>:<seed>:<cut>:<check>."""
-    return f"{REPLAY_PREFIX}:{rig}/{operation}:{seed}:{cut}:{fingerprint[:6]}"
+BEYOND = ("home", "next")
+"""The streams whose cuts start from another home, or are followed by an action of the owner: beside the campaign."""
+
+
+def replay_id(rig: str, operation: str, seed: int, cut: str, fingerprint: str, home: str = FRESH) -> str:
+    """Return the name of one cut for --replay: kh1:<rig>/<operation>[@<home>]:<seed>:<cut>[+next.<action>]:<check>.
+
+    :param home: named where it is not the fresh one.
+    """
+    where = operation if home == FRESH else f"{operation}@{home}"
+    return f"{REPLAY_PREFIX}:{rig}/{where}:{seed}:{cut}:{fingerprint[:6]}"
 
 
 def is_covering(row: Mapping[str, Any]) -> bool:

@@ -33,15 +33,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     session = session_of(metafunc.config)
     ids = rig_ids(session.rig_names)
+    suite = metafunc.definition.path.parent.name
     if "operation" in ours:
-        pairs = session.pairs
+        pairs = [pair for pair in session.pairs if session.bench.runs(pair[0], suite)]
         metafunc.parametrize(
             "rig,operation", pairs, indirect=True, ids=[f"{ids[rig]}-{name}" for rig, name in pairs]
         )
     else:
         from harness.pytest_plugin.cases import rigs_asked
 
-        keys = {rig: session.plugins.keys[session.bench.key_name(rig)] for rig in session.rig_names}
+        keys = {
+            rig: session.plugins.keys[session.bench.key_name(rig)]
+            for rig in session.rig_names
+            if session.bench.runs(rig, suite)
+        }
         rigs = rigs_asked(metafunc.definition, keys, session.plugins.suites.values())
         metafunc.parametrize("rig", rigs, indirect=True, ids=[ids[rig] for rig in rigs])
 

@@ -32,6 +32,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="only this operation (may be repeated)",
     )
+    group.addoption(
+        "--kh-home",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="cut from this home of the key (may be repeated); default: the bench's",
+    )
     group.addoption("--kh-seed", metavar="N", type=int, help="root of all randomness; default: today's date")
     group.addoption(
         "--kh-cuts", metavar="N", type=int, help="budget of cuts for all operations together; default: all"
@@ -109,6 +116,7 @@ def _wanted(config: pytest.Config) -> Wanted:
         search=options.search(config.getoption("kh_search")),
         require=options.require(config.getoption("kh_require")),
         quick=config.getoption("kh_quick"),
+        homes=tuple(config.getoption("kh_home")),
         absent=tuple(json.loads(config.getoption("kh_asked")).get("absent", ())),
     )
 

@@ -21,13 +21,14 @@ Marker = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 ReplayId = Annotated[
     str,
     StringConstraints(
-        pattern=r"^kh1:[^/:]+/[^:]+:-?[0-9]+:"
-        rf"(end|op[1-9][0-9]*\.({_PHASE})(\+boot[1-9][0-9]*\.[a-z0-9.]+)?"
+        pattern=r"^kh1:[^/:]+/[^:@]+(@[^:@]+)?:-?[0-9]+:"
+        rf"((end|op[1-9][0-9]*\.({_PHASE})(\+boot[1-9][0-9]*\.[a-z0-9.]+)?)(\+next\.[^:+]+)?"
         r"|[a-z0-9-]+\+[0-9]+us(\+boot[1-9][0-9]*\+[0-9]+us)*(\+off[0-9]+us)?)"
         r":[0-9a-f]{6}$"
     ),
 ]
-"""kh1:<rig>/<operation>:<seed>:<cut>:<check>; cut: op17.torn2[+boot1.op3.torn1], end, request-sent+1234us."""
+"""kh1:<rig>/<operation>[@<home>]:<seed>:<cut>:<check>; cut: op17.torn2[+boot1.op3.torn1][+next.delete], end,
+request-sent+1234us."""
 
 
 class Shape(BaseModel):
@@ -218,7 +219,9 @@ class EvidenceLine(Shape):
     rig: str
     operation: str
     firmware: str
-    stream: Literal["cover", "refine", "halo", "exhaustive", "nested", "burst", "rest", "replay"]
+    stream: Literal[
+        "cover", "refine", "halo", "exhaustive", "nested", "burst", "rest", "replay", "home", "next"
+    ]
     planned: PlannedOp | PlannedOffset
     again: AgainShape | None = None
     fired_us: int | None
@@ -234,6 +237,8 @@ class EvidenceLine(Shape):
     death: str | None
     blame: Blame | None
     seed: int
+    home: str = "fresh"
+    next: str | None = None
 
 
 def check_summary(text: str | bytes) -> Summary:

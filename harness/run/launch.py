@@ -199,6 +199,8 @@ class Launch:
             arguments += ["--kh-rig", rig]
         for operation in wanted.operations:
             arguments += ["--kh-operation", operation]
+        for home in wanted.homes:
+            arguments += ["--kh-home", home]
         if wanted.cuts is not None:
             arguments += ["--kh-cuts", str(wanted.cuts)]
         if wanted.budget_us is not None:

@@ -15,8 +15,8 @@ from harness.base.errors import CallerError, KeyFault, one_of
 from harness.base.json_document import json_document
 from harness.bench.bench import key_name
 from harness.bench.registry import discover
-from harness.campaign.common import CampaignTerms
-from harness.campaign.home import Home, go_home, missing
+from harness.campaign.common import Beside, CampaignTerms
+from harness.campaign.home import Home, go_home, go_to_home, in_turn, missing
 from harness.campaign.paired_writes import drifts
 from harness.campaign.recording import UncutFault
 from harness.campaign.result import Result
@@ -36,6 +36,8 @@ ELSEWHERE_CUTS = 100
 AIMED_CUTS = 400
 """Cuts in the second round for a defect that shows on a personality of its own, whose operations can be ten times as
 long. For a defect in the first sound personality the second round does every cut."""
+SAMPLED = 2
+"""Cuts into each operation from the fresh home, where another home or an action of the owner is looked at."""
 SOUND = "none: "
 
 Shape = tuple[tuple[object, ...], ...]
@@ -214,6 +216,8 @@ class _Trial:
         else:
             rounds = (FIRST_CUTS, None if self.all_cuts else AIMED_CUTS)
             left, differing = self._differing_first(offered)
+            if (found := self._beside(left)) is not None:
+                return found
         for cuts in rounds:
             again = []
             for operation in left:
@@ -226,11 +230,7 @@ class _Trial:
                     uncut = uncut or fault
                     continue
                 if result.findings and self._is_of_the_defect(operation, cuts):
-                    worst = min(result.findings, key=lambda finding: (finding.severity, finding.item))
-                    first = [i for i, row in enumerate(result.rows) if row["id"] == worst.first]
-                    # What the uncut run shows needs no cut.
-                    self.cuts += (first[0] + 1 if first else 0) - len(result.rows)
-                    return f"{operation.name}: {worst.item} {worst.outcome}", worst.first
+                    return self._worst(operation, result)
                 if not result.exhaustive:
                     again.append(operation)
             if uncut is not None:
@@ -244,8 +244,38 @@ class _Trial:
         """What hundreds of paired writes take of a store, in words; None if nothing."""
         return next((drift.text for drift in drifts(self.rig, self.home) if drift.text), None)
 
-    def _campaign(self, operation: Operation, cuts: int | None) -> Result:
-        terms = CampaignTerms(Allowance(cuts), len(os.sched_getaffinity(0)))
+    def _beside(self, operations: list[Operation]) -> tuple[str, str] | None:
+        """Look where the defect says that it shows: from a home, or after an action of the owner.
+
+        The cuts are those that a run without a budget makes there, so that such a run finds the same.
+        """
+        known = self.known
+        if known is None or not (known.home or known.next_action):
+            return None
+        for operation in operations:
+            homes = []
+            for name, cuts in in_turn(self.key, operation.name).items():
+                home = go_to_home(self.rig, self.home, name) if name == known.home else None
+                if isinstance(home, Home):
+                    homes.append((home, cuts))
+            actions = self.key.next_actions if known.next_action else ()
+            if not homes and not actions:
+                continue
+            result = self._campaign(operation, None, Beside(SAMPLED, homes, actions, second=False))
+            if result.findings:
+                return self._worst(operation, result)
+        return None
+
+    def _worst(self, operation: Operation, result: Result) -> tuple[str, str]:
+        """What the worst finding says, and its replay id; the cuts after its first one do not count."""
+        worst = min(result.findings, key=lambda finding: (finding.severity, finding.item))
+        first = [i for i, row in enumerate(result.rows) if row["id"] == worst.first]
+        # What the uncut run shows needs no cut.
+        self.cuts += (first[0] + 1 if first else 0) - len(result.rows)
+        return f"{operation.name}: {worst.item} {worst.outcome}", worst.first
+
+    def _campaign(self, operation: Operation, cuts: int | None, beside: Beside | None = None) -> Result:
+        terms = CampaignTerms(Allowance(cuts), len(os.sched_getaffinity(0)), beside=beside or Beside())
         result = Campaign(self.rig, operation, self.home, terms).run()
         self.cuts += len(result.rows)
         self.states += result.distinct_states

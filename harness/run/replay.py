@@ -10,17 +10,18 @@ from typing import Any, TextIO
 from harness.base.errors import CallerError, KeyFault, one_of
 from harness.campaign.common import CampaignTerms
 from harness.campaign.judging import UNCUT, fingerprint
+from harness.campaign.next_action import ACTION
 from harness.campaign.timed_live import LiveCampaign
 from harness.campaign.walk import Campaign
 from harness.evidence.abnormal import find
 from harness.model.judge import Breach
-from harness.model.key import Outcome
+from harness.model.key import FRESH, Outcome
 from harness.model.row import REPLAY_PREFIX, Row
 from harness.run.session import Session, Wanted, campaign_kind
 from harness.search.plan import is_time_label
 
 _ID = re.compile(
-    r"(?P<prefix>[^:]*):(?P<rig>[^/:]+)/(?P<operation>[^:]+):(?P<seed>-?[0-9]{1,19}):(?P<cut>[^:]+)"
+    r"(?P<prefix>[^:]*):(?P<rig>[^/:]+)/(?P<operation>[^:@]+)(@(?P<home>[^:@]+))?:(?P<seed>-?[0-9]{1,19}):(?P<cut>[^:]+)"
     r":(?P<check>[0-9a-f]{6})"
 )
 
@@ -87,7 +88,7 @@ def replay(text: str, bench: Path | None, evidence: Path | None = None) -> Repla
         raise CallerError(
             "replay id",
             found=text,
-            expected=f"{REPLAY_PREFIX}:<rig>/<operation>:<seed>:<cut>:<check>",
+            expected=f"{REPLAY_PREFIX}:<rig>/<operation>[@<home>]:<seed>:<cut>:<check>",
             mend="copy it whole, as the report prints it",
         )
     session = Session(Wanted(bench, (match["rig"],), (), int(match["seed"])), purpose="replay")
@@ -107,15 +108,22 @@ def _replay(session: Session, text: str, match: re.Match[str], evidence: Path | 
             expected=one_of(match["operation"], list(operations)),
             mend="replay it with the version of Keyharness that printed the id",
         )
-    if (check := fingerprint(rig)[:6]) != match["check"]:
+    name = match["home"] or FRESH
+    action = match["cut"].partition(ACTION)[2]
+    if (check := fingerprint(rig, name, action)[:6]) != match["check"]:
         raise CallerError(
             f"replay id {text}",
             found=f"check {match['check']}",
-            expected=f"{check}, which stands for firmware, personality, defects and flash of {session.bench.shown}",
+            expected=f"{check}, which stands for firmware, personality, defects and flash of {session.bench.shown}, "
+            "and for the home and the next action in the id",
             mend="name the bench file that is printed with the id, with --bench, and use the same version",
         )
-    kind = campaign_kind(rig, "time" if is_time_label(match["cut"]) else None)
-    home = session.home(rig.name)
+    kind = campaign_kind(rig, "time" if is_time_label(match["cut"].partition(ACTION)[0]) else None)
+    home = session.named_home(rig.name, name)
+    if isinstance(home, str):
+        raise CallerError(
+            f'home "{name}" of rig "{rig.name}"', found=home, expected="a home that the key offers"
+        )
     # Looked up again: since the rig is claimed, its operations reserve what they spend.
     campaign = kind(rig, rig.key.operations[match["operation"]], home, CampaignTerms())
     if match["cut"] == UNCUT:
@@ -195,6 +203,10 @@ def show(found: Replayed, out: TextIO) -> None:
         answered = "acknowledged" if found.row["acknowledged"] else "not acknowledged"
         out.write(f"{head}, seed {found.seed}\n  cut        {found.cut}: {found.at}\n")
         out.write(f"  live       {found.live}\n  answered   {answered} when the power went\n")
+        if found.row["home"] != FRESH:
+            out.write(f"  home       {found.row['home']}\n")
+        if found.row["next"]:
+            out.write(f"  then       the owner's next action: {found.row['next']}\n")
     out.write(f"  outcome    {found.row['outcome']}\n")
     if found.row["death"]:
         out.write(f"  death      {found.row['death']}\n")

@@ -35,6 +35,7 @@ _ASKED: Shape = {
     "goal": (shape_of(Goal), None),
     "search": (str, None),
     "require?": (str, None),
+    "homes?": [str],
     "suites": [str],
     "pytest_args": [str],
     "last_failed?": (str, None),
@@ -73,6 +74,7 @@ def asked_of(wanted: Wanted, bench_file: Path, more: Mapping[str, Any]) -> Row:
         "search": wanted.search,
         "require": wanted.require,
         "quick": wanted.quick,
+        "homes": list(wanted.homes),
         **more,
     }
 
@@ -111,6 +113,7 @@ def read_asked(path: Path, *, again: bool = False) -> Asked:
         search=asked["search"],
         require=asked.get("require"),
         quick=bool(asked.get("quick")),
+        homes=tuple(asked.get("homes") or ()),
     )
     return Asked(wanted, tuple(asked["suites"]), tuple(asked["pytest_args"]), asked.get("last_failed"))
 

@@ -14,6 +14,7 @@ from harness.evidence.abnormal import TEXTS
 from harness.evidence.rundir import RunDir
 from harness.host.provenance import commit, host_facts
 from harness.model.key import Severity
+from harness.model.row import BEYOND
 from harness.report.verdict_text import failure_text
 from harness.run.ledger_entry import began, ended, enter_abandoned, note_identity, record
 from harness.run.resume import asked_of, compare
@@ -146,7 +147,9 @@ class Run:
         if (trace := trace_row(result)) is not None and NO_PICTURES not in os.environ:
             from harness.report import pictures
 
-            for picture in pictures.draw(self.dir.path, row, result.rows, trace):
+            # The pictures show one trace: cuts from other homes, or with more after them, stand in the evidence.
+            drawn = [one for one in result.rows if one["stream"] not in BEYOND]
+            for picture in pictures.draw(self.dir.path, row, drawn, trace):
                 allure_labels.attach_picture(picture, picture.stem.rpartition(".")[2])
         allure_labels.attach_evidence(result.rows)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.base.errors import CallerError, KeyharnessError, RigError, one_of
+from harness.base.errors import CallerError, KeyFault, KeyharnessError, RigError, one_of
 from harness.bench.bench import LoadedBench, load_bench
 from harness.bench.registry import Plugins, discover
 from harness.campaign.budget_split import BudgetSplit
-from harness.campaign.common import CampaignTerms
-from harness.campaign.home import Home, go_home, missing_of, seeded
+from harness.campaign.common import Beside, CampaignTerms
+from harness.campaign.home import Home, go_home, go_to_home, in_turn, missing_of, seeded
 from harness.campaign.result import Result
 from harness.campaign.rows import campaign_row, trace_row
 from harness.campaign.timed_live import LiveCampaign
@@ -26,7 +26,7 @@ from harness.campaign.walk import Campaign
 from harness.evidence.abnormal import Abnormal
 from harness.evidence.port_log import PortLog
 from harness.evidence.rundir import NOT_ASKED, RunDir
-from harness.model.key import Operation
+from harness.model.key import FRESH, NextAction, Operation
 from harness.model.rig import EvidenceKind, Rig, RigInfo
 from harness.model.row import Judged
 from harness.safety import quarantine
@@ -67,6 +67,7 @@ class Wanted:
         walks a twin flash operation by flash operation.
     :ivar quick: cases that wait for long are left out.
     :ivar require: the proof that a pass needs (`harness.report.proof.REQUIRABLE`); None needs none.
+    :ivar homes: from which operations are cut; the first one is the main one. Empty: what the bench says.
     :ivar absent: rigs that were not there when the run was started; workers cannot look for each other's rigs.
     """
 
@@ -82,6 +83,13 @@ class Wanted:
     require: str | None = None
     quick: bool = False
     absent: tuple[str, ...] = ()
+    homes: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing limits what is cut."""
+        limits = (self.cuts, self.budget_us, self.goal, self.search)
+        return not (self.rigs or self.operations or self.homes) and all(one is None for one in limits)
 
 
 def _all_absent(errors: Sequence[RigError]) -> RigError:
@@ -130,6 +138,10 @@ class Session:
         self._abnormal: list[Abnormal] = []
         self._homes: dict[str, Home] = {}
         self._homeless: dict[str, KeyharnessError] = {}
+        self._named: dict[tuple[str, str], Home | str] = {}
+        self._actions: dict[str, list[NextAction]] = {}
+        self._no_homes: dict[tuple[str, str], KeyFault] = {}
+        self._untold: list[KeyFault] = []
         self._missing: dict[str, dict[str, str | None]] = {}
         self._states: dict[tuple[str, str], Any] = {}
         self._shares: dict[str, BudgetSplit] = {}
@@ -139,7 +151,12 @@ class Session:
 
     @property
     def rig_names(self) -> list[str]:
-        return list(self.wanted.rigs) or self.bench.rigs
+        if self.wanted.rigs:
+            return list(self.wanted.rigs)
+        every = self.bench.rigs
+        # A bench of nothing but extra rigs has them all.
+        usual = [name for name in every if not self.bench.settings(name).extra]
+        return every if self.wanted.whole or not usual else usual
 
     def _select(self) -> list[tuple[str, str]]:
         """Return every selected (rig, operation), in the order of the bench and of the key."""
@@ -167,7 +184,19 @@ class Session:
                     expected=one_of(name, sorted(offered)),
                     mend="`keyharness list` shows the operations of each key",
                 )
+        homes = {home for rig in self.rig_names for home in self._homes_of_key(rig)}
+        for name in self.wanted.homes:
+            if name not in homes:
+                raise CallerError(
+                    f'home "{name}"',
+                    found=name,
+                    expected=one_of(name, sorted(homes)),
+                    mend="`keyharness list` shows the homes of each key",
+                )
         return pairs
+
+    def _homes_of_key(self, rig: str) -> list[str]:
+        return [FRESH, *self.plugins.keys[self.bench.key_name(rig)].homes]
 
     def rig(self, name: str) -> Rig:
         """Return a rig of the bench; make it on first use.
@@ -223,8 +252,60 @@ class Session:
                 raise
         return self._homes[name]
 
+    def home_names(self, rig: str) -> list[str]:
+        """The homes that are named for a rig, the main one first; empty if none is."""
+        names = self.wanted.homes or tuple(self.bench.settings(rig).homes or ())
+        return [name for name in dict.fromkeys(names) if name in self._homes_of_key(rig)]
+
+    def named_home(self, rig: str, name: str) -> Home | str:
+        """Return a rig's home of that name, or what the key does not offer of it; bring the key there on first use."""
+        if (rig, name) not in self._named:
+            self._named[rig, name] = go_to_home(self.rig(rig), self.home(rig), name)
+        return self._named[rig, name]
+
+    def main_home(self, rig: str) -> Home | str:
+        """Return the home that campaigns of a rig start from, or what the key does not offer of it."""
+        return self.named_home(rig, (self.home_names(rig) or [FRESH])[0])
+
+    def other_homes(self, rig_name: str, operation: str) -> list[tuple[Home, int | None]]:
+        """Return the other homes from which an operation is cut, with the number of cuts; None is every cut."""
+        names = self.home_names(rig_name)
+        chosen: list[tuple[str, int | None]]
+        if names:
+            chosen = [(name, self.bench.settings(rig_name).home_cuts) for name in names[1:]]
+        else:
+            chosen = [*in_turn(self.rig(rig_name).key, operation).items()]
+        found = []
+        for name, cuts in chosen:
+            if (rig_name, name) in self._no_homes:
+                continue
+            try:
+                home = self.named_home(rig_name, name)
+            except KeyFault as fault:
+                # Told once, when the operation has been cut from the homes that there are.
+                self._no_homes[rig_name, name] = fault
+                self._untold.append(fault)
+                continue
+            if isinstance(home, Home):
+                found.append((home, cuts))
+        return found
+
+    def next_actions(self, rig_name: str) -> list[NextAction]:
+        """Return what an owner of the rig's key can do after a cut."""
+        if rig_name not in self._actions:
+            rig = self.rig(rig_name)
+            actions = rig.key.next_actions
+            lacking = missing_of(rig, self.home(rig_name), actions)
+            self._actions[rig_name] = [action for action in actions if lacking[action.name] is None]
+        return self._actions[rig_name]
+
     def missing(self, rig_name: str, operation: str) -> str | None:
         """Describe what an operation needs and the rig's key does not offer; None if nothing is missing."""
+        home = self.main_home(rig_name)
+        if isinstance(home, str):
+            return home
+        if home.adapted(self.rig(rig_name).key.operations[operation]) is None:
+            return f"it is not asked from the home {home.name}"
         if rig_name not in self._missing:
             rig = self.rig(rig_name)
             chosen = [rig.key.operations[name] for at, name in self.pairs if at == rig_name]
@@ -354,9 +435,10 @@ class Session:
             campaign = make(
                 self.rig(rig_name),
                 self.rig(rig_name).key.operations[operation],
-                self.home(rig_name),
+                self._start(rig_name),
                 CampaignTerms(
                     allowance=self.shares(rig_name).first(operation),
+                    beside=self.beside(rig_name, operation),
                     processes=self.processes(),
                     on_progress=show_progress,
                     on_judged=keep,
@@ -364,7 +446,25 @@ class Session:
                 ),
             )
             self.campaigns[rig_name, operation] = campaign
-            return campaign.run()
+            result = campaign.run()
+            if self._untold:
+                raise self._untold.pop()
+            return result
+
+    def _start(self, rig_name: str) -> Home:
+        home = self.main_home(rig_name)
+        if isinstance(home, str):
+            raise CallerError(f'rig "{rig_name}" · home', found=home, expected="a home that the key offers")
+        return home
+
+    def beside(self, rig_name: str, operation: str) -> Beside:
+        """Return what a campaign cuts besides its walk; nothing where it has a budget, or nobody sees the flash."""
+        if self.shares(rig_name).limited or self.wanted.search is not None:
+            return Beside()
+        if glass_box(self.rig(rig_name)) is None:
+            return Beside()
+        sample = self.bench.settings(rig_name).cuts
+        return Beside(sample, self.other_homes(rig_name, operation), self.next_actions(rig_name))
 
     def rest(
         self, rig_name: str, run: RunDir, progress: CampaignProgress | None = None

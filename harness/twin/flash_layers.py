@@ -8,6 +8,7 @@ what survives a power failure between the last two steps:
                   mount, and erased at every boot (1.3.1 and later)
     safe          the journal record has a commit checksum and an applied mark, and is replayed at every boot
     unverified    as safe, but what was written is not read back (a defect)
+    byte-numbers, short-numbers, marked-first    as safe, with other defects
 
 Behaviour of the first two as read in the public source, nitrokey-3-firmware b9ec0bdc,
 components/boards/src/soc/nrf52/flash.rs and nk3am/migrations/ftl_journal/ifs_flash_old.rs.
@@ -18,11 +19,14 @@ from __future__ import annotations
 import struct
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from harness.base.errors import CallerError, one_of
 from harness.twin.flash import Flash
 
 BLOCK = 256
+_NUMBERS = 1 << 32
+"""Numbers that a record's sequence number can be, 0 among them."""
 
 
 class Layer(ABC):
@@ -211,10 +215,28 @@ class Safe(Layer):
         written = record.ljust(self._page_size, b"\xff")
         return self.flash.pages[index] == written or self._sequence(index) == sequence
 
+    @property
+    def commit_at(self) -> int:
+        """Where in a journal page the commit word stands."""
+        return self._commit
+
+    def records(self) -> dict[int, int]:
+        """Journal page -> sequence number, of each record that is valid."""
+        return {index: number for index in range(2) if (number := self._sequence(index))}
+
+    @classmethod
+    def newest(cls, records: Mapping[int, int]) -> int:
+        """The journal page with the newest of two records. Sequence numbers wrap: the later one is less than half
+        of all numbers ahead of the other."""
+        first, *others = records
+        return next(
+            (one for one in others if (records[one] - records[first]) % _NUMBERS < _NUMBERS // 2), first
+        )
+
     def on_power_up(self) -> bool:
-        numbers = [self._sequence(index) for index in range(2)]
-        sequence = max(numbers)
-        index = numbers.index(sequence)
+        records = self.records()
+        index = self.newest(records) if records else 0
+        sequence = records.get(index, 0)
         self._newest = (index, sequence)
         if not sequence:
             return True
@@ -229,6 +251,10 @@ class Safe(Layer):
             + bytes(right - left)
             + record[20 + left : 20 + left + self._page_size - right]
         )
+        return self._recover(index, page, kept, left, right)
+
+    def _recover(self, index: int, page: int, kept: bytes, left: int, right: int) -> bool:
+        """Apply a record again, then mark it as applied."""
         return self._rewrite(page, kept, left, right) and self._applied(index)
 
     def _committed(self, index: int, word: bytes) -> bool:
@@ -241,7 +267,8 @@ class Safe(Layer):
         if self._newest is None and not self.on_power_up():
             return False
         assert self._newest is not None
-        index, sequence = 1 - self._newest[0], self._newest[1] + 1
+        # 0 is no number of a record.
+        index, sequence = 1 - self._newest[0], self._newest[1] % (_NUMBERS - 1) + 1
         start = index * self._page_size
         record = (
             struct.pack("<5I", self._MAGIC, sequence, page, left, right) + content[:left] + content[right:]
@@ -268,6 +295,33 @@ class Unverified(Safe):
     verifies = False
 
 
+class ByteNumbers(Safe):
+    """`safe` that compares sequence numbers in one byte: a wrap there hides the newest record."""
+
+    name = "byte-numbers"
+    counted = 1 << 8
+
+    @classmethod
+    def newest(cls, records: Mapping[int, int]) -> int:
+        return max(records, key=lambda one: records[one] % cls.counted)
+
+
+class ShortNumbers(ByteNumbers):
+    """The same in two bytes."""
+
+    name = "short-numbers"
+    counted = 1 << 16
+
+
+class MarkedFirst(Safe):
+    """`safe` that marks a record as applied before it applies it: a cut into the recovery loses it."""
+
+    name = "marked-first"
+
+    def _recover(self, index: int, page: int, kept: bytes, left: int, right: int) -> bool:
+        return self._applied(index) and self._rewrite(page, kept, left, right)
+
+
 class Plain(Layer):
     """One block for each page, for a file system whose blocks are as large as pages (external flash)."""
 
@@ -288,7 +342,10 @@ class Plain(Layer):
         return self.flash.erase(page)
 
 
-LAYERS: dict[str, type[Layer]] = {cls.name: cls for cls in (Unjournaled, LateReplay, Safe, Unverified)}
+LAYERS: dict[str, type[Layer]] = {
+    cls.name: cls
+    for cls in (Unjournaled, LateReplay, Safe, Unverified, ByteNumbers, ShortNumbers, MarkedFirst)
+}
 
 
 def layer_called(name: str) -> type[Layer]:

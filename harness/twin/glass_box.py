@@ -6,7 +6,7 @@ Only a simulated key has one: `glass_box(rig)` is None for every other rig.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,15 +36,28 @@ class GlassBox(Recorder):
 
     :param name: the rig's name; the clients' random numbers depend on it.
     :param profile: one of PROFILES: how the flash behaves when the power fails in an operation.
+    :ivar age: sets the counters of the key, which is off then, just below 2 ** bits (`harness.twin.model.AgesTwin`);
+        None if this twin cannot be aged.
+    :ivar pairs: the chips on which two pages or records stand for each other (`TwinModel` may name them).
     """
 
     def __init__(
-        self, name: str, key: Key, board: Board, clock: HostClock, tap: Tap, seed: int, profile: str
+        self,
+        name: str,
+        key: Key,
+        board: Board,
+        clock: HostClock,
+        tap: Tap,
+        seed: int,
+        profile: str,
+        age: Callable[[int], dict[str, int]] | None = None,
+        pairs: Collection[str] = (),
     ):
         self._name, self._key, self._seed = name, key, seed
         self._board, self._clock, self._tap = board, clock, tap
         self.torn_phases = 0 if profile == "nor-atomic" else TORN_PHASES
         self.is_metastable = profile == "nor-metastable"
+        self.age, self.pairs = age, pairs
         for flash in board.flash.values():
             flash.metastable = self.is_metastable
 

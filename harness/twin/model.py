@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from harness.base.seeds import child
 from harness.twin.board import Board
@@ -42,6 +42,28 @@ def uuid_of(root: bytes, name: str) -> bytes:
     return child(root, "uuid", name)[:16]
 
 
+@runtime_checkable
+class AgesTwin(Protocol):
+    """A model whose keys can be aged: see `harness.twin.aging`."""
+
+    def age(self, board: Board, options: TwinOptions, bits: int) -> dict[str, int]:
+        """Set what a key without power counts to just below 2 ** bits; the board is off afterwards.
+
+        :returns: what the applications count, by name ("sign counter"), as it is now.
+        """
+
+
+@runtime_checkable
+class WritesInPairs(Protocol):
+    """A model that says on which chips two pages or records stand for each other: a journal, two copies of settings.
+
+    Second cuts are enumerated there (`harness.campaign.nested`).
+    """
+
+    def pairs(self, options: TwinOptions) -> Collection[str]:
+        """The names of those chips."""
+
+
 @dataclass(frozen=True)
 class Defect:
     """A real bug that can be seeded into a twin.
@@ -50,6 +72,8 @@ class Defect:
     :param layer: the flash layer that it needs; None for any.
     :param application: the application that has it; None if it is below the applications.
     :param personality: the personality that shows it; None is the first sound one.
+    :param home: the home from which it shows; None: also from the fresh one.
+    :param next_action: the owner's action after which it shows; None: it needs none.
     """
 
     name: str
@@ -58,6 +82,8 @@ class Defect:
     layer: str | None = None
     application: str | None = None
     personality: str | None = None
+    home: str | None = None
+    next_action: str | None = None
 
 
 Shape = Literal["packets", "apdus", "bytes", "reports"]

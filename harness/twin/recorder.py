@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Recorder(Vault):
     :ivar repeats: whether it does; then a live cut leaves the computed image.
     :ivar look_limit_s: longest time that one observation may take.
     :ivar most_processes: how many keys can run side by side; None for as many as there are processes.
+    :ivar pairs: the chips on which two pages or records stand for each other: second cuts are enumerated there.
     """
 
     torn_phases: int
@@ -34,6 +35,7 @@ class Recorder(Vault):
     repeats: bool = True
     look_limit_s: float = 30.0
     most_processes: int | None = None
+    pairs: Collection[str] = ()
 
     def ready_to_record(self) -> None:
         """Call while the key is off, before it is powered for something that will be recorded."""

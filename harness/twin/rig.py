@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 from harness.base.errors import CallerError, one_of
 from harness.base.seeds import child
@@ -16,7 +17,7 @@ from harness.twin.board import ENUMERATION_US, Board
 from harness.twin.endpoints import ApduEndpoint, Endpoint, ReportEndpoint
 from harness.twin.glass_box import PROFILES, GlassBox
 from harness.twin.host_clock import HostClock
-from harness.twin.model import TwinModel, TwinOptions
+from harness.twin.model import AgesTwin, TwinModel, TwinOptions, WritesInPairs
 from harness.twin.serial import TwinSerial
 
 OFF_US = 1_000_000
@@ -119,7 +120,9 @@ class TwinRig(Rig):
         self.board = self.model.build(options, self._board_seed)
         self.clock = HostClock(self.board)
         self.tap = Tap(self.clock)
-        self.inside = GlassBox(name, key, self.board, self.clock, self.tap, seed, options.profile)
+        age = partial(self.model.age, self.board, options) if isinstance(self.model, AgesTwin) else None
+        pairs = self.model.pairs(options) if isinstance(self.model, WritesInPairs) else ()
+        self.inside = GlassBox(name, key, self.board, self.clock, self.tap, seed, options.profile, age, pairs)
         self.power = _Switch(self)
         self.touch = _Finger(self.board)
         self.transports = _TwinTransports(self)

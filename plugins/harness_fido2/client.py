@@ -79,6 +79,20 @@ class FidoMemory:
     """The resident canary with credProtect 2: without a PIN only who knows its id may use it."""
     lists: bool = False
     """True if the key lists its resident credentials (credential management, with a PIN)."""
+    coloured: dict[str, Credential] = field(default_factory=dict)
+    """Credentials in which everything that can be set is set (`harness_fido2.coloured`)."""
+    extensions: dict[str, object] = field(default_factory=dict)
+    """Inputs of extensions with which operations register their resident credentials."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Names of the users of those; empty for their ids."""
+    tells_min_pin: bool = False
+    """True if relying parties may be told the minimum PIN length."""
+    refused: bool = False
+    """True if a full key refused the operation."""
+    enrolled: bool = False
+    """True if the owner's next action has enrolled a user."""
+    removed: int = 0
+    """Number of credentials that the owner's next action has deleted."""
 
 
 def fido_memory(memory: Memory) -> FidoMemory:
@@ -178,10 +192,12 @@ class Fido:
         resident: bool,
         pin: str | None = None,
         extensions: Mapping[str, object] | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> tuple[Credential, AttestationResponse]:
         """Register a credential; with a PIN, a token for it authorises the request.
 
         :param extensions: inputs of extensions, as they go over the wire.
+        :param names: the user's "name" and "displayName", else its id.
         """
         request_hash = challenge("make", rp, user.hex())
         used = pin if pin is not None else self._pin_if_always
@@ -190,10 +206,10 @@ class Fido:
             response = self.ctap.make_credential(
                 request_hash,
                 {"id": rp, "name": rp},
-                {"id": user, "name": user.decode(), "displayName": user.decode()},
+                {"id": user, **(names or {"name": user.decode(), "displayName": user.decode()})},
                 ES256,
                 options={"rk": True} if resident else None,
-                extensions=extensions or None,
+                extensions=dict(extensions) if extensions else None,
                 **auth,
             )
         data = response.auth_data.credential_data
@@ -268,7 +284,7 @@ class Fido:
                     rp,
                     challenge("get", rp),
                     allow_list=_listed(allow),
-                    extensions=extensions or None,
+                    extensions=dict(extensions) if extensions else None,
                     **auth,
                 )
             )

@@ -95,8 +95,10 @@ def resident_credentials(look: Look) -> Value:
 def asserts(look: Look, credential: Credential, *, listed: bool, name: str = "") -> Value:
     """Log in with a credential; ASSERTS if the assertion verifies under the public key that was kept.
 
+    :param listed: name its id. One that is protected (credProtect 2) is not found without, unless by the PIN.
     :param name: of the canary, whose hmac-secret is asked for too.
     """
+    listed = listed or bool(fido_memory(look.memory).extensions)
     inputs = extensions.reader(look).inputs if name else None
     try:
         got = usable(look).assertions(credential.rp, [credential.id] if listed else None, extensions=inputs)

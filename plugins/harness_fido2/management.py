@@ -14,7 +14,16 @@ from fido2.webauthn import (
 )
 
 from harness.api import Cost, Item, Law, Look, Memory, Operation, Outcome, Rig, Value, new, old
-from harness_fido2.client import FIDO2_PIN, Fido, fido, fido_memory, lacks, lacks_management, refusal
+from harness_fido2.client import (
+    FIDO2_PIN,
+    Fido,
+    fido,
+    fido_memory,
+    lacks,
+    lacks_management,
+    pin_in_force,
+    refusal,
+)
 from harness_fido2.items import ASSERTS, NEW_RESIDENT, refusals
 
 NEW_RP = "new.keyharness.example"
@@ -28,9 +37,10 @@ NOT_LISTED = "not listed"
 def _count(look: Look) -> Value:
     """The number of resident credentials that the key reports. It must equal the number that it enumerates."""
     mine = fido_memory(look.memory)
-    if not mine.lists or mine.pin is None:
+    pin = pin_in_force(look)
+    if not mine.lists or pin is None:
         return "not offered"
-    open_manager = fido(look).management(mine.pin)
+    open_manager = fido(look).management(pin)
     said = open_manager.get_metadata()[FIELD.EXISTING_CRED_COUNT]
     found = sum(len(_credentials(open_manager, rp[FIELD.RP_ID_HASH])) for rp in open_manager.enumerate_rps())
     return said if said == found else f"{said}, but {found} are enumerated"
@@ -49,9 +59,10 @@ def _credentials(manager: CredentialManagement, rp_id_hash: bytes) -> list[Any]:
 def _user_name(look: Look) -> Value:
     """The name under which the key lists the user of the new credential."""
     mine = fido_memory(look.memory)
-    if not mine.lists or mine.pin is None:
+    pin = pin_in_force(look)
+    if not mine.lists or pin is None:
         return "not offered"
-    listed = _credentials(fido(look).management(mine.pin), hashlib.sha256(NEW_RP.encode()).digest())
+    listed = _credentials(fido(look).management(pin), hashlib.sha256(NEW_RP.encode()).digest())
     return ", ".join(sorted(str(one[FIELD.USER].get("name")) for one in listed)) or NOT_LISTED
 
 
@@ -63,20 +74,36 @@ def _enrolment(look: Look) -> Value:
     assert second is not None
     client = fido(look)
     try:
-        got = client.assertions(NEW_RP)
+        if fido_memory(look.memory).extensions:
+            # They are protected: each is found by its id alone.
+            got = [one for known in dict.fromkeys((first.id, second.id)) for one in _by_id(client, known)]
+        else:
+            got = client.assertions(NEW_RP)
     except CtapError as error:
         return "neither" if error.code == CtapError.ERR.NO_CREDENTIALS else refusal(error)
     found = []
     for assertion in got:
         look.kept.setdefault("counters", []).append(assertion.auth_data.counter)
-        for name, one in (("first", first), ("second", second)):
+        one_of_both = (("first", first), ("second", second)) if first.id != second.id else (("first", first),)
+        for name, one in one_of_both:
             if assertion.credential["id"] == one.id:
                 good = client.verified(NEW_RP, assertion, one.public_key)
                 found.append(name if good else f"{name} with a wrong signature")
     if not look.exact and len(found) + 1 == len(got):
         # The id of the second one is unknown: the power failed before the answer.
         found.append("second")
+    if not got:
+        return "neither"
     return " and ".join(found) if len(found) == len(got) else "an unknown credential"
+
+
+def _by_id(client: Fido, ident: bytes) -> list[Any]:
+    try:
+        return client.assertions(NEW_RP, [ident])
+    except CtapError as error:
+        if error.code == CtapError.ERR.NO_CREDENTIALS:
+            return []
+        raise
 
 
 COUNT = Item(
@@ -106,7 +133,9 @@ def _lacks_update(rig: Rig) -> str | None:
 def enrol(rig: Rig, memory: Memory) -> None:
     """Register a resident credential for USER of NEW_RP."""
     mine = fido_memory(memory)
-    mine.new, response = Fido(rig).make_credential(NEW_RP, USER, resident=True, pin=mine.pin)
+    mine.new, response = Fido(rig).make_credential(
+        NEW_RP, USER, resident=True, pin=mine.pin, extensions=mine.extensions, names=mine.names
+    )
     mine.counter = max(mine.counter, response.auth_data.counter)
 
 
@@ -139,12 +168,17 @@ def _resident(memory: Memory) -> int:
     return len(mine.resident) + bool(mine.protected) + mine.marked + mine.filled
 
 
+def name_of(memory: Memory) -> str:
+    """The name under which operations register USER."""
+    return fido_memory(memory).names.get("name", USER.decode())
+
+
 def listed(memory: Memory) -> tuple[dict[str, Value], dict[str, Value]]:
     """Values of credential management before and after a credential for USER of NEW_RP is registered."""
     if not fido_memory(memory).lists:
         return {}, {}
     before = {"fido2.user_name": NOT_LISTED, "fido2.credential_count": _resident(memory)}
-    return before, {"fido2.user_name": USER.decode(), "fido2.credential_count": _resident(memory) + 1}
+    return before, {"fido2.user_name": name_of(memory), "fido2.credential_count": _resident(memory) + 1}
 
 
 OPERATIONS = (
@@ -178,7 +212,7 @@ OPERATIONS = (
         arrange=enrol,
         act=rename,
         worlds=lambda before, after: [
-            old({"fido2.user_name": USER.decode(), "fido2.new_credential": ASSERTS}),
+            old({"fido2.user_name": name_of(before), "fido2.new_credential": ASSERTS}),
             new({"fido2.user_name": "renamed", "fido2.new_credential": ASSERTS}),
         ],
         items=(NEW_RESIDENT, NAME),

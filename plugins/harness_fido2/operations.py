@@ -9,7 +9,6 @@ from harness.api import (
     Application,
     CallerError,
     Cost,
-    HostLate,
     Memory,
     Operation,
     Outcome,
@@ -20,7 +19,7 @@ from harness.api import (
     new,
     old,
 )
-from harness_fido2 import extensions, management, ownership, pins, settings, u2f
+from harness_fido2 import extensions, homes, management, next_actions, ownership, pins, settings, u2f
 from harness_fido2.client import (
     CANARY_RP,
     FIDO2_PIN,
@@ -33,13 +32,13 @@ from harness_fido2.client import (
 )
 from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
 from harness_fido2.paired import PAIRED
+from harness_fido2.reset import RESET_WINDOW_S as RESET_WINDOW_S
+from harness_fido2.reset import forget as forget
+from harness_fido2.reset import reset_key as reset_key
 from harness_fido2.volatile import volatile
 from harness_transports.client_random import client_random
 
 NEW_RP, FILL_RP = "new.keyharness.example", "fill.keyharness.example"
-
-RESET_WINDOW_S = 10
-"""After power-up (CTAP 2.1, section 6.6)."""
 
 Worlds = list[World]
 
@@ -161,7 +160,11 @@ def _lacks_rk(rig: Rig) -> str | None:
 def _make(resident: bool) -> Operation:
     def act(rig: Rig, memory: Memory) -> None:
         mine = fido_memory(memory)
-        mine.new, response = Fido(rig).make_credential(NEW_RP, b"somebody", resident=resident, pin=mine.pin)
+        # The colours of a home go into what is stored.
+        colours = (mine.extensions, mine.names) if resident else ({}, {})
+        mine.new, response = Fido(rig).make_credential(
+            NEW_RP, b"somebody", resident=resident, pin=mine.pin, extensions=colours[0], names=colours[1]
+        )
         mine.counter = max(mine.counter, response.auth_data.counter)
 
     def worlds(before: Memory, after: Memory) -> Worlds:
@@ -206,35 +209,6 @@ def _assert(resident: bool) -> Operation:
         cost=Cost(touches=1),
         missing=_lacks_rk if resident else None,
     )
-
-
-def reset_key(rig: Rig, memory: Memory) -> None:
-    """Reset the FIDO2 application, within ten seconds of power-up (CTAP 2.1, section 6.6).
-
-    :raises HostLate: the key refused because this host came later.
-    """
-    client = Fido(rig)
-    powered_us = rig.powered_us
-    late_s = 0.0 if powered_us is None else (rig.clock.now_us - powered_us) / 1e6
-    try:
-        with rig.touch.pressing():
-            client.ctap.reset()
-    except CtapError as error:
-        if error.code != CtapError.ERR.NOT_ALLOWED or late_s < RESET_WINDOW_S:
-            raise
-        raise HostLate(
-            f'rig "{rig.name}": the key refused a reset, because this host asked too late',
-            found=f"{late_s:.1f} s after power-up",
-            expected=f"less than {RESET_WINDOW_S} s (CTAP 2.1, section 6.6)",
-            mend="run it again when the host has less to do",
-        ) from error
-    forget(memory)
-
-
-def forget(memory: Memory) -> None:
-    """Forget what was on the key: its reset was acknowledged."""
-    mine = fido_memory(memory)
-    mine.pin, mine.counter, mine.handle = None, 0, b""
 
 
 def reset_worlds(before: Memory, after: Memory) -> Worlds:
@@ -389,6 +363,8 @@ FIDO2 = Application(
     unseen=ownership.unseen,
     marker=ownership.marker,
     mark=ownership.mark,
+    homes=homes.HOMES,
+    next_actions=next_actions.NEXT_ACTIONS,
     volatile=volatile,
     randomness=client_random,
     fault=fault,

@@ -41,18 +41,20 @@ class KnownSettings:
     values: dict[str, str] = field(default_factory=dict)
 
 
-def _read(rig: Rig) -> dict[str, str]:
+def read_settings(rig: Rig) -> dict[str, str]:
+    """Read all settings: name -> value; empty if the key has none."""
     admin = open_nk3(rig).admin
     names = [one.name for one in admin.list_available_fields()] if admin.has_config(SKIP_UP_OFF) else []
     return {name: str(admin.get_config(name)) for name in names if admin.has_config(name)}
 
 
-def _shown(values: Mapping[str, str]) -> Value:
+def shown(values: Mapping[str, str]) -> Value:
+    """Return settings as the item shows them."""
     return " ".join(f"{name}={value}" for name, value in sorted(values.items())) or "not offered"
 
 
 def _look(look: Look) -> Value:
-    return _shown(_read(look.rig))
+    return shown(read_settings(look.rig))
 
 
 SETTINGS = Item("admin.settings", Law.ATOMIC, _look, "the settings")
@@ -75,7 +77,7 @@ def _prepared(value: str) -> Callable[[Rig, Memory], None]:
         ]
         if rig.vault is not None and others:
             _set(rig, others[-1], "true")
-        memory.part("admin", KnownSettings).values = _read(rig)
+        memory.part("admin", KnownSettings).values = read_settings(rig)
 
     return arrange
 
@@ -87,13 +89,13 @@ def _change(value: str) -> Callable[[Rig, Memory], None]:
 def _changed(value: str) -> Callable[[Memory, Memory], list[World]]:
     def worlds(before: Memory, after: Memory) -> list[World]:
         was = before.part("admin", KnownSettings).values
-        return [old({SETTINGS.name: _shown(was)}), new({SETTINGS.name: _shown({**was, SKIP_UP_OFF: value})})]
+        return [old({SETTINGS.name: shown(was)}), new({SETTINGS.name: shown({**was, SKIP_UP_OFF: value})})]
 
     return worlds
 
 
 def _lacks_settings(rig: Rig) -> str | None:
-    return None if _read(rig) else "no settings"
+    return None if read_settings(rig) else "no settings"
 
 
 def _lacks_reset(rig: Rig) -> str | None:
@@ -127,7 +129,7 @@ def _factory_reset(rig: Rig, memory: Memory) -> None:
 def _reset_worlds(before: Memory, after: Memory) -> list[World]:
     was, *fresh = reset_worlds(before, after)
     values = before.part("admin", KnownSettings).values
-    left, none = _shown(values), _shown(dict.fromkeys(values, "false"))
+    left, none = shown(values), shown(dict.fromkeys(values, "false"))
     return [
         old({**was.values, SETTINGS.name: left}),
         *(World(one.name, one.outcome, {**one.values, SETTINGS.name: none}) for one in fresh),

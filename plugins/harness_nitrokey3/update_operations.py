@@ -11,6 +11,8 @@ from harness.api import (
     KeyGone,
     Law,
     Memory,
+    NextAction,
+    Observation,
     Operation,
     Outcome,
     Rig,
@@ -28,6 +30,7 @@ from harness.api import (
     require_glass_box,
 )
 from harness.api import images as images_of
+from harness_fido2.next_actions import changed
 from harness_nitrokey3 import bootloader_probe, images, signing
 from harness_nitrokey3.admin import identify
 from harness_nitrokey3.images import Recipe
@@ -292,6 +295,29 @@ OPERATIONS = (
     ),
 )
 
+
+def _update_next(rig: Rig, before: Memory, after: Memory, seen: Observation) -> None:
+    """Update the firmware. After an operation that updates it there is nothing left to do."""
+    if RUNS.name in seen:
+        return
+    _arrange(rig, after)
+    _install(rig, after)
+
+
+def _updated(before: Memory, after: Memory, seen: Observation) -> list[World]:
+    mine = update_memory(after)
+    return changed(seen, {"admin.version": f"v{mine.wanted}", **mine.brought} if mine.wanted else {})
+
+
 UPDATE = Application(
-    "update", "Firmware update", _nothing, OPERATIONS, (), holds_nothing, randomness=client_random
+    "update",
+    "Firmware update",
+    _nothing,
+    OPERATIONS,
+    (),
+    holds_nothing,
+    randomness=client_random,
+    next_actions=(
+        NextAction("update", "update the firmware", _update_next, _updated, missing=_not_an_update),
+    ),
 )

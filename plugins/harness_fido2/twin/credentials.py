@@ -24,6 +24,8 @@ NAMES, UNFINISHED = "fido/names", "fido/new"
 """Where two defects put the users' names, and credentials that are being written."""
 SPARE_BLOCKS = 24
 """Blocks that resident credentials leave free, so that state, config and a reset can always be written."""
+NEEDED_TO_DELETE = 120
+"""Free blocks without which a defect deletes nothing."""
 RESIDENT_ID_SIZE = 32
 
 
@@ -133,6 +135,8 @@ class ResidentCredentials:
         self._directory = directory
         self._persistent = persistent
         self._known: dict[str, Credential | None] | None = None
+        self._added: list[str] = []
+        """The last credential of this boot, which a defect takes for its only slot."""
 
     def all(self) -> list[Credential]:
         """Every credential, the newest first."""
@@ -140,7 +144,7 @@ class ResidentCredentials:
 
     def of(self, rp_hash: bytes) -> list[Credential]:
         """The credentials of an RP, the newest first."""
-        prefix = rp_hash[:8].hex() + "."
+        prefix = rp_hash[:4].hex() if "rp-by-prefix" in self._platform.defects else rp_hash[:8].hex() + "."
         return self._newest([name for name in self._files() if name.startswith(prefix)])
 
     def find(self, identity: bytes, rp_hash: bytes | None = None) -> Credential | None:
@@ -164,21 +168,49 @@ class ResidentCredentials:
 
         :raises StatusError: KEY_STORE_FULL.
         """
-        older = [name for name, known in self._files().items() if known and _same_account(known, credential)]
+        defects = self._platform.defects
+        by_prefix = "account-by-prefix" in defects
+        older = [
+            name
+            for name, known in self._files().items()
+            if known and _same_account(known, credential, by_prefix=by_prefix)
+        ]
         if not older and self.count() >= limit:
-            raise StatusError(Status.KEY_STORE_FULL)
-        deletes_first = "overwrite-deletes-first" in self._platform.defects
+            self._at_limit(credential)
+        if older and "enrolment-drops-secret" in defects:
+            credential = replace(credential, hmac_secret=False)
+        if "slot-from-boot" in defects and self._persistent.began_with_pin:
+            older += [name for name in self._added if name in self._files()]
+            self._added = [self._name(credential)]
+        deletes_first = "overwrite-deletes-first" in defects
         for name in older if deletes_first else ():
             self._remove(name)
         self._write(self._name(credential), credential)
         for name in () if deletes_first else older:
             self._remove(name)
 
+    def _at_limit(self, credential: Credential) -> None:
+        """Refuse a credential for which there is no place. Defects do something else before, or instead.
+
+        :raises StatusError: KEY_STORE_FULL.
+        """
+        if "full-replaces-oldest" in self._platform.defects:
+            self._remove(self._name(self.all()[-1]))
+            return
+        if "full-checked-late" in self._platform.defects:
+            self._write(self._name(credential), credential)
+            self._remove(self._name(credential))
+        raise StatusError(Status.KEY_STORE_FULL)
+
     def update(self, credential: Credential) -> None:
         """Replace the stored credential.
 
         :raises StatusError: KEY_STORE_FULL.
         """
+        if "rename-drops-protection" in self._platform.defects:
+            credential = replace(credential, protect=1)
+        if "rename-drops-blob-key" in self._platform.defects:
+            credential = replace(credential, large_blob_key=None)
         self._write(self._name(credential), credential)
         if "rename-leaks" in self._platform.defects:
             number = len(self._store.names(UNFINISHED))
@@ -188,7 +220,10 @@ class ResidentCredentials:
     def remove(self, credential: Credential) -> None:
         """Remove a credential, older ones of the same account first: they must not come back."""
         name = self._name(credential)
-        for other, known in list(self._files().items()):
+        if "delete-needs-room" in self._platform.defects and self._store.free_blocks() < NEEDED_TO_DELETE:
+            raise StatusError(Status.KEY_STORE_FULL)
+        shadows = "shadow-comes-back" in self._platform.defects
+        for other, known in [] if shadows else list(self._files().items()):
             if known and other != name and _same_account(known, credential):
                 self._remove(other)
         self._remove(name)
@@ -218,7 +253,8 @@ class ResidentCredentials:
         if self._known is None:
             self._known = {name: self._read(name) for name in self._store.names(self._directory)}
             living = {self._name(credential) for credential in self.all()}
-            for name, known in list(self._known.items()):
+            swept = {} if "shadow-comes-back" in self._platform.defects else dict(self._known)
+            for name, known in list(swept.items()):
                 if name not in living and (known is not None or self._is_empty(name)):
                     self._remove(name)
         return self._known
@@ -313,5 +349,11 @@ def _file_name(rp_id: str, identity: bytes) -> str:
     return f"{rp_hash[:8].hex()}.{id_hash[:8].hex()}"
 
 
-def _same_account(one: Credential, other: Credential) -> bool:
-    return one.rp_id == other.rp_id and one.user["id"] == other.user["id"]
+def _same_account(one: Credential, other: Credential, *, by_prefix: bool = False) -> bool:
+    """:param by_prefix: the defect that compares only the beginnings of the RPs' hashes."""
+    if one.user["id"] != other.user["id"]:
+        return False
+    if by_prefix:
+        first, second = (crypto.sha256(each.rp_id.encode())[:4] for each in (one, other))
+        return first == second
+    return one.rp_id == other.rp_id

@@ -13,8 +13,9 @@ belongs to another epoch does not exist any more and is swept, now or at the nex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.api import Damaged, records
 from harness_fido2.twin import split_state
@@ -23,13 +24,17 @@ from harness_fido2.twin.state import State
 from harness_fido2.twin.status import Status, StatusError
 
 if TYPE_CHECKING:
-    from harness.api import Platform
+    from harness.api import Platform, Store
 
 CONFIG_ERROR = 0x20
 """The init status bit that says that persistent data of an application cannot be used."""
 DIRECTORY = "fido/sec"
 STATE_PATH = f"{DIRECTORY}/state"
+CHANGE_PATH = f"{DIRECTORY}/change"
+"""Where a defect notes a change of the PIN."""
 _FORMAT = 1
+SCARCE_BLOCKS = 120
+"""With fewer free blocks a defect makes room for the state before it writes it."""
 SAVED_EVERY = 8
 """The defect that keeps the signature counter in RAM saves it after this number of uses."""
 
@@ -53,6 +58,23 @@ def initialise(platform: Platform) -> None:
     PersistentState(platform, new=True).renew()
 
 
+def age_counter(store: Store, bits: int) -> int:
+    """Set the signature counter of a key without power to 2 ** bits - 1, or to the next number that ends so.
+
+    It is written as a login writes it. A counter of 32 bits cannot pass 2 ** 32, so that its highest bit is what
+    changes next there.
+
+    :raises Damaged: there is no state.
+    """
+    content = records.read(store, STATE_PATH)
+    if content is None:
+        raise Damaged
+    number = next(key for key, name in _KEYS.items() if name == "counter")
+    content[number] |= (1 << min(bits, 31)) - 1
+    store.write(STATE_PATH, records.seal(content))
+    return int(content[number])
+
+
 class PersistentState:
     """The state during one boot. If it is missing or damaged, `state` raises; no default replaces it.
 
@@ -63,6 +85,7 @@ class PersistentState:
         self._platform = platform
         self._store = platform.store(INTERNAL)
         self._state: State | None = None
+        self._at_boot: State | None = None
         self._kek = b""
         self._ram_tries = TRIES
         self._uses = 0
@@ -72,6 +95,11 @@ class PersistentState:
             self._load()
         except Damaged:
             platform.faults |= CONFIG_ERROR
+
+    @property
+    def began_with_pin(self) -> bool:
+        """Whether a PIN was set when this boot began (for defects)."""
+        return self._at_boot is not None and self._at_boot.pin_hash is not None
 
     @property
     def usable(self) -> bool:
@@ -100,7 +128,7 @@ class PersistentState:
 
     def change(self, **changes: object) -> State:
         """Replace members of the state, durably; when this returns, it has happened."""
-        changed = replace(self.state, **changes)  # type: ignore[arg-type]
+        changed = replace(self._to_change(changes), **changes)  # type: ignore[arg-type]
         if "counter-in-ram" in self._platform.defects and "tries" in changes:
             self._ram_tries = changed.tries
             changed = replace(changed, tries=TRIES)
@@ -112,6 +140,30 @@ class PersistentState:
         self._write(changed)
         return changed
 
+    def _to_change(self, changes: Mapping[str, object]) -> State:
+        """The state that a change is applied to; with two defects a copy as old as the boot."""
+        defects, now = self._platform.defects, self.state
+        if self._at_boot is None or now.epoch != self._at_boot.epoch:
+            return now
+        if "pin-from-boot" in defects and changes.keys() == {"counter"} and self.began_with_pin:
+            return replace(now, pin_hash=self._at_boot.pin_hash)
+        if "minimum-from-boot" in defects and changes.keys() == {"always_uv"}:
+            return replace(now, min_pin=self._at_boot.min_pin)
+        return now
+
+    def begun_change(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Note a change of the PIN before it is made; what an interrupted one has noted goes first (only a defect)."""
+        noted = records.read(self._store, CHANGE_PATH)
+        if noted is not None:
+            return dict(zip(members, noted[1]))
+        self._store.write(CHANGE_PATH, records.seal({1: list(members.values())}))
+        return members
+
+    def end_change(self) -> None:
+        """Remove the note of a change of the PIN."""
+        if "old-change-finished" in self._platform.defects:
+            self._store.remove(CHANGE_PATH)
+
     def next_counter(self) -> int:
         """Return a signature counter above every earlier one; it is durable before it is used.
 
@@ -119,6 +171,10 @@ class PersistentState:
         (fido-authenticator since 0.4: starts at 1, random positive increments).
         """
         counter = self.state.counter + 1 + self._platform.stream("counter").below(16)
+        if "sign-counter-short" in self._platform.defects:
+            counter &= 0xFFFF
+        if "sign-counter-signed" in self._platform.defects:
+            counter &= 0x7FFFFFFF
         if counter > 0xFFFFFFFF:
             raise StatusError(Status.OTHER)
         self._uses += 1
@@ -133,10 +189,13 @@ class PersistentState:
 
         When this returns the reset is durable; `sweep` removes the rest of the old epoch.
         """
-        epoch = epoch or self._platform.random("epoch", 8)
+        defects = self._platform.defects
+        left = self.stale_keys() if "stale-key-taken-up" in defects else []
+        epoch = epoch or (bytes.fromhex(left[0][4:]) if left else self._platform.random("epoch", 8))
         kek = self._platform.random("kek", 32)
         counter = self._state.counter if self._state else 0
-        if "reset-key-not-saved" not in self._platform.defects:
+        # With the second of these a key that an earlier reset has left counts as written.
+        if "reset-key-not-saved" not in defects and not left:
             self._store.write(kek_path(epoch), records.seal({1: _FORMAT, 2: kek}))
         self._write(State(epoch, self._platform.random("secret", 32), counter))
         self._kek = kek
@@ -159,6 +218,8 @@ class PersistentState:
 
     def _write(self, state: State) -> None:
         data = _encode(split_state.without(self._platform.defects, state))
+        if "room-made-first" in self._platform.defects and self._store.free_blocks() < SCARCE_BLOCKS:
+            self._store.remove(STATE_PATH)
         if "zero-length-file" in self._platform.defects:
             # Replaced by remove and create: for a moment there is none, then an empty one.
             self._store.remove(STATE_PATH)
@@ -181,6 +242,7 @@ class PersistentState:
         if "blocked-taken-for-new" in self._platform.defects and state.tries == 0:
             state = replace(state, tries=TRIES)
         self._state, self._kek = state, kek
+        self._at_boot = state
 
     def _left_epoch(self) -> bytes | None:
         """The epoch of a key file that is there without a state."""

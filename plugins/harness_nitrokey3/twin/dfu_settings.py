@@ -74,18 +74,26 @@ def decode(page: bytes) -> DfuSettings | None:
     return DfuSettings(app, bank, size, image_crc, validation, signature, pending)
 
 
-def load(flash: Flash, opens_door: bool = False, leaves_backup: bool = False) -> DfuSettings:
+def load(
+    flash: Flash, opens_door: bool = False, leaves_backup: bool = False, repairs_both: bool = False
+) -> DfuSettings:
     """Load the settings at boot; a copy that is damaged or differs is written again.
 
     With both copies unreadable there is no application, and no image is accepted. No power cut leads there.
 
     :param opens_door: the defect that then begins with version 0.
     :param leaves_backup: the defect that never renews the backup.
+    :param repairs_both: the defect that writes both copies anew if one is damaged, erasing both first.
     :raises PowerLost: the power failed meanwhile.
     """
     main, backup = decode(flash.pages[MAIN]), decode(flash.pages[BACKUP])
     if main is None and backup is None:
         return DfuSettings(app_version=0 if opens_door else CLOSED)
+    if repairs_both and None in (main, backup):
+        found = main or backup
+        assert found is not None
+        store(flash, found, both_at_once=True)
+        return found
     if main is None:
         assert backup is not None
         _write(flash, MAIN, backup)

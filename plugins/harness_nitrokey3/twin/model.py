@@ -13,13 +13,15 @@ from harness.api import (
     Defect,
     Offered,
     Part,
+    Plain,
     Platform,
     TwinOptions,
+    age,
     child,
     layer_called,
 )
 from harness_fido2.trace import CtaphidTracer
-from harness_fido2.twin import hid
+from harness_fido2.twin import hid, persistent_state
 from harness_fido2.twin.features import EXTERNAL, INTERNAL
 from harness_nitrokey3.twin import boot, bootloader, card, factory, migration, reset
 from harness_nitrokey3.twin.bootloader import Bootloader
@@ -87,6 +89,24 @@ class Nitrokey3Twin:
         personality = _personality(options)
         board.load(_factory_state(personality.layer, personality.layout, personality.version, seed))
         return board
+
+    def pairs(self, options: TwinOptions) -> tuple[str, ...]:
+        """The two copies of the bootloader's settings, and the two records of the journal, where there is one."""
+        journaled = layer_called(_personality(options).layer).journal_pages > 0
+        return ("settings", "ifs") if journaled else ("settings",)
+
+    def age(self, board: Board, options: TwinOptions, bits: int) -> dict[str, int]:
+        """Age both file systems, and FIDO2's signature counter."""
+        board.power_off()
+        board.rail.restore_for_boot()
+        internal = layer_called(_personality(options).layer)(board.flash["ifs"])
+        store = boot.internal_store(board, internal)
+        store.mount()
+        counter = persistent_state.age_counter(store, bits)
+        board.power_off()
+        for layer in (internal, Plain(board.flash["efs"])):
+            age(layer, bits)
+        return {"sign counter": counter}
 
 
 def _personality(options: TwinOptions) -> Personality:

@@ -15,7 +15,7 @@ from harness_fido2.twin.features import Features
 
 FILE = Path(__file__).parent.parent / "personalities.toml"
 BOOT_POLICIES = ("panic", "format")
-_OF_A_DEFECT = {"layer": str, "boot": str, "application": str, "personality": str}
+_OF_A_DEFECT = dict.fromkeys(("layer", "boot", "application", "personality", "home", "next"), str)
 _SHIPPING = "1.8.3"
 """Any personality of a shipping version: it stands for their family."""
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?")
@@ -100,6 +100,8 @@ def read(path: Path) -> Book:
             layer,
             application=table.get("application"),
             personality=table.get("personality"),
+            home=table.get("home"),
+            next_action=table.get("next"),
         )
         if "boot" in table:
             boots[name] = _among(f"{where}.boot", table["boot"], BOOT_POLICIES)

@@ -52,7 +52,10 @@ def start(board: Board, what: Device) -> KeyFirmware | Bootloader:
     board.rail.check()
     defects = what.door.defects
     settings = dfu_settings.load(
-        board.flash["settings"], "settings-lost-open" in defects, "backup-left-behind" in defects
+        board.flash["settings"],
+        "settings-lost-open" in defects,
+        "backup-left-behind" in defects,
+        "settings-repaired-both" in defects,
     )
     stay, board.retained = board.retained == STAY, 0
     starts = settings.bank == VALID_IMAGE if "boot-unchecked" in defects else None

@@ -52,6 +52,7 @@ class Settings:
             self._on = frozenset(content[1]) if content else frozenset()
         except (Damaged, KeyError, TypeError):
             platform.faults |= CONFIG_ERROR
+        self._at_boot, self._from_boot = self._on, "settings-from-boot" in platform.defects
 
     def is_on(self, name: str) -> bool:
         return FIELDS[name].number in self._on
@@ -59,7 +60,8 @@ class Settings:
     def change(self, name: str, on: bool) -> None:
         """Change one value; it is durable when this returns."""
         number = FIELDS[name].number
-        self._write(self._on | {number} if on else self._on - {number})
+        was = self._at_boot if self._from_boot else self._on
+        self._write(was | {number} if on else was - {number})
 
     def reset(self, application: str | None = None) -> None:
         """Set the defaults again, of one application or of all."""

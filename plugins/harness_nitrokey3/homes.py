@@ -1,0 +1,114 @@
+"""Homes of a Nitrokey 3: an aged key, and the admin application's part in the homes of FIDO2.
+
+An aged key is a twin whose stored counters stand just below a power of two, so that the operation, the cut and the
+recovery from it go over the wrap. It is made when the operation has been arranged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.api import Memory, NamedHome, Operation, Rig, Value, glass_box
+from harness_fido2.client import fido_memory
+from harness_nitrokey3 import configuration
+from harness_nitrokey3.sdk import open_nk3, unwrapped
+
+AGES = (8, 16, 32)
+"""Bits of the counters that wrap."""
+STAGED = (
+    "admin.interrupted_registrations",
+    "admin.worn_page",
+    "admin.power_up.slow_store",
+    "admin.power_up.lost_certificate",
+)
+"""They stage a state of their own, in which nothing of a home is left."""
+HALF_WAY = ("admin.power_up.interrupted", "update.install.interrupted")
+"""They begin with work that is half done. To write anything before would finish it."""
+
+
+def _not_among(*names: str) -> Callable[[Operation], Operation | None]:
+    return lambda operation: None if operation.name in names else operation
+
+
+# Aged
+
+
+def _age(bits: int) -> Callable[[Rig, Memory], None]:
+    def age(rig: Rig, memory: Memory) -> None:
+        rig.power.off()
+        glass = glass_box(rig)
+        assert glass is not None
+        assert glass.age is not None
+        counted = glass.age(bits)
+        mine = fido_memory(memory)
+        mine.counter = max(mine.counter, counted["sign counter"])
+
+    return age
+
+
+def _cannot_age(rig: Rig) -> str | None:
+    glass = glass_box(rig)
+    if glass is None or glass.age is None:
+        return "counters are set inside a simulated key"
+    return None
+
+
+AGED = tuple(
+    NamedHome(
+        name=f"aged-{bits}",
+        title=f"counters just below 2^{bits}, pages erased hundreds of times",
+        settle=_age(bits),
+        adapt=_not_among(*STAGED, *HALF_WAY),
+        missing=_cannot_age,
+        cuts=10,
+        turn="aged",
+    )
+    for bits in AGES
+)
+
+
+# The admin application's part in the homes of FIDO2
+
+
+def _switch_on(rig: Rig, memory: Memory) -> None:
+    """Switch on what can be switched on without a touch and without losing data."""
+    admin = open_nk3(rig).admin
+    known = configuration.read_settings(rig)
+    for one in admin.list_available_fields() if known else ():
+        if (
+            one.name != configuration.SKIP_UP_OFF
+            and not one.requires_touch_confirmation
+            and not one.destructive
+        ):
+            with unwrapped():
+                admin.set_config(one.name, "true")
+            known[one.name] = "true"
+    memory.part("admin", configuration.KnownSettings).values = known
+
+
+def _switched_on(memory: Memory) -> dict[str, Value]:
+    known = memory.part("admin", configuration.KnownSettings).values
+    return {configuration.SETTINGS.name: configuration.shown(known)} if known else {}
+
+
+HOMES: tuple[NamedHome, ...] = (
+    *AGED,
+    NamedHome("full", "", cuts=0, adapt=_not_among(*STAGED, *HALF_WAY)),
+    NamedHome("full-minus-one", "", cuts=0, adapt=_not_among(*STAGED, *HALF_WAY)),
+    NamedHome(
+        "same-boot",
+        "",
+        in_boot=_switch_on,
+        adapt=_not_among(*STAGED, *HALF_WAY),
+        values=_switched_on,
+        items=(configuration.SETTINGS,),
+    ),
+    NamedHome(
+        "coloured",
+        "",
+        lay_down=_switch_on,
+        adapt=_not_among(*STAGED, *HALF_WAY),
+        values=_switched_on,
+        items=(configuration.SETTINGS,),
+    ),
+)
