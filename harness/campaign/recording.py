@@ -214,7 +214,7 @@ class RecordedOperation:
             breach := silence_breach(trace.marks, application.keepalive_us, stands_us, Severity.S2)
         ):
             yield breach
-        base = baseline(rig, name) if isinstance(rig, TwinRig) else None
+        base = baseline(rig, name) if isinstance(rig, TwinRig) and self.home.name == FRESH else None
         if base is not None and (breach := wear_breach(written(trace), base)):
             yield breach
 
