@@ -125,6 +125,7 @@ _MODULES = {
     "FlashOp": "harness.twin.parts",
     "GD25Q16": "harness.twin.parts",
     "Handler": "harness.twin.handlers",
+    "HexTracer": "harness.twin.one_chip",
     "LAYERS": "harness.twin.flash_layers",
     "Layer": "harness.twin.flash_layers",
     "Leave": "harness.twin.handlers",
@@ -394,7 +395,7 @@ if TYPE_CHECKING:
         TwinModel as TwinModel,
         TwinOptions as TwinOptions,
     )
-    from harness.twin.one_chip import OneChipTwin as OneChipTwin
+    from harness.twin.one_chip import HexTracer as HexTracer, OneChipTwin as OneChipTwin
     from harness.twin.parts import (
         FlashOp as FlashOp,
         GD25Q16 as GD25Q16,

@@ -13,6 +13,7 @@ from harness.api import (
     Board,
     CallerError,
     Defect,
+    HexTracer,
     Offered,
     Panic,
     Part,
@@ -41,13 +42,6 @@ GEOMETRY = {"block_size": 512, "read_size": 4, "prog_size": 64, "cache_size": 51
 ATR = bytes.fromhex("3BDE18FF8191FE1FC38031815448534D317380214081071C")
 VERSION = (4, 1)
 START_US = 40_000
-
-
-class HexTracer:
-    """Shows APDUs as hex digits."""
-
-    def packet(self, endpoint: str, to_host: bool, data: bytes) -> list[str]:
-        return [f"{endpoint} {'<' if to_host else '>'} {data.hex()}"]
 
 
 @dataclass(frozen=True)

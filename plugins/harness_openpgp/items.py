@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import wraps
 
-from harness.api import Item, Law, Look, Memory, Outcome, Refused, Severity, Value
+from harness.api import Item, KeyFault, Law, Look, Memory, Outcome, Refused, Severity, Value
 from harness_openpgp.client import ADMIN, OTHER, SIGN, OpenPgp, PinStatus, openpgp
 from harness_openpgp.home import DATE, LOGIN, NAME, PRIVATE, URL, known, message
 from harness_openpgp.public_keys import PublicKey
@@ -19,6 +19,7 @@ from harness_openpgp.slots import Slot
 OPERATIONAL, TERMINATED, UNUSABLE = "operational", "terminated", "no state"
 ABSENT, WORKS, NOT_VERIFIED, NOT_OFFERED = "absent", "works", "PW1 is not known", "not offered"
 CURRENT, NEW, NEITHER = "current", "new", "neither"
+ANOTHER_PLAINTEXT, WRONG_SIGNATURE = "another plaintext", "wrong signature"
 ONE_SIGNATURE, MANY_SIGNATURES = "one signature", "many signatures"
 OFTEN = 12
 GOES_ON, BEGAN_AGAIN = "goes on", "began again"
@@ -209,7 +210,7 @@ def _used(look: Look, slot: Slot, key: PublicKey) -> str:
             cryptogram, right = key.cryptogram(message(slot))
             # GnuPG fills up leading zeros that were lost.
             found = client.decipher(cryptogram).rjust(len(right), b"\0")
-            return WORKS if found == right else "another plaintext"
+            return WORKS if found == right else ANOTHER_PLAINTEXT
         if slot is Slot.SIGN:
             client.verify(_pin_of(look).encode("latin-1"), SIGN)
             signature = client.sign(key.signed_data(message(slot)))
@@ -217,8 +218,11 @@ def _used(look: Look, slot: Slot, key: PublicKey) -> str:
         else:
             signature = client.authenticate(key.signed_data(message(slot)))
     except Refused as refused:
+        if slot is Slot.DECIPHER and refused.status == "6A80":
+            # What was not encrypted to an RSA key has no padding, and no point of another curve fits.
+            return ANOTHER_PLAINTEXT
         return ABSENT if refused.status == "6A88" else refused.value
-    return WORKS if key.verifies(signature, message(slot)) else "wrong signature"
+    return WORKS if key.verifies(signature, message(slot)) else WRONG_SIGNATURE
 
 
 @operational
@@ -258,7 +262,10 @@ def new_key_of(slot: Slot) -> Item:
         if not content:
             return ABSENT
         key = PublicKey(client.algorithm(slot), content)
-        found = use(look, slot, key)
+        try:
+            found = use(look, slot, key)
+        except KeyFault:
+            return "a public key of another algorithm"
         which = "old" if old is not None and content == old.content else "new"
         return f"{which} key {found}, {described(client, slot, key)}"
 

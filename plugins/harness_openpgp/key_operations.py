@@ -8,18 +8,20 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from harness.api import ANY, Cost, Item, Memory, Operation, Outcome, Refused, Rig, Value, World, new, old
+from harness.api import ANY, Cost, Item, Memory, Operation, Outcome, Rig, Value, World, new, old
 from harness_openpgp.algorithms import ECDH, X25519, Algorithm, on_curve
 from harness_openpgp.client import OTHER, PW1, PW3, SIGN, OpenPgp
 from harness_openpgp.home import OURS, as_admin, describe, known, make, message
 from harness_openpgp.items import (
     ABSENT,
+    ANOTHER_PLAINTEXT,
     BEGAN_AGAIN,
     COUNTER_START,
     GOES_ON,
     NEW_KEYS,
     OFTEN,
     WORKS,
+    WRONG_SIGNATURE,
     canaries,
 )
 from harness_openpgp.pin_operations import Act, lacks_touch, nothing
@@ -90,13 +92,10 @@ def _keys(before: Memory, slot: Slot, found: str) -> dict[str, Value]:
     return {"openpgp.keys": canaries(before, **{slot.title: found})}
 
 
-def _replaced(slot: Slot, gone: str = "") -> Callable[[Memory, Memory], Worlds]:
-    """The worlds of a new key: the old one; no key; the new one, not, half and wholly described.
-
-    :param gone: what the canary does then; by default as another key of the same kind does.
-    """
+def _replaced(slot: Slot) -> Callable[[Memory, Memory], Worlds]:
+    """The worlds of a new key: the old one; no key; the new one, not, half and wholly described."""
     item = NEW_KEYS[slot].name
-    gone = gone or ("another plaintext" if slot is Slot.DECIPHER else "wrong signature")
+    gone = ANOTHER_PLAINTEXT if slot is Slot.DECIPHER else WRONG_SIGNATURE
     repeats = _finish(slot)
 
     def worlds(before: Memory, after: Memory) -> Worlds:
@@ -262,7 +261,7 @@ OPERATIONS = (
         title="move a key on another curve to the card: attributes, key, description",
         arrange=nothing,
         act=_change_and_import,
-        worlds=_replaced(Slot.DECIPHER, Refused("DECIPHER", "6A80").value),
+        worlds=_replaced(Slot.DECIPHER),
         items=(NEW_KEYS[Slot.DECIPHER],),
         cost=_ADMIN,
         missing=_lacks_x25519,

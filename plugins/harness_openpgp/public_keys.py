@@ -122,19 +122,23 @@ def _cryptogram(key: PublicKey, secret: bytes) -> tuple[bytes, bytes]:
         block = b"\0\2" + b"\x01" * (size - len(secret) - 3) + b"\0" + secret
         encrypted = pow(int.from_bytes(block, "big"), numbers.e, numbers.n)
         return b"\0" + encrypted.to_bytes(size, "big"), secret
-    digest = hashlib.sha512(secret).digest()
+    try:
+        point, shared = _agreed(key, hashlib.sha512(secret).digest())
+    except ValueError as error:
+        raise KeyFault("a public key", found=str(error)) from None
+    return tlv(0xA6, tlv(0x7F49, tlv(0x86, point))), shared
+
+
+def _agreed(key: PublicKey, digest: bytes) -> tuple[bytes, bytes]:
+    """Our public key, made of a digest, and the secret that it shares with the card's.
+
+    :raises ValueError: the card's key is none of the curve.
+    """
     if key.algorithm.name == X25519:
         mine = X25519PrivateKey.from_private_bytes(digest[:32])
-        point, shared = (
-            mine.public_key().public_bytes_raw(),
-            mine.exchange(X25519PublicKey.from_public_bytes(key.part(0x86))),
-        )
-    else:
-        curve = key.algorithm.curve
-        number = int.from_bytes(digest, "big") % (curve.order - 1) + 1
-        point = curve.point(number)
-        try:
-            shared = shared_x(private_key(curve, number), public_key(curve, key.part(0x86)))
-        except ValueError as error:
-            raise KeyFault("a public key", found=str(error)) from None
-    return tlv(0xA6, tlv(0x7F49, tlv(0x86, point))), shared
+        theirs = X25519PublicKey.from_public_bytes(key.part(0x86))
+        return mine.public_key().public_bytes_raw(), mine.exchange(theirs)
+    curve = key.algorithm.curve
+    number = int.from_bytes(digest, "big") % (curve.order - 1) + 1
+    shared = shared_x(private_key(curve, number), public_key(curve, key.part(0x86)))
+    return curve.point(number), shared

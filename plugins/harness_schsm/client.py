@@ -67,19 +67,7 @@ class ScHsm:
         self, ins: int, p1: int = 0, p2: int = 0, data: bytes = b"", *, cla: int = 0, le: int | None = None
     ) -> tuple[bytes, int]:
         """Send one command, extended where it must be, and collect its whole answer; returns data and status word."""
-        head = bytes([cla, ins, p1, p2])
-        extended = len(data) > 255 or (le or 0) > 256
-        if extended:
-            size = b"\0" + len(data).to_bytes(2, "big") if data else b"\0"
-            expected = b"" if le is None else (le % 65536).to_bytes(2, "big")
-        else:
-            size = bytes([len(data)]) if data else b""
-            expected = b"" if le is None else bytes([le % 256])
-        answer, sw1, sw2 = self.card.transmit(list(head + size + data + expected))
-        while sw1 == 0x61:
-            more, sw1, sw2 = self.card.transmit([0, 0xC0, 0, 0, sw2])
-            answer += more
-        return bytes(answer), sw1 << 8 | sw2
+        return self.card.exchange(ins, p1, p2, data, cla=cla, le=le)
 
     def command(
         self,

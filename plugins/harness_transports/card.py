@@ -78,6 +78,33 @@ class Card:
             self._tap.mark("response", status)
         return list(answer[:-2]), answer[-2], answer[-1]
 
+    def exchange(
+        self, ins: int, p1: int = 0, p2: int = 0, data: bytes = b"", *, cla: int = 0, le: int | None = None
+    ) -> tuple[bytes, int]:
+        """Send one command, extended where it must be, and collect its whole answer; returns data and status word.
+
+        :param le: how many bytes to ask for; 256 or 65,536: all. None sends no Le.
+        :raises MalformedAnswer: the answer has no end.
+        """
+        if len(data) > 255 or (le or 0) > 256:
+            size = b"\0" + len(data).to_bytes(2, "big") if data else b"\0"
+            expected = b"" if le is None else (le % 65536).to_bytes(2, "big")
+        else:
+            size = bytes([len(data)]) if data else b""
+            expected = b"" if le is None else bytes([le % 256])
+        answer, sw1, sw2 = self.transmit(list(bytes([cla, ins, p1, p2]) + size + data + expected))
+        while sw1 == _MORE:
+            more, sw1, sw2 = self.transmit([0, _GET_RESPONSE, 0, 0, sw2])
+            answer += more
+            if len(answer) > ANSWER_BYTES or not more:
+                raise MalformedAnswer(
+                    f"no end after {len(answer)} bytes",
+                    command=f"INS {ins:02X}",
+                    answer=bytes(answer),
+                    garbled=True,
+                )
+        return bytes(answer), sw1 << 8 | sw2
+
     def command(
         self, what: str, ins: int, *, p1: int = 0, p2: int = 0, data: bytes = b"", cla: int = 0
     ) -> bytes:

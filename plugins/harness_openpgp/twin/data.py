@@ -19,7 +19,7 @@ from harness_openpgp.twin.status import (
     WRONG_P1P2,
     CardError,
 )
-from harness_schsm.tlv import tlv
+from harness_schsm.tlv import NotTlv, fields, tlv
 
 AID = bytes.fromhex("D27600012401")
 CERTIFICATE, KDF = 0x7F21, 0xF9
@@ -27,6 +27,8 @@ BUTTON = 0x20
 """Second byte of a user interaction flag (DO 7F74): a button."""
 OFF, ON, PERMANENT = 0, 1, 2
 NO_KDF = b"\x81\x01\x00"
+_KDF_HASHES = {b"\x08": 32, b"\x0a": 64}
+"""Hash of a KDF as RFC 4880 numbers it -> its length: SHA-256, SHA-512."""
 FILES = {
     0x5E: "login",
     0x5F50: "url",
@@ -218,11 +220,20 @@ def _put_file(card: Card, tag: int, data: bytes) -> None:
 
 
 def _require_kdf(data: bytes) -> None:
-    """:raises CardError: no KDF-DO: none (3 bytes), or the iterated and salted one with one salt or three."""
-    if data not in (b"", NO_KDF) and len(data) not in (90, 110):
-        raise CardError(WRONG_DATA)
-    if len(data) > 3 and data[:3] != b"\x81\x01\x03":
-        raise CardError(WRONG_DATA)
+    """:raises CardError: no KDF-DO (specification 3.4, section 4.3.2): none, or iterated and salted S2K."""
+    if data in (b"", NO_KDF):
+        return
+    try:
+        found = fields(data)
+    except NotTlv:
+        raise CardError(WRONG_DATA) from None
+    size = _KDF_HASHES.get(found.get(0x82, b""))
+    hashes = [found[tag] for tag in (0x87, 0x88) if tag in found]
+    salts = [found[tag] for tag in (0x84, 0x85, 0x86) if tag in found]
+    _require(found.get(0x81) == b"\x03" and size is not None and len(found.get(0x83, b"")) == 4)
+    _require(
+        0x84 in found and all(len(salt) == 8 for salt in salts) and all(len(one) == size for one in hashes)
+    )
 
 
 def _put_aes(card: Card, data: bytes) -> None:

@@ -12,6 +12,7 @@ from harness.api import (
     Board,
     CallerError,
     Defect,
+    HexTracer,
     Offered,
     Panic,
     Part,
@@ -38,13 +39,6 @@ SECURE_ELEMENT = Part("secure element", 512, 240, 4, 120, 2_500, 500_000)
 """120 KiB in pages of 512 bytes."""
 GEOMETRY = {"block_size": 512, "read_size": 4, "prog_size": 256, "cache_size": 512, "lookahead_size": 32}
 START_US = 40_000
-
-
-class HexTracer:
-    """Shows APDUs as hex digits."""
-
-    def packet(self, endpoint: str, to_host: bool, data: bytes) -> list[str]:
-        return [f"{endpoint} {'<' if to_host else '>'} {data.hex()}"]
 
 
 @dataclass(frozen=True)

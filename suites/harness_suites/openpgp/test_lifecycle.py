@@ -194,6 +194,16 @@ def test_a_kdf_with_one_salt_is_taken(admin):
     assert admin.get(0xF9) == short
 
 
+def test_a_kdf_with_sha_512_is_taken(admin):
+    require(admin.offers(0xF9), "a KDF")
+    whole = bytes.fromhex("8101038201 0A83040000C350") + b"".join(
+        bytes([tag, 8]) + bytes(8) for tag in (0x84, 0x85, 0x86)
+    )
+    whole += b"\x87\x40" + bytes(64) + b"\x88\x40" + bytes(64)
+    admin.put(0xF9, whole)
+    assert admin.get(0xF9) == whole
+
+
 def test_a_kdf_can_be_switched_off(admin, rig):
     with_kdf(admin)
     admin.put(0xF9, b"\x81\x01\x00")
