@@ -47,17 +47,28 @@ def _seed(context: typer.Context, parameter: typer.CallbackParam, given: int | N
 
 BenchOption = Annotated[
     Path | None,
-    typer.Option("--bench", metavar="FILE", help="Bench file. Default: one simulated key.", callback=_bench),
+    typer.Option(
+        "--bench",
+        metavar="FILE",
+        help="Bench file. Default: KEYHARNESS_BENCH, or one simulated key.",
+        callback=_bench,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 ReportsOption = Annotated[
-    Path, typer.Option("--reports", metavar="DIR", help="Folder of all runs.", callback=_reports)
+    Path,
+    typer.Option(
+        "--reports", metavar="DIR", help="Folder of all runs, else KEYHARNESS_REPORTS.", callback=_reports
+    ),
 ]
 RigArgument = Annotated[str, typer.Argument(metavar="RIG", help="Name of a rig of the bench.")]
 SeedOption = Annotated[
     int | None,
     typer.Option(
-        "--seed", metavar="N", help="Root of all randomness. Default: today's date (UTC).", callback=_seed
+        "--seed",
+        metavar="N",
+        help="Root of all randomness. Default: KEYHARNESS_SEED, or today's date (UTC).",
+        callback=_seed,
     ),
 ]
 KeySeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Root of a twin's own secrets.")]

@@ -59,6 +59,15 @@ def test_seed_and_reports(cli):
     assert json.loads(cli.inside(*asked, "--seed", "7").stdout)["seed"] == 7
 
 
+def test_settings_do_not_stand_in_the_way_of_an_earlier_run(cli):
+    """What a run was begun with goes before them, also where it is continued."""
+    (cli.cwd / "keyharness.toml").write_text('bench = "late-replay.toml"\nseed = 5\n')
+    for words in (("--resume", "x"), ("--last-failed",)):
+        done = cli.inside("run", *words)
+        assert done.returncode == 4
+        assert "no run" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize(
     "file, text, words",
     [
