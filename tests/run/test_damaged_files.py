@@ -11,21 +11,14 @@ import pytest
 
 from harness.base.errors import KeyharnessError
 from harness.base.seeds import Stream
-from harness.bench.calibration import calibration_for, complaint_about
 from harness.evidence.ledger import state_dir
 from harness.evidence.rundir import RunDir
-from harness.host.locks import Lock
 from harness.report.summary import conclude
 from harness.run.resume import cases_done, read_asked, take_up
 from harness.safety import quarantine
-from harness.safety.pins import PinJournal
 from harness.safety.power_journal import PowerLog
-from harness_fido2.client import FIDO2_PIN
 from support.damage import damaged
-from support.paths import ROOT
 
-OLD = ROOT / "tests" / "golden" / "state-0"
-WIRING = "lcus /dev/ttyUSB0 channel 1 · port 1-1.4"
 PORT = "usb:1-1.4"
 
 
@@ -39,38 +32,6 @@ def power_of(rig_is_on=True):
     power = SimpleNamespace(is_on=rig_is_on)
     power.on = lambda: setattr(power, "is_on", True)
     return SimpleNamespace(power=power)
-
-
-READERS = {
-    "keyharness/quarantine/usb-1-1.4.a6c40b33.json": lambda: quarantine.quarantined(PORT),
-    "keyharness/power/usb-1-1.4.a6c40b33.json": lambda: (
-        PowerLog(PORT).left_behind,
-        PowerLog(PORT).take(power_of()),
-    ),
-    "keyharness/calibration/lcus-dev-ttyUSB0-channel-1-port-1-1.4.ff8dafc6.json": lambda: complaint_about(
-        "mini", calibration_for(WIRING)
-    ),
-    "keyharness/pins/uuid-00112233445566778899aabbccddeeff.jsonl": lambda: PinJournal(
-        "uuid:00112233445566778899aabbccddeeff"
-    ).records(FIDO2_PIN),
-    "runtime/port-usb-1-1.5.7652ee9b.lock": lambda: Lock("port usb:1-1.5").holder(),
-}
-
-
-@pytest.mark.parametrize("name", READERS, ids=lambda name: name.split("/")[-2])
-def test_a_damaged_state_file(own_state, monkeypatch, name, draws):
-    shutil.copytree(OLD / "keyharness", state_dir(), dirs_exist_ok=True)
-    shutil.copytree(OLD / "runtime", own_state / "runtime", dirs_exist_ok=True)
-    (state_dir() / "pin.key").chmod(0o600)
-    folder = own_state / "state" if name.startswith("keyharness") else own_state
-    path, whole = folder / name, (OLD / name).read_bytes()
-    assert path.read_bytes() == whole
-    for draw in draws:
-        path.write_bytes(damaged(whole, draw))
-        try:
-            READERS[name]()
-        except KeyharnessError as error:
-            assert str(path) in str(error)
 
 
 def test_a_damaged_file_keeps_a_rig_in_quarantine(own_state):

@@ -97,7 +97,8 @@ def one_of(request):
     return request.param
 
 
-def check(path: Path, one: Read, folder: Path, one_of: int) -> None:
+def check(path: Path, one: Read, folder: Path, one_of: int, named: str = "") -> None:
+    """Damage a file again and again, and read it; `named` stands in every message."""
     whole = path.read_bytes()
     for number in range(0, one.damages, one_of):
         data = damaged(whole, Stream(2, "damage", one.file, number))
@@ -106,6 +107,7 @@ def check(path: Path, one: Read, folder: Path, one_of: int) -> None:
             one.read(folder)
         except KeyharnessError as error:
             assert error.what
+            assert named in str(error)
             assert len(str(error)) < 6_000
         except Exception as error:
             error.add_note(f"{one.file}, damage {number}: {data[:2000]!r}")
@@ -120,7 +122,8 @@ def test_state_files(own_state, one, one_of):
     shutil.copytree(OLD / "keyharness", state_dir(), dirs_exist_ok=True)
     shutil.copytree(OLD / "runtime", own_state / "runtime", dirs_exist_ok=True)
     (state_dir() / "pin.key").chmod(0o600)
-    check((state_dir() / one.file).resolve(), one, state_dir(), one_of)
+    path = (state_dir() / one.file).resolve()
+    check(path, one, state_dir(), one_of, named=str(path))
 
 
 @pytest.fixture(scope="module")
