@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.api import Application
-from harness_schsm import key_operations, pin_operations, refusals, update_operations
+from harness_schsm import client_operations, key_operations, pin_operations, refusals, update_operations
 from harness_schsm.home import blank, foreign, prepare
 from harness_schsm.items import ITEMS
 
@@ -14,6 +14,7 @@ SC_HSM = Application(
     operations=(
         *pin_operations.OPERATIONS,
         *key_operations.OPERATIONS,
+        *client_operations.OPERATIONS,
         *refusals.OPERATIONS,
         *update_operations.OPERATIONS,
     ),

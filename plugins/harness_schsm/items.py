@@ -129,7 +129,8 @@ def keys(look: Look) -> Value:
     """Use each canary key: its number, and what it does."""
     memory = known(look.memory)
     found = [
-        f"{key_id} {_signs(look, key_id, _public(request))}" for key_id, request in memory.requests.items()
+        f"{key_id} {key_signs(look, key_id, public_of_request(request))}"
+        for key_id, request in memory.requests.items()
     ]
     if memory.ciphertext:
         found.append(f"{CANARY_AES} {_encrypts(look, memory.ciphertext)}")
@@ -147,7 +148,7 @@ def _ready(look: Look) -> bool:
     return pin_in_force(look) in (CURRENT, NEW)
 
 
-def _signs(look: Look, key_id: int, public: Public) -> str:
+def key_signs(look: Look, key_id: int, public: Public) -> str:
     if not _ready(look):
         return NOT_LOGGED_IN
     message = plaintext(key_id)
@@ -182,7 +183,7 @@ def verifies(public: Public, signature: bytes, message: bytes) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _public(request: bytes) -> Public:
+def public_of_request(request: bytes) -> Public:
     return cvc.decode_authenticated(request).request.key()
 
 
@@ -209,12 +210,12 @@ def new_key(look: Look) -> Value:
         return NOT_LOGGED_IN
     if CERTIFICATE | NEW_KEY in found:
         try:
-            return _signs(look, NEW_KEY, attested(client, client.read(CERTIFICATE | NEW_KEY)))
+            return key_signs(look, NEW_KEY, attested(client, client.read(CERTIFICATE | NEW_KEY)))
         except BadCertificate as error:
             return f"a request that does not verify: {error}"
     if known(look.memory).blob:
         # Unwrapped keys bring no request; the public key is known from before.
-        return _signs(look, NEW_KEY, _public(made))
+        return key_signs(look, NEW_KEY, public_of_request(made))
     return "a key without its request"
 
 

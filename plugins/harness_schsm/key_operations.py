@@ -54,7 +54,7 @@ from harness_schsm.pin_operations import FULL, nothing, right_pin, wrong_guess
 NO_KCV = "0" * 16
 USES = 3
 Worlds = list[World]
-_LOGIN = Cost(pins={USER_PIN: 1})
+LOGIN = Cost(pins={USER_PIN: 1})
 
 
 def logged_in(rig: Rig, memory: Memory) -> ScHsm:
@@ -64,7 +64,7 @@ def logged_in(rig: Rig, memory: Memory) -> ScHsm:
     return client
 
 
-def _with(memory: Memory, *fids: int) -> tuple[str, ...]:
+def with_files(memory: Memory, *fids: int) -> tuple[str, ...]:
     """The list of files, with these among them."""
     return tuple(sorted({*known(memory).objects, *(f"{fid:04X}" for fid in fids)}))
 
@@ -72,7 +72,7 @@ def _with(memory: Memory, *fids: int) -> tuple[str, ...]:
 # A new key and its description
 
 
-def _describe(client: ScHsm, kind: str) -> None:
+def describe(client: ScHsm, kind: str) -> None:
     bits = RSA_BITS if kind == "rsa" else P256.bits
     client.update(PRKD | NEW_KEY, description.private_key(kind, f"{OURS}new", NEW_KEY, bits))
 
@@ -81,7 +81,7 @@ def _generate(kind: str, title: str) -> Operation:
     def act(rig: Rig, memory: Memory) -> None:
         client = logged_in(rig, memory)
         known(memory).new_request = generate(client, NEW_KEY, kind)
-        _describe(client, kind)
+        describe(client, kind)
 
     def worlds(before: Memory, after: Memory) -> Worlds:
         made = (KEY | NEW_KEY, CERTIFICATE | NEW_KEY)
@@ -90,10 +90,10 @@ def _generate(kind: str, title: str) -> Operation:
             World(
                 "not described",
                 Outcome.RECOVERED,
-                {"schsm.new_key": SIGNS, "schsm.objects": _with(before, *made)},
-                complete=lambda rig, memory: _describe(logged_in(rig, memory), kind),
+                {"schsm.new_key": SIGNS, "schsm.objects": with_files(before, *made)},
+                complete=lambda rig, memory: describe(logged_in(rig, memory), kind),
             ),
-            new({"schsm.new_key": SIGNS, "schsm.objects": _with(before, *made, PRKD | NEW_KEY)}),
+            new({"schsm.new_key": SIGNS, "schsm.objects": with_files(before, *made, PRKD | NEW_KEY)}),
         ]
 
     return Operation(
@@ -103,7 +103,7 @@ def _generate(kind: str, title: str) -> Operation:
         act=act,
         worlds=worlds,
         items=(NEW_KEY_ITEM,),
-        cost=_LOGIN,
+        cost=LOGIN,
     )
 
 
@@ -118,7 +118,7 @@ def _wrap_away(rig: Rig, memory: Memory) -> None:
 
 def _restore_files(client: ScHsm, memory: Memory) -> None:
     client.update(CERTIFICATE | NEW_KEY, known(memory).new_request)
-    _describe(client, "ec")
+    describe(client, "ec")
 
 
 def _unwrap(rig: Rig, memory: Memory) -> None:
@@ -138,12 +138,12 @@ def _unwrap_worlds(before: Memory, after: Memory) -> Worlds:
             World(
                 name,
                 Outcome.RECOVERED,
-                {"schsm.new_key": SIGNS, "schsm.objects": _with(before, *there)},
+                {"schsm.new_key": SIGNS, "schsm.objects": with_files(before, *there)},
                 complete=complete,
             )
             for name, there in {"without files": (key,), "not described": (key, request)}.items()
         ),
-        new({"schsm.new_key": SIGNS, "schsm.objects": _with(before, key, request, PRKD | NEW_KEY)}),
+        new({"schsm.new_key": SIGNS, "schsm.objects": with_files(before, key, request, PRKD | NEW_KEY)}),
     ]
 
 
@@ -153,7 +153,7 @@ def _unwrap_worlds(before: Memory, after: Memory) -> Worlds:
 def _make_described(rig: Rig, memory: Memory) -> None:
     client, mine = logged_in(rig, memory), known(memory)
     mine.new_request = generate(client, NEW_KEY, "ec")
-    _describe(client, "ec")
+    describe(client, "ec")
 
 
 _OF_A_KEY = (KEY | NEW_KEY, CERTIFICATE | NEW_KEY, PRKD | NEW_KEY)
@@ -171,12 +171,12 @@ def _delete(rig: Rig, memory: Memory) -> None:
 def _delete_worlds(before: Memory, after: Memory) -> Worlds:
     left = {"files are left": _OF_A_KEY[1:], "a description is left": _OF_A_KEY[2:]}
     return [
-        old({"schsm.new_key": SIGNS, "schsm.objects": _with(before, *_OF_A_KEY)}),
+        old({"schsm.new_key": SIGNS, "schsm.objects": with_files(before, *_OF_A_KEY)}),
         *(
             World(
                 name,
                 Outcome.RECOVERED,
-                {"schsm.new_key": ABSENT, "schsm.objects": _with(before, *fids)},
+                {"schsm.new_key": ABSENT, "schsm.objects": with_files(before, *fids)},
                 complete=_delete,
             )
             for name, fids in left.items()
@@ -219,7 +219,7 @@ def _write_long(rig: Rig, memory: Memory) -> None:
 
 
 def _write_long_worlds(before: Memory, after: Memory) -> Worlds:
-    with_it = {"schsm.objects": _with(before, _LONG.fid)}
+    with_it = {"schsm.objects": with_files(before, _LONG.fid)}
     return [
         old({_LONG.item: ABSENT, "schsm.objects": known(before).objects}),
         World(
@@ -325,7 +325,7 @@ OPERATIONS = (
         act=_unwrap,
         worlds=_unwrap_worlds,
         items=(NEW_KEY_ITEM,),
-        cost=_LOGIN,
+        cost=LOGIN,
     ),
     Operation(
         name="schsm.delete",
@@ -334,7 +334,7 @@ OPERATIONS = (
         act=_delete,
         worlds=_delete_worlds,
         items=(NEW_KEY_ITEM,),
-        cost=_LOGIN,
+        cost=LOGIN,
     ),
     Operation(
         name="schsm.sign.counted",
@@ -344,7 +344,7 @@ OPERATIONS = (
         worlds=lambda before, after: [old({USES_LEFT.name: USES}), new({USES_LEFT.name: USES - 1})],
         items=(USES_LEFT,),
         acknowledged_old=Outcome.LOOSENED,
-        cost=_LOGIN,
+        cost=LOGIN,
     ),
     Operation(
         name="schsm.write",
@@ -355,7 +355,7 @@ OPERATIONS = (
             old({_OTHER.item: shown(known(before).content)}),
             new({_OTHER.item: shown(_OTHER.content)}),
         ],
-        cost=_LOGIN,
+        cost=LOGIN,
     ),
     Operation(
         name="schsm.write.blocks",
@@ -364,7 +364,7 @@ OPERATIONS = (
         act=_write_long,
         worlds=_write_long_worlds,
         items=(NEW_FILE_ITEM,),
-        cost=_LOGIN,
+        cost=LOGIN,
     ),
     Operation(
         name="schsm.import_share",

@@ -37,6 +37,7 @@ OPERATIONS = {
     "schsm.write.blocks": {"old", "recovered", "new"},
     "schsm.import_share": {"old", "new"},
     "schsm.initialize": {"old", "new"},
+    "schsm.generate.opensc": {"old", "recovered", "new"},
     "schsm.reset_retry.forbidden": {"new"},
     "schsm.unwrap.foreign": {"old", "new"},
     "schsm.firmware_update": {"old", "new"},
