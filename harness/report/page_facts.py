@@ -56,9 +56,10 @@ def _rig(run_dir: Path | None, rig: Row, title: str | None, kinds: Sequence[str]
     ]
     if rig.get("personality"):
         facts.append(Fact("personality", [rig["personality"]]))
-    facts += _files(noted.get("files") or [], kinds)
+    kind = _kind(rig, kinds)
+    facts += _files(noted.get("files") or [], kind)
     facts.append(
-        Fact("key's identity", [_identity(noted.get("identity"), kinds)], code=bool(noted.get("identity")))
+        Fact("key's identity", [_identity(noted.get("identity"), kind)], code=bool(noted.get("identity")))
     )
     facts.append(Fact("reached by", [rig["transport"] or "not known"]))
     facts.append(Fact("power switch", _switch(rig.get("switch"), noted.get("calibration"))))
@@ -72,9 +73,15 @@ def _noted(run_dir: Path | None, rig: str) -> Row:
     return found if found and not misfit(found, row_shapes.FACTS) else {}
 
 
-def _files(noted: Sequence[Row], kinds: Sequence[str]) -> list[Fact]:
+def _kind(rig: Row, kinds: Sequence[str]) -> str:
+    """Return what kind of evidence a rig gives. A run says it of all its rigs, and each rig in how it is reached."""
+    reached = str(rig.get("transport") or "")
+    named = [kind for kind in ("twin", "emulator") if reached.startswith(kind)]
+    return kinds[0] if len(kinds) == 1 and kinds[0] in UNKNOWN_DIGEST else [*named, "hardware"][0]
+
+
+def _files(noted: Sequence[Row], kind: str) -> list[Fact]:
     if not noted:
-        kind = kinds[0] if len(kinds) == 1 else "emulator"
         return [Fact("firmware's sha256", [UNKNOWN_DIGEST[kind]])]
     facts = []
     for file in noted:
@@ -85,10 +92,10 @@ def _files(noted: Sequence[Row], kinds: Sequence[str]) -> list[Fact]:
     return facts
 
 
-def _identity(identity: str | None, kinds: Sequence[str]) -> str:
+def _identity(identity: str | None, kind: str) -> str:
     if identity:
         return identity
-    return "none: a twin is made anew for each run" if list(kinds) == ["twin"] else "not proved"
+    return "none: a twin is made anew for each run" if kind == "twin" else "not proved"
 
 
 def _switch(switch: Row | None, calibration: Row | None) -> list[str]:

@@ -170,6 +170,17 @@ def test_the_weakest_proof_stands_first(tmp_path):
     assert f"weakest proof {weakest[0]}: " in Words(html).text
 
 
+def test_of_several_rigs_each_says_what_it_is(tmp_path):
+    made = sample.hardware()
+    made.head["evidence_kind"] = ["hardware", "twin"]
+    made.head["rigs"][0]["transport"] = "twin, nrf52840 internal flash"
+    made.head["rigs"][1]["transport"] = "USB port 1-1.4"
+    words = Words(write_page(made.write(tmp_path / "run")).read_text()).text
+    assert words.index("no vendor firmware ran") < words.index("a key does not give its firmware out")
+    for rig in ("mini-1", "mini-2"):
+        assert f"{rig} fido2.client_pin.change" in words
+
+
 def test_of_a_folder_with_nothing_in_it(tmp_path):
     html = write_page(tmp_path).read_text()
     assert "INTERRUPTED" in html
