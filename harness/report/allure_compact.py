@@ -34,10 +34,43 @@ def compact(html: str) -> str:
         code = [("", base64.b64decode(body, validate=True)) for body in programs]
     except binascii.Error:
         return html
-    packed = gzip.compress(_packed([*code, *data]), mtime=0)
+    packed = gzip.compress(_packed([*code, *_shared(data)]), mtime=0)
     script = data_text("unpack.js").replace("PACKED", base64.b85encode(packed).decode())
     without = _PROGRAM.sub("", html[: loader.start()])
     return f"{without}<script>\n{script}</script>{html[loader.end() :]}"
+
+
+def _shared(data: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Give the widgets of an environment the bodies of those of the whole run, where they say the same.
+
+    Allure writes both, in another order: a run has one environment.
+    """
+    whole = {name: (body, _unordered(body)) for name, body in data if name.count("/") == 1}
+    shared = []
+    for name, body in data:
+        folder, *between, file = name.split("/")
+        of_run = whole.get(f"{folder}/{file}") if len(between) == 1 else None
+        same = of_run is not None and of_run[1] is not None and of_run[1] == _unordered(body)
+        shared.append((name, of_run[0] if of_run and same else body))
+    return shared
+
+
+def _unordered(body: bytes) -> str | None:
+    """Return a JSON document without the order of its lists; None if it is none."""
+
+    def sorted_(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: sorted_(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return sorted(
+                (sorted_(inner) for inner in value), key=lambda inner: json.dumps(inner, sort_keys=True)
+            )
+        return value
+
+    try:
+        return json.dumps(sorted_(json.loads(body)), sort_keys=True)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _packed(parts: Sequence[tuple[str, bytes]]) -> bytes:
