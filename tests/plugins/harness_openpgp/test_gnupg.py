@@ -82,6 +82,8 @@ def ceremony() -> None:
             assert re.search(line, shown), shown
         keys_made_on_the_card()
         reset()
+        pins_derived_by_a_kdf()
+        reset()
         keys_moved_to_the_card()
     finally:
         subprocess.run(["gpgconf", "--kill", "all"], check=False)
@@ -97,7 +99,7 @@ def gnupg_home(home: Path) -> None:
     pinentry.chmod(0o755)
     (home / "gpg-agent.conf").write_text(f"pinentry-program {pinentry}\nenable-ssh-support\n")
     # Not its own driver for readers: the host's readers are not ours.
-    (home / "scdaemon.conf").write_text("disable-ccid\n")
+    (home / "scdaemon.conf").write_text(f"disable-ccid\ndebug cardio\nlog-file {home / 'scdaemon.log'}\n")
     os.environ["GNUPGHOME"] = str(home)
     agent = subprocess.run(
         ["gpgconf", "--list-dirs", "agent-ssh-socket"], capture_output=True, text=True, check=True
@@ -105,12 +107,42 @@ def gnupg_home(home: Path) -> None:
     os.environ["SSH_AUTH_SOCK"] = agent.stdout.strip()
 
 
+def written() -> list[str]:
+    """The commands that change a card, as GnuPG has sent them: instruction, P1 and P2 as hex digits."""
+    log = (Path(os.environ["GNUPGHOME"]) / "scdaemon.log").read_text(errors="replace")
+    sent = re.findall(r"send apdu: c=\w\w i=(\w\w) p1=(\w\w) p2=(\w\w)", log)
+    return [
+        "".join(one)
+        for one in sent
+        if one[0] in ("24", "2C", "44", "47", "DA", "DB", "E6") and one[1] != "81"
+    ]
+
+
+def since(before: list[str]) -> str:
+    """What was written after that, without repetitions of one command: its blocks."""
+    found = written()[len(before) :]
+    return " ".join(one for at, one in enumerate(found) if at == 0 or one != found[at - 1])
+
+
+def pins_derived_by_a_kdf() -> None:
+    """The object is written last: alone by 2.2, and after the PINs, as openpgp.set_kdf cuts it, by later ones."""
+    before = written()
+    edit("--card-edit", "admin", "kdf-setup", "quit")
+    old = " 2.2." in gpg("--version").partition("\n")[0]
+    assert since(before) == ("DA00F9" if old else "240083 2C0281 DA00D3 DA00F9")
+    assert "KDF setting ......: on" in gpg("--card-status")
+
+
 def keys_made_on_the_card() -> None:
+    before = written()
     edit(
         "--card-edit",
         # Name, address, and so on, in the order in which gpg asks.
         *("admin", "generate", "n", "0", "y", "Card Owner", "card@example.org", "", "O", "quit"),
     )
+    # As openpgp.generate does: the key, its fingerprint, its date.
+    for slot in ("478000 DA00C7 DA00CE", "478000 DA00C8 DA00CF", "478000 DA00C9 DA00D0"):
+        assert slot in since(before)
     shown = gpg("--card-status")
     assert "[none]" not in shown.replace("General key info..: [none]", "")
     use("card@example.org")
@@ -134,6 +166,7 @@ def keys_moved_to_the_card() -> None:
     ):
         fingerprint = primary(who) if "FPR" in arguments else ""
         gpg("--pinentry-mode", "loopback", *(one.replace("FPR", fingerprint) for one in arguments))
+    before = written()
     edit(
         *("--edit-key", who),
         *("keytocard", "y", "1"),
@@ -141,6 +174,9 @@ def keys_moved_to_the_card() -> None:
         *("key 2", "keytocard", "3"),
         "save",
     )
+    # As openpgp.import does: attributes where the curve differs, the key, its fingerprint, its date.
+    for slot in ("DA00C1 DB3FFF DA00C7 DA00CE", "DA00C2 DB3FFF DA00C8 DA00CF", "DA00C3 DB3FFF DA00C9 DA00D0"):
+        assert slot in since(before)
     shown = gpg("--card-status")
     assert re.search(r"Key attributes \.+: ed25519 cv25519 ed25519", shown), shown
     assert primary(who) in shown.replace(" ", "")
