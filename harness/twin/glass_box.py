@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.base.errors import HarnessFault
-from harness.base.seeds import Stream
+from harness.base.seeds import Stream, unit
 from harness.model.key import Key, client_randomness
 from harness.model.rig import KeyGone, Rig
 from harness.model.tap import Tap
@@ -105,6 +105,24 @@ class GlassBox(Recorder):
             yield
         finally:
             flash.erases[page] += before - 2 * flash.part.endurance
+
+    @contextmanager
+    def near_the_end(self, chip: str, least: float, most: float) -> Iterator[None]:
+        """While entered, each page has had a share of the erases that it is specified for, between these two.
+
+        Which page has which share depends on the seed. What it is erased meanwhile stays.
+        """
+        flash = self._board.flash[chip]
+        seed = self._board.rail.seed
+        added = [
+            round(flash.part.endurance * (least + (most - least) * unit(seed, "share", chip, page)))
+            for page in range(flash.part.pages)
+        ]
+        flash.erases = [one + more for one, more in zip(flash.erases, added)]
+        try:
+            yield
+        finally:
+            flash.erases = [one - more for one, more in zip(flash.erases, added)]
 
     @contextmanager
     def slow(self, chip: str, delay_us: int) -> Iterator[None]:

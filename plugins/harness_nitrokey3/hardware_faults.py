@@ -37,6 +37,8 @@ from harness_nitrokey3.storage_leak import (
 )
 
 LOGINS = 4
+LIFE = (0.8, 1.1)
+"""Shares of the specified erases between which pages begin to fail."""
 INTERNAL, EXTERNAL = "ifs", "efs"
 DELAYS_US = (10_000, 30_000, 36_000, 38_000, 40_000, 45_000, 60_000, 100_000, 300_000)
 """How long the external flash takes to answer after power-up: before, while and after the firmware asks it."""
@@ -85,6 +87,14 @@ def _log_in_on_worn_page(rig: Rig, memory: Memory) -> None:
     with require_glass_box(rig).worn_out(*_mishap(memory).page):
         for _ in range(LOGINS):
             # A refusal is what a sound key answers; what it acknowledges has to last.
+            with suppress(CtapError):
+                _log_in(rig, memory)
+
+
+def _log_in_near_the_end(rig: Rig, memory: Memory) -> None:
+    with require_glass_box(rig).near_the_end(INTERNAL, *LIFE):
+        for _ in range(LOGINS // 2):
+            # Some pages take no erase any more: a refusal is sound, a wrong answer is not.
             with suppress(CtapError):
                 _log_in(rig, memory)
 
@@ -190,6 +200,14 @@ OPERATIONS = (
         title="log in while the most erased page is past its endurance",
         arrange=_find_hottest,
         act=_log_in_on_worn_page,
+        worlds=lambda before, after: _SAME,
+        missing=twins_only,
+    ),
+    Operation(
+        name="admin.worn_pages",
+        title="log in while all pages are at 80 to 110 % of their endurance",
+        arrange=lambda rig, memory: None,
+        act=_log_in_near_the_end,
         worlds=lambda before, after: _SAME,
         missing=twins_only,
     ),

@@ -12,6 +12,7 @@ from harness.campaign.walk import Campaign
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_nitrokey3.hardware_faults import SLICE, without
+from support.terms import terms
 
 PLUGINS = discover()
 KEY, TWIN = PLUGINS.keys["nitrokey3-mini"], PLUGINS.twins["nitrokey3-mini"]
@@ -53,3 +54,20 @@ def test_a_sound_key_that_lost_its_certificate_boots(seed):
     result = Campaign(rig, KEY.operations["admin.power_up.lost_certificate"], go_home(rig)).run()
     assert result.complete
     assert not result.findings
+
+
+def test_pages_near_their_end_fail_between_80_and_110_percent_and_are_as_before_afterwards():
+    rig = TwinRig("nk3", KEY, TWIN, TwinOptions(), 7, expendable=True)
+    flash = rig.board.flash["ifs"]
+    before = list(flash.erases)
+    with rig.inside.near_the_end("ifs", 0.8, 1.1):
+        shares = [erases / flash.part.endurance for erases in flash.erases]
+        assert 0.8 <= min(shares) < 0.95 < 1.0 < max(shares) <= 1.1001
+        assert {flash.is_worn(page) for page in range(flash.part.pages)} == {True, False}
+    assert flash.erases == before
+
+
+def test_a_sound_key_answers_right_or_refuses_on_worn_pages():
+    rig = TwinRig("nk3", KEY, TWIN, TwinOptions(), 7, expendable=True)
+    campaign = Campaign(rig, KEY.operations["admin.worn_pages"], go_home(rig), terms(20))
+    assert not campaign.run().findings
