@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import harness
@@ -20,6 +21,7 @@ from harness.run.session import Session, Wanted
 OPERATIONS = ("fido2.client_pin.change", "fido2.get_assertion", "fido2.make_credential.resident")
 
 
+FULL_BENCH, FULL_RIG = Path(__file__).parent.parent / "rigs" / "full.toml", "nk3-1.8-full"
 BUGS = ("pin-compared-first", "settings-lost-open", "migration-not-idempotent")
 """Looked for by time; `python -m benchmarks.by_time` does it with every known bug."""
 
@@ -68,12 +70,20 @@ def campaigns(amounts: Amounts, seed: int) -> dict[str, Any]:
     pairs = (
         *(bench.beside_the_client_alone(amounts.repeats) for bench in benches),
         *(bench.beside_cutting_live(amounts.repeats) for bench in benches),
+        nearly_full(benches[0], amounts.repeats, seed),
     )
     return {
         "bench": session.bench.shown,
         "speed": [asdict(bench.speed(amounts.repeats)) for bench in benches],
         "beside": [asdict(pair) for pair in pairs],
     }
+
+
+def nearly_full(empty: Bench, repeats: int, seed: int) -> Beside:
+    """A look at a key with as many credentials as fit, beside one with a few."""
+    session = Session(Wanted(bench=FULL_BENCH, rigs=(FULL_RIG,), seed=seed))
+    full = Bench(session, FULL_RIG, empty.operation.name)
+    return full.beside_another_key("nearly full store", empty, "a few credentials", repeats)
 
 
 def functions(amounts: Amounts, _: int) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from benchmarks.alone import ListRig, Packet, Recorder
-from benchmarks.timing import Beside, beside, seconds_each
+from benchmarks.timing import Beside, beside, cpu_seconds_each, seconds_each
 from harness.campaign.common import CampaignTerms
 from harness.campaign.home import seeded
 from harness.campaign.observe import observe
@@ -79,20 +79,40 @@ class Bench:
         )
 
     def beside_the_client_alone(self, repeats: int) -> Beside:
-        """One look at the key after a cut; seconds for one, over looks at states of the whole operation."""
+        """One look at the key after a cut; CPU seconds for one, over looks at states of the whole operation."""
         campaign = self.campaign(1)
-        trace = campaign.prepare().trace
-        states = [state for _, state in images(trace, campaign.plan()[0])]
-        chosen = some(list({state.digest(): state for state in states}.values()), LOOKS)
-        heard = [(state, self._recorded(campaign, state)) for state in chosen]
+        heard = [(state, self._recorded(campaign, state)) for state in self._states(campaign)]
         return beside(
             f"a look, {self.operation.name}",
             "the twin on its flash",
-            lambda: seconds_each(lambda one: self._look(campaign, one[0]), heard),
+            lambda: cpu_seconds_each(lambda one: self._look(campaign, one[0]), heard),
             "the client alone, answered from a list",
-            lambda: seconds_each(lambda one: self._listen(campaign, *one), heard),
+            lambda: cpu_seconds_each(lambda one: self._listen(campaign, *one), heard),
             repeats,
         )
+
+    def beside_another_key(self, title: str, other: Bench, other_title: str, repeats: int) -> Beside:
+        """The same look at two keys; CPU seconds for one."""
+        pair = [(bench, campaign, bench._states(campaign)) for bench, campaign in self._prepared(other)]
+
+        def looks(at: int) -> float:
+            bench, campaign, states = pair[at]
+            return cpu_seconds_each(lambda state: bench._look(campaign, state), states)
+
+        name = f"a look, {self.operation.name}, {title}"
+        return beside(name, title, lambda: looks(0), other_title, lambda: looks(1), repeats)
+
+    def _prepared(self, other: Bench) -> list[tuple[Bench, Campaign]]:
+        found = [(bench, bench.campaign(1)) for bench in (self, other)]
+        for _, campaign in found:
+            campaign.prepare()
+        return found
+
+    def _states(self, campaign: Campaign) -> list[BoardState]:
+        """States after cuts of the whole operation, no two the same; the campaign is prepared."""
+        trace = campaign.prepare().trace
+        states = [state for _, state in images(trace, campaign.plan()[0])]
+        return some(list({state.digest(): state for state in states}.values()), LOOKS)
 
     def _look(self, campaign: Campaign, state: BoardState) -> None:
         require_glass_box(self.rig).restore(state)
