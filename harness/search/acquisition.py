@@ -17,31 +17,31 @@ REACH = 8
 WIDTHS = (0, 1, 2, 4, 8, 16, 32)
 """Widths of a window at an edge, in steps; 0 is no window at all."""
 NO_WINDOW = 0.4
-"""How likely that is beforehand; the widths share the rest equally, as nothing is known of the scale."""
+"""Prior probability that there is no window. The widths share the rest equally: nothing is known of the scale."""
 NEAR = 32
 """Sigma on each side within which a window that does not touch the edge is looked for."""
 NEAR_WINDOW = 0.4
-"""How likely that is beforehand, and likelier the nearer."""
+"""Prior probability of such a window; it falls with the distance from the edge."""
 NEAR_HITS = 0.4
-"""How often a cut aimed at such a window is taken to hit it: it need not be wider than sigma."""
+"""Assumed share of cuts aimed at such a window that hit it: the window may be narrower than sigma."""
 
 SLIP = 1e-3
-"""How often a class is taken to be something else than it should."""
+"""Assumed share of cuts whose class is not the one that their place implies."""
 
 HALO_RINGS = 16
-"""Places within half a halo where its middle may be."""
+"""Number of places within half a halo at which its middle may be."""
 HALO_SIGMAS = 1.0
 """Half of the narrowest halo, in sigma; each further one is twice as wide."""
 HALO_WIDEST = 1 / 32
 """Half of the widest halo, in lengths of the operation."""
 SEEN = 0.5
-"""How often a cut in a halo is taken to show it."""
+"""Assumed share of cuts in a halo that lead to its rare class."""
 CORE = 1 / 8
-"""A window is taken to be so much of its halo."""
+"""Assumed width of the window, as a share of its halo."""
 CORE_HITS = 0.7
-"""How often a cut in the core is taken to hit: below 1, because the window need not be in the middle."""
+"""Assumed share of cuts in the core that hit: below 1, because the window may lie beside the middle."""
 WINDOW_IN_HALO = 0.8
-"""How likely it is beforehand that there is a window in a halo at all."""
+"""Prior probability that a halo has a window."""
 
 _LIMIT = 5 * STEPS
 _BELOW = [0.5 * (1 + erf(k / STEPS / sqrt(2))) for k in range(-_LIMIT, _LIMIT + 1)]
@@ -78,11 +78,14 @@ class Edge:
         self._best: tuple[float, float] | None = None
 
     def covers(self, x: float) -> bool:
-        """Is x so near that its class is the edge's business?"""
+        """Return whether x is near enough that its class tells something of this edge."""
         return self.low <= x <= self.high
 
     def see(self, x: float, outcome: str) -> None:
-        """A cut at x led to this class, and was no hit; other classes than the two say only that."""
+        """Take in a cut at x that led to this class and was no hit.
+
+        A class that is neither of the edge's two says only that it was no hit.
+        """
         if abs(x - self.middle) > self.reach:
             return
         self._pass_by(x)
@@ -188,15 +191,15 @@ class Halo:
         self._best: tuple[float, float] | None = None
 
     def covers(self, x: float) -> bool:
-        """May x lie in it?"""
+        """Return whether x may lie in the halo."""
         return abs(x - self.middle) <= self.reach
 
     def explains(self, x: float) -> bool:
-        """May it well show itself at x?"""
+        """Return whether this halo is a likely cause of its rare class at x."""
         return self.covers(x) and sum(w * self._inside(x, at, half) for at, half, w in self._cells) > 0.04
 
     def see(self, x: float, outcome: str) -> None:
-        """A cut at x led to this class, and was no hit."""
+        """Take in a cut at x that led to this class and was no hit."""
         if not self.covers(x):
             return
         hit = self._hit(x)
@@ -213,7 +216,7 @@ class Halo:
         self._best = None
 
     def draw(self, at: float) -> float:
-        """Where to cut next: the middle of a halo as likely as it is, drawn by a number in [0, 1).
+        """Choose where to cut next: draw the middle of the halo from its posterior, by a number in [0, 1).
 
         Always to cut where a hit is likeliest is to stay where the class was seen first: how far a halo reaches,
         and so where its middle is, shows only at its ends.

@@ -1,4 +1,4 @@
-"""Bind the vendor's SDK to a rig: its own code runs, and its access to ports and time is exchanged.
+"""Bind the vendor's SDK to a rig: the SDK's own code runs, on the ports and the time of the rig.
 
 Its DFU transport opens a serial port by name, lists the ports of the host, and sleeps. While `bound` is
 entered it gets the rig's port, a list with the rig's key in it and the rig's time; at all other times
@@ -36,12 +36,12 @@ _rig: Rig | None = None
 
 
 def open_nk3(rig: Rig) -> NK3:
-    """The SDK's own device object on whatever transport the rig has."""
+    """Return the SDK's device object on the rig's CTAPHID."""
     return NK3(CtapHidConnection(ctaphid(rig)))
 
 
 def fault(error: BaseException) -> KeyFault | None:
-    """What an exception of the vendor's SDK says of the key."""
+    """Return the fault of the key that an exception of the SDK tells of; None if it tells of none."""
     if type(error).__module__.startswith("nitrokey"):
         return Refused(f"the key failed in a command of the SDK: {error}", type(error).__name__)
     return harness_fido2.client.fault(error)
@@ -49,7 +49,7 @@ def fault(error: BaseException) -> KeyFault | None:
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """What the SDK makes of a key that has gone is again that the key has gone.
+    """While entered, raise the cause of an SDK error where the cause is that the key has gone.
 
     :raises OSError: a transport's own error, or KeyGone, where that was the cause of an error of the SDK's.
     """
