@@ -144,7 +144,9 @@ def test_what_pytest_wrote_of_a_case_is_kept_and_the_file_can_be_made_again(tmp_
         '<testsuites><testsuite name="pytest"><testcase classname="conformance.test_ctaphid" '
         'name="test_busy[nk3-mini]"><properties><property name="clause" value="11.2"/></properties>'
         "<failure message='m'>a traceback &lt;here&gt;</failure><system-out>said</system-out></testcase>"
-        '<testcase classname="mine" name="test_of_no_rig"><error message="x"/></testcase></testsuite></testsuites>'
+        '<testcase classname="mine" name="test_of_no_rig"><error message="x"/></testcase>'
+        '<testcase classname="mine" name="test_cut_short"><properties><property name="rig" value="nk3-mini"/>'
+        "</properties></testcase></testsuite></testsuites>"
     )
     assert busy["nodeid"].endswith("::test_busy[nk3-mini]")
     xml = written(made, run_dir)
@@ -152,6 +154,7 @@ def test_what_pytest_wrote_of_a_case_is_kept_and_the_file_can_be_made_again(tmp_
     assert case.result[0].text == "a traceback <here>"
     assert case.system_out == "said"
     assert case_of(xml, "test_of_no_rig").is_error
+    assert not [case for suite in xml for case in suite if case.name == "test_cut_short"], "it never ended"
     before = (run_dir / files.JUNIT).read_bytes()
     written(made, run_dir)
     assert (run_dir / files.JUNIT).read_bytes() == before
