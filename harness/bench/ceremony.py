@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,8 +17,8 @@ from harness.base.errors import CallerError, one_of
 from harness.base.limited_file import read_limited_text
 from harness.model.rig import Rig
 
-Devices = Mapping[str, Rig]
-"""The letter of each device -> its rig, with power for the step's own device only."""
+P = TypeVar("P")
+"""What the people write down or keep outside of the devices."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Doing:
+class Doing(Generic[P]):
     """What a step does, and what follows from each state that a power cut in it may leave.
 
     :param do: (device, what is on paper) -> the words that are then seen.
@@ -44,15 +44,15 @@ class Doing:
     """
 
     title: str
-    do: Callable[[Rig, Any], str]
+    do: Callable[[Rig, P], str]
     not_done: Advice
     done: Advice
     half_done: Advice | None = None
-    mend: Callable[[Rig, Any], object] | None = None
+    mend: Callable[[Rig, P], object] | None = None
 
 
 @dataclass(frozen=True)
-class CeremonyRules:
+class CeremonyRules(Generic[P]):
     """What a plugin knows of ceremonies with one key.
 
     :ivar paper: makes what the people write down or keep outside of the devices; it can be copied deeply.
@@ -60,11 +60,10 @@ class CeremonyRules:
     :ivar scripts: the folder with the scripts that come with it.
     """
 
-    doings: Mapping[str, Doing]
+    doings: Mapping[str, Doing[P]]
     state: Callable[[Rig], str]
-    paper: Callable[[], Any]
+    paper: Callable[[], P]
     scripts: Path
-    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Step(BaseModel):
@@ -91,7 +90,7 @@ class Script(BaseModel):
     step: list[Step] = Field(min_length=1)
 
 
-def read_script(file: Path, rules: Mapping[str, CeremonyRules]) -> Script:
+def read_script(file: Path, rules: Mapping[str, CeremonyRules[Any]]) -> Script:
     """Read a script, or a plugin's script of that name, and check it.
 
     :raises CallerError: it cannot be read, or names a key, role, device or action that is not there.

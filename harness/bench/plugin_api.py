@@ -178,7 +178,7 @@ class Specs:
         raise AssertionError("a specification is not called")
 
     @hookspec
-    def keyharness_ceremonies(self) -> Mapping[str, CeremonyRules]:
+    def keyharness_ceremonies(self) -> Mapping[str, CeremonyRules[Any]]:
         """Steps of ceremonies with several simulated keys, each by the name of its key."""
         raise AssertionError("a specification is not called")
 

@@ -52,7 +52,7 @@ class Plugins:
     """By the name of the key."""
     update_rules: dict[str, FirmwareUpdates] = field(default_factory=dict)
     """By the name of the key."""
-    ceremonies: dict[str, CeremonyRules] = field(default_factory=dict)
+    ceremonies: dict[str, CeremonyRules[Any]] = field(default_factory=dict)
     """By the name of the key."""
     found: list[PluginInfo] = field(default_factory=list)
 

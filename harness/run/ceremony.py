@@ -10,12 +10,13 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Generic, TextIO
 
 from harness.base.errors import CallerError, KeyFault, one_of
-from harness.bench.ceremony import Advice, CeremonyRules, Doing, Script, Step, read_script
+from harness.bench.ceremony import Advice, CeremonyRules, Doing, P, Script, Step, read_script
 from harness.bench.registry import Plugins, discover
 from harness.model.key import client_randomness
+from harness.twin.image import BoardState
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 
@@ -64,14 +65,14 @@ class Played:
         return said + [f"from {one.state}: {one.wrong}" for one in self.found.values() if one.wrong]
 
 
-class Ceremony:
+class Ceremony(Generic[P]):
     """A script, played on twins of its key.
 
     :param defects: known bugs in all of them.
     """
 
     def __init__(
-        self, script: Script, rules: CeremonyRules, plugins: Plugins, seed: int, defects: tuple[str, ...]
+        self, script: Script, rules: CeremonyRules[P], plugins: Plugins, seed: int, defects: tuple[str, ...]
     ):
         self.script, self.rules = script, rules
         key, model = plugins.keys[script.key], plugins.twin(script.key)
@@ -125,13 +126,13 @@ class Ceremony:
         glass.restore(end)
         return played
 
-    def _done(self, doing: Doing, rig: TwinRig) -> str:
+    def _done(self, doing: Doing[P], rig: TwinRig) -> str:
         try:
             return doing.do(rig, self._paper)
         except KeyFault as fault:
             return f"refused: {fault.what} {fault.found or ''}".strip()
 
-    def _state(self, rig: TwinRig, image: Any) -> str:
+    def _state(self, rig: TwinRig, image: BoardState) -> str:
         rig.inside.restore(image)
         try:
             rig.power.on()
@@ -143,7 +144,7 @@ class Ceremony:
             rig.power.off()
 
     def _resumed(
-        self, rig: TwinRig, image: Any, found: Found, doing: Doing, paper: Any, wanted: str
+        self, rig: TwinRig, image: BoardState, found: Found, doing: Doing[P], paper: P, wanted: str
     ) -> str | None:
         """Do the next action from a state; None if it leads to where the step leads."""
         if found.kind in (None, DONE):

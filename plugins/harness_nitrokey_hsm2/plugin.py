@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.api import CeremonyRules, Face, Key, TwinModel, hookimpl
+
+if TYPE_CHECKING:
+    from harness_schsm.ceremony import Paper
 
 NAME = "nitrokey-hsm2"
 
@@ -34,7 +38,7 @@ def keyharness_twins() -> dict[str, TwinModel]:
 
 
 @hookimpl
-def keyharness_ceremonies() -> dict[str, CeremonyRules]:
+def keyharness_ceremonies() -> dict[str, CeremonyRules[Paper]]:
     from harness_schsm.ceremony import RULES
 
     return {NAME: RULES}
