@@ -121,7 +121,7 @@ def test_a_test_of_others_has_fixtures_and_parameters_of_our_names(cli):
 def test_a_parameter_of_their_own_beside_our_rig(cli):
     (cli.cwd / "test_theirs.py").write_text(
         'import pytest\n@pytest.mark.parametrize("operation", ["add"])\n'
-        "def test_it(rig, operation):\n    assert (rig.name, operation) == ('nk3-mini', 'add')\n"
+        "def test_it(rig, operation):\n    assert (rig.evidence_kind, operation) == ('twin', 'add')\n"
     )
     cli.command = [cli.command[0], "-m", "pytest"]
     done = cli("test_theirs.py", "-p", "no:cacheprovider", "--kh-seed", "1")
