@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.base.errors import CallerError, KeyFault, RigError, one_of
+from harness.campaign.judging import UNCUT, fingerprint
 from harness.campaign.observe import observe
 from harness.campaign.set_up import bring_up, tried_again
 from harness.model.judge import Breach, judge, unsound
@@ -26,6 +27,7 @@ from harness.model.key import (
     new,
 )
 from harness.model.rig import Rig, Vault
+from harness.model.row import replay_id
 from harness.twin.glass_box import glass_box
 from harness.twin.trace import cut_at, images
 
@@ -203,12 +205,34 @@ def go_home(rig: Rig, known: Memory | None = None) -> Home:
     return home
 
 
+class HomeFault(KeyFault):
+    """The key does not let a named home be laid down, although nothing was cut.
+
+    :ivar replay: the replay id that shows it again.
+    """
+
+    replay = ""
+
+    @classmethod
+    def of(cls, rig: Rig, name: str, fault: KeyFault) -> HomeFault:
+        found = cls(
+            f'the home "{name}" cannot be laid down, before anything was cut: {fault.what}',
+            found=fault.found,
+            expected=fault.expected,
+            mend=fault.mend,
+        )
+        check = fingerprint(rig, name)
+        found.replay = replay_id(rig.name, next(iter(rig.key.operations)), rig.seed, UNCUT, check, name)
+        return found
+
+
 def go_to_home(rig: Rig, fresh: Home, name: str) -> Home | str:
     """Bring a key from its fresh home to a named one; the key is off afterwards.
 
     :returns: the home, or what the key does not offer of it, in words.
     :raises CallerError: the key has no home of that name, or its state cannot be copied.
-    :raises KeyFault: see `tried_again`.
+    :raises HomeFault: the key refuses a part of it, or does not keep it.
+    :raises RigError: see `tried_again`.
     """
     if name == FRESH:
         return fresh
@@ -249,7 +273,10 @@ def go_to_home(rig: Rig, fresh: Home, name: str) -> Home | str:
         rig.power.off()
         return replace(fresh, memory=memory, state=vault.snapshot(), name=name, parts=parts)
 
-    return tried_again(rig, f'the home "{name}" could not be laid down', lay_down, lambda: None)
+    try:
+        return tried_again(rig, f'the home "{name}" could not be laid down', lay_down, lambda: None)
+    except KeyFault as fault:
+        raise HomeFault.of(rig, name, fault) from fault
 
 
 def in_turn(key: Key, operation: str) -> dict[str, int]:

@@ -16,7 +16,7 @@ from harness.base.json_document import json_document
 from harness.bench.bench import key_name
 from harness.bench.registry import discover
 from harness.campaign.common import Beside, CampaignTerms
-from harness.campaign.home import Home, go_home, go_to_home, in_turn, missing
+from harness.campaign.home import Home, HomeFault, go_home, go_to_home, in_turn, missing
 from harness.campaign.paired_writes import drifts
 from harness.campaign.recording import UncutFault
 from harness.campaign.result import Result
@@ -176,7 +176,7 @@ class _Trial:
         except KeyFault as fault:
             # A twin that does not survive a clean power-off is caught before the first cut.
             caught = f"before any cut: {fault.what}" + (f": {fault.found}" if fault.found else "")
-            replay = fault.replay if isinstance(fault, UncutFault) else None
+            replay = fault.replay if isinstance(fault, UncutFault | HomeFault) else None
         else:
             if found is not None:
                 caught, replay = found

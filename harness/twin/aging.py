@@ -58,7 +58,7 @@ def _age_littlefs(layer: Layer, below: int) -> None:
     for pair in pairs:
         for block in pair:
             content = bytearray(_block(layer, block))
-            end = _first_commit(content)
+            end = first_commit(content)
             if end is None:
                 continue
             struct.pack_into("<I", content, 0, (struct.unpack_from("<I", content)[0] + shift) & WORD)
@@ -78,7 +78,7 @@ def revisions(layer: Layer) -> list[int]:
 
 def _revisions(layer: Layer, pair: tuple[int, int]) -> list[int]:
     blocks = [_block(layer, block) for block in pair]
-    return [struct.unpack_from("<I", block)[0] for block in blocks if _first_commit(block) is not None]
+    return [struct.unpack_from("<I", block)[0] for block in blocks if first_commit(block) is not None]
 
 
 def metadata_pairs(layer: Layer) -> list[tuple[int, int]]:
@@ -86,7 +86,7 @@ def metadata_pairs(layer: Layer) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     pair: tuple[int, int] | None = (0, 1)
     while pair is not None and pair not in found and max(pair) < layer.blocks:
-        valid = [one for one in (_block(layer, block) for block in pair) if _first_commit(one) is not None]
+        valid = [one for one in (_block(layer, block) for block in pair) if first_commit(one) is not None]
         if not valid:
             break
         found.append(pair)
@@ -106,7 +106,7 @@ def _tail(block: bytes) -> tuple[int, int] | None:
     return tail
 
 
-def _first_commit(block: bytes | bytearray) -> int | None:
+def first_commit(block: bytes | bytearray) -> int | None:
     """Where the checksum of the first commit stands; None if there is no valid one."""
     for kind, at, _ in _walk(bytes(block)):
         if kind & 0x780 == _CRC_TAG:

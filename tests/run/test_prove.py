@@ -17,9 +17,24 @@ QUICK = {
     "names-apart": "fido2.user_name torn",
     "certificate-moved": "update.install",
     "self-attestation": "before any cut: admin.power_up.lost_certificate",
+    "enrolment-drops-secret": "fido2.new_colours torn",
+    "old-change-finished": "fido2.pin torn",
 }
-"""One of each kind: the flash layer, two writes instead of one, an old personality, no cut needed."""
+"""One of each kind: the flash layer, two writes instead of one, an old personality, no cut needed, another home, and an
+action of the owner."""
 SAID = {
+    "sign-counter-short": "fido2.sign_count rolled-back",
+    "sign-counter-signed": "fido2.sign_count rolled-back",
+    "delete-needs-room": "in the home full",
+    "full-replaces-oldest": "a full key refuses no registration",
+    "full-checked-late": "fido2.credential_count torn",
+    "pin-from-boot": "in the home same-boot",
+    "minimum-from-boot": "fido2.min_pin loosened",
+    "settings-from-boot": "admin.settings",
+    "rename-drops-protection": "fido2.new_colours torn",
+    "rename-drops-blob-key": "fido2.new_colours torn",
+    "account-by-prefix": 'the home "coloured" cannot be laid down',
+    "rp-by-prefix": 'the home "coloured" cannot be laid down',
     "minimum-before-duty": "fido2.force_change loosened",
     "reset-not-finished": "admin.factory_reset: admin.settings",
     "no-journal": "stuck",
