@@ -15,9 +15,10 @@ from harness.twin.trace import Cut, Recording
 NESTED_STATES = 3
 """Number of states whose next boot is cut as well."""
 
-PAIRED_OPS = 8
-"""On a chip with paired pages, so many flash operations of the operation are crossed with so many of the boot after it.
-The two copies of a bootloader's settings are replaced in eight; of longer operations they are evenly spread ones."""
+PAIRED_OPS, SPREAD_OPS = 8, 4
+"""On a chip with paired pages, every flash operation of the operation is crossed with every one of the boot after it,
+where the operation has at most PAIRED_OPS there: as many as it takes to replace both copies of a bootloader's settings.
+Of more, SPREAD_OPS evenly spread ones are crossed with as many."""
 
 Inspections = dict[bytes, Inspection | Died | Resumed]
 """What was observed in an image, by the image's digest."""
@@ -82,7 +83,8 @@ def nested_images(
             continue
         cuts = trace.all_cuts(phases)
         if index >= len(chosen):
-            cuts = _one_for_each(trace, cuts, seed, image.label)
+            few = _ops_on(recorded.prepared.trace, _chip(recorded.prepared.trace, image)) > PAIRED_OPS
+            cuts = _one_for_each(trace, cuts, seed, image.label, SPREAD_OPS if few else PAIRED_OPS)
         for cut, state in trace.images(cuts):
             if index >= len(chosen) and state.digest() in made:
                 continue
@@ -119,15 +121,29 @@ def _of_pairs(recorded: RecordedOperation, writing: Sequence[CutImage]) -> list[
             by_op.setdefault(chip, {}).setdefault(number, []).append(image)
     return [
         found[int(unit(trace.tear_seed, "pair", number) * len(found))]
-        for _, of_chip in sorted(by_op.items())
-        for number, found in spread(sorted(of_chip.items()), PAIRED_OPS, trace.tear_seed)
+        for chip, of_chip in sorted(by_op.items())
+        for number, found in spread(
+            sorted(of_chip.items()),
+            PAIRED_OPS if _ops_on(trace, chip) <= PAIRED_OPS else SPREAD_OPS,
+            trace.tear_seed,
+        )
     ]
 
 
-def _one_for_each(trace: Recording[Any], cuts: Sequence[Cut], seed: bytes, label: str) -> list[Cut]:
+def _ops_on(trace: Recording[Any], chip: str) -> int:
+    return sum(1 for op in trace.ops if op.chip == chip)
+
+
+def _chip(trace: Recording[Any], image: CutImage) -> str:
+    return trace.ops[image.cut.flash_op - 1].chip
+
+
+def _one_for_each(
+    trace: Recording[Any], cuts: Sequence[Cut], seed: bytes, label: str, most: int
+) -> list[Cut]:
     """One phase of each flash operation of a boot, torn where that is modelled."""
     chosen = []
-    for number in spread(range(1, len(trace.ops) + 1), PAIRED_OPS, seed):
+    for number in spread(range(1, len(trace.ops) + 1), most, seed):
         of_op = [cut for cut in cuts if cut.flash_op == number]
         inside = [cut for cut in of_op if cut.phase.startswith("torn")] or of_op[:1]
         chosen.append(inside[int(unit(seed, "second", label, number) * len(inside))])
