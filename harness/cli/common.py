@@ -50,7 +50,7 @@ BenchOption = Annotated[
     typer.Option(
         "--bench",
         metavar="FILE",
-        help="Bench file. Default: KEYHARNESS_BENCH, or one simulated key.",
+        help="Bench file. Default: KEYHARNESS_BENCH, or two simulated keys.",
         callback=_bench,
     ),
 ]

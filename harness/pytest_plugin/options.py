@@ -21,7 +21,7 @@ _SESSION = pytest.StashKey["Session"]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("keyharness", "Keyharness: power cuts on security keys")
-    group.addoption("--kh-bench", metavar="FILE", help="bench file; default: one simulated key")
+    group.addoption("--kh-bench", metavar="FILE", help="bench file; default: two simulated keys")
     group.addoption(
         "--kh-rig", metavar="NAME", action="append", default=[], help="only this rig (may be repeated)"
     )

@@ -124,5 +124,5 @@ def test_a_parameter_of_their_own_beside_our_rig(cli):
         "def test_it(rig, operation):\n    assert (rig.evidence_kind, operation) == ('twin', 'add')\n"
     )
     cli.command = [cli.command[0], "-m", "pytest"]
-    done = cli("test_theirs.py", "-p", "no:cacheprovider", "--kh-seed", "1")
+    done = cli("test_theirs.py", "-p", "no:cacheprovider", "--kh-seed", "1", "--kh-rig", "nk3-mini")
     assert done.returncode == 0, done.stdout + done.stderr
