@@ -18,8 +18,11 @@ AGES = (8, 16, 32)
 STAGED = (
     "admin.interrupted_registrations",
     "admin.worn_page",
+    "admin.worn_pages",
     "admin.power_up.slow_store",
     "admin.power_up.lost_certificate",
+    # It begins in the bootloader, which shows nothing of a home, and an aged one would not keep the wrong bit.
+    "update.damaged_image",
 )
 """They stage a state of their own, in which nothing of a home is left."""
 HALF_WAY = ("admin.power_up.interrupted", "update.install.interrupted")
