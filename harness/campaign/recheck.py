@@ -90,12 +90,13 @@ class TwinRecheck:
     def __init__(self, later: Callable[[State, int], State]) -> None:
         """:param later: see `Recorder.at_boot`."""
         self._later = later
-        self._known: set[tuple[str, str]] = set()
+        self._known: set[tuple[str, ...]] = set()
         self._waiting: list[tuple[CutImage, str, Sequence[Breach]]] = []
 
     def note(self, image: CutImage, outcome: str, breaches: Sequence[Breach]) -> None:
         """Note a judged cut; it waits for its check if it is the first one of its kind."""
-        kind = (outcome, breaches[0].item if breaches else "")
+        # With all its items: a status that the next boot mends is another kind than the same status beside lost data.
+        kind = (outcome, *sorted({breach.item for breach in breaches}))
         if breaches and is_abnormal(outcome) and kind not in self._known and len(self._known) < KINDS:
             self._known.add(kind)
             self._waiting.append((image, outcome, breaches))
@@ -116,7 +117,8 @@ class TwinRecheck:
         :param outcomes: of the observations in `due`, in the same order.
         """
         waiting, self._waiting = self._waiting, []
-        for n, (_, outcome, breaches) in enumerate(waiting):
+        # Cuts that broke least come first: what they show again is of their items alone.
+        for n, (_, outcome, breaches) in sorted(enumerate(waiting), key=lambda one: len(one[1][2])):
             recheck: RecheckPlan[Plan] = RecheckPlan(outcome, [], reads=0, cycles=CYCLES)
             for seen in outcomes[n * _TWIN_LOOKS : (n + 1) * _TWIN_LOOKS]:
                 recheck.tell(seen)
