@@ -98,7 +98,7 @@ def evenly_ordered(things: Sequence[Any], seed: bytes) -> list[Any]:
     return [things[place] for place in (*order, *(n for n in range(count) if n not in order))]
 
 
-def where(trace: Recording[Any], cut: Cut) -> str:
+def where(trace: Recording[State], cut: Cut) -> str:
     """A cut in words: 3.2 ms after "request sent" (flash op 17, erase of page 4, torn)."""
     before = [mark for mark in trace.marks if mark.at_us <= cut.at_us]
     if before:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.base.seeds import unit
 from harness.campaign.cut_images import CutImage, Inspection, Resumed, spread
 from harness.campaign.recording import RecordedOperation
 from harness.campaign.worker_pool import Died
-from harness.twin.trace import Cut, Recording
+from harness.twin.trace import Cut, Recording, State
 
 NESTED_STATES = 3
 """Number of states whose next boot is cut as well."""
@@ -97,12 +96,12 @@ def nested_images(
 
 def _boots(
     recorded: RecordedOperation, chosen: Sequence[CutImage], processes: int
-) -> dict[int, Recording[Any] | Died]:
+) -> dict[int, Recording[State] | Died]:
     """Record the boot of each image."""
     glass, power = recorded.glass, recorded.rig.power
-    traces: dict[int, Recording[Any] | Died] = {}
+    traces: dict[int, Recording[State] | Died] = {}
 
-    def boot(index: int) -> Recording[Any]:
+    def boot(index: int) -> Recording[State]:
         glass.restore(chosen[index].state)
         glass.ready_to_record()
         return glass.record(power.on)
@@ -130,16 +129,16 @@ def _of_pairs(recorded: RecordedOperation, writing: Sequence[CutImage]) -> list[
     ]
 
 
-def _ops_on(trace: Recording[Any], chip: str) -> int:
+def _ops_on(trace: Recording[State], chip: str) -> int:
     return sum(1 for op in trace.ops if op.chip == chip)
 
 
-def _chip(trace: Recording[Any], image: CutImage) -> str:
+def _chip(trace: Recording[State], image: CutImage) -> str:
     return trace.ops[image.cut.flash_op - 1].chip
 
 
 def _one_for_each(
-    trace: Recording[Any], cuts: Sequence[Cut], seed: bytes, label: str, most: int
+    trace: Recording[State], cuts: Sequence[Cut], seed: bytes, label: str, most: int
 ) -> list[Cut]:
     """One phase of each flash operation of a boot, torn where that is modelled."""
     chosen = []

@@ -54,7 +54,7 @@ class Prepared:
     """
 
     start: State
-    trace: Recording[Any]
+    trace: Recording[State]
     judge: CutJudge
     look_wear: Counter[tuple[str, int]]
     logs: Mapping[str, bytes]
@@ -203,7 +203,7 @@ class RecordedOperation:
                     {name: world.values[name] for name in wrong},
                 )
 
-    def _uncut_breaches(self, trace: Recording[Any]) -> Iterator[Breach]:
+    def _uncut_breaches(self, trace: Recording[State]) -> Iterator[Breach]:
         """The laws of an operation that nobody cuts: silence and wear. They are of twins, whose time is their own."""
         if not isinstance(trace, Trace):
             return
@@ -267,14 +267,14 @@ class RecordedOperation:
             why = f"the key does not do in the home {self.home.name} what it must do there"
             raise self._uncut(why, said, "what a sound key does") from error
 
-    def _recorded(self, operation: Operation, promise: Memory) -> Recording[Any]:
+    def _recorded(self, operation: Operation, promise: Memory) -> Recording[State]:
         """Run an operation uncut; the key is off afterwards."""
         with self._refused_uncut():
             trace = self.glass.record(lambda: operation.act(self.rig, promise))
         self.rig.power.off()
         return trace
 
-    def _reference(self, start: State, known: Memory) -> Recording[Any] | None:
+    def _reference(self, start: State, known: Memory) -> Recording[State] | None:
         """The reference operation, run uncut from the same state (docs/invariants.md, P1)."""
         if self.operation.reference_operation is None:
             return None
@@ -306,7 +306,7 @@ class RecordedOperation:
         ]
 
 
-def answer_us(reference: Recording[Any]) -> int | None:
+def answer_us(reference: Recording[State]) -> int | None:
     """How long after its request an operation is acknowledged; None if it has no response."""
     if reference.acknowledged_us is None:
         return None
@@ -314,7 +314,7 @@ def answer_us(reference: Recording[Any]) -> int | None:
     return span
 
 
-def divergence_us(trace: Recording[Any], reference: Recording[Any]) -> int | None:
+def divergence_us(trace: Recording[State], reference: Recording[State]) -> int | None:
     """How long after its request a run has done all that it has in common with the reference operation.
 
     From then on what the key writes depends on the PIN, so that it has compared it. None if all its writes are those

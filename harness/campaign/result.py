@@ -16,7 +16,7 @@ from harness.search.bounds import CONFIDENCE, upper_bound
 from harness.search.localization import Hit
 from harness.search.stopping import Goal
 from harness.search.window import narrowest_window
-from harness.twin.trace import Recording
+from harness.twin.trace import Recording, State
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Result:
     observe_s: float = 0.0
     complete: bool = False
     wear: list[dict[str, Any]] = field(default_factory=list)
-    trace: Recording[Any] | None = None
+    trace: Recording[State] | None = None
     missed: dict[str, list[int]] = field(default_factory=dict)
     bound: dict[str, float] | None = None
     window_ms: float | None = None

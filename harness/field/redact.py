@@ -6,6 +6,7 @@ The same text becomes the same mark in one reading, so that a key can be followe
 from __future__ import annotations
 
 import re
+from functools import partial
 
 _PATTERNS = (
     ("mail", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
@@ -31,8 +32,11 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         for kind, pattern in _PATTERNS:
-            text = pattern.sub(lambda match, kind=kind: self._mark(kind, match[0]), text)  # type: ignore[misc]
+            text = pattern.sub(partial(self._marked, kind), text)
         return text
+
+    def _marked(self, kind: str, match: re.Match[str]) -> str:
+        return self._mark(kind, match[0])
 
     def _mark(self, kind: str, found: str) -> str:
         number = sum(1 for known, _ in self._marks if known == kind) + 1

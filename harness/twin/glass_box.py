@@ -31,7 +31,7 @@ TORN_PHASES = 4
 """Torn states that are tried in each flash operation, besides before and after."""
 
 
-class GlassBox(Recorder):
+class GlassBox(Recorder[BoardState]):
     """Records and cuts what happens on one board.
 
     :param name: the rig's name; the clients' random numbers depend on it.

@@ -10,14 +10,16 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from harness.base.errors import HarnessFault
 from harness.model.rig import Rig, Vault
-from harness.twin.trace import Recording
+from harness.twin.trace import Recording, State
+
+S = TypeVar("S", bound=State)
 
 
-class Recorder(Vault):
+class Recorder(Vault, Generic[S]):
     """Records and cuts what a key writes.
 
     :ivar torn_phases: how many torn states of each write are tried, besides before and after.
@@ -41,10 +43,10 @@ class Recorder(Vault):
         """Call while the key is off, before it is powered for something that will be recorded."""
 
     @abstractmethod
-    def record(self, act: Callable[[], None]) -> Recording[Any]:
+    def record(self, act: Callable[[], None]) -> Recording[S]:
         """Run `act` uncut and keep everything that is written, and every mark."""
 
-    def compare(self, one: Any, other: Any) -> None:
+    def compare(self, one: Recording[S], other: Recording[S]) -> None:
         """Note whether two recordings of the same operation, from the same state, wrote the same."""
 
     @abstractmethod
@@ -52,7 +54,7 @@ class Recorder(Vault):
         """Run `act`; return how many writes it made, or 1 where only that there were some is known."""
 
     @abstractmethod
-    def cut_live(self, act: Callable[[], None], number: int, phi: float, run: Recording[Any]) -> bool:
+    def cut_live(self, act: Callable[[], None], number: int, phi: float, run: Recording[S]) -> bool:
         """Run `act` with the power failing in its write of that number, from 1; return whether it failed there.
 
         Call it in a disposable process.
@@ -61,12 +63,12 @@ class Recorder(Vault):
         :param phi: how far that write gets: 0 before it, between 0 and 1 torn, 1 after it.
         """
 
-    def at_boot(self, state: Any, number: int) -> Any:
+    def at_boot(self, state: S, number: int) -> S:
         """The same state some boots later, where what a boot reads depends on its number."""
         return state
 
     @abstractmethod
-    def read_dump(self, path: Path, like: Any) -> Any:
+    def read_dump(self, path: Path, like: S) -> S:
         """Read a state from a dump that somebody took.
 
         :param like: a state of the same key: the dump has its size, and what the dump leaves out is as in it.
@@ -74,21 +76,21 @@ class Recorder(Vault):
         """
 
     @abstractmethod
-    def distance(self, one: Any, other: Any) -> int:
+    def distance(self, one: S, other: S) -> int:
         """Number of words in which two states differ."""
 
-    def worn(self, before: Any, after: Any) -> Counter[tuple[str, int]]:
+    def worn(self, before: S, after: S) -> Counter[tuple[str, int]]:
         """Erases between two states, by (chip, page); empty where states do not count them."""
         return Counter()
 
 
-def recorder(rig: Rig) -> Recorder | None:
+def recorder(rig: Rig) -> Recorder[State] | None:
     """What records the key on a rig; None where only the outside can be seen."""
     vault = rig.vault
     return vault if isinstance(vault, Recorder) else None
 
 
-def require_recorder(rig: Rig) -> Recorder:
+def require_recorder(rig: Rig) -> Recorder[State]:
     """What records the key on a rig.
 
     :raises HarnessFault: nothing does.

@@ -68,7 +68,7 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-class FileRecorder(Recorder):
+class FileRecorder(Recorder[DirectoryState]):
     """Records, cuts, copies and restores the working directory of a firmware.
 
     :ivar repeats: becomes False when a second recording of an operation differs from the first.
@@ -189,7 +189,7 @@ class FileRecorder(Recorder):
         act()
         return len(before.differing(self.snapshot()))
 
-    def compare(self, one: object, other: object) -> None:
+    def compare(self, one: Recording[DirectoryState], other: Recording[DirectoryState]) -> None:
         """Note whether two recordings of the same operation wrote the same."""
         assert isinstance(one, FileRecording)
         assert isinstance(other, FileRecording)
