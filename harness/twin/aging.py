@@ -4,7 +4,7 @@ What wraps, wraps once in the life of a key, after tens of thousands of writes. 
 these fields alone, and in the checksums over them:
 
     flash layer `safe`   the sequence numbers of its two journal records
-    littlefs             the revision count of each metadata block (SPEC.md of littlefs, "Metadata pairs")
+    littlefs             the revision count of each metadata block (littlefs' specification, "Metadata pairs")
     all                  the number of erases of each page that was erased before
 """
 
