@@ -12,6 +12,7 @@ from harness.bench.calibration import calibration_of
 from harness.campaign.budget_split import BudgetSplit
 from harness.campaign.common import CampaignTerms
 from harness.campaign.nested import second_cuts
+from harness.campaign.next_action import NEXT_STATES
 from harness.campaign.walk import Campaign
 from harness.model.key import Operation
 from harness.model.rig import Rig
@@ -117,7 +118,10 @@ def _of_walks(session: Session, rig: Rig, operations: list[Operation]) -> tuple[
         each.append(one)
         # A budget is spent on cuts into the operation alone.
         second = 0 if shares.limited else second_cuts(campaign, cuts, session.processes())
-        found.append(one.times(len(cuts) + second, "at most " if shares.limited else ""))
+        beside = session.beside(rig.name, operation.name)
+        more = sum(most for home, most in beside.homes if most and home.adapted(operation) is not None)
+        more += min(NEXT_STATES, len(cuts)) if beside.actions else 0
+        found.append(one.times(len(cuts) + second + more, "at most " if shares.limited or more else ""))
     if shares.cuts is not None and shares.us is None:
         return _of_budget(shares, each)
     return found, Estimate()
