@@ -147,7 +147,8 @@ def _reset(rig: Rig, before: Memory, after: Memory, seen: Observation) -> None:
 
 
 def _was_reset(before: Memory, after: Memory, seen: Observation) -> list[World]:
-    mine = fido_memory(before)
+    mine, new_one = fido_memory(before), fido_memory(after).new
+    ours = new_one is not None and new_one.rp == management.NEW_RP
     lasting = ("fido2.aaguid", "fido2.attestation", "fido2.fresh_credential")
     rest: dict[str, Value] = {name: ANY for name in seen if name.startswith("fido2.") and name not in lasting}
     return [
@@ -159,7 +160,8 @@ def _was_reset(before: Memory, after: Memory, seen: Observation) -> list[World]:
                 "fido2.resident_credentials": (),
                 "fido2.fillers": ("absent",) * len(mine.fillers),
                 "fido2.non_resident_credential": "absent",
-                "fido2.new_credential": "absent",
+                # What another relying party's item says of it is its own affair.
+                **({"fido2.new_credential": "absent"} if new_one is None or ours else {}),
                 "fido2.enrolment": "neither",
                 "fido2.large_blobs": "empty",
             }

@@ -306,6 +306,8 @@ def _update_next(rig: Rig, before: Memory, after: Memory, seen: Observation) -> 
 
 def _updated(before: Memory, after: Memory, seen: Observation) -> list[World]:
     mine = update_memory(after)
+    if RUNS.name in seen:
+        return changed(seen, {})
     return changed(seen, {"admin.version": f"v{mine.wanted}", **mine.brought} if mine.wanted else {})
 
 
