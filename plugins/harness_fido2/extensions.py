@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 from fido2.ctap import CtapError
@@ -101,10 +102,7 @@ def keep_secrets(client: Fido, memory: Memory) -> None:
     secrets = SecretReader(client)
     if not secrets.inputs:
         return
-    canaries = dict(mine.resident)
-    if mine.non_resident is not None:
-        canaries["canary-3"] = mine.non_resident
-    for name, one in canaries.items():
+    for name, one in _canaries(memory).items():
         (assertion,) = client.assertions(one.rp, [one.id], extensions=secrets.inputs)
         mine.counter = max(mine.counter, assertion.auth_data.counter)
         mine.secrets[name] = (secrets.digest(assertion), "")
@@ -121,9 +119,24 @@ def protect(client: Fido, memory: Memory) -> None:
     mine.counter = max(mine.counter, response.auth_data.counter)
 
 
+def _canaries(memory: Memory) -> dict[str, Credential]:
+    mine = fido_memory(memory)
+    others = {} if mine.non_resident is None else {"canary-3": mine.non_resident}
+    return {**mine.resident, **others}
+
+
 def _hmac_secret(look: Look) -> Value:
     known = fido_memory(look.memory).secrets
-    return tuple(sorted(look.kept.get(_SECRETS, {}).values())) if known else NOT_OFFERED
+    if not known:
+        return NOT_OFFERED
+    told = look.kept.setdefault(_SECRETS, {})
+    for name, one in _canaries(look.memory).items():
+        if name in known and name not in told:
+            # The item that uses this canary could not be observed to its end: ask for the secret alone.
+            with suppress(CtapError):
+                for assertion in fido(look).assertions(one.rp, [one.id], extensions=reader(look).inputs):
+                    note(look, name, assertion)
+    return tuple(sorted(told.values()))
 
 
 def _cred_protect(look: Look) -> Value:

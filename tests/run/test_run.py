@@ -213,7 +213,7 @@ def test_pytest_in_the_checkout_takes_plain_options(cli):
         *("--junitxml", "junit.xml", "-p", "no:cacheprovider", "--rootdir", str(ROOT)),
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert ET.parse(cli.cwd / "junit.xml").getroot().find("testsuite").get("tests") == "6"
+    assert ET.parse(cli.cwd / "junit.xml").getroot().find("testsuite").get("tests") == "9"
     assert summary_of(cli)["verdict"] == "pass"
 
 
