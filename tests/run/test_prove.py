@@ -13,7 +13,7 @@ from harness.run.replay import replay
 from harness.run.soak import soak
 
 QUICK = {
-    "fresh-on-missing-state": "lost",
+    "fresh-on-missing-state": "admin.worn_page: device stuck",
     "names-apart": "fido2.user_name torn",
     "certificate-moved": "update.install",
     "self-attestation": "before any cut: admin.power_up.lost_certificate",
