@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.base.errors import Refused
+from harness.base.errors import NoRoom, Refused
 from harness.campaign.home import Home, seeded
 from harness.model.key import PairedWrite
 from harness.model.rig import Rig
@@ -61,10 +61,11 @@ def drifts(rig: Rig, home: Home, writes: int = WRITES) -> list[Drift]:
                 offered.append(pair)
     found = [_drift(rig, glass, home, pair, max(1, writes // len(offered))) for pair in offered]
     rig.power.off()
-    return found
+    return [one for one in found if one is not None]
 
 
-def _drift(rig: Rig, glass: GlassBox, home: Home, pair: PairedWrite, rounds: int) -> Drift:
+def _drift(rig: Rig, glass: GlassBox, home: Home, pair: PairedWrite, rounds: int) -> Drift | None:
+    """None if the key has no room for a single round."""
     glass.restore(home.state)
     memory = home.memory.copy()
 
@@ -91,6 +92,9 @@ def _drift(rig: Rig, glass: GlassBox, home: Home, pair: PairedWrite, rounds: int
         fault = rig.key.fault(error)
         if fault is None:
             raise
+        if done < 0 and isinstance(fault, NoRoom):
+            # The store is as full as the home made it: there is nothing to write and undo.
+            return None
         said = fault.value if isinstance(fault, Refused) else fault.what
         return Drift(pair.name, done, {}, f"{said} in round {done + 1} of {rounds}")
     after = replug()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from harness.bench.registry import discover
+from harness.campaign.home import go_home
 from harness.campaign.paired_writes import drifts
 from harness.model.judge import judge
 from harness.model.key import Item, Law, Outcome, Severity, new, old
+from harness.twin.model import TwinOptions
+from harness.twin.rig import TwinRig
 from support.nitrokey import at_home, walked
 
 FREE = Item("free", Law.ROOM, lambda look: (), "the free blocks", Severity.S2)
@@ -52,3 +56,10 @@ def test_a_sound_key_gives_all_of_it_back():
     found = drifts(rig, home, 160)
     assert len(found) >= 4
     assert [drift.text for drift in found if drift.text] == []
+
+
+def test_on_a_full_store_no_room_is_no_finding():
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twin("nitrokey3-mini")
+    rig = TwinRig("nk3", key, twin, TwinOptions(fill=1.0), 1, expendable=True)
+    assert [drift.text for drift in drifts(rig, go_home(rig), 30) if drift.text] == []
