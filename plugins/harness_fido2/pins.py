@@ -138,12 +138,23 @@ def _verify(name: str, title: str, way: Way, missing: Callable[[Rig], str | None
 
 
 def exhaust(rig: Rig, memory: Memory, left: int) -> None:
-    """Enter wrong PINs until `left` tries are left, with a power cycle where the limit of the boot is reached."""
-    while (tries := Fido(rig).tries()) > left:
+    """Enter wrong PINs until `left` tries are left, with a power cycle where the limit of the boot is reached.
+
+    :raises KeyFault: the tries do not go down, or come back with the power.
+    """
+    # A sound key takes one try for each wrong PIN, and none for one in three or four that its boot refuses.
+    for _ in range(2 * FIDO2_PIN.full):
+        if (tries := Fido(rig).tries()) <= left:
+            return
         wrong_guess(rig, memory)
         if Fido(rig).tries() == tries:
             rig.power.cycle()
             rig.wait_until_up()
+    raise KeyFault(
+        "wrong PINs do not use up the tries",
+        found=f"{Fido(rig).tries()} tries after {2 * FIDO2_PIN.full} wrong PINs",
+        expected=f"{left} tries",
+    )
 
 
 PIN_IS_BLOCKED: dict[str, Value] = {

@@ -6,6 +6,7 @@ from harness.api import (
     ANY,
     Cost,
     Item,
+    KeyFault,
     Law,
     Look,
     Memory,
@@ -61,10 +62,20 @@ _BLOCKED_COST = Cost(pins={USER_PIN: 1, SO_PIN: SO_PIN.full}, irreversible={"for
 
 
 def block_so_pin(rig: Rig) -> None:
-    """Spend every try of the SO-PIN."""
+    """Spend every try of the SO-PIN.
+
+    :raises KeyFault: wrong SO-PINs do not use up its tries.
+    """
     client, wrong = ScHsm(rig), bytes.fromhex(pin_for(rig, "wrong", SO_PIN))
-    while client.state(SO) & 0xFFF0 == 0x63C0:
+    for _ in range(SO_PIN.full + 1):
+        if client.state(SO) & 0xFFF0 != 0x63C0:
+            return
         client.exchange(0x20, 0, SO, wrong)
+    raise KeyFault(
+        "wrong SO-PINs do not use up the tries",
+        found=f"{client.state(SO):04X} after {SO_PIN.full + 1} wrong ones",
+        expected="6983: blocked",
+    )
 
 
 def _remember(rig: Rig, memory: Memory) -> None:

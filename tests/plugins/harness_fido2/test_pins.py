@@ -52,3 +52,9 @@ def test_a_boot_takes_three_wrong_pins():
     with pytest.raises(UncutFault, match="in the boot in which 3 wrong ones were"):
         walked("fido2.client_pin.wrong.boot", "boot-limit-forgotten")
     assert not walked("fido2.client_pin.wrong.boot", cuts=CUTS).findings
+
+
+def test_tries_that_come_back_with_the_power_end_the_wait_for_a_blocked_pin():
+    """They are lowered in RAM alone: a loop that waits for the last one would never end."""
+    with pytest.raises(UncutFault, match="wrong PINs do not use up the tries"):
+        walked("fido2.client_pin.block", "counter-in-ram")
