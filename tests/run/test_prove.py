@@ -109,11 +109,13 @@ def test_defects_of_each_kind_are_caught_and_their_replays_show_them(cli, check_
 
 
 @pytest.mark.long
-def test_all_defects_are_caught(cli):
+def test_every_third_defect_is_caught(cli):
+    """`script/prove` tries all of them."""
     twin = discover().twins["nitrokey3-mini"]
-    assert len(twin.defects) >= 25
-    proofs = proofs_of(cli, 2, twin.defects)
-    assert [proof["defect"] for proof in proofs] == list(twin.defects)
+    assert len(twin.defects) >= 60
+    chosen = list(twin.defects)[::3]
+    proofs = proofs_of(cli, 2, chosen)
+    assert [proof["defect"] for proof in proofs] == chosen
     for proof in proofs:
         assert proof["caught_by"]
         assert SAID.get(proof["defect"], proof["caught_by"]) in proof["caught_by"]
