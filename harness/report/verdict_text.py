@@ -147,7 +147,11 @@ def _how_often(violation: Row, operation: Row) -> str:
     if not covering and count == 1 and ":end:" in str(violation["first"]):
         return "lost at a clean restart, some time after the answer: no power was cut"
     aimed = "were aimed at the fault or made again"
-    rest = "followed a cut in the boot after it" if operation.get("exhaustive") else aimed
+    rest = (
+        "are cuts into the boot after it, from other homes, or before an owner's action"
+        if operation.get("exhaustive")
+        else aimed
+    )
     text = f"{counted(count, 'cut')}, {number(covering)} of {number(of)} {among}"
     return f"{text}; the rest {rest}" if count > covering else text
 
