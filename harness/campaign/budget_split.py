@@ -202,7 +202,7 @@ class BudgetSplit:
 
         :param go_on: called with an operation and a function that continues its campaign; it must call that function.
         """
-        allocation = CutAllocation(campaigns, self.cuts or 1 << 40, equally=0)
+        allocation = CutAllocation(campaigns, 1 << 40 if self.cuts is None else self.cuts, equally=0)
         for name, campaign in campaigns.items():
             allocation.begin(name, campaign.planned)
             for row in campaign.result.rows:
