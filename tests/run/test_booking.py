@@ -35,7 +35,7 @@ def test_it_is_booked_on_the_operation(cli, workers):
 
 def in_the_terminal(text):
     assert len([line for line in text.splitlines() if "  failed  " in line and CASE in line]) == 1
-    assert "3 passed · 1 failed" in text
+    assert "4 passed · 1 failed" in text
 
 
 def in_the_summary(run):
