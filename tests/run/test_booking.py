@@ -40,7 +40,7 @@ def in_the_terminal(text):
 
 def in_the_summary(run):
     summary = json.loads((run / "summary.json").read_text())
-    assert (summary["suites"]["endurance"]["passed"], summary["suites"]["endurance"]["failed"]) == (3, 1)
+    assert (summary["suites"]["endurance"]["passed"], summary["suites"]["endurance"]["failed"]) == (4, 1)
     assert not any("test_power_cut" in reason for reason in summary["reasons"]), "its finding says more"
 
 
