@@ -159,6 +159,8 @@ ITEMS = (
         _hmac_secret,
         "the set of canaries whose hmac-secret is as before",
         spends=frozenset({"counter"}),
+        # Like the credentials that it is asked of.
+        after_replug=True,
         sound=lambda memory: kept(memory)["fido2.hmac_secret"],
     ),
     Item(
@@ -166,6 +168,7 @@ ITEMS = (
         Law.KEPT,
         _cred_protect,
         "the credential that credProtect hides",
+        after_replug=True,
         breach=Outcome.LOOSENED,
         sound=lambda memory: kept(memory)["fido2.cred_protect"],
     ),

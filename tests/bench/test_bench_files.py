@@ -60,6 +60,7 @@ def test_without_a_default_the_message_says_what_to_do():
 
 def test_the_wheel_takes_each_of_ours():
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
-    assert build["targets"]["wheel"]["force-include"] == {
+    taken = build["targets"]["wheel"]["force-include"].items()
+    assert {source: place for source, place in taken if source.startswith("rigs/")} == {
         f"rigs/{file.name}": f"harness_rigs/benches/{file.name}" for file in OURS
     }

@@ -266,7 +266,7 @@ def test_history_ids_stay_when_results_are_made_readable(runs, made):
 
 
 @pytest.mark.parametrize(
-    "name", ["../outside-result.json", "/tmp/outside-result.json", "a/b-result.json", "..", "folder/"]
+    "name", ["../outside-result.json", "/outside-result.json", "a/b-result.json", "..", "folder/"]
 )
 def test_an_archive_from_elsewhere_writes_only_into_its_folder(tmp_path, name):
     run_dir = tmp_path / "run"
