@@ -25,6 +25,7 @@ FLOORS = {
     "twin": "flash, power rail, traces of a twin",
     "host": "the seam to Linux; the cutter",
     "model": "keys, items, laws, the judge",
+    "field": "logs of failures, and known signatures",
     "base": "errors, clocks, seeds, files",
 }
 """The rooms of harness/, from the top floor down. A room imports only from rooms below it."""

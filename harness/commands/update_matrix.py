@@ -134,7 +134,9 @@ def matrix(
     made: list[dict[str, Any]] = []
     operations: dict[str, None] = {}
     largest = 0
-    for entry in entries:
+    known = [entry for entry in entries if entry["key"] in plugins.updates]
+    # A rig that nobody named takes no part if no update of its key is known, as long as there is another.
+    for entry in entries if rigs or not known else known:
         if rigs and entry["name"] not in rigs:
             continue
         support = plugins.update_support(entry["key"])

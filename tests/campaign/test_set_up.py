@@ -53,6 +53,7 @@ def rig_of(kind="hardware", deaths=(), fails=0):
         power=power,
         take_deaths=lambda: list(deaths),
         wait_until_up=wait_until_up,
+        losses=None,
     )
 
 

@@ -59,7 +59,9 @@ def test_a_log_has_times_and_few_lines(cli):
     done = cli(*RUN, "--color", "yes")
     assert done.returncode == 0, done.stderr
     assert re.search(
-        r"^[0-9]:[0-9]{2}:[0-9]{2}  campaign     fido2\.get_assertion +190 cuts", done.stdout, re.M
+        r"^[0-9]:[0-9]{2}:[0-9]{2}  campaign     nk3-mini fido2\.get_assertion +[0-9]+ cuts",
+        done.stdout,
+        re.M,
     )
     assert re.search(r"  cases        endurance/test_power_cut\.py   1 passed   ", done.stdout)
     assert "\x1b[1;32mPASS (exhaustive)" in done.stdout

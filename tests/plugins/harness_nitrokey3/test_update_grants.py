@@ -77,7 +77,11 @@ def test_an_update_is_spent_before_it_is_begun_and_no_more_than_was_granted(
     operation.act(real, memory)
     items = [item for item in operation.items if item.name.startswith("update.")]
     seen = observe(real, items, memory, memory, exact=False)
-    assert seen.values == {"update.runs": "application v1.9.0", "update.accepts": bootloader_probe.SIGNED}
+    assert seen.values == {
+        "update.runs": "application v1.9.0",
+        "update.accepts": bootloader_probe.SIGNED,
+        "update.settings_copies": "not told",
+    }
     assert budget.spent("forced_updates") == 2
     with pytest.raises(BudgetExhausted, match="forced_updates"):
         operation.act(real, memory)
