@@ -63,5 +63,5 @@ def test_a_log_has_times_and_few_lines(cli):
         done.stdout,
         re.M,
     )
-    assert re.search(r"  cases        endurance/test_power_cut\.py   1 passed   ", done.stdout)
+    assert re.search(r"  cases        nk3-mini endurance/test_power_cut\.py   1 passed   ", done.stdout)
     assert "\x1b[1;32mPASS (exhaustive)" in done.stdout

@@ -17,24 +17,22 @@ from pathlib import Path
 from harness.cli.main import main
 from harness.twin.server import Server
 
-CONTROL = Path(sys.argv[1])
 
-
-def counted() -> None:
+def counted(control: Path) -> None:
     """Count what is delivered to the card, and die in time."""
     deliver, seen = Server._deliver, [0]
-    fatal = int((CONTROL / "cut").read_text())
+    fatal = int((control / "cut").read_text())
 
     def count(self, endpoint, sock, packet):
         seen[0] += 1
         if seen[0] == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
-        (CONTROL / "count").write_text(str(seen[0]))
+        (control / "count").write_text(str(seen[0]))
         deliver(self, endpoint, sock, packet)
 
     Server._deliver = count
 
 
 if __name__ == "__main__":
-    counted()
+    counted(Path(sys.argv[1]))
     main(["twin", *sys.argv[2:]])
