@@ -21,8 +21,8 @@ def suites(tmp_path, keys, *named):
     "keys, expected",
     [
         ([FIDO], ["conformance", "downgrade", "endurance"]),
-        ([CARD], ["endurance", "schsm"]),
-        ([FIDO, CARD], ["conformance", "downgrade", "endurance", "schsm"]),
+        ([CARD], ["endurance", "lifecycle", "schsm"]),
+        ([FIDO, CARD], ["conformance", "downgrade", "endurance", "lifecycle", "schsm"]),
     ],
 )
 def test_a_suite_that_asks_an_application_which_no_key_has_is_left_out(tmp_path, keys, expected):
