@@ -10,7 +10,7 @@ import pytest
 
 from harness.base.errors import CallerError
 from harness.bench.registry import discover
-from harness.commands.enroll import WORDS, EnrollOptions, choices, enrol
+from harness.commands.enroll import WORDS, EnrollOptions, choices, enrol_all
 from harness.host.locks import Lock
 from harness.host.scan import scan
 from harness.host.uevents import wait_until
@@ -194,7 +194,7 @@ def test_a_key_is_enrolled_from_its_port_with_the_hub_s_switch(lab, tmp_path):
     assert [(one.kind, one.place, one.serial) for one in found] == [("hidraw", PORT, "0042")]
     bench, out = tmp_path / "lab.toml", io.StringIO()
     request = EnrollOptions(bench, PORT, "mini-1", None, WORDS)
-    assert enrol(request, found, plugins, out, lambda question: "") == "mini-1"
+    assert enrol_all([request], found, plugins, out, lambda question: "") == ["mini-1"]
     (entry,) = tomllib.loads(bench.read_text())["rig"]
     identity = entry.pop("identity")
     assert identity.startswith("uuid:")
