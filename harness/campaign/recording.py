@@ -166,14 +166,20 @@ class RecordedOperation:
         rig.power.on()
         rig.wait_until_up()
         try:
-            with seeded(rig, "arrange", operation.name):
+            with seeded(rig, "arrange", operation.name), self._refused_uncut():
                 operation.arrange(rig, memory)
-                with self._refused_uncut():
-                    self.home.settle(rig, memory)
+                self.home.settle(rig, memory)
         except UncutFault:
             raise
         except KeyFault as fault:
             raise self._uncut(fault.what, fault.found, fault.expected) from fault
+        except Exception as error:
+            refused = rig.key.fault(error)
+            if refused is None:
+                raise
+            # What has to be there before the operation begins is refused: nothing was cut.
+            said = refused.value if isinstance(refused, Refused) else refused.what
+            raise self._uncut("the key refuses what comes before", said, "what a sound key does") from error
         rig.settle()
         rig.power.off()
         return memory
