@@ -12,7 +12,7 @@ from harness.twin.trace import Trace
 
 WEAR_ITEM = "flash wear"
 MUCH, FAR_TOO_MUCH = 2, 10
-"""So many times the baseline is reported, and so many times fails."""
+"""From which multiple of the baseline on it is reported, and from which it fails."""
 ERASES, BYTES = 3, 2048
 """A difference below both is no finding: how the pages were filled before makes as much."""
 LEAST_BASE = {"erases": 1, "bytes written": 4096}
