@@ -44,7 +44,7 @@ OWN_FAULTS = frozenset(
 )
 """Signals by which the kernel ends a process for what the process did itself. Every other signal was sent to it."""
 GARBAGE = 20_000
-"""After so many new objects a worker looks for garbage. An item makes as many, and little of it is in cycles."""
+"""Number of new objects after which a worker looks for garbage. An item makes as many, few of them in cycles."""
 TRIES = 3
 """How often an item is worked on whose worker was ended from outside."""
 

@@ -1,4 +1,4 @@
-"""Count what this host has only so many of: card readers of pcscd, devices of a USB controller.
+"""Count what a host has a limited number of: card readers of pcscd, devices of a USB controller.
 
 pcscd knows 16 readers (PCSCLITE_MAX_READERS_CONTEXTS in pcsclite.h, since 1.3). An xHCI controller keeps a device slot
 for each device and hub; common controllers have 32 or 64 (MaxSlots in HCSPARAMS1, xHCI 1.2, section 5.3.3), which Linux

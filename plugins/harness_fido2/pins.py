@@ -27,7 +27,7 @@ from harness.api import (
 from harness_fido2.client import FIDO2_PIN, Fido, fido_memory, lacks, pin_for, refusal
 
 TRIES_PER_BOOT = 3
-"""After so many wrong PINs in a row the key takes none until its power has been off (CTAP 2.1, section 6.5.5.7)."""
+"""Number of wrong PINs in a row after which the key takes none in this boot (CTAP 2.1, section 6.5.5.7)."""
 BLOCKED = "refused: PIN_BLOCKED (0x32)"
 RETRIES = "fido2.pin_retries"
 
