@@ -46,9 +46,9 @@ def in_the_summary(run):
 
 def in_junit(run):
     suite = next(ET.parse(run / "junit.xml").getroot().iter("testsuite"))
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "0")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "1", "0")
     cases = {case.get("name"): case for case in suite.iter("testcase")}
-    assert len(cases) == len(list(suite.iter("testcase"))) == 4
+    assert len(cases) == len(list(suite.iter("testcase"))) == 5
     assert "S2 key" in cases[CASE].find("failure").text
     assert cases[REST].find("failure") is None
 

@@ -27,7 +27,7 @@ def planned(cli, *more):
 
 
 def total(text):
-    return int(re.search(r"^  ([0-9]+) cuts, about", text, re.M)[1])
+    return int(re.search(r"^  (?:at most )?([0-9]+) cuts, about", text, re.M)[1])
 
 
 def erases(text):
