@@ -8,6 +8,7 @@ counts against the key.
 from __future__ import annotations
 
 import errno
+import os
 from enum import StrEnum
 
 from harness.base.visible import shortened, visible
@@ -103,11 +104,14 @@ HOST_ERRNOS = frozenset(
     }
 )
 """What a file system or a limit answers. A transport that lost its key answers ENODEV, EIO, EPROTO and the like."""
+FILE_ERRNOS = frozenset({errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTEMPTY})
+"""The same of a named file. A transport answers ENOENT of its device's node, or names no file."""
+DEVICE_TREES = ("/dev/", "/proc/", "/sys/")
 
 
 def host_error(error: BaseException) -> HostError | None:
     """Return what an exception says of the host, or None if it may come from a key's transport."""
-    if not isinstance(error, OSError) or error.errno not in HOST_ERRNOS:
+    if not isinstance(error, OSError) or not (error.errno in HOST_ERRNOS or _of_a_file(error)):
         return None
     place = f": {error.filename}" if error.filename is not None else ""
     return HostError(
@@ -115,6 +119,13 @@ def host_error(error: BaseException) -> HostError | None:
         expected="a file system with room, that may be written to",
         mend="make room or mend the rights, then `keyharness run --resume` continues the run",
     )
+
+
+def _of_a_file(error: OSError) -> bool:
+    name = error.filename
+    if error.errno not in FILE_ERRNOS or not isinstance(name, str | bytes | os.PathLike):
+        return False
+    return not os.fsdecode(name).startswith(DEVICE_TREES)
 
 
 def refuse_host_error(error: BaseException) -> None:

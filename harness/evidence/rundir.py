@@ -53,13 +53,17 @@ class RunDir:
 
     def start(self, head: Mapping[str, Any]) -> bool:
         """Write run.json; return False if another process of this run has written it already."""
-        for part in ("journal", "logs", "pictures", "allure-results"):
-            (self.path / part).mkdir(parents=True, exist_ok=True)
+        self.make_folders()
         body = {"schema": SCHEMA, "run": self.name, **head}
         first = create_file(self.path / "run.json", json.dumps(body, indent=1, sort_keys=True) + "\n")
         if first:
             self.begin_work()
         return first
+
+    def make_folders(self) -> None:
+        """Make the folders that a run writes to. Copying and packing tools leave out those that are empty."""
+        for part in ("journal", "logs", "pictures", "allure-results"):
+            (self.path / part).mkdir(parents=True, exist_ok=True)
 
     def begin_work(self, before_s: float = 0.0) -> None:
         """Begin to count the seconds that the run works, or go on to count after an interruption.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -111,3 +112,11 @@ def test_only_a_suite_says_that_the_key_failed(module, blame):
 def test_an_error_of_the_host_is_not_the_keys(error, blame):
     """ENOSPC and EACCES are the host's; ENODEV and EPROTO come from a transport."""
     assert blame_of(OSError(error, os.strerror(error)), KeyWithoutClients()) == blame
+
+
+@pytest.mark.parametrize(
+    "name, blame",
+    [("reports/run/logs/nk3.trace.json", "rig"), (b"reports/gone", "rig"), ("/dev/hidraw3", "key"), (None, "key")],
+)
+def test_a_file_that_is_gone_is_the_hosts_and_a_device_that_is_gone_the_keys(name, blame):
+    assert blame_of(OSError(errno.ENOENT, "No such file or directory", name), KeyWithoutClients()) == blame
