@@ -170,7 +170,7 @@ class LiveCampaign(LiveCuts, CampaignBase):
         )
         if judged.row["id"] != wanted:
             raise CallerError(
-                f"the journal of {self.operation.name} on {self.rig.name}",
+                f"the journal of {self.operation.name} on {self.rig.name} is of another plan of cuts",
                 found=judged.row["id"],
                 expected=wanted,
                 mend="resume a run with the bench, the plugins and the version that began it",

@@ -261,7 +261,7 @@ class Campaign(ImageObserver, CampaignBase):
             wanted = observer.replay_id(target.label)
             if one.row["id"] != wanted:
                 raise CallerError(
-                    f"the journal of {self.operation.name} on {self.rig.name}",
+                    f"the journal of {self.operation.name} on {self.rig.name} is of another plan of cuts",
                     found=one.row["id"],
                     expected=wanted,
                     mend="resume a run with the bench, the plugins and the version that began it",

@@ -1,4 +1,4 @@
-"""What the first version left behind is taken up: a run that was killed, and the folder of a twin."""
+"""What the first version left behind: a run that was killed keeps what it found, a twin's folder its key."""
 
 from __future__ import annotations
 
@@ -23,16 +23,20 @@ CREDENTIAL = bytes.fromhex("4d5370137c2f21af5a0e410e7a2c3044849c37f8cca43596dc35
 
 
 @pytest.mark.long
-def test_a_run_that_was_killed_goes_on(cli):
+def test_a_journal_of_another_plan_is_kept_and_not_mixed_with_todays_cuts(cli):
+    """The first version planned the cuts into a recovery in another way. What it found stays, with its blame."""
     shutil.copytree(OLD / "run", cli.cwd, dirs_exist_ok=True)
     (journal,) = (cli.cwd / "reports" / RUN / "journal").iterdir()
     judged = [json.loads(line) for line in journal.read_text().splitlines()]
     done = cli("run", "--resume", RUN)
-    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "caller fault" in done.stdout
+    assert "is of another plan of cuts" in " ".join(done.stdout.split())
+    assert 'item "fido2.attestation" lost' in done.stdout
     evidence = [json.loads(line) for line in (cli.run_dir / "evidence.jsonl").read_text().splitlines()]
-    assert [row["id"] for row in evidence[: len(judged)]] == [row["id"] for row in judged]
-    assert len(evidence) > len(judged)
-    assert json.loads((cli.run_dir / "summary.json").read_text())["verdict"] == "fail"
+    assert [row["id"] for row in evidence] == [row["id"] for row in judged]
+    summary = json.loads((cli.run_dir / "summary.json").read_text())
+    assert summary["verdict"] == "fail"
 
 
 @pytest.fixture
