@@ -116,7 +116,12 @@ def test_an_error_of_the_host_is_not_the_keys(error, blame):
 
 @pytest.mark.parametrize(
     "name, blame",
-    [("reports/run/logs/nk3.trace.json", "rig"), (b"reports/gone", "rig"), ("/dev/hidraw3", "key"), (None, "key")],
+    [
+        ("reports/run/logs/nk3.trace.json", "rig"),
+        (b"reports/gone", "rig"),
+        ("/dev/hidraw3", "key"),
+        (None, "key"),
+    ],
 )
 def test_a_file_that_is_gone_is_the_hosts_and_a_device_that_is_gone_the_keys(name, blame):
     assert blame_of(OSError(errno.ENOENT, "No such file or directory", name), KeyWithoutClients()) == blame
