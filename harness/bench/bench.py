@@ -387,7 +387,7 @@ def _explain(
     return CallerError(f"{where}{place}", found=found, expected=expected, mend=mend)
 
 
-def _place(loc: tuple[int | str, ...], raw: Any) -> str:
+def _place(loc: tuple[int | str, ...], raw: object) -> str:
     parts, prefix = list(loc), ""
     if len(parts) > 1 and parts[0] == "deviation" and isinstance(parts[1], int):
         prefix, parts = f": deviation number {parts[1] + 1}", parts[2:]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from harness.base.seeds import unit
 from harness.campaign.observe import Seen
 from harness.model.key import Memory
 from harness.search.low_discrepancy import cover
 from harness.twin.trace import Cut, Recording, State
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class CutImage:
     crossed: bool = False
 
 
-def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:
+def spread(things: Sequence[Thing], count: int, seed: bytes) -> list[Thing]:
     """At most `count` of `things`, in order and none twice: one from each of `count` equal parts."""
     if count >= len(things):
         return list(things)
@@ -86,7 +88,7 @@ def spread(things: Sequence[Any], count: int, seed: bytes) -> list[Any]:
     return [things[place] for place in places]
 
 
-def evenly_ordered(things: Sequence[Any], seed: bytes) -> list[Any]:
+def evenly_ordered(things: Sequence[Thing], seed: bytes) -> list[Thing]:
     """All of `things`, ordered so that every beginning of the list is spread evenly over them."""
     count = len(things)
     order: dict[int, None] = {}

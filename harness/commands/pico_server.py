@@ -72,7 +72,7 @@ class PicoServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://{HOST}:{self.server_port}{self.prefix}"
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Ignore a client that hangs up; write down any other error, which is a bug."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Write nothing: actions are logged where they happen, and refused requests must not fill the log."""
 
 

@@ -24,7 +24,7 @@ from harness.evidence.ledger_tables import all_tables
 from harness.evidence.rundir import NOT_ASKED
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Executable
 
 
 def ledger_url() -> str:
@@ -255,7 +255,7 @@ class Ledger:
 
     # Reading.
 
-    def rows(self, statement: Any) -> list[dict[str, Any]]:
+    def rows(self, statement: Executable) -> list[dict[str, Any]]:
         """Return the rows of a SELECT.
 
         :raises RigError: the ledger cannot be read.

@@ -8,11 +8,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import replace_file
 from harness.model.key import Outcome
 from harness.report.vocabulary import CLASSES, is_violation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, FAINT, PALE, ALARM = "#222222", "#777777", "#EFEFEF", "#FBEDE6"
 FONT = "DejaVu Sans"
@@ -55,14 +59,14 @@ def drawing() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def new_figure(width_in: float, height_in: float) -> Any:
+def new_figure(width_in: float, height_in: float) -> Figure:
     """Make an empty figure; sizes are in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width_in, height_in), dpi=PNG_DPI, facecolor="white")
 
 
-def axes(figure: Any, box_in: Box) -> Any:
+def axes(figure: Figure, box_in: Box) -> Axes:
     """Add axes without frame and ticks, at a place in inches from the figure's lower left corner."""
     width, height = figure.get_size_inches()
     x, y, w, h = box_in
@@ -71,7 +75,7 @@ def axes(figure: Any, box_in: Box) -> Any:
     return made
 
 
-def write(figure: Any, out: Path) -> Path:
+def write(figure: Figure, out: Path) -> Path:
     """Write a figure as SVG or PNG, by the file's suffix; in one step, without dates and versions."""
     out.parent.mkdir(parents=True, exist_ok=True)
     data = io.BytesIO()
@@ -109,7 +113,7 @@ def _compact(svg: str) -> str:
     return _PATH.sub(shorter, plain)
 
 
-def boxes(target: Any, places: Iterable[Box], **look: Any) -> None:
+def boxes(target: Axes, places: Iterable[Box], **look: Any) -> None:
     """Draw many rectangles as one shape, which keeps the file small and the drawing quick."""
     import numpy as np
     from matplotlib.patches import PathPatch
@@ -139,7 +143,7 @@ def lanes(outcomes: Sequence[str]) -> list[str]:
 
 
 def lane_label(
-    target: Any, outcome: str, y: float, tall: float, per_inch: float, figures: Sequence[str]
+    target: Axes, outcome: str, y: float, tall: float, per_inch: float, figures: Sequence[str]
 ) -> None:
     """Draw a class's swatch, word and numbers, in columns to the left of its lane.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.report import canvas
 from harness.report.canvas import FAINT, INK, PALE
 from harness.report.files import Row
 from harness.report.vocabulary import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HEIGHT = 0.36
 BARS = 0.2
@@ -18,7 +21,7 @@ _BAR, _EDGE = "#5B5B5B", "#D55E00"
 
 
 def strip(
-    area: Any,
+    area: Axes,
     operation: Row,
     hits_us: Sequence[float],
     x: Callable[[float], float],
@@ -66,7 +69,7 @@ def widest(ats: Sequence[float], window_us: float, operation: Row) -> tuple[floa
 
 
 def findings(
-    area: Any, operation: Row, x: Callable[[float], float], low: float, high: float, per_inch: float
+    area: Axes, operation: Row, x: Callable[[float], float], low: float, high: float, per_inch: float
 ) -> None:
     """Draw the instants between which each finding lies, as a hatched band over the lanes."""
     for finding in operation.get("findings") or []:

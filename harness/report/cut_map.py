@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.model.key import Outcome
 from harness.model.row import is_covering
@@ -21,6 +21,10 @@ from harness.report.files import Row
 from harness.report.sentences import marker_of
 from harness.report.vocabulary import counted, is_violation, number
 from harness.search.plan import END, START
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.35
 LANE, FLASH = 0.27, 0.2
@@ -178,7 +182,9 @@ def _span(placed: Placed) -> tuple[float, float]:
     return low - 0.01 * (high - low), high + 0.01 * (high - low)
 
 
-def _lane(area: Any, placed: Placed, name: str, y: float, span: tuple[float, float], per_inch: float) -> None:
+def _lane(
+    area: Axes, placed: Placed, name: str, y: float, span: tuple[float, float], per_inch: float
+) -> None:
     of_class = [n for n, (_, outcome) in enumerate(placed.cuts) if outcome == name]
     ats = sorted(placed.x(placed.cuts[n][0]) for n in of_class)
     bad = is_violation(name)
@@ -201,7 +207,7 @@ def _lane(area: Any, placed: Placed, name: str, y: float, span: tuple[float, flo
     canvas.lane_label(area, name, y + LANE / 2, LANE - 0.12, per_inch, [number(len(ats)), share])
 
 
-def _flash(area: Any, placed: Placed, per_inch: float) -> None:
+def _flash(area: Axes, placed: Placed, per_inch: float) -> None:
     """Draw the flash operations: erases tall and dark, programs low and light."""
     thin = 0.008 * per_inch
     for kind, height, colour in (("program", 0.55, "#9A9A9A"), ("erase", 1.0, "#444444")):
@@ -249,7 +255,7 @@ def _labels(
     return labels
 
 
-def _marks(area: Any, placed: Placed, labels: list[tuple[float, float, int, str]], body: float) -> None:
+def _marks(area: Axes, placed: Placed, labels: list[tuple[float, float, int, str]], body: float) -> None:
     """Draw a dashed line at each named mark and a tick at the others, so that many keepalives hide no cut."""
     named = [x for x, *_ in labels]
     few = len(placed.marks) <= MARK_LINES_MAX
@@ -268,7 +274,7 @@ def _kind(name: str) -> str:
     return stem if stem and tail.isdigit() else name
 
 
-def _scale(area: Any, placed: Placed) -> None:
+def _scale(area: Axes, placed: Placed) -> None:
     whole_ms = (placed.last_us - placed.first_us) / 1000
     if whole_ms < 0.01:
         return
@@ -279,7 +285,7 @@ def _scale(area: Any, placed: Placed) -> None:
         area.text(x, -0.08, said, ha="center", va="top", color=FAINT, clip_on=False, linespacing=1.25)
 
 
-def _titles(figure: Any, operation: Row, footer: list[str]) -> None:
+def _titles(figure: Figure, operation: Row, footer: list[str]) -> None:
     width, height = figure.get_size_inches()
     name = f"{operation['operation']} on {operation['rig']}"
     figure.text(0.15 / width, 1 - 0.12 / height, name, ha="left", va="top", size=11, weight="bold")

@@ -11,13 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.model.key import Outcome
 from harness.report import canvas
 from harness.report.canvas import ALARM, FAINT, INK, PALE
 from harness.report.files import Row
 from harness.report.vocabulary import CLASSES, counted, is_violation, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.35
 LANE, PAGE, GAP = 0.17, 0.17, 0.5
@@ -133,7 +137,7 @@ def _panels(ops: int) -> list[tuple[int, int]]:
 class _Panel:
     """Some consecutive flash operations: x in operations, y in inches."""
 
-    area: Any
+    area: Axes
     ops: Sequence[Row]
     cells: Cells
     first: int
@@ -234,7 +238,7 @@ class _Panel:
         )
 
 
-def _titles(figure: Any, operation: Row, footer: list[str]) -> None:
+def _titles(figure: Figure, operation: Row, footer: list[str]) -> None:
     width, height = figure.get_size_inches()
     name = f"{operation['operation']} on {operation['rig']}: by flash operation"
     figure.text(0.15 / width, 1 - 0.12 / height, name, ha="left", va="top", size=11, weight="bold")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, log10
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.model.row import is_covering
 from harness.report import canvas
@@ -21,6 +21,10 @@ from harness.report.files import Row
 from harness.report.vocabulary import at_most, counted, fraction, is_violation, number
 from harness.search.bounds import CONFIDENCE, unseen, upper_bound
 from harness.search.window import narrowest_window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, LEFT, RIGHT = 11.0, 2.35, 0.75
 SHARES, WINDOWS = 2.3, 0.95
@@ -95,7 +99,7 @@ def risk(operation: Row, rows: Sequence[Row], out: Path, trace: Row | None = Non
         return canvas.write(figure, out)
 
 
-def _shares(area: Any, operation: Row, way: Sequence[Step], last: int, per_inch: float) -> None:
+def _shares(area: Axes, operation: Row, way: Sequence[Step], last: int, per_inch: float) -> None:
     goal = operation.get("goal") or {}
     seen = [step.below for step in way] + ([goal["below"]] if goal else [])
     lowest = min([share for share in seen if share > 0], default=0.01)
@@ -133,7 +137,7 @@ def _shares(area: Any, operation: Row, way: Sequence[Step], last: int, per_inch:
 
 
 def _key(
-    area: Any, last: int, per_inch: float, top: float, colour: str, style: Any, said: str, row: int
+    area: Axes, last: int, per_inch: float, top: float, colour: str, style: Any, said: str, row: int
 ) -> None:
     low, high = area.get_ylim()
     y = high - (high - low) * (0.06 + 0.085 * row)
@@ -145,7 +149,7 @@ def _key(
     area.plot([left, left + 0.35 * per_inch], [y, y], color=colour, linestyle=style, linewidth=2, zorder=5)
 
 
-def _windows(area: Any, way: Sequence[Step], last: int, per_inch: float) -> None:
+def _windows(area: Axes, way: Sequence[Step], last: int, per_inch: float) -> None:
     known = [(step.cuts, step.window_us / 1000) for step in way if step.window_us is not None]
     highest = max((ms for _, ms in known), default=1.0)
     area.set_xlim(0, last)
@@ -161,7 +165,7 @@ def _windows(area: Any, way: Sequence[Step], last: int, per_inch: float) -> None
         area.text(last + 0.06 * per_inch, known[-1][1], said, ha="left", va="center")
 
 
-def _cuts(area: Any, last: int) -> None:
+def _cuts(area: Axes, last: int) -> None:
     low, high = area.get_ylim()
     for at in _round_steps(last):
         area.vlines([at], low - 0.05 * (high - low), low, colors=FAINT, linewidth=0.8, clip_on=False)
@@ -180,7 +184,7 @@ def _round_steps(last: int) -> list[int]:
     return [0, last]
 
 
-def _titles(figure: Any, operation: Row, rows: Sequence[Row]) -> None:
+def _titles(figure: Figure, operation: Row, rows: Sequence[Row]) -> None:
     width, height = figure.get_size_inches()
     name = f"{operation['operation']} on {operation['rig']}"
     figure.text(0.15 / width, 1 - 0.12 / height, name, ha="left", va="top", size=11, weight="bold")

@@ -6,7 +6,7 @@ unnoticed. For tests and for programs that read reports; a run never imports thi
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -233,7 +233,7 @@ class EvidenceLine(Shape):
     boots: Count
     outcome: Outcome
     world: str | None
-    changed: dict[str, tuple[Any, Any]]
+    changed: dict[str, tuple[object, object]]
     death: str | None
     blame: Blame | None
     seed: int

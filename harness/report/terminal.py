@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from harness.report.causes import blame_of, cause_of
 from harness.report.load import CASE_OUTCOMES
@@ -34,6 +34,8 @@ from harness.report.verdict_text import verdict_block
 from harness.report.vocabulary import number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.live import Live
 
     from harness.base.clock import Clock
@@ -316,7 +318,7 @@ class RunDisplay:
         except UnicodeEncodeError:
             return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
 
-    def _guarded(self, write: Any) -> None:
+    def _guarded(self, write: Callable[[], object]) -> None:
         """Write, unless the reader of the stream has gone."""
         if self._gone:
             return

@@ -3,7 +3,7 @@
 A pure planner: `action` says what is to be done next, `tell` what came of it. First the key itself is looked
 at, before anything changes it: read again (a metastable cell reads differently), power-cycled and read (it
 may settle). Then the cut is repeated at the same instant, from the same start. If it comes back, its history
-is shortened for as long as it still does.
+is shortened while it still does.
 
     plan = RecheckPlan("torn", history=[...])
     while (action := plan.action) is not None:

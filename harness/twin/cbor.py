@@ -27,7 +27,7 @@ class _Undefined:
 UNDEFINED: Final = _Undefined()
 
 
-def encode(value: Any) -> bytes:
+def encode(value: object) -> bytes:
     """The canonical encoding of None, bool, int, str, bytes, list, tuple and dict."""
     out: list[bytes] = []
     _encode(value, out)
@@ -54,7 +54,7 @@ def head(major: int, number: int) -> bytes:
     raise CborError("an integer beyond 64 bits")
 
 
-def _encode(value: Any, out: list[bytes]) -> None:
+def _encode(value: object, out: list[bytes]) -> None:
     encoder = _ENCODERS.get(type(value))
     if encoder is None:
         encoder = _encoder_of_base(value)
@@ -76,13 +76,13 @@ def _encode_str(value: str, out: list[bytes]) -> None:
     out.append(text)
 
 
-def _encode_list(value: Sequence[Any], out: list[bytes]) -> None:
+def _encode_list(value: Sequence[object], out: list[bytes]) -> None:
     out.append(head(4, len(value)))
     for item in value:
         _encode(item, out)
 
 
-def _encode_dict(value: Mapping[Any, Any], out: list[bytes]) -> None:
+def _encode_dict(value: Mapping[object, object], out: list[bytes]) -> None:
     out.append(head(5, len(value)))
     # Section 8's order of keys is the bytewise order of their encodings, because heads are shortest.
     for key, item in sorted([(_key(key), item) for key, item in value.items()], key=_first):
@@ -94,7 +94,7 @@ _first = itemgetter(0)
 
 
 @lru_cache(maxsize=1024, typed=True)
-def _key(key: Any) -> bytes:
+def _key(key: object) -> bytes:
     return encode(key)
 
 
@@ -110,7 +110,7 @@ _ENCODERS: dict[type[Any], Callable[[Any, list[bytes]], None]] = {
 }
 
 
-def _encoder_of_base(value: Any) -> Callable[[Any, list[bytes]], None]:
+def _encoder_of_base(value: object) -> Callable[[Any, list[bytes]], None]:
     """The encoder of a subclass: an IntEnum is an int, a NamedTuple a list."""
     for base, encoder in _ENCODERS.items():
         if isinstance(value, base):

@@ -31,7 +31,7 @@ ANSWERS = 4
 
 
 class _Known(NamedTuple):
-    """:ivar read: (page, its content then, the parts of it that count)."""
+    """:ivar read: (page, its content at that time, the parts that were read)."""
 
     read: tuple[tuple[int, bytes, tuple[slice, ...]], ...]
     answer: Answer

@@ -144,7 +144,7 @@ class Server:
     def _press(self) -> None:
         firmware = self._board.firmware
         if firmware is None or not firmware.press():
-            self._say("touched, but nobody had asked for it")
+            self._say("touched, but the key did not wait for a touch")
 
     def _step(self) -> None:
         """Wait for the next packet, signal or firmware event, and handle it."""

@@ -15,8 +15,8 @@ from harness_nitrokey3.sdk import open_nk3
 LEAK_RP, FILLER_RP = "leak.keyharness.example", "filler.keyharness.example"
 AS_BEFORE = "as before"
 REGISTRATIONS, SLACK = 32, 3
-"""So many registrations are cut before a leak is measured; so many blocks may one credential and the file system's
-metadata take."""
+"""Registrations that are cut before a leak is measured; blocks that one credential and the file system's metadata may
+take."""
 TOLD_MAX, FILLERS_MAX, ROOM_LEFT = 250, 40, 2
 """The status tells 255 free blocks at most, so the store is filled until fewer are free, or few credentials fit."""
 

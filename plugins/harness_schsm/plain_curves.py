@@ -72,7 +72,7 @@ class PlainCurve(ec.EllipticCurve):
         return x, (slope * (one[0] - x) - one[1]) % p
 
     def times(self, number: int, point: Point) -> Point:
-        """The sum of so many of a point."""
+        """A point added to itself, as often as a number says."""
         total: Point = None
         while number:
             if number & 1:

@@ -10,7 +10,7 @@ from harness_transports.endpoints import SerialPort
 
 
 class TappedPort:
-    """Wraps a port; what is not tapped is the port's own.
+    """Wraps a port. All other attributes are those of the port.
 
     Marks: `request-sent` after each call of `write`, `response` with the first bytes that are read after it.
     Protocols that frame their messages wrap this class (`_sent`, `_received`).

@@ -57,7 +57,7 @@ def checked(
 ) -> Checked:
     """Return the init command of a packet, if it may be installed.
 
-    :param room: for the image, in bytes. :param work: lets the key work for so many microseconds.
+    :param room: for the image, in bytes. :param work: lets the key work for a number of microseconds.
     :raises ResponseError: it may not.
     """
     packet = pb.Packet()

@@ -41,7 +41,7 @@ def force(hsm: ScHsm, mine: HsmMemory) -> None:
 
 
 def with_forced(rig: Rig, mine: HsmMemory, used: int) -> ScHsm:
-    """The card of which so many forced updates are used, initialised and empty."""
+    """The card, initialised and empty, with a number of its forced updates used."""
     hsm = up(rig)
     if why := not_offered(rig):
         pytest.skip(f"{NOT_OFFERED}: {why}")

@@ -26,7 +26,7 @@ NOT_TOUCHED = {"6600", "6985"}
 
 
 def wrong(left: int) -> set[str]:
-    """A wrong PIN, after which so many tries are left. Cards of version 3.3 and before say 6982."""
+    """A wrong PIN, and the number of tries that are left after it. Cards of version 3.3 and before say 6982."""
     return {f"63C{left}", "6982", "6300"}
 
 
