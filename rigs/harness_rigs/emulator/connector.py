@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from typing import Literal
 
 from harness.api import RigError
@@ -59,7 +58,7 @@ class Connector:
         return VpcdLink(self._host, process, self._inbox)
 
     def _require_empty_reader(self) -> None:
-        if not self.reader.wait(False, time.monotonic()):
+        if not self.reader.is_empty():
             raise RigError(
                 f'reader "{self.reader.name}"',
                 found="a card before the emulator was started",

@@ -98,7 +98,7 @@ class EmulatedKey:
         if not self.host.isolated:
             self._lock.take(self.rig)
         self.began_us = self.clock.now_us
-        if not self._served:
+        if not self._served or self._slot is not None:
             self.connector.prepare()
         argv = arguments(self.options, self._folder.path)
         log = self._output.open()
@@ -115,12 +115,15 @@ class EmulatedKey:
     def get_ready(self) -> None:
         """Wait until it is ready, has died, or its limit has passed; `wait_until_up` says which.
 
-        A served one is the business of the programs that talk to it: power is on when it has started.
+        A served one is the business of the programs that talk to it: power is on when it has started. In a reader of
+        this process's own pcscd its link is kept, which waits at the end until the daemon has noticed that it has gone.
 
         :raises RigError: it has never become ready: the bench is wrong, not the key.
         """
         assert self.process is not None
         if self._served:
+            if self._slot is not None:
+                self._link = self.connector.link(self.process)
             return
         self._why_not_up = self._connect(self.process)
         self.boot_us += self.clock.now_us - self.began_us

@@ -1,8 +1,13 @@
 """An emulator's card in a reader of pcscd: for clients that speak only to a daemon, such as OpenSC and GnuPG.
 
-The daemon polls its readers every 400 ms (measured with pcscd 1.9.9) and misses a card that comes back faster: so after
-each cut the reader has to be seen empty. Handles are disconnected at once, because a handle that is collected later
-resets the next card in the reader.
+The daemon looks at its readers every 400 ms (measured with pcscd 1.9.9) and misses a card that comes back faster: so
+after each cut the reader has to be seen empty. That a reader is called empty is not enough. When a client asks a card
+that has gone, or lets go of it, pcscd writes "absent" at once, but the thread that looks does not learn of it
+(SCardTransmit and SCardDisconnect in winscard.c, EHStatusHandlerThread in eventhandler.c). If the next card is there
+before that thread looks again, the thread sees no change, and the reader stays empty for clients until that card is
+taken out, too. The thread's own view is in the reader's event counter: one more with each card that comes or goes.
+
+Handles are disconnected at once, because a handle that is collected later resets the next card in the reader.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -21,7 +26,10 @@ from harness.api import RigError
 from harness_rigs.emulator.link import Link, gone
 from harness_rigs.emulator.process import Process, ProcessHost
 
-EMPTY_LIMIT_S, CANCEL_AGAIN_S = 5.0, 0.01
+EMPTY_LIMIT_S, CANCEL_AGAIN_S = 60.0, 0.01
+"""A daemon on a busy host may take long until it looks; it is a fault only if it never does."""
+UNSEEN_S = 1.0
+"""The daemon may just be finding a card that died unseen: nothing more comes after two of its looks."""
 
 
 def _scard() -> Any:
@@ -72,6 +80,8 @@ class Reader:
                 mend="name one of those that are there",
             )
         self.name: str = matching[0]
+        self._events = 0
+        """How often a card had come or gone when it was last known to be empty."""
 
     def _new_context(self) -> Any:
         code, context = self._scard.SCardEstablishContext(self._scard.SCARD_SCOPE_USER)
@@ -102,14 +112,45 @@ class Reader:
                 mend="see why the daemon was started again, or the reader taken away",
             )
 
-    def wait(self, present: bool, until: float, process: Process | None = None) -> bool:
-        """Wait until a card is in it (`present`) or it is empty; False if that is not so by `until`.
+    def is_empty(self) -> bool:
+        """Look whether it is empty now; if so, cards that come and go are counted from here."""
+        state = self._wait(time.monotonic(), lambda state: True)
+        self._events = _events(state)
+        return bool(state & self._scard.SCARD_STATE_EMPTY)
+
+    def wait_for_card(self, until: float, process: Process | None = None) -> bool:
+        """Wait until a card is in it; False if there is none by `until`.
 
         :param until: on time.monotonic().
         :raises OSError: the process has died meanwhile.
         """
+        # A card without an ATR is mute: present, but not ready.
+        present, mute = self._scard.SCARD_STATE_PRESENT, self._scard.SCARD_STATE_MUTE
+
+        def is_ready(state: int) -> bool:
+            return bool(state & present) and not state & mute
+
+        return is_ready(self._wait(until, is_ready, process))
+
+    def wait_until_empty(self, until: float) -> bool:
+        """Wait until the daemon has noticed that the card of before has gone; False if it has not by `until`."""
+        empty = self._scard.SCARD_STATE_EMPTY
+
+        def is_over(state: int) -> bool:
+            return bool(state & empty) and (_events(state) - self._events) % 2 == 0
+
+        unseen_until = min(until, time.monotonic() + UNSEEN_S)
+        if not is_over(self._wait(unseen_until, lambda state: _events(state) != self._events)):
+            return is_over(self._wait(until, is_over))
+        return True
+
+    def _wait(self, until: float, is_it: Callable[[int], bool], process: Process | None = None) -> int:
+        """Wait for a state of the reader; returns the last one, which is another one if it was not seen by `until`.
+
+        :raises OSError: the process has died meanwhile.
+        """
         scard = self._scard
-        state = scard.SCARD_STATE_UNAWARE
+        state: int = scard.SCARD_STATE_UNAWARE
         with self._woken_by(process):
             while True:
                 left_s = 0.0 if state == scard.SCARD_STATE_UNAWARE else max(0.0, until - time.monotonic())
@@ -121,12 +162,8 @@ class Reader:
                 if code not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
                     raise RigError(f'reader "{self.name}"', found=scard.SCardGetErrorMessage(code))
                 state = states[0][1] & ~scard.SCARD_STATE_CHANGED
-                # A card without an ATR is mute: present, but not ready.
-                ready = bool(state & scard.SCARD_STATE_PRESENT) and not state & scard.SCARD_STATE_MUTE
-                if ready if present else bool(state & scard.SCARD_STATE_EMPTY):
-                    return True
-                if time.monotonic() >= until:
-                    return False
+                if is_it(state) or time.monotonic() >= until:
+                    return state
 
     @contextmanager
     def _woken_by(self, process: Process | None) -> Iterator[None]:
@@ -160,6 +197,11 @@ class Reader:
         self._scard.SCardReleaseContext(self._context)
 
 
+def _events(state: int) -> int:
+    """How often a card has come or gone, as the daemon counts it, in the upper half of the state."""
+    return state >> 16 & 0xFFFF
+
+
 class OpenCard(Protocol):
     """What a link needs of a connection to its card."""
 
@@ -178,7 +220,7 @@ class PcscLink(Link):
         self.cards: list[OpenCard] = []
 
     def ready(self, until: float) -> bool:
-        return self._reader.wait(True, until, self._process)
+        return self._reader.wait_for_card(until, self._process)
 
     def send(self, data: bytes) -> None:
         raise OSError(errno.EOPNOTSUPP, "a daemon is in between")
@@ -193,7 +235,7 @@ class PcscLink(Link):
         """
         for card in self.cards:
             card.close()
-        if not self._reader.wait(False, time.monotonic() + EMPTY_LIMIT_S):
+        if not self._reader.wait_until_empty(time.monotonic() + EMPTY_LIMIT_S):
             raise RigError(
                 f'reader "{self._reader.name}"',
                 found=f"a card {EMPTY_LIMIT_S:.0f} s after the emulator was killed",

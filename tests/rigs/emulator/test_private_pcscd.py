@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 
 import pytest
 
 from harness.base.errors import CallerError, RigError
+from harness.model.rig import KeyGone
 from harness_rigs.emulator import private_pcscd
 from harness_rigs.emulator.private_pcscd import DAEMON, READERS
 from harness_transports.card import card
+from support.emulator import quick_card
 from support.emulator.emulated import TWIN_COMMAND, make_rig
 from support.paths import ABSENT
 
 LACKS = private_pcscd.missing()
 IN_PCSCD = pytest.mark.skipif(LACKS is not None, reason=str(LACKS and LACKS.found))
 COMMAND = [*TWIN_COMMAND[:-2], "--speed", "max", "--vpcd", "127.0.0.1:{port}"]
+QUICK_COMMAND = [sys.executable, "-I", "-S", quick_card.__file__, "127.0.0.1", "{port}"]
+"""It is back long before the daemon looks at its reader again, which it does every 400 ms."""
 SELECT_ADMIN = list(bytes.fromhex("00A4040009A00000084700000001"))
 
 
@@ -70,6 +75,26 @@ def test_two_rigs_share_a_daemon_that_is_hidden_and_ends_with_the_last_of_them(r
     assert listens()
     two.close()
     assert not listens()
+
+
+@IN_PCSCD
+@pytest.mark.parametrize("is_asked_last", [True, False], ids=["asked without power", "left alone"])
+def test_a_card_that_is_back_before_the_daemon_looks_is_found_again(is_asked_last):
+    rig = make_rig(QUICK_COMMAND, transport="pcsc", ready_s=10, answer_s=5)
+    try:
+        for _ in range(5):
+            rig.power.on()
+            rig.wait_until_up()
+            connection = card(rig)
+            connection.connect()
+            assert connection.transmit(SELECT_ADMIN)[1:] == (0x90, 0x00)
+            if is_asked_last:
+                rig.emulated.kill()
+                with pytest.raises(KeyGone):
+                    connection.transmit(SELECT_ADMIN)
+            rig.power.off()
+    finally:
+        rig.close()
 
 
 @IN_PCSCD
