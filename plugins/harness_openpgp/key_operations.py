@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from harness.api import ANY, Cost, Item, Memory, Operation, Outcome, Rig, Value, World, new, old
-from harness_openpgp.algorithms import ECDH, X25519, Algorithm, on_curve
-from harness_openpgp.client import OTHER, PW1, PW3, SIGN, OpenPgp
+from harness_openpgp.algorithms import ECDH, ED25519, EDDSA, X25519, Algorithm, on_curve
+from harness_openpgp.client import ADMIN, OTHER, PW1, PW3, SIGN, OpenPgp
 from harness_openpgp.home import OURS, as_admin, describe, known, make, message
 from harness_openpgp.items import (
     ABSENT,
@@ -193,10 +193,24 @@ def _change_and_import(rig: Rig, memory: Memory) -> None:
     client, mine = as_admin(rig, memory), known(memory)
     made = host_key(Slot.DECIPHER, X25519)
     client.put(Slot.DECIPHER.attributes, made.algorithm.encoded())
-    client.verify(mine.pw3, 0x83)
+    client.verify(mine.pw3, ADMIN)
     client.import_key(Slot.DECIPHER, made.parts)
     mine.keys[Slot.DECIPHER] = made.public
     describe(client, mine, Slot.DECIPHER)
+
+
+def _change_and_generate(rig: Rig, memory: Memory) -> None:
+    """As gpg's key-attr and generate: attributes, PW3 again, the key, its description."""
+    client, mine = as_admin(rig, memory), known(memory)
+    client.put(Slot.AUTHENTICATE.attributes, on_curve(EDDSA, ED25519).encoded())
+    client.verify(mine.pw3, ADMIN)
+    make(client, mine, Slot.AUTHENTICATE)
+
+
+def _lacks_ed25519(rig: Rig) -> str | None:
+    client = OpenPgp(rig)
+    wanted = on_curve(EDDSA, ED25519).encoded()
+    return None if client.offers(0xFA) and wanted in client.get(0xFA) else "keys on Ed25519"
 
 
 def _lacks_x25519(rig: Rig) -> str | None:
@@ -265,6 +279,16 @@ OPERATIONS = (
         items=(NEW_KEYS[Slot.DECIPHER],),
         cost=_ADMIN,
         missing=_lacks_x25519,
+    ),
+    Operation(
+        name="openpgp.generate.other_curve",
+        title="generate a key on another curve: attributes, key, description",
+        arrange=nothing,
+        act=_change_and_generate,
+        worlds=_replaced(Slot.AUTHENTICATE),
+        items=_items(Slot.AUTHENTICATE),
+        cost=_ADMIN,
+        missing=_lacks_ed25519,
     ),
     Operation(
         name="openpgp.set_attributes",

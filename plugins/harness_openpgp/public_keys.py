@@ -28,7 +28,7 @@ _KDF = {
     "secp521r1": b"\x03\x01\x0a\x09",
     "brainpoolP512r1": b"\x03\x01\x0a\x09",
 }
-"""Curve -> hash and cipher of ECDH, which are part of the fingerprint (RFC 6637, section 8)."""
+"""Curve -> length, reserved byte, hash and cipher of ECDH, which are part of the fingerprint (RFC 6637, section 9)."""
 _USUAL_KDF = b"\x03\x01\x08\x07"
 """SHA-256 and AES-128."""
 
@@ -102,8 +102,7 @@ class PublicKey:
                 point = b"\x40" + point
             body = bytes([self.algorithm.number, len(oid)]) + oid + _mpi(point)
             if self.algorithm.number == ECDH:
-                kdf = _KDF.get(self.algorithm.name, _USUAL_KDF)
-                body += bytes([len(kdf)]) + kdf
+                body += _KDF.get(self.algorithm.name, _USUAL_KDF)
         packet = b"\x04" + date + body
         return hashlib.sha1(b"\x99" + len(packet).to_bytes(2, "big") + packet).digest()
 

@@ -4,7 +4,7 @@
 
 CONTROL is a folder: `cut` holds a number n (0: never), and the twin dies when the nth command APDU since its start
 arrives, before the card sees it. So a cut after the answer to a command is the cut before the next one. `count` is
-written with the number of commands so far.
+written with the number of commands so far, and `commands` gets each of them, a line of hex digits.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ def counted(control: Path) -> None:
     """Count what is delivered to the card, and die in time."""
     deliver, seen = Server._deliver, [0]
     fatal = int((control / "cut").read_text())
+    commands = (control / "commands").open("w", buffering=1)
 
     def count(self, endpoint, sock, packet):
         seen[0] += 1
         if seen[0] == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
         (control / "count").write_text(str(seen[0]))
+        commands.write(packet.hex() + "\n")
         deliver(self, endpoint, sock, packet)
 
     Server._deliver = count

@@ -5,20 +5,16 @@ OpenSC makes a key pair by many commands: GENERATE; it deletes, creates and writ
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from harness.bench.plugin_api import RigRequest
-from harness.bench.registry import discover
 from harness_rigs.emulator.private_pcscd import DAEMON
-from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig
 from harness_schsm.client import CERTIFICATE, EC_SHA256, KEY, PRKD, USER, ScHsm
-from support import counting_twin, opensc
+from support import opensc
+from support.cut_client import CountedCard
 from support.hsm import NAME
 from support.opensc import Tools, module
-from support.paths import with_support
 
 pytestmark = [
     pytest.mark.long,
@@ -31,36 +27,12 @@ MADE = 1
 """The number that OpenSC gives to the first key."""
 
 
-class CutClient:
-    """A card whose power goes at a command, and the tools that use it.
-
-    :ivar control: what the twin is told and what it counts.
-    """
+class CutClient(CountedCard):
+    """A card whose power goes at a command, and the tools that use it."""
 
     def __init__(self, folder: Path):
-        self.control = folder / "control"
-        self.control.mkdir()
-        command = [
-            *(sys.executable, counting_twin.__file__, str(self.control), NAME),
-            *("--state", "{state}", "--speed", "max", "--vpcd", "127.0.0.1:{port}"),
-        ]
-        environ = {"PYTHONPATH": with_support()["PYTHONPATH"]}
-        options = EmulatorOptions(command=command, env=environ, transport="pcsc", ready_s=60, answer_s=20)
-        self.rig = EmulatorRig(RigRequest("cut-1", discover().keys[NAME], True, 1, options))
+        super().__init__(folder / "control", NAME)
         self.tool = Tools(folder, DAEMON.environ)
-
-    def boot(self, *, cut: int = 0) -> None:
-        self.rig.power.off()
-        (self.control / "cut").write_text(str(cut))
-        (self.control / "count").write_text("0")
-        self.rig.power.on()
-        if not cut:
-            self.rig.wait_until_up()
-
-    @property
-    def count(self) -> int:
-        """Commands since the start."""
-        return int((self.control / "count").read_text())
 
     def make_pair(self) -> str:
         login = ("--module", module(), "--login", "--pin", PIN)

@@ -28,6 +28,7 @@ OPERATIONS = {
     "openpgp.reset_pw1.admin": BOTH,
     "openpgp.generate.sign": THREE,
     "openpgp.generate.decipher": THREE,
+    "openpgp.generate.other_curve": THREE,
     "openpgp.import.sign": THREE,
     "openpgp.import.decipher": THREE,
     "openpgp.import.authenticate": THREE,
