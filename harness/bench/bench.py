@@ -25,7 +25,7 @@ DEFAULT_BENCH = "virtual.toml"
 """The bench file that is used when none is named: the first plugin's that has one of this name."""
 _OWN = (
     *("name", "key", "driver", "expendable", "firmware", "operations", "identity", "bootloader", "on_stuck"),
-    *("budget", "hub", "supply", "homes", "home_cuts", "cuts", "extra", "suites"),
+    *("budget", "hub", "supply", "homes", "home_cuts", "cuts", "second_cuts", "extra", "suites"),
 )
 
 
@@ -59,6 +59,8 @@ class RigEntry(BaseModel):
     """Evenly spread cuts into each operation from each home after the first of `homes`; None: every cut."""
     cuts: int | None = Field(default=None, ge=1)
     """Evenly spread cuts into each operation, where no budget says otherwise; None: every cut. For a simulated key."""
+    second_cuts: bool = True
+    """Whether boots after a cut are cut as well, where no budget limits a simulated key's run."""
     extra: bool = False
     """Whether the rig takes part only in runs that name it, or that name no rig, operation, home and budget."""
     suites: list[str] | None = Field(default=None, min_length=1)

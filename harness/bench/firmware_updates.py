@@ -146,6 +146,11 @@ class FirmwareUpdates(ABC):
     client_of_any_age: str
     client_of_the_future: str
 
+    @property
+    def starts(self) -> list[str]:
+        """The versions from which the first boot moves or deletes data in different ways."""
+        return sorted({pair.ours for pair in self.pairs if pair.id in self.moves})
+
     @abstractmethod
     def container(self, rig: Rig, version: str, *, client: str = "") -> UpdateContainer:
         """A good container for the key on a rig.

@@ -51,8 +51,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("rig", rigs, indirect=True, ids=[ids[rig] for rig in rigs])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the test that spends the rest of a budget where the budgets leave none."""
+    """Leave out tests that no rig runs, and the one that spends the rest of a budget where the budgets leave none."""
+    # pytest keeps a test without parameters and gives it a placeholder, which is the name of no rig.
+    idle = [item for item in items if not isinstance(_param(item, "rig"), str | None)]
+    if idle:
+        config.hook.pytest_deselected(items=idle)
+        items[:] = [item for item in items if item not in idle]
     limited = config.getoption("kh_cuts") is not None or config.getoption("kh_budget") is not None
     spare = [item for item in items if asks_ours(item, "rest_of_the_budget")]
     if spare and not (limited and any(_leaves_rest(config, item) for item in spare)):

@@ -40,6 +40,7 @@ HEAD: Shape = {
     ),
     "deviations?": (list, None),
     "notes?": ([str], None),
+    "untried_starts?": ({"*": [str]}, None),
     "host?": ({"*": (str, int, None)}, None),
     "commit?": _TEXT,
 }

@@ -18,6 +18,7 @@ from harness.report import files
 from harness.report.causes import deviations_of, failures_of
 from harness.report.files import Row
 from harness.report.findings import findings_of
+from harness.report.left_out import left_out
 from harness.report.load import CASE_OUTCOMES, RunFiles, Tally, read_run
 from harness.report.proof import proof_of, proof_of_run
 from harness.report.switches import switches_of
@@ -200,7 +201,14 @@ def _notes(run: RunFiles) -> list[str]:
         (CaseName(case["nodeid"], case.get("rig"), case.get("clause")), str(case["outcome"]))
         for case in run.cases
     ]
-    return [*(run.head.get("notes") or []), *remarks(accepted, cases, today)]
+    # A run of a selection has left out what nobody asked for.
+    starts = run.head.get("untried_starts")
+    without = left_out(run.cases, starts) if starts is not None else None
+    return [
+        *(run.head.get("notes") or []),
+        *([without] if without else []),
+        *remarks(accepted, cases, today),
+    ]
 
 
 def _rig_faults(run: RunFiles) -> int:

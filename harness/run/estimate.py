@@ -117,8 +117,9 @@ def _of_walks(session: Session, rig: Rig, operations: list[Operation]) -> tuple[
         one = Each(operation, len(cuts), 0, wear, 1 / WALK_CUTS_PER_S / session.processes())
         each.append(one)
         # A budget is spent on cuts into the operation alone.
-        second = 0 if shares.limited else second_cuts(campaign, cuts, session.processes())
         beside = session.beside(rig.name, operation.name)
+        nested = beside.second and not shares.limited
+        second = second_cuts(campaign, cuts, session.processes()) if nested else 0
         more = sum(most for home, most in beside.homes if most and home.adapted(operation) is not None)
         more += min(NEXT_STATES, len(cuts)) if beside.actions else 0
         found.append(one.times(len(cuts) + second + more, "at most " if shares.limited or more else ""))

@@ -386,8 +386,21 @@ class Session:
             ],
             "order": [list(pair) for pair in self.pairs],
             **self._accepted(),
+            **({"untried_starts": self._untried_starts(infos)} if self.wanted.whole else {}),
             **({"notes": self.notes} if self.notes else {}),
         }
+
+    def _untried_starts(self, infos: Sequence[RigInfo]) -> dict[str, list[str]]:
+        """Return the versions from which a key is updated in a way of its own and no rig starts, by the key's name.
+
+        For run.json of a run that nothing limits.
+        """
+        found = {}
+        for key in sorted({info.key for info in infos}):
+            if (updates := self.plugins.update_rules.get(key)) is not None:
+                has = {str(info.firmware).removeprefix("v") for info in infos if info.key == key}
+                found[key] = sorted(set(updates.starts) - has)
+        return found
 
     def _accepted(self) -> dict[str, list[dict[str, object]]]:
         """Return the deviations that the bench accepts, for run.json; nothing where it accepts none."""
@@ -463,8 +476,9 @@ class Session:
             return Beside()
         if glass_box(self.rig(rig_name)) is None:
             return Beside()
-        sample = self.bench.settings(rig_name).cuts
-        return Beside(sample, self.other_homes(rig_name, operation), self.next_actions(rig_name))
+        wanted = self.bench.settings(rig_name)
+        others, actions = self.other_homes(rig_name, operation), self.next_actions(rig_name)
+        return Beside(wanted.cuts, others, actions, wanted.second_cuts)
 
     def rest(
         self, rig_name: str, run: RunDir, progress: CampaignProgress | None = None

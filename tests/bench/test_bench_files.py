@@ -10,6 +10,7 @@ import pytest
 from harness.base.errors import CallerError
 from harness.bench.bench import find_bench, load_bench
 from harness.bench.registry import Plugins, discover
+from harness.run.session import Session, Wanted
 from support.paths import ROOT
 
 OURS = sorted((ROOT / "rigs").glob("*.toml"))
@@ -29,18 +30,24 @@ def test_each_of_ours_is_a_bench_and_is_found_by_its_name(file, plugins, tmp_pat
     assert bench.rigs
 
 
+DEFAULT = ["nk3-mini", "hsm-1", "nk3-all", "nk3-1.7", "nk3-1.2"]
+
+
 def test_the_default_has_a_twin_of_each_kind_of_key(plugins):
     bench = load_bench(None, plugins)
-    assert (bench.shown, bench.rigs) == ("virtual.toml", ["nk3-mini", "hsm-1"])
+    assert (bench.shown, bench.rigs) == ("virtual.toml", DEFAULT)
+    # What a run that names nothing takes besides is a sample; a selection is of what is cut exhaustively.
+    usual = Session(Wanted(seed=1, cuts=5), plugins, bench=bench).rig_names
+    sampled = [name for name in DEFAULT if bench.settings(name).cuts is not None]
+    assert usual == [name for name in DEFAULT if name not in sampled] == ["nk3-mini", "hsm-1"]
+    assert Session(Wanted(seed=1), plugins, bench=bench).rig_names == DEFAULT
 
 
 def test_a_file_that_is_there_goes_before_a_plugin_s(plugins, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("virtual.toml").write_text('[[rig]]\nname = "mine"\nkey = "fido2"\ndriver = "virtual"\n')
     assert load_bench(Path("virtual.toml"), plugins).rigs == ["mine"]
-    assert load_bench(None, plugins).rigs == ["nk3-mini", "hsm-1"], (
-        "the default is never a file that happens to lie there"
-    )
+    assert load_bench(None, plugins).rigs == DEFAULT, "the default is never a file that happens to lie there"
 
 
 def test_the_first_plugin_that_has_it_is_asked(tmp_path):

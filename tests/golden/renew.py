@@ -119,14 +119,14 @@ def help_texts(version: Version) -> str:
 
 
 def node_ids(version: Version) -> str:
-    """Each test function of the suites, with the number and a digest of its node ids on the default bench."""
+    """Each test function of the suites, with number and digest of its node ids on two rigs of the default bench."""
     where = version.out(
         "-c", "import harness, harness_suites as s; print(harness.__path__[0]); print(s.__path__[0])"
     )
     core, suites = where.splitlines()
     listed = version.out(
         *("-m", "pytest", "-c", f"{core}/data/pytest.ini", "--rootdir", suites, "--collect-only", "-q"),
-        *("--kh-seed", "1", suites),
+        *("--kh-seed", "1", "--kh-rig", "nk3-mini", "--kh-rig", "hsm-1", suites),
     )
     functions: dict[str, list[str]] = defaultdict(list)
     for line in listed.splitlines():

@@ -57,3 +57,15 @@ def test_only_a_key_that_the_bench_fills_to_the_end_is_excused_for_having_no_roo
     )
     assert done.returncode == 1, done.stdout
     assert "KEY_STORE_FULL" in done.stdout
+
+
+def test_a_suite_that_no_rig_runs_is_left_out(cli):
+    """pytest's placeholder for a rig that there is not reached the suites' own hooks, and ended the run."""
+    (cli.cwd / "bench.toml").write_text(
+        '[[rig]]\nname = "mini"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = true\n'
+        'suites = ["endurance"]\n'
+    )
+    done = cli("run", "downgrade", "--bench", "bench.toml", "--seed", "1")
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "nothing was tested" in done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
