@@ -208,6 +208,11 @@ class Specs:
         raise AssertionError("a specification is not called")
 
     @hookspec
+    def keyharness_scenarios(self) -> Sequence[Path]:
+        """Folders with scenario files (`*.toml`), which `run --scenario` finds by their names (docs/field.md)."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
     def keyharness_transports(self) -> Sequence[TransportKind[Any]]:
         """Ways to talk to a key."""
         raise AssertionError("a specification is not called")

@@ -43,8 +43,11 @@ class Plugins:
     power: dict[str, PowerDriver] = field(default_factory=dict)
     touch: dict[str, TouchDriver] = field(default_factory=dict)
     benches: list[Path] = field(default_factory=list)
-    field_files: list[Path] = field(default_factory=list)
     """Folders with bench files, in the order of their plugins."""
+    scenarios: list[Path] = field(default_factory=list)
+    """Folders with scenario files, in the order of their plugins."""
+    field_files: list[Path] = field(default_factory=list)
+    """Files with formats of logs and signatures."""
     transports: dict[str, TransportKind[Any]] = field(default_factory=dict)
     twins: dict[str, TwinModel] = field(default_factory=dict)
     """By the name of the key."""
@@ -59,6 +62,14 @@ class Plugins:
     def bench_file(self, name: str) -> Path | None:
         """The bench file of that name in the first plugin that has one."""
         return next((file for folder in self.benches if (file := folder / name).is_file()), None)
+
+    def scenario_files(self) -> dict[str, Path]:
+        """The scenario files by their names without ".toml"; of two with one name the first."""
+        found: dict[str, Path] = {}
+        for folder in self.scenarios:
+            for file in sorted(folder.glob("*.toml")):
+                found.setdefault(file.stem, file)
+        return found
 
     def sought(self) -> Sought:
         """What makes a HID interface one of a key that a plugin knows."""
@@ -124,6 +135,10 @@ def _named(table: dict[str, T], name: str, where: str, what: str, mend: str) -> 
     return table[name]
 
 
+FOLDERS = {"keyharness_benches": "bench files", "keyharness_scenarios": "scenario files"}
+"""Hooks that return folders -> what these hold."""
+
+
 def discover() -> Plugins:
     """Load every plugin and collect what it offers.
 
@@ -164,9 +179,10 @@ def discover() -> Plugins:
             _add(
                 table, _ask(impl.function, origin[impl.plugin], hook), kind, origin[impl.plugin], hook, owners
             )
-    for impl in manager.hook.keyharness_benches.get_hookimpls():
-        whose = origin[impl.plugin]
-        plugins.benches += _folders(_ask(impl.function, whose, "keyharness_benches"), whose)
+    for hook, folders in zip(FOLDERS, (plugins.benches, plugins.scenarios), strict=True):
+        for impl in getattr(manager.hook, hook).get_hookimpls():
+            whose = origin[impl.plugin]
+            folders += _folders(_ask(impl.function, whose, hook), whose, hook)
     for impl in manager.hook.keyharness_field.get_hookimpls():
         plugins.field_files += _ask(impl.function, origin[impl.plugin], "keyharness_field")
     by_key: list[tuple[str, dict[str, Any]]] = [
@@ -235,13 +251,13 @@ def _ask(function: Callable[..., object], whose: str, hook: str, expected: str =
         ) from error
 
 
-def _folders(offered: list[Any], whose: str) -> list[Path]:
+def _folders(offered: list[Any], whose: str, hook: str) -> list[Path]:
     for folder in offered:
         if not isinstance(folder, Path) or not folder.is_dir():
             raise CallerError(
-                f"{whose}: keyharness_benches()",
+                f"{whose}: {hook}()",
                 found=repr(folder),
-                expected="paths of folders with bench files",
+                expected=f"paths of folders with {FOLDERS[hook]}",
                 mend="repair or uninstall it",
             )
     return offered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 from harness.base.errors import (
@@ -249,7 +250,7 @@ class OperationRunner:
         rig.power.off()
         tried = Attempt(promise, start_us, tuple(rig.tap.marks), ended_us, returned, made, rig.take_deaths())
         if cut.boots:
-            tried.boot_cuts = self._cut_boots(cut.boots, lead_us)
+            tried.boot_cuts = self._cut_boots(cut, lead_us)
             tried.deaths += rig.take_deaths()
         if cut.off_us:
             rig.clock.wait_us(cut.off_us)
@@ -262,10 +263,12 @@ class OperationRunner:
             return start_us
         return max(start_us, came_us)
 
-    def _cut_boots(self, offsets_us: tuple[int, ...], lead_us: int) -> tuple[CutInstant, ...]:
+    def _cut_boots(self, cut: Plan, lead_us: int) -> tuple[CutInstant, ...]:
         """Cut the boots that follow: power on, and off after each offset; the instants of these cuts."""
         rig, made = self.rig, []
-        for offset_us in offsets_us:
+        for offset_us, gap_us in zip_longest(cut.boots, cut.gaps, fillvalue=0):
+            if gap_us:
+                rig.clock.wait_us(gap_us)
             began_us = rig.clock.now_us
             armed = self.cutter.arm_boot(offset_us, lead_us)
             rig.power.on()

@@ -136,7 +136,7 @@ class TimedCampaign(Campaign):
         """Record the operation, judge its end, and set the search up."""
         prepared = self.prepare()
         self._note_uncut()
-        profile = recorded_profile(self.trace, prepared.judge.reference_us, self._boot_us())
+        profile = recorded_profile(self.trace, prepared.judge.reference_us, self.boot_us())
         self.result.trace = self.trace
         self.result.marks = list(profile.markers)
         (end,) = self._make([Plan(END, 0, profile.length_us)])
@@ -144,7 +144,7 @@ class TimedCampaign(Campaign):
         search = search_for(self._strategy, seed, profile, end["outcome"])
         self._schedule = Schedule(search, profile, seed, STREAMS)
 
-    def _boot_us(self) -> int:
+    def boot_us(self) -> int:
         """Duration of the boot after the operation; 0 if the key does not come up."""
 
         def boot(_: int) -> int:
@@ -167,6 +167,12 @@ class TimedCampaign(Campaign):
                 self._covering += is_covering(row)
             self.result.planned = self.allowance.estimate(schedule.planned, self._covering) + 1
             self._on_progress(schedule.planned, self.result.planned - 1)
+
+    def make(self, plans: Sequence[Plan]) -> list[Row]:
+        """Make the cuts of a caller instead of those of a search: their rows, in the same order."""
+        with self._working():
+            self.result.trace = self.prepare().trace
+            return self._make(plans)
 
     def _must_resume(self) -> bool:
         return self.allowance.until_us is not None and self._numbered < len(self._earlier)

@@ -79,6 +79,18 @@ def run(
         list[str] | None,
         typer.Option("--to", metavar="V", help="With --firmware: only the container of this version."),
     ] = None,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(
+            "--scenario", metavar="FILE", help="Replay what happened in the field, on twins unless --bench."
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials", metavar="N", min=0, help="With --scenario: cuts at random instants into an operation."
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option("--budget", metavar="TIME", help="Time for all operations together: 2h, 30m, 90s."),
@@ -159,6 +171,10 @@ def run(
 
     if verbose and quiet:
         raise typer.BadParameter("--verbose and --quiet: only one of them")
+    if scenario is not None or trials is not None:
+        from harness.cli.scenario_option import replay_scenario
+
+        raise typer.Exit(replay_scenario(context, reports, seed))
     shown = ["--color", color.value, *(["-v"] if verbose else []), *(["-q"] if quiet else [])]
     shown += ["--kh-json"] if json else []
     if resume is not None or last_failed:

@@ -10,6 +10,7 @@ from harness.field.knowledge import load
 from harness.field.reading import Reading, read
 from harness.field.recognise import PROTECT, Recognised, recognise
 from harness.field.scenario import to_toml
+from harness.field.scenario_file import read_scenario
 from harness.field.timeline import Plugged, Timeline, timeline
 
 SHOWN_MAX = 40
@@ -22,15 +23,23 @@ class FieldReport:
     """
 
     def __init__(self, paths: list[Path]):
-        known = load(discover().field_files)
+        plugins = discover()
+        known = load(plugins.field_files)
+        self._scenarios = plugins.scenario_files()
         self.reading: Reading = read(paths, known)
         self.line: Timeline = timeline(self.reading)
         self.found: list[Recognised] = recognise(self.reading, known)
 
     @property
     def scenario(self) -> str:
-        """A scenario file."""
-        return to_toml(self.reading, self.line, self.found)
+        """A scenario file; one that replays a known failure, if a plugin has a scenario with its signature's name."""
+        replays = {}
+        for one in self.found:
+            if (file := self._scenarios.get(one.signature.id)) is None:
+                continue
+            if (replay := read_scenario(file).replay) is not None:
+                replays[one.signature.id] = replay.model_dump(exclude_defaults=True)
+        return to_toml(self.reading, self.line, self.found, replays)
 
     def table(self) -> dict[str, Any]:
         """Return it as a JSON-able table."""

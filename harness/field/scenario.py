@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tomlkit
@@ -53,8 +54,16 @@ def schedule(line: Timeline) -> list[Step]:
     return steps
 
 
-def to_toml(reading: Reading, line: Timeline, found: list[Recognised]) -> str:
-    """A scenario file: schedule, versions, what was recognised, and what still has to be asked."""
+def to_toml(
+    reading: Reading,
+    line: Timeline,
+    found: list[Recognised],
+    replays: Mapping[str, Mapping[str, object]] | None = None,
+) -> str:
+    """A scenario file: schedule, versions, what was recognised, and what still has to be asked.
+
+    :param replays: signature -> the table `replay` of the scenario that replays it; the first is taken over.
+    """
     document = tomlkit.document()
     document.add(
         tomlkit.comment("Made by `keyharness field`. Fill in what is not told; times are in seconds.")
@@ -69,6 +78,9 @@ def to_toml(reading: Reading, line: Timeline, found: list[Recognised]) -> str:
         "What did the owner do last, and what no longer works?"
     ]
     document["scenario"] = about
+    known = [one.signature.id for one in found if one.signature.id in (replays or {})]
+    if replays and known:
+        document["replay"] = tomlkit.item(dict(replays[known[0]]))
     steps = tomlkit.aot()
     for step in schedule(line):
         row = tomlkit.table()

@@ -34,6 +34,7 @@ class Launch:
     :param last_failed: a run of which only the cases that failed are asked again.
     :param fail_fast: stop at the first case that fails.
     :param only_plan: only `plan` will be asked, which needs no rig.
+    :ivar path: the folder of the run; None before it is started.
     :raises CallerError: a suite, a bench, a rig or an operation does not exist.
     """
 
@@ -52,6 +53,7 @@ class Launch:
         self.session = Session(wanted)
         self._wanted, self._reports, self._pytest_args = wanted, reports, pytest_args
         self._resume, self._last_failed, self._fail_fast = resume, last_failed, fail_fast
+        self.path: Path | None = None
         self.suites: list[Suite] = (
             [self.session.plugins.suite(name) for name in dict.fromkeys(suites)]
             if suites
@@ -142,16 +144,17 @@ class Launch:
                 said.append(f"{why}; `keyharness calibrate {name}`")
         return said
 
-    def run(self, shown: Sequence[str] = (), notify: str | None = None) -> int:
+    def run(self, shown: Sequence[str] = (), notify: str | None = None, *, hidden: bool = False) -> int:
         """Run pytest in a child process; return its exit code, which stands for the verdict.
 
         :param shown: pytest's options for what is shown, such as -v.
         :param notify: a command that is told the path of the summary at the end.
+        :param hidden: nothing is written to standard output.
         """
         for said in self.complaints():
             sys.stderr.write(f"warn: {said}\n")
         name = self._resume or new_run_name()
-        path = self._reports.absolute() / name
+        path = self.path = self._reports.absolute() / name
         # -P: what stands in the working directory, a serial.py for example, is not imported.
         command = [
             sys.executable,
@@ -161,7 +164,7 @@ class Launch:
             *self._arguments(name, path),
             *shown,
         ]
-        code = _ended(command)
+        code = _ended(command, hidden=hidden)
         if code < 0:
             sys.stderr.write(f"the run ended by {signal.Signals(-code).name}; what was done is in {path}\n")
             code = INCONCLUSIVE_CODE
@@ -225,7 +228,7 @@ class Launch:
         return plan_of(self.session, [suite.name for suite in self.suites], self._reports)
 
 
-def _ended(command: Sequence[str]) -> int:
+def _ended(command: Sequence[str], *, hidden: bool = False) -> int:
     """Run the process of the run to its end, which it finds itself when a signal asks for it; return its exit code."""
     child: subprocess.Popen[bytes] | None = None
     asked = False
@@ -241,7 +244,8 @@ def _ended(command: Sequence[str]) -> int:
     taken = [number for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN]  # nohup
     before = {number: signal.signal(number, pass_on) for number in taken}
     try:
-        child = subprocess.Popen(command, env=_environment())
+        out = subprocess.DEVNULL if hidden else None
+        child = subprocess.Popen(command, env=_environment(), stdout=out)
         if asked:
             child.send_signal(signal.SIGTERM)
         return child.wait()

@@ -2,6 +2,7 @@
 
 request-sent+1234us                     1,234 us after a marker
 request-sent+1234us+boot1+500us         and cut again, 500 us after the power came back
+request-sent+1234us+boot1+500us+gap9us  the same; it was left without power for 9 us before
 request-sent+1234us+off2000000us        and left without power for 2 s before it is observed
 end                                     no cut: the operation returned, then a clean restart
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, Literal
 
 from harness.base.errors import CallerError
@@ -20,9 +22,9 @@ Stream = Literal["cover", "refine", "halo", "nested", "burst", "rest", "replay"]
 
 _LABEL = re.compile(
     r"(?P<marker>[a-z][a-z0-9-]*)\+(?P<offset>[0-9]{1,15})us"
-    r"(?P<boots>(\+boot[1-9][0-9]*\+[0-9]{1,15}us)*)(\+off(?P<off>[0-9]{1,15})us)?"
+    r"(?P<boots>(\+boot[1-9][0-9]*\+[0-9]{1,15}us(\+gap[0-9]{1,15}us)?)*)(\+off(?P<off>[0-9]{1,15})us)?"
 )
-_BOOT = re.compile(r"\+boot[1-9][0-9]*\+([0-9]{1,15})us")
+_BOOT = re.compile(r"\+boot[1-9][0-9]*\+([0-9]{1,15})us(?:\+gap([0-9]{1,15})us)?")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Plan:
     :ivar time_us: where that is in the operation's own time, from its start.
     :ivar boots: offsets of further cuts after the power came back for the first, the second ... time.
     :ivar off_us: how long the key is left without power before it is observed; 0 is as short as the rig can.
+    :ivar gaps: how long it is left without power before each of `boots`; empty is as short as the rig can.
     """
 
     marker: str
@@ -40,12 +43,16 @@ class Plan:
     stream: Stream = "cover"
     boots: tuple[int, ...] = ()
     off_us: int = 0
+    gaps: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
         if self.marker == END:
             return END
-        boots = "".join(f"+boot{n}+{at_us}us" for n, at_us in enumerate(self.boots, start=1))
+        boots = "".join(
+            f"+boot{n}+{at_us}us" + (f"+gap{gap_us}us" if gap_us else "")
+            for n, (at_us, gap_us) in enumerate(zip_longest(self.boots, self.gaps, fillvalue=0), start=1)
+        )
         return f"{self.marker}+{self.offset_us}us{boots}" + (f"+off{self.off_us}us" if self.off_us else "")
 
     @property
@@ -56,6 +63,8 @@ class Plan:
             row["nested"] = {"boot": 1, "offset_us": self.boots[0]}
         elif self.boots:
             row["burst"] = list(self.boots)
+        if any(self.gaps):
+            row["gaps_us"] = list(self.gaps)
         if self.off_us:
             row["off_us"] = self.off_us
         return row
@@ -139,6 +148,8 @@ def planned(label: str, markers: Mapping[str, int], length_us: int) -> Plan:
             mend="copy the replay id as it was printed",
         )
     offset_us = int(match["offset"])
-    boots = tuple(int(at_us) for at_us in _BOOT.findall(match["boots"]))
+    found = [(int(at_us), int(gap_us or 0)) for at_us, gap_us in _BOOT.findall(match["boots"])]
+    boots, gaps = tuple(at_us for at_us, _ in found), tuple(gap_us for _, gap_us in found)
     time_us = markers.get(match["marker"], 0) + offset_us
-    return Plan(match["marker"], offset_us, time_us, "replay", boots, int(match["off"] or 0))
+    off_us = int(match["off"] or 0)
+    return Plan(match["marker"], offset_us, time_us, "replay", boots, off_us, gaps if any(gaps) else ())

@@ -77,3 +77,8 @@ def keyharness_update_rules() -> dict[str, FirmwareUpdates]:
 @hookimpl
 def keyharness_field() -> list[Path]:
     return [Path(__file__).with_name("field.toml")]
+
+
+@hookimpl
+def keyharness_scenarios() -> list[Path]:
+    return [Path(__file__).with_name("scenarios")]

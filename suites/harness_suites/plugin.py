@@ -44,3 +44,8 @@ def keyharness_suites() -> list[Suite]:
         ),
         Suite("endurance", "does it survive a cut at any instant of a write?", HERE / "endurance"),
     ]
+
+
+@hookimpl
+def keyharness_scenarios() -> list[Path]:
+    return [HERE / "scenarios"]

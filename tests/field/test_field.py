@@ -19,6 +19,7 @@ from harness.field.events import classify
 from harness.field.knowledge import load
 from harness.field.reading import read
 from harness.field.redact import Redactor
+from harness.field.scenario_file import parse_scenario
 from support.paths import ROOT, shared
 
 HOME = "/" + "home"
@@ -98,6 +99,14 @@ def test_the_story_of_a_spontaneous_reset_is_recognised():
     assert "nk3-spontaneous-reset" in ids(report)
     assert report.line.plugged[1].port == "1-6"
     assert report.line.plugged[1].same_as == 0
+
+
+def test_the_scenario_of_a_known_failure_can_be_replayed():
+    report = FieldReport([shared("seeds/nitrokey3-mini-spontaneous-reset.txt")])
+    scenario = parse_scenario(report.scenario, "made")
+    assert (scenario.scenario.firmware, scenario.replay.key) == ("v1.3.1", "nitrokey3-mini")
+    assert scenario.replay.sees
+    assert [step.act for step in scenario.step][:3] == ["glitch", "connect", "disconnect"]
 
 
 def test_a_time_line_is_put_together(tmp_path):
