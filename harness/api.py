@@ -126,6 +126,7 @@ _MODULES = {
     "GD25Q16": "harness.twin.parts",
     "Handler": "harness.twin.handlers",
     "HexTracer": "harness.twin.one_chip",
+    "Hid": "harness.twin.usb_device.hid",
     "LAYERS": "harness.twin.flash_layers",
     "Layer": "harness.twin.flash_layers",
     "Leave": "harness.twin.handlers",
@@ -415,6 +416,7 @@ if TYPE_CHECKING:
         images as images,
         torn as torn,
     )
+    from harness.twin.usb_device.hid import Hid as Hid
 else:
 
     def __getattr__(name: str) -> object:

@@ -124,6 +124,13 @@ def twin(
         Path | None,
         typer.Option("--dfu-pty", metavar="LINK", help="Serial port of the bootloader, while it runs."),
     ] = None,
+    usbredir: Annotated[
+        Path | None,
+        typer.Option("--usbredir", metavar="SOCKET", help="Be a USB device for QEMU at this Unix socket."),
+    ] = None,
+    uhid: Annotated[
+        bool, typer.Option("--uhid", help="Be a HID device of this host (FIDO only; needs /dev/uhid).")
+    ] = False,
     touch: Annotated[
         str,
         typer.Option(
@@ -176,6 +183,8 @@ def twin(
                 exit_on_reboot,
                 uuid,
                 os.environ.get("KEYHARNESS_RIG", ""),
+                usbredir,
+                uhid,
             )
         )
     )

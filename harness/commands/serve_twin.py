@@ -10,13 +10,16 @@ from pathlib import Path
 
 from harness.base.errors import CallerError
 from harness.base.seeds import child
-from harness.bench.registry import find_twin
+from harness.bench.registry import discover, find_twin
 from harness.twin.model import Offered, TwinOptions, uuid_of
 from harness.twin.server import Server, Serving
-from harness.twin.server_faces import ServedEndpoint, UdpFace, VpcdFace
+from harness.twin.server_faces import ServedWire, UdpFace, VpcdFace
 from harness.twin.server_pty import PtyFace
 from harness.twin.server_state import StateFiles, kept_uuid
 from harness.twin.server_tcp import TcpFace
+from harness.twin.server_uhid import UhidWire
+from harness.twin.server_usbredir import UsbRedirWire
+from harness.twin.usb_device.shown import UsbFaces
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class ServeOptions:
     exit_on_reboot: int | None = None
     uuid: str | None = None
     name: str = ""
+    usbredir: Path | None = None
+    uhid: bool = False
 
 
 def serve(request: ServeOptions) -> int:
@@ -69,7 +74,7 @@ def serve(request: ServeOptions) -> int:
     )
     offered = twin.endpoints
     faces = _faces(request, offered)
-    return Server(board, state, faces, offered, how, tracer, sys.stdout).run()
+    return Server(board, state, faces, how, tracer, sys.stdout).run()
 
 
 def _uuid(request: ServeOptions, root: bytes) -> bytes | None:
@@ -83,7 +88,7 @@ def _uuid(request: ServeOptions, root: bytes) -> bytes | None:
     return bytes.fromhex(given) if given else uuid_of(root, request.name or str(request.state.resolve()))
 
 
-def _faces(request: ServeOptions, offered: Mapping[str, Offered]) -> list[ServedEndpoint]:
+def _faces(request: ServeOptions, offered: Mapping[str, Offered]) -> list[ServedWire]:
     asked = {
         "--ctaphid-udp": (request.ctaphid_udp, UdpFace.endpoint),
         "--ctaphid-tcp": (request.ctaphid_tcp, TcpFace.endpoint),
@@ -98,27 +103,59 @@ def _faces(request: ServeOptions, offered: Mapping[str, Offered]) -> list[Served
                 expected=f"a key with the endpoint {endpoint}",
                 mend=f"omit {option}",
             )
-    faces: list[ServedEndpoint] = []
+    faces: list[ServedWire] = []
     if request.ctaphid_udp is not None:
         listen, answer = _numbers("--ctaphid-udp", request.ctaphid_udp, "LISTEN:ANSWER, e.g. 8111:7112")
-        faces.append(UdpFace(listen, answer))
+        faces.append(UdpFace(listen, answer, offered[UdpFace.endpoint].faces))
     if request.ctaphid_tcp is not None:
-        faces.append(TcpFace(request.ctaphid_tcp))
+        faces.append(TcpFace(request.ctaphid_tcp, offered[TcpFace.endpoint].faces))
     if request.vpcd is not None:
         host, _, port = request.vpcd.rpartition(":")
         if not host or not port.isdigit():
             raise CallerError("--vpcd", found=request.vpcd, expected="HOST:PORT, e.g. 127.0.0.1:35963")
-        faces.append(VpcdFace(host, int(port), offered[VpcdFace.endpoint].atr))
+        card = offered[VpcdFace.endpoint]
+        faces.append(VpcdFace(host, int(port), card.atr, card.faces))
     if request.dfu_pty is not None:
-        faces.append(PtyFace(request.dfu_pty))
+        faces.append(PtyFace(request.dfu_pty, offered[PtyFace.endpoint].faces))
+    if request.usbredir is not None:
+        faces.append(UsbRedirWire(request.usbredir, _on_usb("--usbredir", request.key, offered), _say))
+    if request.uhid:
+        faces.append(UhidWire(_on_usb("--uhid", request.key, offered)))
     if not faces:
         raise CallerError(
             "keyharness twin",
             found="no transport",
-            expected="at least one of --ctaphid-udp, --ctaphid-tcp, --vpcd, --dfu-pty",
+            expected="at least one of --ctaphid-udp, --ctaphid-tcp, --vpcd, --dfu-pty, --usbredir, --uhid",
             mend="e.g. --ctaphid-udp 8111:7112",
         )
     return faces
+
+
+def _on_usb(option: str, key: str, offered: Mapping[str, Offered]) -> UsbFaces:
+    """What the key shows on USB.
+
+    :raises CallerError: it has no USB ids, or nothing that could be shown.
+    """
+    faces = UsbFaces(discover().key(key, f'key "{key}"').faces, offered)
+    if not faces.faces[0].vendor_id:
+        raise CallerError(
+            f'{option}: key "{key}"',
+            found="no vendor id",
+            expected="a key that says what it is on USB",
+            mend="serve its card by --vpcd",
+        )
+    if not any(faces.functions(face.name) for face in faces.faces):
+        raise CallerError(
+            f'{option}: key "{key}"',
+            found=f"it has {', '.join(offered)}, none of which says how it shows on USB",
+            expected="an endpoint with a USB function (`Offered.usb`)",
+        )
+    return faces
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def _numbers(option: str, text: str, shape: str) -> tuple[int, int]:

@@ -437,6 +437,7 @@ class Face:
 
     :param serial_is: what this face shows as its USB serial number, by its name in what `Key.identify` returns
         ("uuid"); "" if it shows no serial number that the key's first face tells, too.
+    :param manufacturer: iManufacturer of its twin on USB; "" shows none.
     """
 
     name: str
@@ -444,6 +445,7 @@ class Face:
     product_id: int
     product: str
     serial_is: str = ""
+    manufacturer: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from harness.base.seeds import child
 from harness.twin.board import Board
+from harness.twin.usb_device.function import UsbFunction
 
 
 class Tracer(Protocol):
@@ -96,11 +97,14 @@ class Offered:
 
     :param faces: the faces of the key that show it.
     :param atr: the answer to reset, of a card.
+    :param usb: how it shows on USB (`keyharness twin --usbredir`). None: a card is a CCID reader, a stream of bytes a
+        serial port, and reports are not shown: only the key knows their descriptor.
     """
 
     shape: Shape
     faces: tuple[str, ...] = ("application",)
     atr: bytes = b""
+    usb: UsbFunction | None = None
 
 
 class TwinModel(Protocol):

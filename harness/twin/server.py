@@ -13,13 +13,13 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TextIO
 
 from harness.twin.board import Board
-from harness.twin.model import Offered, Tracer
-from harness.twin.server_faces import ServedEndpoint
+from harness.twin.model import Tracer
+from harness.twin.server_faces import ServedWire
 from harness.twin.server_state import StateFiles
 
 
@@ -40,27 +40,23 @@ class Serving:
 
 
 class Server:
-    """Runs a board in real time until it is told to stop.
-
-    :param offered: what the key's faces show of the endpoints, as `TwinModel.endpoints`.
-    """
+    """Runs a board in real time until it is told to stop."""
 
     def __init__(
         self,
         board: Board,
         state: StateFiles,
-        faces: list[ServedEndpoint],
-        offered: Mapping[str, Offered],
+        faces: Sequence[ServedWire],
         how: Serving,
         tracer: Tracer | None,
         out: TextIO,
     ):
         self._board, self._state, self._faces, self._how = board, state, faces, how
-        self._offered = offered
         self._tracer, self._out = tracer, out
         self._origin_ns = time.monotonic_ns()
         self._stopped = False
         self._boots = 0
+        self._answers = False
         self._retained = 0
         self._asker: object = None
         self._askers: dict[int, object] = {}
@@ -71,6 +67,8 @@ class Server:
         board.touch_delay_us = None if how.touch_ms is None else how.touch_ms * 1000
         board.rail.on_stored = self._stored
         board.on_boot = self._note_retained
+        for face in faces:
+            face.attach(self._now_us)
 
     def _now_us(self) -> int:
         now_us = (time.monotonic_ns() - self._origin_ns) // 1000
@@ -119,11 +117,9 @@ class Server:
         self._retained = 0 if self._board.rail.dead else self._board.retained
 
     def _show_face(self) -> None:
-        firmware = self._board.firmware
+        self._answers = self._board.firmware is not None
         for face in self._faces:
-            # A key that halted in its boot is served as one that does not answer.
-            name = firmware.face if firmware else "application"
-            face.present(name in self._offered[face.endpoint].faces)
+            face.show(self._board.firmware)
 
     def _watch_for_reboot(self) -> bool:
         if self._board.boots == self._boots:
@@ -152,6 +148,7 @@ class Server:
         packet = board.next_packet()
         due = [packet.at_us] if packet else []
         event = board.firmware.next_event_us() if board.firmware else None
+        due += [own for face in self._faces if (own := face.next_event_us()) is not None]
         if event is not None:
             due.append(event)
         timeout = None if not due else max(0.0, (min(due) - self._now_us()) / 1e6)
@@ -169,14 +166,18 @@ class Server:
         self._flush(self._now_us())
         if board.firmware is not None:
             board.advance(self._now_us())
+        elif self._answers and board.boots == self._boots:
+            self._answers = False
+            for face in self._faces:
+                face.halted()
 
     def _ready(self, key: selectors.SelectorKey, events: int) -> None:
         if key.data is not None:
             if events & selectors.EVENT_WRITE:
                 key.data.writable(key.fileobj)
             if events & selectors.EVENT_READ:
-                for packet in key.data.readable(key.fileobj):
-                    self._deliver(key.data.endpoint, key.fileobj, packet)
+                for endpoint, packet in key.data.arrived(key.fileobj):
+                    self._deliver(endpoint, key.fileobj, packet)
         elif key.fileobj == self._wake_r:
             os.read(self._wake_r, 4096)
         elif sys.stdin.readline():
@@ -216,8 +217,9 @@ class Server:
             self._trace(packet.endpoint, True, packet.data)
             asker = self._askers.pop(packet.at_us, self._asker)
             for face in self._faces:
-                if face.endpoint == packet.endpoint:
-                    face.send(packet.data, asker)
+                face.answer(packet.endpoint, packet.data, asker)
+        for face in self._faces:
+            face.advance(now_us)
 
     def _trace(self, endpoint: str, to_host: bool, data: bytes) -> None:
         if self._tracer is not None:

@@ -1,7 +1,8 @@
 """The transports of a served twin, as PC builds of firmware have them.
 
 Reports in datagrams (`ctaphid-udp`), and the virtual smart card protocol (`vpcd`), where the twin dials. Reports behind
-a length (`ctaphid-tcp`) are in server_tcp, the bootloader's serial port in server_pty.
+a length (`ctaphid-tcp`) are in server_tcp, the bootloader's serial port in server_pty, a whole USB device in
+server_usbredir, a HID device of this host in server_uhid.
 """
 
 from __future__ import annotations
@@ -9,22 +10,21 @@ from __future__ import annotations
 import contextlib
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from harness.base.errors import CallerError
+from harness.twin.board import Firmware
 from harness.twin.frame_stream import FrameStream
 
 LOOPBACK = "127.0.0.1"
+APPLICATION = "application"
+"""The face of a key in which its owner uses it."""
 Wire = socket.socket | int
 """What the server waits on: a socket, or the descriptor of a pseudo-terminal."""
 
 
-class ServedEndpoint(ABC):
-    """One endpoint of a served twin, and the sockets behind it.
-
-    :cvar endpoint: the board's name of it.
-    """
-
-    endpoint: str
+class ServedWire(ABC):
+    """Sockets or descriptors by which clients reach a served twin: one endpoint of it, or several."""
 
     @abstractmethod
     def sockets(self) -> list[Wire]:
@@ -35,15 +35,15 @@ class ServedEndpoint(ABC):
         return []
 
     @abstractmethod
-    def readable(self, sock: Wire) -> list[bytes]:
-        """Read what has arrived, as packets for the board."""
+    def arrived(self, sock: Wire) -> list[tuple[str, bytes]]:
+        """Read what has arrived: (the board's name of the endpoint, packet for it)."""
 
     def writable(self, sock: Wire) -> None:  # noqa: B027 - datagrams do not wait
         """The other end of one of the `unsent` sockets has read: send what waits."""
 
     @abstractmethod
-    def send(self, data: bytes, asker: object) -> None:
-        """Send a packet of the board to the client; never wait for the client.
+    def answer(self, endpoint: str, data: bytes, asker: object) -> None:
+        """Send a packet of the board to the client, if this wire has the endpoint; never wait for the client.
 
         :param asker: the socket of the packet that the board answers; None if it sends of its own accord.
         """
@@ -51,11 +51,58 @@ class ServedEndpoint(ABC):
     def replugged(self) -> None:  # noqa: B027 - only streams are ever connected
         """The key has left the bus and come back: close every connection."""
 
-    def present(self, is_there: bool) -> None:  # noqa: B027 - datagrams only stay unanswered
-        """Follow the key to a face that has this endpoint, or that does not have it."""
+    @abstractmethod
+    def show(self, firmware: Firmware | None) -> None:
+        """Follow the key to the face of what it has booted; None: it halted in its boot."""
+
+    def halted(self) -> None:  # noqa: B027 - where nothing answers by itself, nothing changes
+        """The firmware halted while it ran: it answers nothing any more."""
+
+    def attach(self, clock: Callable[[], int]) -> None:  # noqa: B027 - most have no times of their own
+        """Use the server's clock, in microseconds."""
+
+    def next_event_us(self) -> int | None:
+        """The next instant of the server's clock at which it would do something by itself, if any."""
+        return None
+
+    def advance(self, now_us: int) -> None:  # noqa: B027 - most do nothing by themselves
+        """Do what is due."""
 
     def close(self) -> None:  # noqa: B027 - sockets go with the process
         """Remove what outlives the process."""
+
+
+class ServedEndpoint(ServedWire):
+    """One endpoint of a served twin, and the sockets behind it.
+
+    :cvar endpoint: the board's name of it.
+    :ivar faces: the faces of the key that show it.
+    """
+
+    endpoint: str
+    faces: tuple[str, ...] = (APPLICATION,)
+
+    @abstractmethod
+    def readable(self, sock: Wire) -> list[bytes]:
+        """Read what has arrived, as packets for the board."""
+
+    @abstractmethod
+    def send(self, data: bytes, asker: object) -> None:
+        """Send a packet of the board to the client, as `answer`."""
+
+    def present(self, is_there: bool) -> None:
+        """Follow the key to a face that has this endpoint, or that does not have it."""
+
+    def arrived(self, sock: Wire) -> list[tuple[str, bytes]]:
+        return [(self.endpoint, packet) for packet in self.readable(sock)]
+
+    def answer(self, endpoint: str, data: bytes, asker: object) -> None:
+        if endpoint == self.endpoint:
+            self.send(data, asker)
+
+    def show(self, firmware: Firmware | None) -> None:
+        # A key that halted in its boot is served as one that does not answer.
+        self.present((firmware.face if firmware else APPLICATION) in self.faces)
 
 
 class UdpFace(ServedEndpoint):
@@ -63,7 +110,8 @@ class UdpFace(ServedEndpoint):
 
     endpoint = "ctaphid"
 
-    def __init__(self, listen: int, answer: int):
+    def __init__(self, listen: int, answer: int, faces: tuple[str, ...] = (APPLICATION,)):
+        self.faces = faces
         self._socket = bound(socket.SOCK_DGRAM, listen)
         self._answer = (LOOPBACK, answer)
 
@@ -90,7 +138,8 @@ class VpcdFace(ServedEndpoint):
     endpoint = "card"
     _GET_ATR = 4
 
-    def __init__(self, host: str, port: int, atr: bytes):
+    def __init__(self, host: str, port: int, atr: bytes, faces: tuple[str, ...] = (APPLICATION,)):
+        self.faces = faces
         self._host, self._port, self._atr = host, port, atr
         self._stream: FrameStream | None = None
         self._is_there = True

@@ -19,7 +19,8 @@ class PtyFace(ServedEndpoint):
 
     endpoint = "serial"
 
-    def __init__(self, link: Path):
+    def __init__(self, link: Path, faces: tuple[str, ...]):
+        self.faces = faces
         if link.is_symlink():
             link.unlink()
         elif link.exists():

@@ -7,7 +7,7 @@ import socket
 from collections import OrderedDict
 
 from harness.twin.frame_stream import FrameStream
-from harness.twin.server_faces import ServedEndpoint, Wire, bound
+from harness.twin.server_faces import APPLICATION, ServedEndpoint, Wire, bound
 
 CLIENTS_MAX = 64
 CHANNELS_MAX = 1024
@@ -25,7 +25,8 @@ class TcpFace(ServedEndpoint):
 
     endpoint = "ctaphid"
 
-    def __init__(self, port: int):
+    def __init__(self, port: int, faces: tuple[str, ...] = (APPLICATION,)):
+        self.faces = faces
         self._port = port
         self._listener: socket.socket | None = self._listening()
         self._streams: dict[object, FrameStream] = {}

@@ -8,6 +8,7 @@ from typing import Any
 from harness.api import Face, FirmwareUpdates, Key, TransportKind, TwinModel, UpdateSupport, hookimpl
 
 NAME = "nitrokey3-mini"
+MAKER = "Nitrokey"
 WITH_OPENPGP = "nitrokey3-mini-openpgp"
 """The same key, of which the OpenPGP card is tested instead of updates."""
 
@@ -25,10 +26,10 @@ def keyharness_keys() -> list[Key]:
             name=NAME,
             title="Nitrokey 3A Mini",
             faces=(
-                Face("application", 0x20A0, 0x42B2, "Nitrokey 3"),
+                Face("application", 0x20A0, 0x42B2, "Nitrokey 3", manufacturer=MAKER),
                 # Its serial number is the chip's id, which the application gives as its UUID (nitrokey-sdk-py,
                 # nk3/_bootloader: NK3BootloaderNrf52.uuid).
-                Face("bootloader", 0x20A0, 0x42E8, "Nitrokey 3 Bootloader", serial_is="uuid"),
+                Face("bootloader", 0x20A0, 0x42E8, "Nitrokey 3 Bootloader", "uuid", MAKER),
             ),
             # Admin first: its status bits tell of this boot only, and reading them costs nothing.
             applications=(ADMIN, FIDO2, UPDATE),
@@ -39,7 +40,7 @@ def keyharness_keys() -> list[Key]:
         Key(
             name=WITH_OPENPGP,
             title="Nitrokey 3A Mini with its OpenPGP card",
-            faces=(Face("application", 0x20A0, 0x42B2, "Nitrokey 3"),),
+            faces=(Face("application", 0x20A0, 0x42B2, "Nitrokey 3", manufacturer=MAKER),),
             applications=(ADMIN, FIDO2, OPENPGP),
             identify=identify,
         ),

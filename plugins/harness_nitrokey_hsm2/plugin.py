@@ -22,7 +22,7 @@ def keyharness_keys() -> list[Key]:
         Key(
             name=NAME,
             title="Nitrokey HSM 2",
-            faces=(Face("application", 0x20A0, 0x4230, "Nitrokey HSM"),),
+            faces=(Face("application", 0x20A0, 0x4230, "Nitrokey HSM", manufacturer="Nitrokey"),),
             applications=(SC_HSM,),
             identify=identify,
             wear_baseline=Path(__file__).parent / "wear_baseline.json",

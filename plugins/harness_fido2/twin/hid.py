@@ -15,6 +15,10 @@ from harness_fido2.twin.status import HidError
 
 ENDPOINT = "ctaphid"
 REPORT_SIZE = 64
+REPORT_DESCRIPTOR = bytes.fromhex(
+    "06d0f1 0901 a101 0920 1500 26ff00 7508 9540 8102 0921 1500 26ff00 7508 9540 9102 c0"
+)
+"""Usage page FIDO, one report of 64 bytes each way (CTAP 2.1, section 11.2.8.1)."""
 BROADCAST = 0xFFFFFFFF
 
 PING, MSG, LOCK, INIT, WINK, CBOR, CANCEL = 0x01, 0x03, 0x04, 0x06, 0x08, 0x10, 0x11

@@ -100,7 +100,7 @@ def start(board: Board, personality: Personality, uuid: bytes) -> KeyFirmware:
     if "silent-while-writing" in personality.defects:
         board.rail.after_op = platform.tick = lambda: None
     platform.channel = lambda: firmware.channel
-    return KeyFirmware(firmware, CardSide(board, admin.card_commands(), card))
+    return KeyFirmware(firmware, CardSide(board, admin.card_commands(), card), major << 8 | minor)
 
 
 def _mount_internal(board: Board, personality: Personality) -> tuple[Store, int, bool]:

@@ -208,13 +208,15 @@ class KeyFirmware:
     """A running Nitrokey 3: CTAPHID and the card side, on one board.
 
     :ivar hid: the CTAPHID engine, for tests.
+    :ivar release: bcdDevice: major and minor version, a byte each (nitrokey-3-firmware, utils/src/version.rs).
     """
 
     face = "application"
     serial_number = None
 
-    def __init__(self, hid: HidFirmware, card: CardSide):
+    def __init__(self, hid: HidFirmware, card: CardSide, release: int = 0x0100):
         self.hid, self._card = hid, card
+        self.release = release
 
     def receive(self, endpoint: str, packet: bytes) -> None:
         if endpoint == ENDPOINT:

@@ -11,6 +11,7 @@ from harness.api import (
     Board,
     BoardState,
     Defect,
+    Hid,
     Offered,
     Part,
     Plain,
@@ -72,9 +73,10 @@ class Nitrokey3Twin:
 
     @property
     def endpoints(self) -> Mapping[str, Offered]:
+        # In the order of the interfaces on USB: the card is 0, CTAPHID is 1 (nitrokey-3-firmware, boards/src/init.rs).
         return {
-            hid.ENDPOINT: Offered("packets"),
             card.ENDPOINT: Offered("apdus", atr=card.ATR),
+            hid.ENDPOINT: Offered("packets", usb=Hid(hid.REPORT_DESCRIPTOR)),
             bootloader.ENDPOINT: Offered("bytes", (bootloader.Bootloader.face,)),
         }
 

@@ -1,0 +1,166 @@
+"""`keyharness twin --usbredir`: a key on USB for the other end of usbredir, in each of its faces."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fido2.ctap2 import Ctap2
+from nitrokey.nk3 import NK3
+from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_transport_serial
+from nitrokey.trussed._connection.ctaphid import CtapHidConnection as SdkConnection
+from nitrokey.trussed.admin_app import BootMode
+
+from harness.base.errors import CallerError
+from harness.base.seeds import child
+from harness.twin.server_usbredir import UsbRedirWire
+from harness.twin.usb_device.shown import UsbFaces
+from harness_nitrokey3 import images
+from harness_nitrokey3.images import Recipe
+from support.twin_process import device, forked_twin
+from support.usbredir import Guest, Reports, Serial, Slot
+
+ADMIN = bytes.fromhex("00A4040009A00000084700000001")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "usb"
+
+
+@pytest.fixture
+def twin(tmp_path: Path, path: Path) -> Iterator[object]:
+    with forked_twin(tmp_path / "state", usbredir=path) as served:
+        yield served
+
+
+def test_a_nitrokey_3_is_a_card_and_a_fido_interface(twin, path):
+    guest = Guest.dial(path)
+    shown = guest.plugged()
+    assert (shown.vendor, shown.product, shown.release, shown.speed) == (0x20A0, 0x42B2, 0x0108, 1)
+    assert [kind for _, kind, *_ in shown.interfaces] == [0x0B, 3]
+    descriptor = guest.descriptor(1)
+    assert (guest.string(descriptor[14]), guest.string(descriptor[15])) == ("Nitrokey", "Nitrokey 3")
+    assert descriptor[16] == 0, "it shows no serial number"
+    assert guest.descriptor(2)[4] == 2
+    assert guest.control(0x81, 6, 0x2200, 1, 255)[:3] == b"\x06\xd0\xf1"
+    assert guest.configure() == 0
+
+
+def test_python_fido2_and_the_vendors_sdk_talk_to_it_and_the_card_answers_beside_them(twin, path):
+    guest = Guest.dial(path)
+    guest.plugged()
+    guest.configure()
+    reports = Reports(guest)
+    info = Ctap2(device(reports)).get_info()
+    assert "FIDO_2_1" in info.versions
+    slot = Slot(guest)
+    assert slot.power_on()[:1] == b"\x3b"
+    assert slot.exchange(ADMIN)[-2:] == b"\x90\0"
+    assert str(NK3(SdkConnection(device(reports))).admin.version()) == "v1.8.3"
+
+
+def test_the_bootloader_comes_back_as_a_serial_port_takes_an_image_and_gives_way(twin, path, monkeypatch):
+    guest = Guest.dial(path)
+    guest.plugged()
+    guest.configure()
+    NK3(SdkConnection(device(Reports(guest)))).admin.reboot(BootMode.BOOTROM)
+    guest.removed()
+    shown = guest.plugged()
+    assert (shown.product, [kind for _, kind, *_ in shown.interfaces]) == (0x42E8, [2, 10])
+    assert len(guest.string(guest.descriptor(1)[16])) == 32
+    guest.configure()
+    monkeypatch.setattr(dfu_transport_serial, "Serial", lambda **_: Serial(guest))
+    image = images.make(Recipe("1.9.0"), child(1, "twin", "nitrokey3-mini"))
+    transport = dfu_transport_serial.DfuTransportSerial("usb", timeout=0)
+    transport.do_ping = False
+    transport.open()
+    transport.send_init_packet(image.dat)
+    transport.send_firmware(image.bin)
+    guest.removed()
+    assert guest.plugged().product == 0x42B2
+    guest.configure()
+    assert str(NK3(SdkConnection(device(Reports(guest)))).admin.version()) == "v1.9.0"
+    assert guest.device is not None
+    assert guest.device.release == 0x0109
+
+
+def test_a_killed_twin_is_gone_at_once_and_the_next_one_takes_its_place(tmp_path, path):
+    with forked_twin(tmp_path / "state", usbredir=path) as twin:
+        guest = Guest.dial(path)
+        guest.plugged()
+        twin.signal(signal.SIGKILL)
+        guest.removed()
+    assert path.is_socket(), "a killed process removes nothing"
+    with forked_twin(tmp_path / "state", usbredir=path):
+        guest = Guest.dial(path)
+        assert guest.plugged().product == 0x42B2
+
+
+def test_the_twin_connects_where_somebody_listens_and_to_the_next_one_after_it(tmp_path, path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(4)
+        with forked_twin(tmp_path / "state", usbredir=path):
+            for _ in range(2):
+                sock, _ = listener.accept()
+                guest = Guest(sock)
+                assert guest.plugged().product == 0x42B2
+                guest.configure()
+                assert "FIDO_2_1" in Ctap2(device(Reports(guest))).get_info().versions
+                guest.close()
+                sock.close()
+
+
+def test_one_client_at_a_time_and_what_speaks_something_else_is_shown_the_door(twin, path):
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(str(path))
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(64))
+        twin.wait_for("does not speak usbredir")
+    guest = Guest.dial(path)
+    guest.plugged()
+    with socket.socket(socket.AF_UNIX) as second:
+        second.connect(str(path))
+        assert second.recv(1) == b""
+    guest.configure()
+    assert "FIDO_2_1" in Ctap2(device(Reports(guest))).get_info().versions
+
+
+def test_an_hsm_is_a_card_alone(tmp_path, path):
+    with forked_twin(tmp_path / "state", key="nitrokey-hsm2", ctaphid_tcp=None, usbredir=path):
+        guest = Guest.dial(path)
+        shown = guest.plugged()
+        assert (shown.product, [kind for _, kind, *_ in shown.interfaces]) == (0x4230, [0x0B])
+        guest.configure()
+        slot = Slot(guest)
+        assert slot.power_on() == bytes.fromhex("3BDE18FF8191FE1FC38031815448534D317380214081071C")
+        applet = bytes.fromhex("00A404000BE82B0601040181C31F020100")
+        assert slot.exchange(applet)[-2:] == b"\x90\0"
+
+
+def test_the_socket_goes_with_a_twin_that_is_asked_to_end(twin, path):
+    twin.signal(signal.SIGTERM)
+    assert twin.wait() == 0
+    assert not path.exists()
+
+
+def test_bad_paths_are_the_callers_mistake(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    faces = UsbFaces((), {})
+    for path, said in (
+        (tmp_path / "file", "a file"),
+        (tmp_path / ("x" * 120), "at most 107"),
+        (tmp_path / "no" / "x", "No such"),
+    ):
+        with pytest.raises(CallerError, match=said):
+            UsbRedirWire(path, faces, print)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_key_without_usb_ids_is_explained(cli, tmp_path):
+    done = cli("twin", "openpgp", "--state", tmp_path / "state", "--usbredir", tmp_path / "usb")
+    assert (done.returncode, "no vendor id" in done.stderr) == (4, True), done.stderr
+    assert "Traceback" not in done.stderr
