@@ -15,7 +15,14 @@ from typing import Annotated, Any
 import typer
 
 from harness import __version__
-from harness.cli import bench_commands, firmware_commands, reports_commands, rig_commands, twin_commands
+from harness.cli import (
+    bench_commands,
+    bundle_commands,
+    firmware_commands,
+    reports_commands,
+    rig_commands,
+    twin_commands,
+)
 from harness.cli.common import (
     BenchOption,
     JsonOption,
@@ -278,7 +285,9 @@ def report(
 
 @app.command()
 def replay(
-    replay_id: Annotated[str, typer.Argument(metavar="ID", help="A replay id, as a report prints it.")],
+    replay_id: Annotated[
+        str, typer.Argument(metavar="ID|BUNDLE", help="A replay id, as a report prints it; or a bundle.")
+    ],
     bench: BenchOption = None,
     from_evidence: Annotated[
         Path | None,
@@ -290,10 +299,14 @@ def replay(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Repeat one cut, and show its outcome.
+    """Repeat one cut, or those that a bundle holds, and show the outcome.
 
     Exit code 1 if the outcome is a violation.
     """
+    if from_evidence is None and Path(replay_id).suffix == ".zip":
+        from harness.cli.bundle_commands import show_replayed
+
+        raise typer.Exit(show_replayed(Path(replay_id), bench, json=json))
     from harness.run.replay import replay as do
     from harness.run.replay import show
 
@@ -307,7 +320,7 @@ def replay(
 
 app.add_typer(firmware_commands.app, name="firmware")
 app.add_typer(reports_commands.app, name="reports")
-for group in (twin_commands, rig_commands, bench_commands):
+for group in (twin_commands, rig_commands, bench_commands, bundle_commands):
     app.add_typer(group.app)
 
 

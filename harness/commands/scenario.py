@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,6 +171,8 @@ def play(
             )
             played.versions = {version: played.versions[version] for version in sorted(order, key=_numbers)}
         run.merge_again()
+        document = json.dumps(played.table() | {"run": run.name}, indent=1, sort_keys=True)
+        (run.path / "scenario.json").write_text(document + "\n", encoding="utf-8")
         run.finish(complete=True, interrupted=False, duration_s=run.worked_s)
     finally:
         session.close()

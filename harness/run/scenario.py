@@ -8,7 +8,7 @@ there are only the drawn ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.base.seeds import Stream
@@ -24,7 +24,7 @@ from harness.campaign.worker_pool import Died
 from harness.evidence.abnormal import Abnormal
 from harness.evidence.rundir import RunDir
 from harness.field.scenario_file import Replay, Scenario, StepRow
-from harness.model.key import Outcome
+from harness.model.key import Outcome, Value
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row
 from harness.run.glitches import disturbances, draw
@@ -163,7 +163,17 @@ class ScenarioPlayer:
     def _try(self, tried: Tried, rig: Rig, home: Home) -> None:
         abnormal = Abnormal(self._run.path, handed_out)
         with self._run.journal(rig.name, tried.operation) as journal:
-            keep = abnormal.keeping(journal.keep, lambda _: {})
+            keeping = abnormal.keeping(journal.keep, lambda _: {})
+            before: dict[str, Value] = {}
+
+            def keep(judged: Sequence[Judged]) -> None:
+                """Keep all rows, and the states of those cuts that show it."""
+                keeping(
+                    [
+                        one if shows(self._replay, before, one.row) else replace(one, files=None)
+                        for one in judged
+                    ]
+                )
 
             def show(done: int, total: int) -> None:
                 if self._progress is not None:
@@ -177,16 +187,20 @@ class ScenarioPlayer:
                 beside=Beside(second=False),
             )
             if glass_box(rig) is None:
-                self._try_live(tried, rig, home, keep)
+                self._try_live(tried, rig, home, keep, before)
             else:
-                self._try_twin(tried, rig, home, terms)
+                self._try_twin(tried, rig, home, terms, before)
 
-    def _try_twin(self, tried: Tried, rig: Rig, home: Home, terms: CampaignTerms) -> None:
+    def _try_twin(
+        self, tried: Tried, rig: Rig, home: Home, terms: CampaignTerms, before: dict[str, Value]
+    ) -> None:
+        """:param before: takes what is seen of the key before the operation."""
         operation = rig.key.operations[tried.operation]
         walk = Campaign(rig, operation, home, terms)
+        before.update(walk.prepare().judge.before)
         result = walk.run()
         tried.walked, tried.whole = len(result.rows), result.exhaustive
-        trace, before = twin_trace(walk.prepared.trace), walk.prepared.judge.before
+        trace = twin_trace(walk.prepared.trace)
         shown = [row["id"] for row in result.rows if shows(self._replay, before, row)]
         for replay_id in shown:
             label = replay_id.split(":")[3]
@@ -249,9 +263,18 @@ class ScenarioPlayer:
         )
         return sum(kept)
 
-    def _try_live(self, tried: Tried, rig: Rig, home: Home, keep: Callable[[Sequence[Judged]], None]) -> None:
+    def _try_live(
+        self,
+        tried: Tried,
+        rig: Rig,
+        home: Home,
+        keep: Callable[[Sequence[Judged]], None],
+        before: dict[str, Value],
+    ) -> None:
+        """:param before: takes what is seen of the key before the operation."""
         cuts = LiveCuts(rig, rig.key.operations[tried.operation], home, rechecks=0)
         profile = cuts.prepare().profile
+        before.update(cuts.prepared.before)
         for name in self._replay.then:
             tried.after[name] = "tried on twins only"
         count = self._of(TRIALS_LIVE)
@@ -263,7 +286,7 @@ class ScenarioPlayer:
                 tried.left_out += 1
             else:
                 tried.trials += 1
-                tried.shown += shows(self._replay, cuts.prepared.before, judged.row)
+                tried.shown += shows(self._replay, before, judged.row)
             if self._progress is not None:
                 self._progress(rig.name, tried.operation, number + 1, count)
 

@@ -14,6 +14,7 @@ import re
 import secrets
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,24 @@ _HANDED_OUT: dict[str, str] = {}
 def handed_out() -> dict[str, str]:
     """Return the PINs that this process has used, each with the words that stand for it in texts."""
     return dict(_HANDED_OUT)
+
+
+def known_pins() -> dict[str, str]:
+    """Return every PIN that this process has used, or that this host's environment, secret file and journals hold.
+
+    Each with the words that stand for it in texts. Journals that cannot be decrypted are left out.
+    """
+    found = {**handed_out()}
+    given_here = {name: pin for name, pin in os.environ.items() if name.startswith("KEYHARNESS_PIN_")}
+    given_here.pop(KEY_VARIABLE, None)
+    if (file := os.environ.get(FILE_VARIABLE)) is not None:
+        text = read_limited_text(Path(file), "a secret file")
+        given_here |= dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    found |= {pin.strip(): f"[{name.strip()}]" for name, pin in given_here.items() if pin.strip()}
+    for path in sorted((state_dir() / "pins").glob("*.jsonl")):
+        with suppress(CallerError, DamagedFile):
+            found |= {one.pin: f"[{one.which} PIN]" for one in PinJournal(path.stem).records()}
+    return found
 
 
 def _pin_for(rig: Rig, which: str, reference: PinReference) -> str:

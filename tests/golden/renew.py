@@ -42,7 +42,19 @@ COMMANDS = (
         "rigs",
         "recover",
     ),
-    *("reports", "reports prune", "quarantine", "history", "power", "touch", "serve", "calibrate", "doctor"),
+    *(
+        "bundle",
+        "field",
+        "reports",
+        "reports prune",
+        "quarantine",
+        "history",
+        "power",
+        "touch",
+        "serve",
+        "calibrate",
+        "doctor",
+    ),
 )
 SMALL_RUN = (
     *("run", "--seed", "1", "--cuts", "30"),
