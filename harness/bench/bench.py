@@ -64,7 +64,7 @@ class RigEntry(BaseModel):
     extra: bool = False
     """Whether the rig takes part only in runs that name it, or that name no rig, operation, home and budget."""
     suites: list[str] | None = Field(default=None, min_length=1)
-    """The suites that are run on this rig; all if None."""
+    """The suites that are run on this rig, or files of them: "conformance/test_config.py"; all if None."""
 
 
 class Bench(BaseModel):
@@ -163,7 +163,7 @@ class LoadedBench:
             if name not in homes:
                 raise CallerError(f"{where} · homes", found=f'"{name}"', expected=one_of(name, homes))
         for name in entry.suites or ():
-            self.plugins.suite(name)
+            self._check_suite(name, f"{where} · suites")
         settings = {name: value for name, value in entry if name not in _OWN}
         actuators = {}
         if driver.actuated:
@@ -176,6 +176,12 @@ class LoadedBench:
         port = getattr(options, "port", None)
         placed = {kind: replace(one, port=port) for kind, one in actuators.items() if one is not None}
         return _Checked(entry, options, **placed)
+
+    def _check_suite(self, name: str, where: str) -> None:
+        suite, _, file = name.partition("/")
+        known = sorted(path.name for path in self.plugins.suite(suite).path.glob("test_*.py"))
+        if file and file not in known:
+            raise CallerError(where, found=f'"{name}"', expected=f"a file of {suite}: {one_of(file, known)}")
 
     def _actuator(self, kind: Literal["power", "touch"], table: Any, where: str) -> Actuator | None:
         if table is None:
@@ -207,10 +213,11 @@ class LoadedBench:
         offered = list(self.plugins.keys[entry.key].operations)
         return [name for name in offered if entry.operations is None or name in entry.operations]
 
-    def runs(self, rig: str, suite: str) -> bool:
-        """Return whether a suite is run on a rig."""
+    def runs(self, rig: str, file: Path) -> bool:
+        """Return whether a file of a suite is run on a rig."""
         wanted = self._requests[rig].entry.suites
-        return wanted is None or suite in wanted
+        suite = file.parent.name
+        return wanted is None or suite in wanted or f"{suite}/{file.name}" in wanted
 
     def is_expendable(self, rig: str) -> bool:
         return self._requests[rig].entry.expendable

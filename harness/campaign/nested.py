@@ -13,6 +13,8 @@ from harness.twin.trace import Cut, Recording, State
 
 NESTED_STATES = 3
 """Number of states whose next boot is cut as well."""
+BOOT_CUTS = 100
+"""Cuts into each such boot. A boot that completes a reset has hundreds, and most of them write alike."""
 
 PAIRED_OPS, SPREAD_OPS = 8, 4
 """On a chip with paired pages, every flash operation of the operation is crossed with every one of the boot after it,
@@ -59,8 +61,9 @@ def nested_images(
 ) -> list[CutImage]:
     """The images of second cuts, into the boot after a cut.
 
-    All cuts into that boot, for a few of the states whose boot writes; and where the twin names pages that are written
-    in pairs (`GlassBox.pairs`), flash operations on their chip crossed with those of the boot after it.
+    Up to BOOT_CUTS evenly spread cuts into that boot, for a few of the states whose boot writes; and where the twin
+    names pages that are written in pairs (`GlassBox.pairs`), flash operations on their chip crossed with those of the
+    boot after it.
 
     :param outer: images of the operation's own cuts, with what was observed in each.
     """
@@ -81,7 +84,9 @@ def nested_images(
         if not isinstance(trace, Recording):
             continue
         cuts = trace.all_cuts(phases)
-        if index >= len(chosen):
+        if index < len(chosen):
+            cuts = spread(cuts, BOOT_CUTS, seed)
+        else:
             few = _ops_on(recorded.prepared.trace, _chip(recorded.prepared.trace, image)) > PAIRED_OPS
             cuts = _one_for_each(trace, cuts, seed, image.label, SPREAD_OPS if few else PAIRED_OPS)
         for cut, state in trace.images(cuts):

@@ -33,9 +33,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     session = session_of(metafunc.config)
     ids = rig_ids(session.rig_names)
-    suite = metafunc.definition.path.parent.name
+    file = metafunc.definition.path
     if "operation" in ours:
-        pairs = [pair for pair in session.pairs if session.bench.runs(pair[0], suite)]
+        pairs = [pair for pair in session.pairs if session.bench.runs(pair[0], file)]
         metafunc.parametrize(
             "rig,operation", pairs, indirect=True, ids=[f"{ids[rig]}-{name}" for rig, name in pairs]
         )
@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         keys = {
             rig: session.plugins.keys[session.bench.key_name(rig)]
             for rig in session.rig_names
-            if session.bench.runs(rig, suite)
+            if session.bench.runs(rig, file)
         }
         rigs = rigs_asked(metafunc.definition, keys, session.plugins.suites.values())
         metafunc.parametrize("rig", rigs, indirect=True, ids=[ids[rig] for rig in rigs])

@@ -24,12 +24,15 @@ class Picture:
     """A picture: its kind in words, its address, and what it shows, for who cannot see it.
 
     :ivar main: the picture that is always shown.
+    :ivar shown: whether the page shows it; else it has a link to the file: the flash raster of an operation without a
+        violation, which few readers look at.
     """
 
     kind: str
     address: str
     said: str
     main: bool
+    shown: bool
 
 
 def pictures_of(run_dir: Path, summary: Row) -> dict[tuple[str, str], list[Picture]]:
@@ -46,12 +49,12 @@ def pictures_of(run_dir: Path, summary: Row) -> dict[tuple[str, str], list[Pictu
                 drawn = path.read_bytes()
             except (OSError, ValueError):  # a damaged name may hold a zero byte
                 continue
-            inside = _data_url(drawn)
+            main = kind == files.CUT_MAP
+            shown = main or bool(op["violations"])
+            inside = _data_url(drawn) if shown else ""
             left -= len(inside)
-            address = inside if left > 0 else f"{files.PICTURES}/{quote(path.name)}"
-            found.setdefault(names, []).append(
-                Picture(called, address, f"{called} of {said}", kind == files.CUT_MAP)
-            )
+            address = inside if shown and left > 0 else f"{files.PICTURES}/{quote(path.name)}"
+            found.setdefault(names, []).append(Picture(called, address, f"{called} of {said}", main, shown))
     return found
 
 

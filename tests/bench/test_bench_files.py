@@ -71,3 +71,33 @@ def test_the_wheel_takes_each_of_ours():
     assert {source: place for source, place in taken if source.startswith("rigs/")} == {
         f"rigs/{file.name}": f"harness_rigs/benches/{file.name}" for file in OURS
     }
+
+
+def rig_with(suites):
+    return f'[[rig]]\nname = "mine"\nkey = "fido2"\ndriver = "virtual"\nsuites = {suites}\n'
+
+
+def test_a_rig_takes_whole_suites_and_single_files(plugins, tmp_path):
+    (tmp_path / "b.toml").write_text(rig_with('["endurance", "conformance/test_u2f.py"]'))
+    bench = load_bench(tmp_path / "b.toml", plugins)
+    suites = {name: plugins.suite(name).path for name in ("conformance", "endurance", "downgrade")}
+    taken = {
+        f"{name}/{file.name}"
+        for name, folder in suites.items()
+        for file in folder.glob("test_*.py")
+        if bench.runs("mine", file)
+    }
+    assert taken == {
+        "conformance/test_u2f.py",
+        *(f"endurance/{file.name}" for file in suites["endurance"].glob("test_*.py")),
+    }
+
+
+def test_a_file_that_a_suite_does_not_have_is_named(plugins, tmp_path):
+    (tmp_path / "b.toml").write_text(rig_with('["conformance/test_u3f.py"]'))
+    with pytest.raises(CallerError) as refused:
+        load_bench(tmp_path / "b.toml", plugins)
+    said = str(refused.value)
+    assert 'rig "mine" · suites' in said
+    assert '"conformance/test_u3f.py"' in said
+    assert "test_u2f.py" in said

@@ -89,12 +89,14 @@ def test_a_bench_names_homes_and_a_sample(cli):
     (cli.cwd / "few.toml").write_text(
         '[[rig]]\nname = "one"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = true\n'
         f'operations = ["{OPERATION}"]\nhomes = ["same-boot", "fresh"]\nhome_cuts = 4\ncuts = 5\n'
+        "second_cuts = false\n"
     )
     done = cli("run", "endurance", "--seed", 3, "--bench", "few.toml")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = rows_of(cli)
     assert [row["home"] for row in rows if row["stream"] == "cover"] == ["same-boot"] * 5
     assert [row["home"] for row in rows if row["stream"] == "home"] == ["fresh"] * 4
+    assert not [row["id"] for row in rows if row["stream"] == "nested"]
 
 
 def test_a_home_that_there_is_not_is_named(cli):
