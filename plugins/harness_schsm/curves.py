@@ -42,6 +42,11 @@ class Curve:
         return len(self.prime)
 
     @property
+    def order_size(self) -> int:
+        """Bytes of the order and of a private key: one more than a coordinate on secp224k1."""
+        return (self.order.bit_length() + 7) // 8
+
+    @property
     def bits(self) -> int:
         return self.curve.key_size
 
@@ -56,14 +61,13 @@ class Curve:
 
     def parameters(self, point: bytes = b"") -> bytes:
         """Encode the domain parameters as objects 81 (prime) to 87 (cofactor), with 86 where a point is given."""
-        size = self.size
         return b"".join(
             (
                 tlv(0x81, self.prime),
                 tlv(0x82, self.a),
                 tlv(0x83, self.b),
                 tlv(0x84, self.point(1)),
-                tlv(0x85, self.order.to_bytes(size, "big")),
+                tlv(0x85, self.order.to_bytes(self.order_size, "big")),
                 tlv(0x86, point) if point else b"",
                 tlv(0x87, b"\x01"),
             )
@@ -192,6 +196,15 @@ CURVES = (
         "000000000000000000000000000000000000000000000003",
         "db4ff10ec057e9ae26b07d0280b7f4341da5d1b1eae06c7d9b2f2f6d9c5628a7844163d015be86344082aa88d95e2f9d",
         "fffffffffffffffffffffffe26f2fc170f69466a74defd8d",
+    ),
+    _plain(
+        "secp224k1",
+        "fffffffffffffffffffffffffffffffffffffffffffffffeffffe56d",
+        "00000000000000000000000000000000000000000000000000000000",
+        "00000000000000000000000000000000000000000000000000000005",
+        "a1455b334df099df30fc28a169a467e9e47075a90f7e650eb6b7a45c"
+        "7e089fed7fba344282cafbd6f7e319f7c0b0bd59e2ca4bdb556d61a5",
+        "010000000000000000000000000001dce8d2ec6184caf0a971769fb1f7",
     ),
 )
 BY_NAME = {curve.name: curve for curve in CURVES}

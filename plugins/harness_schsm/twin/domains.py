@@ -16,6 +16,7 @@ from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import (
     CONDITIONS,
     NO_INSTRUCTION,
+    NOT_ALLOWED,
     NOT_REFERENCED,
     WRONG_DATA,
     WRONG_LENGTH,
@@ -89,12 +90,14 @@ def manage(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
         raise CardError(NO_INSTRUCTION)
     domain = load_domain(card, p2)
     if p2 >= max(1, configuration.domains):
-        raise CardError(NOT_REFERENCED)
+        raise CardError(WRONG_P1P2)
     if p1 == CREATE:
         return _create(card, p2, domain, data)
     if domain is None:
         # A card without key domains does not know the command then; one with them does not know the domain's key.
-        raise CardError(NOT_REFERENCED if configuration.domains else NO_INSTRUCTION)
+        if not configuration.domains:
+            raise CardError(NO_INSTRUCTION)
+        raise CardError(NOT_ALLOWED if p1 == SHARE and data else NOT_REFERENCED)
     if p1 == SHARE:
         return _take(card, p2, domain, data).shown if data else domain.shown
     if p1 not in (DELETE, RESET):
@@ -129,7 +132,7 @@ def _take(card: Card, number: int, domain: Domain, share: bytes) -> Domain:
     if not domain.outstanding:
         raise CardError(CONDITIONS)
     digest = hashlib.sha256(share).digest()[:8]
-    if digest in domain.taken:
+    if digest in domain.taken and "share-counted-later" not in card.defects:
         raise CardError(WRONG_DATA)
     value = combined(domain.value, share)
     after = Domain(domain.total, domain.outstanding - 1, value, (*domain.taken, digest))

@@ -22,7 +22,8 @@ CERTIFICATES, TOKEN_INFO, STAGED = 0x2F02, 0x2F03, 0x2F10
 KEY_PREFIX, PROTECTED = 0xCC, 0xCD
 PREFIXES = (0xC4, 0xC8, 0xC9, 0xCA, 0xCD, 0xCE, 0xCF)
 """PRKD, CA certificate description, data description, CA certificate, protected data, certificate, data."""
-FILE_MAX = 4096
+FILE_MAX, OFFSET_MAX = 4096, 4
+"""Bytes of a file, and of an offset."""
 
 
 def ef_file(fid: int) -> str:
@@ -91,7 +92,7 @@ def offset_of(data: bytes) -> tuple[int, bytes | None]:
         parts = fields(data)
     except NotTlv:
         raise CardError(WRONG_DATA) from None
-    if 0x54 not in parts:
+    if not 1 <= len(parts.get(0x54, b"")) <= OFFSET_MAX:
         raise CardError(WRONG_DATA)
     return int.from_bytes(parts[0x54], "big"), parts.get(0x53)
 
@@ -136,7 +137,8 @@ def update(card: Card, fid: int, data: bytes) -> None:
 
 def delete(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
     """DELETE FILE: an EF or, by CCxx, a key with its counter."""
-    if p1 != 2 or p2 or len(data) != 2:
+    # P1 is 2 for clients of this card; 0 is a file by its number, too (ISO 7816-9).
+    if p1 not in (0, 2) or p2 or len(data) != 2:
         raise CardError(WRONG_P1P2)
     card.require_login()
     fid = int.from_bytes(data, "big")

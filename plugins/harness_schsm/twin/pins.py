@@ -105,12 +105,17 @@ def try_code(card: Card, reference: int, code: bytes, defect: str = "pin-compare
         card.work(_QUEUED_US)
         _set_tries(card, reference, full if right else before - 1)
         if not right:
-            raise CardError(TRIES + before - 1)
+            raise _wrong(reference, before - 1)
         return
     _set_tries(card, reference, before - 1)
     if not matches(card, reference, code):
-        raise CardError(TRIES + before - 1)
+        raise _wrong(reference, before - 1)
     _set_tries(card, reference, full)
+
+
+def _wrong(reference: int, left: int) -> CardError:
+    """A wrong code; with the last try of the user PIN it is blocked."""
+    return CardError(TRIES + left if left or reference == SO else BLOCKED)
 
 
 def _require_kind(p2: int) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import combinations
+from math import gcd
 
 EXPONENT = 65537
 BITS = (1024, 1536, 2048, 3072, 4096)
@@ -88,6 +89,67 @@ def key_of(bits: int, number: int) -> RsaPrivate:
     return RsaPrivate(*pairs[number % len(pairs)])
 
 
+def primes_of(n: int, e: int, d: int) -> tuple[int, int]:
+    """Return the two primes of a modulus, the larger one first (SP 800-56B, appendix C).
+
+    :raises ValueError: the exponents do not belong to it.
+    """
+    even = e * d - 1
+    odd = even >> ((even & -even).bit_length() - 1)
+    if n < 6 or even <= 0 or even == odd:
+        raise ValueError("no private exponent of this modulus")
+    for base in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):
+        root, power = pow(base, odd, n), odd
+        while power < even and root not in (1, n - 1):
+            squared = root * root % n
+            if squared == 1:
+                p = gcd(root - 1, n)
+                return max(p, n // p), min(p, n // p)
+            root, power = squared, 2 * power
+    raise ValueError("no private exponent of this modulus")
+
+
+def without_pkcs1(block: bytes) -> bytes:
+    """Take the message out of a block of RSAES-PKCS1-v1_5 (RFC 8017, section 7.2.2).
+
+    :raises ValueError: it is none.
+    """
+    end = block.find(b"\0", 2)
+    if not block.startswith(b"\0\2") or end < 10:
+        raise ValueError("no padding of PKCS #1")
+    return block[end + 1 :]
+
+
+def without_oaep(block: bytes, name: str = "sha256") -> bytes:
+    """Take the message out of a block of RSAES-OAEP with an empty label (RFC 8017, section 7.1.2).
+
+    :param name: of the hash, which MGF1 uses, too.
+    :raises ValueError: it is none.
+    """
+    label = hashlib.new(name).digest()
+    size = len(label)
+    masked_seed, masked = block[1 : 1 + size], block[1 + size :]
+    seed = _xor(masked_seed, mask(name, masked, size))
+    data = _xor(masked, mask(name, seed, len(masked)))
+    end = data.find(b"\1", size)
+    if block[:1] != b"\0" or data[:size] != label or end < 0 or any(data[size:end]):
+        raise ValueError("no padding of OAEP")
+    return data[end + 1 :]
+
+
+def mask(name: str, seed: bytes, size: int) -> bytes:
+    """MGF1 (RFC 8017, appendix B.2.1)."""
+    step = hashlib.new(name).digest_size
+    made = (
+        hashlib.new(name, seed + number.to_bytes(4, "big")).digest() for number in range(-(-size // step))
+    )
+    return b"".join(made)[:size]
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(left ^ right for left, right in zip(one, other))
+
+
 def pkcs1_block(message: bytes, size: int) -> bytes:
     """Pad for RSASSA-PKCS1-v1_5 what is a DigestInfo already (RFC 8017, section 9.2).
 
@@ -118,11 +180,7 @@ def pss_block(name: str, digest: bytes, salt: bytes, bits: int) -> bytes:
     size = (bits - 1 + 7) // 8
     hashed = hashlib.new(name, bytes(8) + digest + salt).digest()
     data = bytes(size - len(salt) - len(hashed) - 2) + b"\1" + salt
-    mask = b"".join(
-        hashlib.new(name, hashed + number.to_bytes(4, "big")).digest()
-        for number in range(-(-len(data) // len(hashed)))
-    )
-    masked = bytearray(left ^ right for left, right in zip(data, mask))
+    masked = bytearray(_xor(data, mask(name, hashed, len(data))))
     masked[0] &= 0xFF >> (8 * size - (bits - 1))
     block = bytes(masked) + hashed + b"\xbc"
     return block.rjust((bits + 7) // 8, b"\0")

@@ -15,6 +15,7 @@ BLOCKED = 0x6983
 TRANSPORT_PIN = 0x6984
 USED_UP = 0x6984
 CONDITIONS = 0x6985  # assumed, wherever a state forbids a command
+NOT_ALLOWED = 0x6986  # assumed
 WRONG_DATA = 0x6A80
 NOT_SUPPORTED = 0x6A81
 NOT_FOUND = 0x6A82

@@ -23,7 +23,8 @@ from harness_schsm.twin.rsa import DIGESTS, RsaPrivate
 from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import NOT_SUPPORTED, WRONG_DATA, WRONG_LENGTH, CardError
 
-RSA_RAW, RSA_DECIPHER, RSA_PKCS1, RSA_PSS, EC_RAW, ECDH = 0x20, 0x21, 0x30, 0x40, 0x70, 0x80
+RSA_RAW, RSA_PKCS1, RSA_PSS, EC_RAW, ECDH = 0x20, 0x30, 0x40, 0x70, 0x80
+RSA_DECIPHER, RSA_DECIPHER_PKCS1, RSA_DECIPHER_OAEP = 0x21, 0x22, 0x23
 CBC_ENCRYPT, CBC_DECRYPT, AES_CMAC, EC_DERIVE = 0x10, 0x11, 0x18, 0x98
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha1": hashes.SHA1(),
@@ -33,6 +34,11 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha512": hashes.SHA512(),
 }
 _BY_SIZE = {hash_.digest_size: hash_ for hash_ in _HASHES.values()}
+_UNPADDED: dict[int, Callable[[bytes], bytes]] = {
+    RSA_DECIPHER_PKCS1: rsa.without_pkcs1,
+    RSA_DECIPHER_OAEP: rsa.without_oaep,
+}
+"""Assumed: OpenSC 14c80b0 names these two numbers and does not use them."""
 _USE_US = 60_000
 
 
@@ -104,13 +110,19 @@ def _sign_ec(key: EcPrivate, algorithm: int, data: bytes) -> bytes:
 
 
 def decipher(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
-    """DECIPHER: the raw private operation of RSA (the host removes padding), or the point that ECDH makes."""
+    """DECIPHER: the private operation of RSA, or the point that ECDH makes.
+
+    With 21 the host removes the padding; with 22 (PKCS #1) and 23 (OAEP with SHA-256) the card does.
+    """
     card.require_login()
     key = require(card, p1)
     key.require_algorithm(p2)
     secret = key.secret
     if isinstance(secret, RsaPrivate) and p2 == RSA_DECIPHER:
         return _used(card, p1, lambda: secret.raw(data))
+    if isinstance(secret, RsaPrivate) and p2 in _UNPADDED:
+        remove = _UNPADDED[p2]
+        return _used(card, p1, lambda: remove(secret.raw(data)))
     if isinstance(secret, EcPrivate) and p2 == ECDH:
         return _used(card, p1, lambda: _agree(secret, data))
     raise CardError(NOT_SUPPORTED)

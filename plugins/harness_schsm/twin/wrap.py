@@ -8,7 +8,7 @@ from harness_schsm.dkek import BadBlob, Contents
 from harness_schsm.twin.domains import dkek_of, load_domain
 from harness_schsm.twin.generate import Restrictions, require_free, store
 from harness_schsm.twin.keys import AesKey, CardKey, EcPrivate, Secret, require
-from harness_schsm.twin.rsa import RsaPrivate
+from harness_schsm.twin.rsa import RsaPrivate, primes_of
 from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import CONDITIONS, WRONG_DATA, WRONG_P1P2, CardError
 
@@ -37,8 +37,8 @@ def _contents(key: CardKey) -> Contents:
         return Contents(dkek.RSA_CRT, secret.n.bit_length(), (*parts, secret.e.to_bytes(3, "big")), allowed)
     curve = secret.curve
     numbers_ec = (
-        *(curve.a, curve.b, curve.prime, curve.order.to_bytes(curve.size, "big"), curve.point(1)),
-        *(secret.d.to_bytes(curve.size, "big"), curve.point(secret.d)),
+        *(curve.a, curve.b, curve.prime, curve.order.to_bytes(curve.order_size, "big"), curve.point(1)),
+        *(secret.d.to_bytes(curve.order_size, "big"), curve.point(secret.d)),
     )
     return Contents(dkek.EC, curve.bits, numbers_ec, allowed)
 
@@ -92,4 +92,5 @@ def _secret(contents: Contents) -> Secret:
         if p * q != int.from_bytes(parts[5], "big"):
             raise ValueError("primes of another modulus")
         return RsaPrivate(p, q, e)
-    raise ValueError("RSA without its primes")
+    d, n, e = (int.from_bytes(part, "big") for part in parts)
+    return RsaPrivate(*primes_of(n, e, d), e)

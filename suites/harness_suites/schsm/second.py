@@ -32,6 +32,11 @@ TAKEN = {"6A89", "6985", "6A80"}
 SECOND_PIN, SECOND_SO_PIN = "27182818", "3141592653589793"
 
 
+def wrong(left: int) -> set[str]:
+    """A wrong user PIN with so many tries left; after the last one the card may say at once that it is blocked."""
+    return {f"63C{left:X}"} if left else {"63C0", *BLOCKED}
+
+
 @contextmanager
 def refused(statuses: set[str]) -> Iterator[None]:
     """The card must refuse, with one of these status words."""

@@ -117,6 +117,22 @@ def test_data_without_an_offset_are_refused(user):
         user.command("UPDATE BINARY", 0xD7, 0xCF, 0x09, tlv(0x53, b"x"))
 
 
+@pytest.mark.parametrize(
+    "offset", [b"", bytes(5), bytes(4) + b"\x10"], ids=["empty", "5 bytes", "a 16 of 5 bytes"]
+)
+def test_an_offset_has_one_to_four_bytes(user, offset):
+    user.update(0xCF09, b"0123456789abcdef")
+    for ins, more in ((0xB1, b""), (0xD7, tlv(0x53, b"\xaa"))):
+        with refused(WRONG_DATA):
+            user.command("an offset", ins, 0xCF, 0x09, tlv(0x54, offset) + more)
+    assert user.read(0xCF09) == b"0123456789abcdef"
+
+
+def test_an_offset_of_four_bytes_is_taken(user):
+    user.update(0xCF09, b"0123456789abcdef")
+    assert user.exchange(0xB1, 0xCF, 0x09, tlv(0x54, b"\0\0\0\x0a"), le=6) == (b"abcdef", 0x9000)
+
+
 def test_a_description_shows_its_label(user):
     assert description.label_of(user.read(0xC401)) == "keyharness canary 1"
     assert description.label_of(user.read(0xC403)) == "keyharness canary 3"

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from harness_schsm.client import EC_SHA256, SO, USER, ScHsm
-from harness_suites.schsm.second import BLOCKED, FORBIDDEN, NOT_LOGGED_IN, WRONG_DATA, WRONG_SO, refused
+from harness_suites.schsm.second import (
+    BLOCKED,
+    FORBIDDEN,
+    NOT_LOGGED_IN,
+    WRONG_DATA,
+    WRONG_SO,
+    refused,
+    wrong,
+)
 
 WRONG, NEW = "99999999", "11223344"
 WRONG_SO_PIN, NEW_SO_PIN = "9999999999999999", "1122334455667788"
@@ -19,13 +27,13 @@ def again(rig) -> ScHsm:
 
 def block(hsm) -> None:
     for left in (2, 1, 0):
-        with refused({f"63C{left}"}):
+        with refused(wrong(left)):
             hsm.verify(WRONG)
 
 
 def test_each_wrong_pin_costs_a_try_and_the_right_one_gives_them_back(hsm, mine):
     for left in (2, 1):
-        with refused({f"63C{left}"}):
+        with refused(wrong(left)):
             hsm.verify(WRONG)
         assert hsm.state() == 0x63C0 + left
     hsm.verify(mine.pin)
@@ -46,7 +54,7 @@ def test_a_power_cycle_gives_no_try_back(hsm, mine, rig):
     assert again(rig).state() == 0x63C2
     hsm = again(rig)
     for left in (1, 0):
-        with refused({f"63C{left}"}):
+        with refused(wrong(left)):
             hsm.verify(WRONG)
     with refused(BLOCKED):
         again(rig).verify(mine.pin)
@@ -213,7 +221,7 @@ def test_the_state_of_a_transport_pin_lasts_and_ends_for_good(hsm, mine, rig):
 def test_a_wrong_transport_pin_costs_a_try(hsm, mine):
     hsm.initialize(mine.so_pin, mine.pin, options=0x0003)
     for left in (2, 1, 0):
-        with refused({f"63C{left}"}):
+        with refused(wrong(left)):
             hsm.change("9" * len(mine.pin), NEW)
     with refused(BLOCKED):
         hsm.change(mine.pin, NEW)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from harness_schsm import cvc
+from harness_schsm import cvc, dkek
 from harness_schsm.client import EC_SHA256, RSA_PKCS1_SHA256
 from harness_schsm.curves import BY_NAME, CURVES, public_key
 from harness_schsm.cvc import EcPublic, RsaPublic
+from harness_schsm.dkek import Contents
 from harness_schsm.home import share
 from harness_schsm.tlv import tlv
 from harness_suites.schsm.second import FORBIDDEN, OTHER_DKEK, TAKEN, WRONG_DATA, refused
@@ -34,6 +35,26 @@ def test_an_rsa_key_signs_on_the_second_card(user, second, bits):
     other = second.initialize(share(0))
     other.unwrap(5, user.wrap(9))
     key.key().verify(other.sign(5, RSA_PKCS1_SHA256, TEXT), TEXT, padding.PKCS1v15(), hashes.SHA256())
+
+
+def test_an_rsa_key_without_its_primes_signs_on_the_card(user):
+    """A host may make a blob of a modulus and its two exponents alone."""
+    key = rsa.generate_private_key(65537, 1024)
+    numbers = key.private_numbers()
+    parts = (numbers.d.to_bytes(128, "big"), numbers.public_numbers.n.to_bytes(128, "big"), b"\1\0\1")
+    user.unwrap(9, dkek.wrapped(share(0), Contents(dkek.RSA, 1024, parts), bytes(8)))
+    signature = user.sign(9, RSA_PKCS1_SHA256, TEXT)
+    key.public_key().verify(signature, TEXT, padding.PKCS1v15(), hashes.SHA256())
+
+
+@pytest.mark.parametrize("wrong", ["exponent", "modulus"])
+def test_numbers_that_are_no_rsa_key_are_refused(user, wrong):
+    numbers = rsa.generate_private_key(65537, 1024).private_numbers()
+    d, n = numbers.d + 2 * (wrong == "exponent"), numbers.public_numbers.n * (wrong != "modulus")
+    parts = (d.to_bytes(128, "big"), n.to_bytes(128, "big"), b"\1\0\1")
+    with refused(WRONG_DATA | OTHER_DKEK):
+        user.unwrap(9, dkek.wrapped(share(0), Contents(dkek.RSA, 1024, parts), bytes(8)))
+    assert 0xCC09 not in user.objects()
 
 
 @pytest.mark.parametrize("size", [16, 24, 32])

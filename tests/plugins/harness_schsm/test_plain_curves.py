@@ -24,6 +24,7 @@ OIDS = {
     "brainpoolP224r1": "2B2403030208010105",
     "brainpoolP320r1": "2B2403030208010109",
     "secp192k1": "2B8104001F",
+    "secp224k1": "2B81040020",
 }
 EC_PUBLIC_KEY = "2A8648CE3D0201"
 SHA256 = ec.ECDSA(hashes.SHA256())
