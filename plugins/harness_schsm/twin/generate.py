@@ -42,9 +42,12 @@ def restrictions(card: Card, parts: dict[int, bytes]) -> Restrictions:
     uses, algorithms, domain = parts.get(0x90), parts.get(0x91), parts.get(0x92, b"\0")
     if (uses is not None and len(uses) != 4) or len(algorithms or b"") > 16 or len(domain) != 1:
         raise CardError(WRONG_DATA)
-    if domain[0] >= max(1, card.require_configuration().domains):
+    existing = card.require_configuration().domains
+    # Assumed: a card without key domains takes no notice of the number. The maker's own test names domain 1 anywhere.
+    number = domain[0] if existing else 0
+    if number >= max(1, existing):
         raise CardError(NOT_REFERENCED)
-    return Restrictions(None if uses is None else int.from_bytes(uses, "big"), algorithms, domain[0])
+    return Restrictions(None if uses is None else int.from_bytes(uses, "big"), algorithms, number)
 
 
 def require_free(card: Card, key_id: int) -> None:

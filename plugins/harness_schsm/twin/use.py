@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from harness_schsm.curves import PublicKey, private_key, public_key, shared_x
 from harness_schsm.plain_curves import PlainPrivate, PlainPublic
@@ -25,7 +26,7 @@ from harness_schsm.twin.status import NOT_SUPPORTED, WRONG_DATA, WRONG_LENGTH, C
 
 RSA_RAW, RSA_PKCS1, RSA_PSS, EC_RAW, ECDH = 0x20, 0x30, 0x40, 0x70, 0x80
 RSA_DECIPHER, RSA_DECIPHER_PKCS1, RSA_DECIPHER_OAEP = 0x21, 0x22, 0x23
-CBC_ENCRYPT, CBC_DECRYPT, AES_CMAC, EC_DERIVE = 0x10, 0x11, 0x18, 0x98
+CBC_ENCRYPT, CBC_DECRYPT, AES_CMAC, EC_DERIVE, AES_DERIVE = 0x10, 0x11, 0x18, 0x98, 0x99
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha1": hashes.SHA1(),
     "sha224": hashes.SHA224(),
@@ -175,7 +176,7 @@ def derive(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
 
 
 def aes(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
-    """AES with key P1: CBC with an IV of zeros (10 encrypts, 11 decrypts), or a CMAC (18)."""
+    """AES with key P1: CBC with an IV of zeros (10 encrypts, 11 decrypts), a CMAC (18), or a derived key (99)."""
     card.require_login()
     key = require(card, p1)
     if not isinstance(key.secret, AesKey):
@@ -184,6 +185,10 @@ def aes(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
     value = key.secret.value
     if p2 == AES_CMAC:
         return _used(card, p1, lambda: _cmac(value, data))
+    if p2 == AES_DERIVE:
+        if not data:
+            raise CardError(WRONG_LENGTH)
+        return _used(card, p1, lambda: _derived(value, data))
     if p2 not in (CBC_ENCRYPT, CBC_DECRYPT):
         raise CardError(NOT_SUPPORTED)
     if len(data) % 16 or not data:
@@ -195,6 +200,14 @@ def _cmac(key: bytes, data: bytes) -> bytes:
     mac = CMAC(algorithms.AES(key))
     mac.update(data)
     return mac.finalize()
+
+
+def _derived(key: bytes, parameter: bytes) -> bytes:
+    """32 bytes of HKDF with SHA-256, without salt, from the key and a parameter of the host's.
+
+    The maker's module takes 32 bytes and calls it SP 800-56C; that it is HKDF is an open implementation's reading.
+    """
+    return HKDF(hashes.SHA256(), 32, None, parameter).derive(key)
 
 
 def _cbc(key: bytes, data: bytes, encrypt: bool) -> bytes:

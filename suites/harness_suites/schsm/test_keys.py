@@ -316,6 +316,14 @@ def test_the_cmac_is_that_of_the_cipher(user):
     assert user.aes(3, 0x18, text) == user.aes(3, 0x10, mixed)
 
 
+def test_a_key_that_is_derived_depends_on_the_parameter_and_on_the_key(user):
+    user.generate_aes(9, 16)
+    found = [user.aes(3, 0x99, bytes(31) + b"\1"), user.aes(3, 0x99, bytes(32)), user.aes(9, 0x99, bytes(32))]
+    assert len(set(found)) == 3
+    assert {len(one) for one in found} == {32}
+    assert user.aes(3, 0x99, bytes(32)) == found[1]
+
+
 @pytest.mark.parametrize("size", [0, 1, 15, 17])
 def test_cbc_takes_whole_blocks(user, size):
     with refused(WRONG_DATA):
