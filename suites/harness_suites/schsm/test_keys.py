@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -222,7 +223,7 @@ def test_what_the_host_encrypted_the_card_decrypts(rsa):
     assert block.endswith(b"\0" + TEXT)
 
 
-def offered(decrypt, block: bytes) -> bytes:
+def offered(decrypt: Callable[[bytes], bytes], block: bytes) -> bytes:
     """Decrypt where the card removes the padding; no client is known to use these two numbers."""
     try:
         return decrypt(block)
