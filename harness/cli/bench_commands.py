@@ -179,11 +179,19 @@ def explain(
 @app.command(name="field")
 def field_logs(
     logs: Annotated[
-        list[Path], typer.Argument(metavar="LOG...", help="Logs as somebody sent them, of any kind.")
-    ],
+        list[Path] | None, typer.Argument(metavar="LOG...", help="Logs as somebody sent them, of any kind.")
+    ] = None,
     scenario: Annotated[
         Path | None,
         typer.Option("--scenario", metavar="FILE", help="Write what was done to the key into a file."),
+    ] = None,
+    case: Annotated[
+        Path | None,
+        typer.Option("--case", metavar="FILE", help="Begin a case file with what the logs tell."),
+    ] = None,
+    cases: Annotated[
+        Path | None,
+        typer.Option("--cases", metavar="DIR", help="Count the case files of a folder, instead of logs."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -191,21 +199,39 @@ def field_logs(
 
     Names of hosts and users, addresses and serial numbers are replaced by marks.
     """
-    from harness.base.errors import CallerError
+    if cases is not None:
+        from harness.commands.field_cases import CaseReport, show_cases
+
+        if logs or scenario or case:
+            raise typer.BadParameter("--cases counts case files; logs are read without it")
+        counted = CaseReport(cases)
+        if json:
+            write_json("field", **counted.table())
+        else:
+            show_cases(counted, sys.stdout)
+        return
+    if not logs:
+        raise typer.BadParameter("a log, or --cases DIR")
     from harness.commands.field import FieldReport, show
 
     report = FieldReport(logs)
     if scenario is not None:
-        try:
-            with scenario.open("x", encoding="utf-8") as file:
-                file.write(report.scenario)
-        except OSError as error:
-            raise CallerError(
-                f"--scenario {scenario}",
-                found=error.strerror,
-                expected="a new file in a folder that is there",
-            ) from None
+        _write_new("--scenario", scenario, report.scenario)
+    if case is not None:
+        _write_new("--case", case, report.case(case.stem))
     if json:
         write_json("field", **report.table())
     else:
         show(report, sys.stdout)
+
+
+def _write_new(option: str, path: Path, text: str) -> None:
+    from harness.base.errors import CallerError
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise CallerError(
+            f"{option} {path}", found=error.strerror, expected="a new file in a folder that is there"
+        ) from None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.bench.registry import discover
+from harness.field.cases import new_case
 from harness.field.knowledge import load
 from harness.field.reading import Reading, read
 from harness.field.recognise import PROTECT, Recognised, recognise
@@ -23,6 +24,7 @@ class FieldReport:
     """
 
     def __init__(self, paths: list[Path]):
+        self._logs = paths
         plugins = discover()
         known = load(plugins.field_files)
         self._scenarios = plugins.scenario_files()
@@ -40,6 +42,10 @@ class FieldReport:
             if (replay := read_scenario(file).replay) is not None:
                 replays[one.signature.id] = replay.model_dump(exclude_defaults=True)
         return to_toml(self.reading, self.line, self.found, replays)
+
+    def case(self, name: str) -> str:
+        """The beginning of a case file of this name."""
+        return new_case(name, self._logs, self.reading, self.line, self.found)
 
     def table(self) -> dict[str, Any]:
         """Return it as a JSON-able table."""

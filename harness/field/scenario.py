@@ -69,9 +69,9 @@ def to_toml(
         tomlkit.comment("Made by `keyharness field`. Fill in what is not told; times are in seconds.")
     )
     about = tomlkit.table()
-    about["product"] = _product(line)
-    about["firmware"] = _last(reading, "firmware", "firmware")
-    about["client"] = _client(reading)
+    about["product"] = product_of(line)
+    about["firmware"] = last_of(reading, "firmware", "firmware")
+    about["client"] = client_of(reading)
     about["signatures"] = [one.signature.id for one in found]
     about["missed"] = [one.signature.invariant for one in found if one.signature.blame == "key"]
     about["ask"] = [one.signature.ask for one in found] or [
@@ -96,18 +96,18 @@ def to_toml(
     return tomlkit.dumps(document)
 
 
-def _product(line: Timeline) -> str:
+def product_of(line: Timeline) -> str:
     told: list[Plugged] = [one for one in line.plugged if one.identity]
     named = [one for one in told if one.name] or told
     return " ".join(filter(None, (named[-1].name, named[-1].identity))) if named else UNKNOWN
 
 
-def _last(reading: Reading, kind: str, name: str) -> str:
+def last_of(reading: Reading, kind: str, name: str) -> str:
     said = [entry.event.about[name] for entry in reading.entries if entry.event.kind == kind]
     return said[-1] if said else UNKNOWN
 
 
-def _client(reading: Reading) -> str:
+def client_of(reading: Reading) -> str:
     for entry in reading.entries:
         if entry.event.kind == "client":
             return " ".join(filter(None, (entry.event.source, entry.event.about.get("version"))))
