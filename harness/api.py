@@ -149,6 +149,7 @@ _MODULES = {
     "Touched": "harness.twin.handlers",
     "Trace": "harness.twin.trace",
     "TwinModel": "harness.twin.model",
+    "modules_in": "harness.twin.model",
     "TwinOptions": "harness.twin.model",
     "TwinRig": "harness.twin.rig",
     "cbor": "harness.twin",
@@ -394,6 +395,7 @@ if TYPE_CHECKING:
         Defect as Defect,
         Offered as Offered,
         TwinModel as TwinModel,
+        modules_in as modules_in,
         TwinOptions as TwinOptions,
     )
     from harness.twin.one_chip import HexTracer as HexTracer, OneChipTwin as OneChipTwin

@@ -34,6 +34,30 @@ def prove(
     cuts: Annotated[
         int, typer.Option("--cuts", metavar="N", min=1, help="With --long: the number of cuts.")
     ] = 100_000,
+    random: Annotated[
+        int | None,
+        typer.Option(
+            "--random",
+            metavar="N",
+            min=1,
+            help="Instead: change the twin's code in N places, one at a time, and count what is caught.",
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            help="With --random: trials at the same time. Default: one for each processor.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int,
+        typer.Option(
+            "--limit", metavar="S", min=1, help="With --random: seconds of processor time for each trial."
+        ),
+    ] = 60,
     seeds: Annotated[
         int | None,
         typer.Option(
@@ -49,6 +73,14 @@ def prove(
 
     if seeds is not None and not long:
         raise typer.BadParameter("--seeds needs --long: known bugs are tried on one seed")
+    if processes is not None and random is None:
+        raise typer.BadParameter("--processes needs --random")
+    if random is not None:
+        if long or defect:
+            raise typer.BadParameter("--random goes without --long and --defect: it makes its own defects")
+        from harness.mutants.prove_random import prove_random
+
+        raise typer.Exit(prove_random(key, seed, random, processes, limit, json, sys.stdout))
     raise typer.Exit(do(key, tuple(defect or ()), seed, json, sys.stdout, cuts if long else None, seeds))
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from harness.base.clock import VirtualClock
-from harness.base.errors import HarnessFault
+from harness.base.errors import HarnessFault, KeyharnessError
 from harness.base.seeds import Stream, child
 from harness.twin.flash import Flash
 from harness.twin.image import BoardState
@@ -69,10 +69,18 @@ class Board:
     :ivar ready_us: when the last boot was on the bus.
     :ivar retained: a register that keeps its value over a reset, but not over the loss of power.
     :ivar on_boot: called before every boot, whatever its reason.
+    :ivar on_sent: called with (endpoint, packet) of everything that the key sends.
     :ivar slow: chip name -> how long after power-up it does not answer, in microseconds.
     :ivar stores: the file systems of the firmware that runs, by name; it enters them when it boots.
     :ivar touch_delay_us: touch the key so long after it asks; None if nobody touches it.
     """
+
+    panics: ClassVar[tuple[type[BaseException], ...]] = (Panic,)
+    """What halts the firmware. Where mutants are tried, Python's errors do: compiled code would halt there."""
+
+    @property
+    def _ends(self) -> tuple[type[BaseException], ...]:
+        return (PowerLost, *self.panics)
 
     def __init__(self, parts: dict[str, Part], start: Callable[[Board], Firmware], seed: bytes):
         self.clock = VirtualClock()
@@ -87,6 +95,7 @@ class Board:
         self.touch_delay_us: int | None = None
         self.retained = 0
         self.on_boot: Callable[[], None] | None = None
+        self.on_sent: Callable[[str, bytes], None] | None = None
         self.slow: dict[str, int] = {}
         self.stores: dict[str, Store] = {}
         self._queues: dict[str, deque[Packet]] = {}
@@ -133,10 +142,8 @@ class Board:
             self.firmware = self._start(self)
             self.clock.reach_us(self.booted_us + ENUMERATION_US)
             self.ready_us = self.clock.now_us
-        except Panic:
-            self.panicked = True
-        except PowerLost:
-            pass
+        except self._ends as end:
+            self._ended(end)
 
     def power_off(self) -> None:
         """Take the power away, between two flash operations."""
@@ -178,6 +185,8 @@ class Board:
     def send(self, endpoint: str, data: bytes) -> None:
         """Put a packet for the host on the wire: it takes a frame."""
         self.clock.wait_us(FRAME_US)
+        if self.on_sent is not None:
+            self.on_sent(endpoint, data)
         self.queue(endpoint).append(Packet(self.clock.now_us, endpoint, data))
 
     def deliver(self, endpoint: str, packet: bytes, at_us: int) -> None:
@@ -190,7 +199,7 @@ class Board:
         try:
             self.rail.check()
             firmware.receive(endpoint, packet)
-        except (PowerLost, Panic) as end:
+        except self._ends as end:
             self._ended(end)
 
     def advance(self, limit_us: int | None = None) -> bool:
@@ -206,7 +215,7 @@ class Board:
         try:
             self.rail.check()
             firmware.advance()
-        except (PowerLost, Panic) as end:
+        except self._ends as end:
             self._ended(end)
         return True
 
@@ -215,6 +224,8 @@ class Board:
             raise HarnessFault("a packet for a board that is not running")
         return self.firmware
 
-    def _ended(self, end: PowerLost | Panic) -> None:
-        self.panicked = self.panicked or isinstance(end, Panic)
+    def _ended(self, end: BaseException) -> None:
+        if isinstance(end, KeyharnessError):
+            raise end
+        self.panicked = self.panicked or not isinstance(end, PowerLost)
         self.firmware = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Literal, Protocol, runtime_checkable
 
 from harness.base.seeds import child
@@ -63,6 +65,27 @@ class WritesInPairs(Protocol):
 
     def pairs(self, options: TwinOptions) -> Collection[str]:
         """The names of those chips."""
+
+
+@runtime_checkable
+class HasCode(Protocol):
+    """A model that says in which modules the firmware of its key is written.
+
+    `keyharness prove --random` changes them, one place at a time (`harness.mutants`).
+    """
+
+    def code(self) -> Sequence[str]:
+        """The dotted names of the modules, without those that only make the key, or only seed defects."""
+
+
+def modules_in(package: str, without: Collection[str] = ()) -> list[str]:
+    """The dotted names of a package's modules, sorted.
+
+    :param without: the last parts of the names that are left out.
+    """
+    found = import_module(package)
+    names = sorted(one.name for one in iter_modules(found.__path__))
+    return [f"{package}.{name}" for name in names if name not in without]
 
 
 @dataclass(frozen=True)

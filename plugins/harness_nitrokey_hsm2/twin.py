@@ -22,6 +22,7 @@ from harness.api import (
     StoreDamaged,
     TwinOptions,
     child,
+    modules_in,
     one_of,
 )
 from harness_nitrokey_hsm2.defects import DEFECTS, OPEN_SOURCE
@@ -76,6 +77,10 @@ class NitrokeyHsm2Twin:
                 mend="leave it out: this chip's pages are as small as its blocks",
             )
         return Plain.name
+
+    def code(self) -> list[str]:
+        """The modules of the card's application."""
+        return modules_in("harness_schsm.twin", ("status",))
 
     def build(self, options: TwinOptions, seed: bytes) -> Board:
         self.layer(options)

@@ -29,7 +29,7 @@ ROOMS = (
         "report",
         "run",
     ),
-    *("doctor", "commands", "pytest_plugin", "cli"),
+    *("doctor", "commands", "pytest_plugin", "mutants", "cli"),
 )
 ABOVE_THE_ROOMS = ("harness.__main__", "harness.api")
 TRANSPORTS = "harness_transports"

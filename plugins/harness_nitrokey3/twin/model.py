@@ -20,6 +20,7 @@ from harness.api import (
     age,
     child,
     layer_called,
+    modules_in,
 )
 from harness_fido2.trace import CtaphidTracer
 from harness_fido2.twin import hid, persistent_state
@@ -96,6 +97,15 @@ class Nitrokey3Twin:
         """The two copies of the bootloader's settings, and the two records of the journal, where there is one."""
         journaled = layer_called(_personality(options).layer).journal_pages > 0
         return ("settings", "ifs") if journaled else ("settings",)
+
+    def code(self) -> list[str]:
+        """The modules of FIDO2 and of the key, less what only makes keys and what only defects use."""
+        return [
+            *modules_in("harness_fido2.twin", ("context", "split_state", "status")),
+            *modules_in(
+                "harness_nitrokey3.twin", ("factory", "model", "openpgp", "personality", "dfu_codes")
+            ),
+        ]
 
     def age(self, board: Board, options: TwinOptions, bits: int) -> dict[str, int]:
         """Age both file systems, and FIDO2's signature counter."""

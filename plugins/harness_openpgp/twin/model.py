@@ -21,6 +21,7 @@ from harness.api import (
     StoreDamaged,
     TwinOptions,
     child,
+    modules_in,
     one_of,
 )
 from harness_openpgp.twin.defects import DEFECTS, OPCARD_ORDER
@@ -73,6 +74,10 @@ class OpenPgpTwin:
                 mend="leave it out: this chip's pages are as small as its blocks",
             )
         return Plain.name
+
+    def code(self) -> list[str]:
+        """The modules of the card's application."""
+        return modules_in("harness_openpgp.twin", ("defects", "model", "status", "traits"))
 
     def build(self, options: TwinOptions, seed: bytes) -> Board:
         self.layer(options)
