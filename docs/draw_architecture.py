@@ -12,6 +12,7 @@ from draw_wiring import DATA, INK, PAPER, SHADE, VBUS, Drawing
 
 FLOORS = {
     "cli": "the command line",
+    "mutants": "changes of a twin that must be caught",
     "pytest_plugin": "options, fixtures, recorder",
     "commands": "one file for each command",
     "doctor": "checks of a host",

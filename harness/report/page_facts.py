@@ -134,6 +134,7 @@ def run_facts(summary: Row, head: Row) -> list[Fact]:
         Fact("took", [duration(summary["duration_s"])] if summary["duration_s"] is not None else []),
         Fact("host", _host(host)),
         Fact("Keyharness", _present(summary["version"])),
+        Fact("mutants caught", head.get("mutation_scores") or []),
         Fact("commit", _present(head.get("commit")) or ["not known"], code=True),
         Fact("asked for", _asked(asked)),
     ]

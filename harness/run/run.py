@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import harness
 from harness.base.errors import RigError
 from harness.campaign.rows import campaign_row, trace_row
 from harness.evidence.abnormal import TEXTS
+from harness.evidence.mutation_score import newest_score
 from harness.evidence.rundir import RunDir
 from harness.host.provenance import commit, host_facts
 from harness.model.key import Severity
@@ -59,6 +61,7 @@ class Run:
             "asked": asked_of(session.wanted, session.bench.file, asked),
             "host": host_facts(),
             "commit": commit(),
+            **self._scores(),
         }
         if resumed:
             compare(self.dir.path, head, self.dir.head())
@@ -66,6 +69,13 @@ class Run:
             enter_abandoned()
             announce(self.dir.path, self._display)
         began(self.dir.path)
+
+    def _scores(self) -> dict[str, list[str]]:
+        """What `prove --random` said of this version and of the keys, for run.json; nothing if it was not run."""
+        keys = dict.fromkeys(self.session.bench.key_name(name) for name in self.session.rig_names)
+        found = [(key, newest_score(key, harness.__version__)) for key in keys]
+        said = [f"{key}: {score.text}" for key, score in found if score is not None]
+        return {"mutation_scores": said} if said else {}
 
     def note_key(self, rig: Rig) -> None:
         """Note which key is on a rig and how it describes itself, for the ledger and the report."""
