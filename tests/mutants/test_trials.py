@@ -48,7 +48,7 @@ def tried(folder, limit_s, *changes):
 def test_a_missing_write_is_caught_a_rewriting_is_not_and_what_no_law_is_about_survives(tmp_path):
     (caught,) = tried(tmp_path / "caught", 60, ("    _set_tries(card, reference, before - 1)", "    pass"))
     assert caught["result"] == CAUGHT
-    assert "retries" in caught["says"]
+    assert "schsm.user_tries" in caught["says"]
     # Their limit is short: what nothing catches takes all of it.
     same, salt = tried(
         tmp_path / "others",
