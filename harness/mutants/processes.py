@@ -34,7 +34,7 @@ class Told:
     :ivar ended: "" if it came to its end, else why it did not.
     """
 
-    facts: dict[str, Any] = field(default_factory=dict)
+    entries: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
     cpu_s: float = 0.0
 
@@ -92,7 +92,7 @@ def _start(work: Callable[[Tell], None], log: Path) -> _Child:
             os.setpgid(0, 0)
             end_with(parent, signal.SIGKILL)
             _print_to(log)
-            work(lambda **facts: _write(write, facts))
+            work(lambda **entries: _write(write, entries))
             code = 0
         except BaseException:
             _write(write, {"error": traceback.format_exc(limit=-3)})
@@ -112,8 +112,8 @@ def _print_to(log: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
 
-def _write(pipe: int, facts: dict[str, Any]) -> None:
-    data = (json.dumps(facts) + "\n").encode()
+def _write(pipe: int, entries: dict[str, Any]) -> None:
+    data = (json.dumps(entries) + "\n").encode()
     while data:
         data = data[os.write(pipe, data) :]
 
@@ -144,7 +144,7 @@ def _take(child: _Child) -> bool:
     data = os.read(child.pipe, 65536)
     *lines, child.rest = (child.rest + data).split(b"\n")
     for line in lines:
-        child.told.facts |= json.loads(line)
+        child.told.entries |= json.loads(line)
     return bool(data)
 
 

@@ -61,23 +61,23 @@ def _result(mutant: Mutant, told: Told, result: str, by: str, says: str) -> Resu
 
 def result_of(mutant: Mutant, told: Told) -> Result | None:
     """The result of a trial; None if the mutant has to be compared with the sound twin first."""
-    facts = told.facts
-    if "caught" in facts:
-        by, says = facts["caught"]
+    entries = told.entries
+    if "caught" in entries:
+        by, says = entries["caught"]
         return _result(mutant, told, CAUGHT, by, says)
-    if facts.get("differs"):
-        return _result(mutant, told, SURVIVED, "", _reason(facts["differs"], told))
+    if entries.get("differs"):
+        return _result(mutant, told, SURVIVED, "", _reason(entries["differs"], told))
     return None
 
 
 def compared(mutant: Mutant, told: Told, again: Told) -> Result:
     """The result of a mutant that no law has caught, and that was compared with the sound twin."""
-    if differs := again.facts.get("differs"):
+    if differs := again.entries.get("differs"):
         return _result(mutant, told, SURVIVED, "", _reason(differs, told))
-    if again.ended or "error" in again.facts:
-        why = again.ended or str(again.facts["error"]).strip().splitlines()[-1]
+    if again.ended or "error" in again.entries:
+        why = again.ended or str(again.entries["error"]).strip().splitlines()[-1]
         return _result(mutant, told, SURVIVED, "", f"no trace of it could be compared: {why}")
-    if told.facts.get("reached") or again.facts.get("reached"):
+    if told.entries.get("reached") or again.entries.get("reached"):
         return _result(mutant, told, EQUIVALENT, "", "equal traces")
     return _result(mutant, told, NOT_REACHED, "", "no case and no operation executes the line")
 
@@ -86,12 +86,12 @@ def _reason(differs: Mapping[str, str], told: Told) -> str:
     named = [f"{name}: {text}" for name, text in list(differs.items())[:_NAMED]]
     more = len(differs) - len(named)
     said = "; ".join(named) + (f"; {more} more operations differ" if more > 0 else "")
-    if harness_said := told.facts.get("harness"):
+    if harness_said := told.entries.get("harness"):
         said += f"; not blamed on the key: {harness_said}"
     if told.ended:
-        said += f"; {told.ended} in {told.facts.get('stage', 'the beginning')}"
-    elif "error" in told.facts:
-        said += f"; the trial ended: {str(told.facts['error']).strip().splitlines()[-1]}"
+        said += f"; {told.ended} in {told.entries.get('stage', 'the beginning')}"
+    elif "error" in told.entries:
+        said += f"; the trial ended: {str(told.entries['error']).strip().splitlines()[-1]}"
     return said
 
 

@@ -66,9 +66,9 @@ class Trials:
 
         :raises HarnessFault: it did not.
         """
-        if told.ended or "error" in told.facts:
-            raise HarnessFault("a process ended early", found=told.ended or told.facts["error"])
-        return told.facts
+        if told.ended or "error" in told.entries:
+            raise HarnessFault("a process ended early", found=told.ended or told.entries["error"])
+        return told.entries
 
     def load(self, given: str | None) -> Code:
         """Find out about the code, and import what it needs from other packages.
@@ -76,16 +76,16 @@ class Trials:
         :raises CallerError: no such key, or a key without a twin that says where its code is.
         """
         ((_, told),) = self._side_by_side(iter([(0, partial(tell_catalogue, given))]), SOUND_LIMIT_S)
-        facts = self._whole(told)
-        if usage := facts.get("usage"):
+        entries = self._whole(told)
+        if usage := entries.get("usage"):
             what, found, expected, mend = usage
             raise CallerError(what, found=found, expected=expected, mend=mend)
-        for name in facts["loaded"]:
+        for name in entries["loaded"]:
             # Some names are aliases, which cannot be imported; a trial imports what is left.
             with suppress(ImportError):
                 import_module(name)
-        modules = {module.name: module for module in modules_from(facts["modules"])}
-        return Code(facts["key"], facts["title"], modules, facts["digest"])
+        modules = {module.name: module for module in modules_from(entries["modules"])}
+        return Code(entries["key"], entries["title"], modules, entries["digest"])
 
     def results(self, code: Code, seed: int, mutants: Sequence[Mutant]) -> Iterator[Result]:
         """Try mutants, and compare those that are not caught with the sound twin."""
