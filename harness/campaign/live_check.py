@@ -20,7 +20,7 @@ def check_live(recorded: RecordedOperation, cuts: Sequence[Cut]) -> int:
     :raises HarnessFault: a cut did not happen, or left another image than the computed one.
     """
     trace = recorded.prepared.trace
-    real = [cut for cut in sorted(cuts, key=lambda cut: (cut.flash_op, cut.phi)) if cut.phase != "end"]
+    real = [cut for cut in sorted(cuts, key=lambda cut: (cut.flash_op, cut.phi)) if trace.can_be_live(cut)]
     chosen = spread(real, LIVE_CHECKS, trace.tear_seed)
     for cut, state in trace.images(chosen):
         wanted = state.digest() if recorded.glass.repeats else None

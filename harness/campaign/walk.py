@@ -367,6 +367,6 @@ class Campaign(ImageObserver, CampaignBase):
             image = CutImage(cut, state, label, inner)
         row = self._judge_alone(image, observer)
         self.replayed_at = observer.place(image)
-        if not inner_label and cut.phase != "end":
+        if not inner_label and trace.can_be_live(cut):
             self._check_live([cut])
         return row, self._breaches_found()

@@ -102,6 +102,10 @@ class Recording(ABC, Generic[S_co]):
     def all_cuts(self, torn_phases: int) -> list[Cut]:
         """Every cut: each write in each phase, and a power-off after the last."""
 
+    def can_be_live(self, cut: Cut) -> bool:
+        """Whether a key whose power really fails there can leave the state of this cut."""
+        return cut.phase != "end"
+
     @abstractmethod
     def cut_at(self, label: str, torn_phases: int) -> Cut:
         """Look up a cut by its label.

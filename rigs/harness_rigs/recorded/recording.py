@@ -54,6 +54,10 @@ class FileRecording(Recording[DirectoryState]):
         cuts.append(Cut(len(self.ops) + 1, "end", 0.0, self.end_us))
         return cuts
 
+    def can_be_live(self, cut: Cut) -> bool:
+        # A process that is killed leaves all that it has written, and only the model's disk is late.
+        return super().can_be_live(cut) and not _LATE.fullmatch(cut.phase)
+
     def cut_at(self, label: str, torn_phases: int) -> Cut:
         cuts = {cut.label: cut for cut in self.all_cuts(torn_phases)}
         if label in cuts:

@@ -95,6 +95,14 @@ def test_a_sample_was_really_killed_there(unsynced):
     assert unsynced.result.live_checked == 3
 
 
+def test_only_a_state_that_a_kill_can_leave_is_compared_with_one(start):
+    """What a late disk has not written is computed: a killed process leaves all that it has written."""
+    campaign = walked(start(FILES), "fido2.get_assertion")
+    assert campaign.glass.repeats, "it writes the same again, so that images are compared"
+    assert any(row["planned"]["phase"].startswith(("without", "unsynced")) for row in campaign.result.rows)
+    assert campaign.result.live_checked == 3
+
+
 def test_on_a_disk_that_keeps_the_order_it_is_sound(start):
     campaign = walked(start({"kind": "files", "faults": ["torn"]}))
     assert campaign.result.findings == []
