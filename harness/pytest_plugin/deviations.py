@@ -6,6 +6,7 @@ of a requirement may look at recommendations on its way, with `deviates`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -120,8 +121,12 @@ def turn(report: pytest.TestReport, kind: str, text: str) -> None:
     report.user_properties.append((PROPERTY, kind))
 
 
+_FOUND = re.compile(r"^  found {5}(.+)$", re.M)
+"""The second line of an error of ours (`harness.base.errors.KeyharnessError`)."""
+
+
 def in_a_line(report: pytest.TestReport) -> str:
-    """Return the first line of what went wrong; JUnit's file and Allure have all of it.
+    """Return the first line of what went wrong, and what was found; JUnit's file and Allure have all of it.
 
     A comparison without words ("assert 33 <= (66 // 5)") names no cause: it gets the sentence that the case's name is,
     and the names that were compared.
@@ -131,7 +136,8 @@ def in_a_line(report: pytest.TestReport) -> str:
     line = next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
     bare = line.removeprefix("AssertionError: ")
     if not bare.startswith("assert "):
-        return line
+        found = _FOUND.search(text) if crash is None else None
+        return f"{line}; found {found[1]}" if found else line
     values = bare.removeprefix("assert ")
     compared = _compared(report.longreprtext)
     shown = f"{compared}: {values}" if compared not in ("", values) else values

@@ -10,12 +10,18 @@ from support.limits import HUNG_S
 
 HEAD = '[[rig]]\nname = "nk3-1"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = true\n'
 SUITE = """
+from harness.api import KeyFault
+
+
 def test_a_third_of_it_fits(rig):
     blobs, size = "x" * 33, 66
     assert len(blobs) <= size // 5
 
 def test_words_stay(rig):
     assert 1 == 2, "one is not two"
+
+def test_what_was_found_is_said(rig):
+    raise KeyFault("the key refuses", found="status 0x2e", expected="success")
 """
 
 
@@ -40,6 +46,7 @@ def test_a_bare_assertion_is_said_with_the_sentence_of_its_case(cli):
     assert "33 <= (66 // 5)" in said
     assert "one is not two" in said
     assert '"words stay"' not in said
+    assert "the key refuses; found status 0x2e" in said
 
 
 def test_the_name_of_a_case_is_a_sentence():
