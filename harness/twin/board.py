@@ -67,6 +67,7 @@ class Board:
     :param start: boots the firmware: called at every power-on, returns when it is ready for the bus.
     :param seed: root of the board's random numbers and of how its flash tears.
     :ivar ready_us: when the last boot was on the bus.
+    :ivar received_us: when the packet that the firmware works on came; the board's clock may have been ahead.
     :ivar retained: a register that keeps its value over a reset, but not over the loss of power.
     :ivar on_boot: called before every boot, whatever its reason.
     :ivar on_sent: called with (endpoint, packet) of everything that the key sends.
@@ -93,6 +94,7 @@ class Board:
         self.booted_us = 0
         self.ready_us = 0
         self.touch_delay_us: int | None = None
+        self.received_us = 0
         self.retained = 0
         self.on_boot: Callable[[], None] | None = None
         self.on_sent: Callable[[str, bytes], None] | None = None
@@ -194,6 +196,7 @@ class Board:
 
         A cut or a panic meanwhile leaves in the queues what was sent before it.
         """
+        self.received_us = at_us
         self.clock.reach_us(at_us)
         firmware = self._running()
         try:

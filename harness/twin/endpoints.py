@@ -8,6 +8,8 @@ kinds of `harness_transports` build on:
     bytes     write, read, timeout, port: pyserial's Serial      e.g. "serial" (`harness.twin.serial`)
     reports   send(report), get() -> bytes                       e.g. "hid-feature"
 
+A report is read whenever the host asks: firmware that implements OffersReports says what it has at that instant.
+
 Every endpoint has a queue of its own on the board; one clock stamps the packets of all of them. Whatever is on
 the wire later than the loss of power never arrives: the clock then stands at the cut and the call raises OSError
 (ENODEV; ETIMEDOUT where the firmware halted). An empty queue with nothing to come is a HarnessFault.
@@ -16,6 +18,7 @@ the wire later than the loss of power never arrives: the clock then stands at th
 from __future__ import annotations
 
 import errno
+from typing import Protocol, runtime_checkable
 
 from harness.base.clock import VirtualClock
 from harness.base.errors import HarnessFault
@@ -130,9 +133,44 @@ class ApduEndpoint(Endpoint):
         return self.receive()
 
 
+@runtime_checkable
+class OffersReports(Protocol):
+    """Firmware that answers each GET_REPORT with what it has by then, as a device does that is polled.
+
+    Without it a twin sends one report for each that it has received.
+    """
+
+    def report(self, endpoint: str, at_us: int) -> bytes:
+        """The feature report as the host reads it at an instant of the board's clock; changes nothing."""
+
+
 class ReportEndpoint(Endpoint):
     """HID feature reports."""
 
     def get(self) -> bytes:
-        """GET_REPORT: the next report that the firmware offers. Errors: see `receive`."""
-        return self.receive()
+        """GET_REPORT: what the firmware offers now, or the next report that it sent. Errors: see `receive`."""
+        board, clock = self._board, self._clock
+        # A device that lost its power while it worked has answered up to that instant.
+        firmware = self._polled if self._polled is not None and board.boots == self._boot else board.firmware
+        if not isinstance(firmware, OffersReports):
+            return self.receive()
+        self._polled = firmware
+        clock.reach_us(clock.now_us + FRAME_US)
+        fails_us = board.rail.fails_us
+        if fails_us is not None and fails_us <= clock.now_us:
+            board.lose_power(fails_us)
+            raise self._gone()
+        if board.panicked and board.clock.now_us <= clock.now_us:
+            raise self._gone()
+        if board.boots != self._boot or (board.rail.dead and fails_us is None):
+            raise self._gone()
+        return firmware.report(self._name, clock.now_us)
+
+    def send(self, data: bytes, duration_us: int | None = None) -> None:
+        """SET_REPORT. Errors: see `Endpoint.send`."""
+        firmware = self._board.firmware
+        if isinstance(firmware, OffersReports):
+            self._polled = firmware
+        super().send(data, duration_us)
+
+    _polled: OffersReports | None = None

@@ -66,7 +66,7 @@ class SerialPort(Protocol):
 
 @runtime_checkable
 class FeatureReports(Protocol):
-    """HID feature reports of a fixed size."""
+    """HID feature reports of a fixed size. Both last as long as one control transfer: neither waits for an answer."""
 
     def send(self, report: bytes) -> None:
         """SET_REPORT(Feature)."""
