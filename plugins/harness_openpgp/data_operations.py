@@ -176,7 +176,7 @@ def _of_every_item(value: Value) -> dict[str, Value]:
     return {"openpgp.state": value, **found}
 
 
-def _fresh(before: Memory) -> dict[str, Value]:
+def fresh_values(before: Memory) -> dict[str, Value]:
     """A card as it leaves the factory: nothing of before can be read or used."""
     mine = known(before)
     return {
@@ -200,7 +200,8 @@ def _fresh(before: Memory) -> dict[str, Value]:
     }
 
 
-def _forget(mine: OpenPgpMemory) -> None:
+def forget(mine: OpenPgpMemory) -> None:
+    """Know a card as it leaves the factory."""
     mine.pw1, mine.pw3, mine.code, mine.counter = DEFAULT_PW1, DEFAULT_PW3, "", 0
     mine.keys.clear()
     mine.data.clear()
@@ -213,7 +214,7 @@ def _terminate(rig: Rig, memory: Memory) -> None:
 
 def _activate(rig: Rig, memory: Memory) -> None:
     OpenPgp(rig, terminated=True).activate()
-    _forget(known(memory))
+    forget(known(memory))
 
 
 def _reset(rig: Rig, memory: Memory) -> None:
@@ -221,7 +222,7 @@ def _reset(rig: Rig, memory: Memory) -> None:
     client = as_admin(rig, memory)
     client.terminate()
     client.activate()
-    _forget(known(memory))
+    forget(known(memory))
 
 
 def _reset_again(rig: Rig, memory: Memory) -> None:
@@ -229,7 +230,7 @@ def _reset_again(rig: Rig, memory: Memory) -> None:
     if not client.is_terminated:
         client.exchange(0xE6)
     client.activate()
-    _forget(known(memory))
+    forget(known(memory))
 
 
 def _old(before: Memory) -> dict[str, Value]:
@@ -325,7 +326,7 @@ OPERATIONS = (
         title="activate a terminated card",
         arrange=_terminate,
         act=_activate,
-        worlds=lambda before, after: [old(_of_every_item(TERMINATED)), new(_fresh(before))],
+        worlds=lambda before, after: [old(_of_every_item(TERMINATED)), new(fresh_values(before))],
         cost=_PW3,
     ),
     Operation(
@@ -333,7 +334,7 @@ OPERATIONS = (
         title="reset the card to its factory state",
         arrange=nothing,
         act=_reset,
-        worlds=lambda before, after: [old(_old(before)), _terminated(), new(_fresh(before))],
+        worlds=lambda before, after: [old(_old(before)), _terminated(), new(fresh_values(before))],
         resets=True,
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=_PW3,

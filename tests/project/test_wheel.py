@@ -21,6 +21,7 @@ PACKAGES = {
     "harness_fido2",
     "harness_nitrokey3",
     "harness_nitrokey_hsm2",
+    "harness_nitrokey_pro",
     "harness_openpgp",
     "harness_rigs",
     "harness_schsm",

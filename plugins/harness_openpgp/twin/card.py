@@ -81,6 +81,11 @@ class OpenPgpApplication:
         return self._finished(command)
 
     @property
+    def is_selected(self) -> bool:
+        """Was it selected since the power came?"""
+        return self._selected
+
+    @property
     def is_terminated(self) -> bool:
         return lifecycle.is_terminated(self.card)
 

@@ -1,0 +1,1 @@
+"""The Nitrokey Pro: one-time passwords and a password safe over HID feature reports, beside an OpenPGP card."""

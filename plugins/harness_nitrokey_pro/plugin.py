@@ -1,0 +1,30 @@
+"""What this package offers to Keyharness: the Nitrokey Pro."""
+
+from __future__ import annotations
+
+from harness.api import Face, Key, TwinModel, hookimpl
+
+NAME = "nitrokey-pro"
+
+
+@hookimpl
+def keyharness_keys() -> list[Key]:
+    from harness_nitrokey_pro.application import OPENPGP_IN_PRO, PRO
+    from harness_nitrokey_pro.home import identify
+
+    return [
+        Key(
+            name=NAME,
+            title="Nitrokey Pro",
+            faces=(Face("application", 0x20A0, 0x4108, "Nitrokey Pro"),),
+            applications=(OPENPGP_IN_PRO, PRO),
+            identify=identify,
+        )
+    ]
+
+
+@hookimpl
+def keyharness_twins() -> dict[str, TwinModel]:
+    from harness_nitrokey_pro.twin.model import MODEL
+
+    return {NAME: MODEL}

@@ -1,0 +1,145 @@
+"""Slots of one-time passwords and the counters of HOTP slots."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from harness_nitrokey_pro.reports import NAME, SECRET, TOKEN
+from harness_nitrokey_pro.twin.layout import (
+    BASE_BYTES,
+    COUNTERS,
+    HOTP_TYPE,
+    PAGE,
+    SLOT_BYTES,
+    SLOTS,
+    TOTP_TYPE,
+    USES,
+    slot_index,
+    slot_place,
+)
+from harness_nitrokey_pro.twin.pages import Pages
+
+_LAYOUT = struct.Struct(f"<BB{NAME}s{SECRET}sB{TOKEN}sQ")
+assert _LAYOUT.size == SLOT_BYTES
+EIGHT_DIGITS = 0x01
+Changes = dict[int, bytes | None]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot. :ivar parameter: the interval of TOTP in seconds; the first counter of HOTP."""
+
+    number: int
+    name: bytes
+    secret: bytes
+    config: int
+    token: bytes
+    parameter: int
+
+    @property
+    def is_hotp(self) -> bool:
+        return self.number in COUNTERS
+
+    @property
+    def digits(self) -> int:
+        return 8 if self.config & EIGHT_DIGITS else 6
+
+    def packed(self) -> bytes:
+        kind = HOTP_TYPE if self.is_hotp else TOTP_TYPE
+        return _LAYOUT.pack(
+            kind, self.number, self.name, self.secret, self.config, self.token, self.parameter
+        )
+
+
+class Slots:
+    """All slots. Everything that writes raises PowerLost."""
+
+    def __init__(self, pages: Pages):
+        self._pages = pages
+
+    def get(self, number: int) -> Slot | None:
+        """A slot by its number; None if it is free."""
+        page, offset = self._place(number)
+        kind, found, name, secret, config, token, parameter = _LAYOUT.unpack_from(
+            self._pages.read(page), offset
+        )
+        if kind not in (HOTP_TYPE, TOTP_TYPE) or found != number:
+            return None
+        return Slot(number, name.split(b"\0")[0], secret, config, token, parameter)
+
+    def put(self, slot: Slot) -> None:
+        """Write a slot; a HOTP slot begins at its counter."""
+        pages = self._pages
+        changes = self._changes(slot.number, slot.packed())
+        if not slot.is_hotp:
+            self._write(changes)
+            return
+        counter, base = COUNTERS[slot.number], slot.parameter.to_bytes(BASE_BYTES, "little")
+        if pages.has("counter-before-slot"):
+            pages.erase(counter)
+            pages.program(counter, 0, base[:4])
+            pages.program(counter, 4, base[4:])
+            self._write(changes)
+        elif pages.has("slot-before-counter"):
+            self._write(changes)
+            pages.commit({counter: base})
+        else:
+            self._write({**changes, counter: base})
+
+    def erase(self, number: int) -> None:
+        """Free a slot."""
+        changes = self._changes(number, b"\xff" * SLOT_BYTES)
+        if number in COUNTERS:
+            self._write({**changes, COUNTERS[number]: None})
+        else:
+            self._write(changes)
+
+    def counter(self, number: int) -> int:
+        """The next counter of a HOTP slot: the base, and one for each byte that is marked."""
+        page = self._pages.read(COUNTERS[number])
+        return int.from_bytes(page[:BASE_BYTES], "little") + sum(byte != 0xFF for byte in page[BASE_BYTES:])
+
+    def use(self, number: int, steps: int = 1) -> bool:
+        """Raise a counter. False: its page is full, and the original gives no code this time."""
+        pages, page = self._pages, COUNTERS[number]
+        used = sum(byte != 0xFF for byte in pages.read(page)[BASE_BYTES:])
+        if used + steps <= USES:
+            for at in range(BASE_BYTES + used, BASE_BYTES + used + steps):
+                # Half-words: the second byte of one is marked by programming zeros over the first.
+                start = at - at % 2
+                pages.program(page, start, b"\0\xff" if at % 2 == 0 else b"\0\0")
+            return True
+        base = (self.counter(number) + steps).to_bytes(BASE_BYTES, "little")
+        if pages.has("hotp-roll-locks-flash"):
+            pages.rewrite_counter(page, base)
+            return False
+        if pages.has("hotp-roll-in-place"):
+            pages.rewrite(page, base)
+        else:
+            pages.commit({page: base})
+        return True
+
+    def _place(self, number: int) -> tuple[int, int]:
+        index = slot_index(number)
+        assert index is not None, f"slot {number:#x}"
+        return slot_place(index)
+
+    def _changes(self, number: int, content: bytes) -> Changes:
+        page, offset = self._place(number)
+        before = self._pages.read(page)
+        return {page: before[:offset] + content + before[offset + SLOT_BYTES :]}
+
+    def _write(self, changes: Changes) -> None:
+        pages = self._pages
+        if pages.has("backup-address-half"):
+            for page, content in changes.items():
+                if page in SLOTS and content is not None:
+                    pages.rewrite_with_backup(page, content.ljust(PAGE, b"\xff"))
+                else:
+                    pages.rewrite(page, content)
+        elif pages.has("slot-page-in-place"):
+            for page, content in changes.items():
+                pages.rewrite(page, content)
+        else:
+            pages.commit(changes)
