@@ -65,6 +65,9 @@ def result_of(mutant: Mutant, told: Told) -> Result | None:
     if "caught" in entries:
         by, says = entries["caught"]
         return _result(mutant, told, CAUGHT, by, says)
+    if "caught" not in entries and entries.get("stage") == "home":
+        said = entries.get("harness") or told.ended or _last_line(entries.get("error"))
+        return _result(mutant, told, SURVIVED, "", f"no home: {said}")
     if entries.get("differs"):
         return _result(mutant, told, SURVIVED, "", _reason(entries["differs"], told))
     return None
@@ -75,7 +78,7 @@ def compared(mutant: Mutant, told: Told, again: Told) -> Result:
     if differs := again.entries.get("differs"):
         return _result(mutant, told, SURVIVED, "", _reason(differs, told))
     if again.ended or "error" in again.entries:
-        why = again.ended or str(again.entries["error"]).strip().splitlines()[-1]
+        why = again.ended or _last_line(again.entries["error"])
         return _result(mutant, told, SURVIVED, "", f"no trace of it could be compared: {why}")
     if told.entries.get("reached") or again.entries.get("reached"):
         return _result(mutant, told, EQUIVALENT, "", "equal traces")
@@ -91,8 +94,12 @@ def _reason(differs: Mapping[str, str], told: Told) -> str:
     if told.ended:
         said += f"; {told.ended} in {told.entries.get('stage', 'the beginning')}"
     elif "error" in told.entries:
-        said += f"; the trial ended: {str(told.entries['error']).strip().splitlines()[-1]}"
+        said += f"; the trial ended: {_last_line(told.entries['error'])}"
     return said
+
+
+def _last_line(text: object) -> str:
+    return str(text).strip().splitlines()[-1]
 
 
 def score_of(results: Sequence[Result], key: str, code: str, seed: int, made: str) -> MutationScore:

@@ -87,7 +87,8 @@ def try_mutant(setting: Setting, reached: Reached, folder: Path, tell: Tell) -> 
     plugins = discover()
     stages = _Stages(plugins, setting, reached, folder, tell)
     for stage in (stages.look, stages.first_cuts, stages.suites, stages.every_cut):
-        if stage():
+        # Without a home no case and no operation is asked: a run would only repeat what went wrong.
+        if stage() or not stages.at_home:
             break
     tell(reached=bool(reached))
 
@@ -102,6 +103,10 @@ class _Stages:
         self._rig = _rig(plugins, setting.key, setting.seed)
         self._home: Home | None = None
         self._differs: dict[str, str] = {}
+
+    @property
+    def at_home(self) -> bool:
+        return self._home is not None
 
     def _caught(self, by: str, text: str) -> bool:
         self._tell(caught=[by, " ".join(text.split())[:300]], reached=bool(self._reached))
@@ -139,8 +144,7 @@ class _Stages:
 
     def first_cuts(self) -> bool:
         """Cut the operations whose uncut run differs, a few times each."""
-        if self._home is None:
-            return False
+        assert self._home is not None, "the look went home"
         for name in self._differs:
             self._tell(stage=f"{name}, {FIRST_CUTS} cuts")
             terms = CampaignTerms(Allowance(FIRST_CUTS))

@@ -115,6 +115,13 @@ def test_on_a_busy_host_no_key_is_blamed_for_a_limit(monkeypatch):
         bring_up(rig_of("emulator", fails=TRIES))
 
 
+def test_a_simulated_key_that_does_not_come_up_is_to_blame_on_a_busy_host_too(monkeypatch):
+    """Its time is virtual: no load of this host makes it late."""
+    monkeypatch.setattr(set_up, "load_per_core", lambda: 7.25)
+    with pytest.raises(KeyFault):
+        bring_up(rig_of("twin", fails=TRIES))
+
+
 def test_a_key_that_comes_up_late_is_switched_on_again():
     rig = rig_of(fails=TRIES - 1)
     bring_up(rig)
