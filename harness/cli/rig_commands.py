@@ -117,6 +117,46 @@ def inspect(rig: RigArgument, bench: BenchOption = None, json: JsonOption = Fals
 
 
 @app.command()
+def autopsy(
+    rig: RigArgument,
+    bench: BenchOption = None,
+    second: Annotated[
+        bool,
+        typer.Option("--second", help="Power it up a second time, and show what the first one alone told."),
+    ] = False,
+    powered: Annotated[
+        bool, typer.Option("--powered", help="Read a key that has power already: its first power-up is over.")
+    ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="DIR", help="Put a kept state into a simulated key first."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Read what only the first power-up of a returned key tells, once.
+
+    Nothing is written to the key. Switch the rig off before you put the key in.
+
+    Exit code 3 if no key comes up.
+    """
+    from harness.commands.autopsy import PowerUp, show
+    from harness.commands.autopsy import autopsy as do
+
+    def allowed(first: PowerUp) -> bool:
+        if second or json or not sys.stdin.isatty():
+            return second
+        return _ask("power it up a second time? yes or no: ").strip().lower() in ("y", "yes")
+
+    with session_for(bench, (rig,), "autopsy") as session:
+        found = do(session.rig(rig), session.claims, state=state, powered=powered, second=allowed)
+    if json:
+        write_json("autopsy", **found.table())
+    else:
+        show(found, sys.stdout)
+    raise typer.Exit(found.code)
+
+
+@app.command()
 def rigs(bench: BenchOption = None, json: JsonOption = False) -> None:
     """Show the rigs: their keys, who uses them, and quarantines."""
     from harness.commands.status import show, state_of

@@ -39,6 +39,7 @@ COMMANDS = (
         "twin",
         "enroll",
         "inspect",
+        "autopsy",
         "rigs",
         "recover",
     ),
