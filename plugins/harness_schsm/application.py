@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from harness.api import Application
-from harness_schsm import client_operations, key_operations, pin_operations, refusals, update_operations
+from harness_schsm import (
+    client_operations,
+    client_restores,
+    key_operations,
+    pin_operations,
+    refusals,
+    update_operations,
+)
 from harness_schsm.home import blank, foreign, prepare
 from harness_schsm.items import ITEMS
 
@@ -15,6 +22,7 @@ SC_HSM = Application(
         *pin_operations.OPERATIONS,
         *key_operations.OPERATIONS,
         *client_operations.OPERATIONS,
+        *client_restores.OPERATIONS,
         *refusals.OPERATIONS,
         *update_operations.OPERATIONS,
     ),

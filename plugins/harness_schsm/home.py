@@ -46,6 +46,7 @@ class HsmMemory:
     :ivar content: of the canary data object. :ivar objects: the numbers of all files.
     :ivar new_request: of the key that the operation under test made. :ivar blob: the same key, wrapped.
     :ivar new_content: of the file that the operation under test writes.
+    :ivar replaced_request: of the key that the operation under test replaces.
     :ivar certificates: EF 2F02 before the operation under test, where it may change it.
     """
 
@@ -60,6 +61,7 @@ class HsmMemory:
     new_request: bytes = b""
     blob: bytes = b""
     new_content: bytes = b""
+    replaced_request: bytes = b""
     certificates: bytes = b""
 
 

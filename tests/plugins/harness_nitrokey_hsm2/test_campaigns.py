@@ -38,6 +38,8 @@ OPERATIONS = {
     "schsm.import_share": {"old", "new"},
     "schsm.initialize": {"old", "new"},
     "schsm.generate.opensc": {"old", "recovered", "new"},
+    "schsm.certificate.opensc": {"old", "recovered", "new"},
+    "schsm.unwrap.forced": {"old", "recovered", "new"},
     "schsm.reset_retry.forbidden": {"new"},
     "schsm.unwrap.foreign": {"old", "new"},
     "schsm.firmware_update": {"old", "new"},
@@ -46,6 +48,7 @@ OPERATIONS = {
 LONG = {
     *("schsm.generate.ec", "schsm.generate.rsa", "schsm.unwrap", "schsm.initialize"),
     *("schsm.firmware_update", "schsm.firmware_update.forced"),
+    *("schsm.certificate.opensc", "schsm.unwrap.forced"),
 }
 CAUGHT = {
     "pin-compared-first": ("schsm.verify.wrong", "schsm.user_tries", Outcome.LOOSENED),
