@@ -37,6 +37,12 @@ def keyharness_suites() -> list[Suite]:
             application="openpgp",
         ),
         Suite(
+            "pro",
+            "does the HID side of a Nitrokey Pro do what its clients expect?",
+            HERE / "pro",
+            application="pro",
+        ),
+        Suite(
             "lifecycle",
             "what can the owner of a SmartCard-HSM do when something is blocked or lost?",
             HERE / "lifecycle",
