@@ -6,15 +6,24 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.command import Cli
 from support.latched_lab import latched_lab
 
+# A busy host is no fault, and every run of the tests tries the same examples.
+settings.register_profile(
+    "keyharness", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("keyharness")
+
 
 def pytest_configure() -> None:
-    """Let SIGINT end the processes of tests, also where a shell started pytest in the background with it ignored."""
+    """Let signals end the processes of tests, also where what started pytest ignores them: a shell, nohup."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ class Finding:
 class Result:
     """What a campaign found; `rows` are its evidence, in plan order.
 
+    :ivar instants: number of cuts in the walk of every write in every phase; None where there is no walk.
     :ivar missed: section of the operation -> [cuts that missed it, cuts planned in it]; empty on twins.
     :ivar bound: {"confidence", "below"}: with that confidence P(violation) < below; None if that
         cannot be said.
@@ -58,6 +59,7 @@ class Result:
     rows: list[Row] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     planned: int = 0
+    instants: int | None = None
     distinct_states: int = 0
     exhaustive: bool = False
     live_checked: int = 0

@@ -20,6 +20,7 @@ def campaign_row(result: Result) -> Row:
         "cuts": judged,
         "planned": result.planned,
         "covering_cuts": covering,
+        "instants": result.instants,
         "distinct_states": result.distinct_states,
         "exhaustive": result.exhaustive and result.complete,
         "outcomes": result.outcomes,

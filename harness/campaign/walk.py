@@ -92,6 +92,7 @@ class Campaign(ImageObserver, CampaignBase):
             self.result.trace = self.prepare().trace
             self._note_uncut()
             cuts, self.result.exhaustive = self.plan()
+            self.result.instants = len(self._all)
             walked = self._walk(cuts, "exhaustive" if self.result.exhaustive else "cover")
             self._check_live(cuts)
             if self.allowance.until_us is not None:

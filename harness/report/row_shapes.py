@@ -71,7 +71,7 @@ OPERATION: Shape = {
     "title?": _TEXT,
     **{
         f"{name}?": _COUNT
-        for name in ("cuts", "covering_cuts", "distinct_states", "violations", "live_checked")
+        for name in ("cuts", "covering_cuts", "instants", "distinct_states", "violations", "live_checked")
     },
     **{f"{name}?": _NUMBER for name in ("window_ms", "duration_s", "observe_s")},
     "exhaustive?": _FLAG,

@@ -81,6 +81,7 @@ class OperationShape(Shape):
     operation: str
     cuts: Count
     covering_cuts: Count | None
+    instants: Count | None
     distinct_states: Count | None
     exhaustive: bool
     proof: Proof

@@ -29,7 +29,17 @@ SCHEMA = 1
 
 _RIG_FIELDS = ("name", "key", "firmware", "personality", "transport", "expendable")
 _OPERATION_FIELDS = (
-    *("rig", "operation", "cuts", "covering_cuts", "distinct_states", "exhaustive", "outcomes", "violations"),
+    *(
+        "rig",
+        "operation",
+        "cuts",
+        "covering_cuts",
+        "instants",
+        "distinct_states",
+        "exhaustive",
+        "outcomes",
+        "violations",
+    ),
     *("missed", "unresolved", "bound", "window_ms", "duration_s"),
 )
 

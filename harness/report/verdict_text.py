@@ -211,10 +211,7 @@ def _proved(summary: Row) -> list[str]:
         said.append(f"{walked} of {counted(len(operations), 'operation')}: {vocabulary.EVERY_PHASE}")
     least = vocabulary.weakest(op for op in operations if not op["violations"])
     if least:
-        proved = (
-            vocabulary.bound_sentence(least)
-            or f"a sample of {counted(least['cuts'], 'cut')}, which bounds nothing"
-        )
+        proved = vocabulary.bound_sentence(least) or f"{vocabulary.sampled(least)}, which bounds nothing"
         said.append(f"{least['operation']}: {proved}")
     return said
 

@@ -158,10 +158,16 @@ def proof(operation: Mapping[str, Any]) -> str:
         return EVERY_OPERATION
     bound = operation.get("bound")
     if not bound:
-        return "a sample" if operation.get("cuts", 1) else "no cut"
+        return sampled(operation) if operation.get("cuts", 1) else "no cut"
     window = operation.get("window_ms") if not operation.get("violations") else None
     text = f"below {at_most(bound['below'])} ({fraction(bound['confidence'])})"
     return f"{text}, wider than {number(window)} ms found" if window is not None else text
+
+
+def sampled(operation: Mapping[str, Any]) -> str:
+    """Say how many cuts of a whole walk were made: "a sample: 60 of 335 cuts"; "a sample" where that is unknown."""
+    made, of = operation.get("covering_cuts"), operation.get("instants")
+    return "a sample" if of is None or made is None else f"a sample: {number(made)} of {counted(of, 'cut')}"
 
 
 def weakest(operations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.campaign.budget_split import BudgetSplit, CutAllocation
@@ -19,7 +19,6 @@ def spend(allocation, outcome):
     return order
 
 
-@settings(deadline=None)
 @given(st.integers(1, 8), st.integers(0, 400), st.floats(0, 1), st.integers(0, 100))
 def test_the_budget_is_spent_and_nobody_gets_less_than_an_equal_share(count, budget, equally, floor):
     names = [f"op{i}" for i in range(count)]
@@ -69,7 +68,6 @@ class Fake:
         return self.result
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(0, 3), st.integers(0, 300))
 def test_the_whole_budget_is_spent_and_a_plan_knows_it(can, absent, budget):
     """Also where operations can take less than their share, or are not offered by the key."""

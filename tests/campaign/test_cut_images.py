@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.base.seeds import child
 from harness.campaign.cut_images import evenly_ordered, spread
 
 
-@settings(deadline=None)
 @given(length=st.integers(0, 400), count=st.integers(0, 400), seed=st.integers(0, 2**32))
 @example(length=4, count=3, seed=1)
 def test_a_sample_holds_no_cut_twice(length, count, seed):
@@ -18,7 +17,6 @@ def test_a_sample_holds_no_cut_twice(length, count, seed):
     assert sorted(set(chosen)) == chosen
 
 
-@settings(deadline=None)
 @given(length=st.integers(1, 400), count=st.integers(1, 400), seed=st.integers(0, 2**32))
 def test_a_sample_is_spread_evenly(length, count, seed):
     """Each cut is at most one place from the part that it stands for."""
@@ -27,7 +25,6 @@ def test_a_sample_is_spread_evenly(length, count, seed):
             assert part * length / count - 1 < place < (part + 1) * length / count + 1
 
 
-@settings(deadline=None)
 @given(length=st.integers(0, 300), seed=st.integers(0, 2**32))
 def test_an_even_order_holds_each_cut_once(length, seed):
     assert sorted(evenly_ordered(range(length), child(seed, "order"))) == list(range(length))

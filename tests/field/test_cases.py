@@ -6,7 +6,7 @@ import json
 import tomllib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.field.cases import Case
@@ -135,7 +135,6 @@ def test_the_interval_is_garwoods(count, low, high):
     assert poisson_interval(count) == pytest.approx((low, high), rel=1e-4)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 100), st.floats(0.5, 0.99))
 def test_more_events_move_the_interval_up_and_more_confidence_widens_it(count, confidence):
     low, high = poisson_interval(count, confidence)

@@ -82,7 +82,7 @@ def test_code_outside_functions_stays():
 TWINS = [file for file in sorted(ROOT.glob("plugins/*/twin/*.py")) if file.stat().st_size < 5_000]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(file=st.sampled_from(TWINS), place=st.integers(0, 10_000))
 def test_each_change_of_a_twin_is_another_program(file, place):
     source = file.read_text()

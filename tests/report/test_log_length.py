@@ -58,7 +58,7 @@ def row(name):
     return {**finished_campaign(), "operation": name}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.integers(1, 5),
     st.integers(1, 40),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.report.page import page
@@ -62,7 +62,6 @@ def test_a_run_proves_what_its_weakest_operation_does(operations, proof, words):
     assert proof_words(operations) == words
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([WALKED, BOUNDED, SAMPLED]), min_size=1), st.sampled_from(PROOFS[1:]))
 def test_what_is_required_is_unmet_where_the_run_proves_less(operations, required):
     proved = PROOFS.index(proof_of_run(operations))

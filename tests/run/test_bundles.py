@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.base.errors import CallerError
@@ -231,7 +231,6 @@ def test_what_is_no_archive_is_refused(tmp_path):
             read_bundle(path)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_one_changed_byte_never_passes_as_another_content(tmp_path_factory, data):
     body = bytearray(bundle(ABOUT, FILES))

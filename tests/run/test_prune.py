@@ -48,7 +48,7 @@ def test_the_newest_stay(reports):
     assert {path.name for path in reports.iterdir()} == {"b", "c"}
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.sampled_from(["ended", "interrupted", "killed"])), max_size=6),
     st.none() | st.integers(0, 4),

@@ -6,7 +6,7 @@ import json
 import tomllib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.base.errors import CallerError
@@ -147,7 +147,6 @@ def test_over_personalities_it_is_the_model_that_no_longer_shows_it(cli):
 # Laws, without a run
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
 def test_the_first_version_without_it_is_found_by_few_tries(later):
     first = later.index(True) if True in later else len(later)
@@ -176,7 +175,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STEPS, st.integers(1, 10**7), st.integers(1, 10**6), st.integers(0, 99))
 def test_a_drawn_cut_can_be_named_and_found_again(steps, length_us, boot_us, seed):
     plan = draw(steps, length_us, boot_us, Stream(seed, "test"))

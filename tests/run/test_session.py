@@ -30,7 +30,7 @@ def two_rigs(tmp_path_factory):
     return make
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(cuts=st.integers(1, 60))
 def test_a_budget_in_cuts_is_shared_out_to_the_rigs_that_are_cut(two_rigs, cuts):
     session = two_rigs(cuts=cuts)

@@ -24,14 +24,12 @@ def plain_sum(k: int, n: int, p: float) -> float:
     return float(sum(comb(n, i) * share**i * (1 - share) ** (n - i) for i in range(k + 1)))
 
 
-@settings(deadline=None)
 @given(small, shares)
 def test_the_distribution_equals_the_plain_sum(pair, p):
     k, n = pair
     assert binomial_cdf(k, n, p) == pytest.approx(plain_sum(k, n, p), rel=1e-11, abs=1e-300)
 
 
-@settings(deadline=None)
 @given(small, shares)
 def test_a_single_probability_equals_its_formula(pair, p):
     k, n = pair
@@ -39,7 +37,6 @@ def test_a_single_probability_equals_its_formula(pair, p):
     assert binomial_pmf(k, n, p) == pytest.approx(exact, rel=1e-11, abs=1e-300)
 
 
-@settings(deadline=None)
 @given(large, shares)
 def test_the_distribution_rises_with_k_and_falls_with_p(pair, p):
     k, n = pair
@@ -55,7 +52,6 @@ def test_what_is_certain():
     assert binomial_cdf(2, 5, 1.0) == 0.0
 
 
-@settings(deadline=None)
 @given(small.filter(lambda pair: 0 < pair[0] < pair[1]), st.floats(0.5, 0.999))
 def test_at_a_bound_the_plain_sum_is_the_confidence(pair, confidence):
     failures, cuts = pair
@@ -64,7 +60,7 @@ def test_at_a_bound_the_plain_sum_is_the_confidence(pair, confidence):
     assert plain_sum(failures - 1, cuts, lower) == pytest.approx(confidence, rel=1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(large, st.floats(0.5, 0.999))
 def test_bounds_of_up_to_a_million_cuts_are_ordered_and_monotone(pair, confidence):
     failures, cuts = pair

@@ -6,7 +6,7 @@ import math
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.base.seeds import child
@@ -32,7 +32,6 @@ def test_a_budget_is_the_fewest_cuts_that_prove_it(confidence, below, cuts):
     assert upper_bound(0, cuts, confidence) < below < upper_bound(0, cuts - 1, confidence)
 
 
-@settings(deadline=None)
 @given(confidences, st.floats(0.0005, 0.9))
 def test_a_budget_is_just_enough(confidence, below):
     cuts = budget_for(confidence, below)
@@ -40,14 +39,12 @@ def test_a_budget_is_just_enough(confidence, below):
     assert cuts == 1 or upper_bound(0, cuts - 1, confidence) > below * (1 - 1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5000), confidences)
 def test_zero_failures_agree_with_the_closed_form(cuts, confidence):
     expected = 1 - (1 - confidence) ** (1 / cuts)
     assert upper_bound(0, cuts, confidence) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(counts, confidences)
 def test_bounds_are_monotone(pair, confidence):
     failures, cuts = pair
@@ -90,7 +87,6 @@ def test_unseen_classes():
     assert unseen(["old", "old", "new", "new"]) == 0.0
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=60), st.floats(0.0001, 0.05), st.floats(0, 1))
 def test_another_cut_never_widens_the_window(hits, sigma, more):
     before, after = narrowest_window(hits, 1.0, sigma), narrowest_window([*hits, more], 1.0, sigma)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.search.plan import Plan, Unmade
@@ -15,7 +15,6 @@ PLANS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PLANS, max_size=60))
 def test_no_instant_is_cut_twice(plans):
     unmade = Unmade()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.search.recheck_plan import MISSES, RecheckPlan, RecheckStep, is_abnormal
@@ -58,7 +58,6 @@ def test_what_does_not_come_back_is_not_shortened():
     assert plan.findings.interval == (0.0, pytest.approx(0.522, abs=1e-3))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 14), st.sets(st.integers(0, 13), max_size=4))
 def test_a_history_is_shortened_to_what_is_needed(length, wanted):
     wanted = {one for one in wanted if one < length}
@@ -67,7 +66,6 @@ def test_a_history_is_shortened_to_what_is_needed(length, wanted):
     assert plan.findings.history == tuple(sorted(wanted))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10), st.integers(0, 99))
 def test_a_fickle_finding_ends_as_well_and_its_history_still_shows_it(length, seed):
     random = Random(seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.devices import Scenario
@@ -39,7 +39,6 @@ def on_a_device(search, kind="boundary", width=0.001, count=150, number=3):
         yield cut, outcome
 
 
-@settings(deadline=None)
 @given(strategies, outcomes, st.integers(0, 9), st.floats(1e-6, 1e9), st.floats(0, 0.2), st.floats(0, 0.1))
 def test_every_cut_lies_in_the_operation_and_counts_from_its_marker(
     strategy, told, seed, length, sigma, drift
@@ -54,7 +53,6 @@ def test_every_cut_lies_in_the_operation_and_counts_from_its_marker(
         assert all(other <= at for _, other in search.markers if other <= cut.time), "a later marker was seen"
 
 
-@settings(deadline=None)
 @given(strategies, outcomes, st.integers(0, 9))
 def test_the_same_seed_asks_for_the_same_cuts(strategy, told, seed):
     assert play(make(strategy, seed), told) == play(make(strategy, seed), told)
@@ -65,7 +63,6 @@ def test_another_seed_asks_for_others(strategy):
     assert play(make(strategy, 1), ["old"] * 9) != play(make(strategy, 2), ["old"] * 9)
 
 
-@settings(deadline=None)
 @given(strategies, st.lists(st.tuples(st.integers(1, 6), st.randoms()), max_size=25), st.integers(0, 9))
 def test_the_order_of_telling_does_not_matter(strategy, batches, seed):
     one, other = make(strategy, seed), make(strategy, seed)
