@@ -5,6 +5,9 @@
 CONTROL is a folder: `cut` holds a number n (0: never), and the twin dies when the nth command APDU since its start
 arrives, before the card sees it. So a cut after the answer to a command is the cut before the next one. `count` is
 written with the number of commands so far, and `commands` gets each of them, a line of hex digits.
+
+If CONTROL has a file `hold` with the first bytes of a command in hex, the first such command waits: the twin writes
+into the FIFO `held`, so that who reads it knows, and goes on when somebody opens the FIFO `go`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ def counted(control: Path) -> None:
     """Count what is delivered to the card, and die in time."""
     deliver, seen = Server._deliver, [0]
     fatal = int((control / "cut").read_text())
+    hold = control / "hold"
+    held = [bytes.fromhex(hold.read_text())] if hold.exists() else []
     commands = (control / "commands").open("w", buffering=1)
 
     def count(self, endpoint, sock, packet):
@@ -30,6 +35,10 @@ def counted(control: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         (control / "count").write_text(str(seen[0]))
         commands.write(packet.hex() + "\n")
+        if held and packet.startswith(held[0]):
+            held.clear()
+            (control / "held").write_text("!")
+            (control / "go").open().close()
         deliver(self, endpoint, sock, packet)
 
     Server._deliver = count

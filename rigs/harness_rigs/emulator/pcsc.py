@@ -160,7 +160,12 @@ class Reader:
                 if code == scard.SCARD_E_CANCELLED or (process is not None and process.wait(0)):
                     raise gone()
                 if code not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
-                    raise RigError(f'reader "{self.name}"', found=scard.SCardGetErrorMessage(code))
+                    raise RigError(
+                        f'reader "{self.name}"',
+                        found=scard.SCardGetErrorMessage(code),
+                        expected="a pcscd that tells what is in it",
+                        mend="see why the daemon ended, or lost the reader, and run it again",
+                    )
                 state = states[0][1] & ~scard.SCARD_STATE_CHANGED
                 if is_it(state) or time.monotonic() >= until:
                     return state

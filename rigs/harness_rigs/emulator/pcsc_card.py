@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from harness.api import KeyGone
+from harness.api import KeyGone, RigError
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.pcsc import PcscLink, Reader
 
 T = TypeVar("T")
+_RESET = {0x80100068, 0x8010000F}
+"""SCARD_W_RESET_CARD, and SCARD_E_PROTO_MISMATCH, which pcscd says where the reset has undone the choice of T=1."""
 
 
 class PcscCard:
@@ -74,6 +76,13 @@ class PcscCard:
         except SmartcardException as error:
             key.lost_us = key.clock.now_us
             key.connector.reader.require_daemon()
+            if getattr(error, "hresult", 0) & 0xFFFFFFFF in _RESET:
+                raise RigError(
+                    f'reader "{key.connector.reader.name}"',
+                    found="another program has reset the card",
+                    expected="a card that nobody else uses while it is tested",
+                    mend="end the other program, and run it again",
+                ) from error
             raise KeyGone(f"the card has gone: {error}") from error
         finally:
             is_over.set()
