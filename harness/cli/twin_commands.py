@@ -156,6 +156,10 @@ def twin(
         Path | None,
         typer.Option("--dfu-pty", metavar="LINK", help="Serial port of the bootloader, while it runs."),
     ] = None,
+    feature_tcp: Annotated[
+        int | None,
+        typer.Option("--feature-tcp", metavar="PORT", min=1, max=65535, help="TCP, HID feature reports."),
+    ] = None,
     usbredir: Annotated[
         Path | None,
         typer.Option("--usbredir", metavar="SOCKET", help="Be a USB device for QEMU at this Unix socket."),
@@ -217,6 +221,7 @@ def twin(
                 os.environ.get("KEYHARNESS_RIG", ""),
                 usbredir,
                 uhid,
+                feature_tcp,
             )
         )
     )

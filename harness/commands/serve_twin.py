@@ -15,6 +15,7 @@ from harness.twin.model import Offered, TwinOptions, uuid_of
 from harness.twin.server import Server, Serving
 from harness.twin.server_faces import ServedWire, UdpFace, VpcdFace
 from harness.twin.server_pty import PtyFace
+from harness.twin.server_reports import ReportsFace
 from harness.twin.server_state import StateFiles, kept_uuid
 from harness.twin.server_tcp import TcpFace
 from harness.twin.server_uhid import UhidWire
@@ -45,6 +46,7 @@ class ServeOptions:
     name: str = ""
     usbredir: Path | None = None
     uhid: bool = False
+    feature_tcp: int | None = None
 
 
 def serve(request: ServeOptions) -> int:
@@ -94,6 +96,7 @@ def _faces(request: ServeOptions, offered: Mapping[str, Offered]) -> list[Served
         "--ctaphid-tcp": (request.ctaphid_tcp, TcpFace.endpoint),
         "--vpcd": (request.vpcd, VpcdFace.endpoint),
         "--dfu-pty": (request.dfu_pty, PtyFace.endpoint),
+        "--feature-tcp": (request.feature_tcp, ReportsFace.endpoint),
     }
     for option, (value, endpoint) in asked.items():
         if value is not None and endpoint not in offered:
@@ -117,6 +120,8 @@ def _faces(request: ServeOptions, offered: Mapping[str, Offered]) -> list[Served
         faces.append(VpcdFace(host, int(port), card.atr, card.faces))
     if request.dfu_pty is not None:
         faces.append(PtyFace(request.dfu_pty, offered[PtyFace.endpoint].faces))
+    if request.feature_tcp is not None:
+        faces.append(ReportsFace(request.feature_tcp, offered[ReportsFace.endpoint].faces))
     if request.usbredir is not None:
         faces.append(UsbRedirWire(request.usbredir, _on_usb("--usbredir", request.key, offered), _say))
     if request.uhid:
@@ -125,7 +130,8 @@ def _faces(request: ServeOptions, offered: Mapping[str, Offered]) -> list[Served
         raise CallerError(
             "keyharness twin",
             found="no transport",
-            expected="at least one of --ctaphid-udp, --ctaphid-tcp, --vpcd, --dfu-pty, --usbredir, --uhid",
+            expected="at least one of --ctaphid-udp, --ctaphid-tcp, --vpcd, --dfu-pty, --feature-tcp, --usbredir, "
+            "--uhid",
             mend="e.g. --ctaphid-udp 8111:7112",
         )
     return faces

@@ -95,6 +95,11 @@ class CardSide:
         """Put the card's AES key; the admin PIN is verified."""
         return self._send(0xDA, 0, 0xD5, key)[1] == OK
 
+    @property
+    def has_aes(self) -> bool:
+        """Does the chip of the card decrypt with an AES key, whether or not it has one now?"""
+        return self._application.card.traits.has_aes
+
     def decrypt(self, content: bytes) -> bytes | None:
         """Decrypt with the card's AES key; the user PIN is verified. None: the card has no such key."""
         found, status = self._send(0x2A, 0x80, 0x86, b"\x02" + content, le=256)

@@ -89,8 +89,7 @@ def safe_enable(device: Device, values: Values) -> Done:
 def detect_aes(device: Device, values: Values) -> Done:
     if not device.card.verify(octets(values, "pin"), USER):
         return Status.WRONG_PASSWORD, {}
-    found = device.card.decrypt(bytes(KEY_BYTES)) is not None
-    return (Status.OK if found else Status.NOT_SUPPORTED), {}
+    return (Status.OK if device.card.has_aes else Status.NOT_SUPPORTED), {}
 
 
 def new_aes_key(device: Device, values: Values) -> Done:
