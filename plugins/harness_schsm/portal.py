@@ -7,15 +7,18 @@ operator in the portal, never by Keyharness.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
-from harness.api import CallerError, KeyFault, Refused, Rig
+from harness.api import CallerError, KeyFault, KeyGone, Refused, Rig
 from harness_schsm.client import ScHsm
 
 FORCED_MAX = 5
 """So often the portal mends a device whose SO-PIN is blocked."""
 _PORTAL, _ASK, _INSTALL = 0xF4, 0x00, 0x01
+_PIN_BLOCKED = "6983"
 Version = tuple[int, int]
 
 
@@ -109,17 +112,38 @@ class Portal:
             return Decision(Why.WAIT)
         return Decision(Why.FORCED, self.current, forced=True)
 
-    def update(self, device: ScHsm, helper: Helper) -> Decision:
+    def update(self, device: ScHsm, helper: Helper | Callable[[], Helper]) -> Decision:
         """Update a simulated device, if the rules allow it.
 
-        :raises PortalRefuses: they do not; its sentence says why.
+        :param helper: the other HSM; or what asks it, once to log in and once more before anything is installed: with
+            the HSM that has logged in, the session ends.
+        :raises PortalRefuses: they do not; its sentence says why, and nothing has changed.
         :raises Refused: the device does not take part.
         """
-        decision = self.decide(seen(device), helper)
-        if decision.version is None:
-            raise PortalRefuses("firmware update by the portal", found=decision.why.value)
+        ask = helper if callable(helper) else partial(Helper, helper)
+        for _ in ("to log in", "to install"):
+            decision = self.decide(seen(device), ask())
+            if decision.version is None:
+                raise PortalRefuses("firmware update by the portal", found=decision.why.value)
+        assert decision.version is not None
         device.command("PORTAL INSTALL", _PORTAL, _INSTALL, 0, bytes(decision.version), cla=0x80)
         return decision
+
+
+def logged_in_with(other: ScHsm, pin: str) -> Helper:
+    """Log in to the portal with an HSM: it shows the certificate of its device, and its user gives the PIN.
+
+    A blocked SO-PIN of it does not matter. A wrong PIN costs a try, as anywhere.
+    """
+    try:
+        other.select()
+        other.device()
+        other.verify(pin)
+    except Refused as refused:
+        return Helper.BLOCKED if refused.status == _PIN_BLOCKED else Helper.NONE
+    except (KeyGone, OSError):
+        return Helper.NONE
+    return Helper.WORKING
 
 
 def seen(device: ScHsm) -> Seen:

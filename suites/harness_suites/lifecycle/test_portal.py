@@ -11,9 +11,20 @@ from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, KEY, SO, ScHsm
 from harness_schsm.curves import BY_NAME
 from harness_schsm.home import HsmMemory
-from harness_schsm.portal import FORCED_MAX, Helper, Portal, PortalRefuses, Seen, Why, not_offered, seen
+from harness_schsm.portal import (
+    FORCED_MAX,
+    Helper,
+    Portal,
+    PortalRefuses,
+    Seen,
+    Why,
+    logged_in_with,
+    not_offered,
+    seen,
+)
 from harness_schsm.roots import root_for
 from harness_suites.lifecycle.table import CELLS, Cell, sentence
+from harness_suites.schsm.second import SECOND_PIN, SECOND_SO_PIN
 
 WRONG, WRONG_SO = b"00000000", bytes(8)
 _FIVE_USED: dict[tuple[str, int], Any] = {}
@@ -128,6 +139,61 @@ def again(rig: Rig) -> ScHsm:
     rig.power.cycle()
     rig.wait_until_up()
     return ScHsm(rig)
+
+
+EMPTY = Cell(keys=False, so_blocked=False, user_blocked=False, newer=True, forced=0, helper=Helper.WORKING)
+
+
+def unchanged(hsm: ScHsm, before: tuple[Seen, bytes]) -> bool:
+    return (seen(hsm), hsm.certificates()) == before
+
+
+def test_another_device_logs_in_and_once_its_pin_is_blocked_it_does_not_until_it_is_unblocked(
+    prepared, second
+):
+    hsm, other = prepared(EMPTY), second.initialize()
+    portal, before = offered(hsm, newer=True), (seen(hsm), hsm.certificates())
+
+    def helper() -> Helper:
+        return logged_in_with(other, SECOND_PIN)
+
+    other.select()
+    block(other, 0x81)
+    with pytest.raises(PortalRefuses) as refused:
+        portal.update(hsm, helper)
+    assert refused.value.found == Why.BLOCKED_HELPER.value
+    assert unchanged(hsm, before)
+    other.reset_retry(SECOND_SO_PIN, SECOND_PIN)
+    portal.update(hsm, helper)
+    assert hsm.certificates() != before[1]
+
+
+def test_another_device_that_never_was_initialised_does_not_log_in(prepared, second):
+    hsm = prepared(EMPTY)
+    before = (seen(hsm), hsm.certificates())
+    with pytest.raises(PortalRefuses) as refused:
+        offered(hsm, newer=True).update(hsm, lambda: logged_in_with(second.client, SECOND_PIN))
+    assert refused.value.found == Why.NO_HELPER.value
+    assert unchanged(hsm, before)
+
+
+def test_the_device_that_has_logged_in_is_pulled_out_before_the_update(prepared, second):
+    """The session ends with it: the other device is as it was, and the update can be begun again."""
+    hsm, other = prepared(EMPTY), second.initialize()
+    portal, before = offered(hsm, newer=True), (seen(hsm), hsm.certificates())
+
+    def pulled_out_after_the_login() -> Helper:
+        found = logged_in_with(other, SECOND_PIN)
+        other.rig.power.off()
+        return found
+
+    with pytest.raises(PortalRefuses) as refused:
+        portal.update(hsm, pulled_out_after_the_login)
+    assert refused.value.found == Why.NO_HELPER.value
+    assert unchanged(hsm, before)
+    back = up(other.rig)
+    portal.update(hsm, lambda: logged_in_with(back, SECOND_PIN))
+    assert hsm.certificates() != before[1]
 
 
 def test_a_lower_version_is_never_installed(prepared):
