@@ -14,9 +14,9 @@ from typing import TextIO
 from harness.base.errors import KeyFault
 from harness.base.json_document import json_document
 from harness.campaign.common import CampaignTerms
-from harness.campaign.home import Home, go_home, missing
+from harness.campaign.home import Home, go_home, go_to_home, missing
 from harness.campaign.walk import Campaign
-from harness.model.key import Key, Operation, Outcome
+from harness.model.key import FRESH, Key, Operation, Outcome
 from harness.search.stopping import Allowance
 from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig
@@ -32,12 +32,13 @@ UNCUT_LABEL = "end"
 class Tried:
     """One seed on one personality.
 
-    :ivar uncut: operations that ran uncut. :ivar cuts: judged cuts.
+    :ivar home: from which every operation began. :ivar uncut: operations that ran uncut. :ivar cuts: judged cuts.
     :ivar alarms: (replay id or None, text) of each violation: the judge or the twin is wrong.
     """
 
     seed: int
     personality: str
+    home: str = FRESH
     uncut: int = 0
     cuts: int = 0
     states: int = 0
@@ -47,26 +48,38 @@ class Tried:
 def every_operation(
     key: Key, twin: TwinModel, seeds: Sequence[int], *, thinned: bool = False
 ) -> Iterator[Tried]:
-    """Yield what each seed showed on each sound personality.
+    """Yield what each seed showed on each sound personality; the homes of the key take turns, unless it is thinned.
 
     :param thinned: take one personality a seed, in turn, and cut only every tenth of its operations, others on
         each seed; all of them still run uncut. For a check of a minute instead of hours.
     """
     for number, seed in enumerate(seeds):
         personalities = [twin.sound[number % len(twin.sound)]] if thinned else twin.sound
-        for personality in personalities:
-            yield _one_seed(key, twin, seed, personality, (number, 10) if thinned else (0, 1))
+        homes = [FRESH] if thinned else [FRESH, *key.homes]
+        for place, personality in enumerate(personalities):
+            home = homes[(number + place) % len(homes)]
+            yield _one_seed(key, twin, seed, personality, home, (number, 10) if thinned else (0, 1))
 
 
-def _one_seed(key: Key, twin: TwinModel, seed: int, personality: str, turn: tuple[int, int]) -> Tried:
-    tried = Tried(seed, personality)
+def _one_seed(
+    key: Key, twin: TwinModel, seed: int, personality: str, named: str, turn: tuple[int, int]
+) -> Tried:
+    tried = Tried(seed, personality, named)
     rig = TwinRig("soak", key, twin, TwinOptions(personality=personality), seed, expendable=True)
     try:
-        home = go_home(rig)
+        fresh = go_home(rig)
+        home = go_to_home(rig, fresh, named)
     except KeyFault as fault:
-        tried.alarms.append((None, str(fault)))
+        tried.alarms.append((getattr(fault, "replay", None), str(fault)))
         return tried
-    offered = [one for one in key.operations.values() if not missing(rig, home, one)]
+    if isinstance(home, str):
+        # What the key does not offer of it leaves the fresh one.
+        home, tried.home = fresh, FRESH
+    offered = [
+        one
+        for one in key.operations.values()
+        if home.adapted(one) is not None and not missing(rig, fresh, one)
+    ]
     which, of = turn
     for number, operation in enumerate(offered):
         _one_operation(rig, home, operation, CUTS if number % of == which % of else 0, tried)
@@ -107,7 +120,8 @@ def show_every_operation(key: Key, twin: TwinModel, seeds: Sequence[int], as_jso
         tried.append(one)
         if not as_json:
             out.write(
-                f"  seed {one.seed:<10} {one.personality:<14} {one.uncut:>4} operations {one.cuts:>6} cuts\n"
+                f"  seed {one.seed:<10} {one.personality:<14} {one.home:<14} {one.uncut:>4} operations "
+                f"{one.cuts:>6} cuts\n"
             )
             out.writelines(f"    ALARM  {text}   {replay}\n" for replay, text in one.alarms)
             # Written at once: a person may end it early.

@@ -1,13 +1,15 @@
 """Cut the sound twin a hundred thousand times, to show that the judge gives no false alarm.
 
-Rounds of all operations over sound personalities, fill levels and seeds; each cut is judged as any other. Boots
-that follow a cut are cut as well (two cuts in a row).
+Rounds of all operations over sound personalities, fill levels and seeds; each cut is judged as any other. Boots that
+follow a cut are cut as well (two cuts in a row), operations are cut from the key's other homes, and the owner goes on
+after some of the cuts, as in a run that names no home.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TextIO
@@ -15,11 +17,11 @@ from typing import TextIO
 from harness.base.errors import KeyFault
 from harness.base.json_document import json_document
 from harness.base.seeds import child
-from harness.campaign.common import CampaignTerms
-from harness.campaign.home import go_home, missing
+from harness.campaign.common import Beside, CampaignTerms
+from harness.campaign.home import Home, HomeFault, go_home, go_to_home, in_turn, missing, missing_of
 from harness.campaign.walk import Campaign
-from harness.model.key import Key
-from harness.search.stopping import Allowance
+from harness.model.key import Key, NextAction, Operation
+from harness.model.row import Row
 from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig
 
@@ -33,11 +35,15 @@ FULL_CUTS = 24
 class Soak:
     """Counts and alarms of a long proof.
 
+    :ivar nested: second cuts in a row. :ivar homes: cuts from other homes than the fresh one.
+    :ivar actions: cuts after which the owner went on. Other cuts are none of these.
     :ivar alarms: (replay id or None, text) of each.
     """
 
     cuts: int = 0
     nested: int = 0
+    homes: int = 0
+    actions: int = 0
     states: int = 0
     operations: int = 0
     seconds: float = 0.0
@@ -86,28 +92,84 @@ def _rounds(twin: TwinModel, seed: int) -> Iterator[tuple[int, TwinOptions, int]
                 yield number, TwinOptions(personality=personality, fill=fill), root
 
 
+class _Round:
+    """One twin, with its homes."""
+
+    def __init__(self, key: Key, twin: TwinModel, options: TwinOptions, root: int):
+        self.key, self._is_filled = key, bool(options.fill)
+        self.rig = TwinRig("soak", key, twin, options, root, expendable=True)
+        self.home = go_home(self.rig)
+        self._named: dict[str, Home | str] = {}
+        self._actions: list[NextAction] | None = None
+        self.faults: list[HomeFault] = []
+
+    def terms(self, operation: Operation) -> CampaignTerms:
+        """What is cut: all of it, or a sample where a key is filled, whose content takes long to list."""
+        processes = len(os.sched_getaffinity(0))
+        if self._is_filled:
+            return CampaignTerms(
+                beside=Beside(FULL_CUTS, (), self.actions, second=False), processes=processes
+            )
+        return CampaignTerms(
+            beside=Beside(None, self._homes_of(operation), self.actions), processes=processes
+        )
+
+    @property
+    def actions(self) -> list[NextAction]:
+        if self._actions is None:
+            every = self.key.next_actions
+            lacking = missing_of(self.rig, self.home, every)
+            self._actions = [action for action in every if lacking[action.name] is None]
+        return self._actions
+
+    def _homes_of(self, operation: Operation) -> list[tuple[Home, int | None]]:
+        found: list[tuple[Home, int | None]] = []
+        for name, cuts in in_turn(self.key, operation.name).items():
+            if name not in self._named:
+                try:
+                    self._named[name] = go_to_home(self.rig, self.home, name)
+                except HomeFault as fault:
+                    self._named[name] = str(fault)
+                    self.faults.append(fault)
+            if isinstance(home := self._named[name], Home):
+                found.append((home, cuts))
+        return found
+
+
 def _round(key: Key, twin: TwinModel, options: TwinOptions, root: int, found: Soak, cuts: int) -> None:
-    rig = TwinRig("soak", key, twin, options, root, expendable=True)
-    home = go_home(rig)
+    this = _Round(key, twin, options, root)
     for operation in key.operations.values():
-        if found.cuts >= cuts or missing(rig, home, operation):
+        if found.cuts >= cuts or missing(this.rig, this.home, operation):
             continue
-        budget = FULL_CUTS if options.fill else None
-        terms = CampaignTerms(Allowance(budget), len(os.sched_getaffinity(0)))
-        result = Campaign(rig, operation, home, terms).run()
-        found.cuts += len(result.rows)
-        found.nested += sum(1 for row in result.rows if row["stream"] == "nested")
+        campaign = Campaign(this.rig, operation, this.home, this.terms(operation))
+        try:
+            campaign.run()
+        except KeyFault as fault:
+            # In one home; what was cut before it in others counts.
+            found.alarms.append((getattr(fault, "replay", None), f"{operation.name}: {fault}"))
+        result = campaign.result
+        _count(found, result.rows)
         found.states += result.distinct_states
         found.operations += 1
         found.alarms += [
             (finding.first, f"{operation.name}: {finding.item} {finding.outcome}: {finding.text}")
             for finding in result.findings
         ]
+    found.alarms += [(fault.replay, str(fault)) for fault in this.faults]
+
+
+def _count(found: Soak, rows: list[Row]) -> None:
+    streams = Counter(row["stream"] for row in rows)
+    found.cuts += len(rows)
+    found.nested += streams["nested"]
+    found.homes += streams["home"]
+    found.actions += streams["next"]
 
 
 def _tell(found: Soak, out: TextIO) -> None:
     out.write(
-        f"\n{found.cuts:,} cuts, {found.nested:,} of them second cuts in a row, {found.states:,} distinct states, "
+        f"\n{found.cuts:,} cuts, {found.nested:,} of them second cuts in a row, {found.homes:,} from other homes, "
+        f"{found.actions:,} before an owner's action; {found.states:,} distinct states, "
         f"{found.operations:,} campaigns, {found.seconds:,.0f} s\n"
     )
     for name, count in sorted(found.by.items()):

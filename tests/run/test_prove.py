@@ -220,3 +220,37 @@ def test_the_long_proof_alarms_where_something_is_wrong():
     assert soak(key, Unsound(twin), 1, 60, False, out) == 1
     assert "ALARMS" in out.getvalue()
     assert "kh1:soak/" in out.getvalue()
+
+
+@pytest.mark.long
+def test_the_long_proof_leaves_the_fresh_home_and_lets_the_owner_go_on():
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    operations = {name: key.operations[name] for name in ("fido2.credential_management.delete",)}
+    out = io.StringIO()
+    assert soak(Narrow(key, operations), Few(twin, "reference"), 1, 1, True, out) == 0
+    found = json.loads(out.getvalue())
+    assert found["alarms"] == []
+    assert min(found["homes"], found["actions"], found["nested"]) > 5
+    assert found["cuts"] > found["homes"] + found["actions"] + found["nested"]
+
+
+def test_every_seed_begins_in_the_next_home():
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    operations = {name: key.operations[name] for name in ("fido2.client_pin.change", "admin.worn_page")}
+    tried = [*every_operation(Narrow(key, operations), Few(twin, "reference"), [5, 6])]
+    assert [(one.home, one.alarms) for one in tried] == [("fresh", []), ("aged-8", [])]
+    # A worn page is not asked of an aged key.
+    assert [one.uncut for one in tried] == [2, 1]
+    assert min(one.cuts for one in tried) > 0
+
+
+class Few:
+    """A twin of which only some personalities are sound."""
+
+    def __init__(self, model, *sound):
+        self._model, self.sound = model, sound
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)

@@ -62,22 +62,32 @@ def move_files(platform: Platform, wanted: int) -> bool:
     """Move the files to the layout of the firmware that boots. Returns False if that failed."""
     store = platform.store(INTERNAL)
     try:
-        found = layout_of(store)
-        if found >= wanted:
-            return True
-        marked_first = "migration-not-idempotent" in platform.defects
-        if marked_first:
-            note_layout(store, wanted)
-        if found == 0:
-            _forget(platform)
-        _rename(store, credentials_at(found), credentials_at(wanted))
-        if "certificate-moved" in platform.defects:
-            _move_certificate(store)
-        if not marked_first:
-            store.write(LAYOUT_PATH, records.seal({1: wanted}))
+        try:
+            _move(platform, store, wanted)
+        except StoreFull:
+            # After renames by the dozen littlefs may find no free block where there are many, until it is mounted anew.
+            store.mount()
+            _move(platform, store, wanted)
     except (Damaged, StoreDamaged, StoreFull):
         return False
     return True
+
+
+def _move(platform: Platform, store: Store, wanted: int) -> None:
+    """Go on with the move from wherever it stands."""
+    found = layout_of(store)
+    if found >= wanted:
+        return
+    marked_first = "migration-not-idempotent" in platform.defects
+    if marked_first:
+        note_layout(store, wanted)
+    if found == 0:
+        _forget(platform)
+    _rename(store, credentials_at(found), credentials_at(wanted))
+    if "certificate-moved" in platform.defects:
+        _move_certificate(store)
+    if not marked_first:
+        store.write(LAYOUT_PATH, records.seal({1: wanted}))
 
 
 def _rename(store: Store, old: str, new: str) -> None:
