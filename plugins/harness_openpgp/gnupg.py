@@ -19,18 +19,27 @@ from harness.api import KeyharnessError
 
 SCDAEMON = Path("/usr/lib/gnupg/scdaemon")
 PROGRAMS = ("gpg", "gpg-connect-agent", "gpgconf", "ssh-add", "ssh-keygen")
-HUNG_S = 120.0
-"""No program of theirs takes so long."""
-PW1, PW3 = "123456", "12345678"
+HUNG_S = 900.0
+"""No program of theirs takes so long, on a host that is busy."""
+PW1, PW3, PASSPHRASE = "123456", "12345678", "of files, 16 characters"
+"""What the owner types: PINs of the factory, and the passphrase of files."""
 _PINENTRY = """#!/bin/sh
-# Answers with the PINs in the files beside it, and writes down what was asked.
+# Answers with the PINs in the files beside it. Who is asked for another card has none, cancels, and writes it down.
 pin=$(cat {home}/pw1)
 echo OK
 while read -r line; do
     case $line in
         SETDESC*Admin*) pin=$(cat {home}/pw3); echo OK ;;
-        SETDESC*) pin=$(cat {home}/pw1); echo OK ;;
-        GETPIN*) echo "$pin" >> {home}/asked; echo "D $pin"; echo OK ;;
+        SETDESC*insert*) said=$line; echo OK ;;
+        SETDESC*passphrase*) pin=$(cat {home}/passphrase); said=; echo OK ;;
+        SETDESC*) pin=$(cat {home}/pw1); said=; echo OK ;;
+        GETPIN*) echo "D $pin"; echo OK ;;
+        CONFIRM*)
+            if [ -n "$said" ]; then
+                echo "$said" >> {home}/asked-for; echo "ERR 83886179 Operation cancelled"
+            else
+                echo OK
+            fi ;;
         BYE*) echo OK; exit 0 ;;
         *) echo OK ;;
     esac
@@ -42,6 +51,8 @@ KEYS = (
     ("--quick-add-key", "{primary}", "ed25519", "auth", "never"),
 )
 """A primary key that signs, and subkeys to encrypt and to log in."""
+CURVE_25519 = {"cardedit.genkeys.algo": "2", "keygen.curve": "1"}
+"""Answers to `key-attr` that set Ed25519 and X25519."""
 _QUESTION = re.compile(r"\[GNUPG:\] GET_(?:LINE|BOOL|HIDDEN) (\S+)")
 
 
@@ -73,6 +84,7 @@ class Gnupg:
         pinentry.chmod(0o755)
         (home / "gpg-agent.conf").write_text(f"pinentry-program {pinentry}\nenable-ssh-support\n")
         self.environ = {**os.environ, **environ, "GNUPGHOME": str(home), "LC_ALL": "C"}
+        (home / "passphrase").write_text(PASSPHRASE)
         self.set_pins(PW1, PW3)
         self.use_reader(reader)
         self.environ["SSH_AUTH_SOCK"] = self.run("gpgconf", "--list-dirs", "agent-ssh-socket").stdout.strip()
@@ -207,6 +219,12 @@ class Gnupg:
             answers={"cardedit.factory-reset.proceed": "y", "cardedit.factory-reset.really": "yes"},
         )
 
+    @property
+    def asked_for(self) -> str:
+        """What the owner was asked to insert so far."""
+        asked = self.home / "asked-for"
+        return asked.read_text() if asked.exists() else ""
+
     # Keys
 
     def make_keys(self, who: str) -> str:
@@ -227,6 +245,20 @@ class Gnupg:
         listed = self("--with-colons", "--list-secret-keys", who)
         return [line.split(":")[14] for line in listed.splitlines() if line.startswith(("sec:", "ssb:"))]
 
+    def on_host(self, who: str) -> list[bool]:
+        """Is each private key on the host, and not a stub of it? False: it is a stub, or nowhere."""
+        files = [self.home / "private-keys-v1.d" / f"{grip}.key" for grip in self.keygrips(who)]
+        return [one.exists() and b"shadowed-private-key" not in one.read_bytes() for one in files]
+
+    def learn(self) -> None:
+        """Let the agent make stubs for what the card has, also where it has some of another card.
+
+        :raises GnupgError: there is no card.
+        """
+        done = self.run("gpg-connect-agent", "SCD SERIALNO openpgp", "LEARN --force", "/bye")
+        if "ERR" in done.stdout or done.returncode:
+            raise GnupgError("LEARN --force", found=done.stdout + done.stderr, expected="OK")
+
     def keygrips(self, who: str) -> list[str]:
         """The keygrips of the primary key and of its subkeys: names of their files."""
         listed = self("--with-colons", "--with-keygrip", "--list-keys", who)
@@ -239,6 +271,22 @@ class Gnupg:
     def restore(self, backup: str) -> str:
         """Import what was exported."""
         return self("--pinentry-mode", "loopback", "--passphrase", "", "--import", said=backup)
+
+    def imports(self, path: Path) -> bool:
+        """Can it import a file?"""
+        options = ("--pinentry-mode", "loopback", "--passphrase", PASSPHRASE)
+        return self.tried(*options, "--import", str(path)).returncode == 0
+
+    def backup_to_card(self, who: str, path: Path) -> str:
+        """Put a backup of `generate` on a card; return what gpg wrote.
+
+        gpg imports no such file into a keyring: it has no user ID.
+        """
+        return self.dialogue(
+            *("--edit-key", who),
+            commands=(f"bkuptocard {path}", "save"),
+            answers={"cardedit.genkeys.storekeytype": "2", "cardedit.genkeys.replace_key": "y"},
+        )
 
     # Uses
 
@@ -265,6 +313,10 @@ class Gnupg:
         """The public keys of cards that gpg-agent offers to OpenSSH, without their comments."""
         listed = self.run("ssh-add", "-L").stdout
         return [line.split(" cardno:")[0] for line in listed.splitlines() if "cardno:" in line]
+
+    def ssh_public(self, who: str) -> str:
+        """The SSH public key of somebody's key to authenticate; needs its public part only."""
+        return " ".join(self.run("gpg", "--export-ssh-key", who).stdout.split()[:2])
 
     def offer_to_ssh(self, keygrip: str) -> None:
         """Let gpg-agent offer a key that is on the host to OpenSSH."""
@@ -299,6 +351,13 @@ class Gnupg:
         return " ".join(one for at, one in enumerate(found) if at == 0 or one != found[at - 1])
 
 
+def serials(where: list[str]) -> list[str]:
+    """The serial numbers of cards in what `Gnupg.secrets` tells."""
+    return [one for one in where if len(one) == _SERIAL]
+
+
+_SERIAL = 32
+"""Length of an AID (DO 4F) as hex digits."""
 _WRITES = ("24", "2C", "44", "47", "DA", "DB", "E6")
 
 

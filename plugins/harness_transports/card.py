@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.api import MalformedAnswer, Reachable, Refused, Tap, TransportKind, wrong_endpoint
-from harness_transports.endpoints import Apdus
+from harness_transports.endpoints import Apdus, InReader
 
 HEADER = 4
 """CLA, INS, P1, P2 (ISO 7816-4, section 5.1)."""
@@ -45,7 +45,12 @@ class Card:
         self._apdus.disconnect()
 
     def getReader(self) -> str:
-        return self._place
+        return self.reader or self._place
+
+    @property
+    def reader(self) -> str | None:
+        """The reader by which other programs reach the card; None if there is none."""
+        return self._apdus.reader if isinstance(self._apdus, InReader) else None
 
     def getATR(self) -> list[int]:
         return list(self._apdus.atr())

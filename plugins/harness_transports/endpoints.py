@@ -45,6 +45,16 @@ class Apdus(Protocol):
 
 
 @runtime_checkable
+class InReader(Protocol):
+    """A card that other programs can use, too: it is in a reader of a daemon (pcscd).
+
+    :ivar reader: the reader's name there.
+    """
+
+    reader: str
+
+
+@runtime_checkable
 class SerialPort(Protocol):
     """A serial port in the shape of pyserial's.
 

@@ -43,6 +43,12 @@ def keyharness_suites() -> list[Suite]:
             application="pro",
         ),
         Suite(
+            "loss",
+            "what is left to an owner who has lost an OpenPGP card, and what a restore brings back",
+            HERE / "loss",
+            application="openpgp",
+        ),
+        Suite(
             "lifecycle",
             "what can the owner of a SmartCard-HSM do when something is blocked or lost?",
             HERE / "lifecycle",

@@ -58,7 +58,7 @@ class OpenPgpApplication:
     def __init__(self, files: CardFiles, services: Services, traits: Traits, serial: bytes):
         self.card = Card(files, services, traits, serial)
         self._dialog = CardDialog(max(traits.longest[0], traits.special_max) + 1024)
-        self._selected = False
+        self._selected = traits.starts_selected
         self._waits: Command | None = None
 
     def obey(self, command: Command) -> Answer | None:

@@ -51,7 +51,7 @@ class CardState:
     """Everything small.
 
     :ivar slots: in the order of `Slot`. :ivar lengths: of PW1, reset code (0: none) and PW3.
-    :ivar pw1_lasts: PW1 (81) serves for more than one signature.
+    :ivar pw1_lasts: PW1 (81) serves for more than one signature. :ivar sex: "0", not known, as ISO 5218 has it.
     """
 
     slots: tuple[KeySlot, KeySlot, KeySlot]
@@ -59,8 +59,8 @@ class CardState:
     pw1_lasts: bool = False
     counter: int = 0
     name: bytes = b""
-    language: bytes = b"en"
-    sex: int = 0x39
+    language: bytes = b""
+    sex: int = 0x30
 
     def slot(self, slot: Slot) -> KeySlot:
         return self.slots[slot.value]

@@ -26,6 +26,7 @@ class Traits:
     :ivar certificates: how many cardholder certificates.
     :ivar public_wanted: EC attributes are answered with FF at the end.
     :ivar says_blocked: a blocked PIN is answered with 6983; otherwise with 63C0.
+    :ivar starts_selected: it is the card's only application, selected when the card gets power (ISO 7816-4, 8.2.2.2).
     :ivar change_says: the status word of a wrong old PIN in CHANGE; None is the one of VERIFY.
     """
 
@@ -45,6 +46,7 @@ class Traits:
     public_wanted: bool = False
     says_blocked: bool = True
     change_says: int | None = None
+    starts_selected: bool = True
     defects: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -96,6 +98,7 @@ NITROKEY3 = Traits(
     public_wanted=True,
     says_blocked=False,
     change_says=0x6300,
+    starts_selected=False,
 )
 """As opcard-rs 2d9170d answers."""
 CHIP_3 = Traits(

@@ -17,12 +17,15 @@ _RESET = {0x80100068, 0x8010000F}
 
 
 class PcscCard:
-    """The raw endpoint "card" through a pcscd. It lasts for one boot."""
+    """The raw endpoint "card" through a pcscd. It lasts for one boot.
+
+    :ivar reader: name of the reader, for other programs.
+    """
 
     def __init__(self, key: EmulatedKey, reader: Reader, link: PcscLink):
         from smartcard.System import readers
 
-        self._key, self._boot = key, key.boots
+        self._key, self._boot, self.reader = key, key.boots, reader.name
         self._connection = next(one for one in readers() if str(one) == reader.name).createConnection()
         link.cards.append(self)
 

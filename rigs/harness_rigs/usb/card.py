@@ -29,10 +29,12 @@ class UsbCard:
     """The raw endpoint "card": APDUs, each with a time limit. It lasts for one boot.
 
     A key that has gone raises OSError, as a USB device does.
+
+    :ivar reader: name of the reader, for other programs.
     """
 
     def __init__(self, key: PluggedKey, scard: Any, context: Any, reader: str):
-        self._key, self._scard, self._context, self._reader = key, scard, context, reader
+        self._key, self._scard, self._context, self.reader = key, scard, context, reader
         self._handle: Any = None
         self._protocol = 0
         self._gone = False
@@ -44,7 +46,7 @@ class UsbCard:
         scard = self._scard
         share, protocols = scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         code, self._handle, self._protocol = self._in_time(
-            lambda: scard.SCardConnect(self._context, self._reader, share, protocols)
+            lambda: scard.SCardConnect(self._context, self.reader, share, protocols)
         )
         self._check(code)
 

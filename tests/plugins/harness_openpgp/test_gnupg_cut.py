@@ -17,7 +17,7 @@ import pytest
 from harness.model.key import Look, Memory
 from harness_openpgp.algorithms import decode
 from harness_openpgp.client import ADMIN, OTHER, OpenPgp
-from harness_openpgp.gnupg import PW1, PW3, Gnupg
+from harness_openpgp.gnupg import CURVE_25519, PW1, PW3, Gnupg
 from harness_openpgp.home import known
 from harness_openpgp.items import ABSENT, use
 from harness_openpgp.public_keys import PublicKey
@@ -39,7 +39,6 @@ PLACES = 8
 NOT_DESCRIBED, NO_DATE, WHOLE = "works, not described", "works, without its date", "works, described"
 STEPS = [ABSENT, NOT_DESCRIBED, NO_DATE, WHOLE]
 """What a slot goes through. No other state may be left."""
-CURVES = {"cardedit.genkeys.algo": "2", "keygen.curve": "1"}
 PUT = 0xDA
 
 
@@ -114,7 +113,7 @@ def record(folder: Path, client: CountedCard) -> Recorded:
         client.rig.vault.restore(made.start)
         owner.close()
         client.boot()
-        owner.dialogue("--card-edit", commands=("admin", "key-attr", "quit"), answers=CURVES)
+        owner.dialogue("--card-edit", commands=("admin", "key-attr", "quit"), answers=CURVE_25519)
         owner.generate_on_card("Card Owner")
         made.making = client.commands
         client.rig.power.off()
@@ -202,12 +201,6 @@ def places(commands: list[bytes]) -> list[int]:
     return [writes[(len(writes) - 1) * number // (PLACES - 1)] for number in range(PLACES)]
 
 
-def on_host(owner: Gnupg) -> list[bool]:
-    """Is each private key on the host, and not a stub of it?"""
-    files = [owner.home / "private-keys-v1.d" / f"{grip}.key" for grip in owner.keygrips(WHO)]
-    return [b"shadowed-private-key" not in file.read_bytes() for file in files]
-
-
 @dataclass
 class LiveCut:
     """A cut of the real gpg. :ivar kept: which keys were still on the host. :ivar found: what was in each slot."""
@@ -238,7 +231,7 @@ def cut_live(recorded: Recorded, place: int, folder: Path) -> LiveCut:
         client.boot(cut=place)
         owner.move_to_card(WHO)
         assert client.rig.emulated.process.wait(HUNG_S), f"no power cut at command {place}"
-        kept = on_host(owner)
+        kept = owner.on_host(WHO)
     finally:
         owner.close()
     client.boot()
@@ -272,7 +265,7 @@ def test_after_a_live_cut_keytocard_again_moves_what_is_missing(recorded, live, 
         assert "such a key has already been stored on the card" in said
         assert found.count(NO_DATE) == 1
         assert found.count(WHOLE) == 2
-        assert on_host(owner) == [False] * 3, "each of them is on the card, by use"
+        assert owner.on_host(WHO) == [False] * 3, "each of them is on the card, by use"
     finally:
         owner.close()
         client.rig.power.off()
