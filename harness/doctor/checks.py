@@ -28,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     limits.slots,
     daemons.usbguard,
     daemons.modem_manager,
+    daemons.brltty,
     daemons.scdaemon,
     daemons.autosuspend,
     software.scheduling,

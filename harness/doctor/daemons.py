@@ -8,6 +8,7 @@ from harness.doctor.context import CheckedHost, CheckResult, fault, ok, warn
 from harness.doctor.udev_rules import rule_files
 from harness.host.usb import devices
 
+CH340 = (0x1A86, 0x7523)
 INSTALL = "sudo keyharness doctor --install-udev-rules"
 
 
@@ -57,6 +58,27 @@ def modem_manager(checked: CheckedHost) -> Iterator[CheckResult]:
             "modemmanager",
             "ModemManager runs: it opens the serial port of a key in its bootloader and writes to it",
             f"{INSTALL}, or sudo systemctl stop ModemManager",
+        )
+
+
+def brltty(checked: CheckedHost) -> Iterator[CheckResult]:
+    """Check for brltty, which takes adapters with a CH340 from relay boards (before version 6.5; Ubuntu 22.04)."""
+    there = "brltty" in checked.processes or (checked.root / "usr/bin/brltty").exists()
+    if not there:
+        return
+    boards = [one for one in devices(checked.host) if (one.vendor_id, one.product_id) == CH340]
+    for one in boards:
+        if not one.ttys:
+            yield fault(
+                "brltty",
+                f"{one.shown()} at {one.port} has no serial port: brltty takes it for a braille display",
+                "sudo apt remove brltty, then plug the board in again",
+            )
+    if not boards:
+        yield warn(
+            "brltty",
+            "brltty is installed: it may take the serial port of a relay board with a CH340 (1a86:7523)",
+            "sudo apt remove brltty, if nobody here reads braille",
         )
 
 

@@ -270,6 +270,24 @@ def test_modem_manager(lab, patient):
     assert [one.level for one in daemons.modem_manager(patient())] == ["ok"]
 
 
+def test_brltty_that_takes_a_relay_board_is_named(lab, patient):
+    board = Thing(Look(0x1A86, 0x7523, "USB Serial"))
+    assert not list(daemons.brltty(patient()))
+    runs(lab, "brltty")
+    (found,) = daemons.brltty(patient())
+    assert (found.level, "CH340" in found.text) == ("warn", True)
+    plugged(lab, board)
+    (found,) = daemons.brltty(patient())
+    assert (found.level, "1a86:7523" in found.text, "no serial port" in found.text) == ("fault", True, True)
+    assert "apt remove brltty" in found.mend
+
+
+def test_a_relay_board_that_has_its_port_is_no_concern_of_brltty(lab, patient):
+    runs(lab, "brltty")
+    plugged(lab, Thing(Look(0x1A86, 0x7523, "USB Serial", tty="/dev/null")))
+    assert not list(daemons.brltty(patient()))
+
+
 def test_scdaemon(lab, patient):
     assert not list(daemons.scdaemon(patient()))
     runs(lab, "scdaemon")

@@ -101,6 +101,7 @@ class UsbCard:
             self._scard.SCardDisconnect(handle, self._scard.SCARD_LEAVE_CARD)
 
     def _check(self, code: int) -> None:
+        _refuse_if_denied(self._scard, self._key.rig, code)
         if code != self._scard.SCARD_S_SUCCESS:
             self._key.note_lost()
             raise OSError(errno.ENODEV, f"the card has gone: {self._scard.SCardGetErrorMessage(code)}")
@@ -135,6 +136,7 @@ def open_card(key: PluggedKey, device: UsbDevice) -> UsbCard:
     """
     scard = _scard(key)
     code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    _refuse_if_denied(scard, key.rig, code)
     if code != scard.SCARD_S_SUCCESS:
         raise RigError(
             f'rig "{key.rig}": pcscd',
@@ -160,6 +162,30 @@ def open_card(key: PluggedKey, device: UsbDevice) -> UsbCard:
         )
 
 
+def _refuse_if_denied(scard: Any, rig: str, code: int) -> None:
+    """Tell a daemon that does not let us in from a card that is not there.
+
+    pcscd asks polkit, which by default allows local sessions alone: neither SSH nor a CI server's.
+
+    :raises RigError: polkit denies it, or another program has the card for itself.
+    """
+    if code == scard.SCARD_W_SECURITY_VIOLATION:
+        raise RigError(
+            f'rig "{rig}": pcscd',
+            found="polkit denies this session the card",
+            expected="a session that may use cards",
+            mend="as root: allow org.debian.pcsc-lite.access_pcsc and .access_card in /etc/polkit-1/rules.d, or run it "
+            "in a local session",
+        )
+    if code == scard.SCARD_E_SHARING_VIOLATION:
+        raise RigError(
+            f'rig "{rig}": pcscd',
+            found="another program has the card for itself",
+            expected="a card that is free, or shared",
+            mend="gpgconf --kill scdaemon, and pcsc-shared in scdaemon.conf; `keyharness doctor` names who runs",
+        )
+
+
 def _scard(key: PluggedKey) -> Any:
     try:
         return key.host.scard()
@@ -182,6 +208,7 @@ def _is_on(key: PluggedKey, scard: Any, context: Any, name: str, device: UsbDevi
         return key.options.reader in name
     # Direct mode: the card in it is not touched, and not reset by the disconnect.
     code, handle, _ = scard.SCardConnect(context, name, scard.SCARD_SHARE_DIRECT, 0)
+    _refuse_if_denied(scard, key.rig, code)
     if code != scard.SCARD_S_SUCCESS:
         return False
     try:

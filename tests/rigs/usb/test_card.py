@@ -12,6 +12,7 @@ from harness.model.rig import KeyGone
 from harness_nitrokey3.twin.card import ADMIN_AID, ATR
 from harness_transports.card import card
 from support.lab import LabHost, TwinKey, keyboard
+from support.lab.scard import LabScard
 from support.usb import PORT, laboratory, make_rig
 
 OTHER = "1-1.4.3"
@@ -127,6 +128,26 @@ def test_without_pyscard_it_says_what_to_install(lab, monkeypatch):
         card(usb)
     assert error.value.found == "no libpcsclite.so.1"
     assert "libpcsclite1" in error.value.mend
+    usb.close()
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "found", "mend"),
+    [
+        ("SCardEstablishContext", LabScard.SCARD_W_SECURITY_VIOLATION, "polkit denies", "access_pcsc"),
+        ("SCardConnect", LabScard.SCARD_W_SECURITY_VIOLATION, "polkit denies", "access_card"),
+        ("SCardConnect", LabScard.SCARD_E_SHARING_VIOLATION, "another program", "scdaemon"),
+    ],
+)
+def test_a_daemon_that_lets_nobody_in_is_no_key_that_is_absent(lab, monkeypatch, function, code, found, mend):
+    """The return codes of pcsc-lite where polkit says no, and where scdaemon has the card in exclusive mode."""
+    lab.plug(PORT, TwinKey(1))
+    usb = make_rig()
+    monkeypatch.setattr(LabScard, function, lambda *_: [code, 0, 0][: 2 if "Context" in function else 3])
+    with pytest.raises(RigError) as error:
+        card(usb)
+    assert found in error.value.found
+    assert mend in error.value.mend
     usb.close()
 
 
