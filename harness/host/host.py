@@ -7,6 +7,7 @@ a function ("package.module:function") that returns another Host.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -83,7 +84,10 @@ class Host:
         return os.access(node, os.R_OK | os.W_OK)
 
     def usb_answers(self, bus: int, number: int) -> bool | None:
-        """Return whether a device answers on the bus (GET_STATUS: USB 2.0, section 9.4.5).
+        """Return whether a device is still on the bus (GET_STATUS: USB 2.0, section 9.4.5).
+
+        A stall is an answer. A device that says "not now" until the limit (ETIMEDOUT) is busy, and there; one that is
+        gone fails at once, as Linux' list of USB error codes says (ENODEV, EPROTO, ETIME, EILSEQ, ESHUTDOWN).
 
         None if this process cannot ask it.
         """
@@ -98,8 +102,8 @@ class Host:
         request = _CONTROL.pack(0x80, 0, 0, 0, 2, _STATUS_LIMIT_MS, ctypes.addressof(status))
         try:
             fcntl.ioctl(device, USBDEVFS_CONTROL, request)
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno in (errno.EPIPE, errno.ETIMEDOUT)
         finally:
             os.close(device)
         return True

@@ -1,6 +1,6 @@
 """Packets of usbredir, the USB network redirection protocol, version 0.7: types, headers, capabilities.
 
-Source: docs/usb-redirection-protocol.md of the usbredir project. All integers are little-endian. The "usb-guest" is the
+Source: the description of the protocol in the usbredir project. All integers are little-endian. The "usb-guest" is the
 end that has the virtual machine; the "usb-host" is the end that has the device, which is this one.
 """
 

@@ -1,0 +1,47 @@
+"""Whether a device is still on the bus: what each error of the kernel's control request means."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from harness.host import host as host_module
+from harness.host.host import Host
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    node = tmp_path / "dev/bus/usb/001/004"
+    node.parent.mkdir(parents=True)
+    node.touch()
+    return Host(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "there"),
+    [
+        (None, True),
+        (errno.EPIPE, True),
+        (errno.ETIMEDOUT, True),
+        (errno.ENODEV, False),
+        (errno.EPROTO, False),
+        (errno.ETIME, False),
+        (errno.EILSEQ, False),
+    ],
+)
+def test_a_stall_and_a_busy_key_are_there_and_errors_of_the_wire_are_not(host, monkeypatch, code, there):
+    """A key that answers NAK for half a second is busy with its flash: it was taken for one that had gone."""
+
+    def ioctl(*_: object) -> int:
+        if code is not None:
+            raise OSError(code, "")
+        return 2
+
+    monkeypatch.setattr(host_module.fcntl, "ioctl", ioctl)
+    assert host.usb_answers(1, 4) is there
+
+
+def test_a_node_that_is_not_there_is_a_device_that_has_gone(host):
+    assert host.usb_answers(1, 5) is False
