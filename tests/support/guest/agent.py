@@ -1,0 +1,143 @@
+"""The guest's end: one Python that has imported everything, and forks for each command that the host sends.
+
+Frames each way: four bytes of length, then JSON. The host sends {"argv", "cwd"}; the guest answers {"out": text}
+for what the command writes, and {"code"} at its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import select
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+CHANNEL = "lab"
+
+
+def send(channel: int, frame: dict[str, object]) -> None:
+    data = json.dumps(frame).encode()
+    whole = len(data).to_bytes(4, "big") + data
+    while whole:
+        whole = whole[os.write(channel, whole) :]
+
+
+def read(channel: int, size: int) -> bytes:
+    got = b""
+    while len(got) < size:
+        piece = os.read(channel, size - len(got))
+        if not piece:
+            # The host's end is not open: its process is gone, and so is this machine.
+            raise EOFError
+        got += piece
+    return got
+
+
+def port() -> int:
+    """The virtio port whose name is CHANNEL."""
+    for folder in sorted(Path("/sys/class/virtio-ports").iterdir()):
+        if (folder / "name").read_text().strip() == CHANNEL:
+            return os.open(f"/dev/{folder.name}", os.O_RDWR)
+    raise FileNotFoundError(CHANNEL)
+
+
+def preload() -> None:
+    """Import what commands need: a start of Python takes 10 s and more under emulation, a fork none."""
+    import pytest  # noqa: F401
+
+    import harness.cli.main
+    import harness.run.session  # noqa: F401
+    from harness.bench.registry import discover
+
+    plugins = discover()
+    for key in plugins.keys.values():
+        _ = key.applications
+
+
+def keyharness(arguments: list[str]) -> int:
+    from harness.cli.main import main
+
+    sys.argv = ["keyharness", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def child(frame: dict[str, object]) -> int:
+    """Run in the forked process: Keyharness itself, or any program."""
+    argv = [str(word) for word in frame["argv"]]  # type: ignore[attr-defined]
+    folder = str(frame.get("cwd") or "/")
+    os.makedirs(folder, exist_ok=True)
+    os.chdir(folder)
+    if argv[0] == "keyharness":
+        return keyharness(argv[1:])
+    if argv[0] == "pytest":
+        import pytest
+
+        return int(pytest.main(argv[1:]))
+    if argv[0] == "module":
+        sys.argv = argv[1:]
+        runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
+        return 0
+    return os.execvp(argv[0], argv)
+
+
+def run(channel: int, frame: dict[str, object]) -> None:
+    out, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 70
+        try:
+            os.setsid()
+            os.close(out)
+            os.close(channel)
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+            os.dup2(writer, 1)
+            os.dup2(writer, 2)
+            os.close(writer)
+            code = child(frame)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        except FileNotFoundError as error:
+            os.write(2, f"{error}\n".encode())
+            code = 127
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    os.close(writer)
+    pidfd = os.pidfd_open(pid)
+    # What a command leaves running may keep its output open: its own end is the end.
+    ended = False
+    while not ended:
+        ready, _, _ = select.select([out, pidfd], [], [])
+        if out in ready:
+            data = os.read(out, 65536)
+            if data:
+                send(channel, {"out": data.decode(errors="replace")})
+                continue
+        ended = pidfd in ready
+    os.close(out)
+    os.close(pidfd)
+    send(channel, {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
+
+
+def main() -> None:
+    channel = port()
+    preload()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    send(channel, {"ready": True})
+    while True:
+        size = int.from_bytes(read(channel, 4), "big")
+        run(channel, json.loads(read(channel, size)))
+
+
+if __name__ == "__main__":
+    main()

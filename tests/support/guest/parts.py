@@ -1,0 +1,142 @@
+"""What a guest is made of: QEMU, Debian's kernel and busybox. Found on this host, or prepared once and kept.
+
+The kernel's package is only unpacked, never installed: nothing of this host changes. What is prepared lies in
+`$XDG_CACHE_HOME/keyharness/lab`, by the kernel's version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.guest.initrd import initrd
+from support.limits import HUNG_S
+
+QEMU = "qemu-system-x86_64"
+PACKAGES = {QEMU: "qemu-system-x86", "busybox": "busybox-static", "udevadm": "udev"}
+KERNEL = "linux-image-amd64"
+XZ = b"\xfd7zXZ\0"
+
+
+class MissingPart(Exception):
+    """Something that a guest needs is not there; says what, and the command that brings it."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A kernel that QEMU starts directly, and its first file system.
+
+    :ivar folder: where both lie, and where more may be kept.
+    """
+
+    kernel: Path
+    initrd: Path
+    folder: Path
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keyharness" / "lab"
+
+
+def missing_programs() -> list[str]:
+    """The Debian packages to install."""
+    return [package for program, package in PACKAGES.items() if shutil.which(program) is None]
+
+
+def parts() -> Parts:
+    """Find or prepare what a guest needs; takes half a minute the first time.
+
+    :raises MissingPart: with the command that brings what is missing.
+    """
+    packages = missing_programs()
+    if packages:
+        raise MissingPart(
+            f"needs {', '.join(packages)}: sudo apt-get install --no-install-recommends {' '.join(packages)}"
+        )
+    root = _kernel_root()
+    (modules,) = (root / "lib" / "modules").iterdir()
+    if not (modules / "modules.dep").exists():
+        _run("busybox", "depmod", "-b", str(root), modules.name)
+    kernel = root / "vmlinux"
+    if not kernel.exists():
+        _write(kernel, unpacked_kernel((root / "boot" / f"vmlinuz-{modules.name}").read_bytes()))
+    busybox = Path(shutil.which("busybox") or "busybox")
+    content = initrd(modules, busybox)
+    # By its content: a change of init.sh or of busybox makes another.
+    first = root / f"initrd-{hashlib.sha256(content).hexdigest()[:12]}.gz"
+    if not first.exists():
+        _write(first, content)
+    return Parts(kernel, first, root)
+
+
+def _kernel_root() -> Path:
+    """The unpacked package of Debian's kernel, fetched by apt-get if it is not there yet."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = sorted(path for path in folder.iterdir() if (path / "boot").is_dir())
+    if kept:
+        return kept[-1]
+    version = _kernel_package()
+    with tempfile.TemporaryDirectory(dir=folder, prefix="new-") as scratch:
+        _run("apt-get", "download", "-q", version, cwd=scratch)
+        (package,) = Path(scratch).glob("*.deb")
+        _run("dpkg", "-x", str(package), f"{scratch}/root")
+        target = folder / version
+        os.rename(f"{scratch}/root", target)
+    return target
+
+
+def _kernel_package() -> str:
+    """The package that the meta package of the day stands for."""
+    said = _run("apt-cache", "depends", KERNEL)
+    found = re.search(r"Depends: (linux-image-[0-9]\S+)", said)
+    if found is None:
+        raise MissingPart(f"apt knows no package {KERNEL}: sudo apt-get update, on Debian for amd64")
+    return found[1]
+
+
+def _run(*command: str, cwd: str | None = None) -> str:
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=HUNG_S, check=False)
+    except FileNotFoundError:
+        raise MissingPart(f"there is no {command[0]}: the guest is made of Debian's packages") from None
+    if done.returncode:
+        raise MissingPart(
+            f"{' '.join(command)} failed: {done.stderr.strip() or done.stdout.strip()}; try: sudo apt-get update"
+        )
+    return done.stdout
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def unpacked_kernel(image: bytes) -> bytes:
+    """The ELF file inside a bzImage: QEMU starts it directly, which saves seconds of unpacking under emulation."""
+    at = image.find(XZ)
+    while at >= 0:
+        try:
+            unpacked = lzma.LZMADecompressor().decompress(image[at:])
+        except lzma.LZMAError:
+            unpacked = b""
+        if unpacked.startswith(b"\x7fELF"):
+            return unpacked
+        at = image.find(XZ, at + 1)
+    raise MissingPart("this kernel is not compressed by xz, as Debian's 12 is")
+
+
+if __name__ == "__main__":
+    try:
+        parts()
+    except MissingPart as error:
+        sys.exit(f"tests of the virtual machine are skipped: {error}")
