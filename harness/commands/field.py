@@ -55,6 +55,7 @@ class FieldReport:
             "lines": reading.lines,
             "understood": reading.understood,
             "not_understood": reading.not_understood,
+            "skipped": reading.skipped,
             "sources": dict(sorted(reading.sources.items())),
             "scrambled": self.line.scrambled,
             "power_cycles": self.line.power_cycles,
@@ -109,6 +110,10 @@ def show(report: FieldReport, out: TextIO) -> None:
         f"{', '.join(reading.files)}: {reading.lines:,} lines, {reading.understood:,} understood ({by or 'none'}), "
         f"{reading.not_understood:,} not\n"
     )
+    if reading.skipped:
+        out.write(
+            f"{reading.skipped:,} lines in the middle were counted only: very much was understood before.\n"
+        )
     if line.scrambled:
         out.write("The times run backwards: the order below is that of the lines.\n")
     if line.plugged:

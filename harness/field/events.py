@@ -42,7 +42,8 @@ def classify(text: str, known: Knowledge) -> LogEvent | None:
     """What a line without its time says; None if it has no known format."""
     if match := _KERNEL.match(text):
         text = text[match.end() :]
-    for source, kind, pattern in known.formats:
+    for number in known.prefilter.formats(text):
+        source, kind, pattern = known.formats[number]
         if match := pattern.search(text):
             about = {name: value.strip() for name, value in match.groupdict().items() if value}
             return LogEvent(kind, source, about)

@@ -10,14 +10,21 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.base.errors import CallerError
+from harness.field.prefilter import Prefilter
 
 OWN = Path(__file__).with_name("data") / "field.toml"
+BROKEN = (
+    *(": new ", "device descriptor read", "idVendor=", "USB HID v", "device not accepting address"),
+    *("unable to enumerate USB", "USB disconnect", "USB device strings"),
+)
+"""Texts in the first half of lines that mail programs break."""
 PARTS = {
     "<PORT>": r"(?P<port>\d+-\d+(?:\.\d+)*)",
     "<ROOT>": r"(?P<port>(?:usb)?\d+(?:-\d+(?:\.\d+)*)?-port\d+)",
@@ -82,10 +89,17 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Formats in the order in which they are tried, and signatures by their ids."""
+    """Formats in the order in which they are tried, and signatures by their ids.
+
+    :ivar prefilter: says quickly which formats a line can have.
+    """
 
     formats: tuple[tuple[str, str, re.Pattern[str]], ...]
     signatures: dict[str, Signature] = field(default_factory=dict)
+
+    @cached_property
+    def prefilter(self) -> Prefilter:
+        return Prefilter([pattern for _, _, pattern in self.formats], BROKEN)
 
 
 def load(files: Sequence[Path]) -> Knowledge:

@@ -1,14 +1,14 @@
 """Read logs as people send them: quoted in a mail, wrapped, mixed, in any encoding, of any size, or no log at all.
 
-A file is read once, a block at a time, so that one of 1 GB needs no more memory than a small one. A block in which no
-word of a known format occurs is counted and left.
+A file is read once, a block at a time, so that one of 1 GB needs no more memory than a small one. Of a large one only
+lines in which the text of a known format stands are looked at. Where much is understood, the middle is only counted.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -23,16 +23,11 @@ BLOCK_BYTES = 1 << 18
 LINE_BYTES = 4096
 """A longer line is cut: no log has one."""
 KEPT_MAX = 20_000
-"""So many events are kept of one reading; the rest is counted."""
-WORDS = (
-    *(b"usb", b"USB", b"hid", b"HID", b"pcsc", b".c:", b"itro", b"irmware"),
-    *(b"gpg", b"card", b"Card", b"PIN", b"sign", b"fido", b"FIDO", b"ersion"),
-    *(b"apdu", b"ermission", b"uccess", b"UCCESS", b"rror", b"descriptor", b"hub", b"status"),
-    *(b"Device", b"Signature", b"Manufacturer", b"Reader", b"Application", b"Port", b"xhci", b"cdc_acm"),
-    *(b"blocks", b"class", b"IOUSB", b"VID_", b"PnP", b"bcd", b"AILURE", b"attach"),
-    *(b"tests", b"Platform", b"session"),
-)
-"""One of them is in each line of a known format; a block without any has no such line."""
+"""So many events are kept of one reading. After half of them the middle of a file is counted only."""
+WHOLE_BYTES = 1 << 20
+"""So much of each file is looked at line by line; after that only lines that can have a known format."""
+TAIL_BLOCKS = 16
+"""So many blocks at the end of a file are looked at, however much was understood before: the failure is there."""
 _QUOTE = re.compile(r"^(?:[>|]\s?)+")
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -58,6 +53,7 @@ class Reading:
     :ivar entries: the lines that were understood, in the order of the files.
     :ivar lines: how many lines there were. :ivar blank: how many of them were empty.
     :ivar dropped: how many understood lines were counted only, because there were too many.
+    :ivar skipped: how many lines in the middle of a file were not looked at, because enough was understood before.
     """
 
     files: list[str] = field(default_factory=list)
@@ -65,6 +61,7 @@ class Reading:
     lines: int = 0
     blank: int = 0
     dropped: int = 0
+    skipped: int = 0
     sources: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -73,7 +70,7 @@ class Reading:
 
     @property
     def not_understood(self) -> int:
-        return self.lines - self.blank - self.understood
+        return self.lines - self.blank - self.skipped - self.understood
 
 
 def read(paths: list[Path], known: Knowledge) -> Reading:
@@ -95,8 +92,9 @@ def read(paths: list[Path], known: Knowledge) -> Reading:
 
 
 def _read_one(reading: Reading, number: int, file: BinaryIO, known: Knowledge, redact: Redactor) -> None:
-    first = reading.lines
-    for line, raw in _unwrapped(_lines(file, reading)):
+    first, kept = reading.lines, len(reading.entries)
+    enough = lambda: len(reading.entries) - kept >= KEPT_MAX // 2  # noqa: E731 - asked again for each block
+    for line, raw in _unwrapped(_lines(file, reading, known, enough)):
         text = raw.strip()
         if not text:
             reading.blank += 1
@@ -113,32 +111,77 @@ def _read_one(reading: Reading, number: int, file: BinaryIO, known: Knowledge, r
         reading.entries.append(Entry(number, line - first, stamp, event, redact(text)))
 
 
-def _lines(file: BinaryIO, reading: Reading) -> Iterator[tuple[int, str]]:
-    """(number over all files, text) of the lines of those blocks that can have a known one."""
+def _lines(
+    file: BinaryIO, reading: Reading, known: Knowledge, enough: Callable[[], bool]
+) -> Iterator[tuple[int, str]]:
+    """(number over all files, text) of the lines that can have a known format.
+
+    :param enough: whether so much was understood that only the end is still looked at.
+    """
+    last: deque[bytes] = deque()
+    done = 0
+    for block in _blocks(file):
+        if not enough():
+            yield from _of_block(block, reading, known, whole=done < WHOLE_BYTES)
+            done += len(block)
+            continue
+        last.append(block)
+        if len(last) > TAIL_BLOCKS:
+            count = last.popleft().count(b"\n") + 1
+            reading.lines += count
+            reading.skipped += count
+    for block in last:
+        yield from _of_block(block, reading, known, whole=False)
+
+
+def _of_block(block: bytes, reading: Reading, known: Knowledge, *, whole: bool) -> Iterator[tuple[int, str]]:
+    """The lines of a block, all of them if `whole`."""
+    before = reading.lines
+    if whole:
+        for one in block.split(b"\n"):
+            reading.lines += 1
+            yield reading.lines, _text(one)
+        return
+    at, number, until = 0, before, -1
+    for begin, end in known.prefilter.lines(block):
+        if begin <= until:
+            continue
+        number += block.count(b"\n", at, begin)
+        at = begin
+        text = _text(block[begin:end])
+        yield number + 1, text
+        if _breaks_off(text) and end < len(block):
+            # A mail program broke it: the rest stands in the next line, and may have nothing else that is known.
+            until = block.find(b"\n", end + 1)
+            until = len(block) if until < 0 else until
+            yield number + 2, _text(block[end + 1 : until])
+    reading.lines = before + block.count(b"\n") + 1
+    reading.blank += block.count(b"\n\n")
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Whole lines, some hundred kilobytes of them at a time, without the last newline."""
     rest = b""
     encoding = "utf-8"
+    first = True
     while block := file.read(BLOCK_BYTES):
-        if not reading.lines and block[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        if first and block[:2] in (b"\xff\xfe", b"\xfe\xff"):
             encoding = "utf-16"
+        first = False
         if encoding == "utf-16":
             # As Windows' editors save them; such files are small.
             block = (block + file.read()).decode("utf-16", "replace").encode()
             encoding = "utf-8"
-        data = rest + block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        data = rest + block
         whole, newline, rest = data.rpartition(b"\n")
         if not newline and len(rest) > BLOCK_BYTES:
             rest = rest[:LINE_BYTES]
-        if not whole:
-            continue
-        if not any(word in whole for word in WORDS):
-            reading.lines += whole.count(b"\n") + 1
-            continue
-        for one in whole.split(b"\n"):
-            reading.lines += 1
-            yield reading.lines, _text(one)
+        if newline:
+            yield whole
     if rest:
-        reading.lines += 1
-        yield reading.lines, _text(rest)
+        yield rest
 
 
 def _text(raw: bytes) -> str:

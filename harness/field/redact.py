@@ -6,6 +6,7 @@ The same text becomes the same mark in one reading, so that a key can be followe
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import partial
 
 _PATTERNS = (
@@ -29,6 +30,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._marks: dict[tuple[str, str], str] = {}
+        self._count: Counter[str] = Counter()
 
     def __call__(self, text: str) -> str:
         for kind, pattern in _PATTERNS:
@@ -39,5 +41,8 @@ class Redactor:
         return self._mark(kind, match[0])
 
     def _mark(self, kind: str, found: str) -> str:
-        number = sum(1 for known, _ in self._marks if known == kind) + 1
-        return self._marks.setdefault((kind, found), f"<{kind}-{number}>")
+        mark = self._marks.get((kind, found))
+        if mark is None:
+            self._count[kind] += 1
+            mark = self._marks[kind, found] = f"<{kind}-{self._count[kind]}>"
+        return mark
