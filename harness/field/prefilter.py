@@ -141,10 +141,7 @@ class Prefilter:
 
 def _stands(block: bytes, at: int, words: Sequence[tuple[bytes, int]]) -> bool:
     """Tell whether one of the texts stands there, whose four letters begin at `at`."""
-    for word, shift in words:
-        if at >= shift and block.startswith(word, at - shift):
-            return True
-    return False
+    return any(at >= shift and block.startswith(word, at - shift) for word, shift in words)
 
 
 def _rarest(word: bytes) -> int:
