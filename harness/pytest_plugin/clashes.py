@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -24,7 +26,27 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     found = dict.fromkeys(clash for item in session.items for clash in _replaced(item))
     if found:
-        raise pytest.UsageError("\n".join(_message(f"fixture `{name}`", where) for name, where in found))
+        said = "\n".join(_message(f"fixture `{name}`", where) for name, where in found)
+        if not hasattr(session.config, "workerinput"):
+            raise pytest.UsageError(said)
+        # What a worker of pytest-xdist raises here ends it without a word. Its warnings reach the controller.
+        with suppress(pytest.UsageError):
+            session.config.issue_config_time_warning(Clash(said), stacklevel=2)
+
+
+class Clash(pytest.PytestWarning):
+    """A worker's word for the controller: a fixture of ours is replaced."""
+
+
+# Last: in a worker, after the warning has been sent.
+@pytest.hookimpl(trylast=True)
+def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
+    """Refuse the run when a worker tells of a clash.
+
+    :raises pytest.UsageError: it does.
+    """
+    if isinstance(warning_message.message, Clash):
+        raise pytest.UsageError(str(warning_message.message))
 
 
 def _replaced(item: pytest.Item) -> Iterator[tuple[str, str]]:

@@ -50,6 +50,19 @@ def test_a_conftest_may_extend_a_fixture_and_not_replace_it(cli, asks, code):
     assert ("acme/conftest.py" in done.stderr) == (code == 4)
 
 
+def test_with_workers_a_clash_is_said_once_and_in_the_same_words(cli):
+    site = install(cli, "keyharness", SUITE)
+    (site / "acme").mkdir()
+    (site / "acme" / "conftest.py").write_text(FIXTURE.format(""))
+    (site / "acme" / "test_acme.py").write_text("def test_it(rig):\n    pass\n")
+    done = cli("run", "acme", "--seed", "1", "--", "-n", "2")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert done.stderr.count(f"{site}/acme/conftest.py") == 1
+    assert "found     fixture `rig`, which Keyharness has" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+
+
 def test_other_users_of_pytest_call_their_fixtures_as_they_like(cli):
     (cli.cwd / "conftest.py").write_text(FIXTURE.format("").replace("rig", "home"))
     (cli.cwd / "test_home.py").write_text("def test_it(home):\n    assert home is None\n")
