@@ -14,6 +14,7 @@ FLOORS = {
     "cli": "the command line",
     "mutants": "changes of a twin that must be caught",
     "pytest_plugin": "options, fixtures, recorder",
+    "qualify": "a plan, what counts for it, the verdict",
     "commands": "one file for each command",
     "doctor": "checks of a host",
     "run": "a run's life: plan, resume, replay, prove",

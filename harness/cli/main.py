@@ -19,6 +19,7 @@ from harness.cli import (
     bench_commands,
     bundle_commands,
     firmware_commands,
+    qualify_commands,
     reports_commands,
     rig_commands,
     twin_commands,
@@ -320,7 +321,7 @@ def replay(
 
 app.add_typer(firmware_commands.app, name="firmware")
 app.add_typer(reports_commands.app, name="reports")
-for group in (twin_commands, rig_commands, bench_commands, bundle_commands):
+for group in (twin_commands, rig_commands, bench_commands, bundle_commands, qualify_commands):
     app.add_typer(group.app)
 
 

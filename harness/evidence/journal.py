@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from harness.base.errors import RigError
 from harness.base.shape import DamagedFile
+from harness.evidence import chain
 from harness.model.row import Judged, Row
 
 NOTE = "note"
@@ -39,8 +40,12 @@ class Journal:
     :raises RigError: another process is writing it.
     """
 
-    def __init__(self, path: Path, on_append: Callable[[], None] = lambda: None):
-        """:param on_append: called when rows are on the disk."""
+    def __init__(
+        self, path: Path, on_append: Callable[[], None] = lambda: None, beginning: str | None = None
+    ):
+        """:param on_append: called when rows are on the disk.
+        :param beginning: what the first line carries (`harness.evidence.chain`); without it no line carries a digest.
+        """
         self.path = path
         self._on_append = on_append
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,15 +61,23 @@ class Journal:
                 mend="wait for that run, or end it",
             ) from None
         self.kept: list[Judged] = read_journal(path)
+        self._last = None if beginning is None else _last_digest(path) or beginning
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write rows; they are on the disk when the call returns."""
-        text = "".join(line(row) for row in rows)
+        text = "".join(self._linked(line(row)) for row in rows)
         if text:
             self._file.write(text)
             self._file.flush()
             os.fsync(self._file.fileno())
             self._on_append()
+
+    def _linked(self, text: str) -> str:
+        if self._last is None:
+            return text
+        linked = chain.chained(text.encode(errors=ESCAPED), self._last)
+        self._last = chain.digest(linked)
+        return linked.decode()
 
     def keep(self, judged: Iterable[Judged]) -> None:
         """Write rows with their notes. A row and its note are one line, so that a kill keeps both or neither."""
@@ -94,6 +107,7 @@ def read_journal(path: Path) -> list[Judged]:
     for at, text in enumerate(lines, 1):
         row = _parsed(text)
         if row is not None:
+            row.pop(chain.FIELD, None)
             kept.append(Judged(row, row.pop(NOTE, {})))
         elif at == len(lines):
             os.truncate(path, len(data) - len(text))
@@ -105,6 +119,12 @@ def read_journal(path: Path) -> list[Judged]:
                 mend="bring the file back from a copy; `keyharness report` shows the run without that line",
             )
     return kept
+
+
+def _last_digest(path: Path) -> str | None:
+    """The digest of a journal's last line; None if it has none."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    return chain.digest(lines[-1]) if lines else None
 
 
 def _parsed(text: bytes) -> Row | None:
@@ -134,6 +154,7 @@ def merge(journals: Iterable[bytes], out: Path) -> int:
 
 
 def _without_note(text: bytes) -> bytes:
+    text, _ = chain.split(text)
     if f'"{NOTE}":'.encode() not in text:
         return text
     row = _parsed(text)

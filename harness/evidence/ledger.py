@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.evidence.ledger_database import opened, trouble
+from harness.evidence.ledger_runs import note_tested
 from harness.evidence.ledger_tables import all_tables
 from harness.evidence.rundir import NOT_ASKED
 
@@ -75,7 +76,7 @@ class Ledger:
         from sqlalchemy import inspect
 
         with self._engine.connect().execution_options(reading=True) as at:
-            return bool(inspect(at).has_table("run_keys"))
+            return bool(inspect(at).has_table("scores"))
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -125,11 +126,13 @@ class Ledger:
         keys: Mapping[str, tuple[str, str, str]],
         campaigns: Sequence[Mapping[str, Any]],
         cuts: Sequence[Mapping[str, Any]],
+        folder: Path | None = None,
     ) -> None:
         """Enter a run that has ended, in one transaction; a second entry (of a resumed run) replaces the first.
 
         :param keys: rig -> (identity, kind, model).
         :param cuts: rows of evidence; those of twins are left out.
+        :param folder: the run's folder, where a qualification finds its evidence again.
         """
         tables = self.tables
         with self.writing() as at:
@@ -165,6 +168,7 @@ class Ledger:
             at.execute(tables.cuts.delete().where(tables.cuts.c.run == head["run"]))
             if rows:
                 at.execute(tables.cuts.insert(), rows)
+            note_tested(at, tables, head, keys, campaigns, folder)
 
     def _note_firmware(
         self, at: Connection, head: Mapping[str, Any], keys: Mapping[str, tuple[str, str, str]]

@@ -73,6 +73,36 @@ class Tables:
             Column("n", Integer, primary_key=True),
             *(text("key", index=True), text("rig"), text("at"), text("why"), text("seen")),
         )
+        self.plans = table(
+            "plans",
+            Column("n", Integer, primary_key=True),
+            *(text("plan", index=True), text("digest"), text("replaces"), text("frozen"), text("at")),
+        )
+        self.numbers = table(
+            "numbers",
+            *(text("series", primary_key=True), Column("number", Integer, primary_key=True)),
+            *(text("run", index=True), text("digest"), text("at")),
+        )
+        self.tested = table(
+            "tested",
+            Column("n", Integer, primary_key=True),
+            *(text("run", index=True), text("key"), text("rig"), text("kind"), text("model", index=True)),
+            *(text("firmware"), text("about"), text("files"), text("folder"), text("digest")),
+        )
+        self.findings = table(
+            "findings",
+            Column("n", Integer, primary_key=True),
+            *(text("run", index=True), text("key"), text("rig"), text("model", index=True)),
+            *(text("firmware"), text("operation"), text("item"), text("law"), text("home"), text("outcome")),
+            *(text("severity"), text("first"), Column("count", Integer), Column("covering", Integer)),
+            Column("of", Integer),
+        )
+        self.scores = table(
+            "scores",
+            Column("n", Integer, primary_key=True),
+            *(text("version", index=True), text("commit_id"), text("key"), text("at")),
+            *(Column("caught", Integer), Column("of", Integer)),
+        )
 
 
 _MADE: list[Tables] = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import create_file, read_json, replace_file
 from harness.base.shape import DamagedFile, Shape, read_fitting
+from harness.evidence.chain import beginning
 from harness.evidence.journal import ESCAPED, Journal, line, merge
 from harness.evidence.journal_archive import pack_journals, read_packed
 from harness.evidence.worked_time import WorkedTime, noted_s
@@ -25,6 +26,7 @@ SCHEMA = 1
 HEAD: dict[str, Shape] = {"rigs": [{"name": str, "firmware?": (str, None)}], "order": [[str, str]]}
 """What is needed of run.json to read the rest of its folder."""
 BEGIN_ANEW = "begin a new run: the folder, with what was judged, stays for `keyharness report`"
+NUMBER = "journal/number.json"
 NOT_ASKED = "not asked yet"
 """The firmware of a rig that another worker has, until that worker notes it."""
 QUARANTINED, NOT_THERE = "quarantined", "not there"
@@ -147,7 +149,10 @@ class RunDir:
 
     def journal(self, rig: str, operation: str) -> Journal:
         """Open the journal of one campaign."""
-        return Journal(self.journal_path(rig, operation), lambda: self._note_time(rig))
+        head = read_json(self.path / "run.json") or {}
+        plan = (head.get("series") or {}).get("digest")
+        opened = beginning(str(head.get("run") or self.name), rig, operation, plan)
+        return Journal(self.journal_path(rig, operation), lambda: self._note_time(rig), opened)
 
     def journal_path(self, rig: str, operation: str) -> Path:
         return self.path / "journal" / f"{rig}.{slug(operation)}.jsonl"
@@ -201,6 +206,16 @@ class RunDir:
     def pack(self) -> None:
         """Pack the journals of a run that came to its end: nothing will be added to them."""
         pack_journals(self.path / "journal")
+
+    def note_number(self, number: int) -> None:
+        """Note the run's number in its series."""
+        (self.path / NUMBER).write_text(json.dumps({"number": number}) + "\n", encoding="utf-8")
+
+    @property
+    def number(self) -> int | None:
+        """The run's number in its series; None if the ledger gave it none."""
+        noted = read_json(self.path / NUMBER)
+        return int(noted["number"]) if noted else None
 
     def finish(self, *, complete: bool, interrupted: bool, duration_s: float) -> None:
         body = {

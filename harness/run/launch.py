@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
@@ -34,6 +34,7 @@ class Launch:
     :param last_failed: a run of which only the cases that failed are asked again.
     :param fail_fast: stop at the first case that fails.
     :param only_plan: only `plan` will be asked, which needs no rig.
+    :param series: {"plan": id, "digest": of its frozen text} of the qualification plan that begins the run.
     :ivar path: the folder of the run; None before it is started.
     :raises CallerError: a suite, a bench, a rig or an operation does not exist.
     """
@@ -49,8 +50,10 @@ class Launch:
         only_plan: bool = False,
         last_failed: str | None = None,
         fail_fast: bool = False,
+        series: Mapping[str, str] | None = None,
     ):
         self.session = Session(wanted)
+        self._series = series
         self._wanted, self._reports, self._pytest_args = wanted, reports, pytest_args
         self._resume, self._last_failed, self._fail_fast = resume, last_failed, fail_fast
         self.path: Path | None = None
@@ -186,6 +189,7 @@ class Launch:
             "pytest_args": self._pytest_args,
             "absent": sorted(self.session.absent),
             **({"last_failed": self._last_failed} if self._last_failed else {}),
+            **({"series": dict(self._series)} if self._series else {}),
         }
         arguments += ["--kh-asked", json.dumps(asked)]
         if self._resume:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.atomic_file import read_json, write_durably
-from harness.base.errors import KeyharnessError
+from harness.base.errors import KeyharnessError, RigError
 from harness.base.file_name import file_name
 from harness.evidence.ledger import state_dir
 from harness.evidence.rundir import RunDir
@@ -30,6 +30,21 @@ def note_identity(run: RunDir, rig: str, identity: str, kind: str, model: str) -
     path = run.path / "journal" / f"{rig}.key.json"
     if not path.exists():
         path.write_text(json.dumps({"identity": identity, "kind": kind, "model": model}) + "\n")
+
+
+def number_run(run: RunDir) -> None:
+    """Give a run its number in its series, so that a run that is gone leaves a gap. Without a ledger it has none."""
+    from harness.evidence.ledger import Ledger, now
+    from harness.evidence.ledger_runs import NO_SERIES, next_number
+
+    series = run.head().get("series") or {}
+    try:
+        with Ledger() as ledger:
+            number = next_number(ledger, series.get("plan", NO_SERIES), run.name, series.get("digest"), now())
+    except RigError as error:
+        sys.stderr.write(f"the run has no number in the ledger: {error}\n")
+        return
+    run.note_number(number)
 
 
 def began(path: Path) -> None:
@@ -114,7 +129,7 @@ def record(path: Path, verdict: str) -> None:
     real = any(kind != "twin" for _, kind, _ in keys.values())
     cuts = cuts if real else []
     with Ledger() as ledger:
-        ledger.note_run(head, verdict, keys, campaigns, cuts)
+        ledger.note_run(head, verdict, keys, campaigns, cuts, path)
 
 
 def _cut_short(

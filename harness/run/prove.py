@@ -6,12 +6,14 @@ The sound twin must pass everything first: a judge that always fails proves noth
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TextIO
 
-from harness.base.errors import CallerError, KeyFault, one_of
+import harness
+from harness.base.errors import CallerError, KeyFault, RigError, one_of
 from harness.base.json_document import json_document
 from harness.bench.bench import key_name
 from harness.bench.registry import discover
@@ -21,6 +23,7 @@ from harness.campaign.paired_writes import drifts
 from harness.campaign.recording import UncutFault
 from harness.campaign.result import Result
 from harness.campaign.walk import Campaign
+from harness.host.provenance import commit
 from harness.model.key import Key, Operation
 from harness.run.session import default_seed
 from harness.search.stopping import Allowance
@@ -121,14 +124,29 @@ def prove(
         if not as_json:
             _show(proof, out)
     missed = [proof for proof in proofs if not proof.as_expected]
+    bugs = [proof for proof in proofs if not proof.defect.startswith(SOUND)]
+    caught = sum(1 for proof in bugs if proof.as_expected)
+    if not only:
+        _note_score(key.name, caught, len(bugs))
     if as_json:
         out.write(json_document("prove", proofs=[asdict(proof) for proof in proofs]))
     else:
-        bugs = [proof for proof in proofs if not proof.defect.startswith(SOUND)]
-        caught = sum(1 for proof in bugs if proof.as_expected)
         out.write(f"\n{caught} of {len(bugs)} defects caught")
         out.write(", the sound twin is clean\n" if not missed and not only else "\n")
     return 1 if missed else 0
+
+
+def _note_score(key: str, caught: int, of: int) -> None:
+    """Enter the score into the ledger: a qualification says how good its tool was."""
+    from harness.evidence.ledger import Ledger, now
+    from harness.evidence.ledger_runs import note_score
+
+    row = {"version": harness.__version__, "commit_id": commit(), "key": key, "at": now()}
+    try:
+        with Ledger() as ledger:
+            note_score(ledger, {**row, "caught": caught, "of": of})
+    except RigError as error:
+        sys.stderr.write(f"the score is not entered into the ledger: {error}\n")
 
 
 @lru_cache(maxsize=4096)

@@ -18,7 +18,7 @@ from harness.host.provenance import commit, host_facts
 from harness.model.key import Severity
 from harness.model.row import BEYOND
 from harness.report.verdict_text import failure_text
-from harness.run.ledger_entry import began, ended, enter_abandoned, note_identity, record
+from harness.run.ledger_entry import began, ended, enter_abandoned, note_identity, number_run, record
 from harness.run.resume import asked_of, compare
 from harness.run.rig_facts import rig_facts
 from harness.run.session import Session
@@ -56,8 +56,11 @@ class Run:
         :raises CallerError: a resumed run whose version, plugins or keys have changed.
         """
         session = self.session
+        series = asked.get("series")
+        asked = {name: value for name, value in asked.items() if name != "series"}
         head = {
             **session.head(),
+            **({"series": series} if series else {}),
             "asked": asked_of(session.wanted, session.bench.file, asked),
             "host": host_facts(),
             "commit": commit(),
@@ -67,6 +70,7 @@ class Run:
             compare(self.dir.path, head, self.dir.head())
         elif self.dir.start(head):
             enter_abandoned()
+            number_run(self.dir)
             announce(self.dir.path, self._display)
         began(self.dir.path)
 

@@ -1,0 +1,1 @@
+"""May a firmware be shipped: a plan, the runs that count for it, the verdict to sign, and its export."""

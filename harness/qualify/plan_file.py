@@ -1,0 +1,165 @@
+"""Read a qualification plan: TOML, checked, with one message that says place, found, expected and mend."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from harness.base.errors import CallerError, one_of
+from harness.base.limited_file import read_limited_text
+from harness.bench.bench import LoadedBench, load_bench
+from harness.bench.registry import Plugins
+from harness.host.provenance import sha256_of
+from harness.qualify.plan import BenchUse, Plan
+
+MEND = "docs/qualify.md shows a plan; `keyharness qualify --schema` shows every field"
+
+
+def load_plan(path: Path) -> Plan:
+    """Read and check a plan by itself; `check_plan` compares it with what is there.
+
+    :raises CallerError: it is unreadable, not TOML, or not a plan.
+    """
+    shown = f"plan {path}"
+    text = read_limited_text(path, "a qualification plan", what=shown, mend=MEND)
+    try:
+        raw = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise CallerError(shown, found=str(error), expected="TOML", mend="mend that line") from None
+    try:
+        plan = Plan.model_validate(raw)
+    except ValidationError as error:
+        raise _explained(error, shown) from None
+    _refuse_twice(shown, "waiver", [one.id for one in plan.waiver])
+    _refuse_twice(shown, "operation", [one.name for one in plan.operation])
+    _refuse_twice(shown, "requirement", [one.id for one in plan.requirement])
+    _refuse_twice(shown, "exclude", [one.run for one in plan.exclude])
+    return plan
+
+
+def check_plan(plan: Plan, path: Path, plugins: Plugins) -> list[tuple[BenchUse, LoadedBench]]:
+    """Compare a plan with the plugins, benches and the firmware that it names; return its benches, loaded.
+
+    :raises CallerError: a key, bench, rig, operation or home that is not there, or a container of another digest.
+    """
+    shown = f"plan {path}"
+    plugins.key(plan.product.key, f"{shown} · product.key")
+    if (file := container_of(plan, path)) is not None:
+        if not file.is_file():
+            raise CallerError(
+                f"{shown} · firmware.file", found=f"no file {file}", expected="an update container"
+            )
+        if (found := sha256_of(file)) != plan.firmware.sha256:
+            raise CallerError(
+                f"{shown} · firmware.sha256",
+                found=f"{plan.firmware.sha256}; {file} has {found}",
+                expected="the digest of that file",
+                mend="name the right file, or begin a plan for the other firmware",
+            )
+    benches = []
+    for at, use in enumerate(plan.bench, 1):
+        where = f"{shown} · bench number {at}"
+        bench = load_bench(bench_path(use, path), plugins)
+        for rig in use.rigs:
+            if rig not in bench.rigs:
+                raise CallerError(f"{where}.rigs", found=f'"{rig}"', expected=one_of(rig, bench.rigs))
+        for rig in use.rigs or bench.rigs:
+            if use.rigs and bench.key_name(rig) != plan.product.key:
+                raise CallerError(
+                    f'{where}: rig "{rig}"',
+                    found=f"a {bench.key_name(rig)}",
+                    expected=f"a {plan.product.key}, the product of the plan",
+                    mend="leave this rig out",
+                )
+        if not rigs_of(plan, use, bench):
+            raise CallerError(f"{where}.file", found="no rig of it", expected=f"a {plan.product.key}")
+        for suite in use.suites:
+            plugins.suite(suite)
+        benches.append((use, bench))
+    _check_names(plan, shown, plugins, benches)
+    return benches
+
+
+def rigs_of(plan: Plan, use: BenchUse, bench: LoadedBench) -> list[str]:
+    """Return the rigs of a bench that take part: those named, or all that have the product."""
+    return use.rigs or [rig for rig in bench.rigs if bench.key_name(rig) == plan.product.key]
+
+
+def bench_path(use: BenchUse, path: Path) -> Path:
+    """Return a bench's file: beside the plan, else as `--bench` finds it."""
+    beside = path.parent / use.file
+    return beside if beside.is_file() else Path(use.file)
+
+
+def container_of(plan: Plan, path: Path) -> Path | None:
+    """Return the file of the firmware; None if the plan names none."""
+    return path.parent / plan.firmware.file if plan.firmware.file else None
+
+
+def _check_names(
+    plan: Plan, shown: str, plugins: Plugins, benches: list[tuple[BenchUse, LoadedBench]]
+) -> None:
+    known = sorted(plugins.keys[plan.product.key].operations)
+    named = [
+        *(("goal.operations", name) for name in plan.goal.operations),
+        *(("operation.name", one.name) for one in plan.operation),
+        *(("firmware.carried", one.operation) for one in plan.firmware.carried),
+        *((f"requirement {one.id}", name) for one in plan.requirement for name in one.operations),
+        *((f"waiver {one.id}", one.finding.operation) for one in plan.waiver),
+    ]
+    for place, name in named:
+        if name not in known:
+            raise CallerError(
+                f"{shown} · {place}",
+                found=f'"{name}"',
+                expected=one_of(name, known),
+                mend="`keyharness list` shows the operations of each key",
+            )
+    homes = ["fresh", *plugins.keys[plan.product.key].homes]
+    for use, _ in benches:
+        for home in use.homes:
+            if home not in homes:
+                raise CallerError(f"{shown} · bench.homes", found=f'"{home}"', expected=one_of(home, homes))
+
+
+def _refuse_twice(shown: str, table: str, names: list[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise CallerError(
+                f'{shown} · {table} "{name}"', found=f"{count} tables of that name", expected="one"
+            )
+
+
+def _explained(error: ValidationError, shown: str) -> CallerError:
+    first = error.errors(include_url=False)[0]
+    place = "".join(
+        f" number {part + 1}" if isinstance(part, int) else f".{part}" for part in first["loc"]
+    ).lstrip(".")
+    where = f"{shown} · {place}" if place else shown
+    name = str(first["loc"][-1]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        return CallerError(where, found=f'"{name}"', expected=one_of(name, _fields(first["loc"])), mend=MEND)
+    if first["type"] == "missing":
+        return CallerError(where, found="nothing", expected=f'"{name}"', mend=f"add it; {MEND}")
+    if first["type"] == "value_error":
+        return CallerError(where, found="fields that do not fit together", expected=_said(first), mend=MEND)
+    return CallerError(where, found=repr(first["input"]), expected=first["msg"], mend=MEND)
+
+
+def _said(first: Any) -> str:
+    return str(first["msg"]).removeprefix("Value error, ")
+
+
+def _fields(loc: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Plan
+    for part in loc[:-1]:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        annotation = next(iter(get_args(annotation)), annotation)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return [field.alias or name for name, field in model.model_fields.items()]

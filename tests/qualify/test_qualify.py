@@ -1,0 +1,329 @@
+"""A qualification as a release manager sees it: a plan, `keyharness qualify`, and what stands on the page."""
+
+import hashlib
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from support.command import Cli
+from support.paths import shared
+
+PLAN = """
+schema = 1
+id = "{id}"
+not_tested = ["NFC"]
+
+[product]
+key = "nitrokey3-mini"
+title = "Nitrokey 3A Mini"
+hardware = "B"
+
+[firmware]
+version = "{version}"
+
+[[bench]]
+file = "{bench}"
+kind = "twin"
+
+[goal]
+operations = ["fido2.client_pin.change"]
+{goal}
+
+[roles]
+executor = "A.K."
+reviewer = "M.R."
+approver = "J.D."
+
+[[requirement]]
+id = "R-1"
+text = "A PIN survives the loss of power"
+operations = ["fido2.client_pin.change"]
+"""
+SAMPLE = 'models = "sample"\ncuts = 20'
+WAIVER = """
+[[waiver]]
+id = "W-31"
+severity = "S2"
+firmware_from = "1.8.0"
+firmware_to = "1.8.9"
+ceiling = [{k}, 10]
+impact = "the key says that its flash is worn"
+ticket = "T-7"
+approver = ["J.D."]
+until = {{ date = {date}, version = "1.9.0" }}
+[waiver.finding]
+operation = "fido2.client_pin.change"
+item = "admin.status"
+law = "kept"
+
+[[waiver]]
+id = "W-32"
+severity = "S2"
+firmware_from = "1.8.0"
+firmware_to = "1.8.9"
+ceiling = [1, 10]
+impact = "none was ever seen"
+ticket = "T-8"
+approver = ["J.D."]
+until = {{ date = 2999-01-01, version = "1.9.0" }}
+[waiver.finding]
+operation = "fido2.client_pin.change"
+item = "fido2.pin"
+law = "kept"
+"""
+
+
+class Lab:
+    """A folder with a plan and a ledger of its own."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir()
+        self.cli = Cli(folder)
+        self.plan = folder / "plan.toml"
+        self.ran = ""
+
+    def write(self, **fields: object) -> str:
+        values = {
+            "id": "Q-1",
+            "version": "1.8.3",
+            "bench": "late-replay.toml",
+            "goal": SAMPLE,
+            "more": "",
+            **fields,
+        }
+        self.plan.write_text(PLAN.format(**values) + str(values["more"]))
+        return self.plan.read_text()
+
+    def qualify(self, *arguments: object):
+        return self.cli("qualify", "plan.toml", *arguments)
+
+    def again(self):
+        """The verdict on what is there, without a run."""
+        return self.cli.inside("qualify", "plan.toml", "--report-only", "--json")
+
+    @property
+    def folder(self) -> Path:
+        return self.cli.cwd / "reports" / "qualification-Q-1"
+
+    @property
+    def statement(self) -> dict:
+        return json.loads((self.folder / "qualification.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def weak(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A qualification of a model whose flash layer is late-replay, without a waiver."""
+    lab = Lab(tmp_path_factory.mktemp("weak") / "lab")
+    lab.write()
+    done = lab.qualify()
+    lab.ran = done.stdout + done.stderr
+    assert done.returncode == 1, lab.ran
+    return lab
+
+
+def test_a_weak_flash_layer_is_not_qualified_and_the_page_says_why(weak):
+    it = weak.statement
+    assert it["verdict"] == "not qualified"
+    (finding,) = it["findings"]
+    assert (finding["operation"], finding["item"], finding["severity"], finding["state"]) == (
+        "fido2.client_pin.change",
+        "admin.status",
+        "S2",
+        "new",
+    )
+    assert finding["n"] == 20
+    assert 0 < finding["k"] < 20
+    assert finding["first_bad_firmware"] == "1.8.3"
+    assert any("layer late-replay" in reason and "admin.status" in reason for reason in it["reasons"])
+    (requirement,) = it["requirements"]
+    assert requirement["state"] == "violated"
+    assert "NOT QUALIFIED" in weak.ran
+    assert "late-replay" in weak.ran
+
+
+def test_the_run_carries_the_digest_of_the_frozen_plan(weak):
+    (run,) = weak.statement["runs"]["counted"]
+    assert run["number"] == 1
+    assert run["plan"] == weak.statement["plan"]["digest"]
+    head = json.loads((weak.cli.cwd / "reports" / run["run"] / "run.json").read_text())
+    assert head["series"] == {"plan": "Q-1", "digest": run["plan"]}
+
+
+class Page(HTMLParser):
+    """The words of a page, and what it would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loads += [str(value) for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_page_holds_what_is_signed_and_loads_nothing(weak):
+    page = Page()
+    page.feed((weak.folder / "qualification.html").read_text())
+    text = " ".join(" ".join(page.words).split())
+    for words in (
+        "NOT QUALIFIED",
+        "Nitrokey 3A Mini",
+        "QUALIFICATION Q-1",
+        "Executed A.K.",
+        "Reviewed M.R.",
+        "Approved J.D.",
+        "no FIDO, FIPS or Common Criteria certification",
+        "NFC",
+        "R-1 violated",
+        weak.statement["evidence_head"],
+    ):
+        assert words in text
+    assert not page.loads
+
+
+def test_a_waiver_is_used_unused_exceeded_or_expired(weak):
+    before = weak.write()
+    assert weak.again().returncode == 1
+
+    def verdict(**waiver: object) -> dict:
+        weak.write(more=WAIVER.format(**{"k": 5, "date": "2999-01-01", **waiver}))
+        done = weak.again()
+        it = json.loads(done.stdout)
+        return {
+            "code": done.returncode,
+            "verdict": it["verdict"],
+            "reasons": it["reasons"],
+            "states": {one["id"]: one["state"] for one in it["waivers"]},
+        }
+
+    held = verdict()
+    assert (held["code"], held["verdict"]) == (0, "qualified with waivers")
+    assert held["states"] == {"W-31": "used", "W-32": "unused"}
+    exceeded = verdict(k=1) if weak.statement["findings"][0]["k"] > 2 else None
+    if exceeded:
+        assert (exceeded["code"], exceeded["states"]["W-31"]) == (1, "exceeded")
+    ended = verdict(date="2020-01-01")
+    assert (ended["code"], ended["states"]["W-31"]) == (1, "expired")
+    assert "ended on 2020-01-01" in ended["reasons"][0]
+    weak.plan.write_text(before)
+
+
+def test_a_run_that_nobody_named_counts_and_leaving_one_out_is_printed(weak):
+    other = weak.cli(
+        "run",
+        "endurance",
+        "--bench",
+        "late-replay.toml",
+        "--operation",
+        "fido2.client_pin.change",
+        "--cuts",
+        "4",
+        "--seed",
+        "9",
+        "-q",
+    )
+    assert other.returncode in (0, 1), other.stderr
+    weak.write()
+    it = json.loads(weak.again().stdout)
+    assert [run["number"] for run in it["runs"]["counted"]] == [1, None]
+    name = it["runs"]["counted"][1]["run"]
+    assert any(name in said and "without this plan" in said for said in it["deviations"])
+    weak.write(more=f'[[exclude]]\nrun = "{name}"\nreason = "the hub died"\nby = "A.K."\n')
+    it = json.loads(weak.again().stdout)
+    assert [run["number"] for run in it["runs"]["counted"]] == [1]
+    assert any(name in said and "the hub died" in said and "A.K." in said for said in it["deviations"])
+
+
+def test_a_frozen_plan_is_changed_by_an_amendment_only(weak):
+    weak.write(goal='models = "sample"\ncuts = 21')
+    done = weak.again()
+    assert done.returncode == 4
+    assert "frozen as" in done.stderr
+    assert "[[amendment]]" in done.stderr
+    last = re.search(r'replaces = "([0-9a-f]{64})"', done.stderr)
+    assert last
+    amended = f'[[amendment]]\nat = 2026-11-02\nby = "J.D."\nwhy = "one more"\nreplaces = "{last.group(1)}"\n'
+    weak.write(goal='models = "sample"\ncuts = 21', more=amended)
+    it = json.loads(weak.again().stdout)
+    assert last.group(1) in it["plan"]["states"]
+    assert len(it["plan"]["states"]) == 2
+    assert any("amended 2026-11-02 by J.D.: one more" in said for said in it["deviations"])
+
+
+def test_the_safe_layer_is_qualified_by_an_exhaustive_walk(tmp_path):
+    lab = Lab(tmp_path / "lab")
+    lab.write(bench="virtual.toml", goal='models = "exhaustive"')
+    lab.plan.write_text(lab.plan.read_text().replace("fido2.client_pin.change", "fido2.u2f.authenticate"))
+    done = lab.qualify("--json")
+    assert done.returncode == 0, done.stderr
+    it = json.loads(done.stdout)
+    assert it["verdict"] == "qualified"
+    assert it["reasons"] == []
+    assert it["operations"][0]["exhaustive"] is True
+    assert it["matrix"][0]["kinds"]["twin"]["exhaustive"] is True
+    # Nothing is left: a second night runs nothing.
+    lab.qualify("--json")
+    assert len([*lab.cli.cwd.glob("reports/*/run.json")]) == 1
+    # Its run's folder goes: what is left proves nothing more.
+    shutil.rmtree(next(lab.cli.cwd.glob("reports/*/run.json")).parent)
+    it = json.loads(lab.again().stdout)
+    assert it["verdict"] == "not yet"
+    assert any("its folder is gone" in said for said in it["reasons"])
+
+
+GENUINE = """
+schema = 1
+id = "Q-1"
+[product]
+key = "nitrokey3-mini"
+[firmware]
+version = "1.7.2"
+file = "{container}"
+sha256 = "{sha256}"
+from_versions = ["1.7.1"]
+[[bench]]
+file = "bench.toml"
+kind = "twin"
+[goal]
+operations = ["update.install", "fido2.client_pin.change"]
+models = "sample"
+cuts = 16
+[roles]
+executor = "A.K."
+reviewer = "M.R."
+approver = "J.D."
+"""
+BENCH = """
+name = "shipping"
+[[rig]]
+name = "nk3"
+key = "nitrokey3-mini"
+driver = "virtual"
+expendable = true
+twin.version = "1.7.2"
+"""
+
+
+@pytest.mark.long
+def test_the_genuine_container_over_the_1_7_1_twin_is_not_qualified(tmp_path):
+    container = shared("data/firmware-nk3-v1.7.2.zip")
+    lab = Lab(tmp_path / "lab")
+    (lab.cli.cwd / "bench.toml").write_text(BENCH)
+    digest = hashlib.sha256(container.read_bytes()).hexdigest()
+    lab.plan.write_text(GENUINE.format(container=container, sha256=digest))
+    done = lab.qualify("--json")
+    assert done.returncode == 1, done.stderr
+    it = json.loads(done.stdout)
+    assert it["verdict"] == "not qualified"
+    assert any("layer late-replay" in reason for reason in it["reasons"])
+    assert [row["row"] for row in it["matrix"]] == ["operations", "from 1.7.1"]
+    cut = {(one["operation"], one["from_version"]): one["cuts"] for one in it["operations"]}
+    assert cut["update.install", "1.7.1"] >= 16
+    assert cut["fido2.client_pin.change", None] >= 16
