@@ -56,6 +56,8 @@ COMMANDS = (
         "calibrate",
         "doctor",
     ),
+    *("reports", "reports prune", "quarantine", "history", "power", "touch", "serve", "calibrate", "doctor"),
+    *("qualify", "compare", "triage", "export"),
 )
 SMALL_RUN = (
     *("run", "--seed", "1", "--cuts", "30"),

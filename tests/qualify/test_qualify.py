@@ -3,54 +3,21 @@
 import hashlib
 import json
 import re
-import shutil
+import sqlite3
+from contextlib import closing
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from support.command import Cli
 from support.paths import shared
 
-PLAN = """
-schema = 1
-id = "{id}"
-not_tested = ["NFC"]
-
-[product]
-key = "nitrokey3-mini"
-title = "Nitrokey 3A Mini"
-hardware = "B"
-
-[firmware]
-version = "{version}"
-
-[[bench]]
-file = "{bench}"
-kind = "twin"
-
-[goal]
-operations = ["fido2.client_pin.change"]
-{goal}
-
-[roles]
-executor = "A.K."
-reviewer = "M.R."
-approver = "J.D."
-
-[[requirement]]
-id = "R-1"
-text = "A PIN survives the loss of power"
-operations = ["fido2.client_pin.change"]
-"""
-SAMPLE = 'models = "sample"\ncuts = 20'
 WAIVER = """
 [[waiver]]
 id = "W-31"
 severity = "S2"
 firmware_from = "1.8.0"
 firmware_to = "1.8.9"
-ceiling = [{k}, 10]
+ceiling = [{k}, {n}]
 impact = "the key says that its flash is worn"
 ticket = "T-7"
 approver = ["J.D."]
@@ -75,54 +42,6 @@ operation = "fido2.client_pin.change"
 item = "fido2.pin"
 law = "kept"
 """
-
-
-class Lab:
-    """A folder with a plan and a ledger of its own."""
-
-    def __init__(self, folder: Path):
-        folder.mkdir()
-        self.cli = Cli(folder)
-        self.plan = folder / "plan.toml"
-        self.ran = ""
-
-    def write(self, **fields: object) -> str:
-        values = {
-            "id": "Q-1",
-            "version": "1.8.3",
-            "bench": "late-replay.toml",
-            "goal": SAMPLE,
-            "more": "",
-            **fields,
-        }
-        self.plan.write_text(PLAN.format(**values) + str(values["more"]))
-        return self.plan.read_text()
-
-    def qualify(self, *arguments: object):
-        return self.cli("qualify", "plan.toml", *arguments)
-
-    def again(self):
-        """The verdict on what is there, without a run."""
-        return self.cli.inside("qualify", "plan.toml", "--report-only", "--json")
-
-    @property
-    def folder(self) -> Path:
-        return self.cli.cwd / "reports" / "qualification-Q-1"
-
-    @property
-    def statement(self) -> dict:
-        return json.loads((self.folder / "qualification.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def weak(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A qualification of a model whose flash layer is late-replay, without a waiver."""
-    lab = Lab(tmp_path_factory.mktemp("weak") / "lab")
-    lab.write()
-    done = lab.qualify()
-    lab.ran = done.stdout + done.stderr
-    assert done.returncode == 1, lab.ran
-    return lab
 
 
 def test_a_weak_flash_layer_is_not_qualified_and_the_page_says_why(weak):
@@ -188,12 +107,11 @@ def test_the_page_holds_what_is_signed_and_loads_nothing(weak):
     assert not page.loads
 
 
-def test_a_waiver_is_used_unused_exceeded_or_expired(weak):
-    before = weak.write()
-    assert weak.again().returncode == 1
+def test_a_waiver_is_used_unused_exceeded_or_expired(own):
+    weak = own
 
     def verdict(**waiver: object) -> dict:
-        weak.write(more=WAIVER.format(**{"k": 5, "date": "2999-01-01", **waiver}))
+        weak.write(more=WAIVER.format(**{"k": 5, "n": 10, "date": "2999-01-01", **waiver}))
         done = weak.again()
         it = json.loads(done.stdout)
         return {
@@ -206,16 +124,15 @@ def test_a_waiver_is_used_unused_exceeded_or_expired(weak):
     held = verdict()
     assert (held["code"], held["verdict"]) == (0, "qualified with waivers")
     assert held["states"] == {"W-31": "used", "W-32": "unused"}
-    exceeded = verdict(k=1) if weak.statement["findings"][0]["k"] > 2 else None
-    if exceeded:
-        assert (exceeded["code"], exceeded["states"]["W-31"]) == (1, "exceeded")
+    exceeded = verdict(k=1, n=1000)
+    assert (exceeded["code"], exceeded["states"]["W-31"]) == (1, "exceeded")
     ended = verdict(date="2020-01-01")
     assert (ended["code"], ended["states"]["W-31"]) == (1, "expired")
     assert "ended on 2020-01-01" in ended["reasons"][0]
-    weak.plan.write_text(before)
 
 
-def test_a_run_that_nobody_named_counts_and_leaving_one_out_is_printed(weak):
+def test_a_run_that_nobody_named_counts_and_leaving_one_out_is_printed(own):
+    weak = own
     other = weak.cli(
         "run",
         "endurance",
@@ -241,7 +158,8 @@ def test_a_run_that_nobody_named_counts_and_leaving_one_out_is_printed(weak):
     assert any(name in said and "the hub died" in said and "A.K." in said for said in it["deviations"])
 
 
-def test_a_frozen_plan_is_changed_by_an_amendment_only(weak):
+def test_a_frozen_plan_is_changed_by_an_amendment_only(own):
+    weak = own
     weak.write(goal='models = "sample"\ncuts = 21')
     done = weak.again()
     assert done.returncode == 4
@@ -257,25 +175,40 @@ def test_a_frozen_plan_is_changed_by_an_amendment_only(weak):
     assert any("amended 2026-11-02 by J.D.: one more" in said for said in it["deviations"])
 
 
-def test_the_safe_layer_is_qualified_by_an_exhaustive_walk(tmp_path):
-    lab = Lab(tmp_path / "lab")
-    lab.write(bench="virtual.toml", goal='models = "exhaustive"')
-    lab.plan.write_text(lab.plan.read_text().replace("fido2.client_pin.change", "fido2.u2f.authenticate"))
-    done = lab.qualify("--json")
-    assert done.returncode == 0, done.stderr
-    it = json.loads(done.stdout)
+def test_the_safe_layer_is_qualified_by_an_exhaustive_walk(safe):
+    it = json.loads((safe.cli.cwd / "reports" / "qualification-Q-2" / "qualification.json").read_text())
     assert it["verdict"] == "qualified"
     assert it["reasons"] == []
     assert it["operations"][0]["exhaustive"] is True
     assert it["matrix"][0]["kinds"]["twin"]["exhaustive"] is True
+    # A run on the weak layer is in the same ledger, and of another model.
+    assert [run["plan"] for run in it["runs"]["counted"]] == [it["plan"]["digest"]]
     # Nothing is left: a second night runs nothing.
-    lab.qualify("--json")
-    assert len([*lab.cli.cwd.glob("reports/*/run.json")]) == 1
-    # Its run's folder goes: what is left proves nothing more.
-    shutil.rmtree(next(lab.cli.cwd.glob("reports/*/run.json")).parent)
-    it = json.loads(lab.again().stdout)
-    assert it["verdict"] == "not yet"
-    assert any("its folder is gone" in said for said in it["reasons"])
+    before = {*safe.cli.cwd.glob("reports/*/run.json")}
+    assert safe.cli("qualify", "safe.toml", "--json").returncode == 0
+    assert {*safe.cli.cwd.glob("reports/*/run.json")} == before
+
+
+def test_a_run_whose_folder_is_gone_proves_nothing_and_keeps_its_findings(own):
+    name = own.statement["runs"]["counted"][0]["run"]
+    with closing(sqlite3.connect(own.cli.state / "keyharness" / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("update tested set folder = ?", (str(own.cli.cwd / "gone"),))
+    done = own.again()
+    it = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert [one["item"] for one in it["findings"]] == ["admin.status"]
+    assert any(name in said and "its folder is gone" in said for said in it["reasons"])
+    # A copy of the folder brings it back.
+    done = own.cli.inside("qualify", "plan.toml", "--report-only", "--json", "--merge", f"reports/{name}")
+    assert not any("is gone" in said for said in json.loads(done.stdout)["reasons"])
+
+
+def test_a_run_of_another_plan_is_not_merged(own, safe):
+    other = json.loads((safe.cli.cwd / "reports" / "qualification-Q-2" / "qualification.json").read_text())
+    name = other["runs"]["counted"][0]["run"]
+    done = own.cli.inside("qualify", "plan.toml", "--report-only", "--merge", safe.cli.cwd / "reports" / name)
+    assert done.returncode == 4
+    assert f"a run of plan {other['plan']['digest'][:12]}" in done.stderr
 
 
 GENUINE = """
@@ -312,9 +245,9 @@ twin.version = "1.7.2"
 
 
 @pytest.mark.long
-def test_the_genuine_container_over_the_1_7_1_twin_is_not_qualified(tmp_path):
+def test_the_genuine_container_over_the_1_7_1_twin_is_not_qualified(weak, tmp_path):
     container = shared("data/firmware-nk3-v1.7.2.zip")
-    lab = Lab(tmp_path / "lab")
+    lab = type(weak)(tmp_path / "lab")
     (lab.cli.cwd / "bench.toml").write_text(BENCH)
     digest = hashlib.sha256(container.read_bytes()).hexdigest()
     lab.plan.write_text(GENUINE.format(container=container, sha256=digest))

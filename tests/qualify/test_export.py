@@ -1,0 +1,281 @@
+"""An export for an auditor: what it holds, and what its own verify.py says of one that was changed."""
+
+import json
+import shutil
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from support.limits import HUNG_S
+
+
+def ran(*command: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=HUNG_S, check=False
+    )
+
+
+def verified(export: Path, *options: object) -> subprocess.CompletedProcess[str]:
+    """The export's own program, without anything of ours or of others."""
+    return ran(sys.executable, "-I", "-S", export / "verify.py", *options, cwd=export.parent)
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("no ssh-keygen")
+    path = tmp_path_factory.mktemp("ssh") / "lab"
+    assert ran("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", path).returncode == 0
+    signers = path.with_name("signers")
+    signers.write_text(f"lab@example.org {path.with_suffix('.pub').read_text()}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def original(weak, tmp_path_factory: pytest.TempPathFactory, key: Path) -> Path:
+    out = tmp_path_factory.mktemp("export") / "audit"
+    done = weak.cli.inside("export", "--audit", "plan.toml", "--out", out, "--sign", key)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture
+def export(original: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(original, tmp_path / "audit"))
+
+
+def journal_of(export: Path) -> Path:
+    (path,) = export.glob("runs/*/journal/*.client_pin.change.jsonl")
+    return path
+
+
+def wrong(export: Path) -> list[str]:
+    done = verified(export)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return [line.removeprefix("WRONG  ") for line in done.stdout.splitlines() if line.startswith("WRONG  ")]
+
+
+def test_an_export_that_nobody_touched_is_right(original, key):
+    done = verified(original, "--signers", key.with_name("signers"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WRONG" not in done.stdout
+    manifest = json.loads((original / "manifest.json").read_text())
+    assert manifest["rows"] == len(journal_of(original).read_bytes().splitlines())
+    assert [row["number"] for row in manifest["numbers"]] == [1]
+
+
+def test_every_changed_byte_of_the_evidence_is_named(export):
+    path = journal_of(export)
+    data = bytearray(path.read_bytes())
+    at = data.index(b'"outcome":"') + len(b'"outcome":"')
+    data[at] ^= 1
+    path.write_bytes(data)
+    said = wrong(export)
+    name = str(path.relative_to(export))
+    assert f"{name}: changed" in said
+    assert any(line.startswith(f"{name}: row ") and "changed or removed" in line for line in said)
+    assert any("evidence.jsonl: row " in line for line in said)
+
+
+def test_a_truncated_file_is_named(export):
+    path = journal_of(export)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-2]))
+    said = wrong(export)
+    assert any(f"truncated, {len(lines) - 2} of {len(lines)} rows" in line for line in said)
+    assert any("rows with the head" in line for line in said)
+
+
+def test_reordered_rows_are_named(export):
+    path = journal_of(export)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[2], lines[3] = lines[3], lines[2]
+    path.write_bytes(b"".join(lines))
+    assert any("row 3 of" in line and "reordered" in line for line in wrong(export))
+
+
+def test_reordered_evidence_is_named(export):
+    (path,) = export.glob("runs/*/evidence.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[1], lines[0], *lines[2:]]))
+    assert any("evidence.jsonl: reordered from row 1 on" in line for line in wrong(export))
+
+
+def test_an_added_and_a_removed_file_are_named(export):
+    (export / "runs" / "extra.txt").write_text("hello")
+    (export / "qualification.html").unlink()
+    said = wrong(export)
+    assert "runs/extra.txt: added, it is not in the manifest" in said
+    assert "qualification.html: missing" in said
+
+
+def test_a_manifest_that_was_made_again_does_not_fit_its_signature(export, key):
+    """Who changes a row, its digest, the manifest and head.txt still has no signature."""
+    head = export / "head.txt"
+    head.write_text(head.read_text().replace("rows ", "rows 1"))
+    done = verified(export, "--signers", key.with_name("signers"))
+    assert done.returncode == 1
+    assert "head.txt.sig: the lab's signature does not fit head.txt" in done.stdout
+
+
+def test_a_key_that_nobody_trusts_is_named(export, key, tmp_path):
+    other = tmp_path / "other"
+    ran("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other)
+    (tmp_path / "signers").write_text(f"other@example.org {other.with_suffix('.pub').read_text()}")
+    done = verified(export, "--signers", tmp_path / "signers")
+    assert done.returncode == 1
+    assert "signed by a key that" in done.stdout
+
+
+def test_a_run_of_the_plan_that_is_not_there_is_named(export):
+    manifest = json.loads((export / "manifest.json").read_text())
+    manifest["numbers"].append({"number": 3, "run": "20260101-000000-dead"})
+    (export / "manifest.json").write_text(json.dumps(manifest))
+    said = wrong(export)
+    assert "run 20260101-000000-dead: number 3 of the plan is not in the export" in said
+    assert "runs: their numbers are [1, 3], with a gap" in said
+
+
+def test_a_redacted_export_keeps_its_hashes_and_its_signature(weak, original, key, tmp_path):
+    out = tmp_path / "redacted"
+    done = weak.cli.inside("export", "--redact", original, "--out", out)
+    assert done.returncode == 0, done.stderr
+    for name in ("manifest.json", "head.txt", "head.txt.sig"):
+        assert (out / name).read_bytes() == (original / name).read_bytes()
+    checked = verified(out, "--signers", key.with_name("signers"))
+    assert checked.returncode == 0, checked.stdout
+    assert "left out of this copy" in checked.stdout
+    text = next(out.glob("runs/*/run.json")).read_text()
+    assert "host" not in json.loads(text)
+    assert not [*out.glob("runs/*/logs/*")]
+    # It is held to its digests as the whole is.
+    path = journal_of(out)
+    path.write_bytes(path.read_bytes().replace(b'"boots":2', b'"boots":3', 1))
+    assert any("changed" in line for line in wrong(out))
+
+
+def test_a_second_host_countersigns(weak, export, key):
+    done = weak.cli.inside("export", "--countersign", export, "--sign", key)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (export / "countersigned").iterdir()] == ["1.sig"]
+    assert verified(export, "--signers", key.with_name("signers")).returncode == 0
+    (export / "countersigned" / "1.sig").write_text(
+        "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
+    )
+    assert verified(export).returncode == 1
+
+
+CONFIG = """
+[req]
+distinguished_name = dn
+prompt = no
+[dn]
+CN = test time stamps
+[ext]
+basicConstraints = CA:FALSE
+extendedKeyUsage = critical,timeStamping
+[tsa]
+default_tsa = here
+[here]
+serial = serial
+signer_cert = tsa.pem
+signer_key = tsa.key
+default_policy = 1.2.3.4.1
+digests = sha256
+signer_digest = sha256
+ess_cert_id_alg = sha256
+"""
+
+
+class Stamps(BaseHTTPRequestHandler):
+    """A time-stamp authority: openssl ts behind HTTP."""
+
+    folder: Path
+
+    def do_POST(self) -> None:
+        (self.folder / "query").write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+        ran(
+            "openssl",
+            "ts",
+            "-reply",
+            "-config",
+            "tsa.cnf",
+            "-section",
+            "here",
+            "-queryfile",
+            "query",
+            "-out",
+            "reply",
+            cwd=self.folder,
+        )
+        body = (self.folder / "reply").read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/timestamp-reply")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_stamps_the_head_with_its_time(weak, key, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl")
+    (tmp_path / "tsa.cnf").write_text(CONFIG)
+    made = ran(
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "tsa.key",
+        "-out",
+        "tsa.pem",
+        "-days",
+        "2",
+        "-config",
+        "tsa.cnf",
+        "-extensions",
+        "ext",
+        cwd=tmp_path,
+    )
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "serial").write_text("01\n")
+    server = HTTPServer(("127.0.0.1", 0), type("Here", (Stamps,), {"folder": tmp_path}))
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        out = tmp_path / "audit"
+        done = weak.cli.inside(
+            "export",
+            "--audit",
+            "plan.toml",
+            "--out",
+            out,
+            "--timestamp",
+            f"http://127.0.0.1:{server.server_port}/",
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.returncode == 0, done.stderr
+    right = verified(out, "--ca", tmp_path / "tsa.pem")
+    assert right.returncode == 0, right.stdout
+    assert "head.tsr" not in right.stdout
+    head = out / "head.txt"
+    head.write_text(head.read_text() + "\n")
+    assert "the time stamp does not fit head.txt" in verified(out, "--ca", tmp_path / "tsa.pem").stdout
+
+
+def test_a_folder_that_is_there_is_not_overwritten(weak, original):
+    done = weak.cli.inside("export", "--audit", "plan.toml", "--out", original)
+    assert done.returncode == 4
+    assert "a file or a folder" in done.stderr
