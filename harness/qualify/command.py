@@ -64,7 +64,7 @@ def qualify(
         stopped = False
         nights = [] if report_only else nights_of(plan, path, evidence.cells, benches, updates, number)
         for night in nights:
-            code, _ = run_night(plan, night, reports, out)
+            code = run_night(plan, night, reports, out)
             if code in (INTERRUPTED, USAGE):
                 stopped = True
                 break

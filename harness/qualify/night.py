@@ -120,10 +120,10 @@ def _home(use: BenchUse, cells: Sequence[Cell]) -> str:
     )
 
 
-def run_night(plan: Plan, night: Night, reports: Path, out: TextIO) -> tuple[int, str | None]:
-    """Make a run; return its exit code and its name.
+def run_night(plan: Plan, night: Night, reports: Path, out: TextIO) -> int:
+    """Make a run; return its exit code.
 
-    :param out: where the run is shown: standard output or standard error.
+    :param out: where is said what is run. On standard error, the run itself is not shown.
     :raises CallerError, RigError: it could not begin.
     """
     names = ", ".join(cell.name for cell in night.cells[:3])
@@ -137,4 +137,4 @@ def run_night(plan: Plan, night: Night, reports: Path, out: TextIO) -> tuple[int
         [],
         series={"plan": plan.id, "digest": plan.digest},
     )
-    return launch.run(["-q"], to_stderr=out is sys.stderr), launch.name
+    return launch.run(["-q"], hidden=out is sys.stderr)
