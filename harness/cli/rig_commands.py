@@ -240,6 +240,15 @@ def history(
     retire: Annotated[
         str | None, typer.Option("--retire", metavar="WHY", help="Never use this key again.")
     ] = None,
+    inconclusive: Annotated[
+        int | None,
+        typer.Option(
+            "--inconclusive",
+            metavar="N",
+            min=1,
+            help="Instead: exit code 3 if the last N nights said nothing of a key.",
+        ),
+    ] = None,
 ) -> None:
     """Show what the ledger knows of a key.
 
@@ -251,6 +260,10 @@ def history(
     from harness.run.ledger_entry import enter_abandoned
 
     enter_abandoned()
+    if inconclusive is not None:
+        if retire:
+            raise typer.BadParameter("--inconclusive and --retire: only one of them")
+        raise typer.Exit(_nights(key, inconclusive, json))
     with Ledger() as ledger:
         if key is None:
             if retire:
@@ -269,3 +282,21 @@ def history(
         write_json("history", **table)
     else:
         show_history(table, sys.stdout)
+
+
+def _nights(key: str | None, most: int, json: bool) -> int:
+    from harness.evidence.ledger import Ledger
+    from harness.evidence.ledger_nights import in_a_row, nights_of, runs_of
+
+    with Ledger() as ledger:
+        nights = nights_of(runs_of(ledger, key))
+    count = in_a_row(nights)
+    if json:
+        write_json("history", nights=nights, inconclusive_in_a_row=count, most=most)
+    else:
+        words = "night was" if count == 1 else "nights were"
+        sys.stdout.write(f"{count} {words} inconclusive, one after the other; {most} are red\n")
+        for night in nights[: max(count, 1)]:
+            verdicts = ", ".join(f"{name} {number}" for name, number in night["verdicts"].items())
+            sys.stdout.write(f"  {night['night']}  {verdicts}\n")
+    return 3 if count >= most else 0

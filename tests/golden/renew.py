@@ -56,7 +56,6 @@ COMMANDS = (
         "calibrate",
         "doctor",
     ),
-    *("reports", "reports prune", "quarantine", "history", "power", "touch", "serve", "calibrate", "doctor"),
     *("qualify", "compare", "triage", "export"),
 )
 SMALL_RUN = (
