@@ -99,7 +99,7 @@ def matrix(cells: Sequence[Cell]) -> list[Row]:
                     "of": len(held),
                     "carried": sum(1 for cell in held if cell.carried is not None),
                     "exhaustive": all(cell.exhaustive for cell in held),
-                    "keys": len({key for cell in held for key in cell.keys}),
+                    "keys": 0 if kind == "twin" else len({key for cell in held for key in cell.keys}),
                 }
         rows.append({"row": f"from {start}" if start else "operations", "kinds": kinds})
     return rows

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from support.paths import shared
+from support.report import chromium
 
 WAIVER = """
 [[waiver]]
@@ -70,6 +71,16 @@ def test_the_run_carries_the_digest_of_the_frozen_plan(weak):
     assert run["plan"] == weak.statement["plan"]["digest"]
     head = json.loads((weak.cli.cwd / "reports" / run["run"] / "run.json").read_text())
     assert head["series"] == {"plan": "Q-1", "digest": run["plan"]}
+
+
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="no chromium")
+def test_the_page_prints_on_one_sheet(weak, tmp_path):
+    sheet = tmp_path / "sheet.pdf"
+    done = chromium.run(
+        weak.folder / "qualification.html", tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={sheet}"
+    )
+    assert sheet.exists(), done.stderr
+    assert len(re.findall(rb"/Type\s*/Page\b", sheet.read_bytes())) == 1
 
 
 class Page(HTMLParser):
