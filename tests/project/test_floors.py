@@ -29,11 +29,7 @@ ROOMS = (
         "report",
         "run",
     ),
-<<<<<<< HEAD
-    *("doctor", "commands", "pytest_plugin", "mutants", "cli"),
-=======
-    *("doctor", "commands", "qualify", "pytest_plugin", "cli"),
->>>>>>> 135a9e7 (Qualify a firmware: a frozen plan, what counts for it, a verdict to sign)
+    *("doctor", "commands", "qualify", "pytest_plugin", "mutants", "cli"),
 )
 ABOVE_THE_ROOMS = ("harness.__main__", "harness.api")
 TRANSPORTS = "harness_transports"
