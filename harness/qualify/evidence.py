@@ -12,6 +12,7 @@ from harness.base.errors import CallerError
 from harness.bench.bench import LoadedBench
 from harness.bench.registry import Plugins
 from harness.evidence.ledger_runs import findings_known, frozen_as, numbers_of, score_of, tested_of
+from harness.evidence.mutation_score import MutationScore, newest_score
 from harness.model.row import Row
 from harness.qualify import counted, wear
 from harness.qualify.cells import Cell, cells_of
@@ -47,6 +48,7 @@ class Evidence:
     samples: list[Row]
     left: Row
     score: Row | None
+    mutants: MutationScore | None
     history: list[Row]
     verdict: Verdict
     deviations: list[str] = field(default_factory=list)
@@ -75,13 +77,14 @@ def gather(
     offered = [(use.kind, _offered(plan, use, bench)) for use, bench in benches]
     cells = cells_of(plan, offered, installs, campaigns)
     score = score_of(ledger, harness.__version__)
-    failures = [
-        {**row, "run": run.run}
-        for run in _once(runs)
-        for row in counted.case_failures(run)
-        if not _is_campaign(row)
+    mutants = newest_score(plan.product.key, harness.__version__)
+    failures = [{**row, "run": run.run} for run in _once(runs) for row in counted.case_failures(run)]
+    doubts = [
+        *unreadable,
+        *_tool_doubts(plan, runs, score, mutants),
+        *_gaps(plan, numbers, every),
+        *_gone(runs),
     ]
-    doubts = [*unreadable, *_tool_doubts(plan, runs, score), *_gaps(plan, numbers, every), *_gone(runs)]
     said = [f"{row['text']} ({row['count']} cases, run {row['run']})" for row in failures]
     samples = wear.samples_of(plan, ledger, campaigns)
     return Evidence(
@@ -97,6 +100,7 @@ def gather(
         samples,
         wear.left_of(cells, samples, campaigns),
         score,
+        mutants,
         frozen_as(ledger, plan.id),
         rule(plan, cells, findings, said, doubts, today),
         _deviations(plan, runs, excluded),
@@ -160,11 +164,6 @@ def _once(runs: Sequence[CountedRun]) -> list[CountedRun]:
     return list({one.run: one for one in runs}.values())
 
 
-def _is_campaign(row: Row) -> bool:
-    """Whether failed cases are campaigns: their findings say more."""
-    return all("test_power_cut" in str(name) for name in row.get("cases") or ("",))
-
-
 def _gone(runs: Sequence[CountedRun]) -> list[str]:
     return [
         f"run {one.run}: its folder is gone; `--merge DIR` brings a copy back, or exclude the run with a reason"
@@ -184,7 +183,9 @@ def _gaps(plan: Plan, numbers: Mapping[str, int], every: Sequence[CountedRun]) -
     ]
 
 
-def _tool_doubts(plan: Plan, runs: Sequence[CountedRun], score: Row | None) -> list[str]:
+def _tool_doubts(
+    plan: Plan, runs: Sequence[CountedRun], score: Row | None, mutants: MutationScore | None
+) -> list[str]:
     tool, said = plan.tool, []
     if tool.prove_min is not None:
         if score is None:
@@ -194,6 +195,11 @@ def _tool_doubts(plan: Plan, runs: Sequence[CountedRun], score: Row | None) -> l
                 f"`keyharness prove` caught {score['caught']} of {score['of']} known bugs, "
                 f"and {100 * tool.prove_min:g} % are asked for"
             )
+    if tool.mutants_min is not None:
+        if mutants is None:
+            said.append("no mutants were tried with this version: run `keyharness prove --random N`")
+        elif mutants.caught < tool.mutants_min * mutants.counted:
+            said.append(f"{mutants.text}, and {100 * tool.mutants_min:g} % are asked for")
     if tool.version is not None:
         said += [
             f"run {one.run} was made with Keyharness {one.version}, and the plan says {tool.version}"

@@ -202,4 +202,5 @@ def _tool(it: Mapping[str, Any]) -> str:
         if score
         else "its own score is not known"
     )
-    return f"keyharness {it['keyharness']}; {said}"
+    mutants = f"; {it['mutants_text']}" if it["mutants_text"] else ""
+    return f"keyharness {it['keyharness']}; {said}{mutants}"

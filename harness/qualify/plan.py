@@ -142,10 +142,13 @@ class Decision(Table):
 
 class Tool(Table):
     """:ivar version: the version of Keyharness. :ivar prove_min: least share of known bugs that `prove` caught.
-    :ivar calibration_age_max_days: the age of a switch's calibration."""
+    :ivar mutants_min: least share of mutants that `prove --random` caught.
+    :ivar calibration_age_max_days: the age of a switch's calibration.
+    """
 
     version: Text | None = None
     prove_min: float | None = Field(default=None, gt=0, le=1)
+    mutants_min: float | None = Field(default=None, gt=0, le=1)
     calibration_age_max_days: int = Field(default=30, ge=1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import harness
 from harness.evidence.chain import digest as line_digest
@@ -59,6 +60,8 @@ def statement(evidence: Evidence) -> Row:
             "keyharness": harness.__version__,
             "asked": plan.tool.model_dump(mode="json"),
             "score": evidence.score,
+            "mutants": asdict(evidence.mutants) if evidence.mutants else None,
+            "mutants_text": evidence.mutants.text if evidence.mutants else None,
         },
         "roles": plan.roles.model_dump(mode="json"),
         "evidence_head": head_of(evidence.runs),
@@ -188,6 +191,8 @@ def run_head(run: CountedRun) -> str | None:
 
 
 def head_of(runs: Sequence[CountedRun]) -> str:
-    """Return the digest over the heads of all counted runs, in order."""
-    heads = dict.fromkeys(f"{one.run} {run_head(one)}" for one in runs)
-    return hashlib.sha256("\n".join(heads).encode()).hexdigest()
+    """Return the digest over the heads of all counted runs, in order: each with that of the runs before it."""
+    last = ""
+    for one in {run.run: run for run in runs}.values():
+        last = hashlib.sha256(f"{last}{run_head(one)}".encode()).hexdigest()
+    return last

@@ -67,6 +67,9 @@ def test_an_export_that_nobody_touched_is_right(original, key):
     manifest = json.loads((original / "manifest.json").read_text())
     assert manifest["rows"] == len(journal_of(original).read_bytes().splitlines())
     assert [row["number"] for row in manifest["numbers"]] == [1]
+    # What the page shows is what is signed.
+    assert manifest["head"] == json.loads((original / "qualification.json").read_text())["evidence_head"]
+    assert f"head {manifest['head']}\n" in (original / "head.txt").read_text()
 
 
 def test_every_changed_byte_of_the_evidence_is_named(export):

@@ -1,0 +1,133 @@
+"""A plan that does not fit is refused with its place; what is frozen of it does not follow from how it is written."""
+
+import json
+import tomllib
+
+import pytest
+
+from harness.qualify.plan import Plan
+from support.command import Cli
+
+PLAN = """
+schema = 1
+id = "Q-1"
+[product]
+key = "nitrokey3-mini"
+[firmware]
+version = "1.8.3"
+[[bench]]
+file = "virtual.toml"
+kind = "twin"
+[goal]
+operations = ["fido2.get_assertion"]
+[roles]
+executor = "A"
+reviewer = "B"
+approver = "C"
+"""
+WAIVER = """
+[[waiver]]
+id = "W-1"
+severity = "S1"
+firmware_from = "1"
+firmware_to = "2"
+ceiling = [1, 10]
+impact = "none"
+ticket = "T-1"
+approver = {approver}
+until = {{ date = 2999-01-01, version = "2" }}
+[waiver.finding]
+operation = "{operation}"
+item = "fido2.pin"
+law = "kept"
+"""
+
+
+@pytest.fixture
+def refused(tmp_path):
+    (tmp_path / "lab").mkdir()
+    cli = Cli(tmp_path / "lab")
+
+    def said(text: str) -> str:
+        (cli.cwd / "plan.toml").write_text(text)
+        done = cli.inside("qualify", "plan.toml", "--report-only")
+        assert done.returncode == 4, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        # Nothing was frozen, and nothing was made.
+        assert not (cli.cwd / "reports" / "qualification-Q-1").exists()
+        return done.stderr
+
+    return said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "place", "words"),
+    [
+        ('version = "1.8.3"', 'version = "1.8.3"\nsigner_ = "N"', "firmware.signer_", "signer"),
+        ('version = "1.8.3"', "", "firmware.version", "add it"),
+        ('kind = "twin"', 'kind = "model"', "bench number 1.kind", "'twin'"),
+        ("[goal]", "[goal]\nbelow = 1.5", "goal.below", "less than 1"),
+        ("[goal]", '[goal]\nmodels = "sample"', "goal", "needs `cuts`"),
+        ('version = "1.8.3"', 'version = "1.8.3"\nfile = "x.zip"', "firmware", "sha256"),
+        ("fido2.get_assertion", "fido2.get_assertio", "goal.operations", "fido2.get_assertion"),
+        ("nitrokey3-mini", "nitrokey3", "product.key", "nitrokey3-mini"),
+        ("virtual.toml", "nothing.toml", "bench nothing.toml", "a bench file"),
+        ('kind = "twin"', 'kind = "twin"\nrigs = ["mini-9"]', "bench number 1.rigs", "nk3-mini"),
+        ('kind = "twin"', 'kind = "twin"\nhomes = ["old"]', "bench.homes", "fresh"),
+        ("schema = 1", "schema = 2", "schema", "1"),
+        ("schema = 1", "schema = ", "plan.toml", "mend that line"),
+    ],
+)
+def test_each_mistake_has_its_place(refused, before, after, place, words):
+    said = refused(PLAN.replace(before, after, 1))
+    assert place in said.splitlines()[0]
+    assert words in said
+
+
+def test_a_waiver_of_an_s1_needs_two_people(refused):
+    for one in ('["J.D."]', '["J.D.", "j.d."]'):
+        said = refused(PLAN + WAIVER.format(approver=one, operation="fido2.get_assertion"))
+        assert "waiver number 1" in said
+        assert "two different approvers" in said
+    said = refused(PLAN + WAIVER.format(approver='["J.D.", "M.R."]', operation="fido2.nothing"))
+    assert "waiver W-1" in said
+
+
+def test_a_container_of_another_digest_is_refused(refused, tmp_path):
+    (tmp_path / "lab" / "x.zip").write_bytes(b"another")
+    said = refused(
+        PLAN.replace('version = "1.8.3"', f'version = "1.8.3"\nfile = "x.zip"\nsha256 = "{"0" * 64}"', 1)
+    )
+    assert "firmware.sha256" in said
+
+
+def digest(text: str) -> str:
+    return Plan.model_validate(tomllib.loads(text)).digest
+
+
+def test_comments_and_what_comes_later_do_not_change_what_is_frozen():
+    assert digest("# why\n" + PLAN) == digest(PLAN)
+    assert digest(PLAN.replace('executor = "A"\nreviewer = "B"', 'reviewer = "B"\nexecutor = "A"')) == digest(
+        PLAN
+    )
+    later = WAIVER.format(approver='["J.D.", "M.R."]', operation="fido2.get_assertion")
+    later += '[[exclude]]\nrun = "x"\nreason = "y"\nby = "z"\n'
+    assert digest(PLAN + later) == digest(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("1.8.3", "1.8.4"), ("[goal]", "[goal]\nbelow = 0.02"), ('approver = "C"', 'approver = "D"')],
+)
+def test_what_is_asked_is_frozen(before, after):
+    assert digest(PLAN.replace(before, after, 1)) != digest(PLAN)
+
+
+def test_the_schema_names_every_table(tmp_path):
+    (tmp_path / "lab").mkdir()
+    done = Cli(tmp_path / "lab").inside("qualify", "--schema")
+    assert done.returncode == 0
+    schema = json.loads(done.stdout)
+    assert schema["additionalProperties"] is False
+    assert {"schema", "id", "product", "firmware", "bench", "roles"} <= {*schema["required"]}
+    assert {"waiver", "exclude", "amendment", "fix", "requirement", "tool"} <= schema["properties"].keys()
