@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.evidence.ledger_database import opened, trouble
-from harness.evidence.ledger_runs import note_tested
 from harness.evidence.ledger_tables import all_tables
+from harness.evidence.ledger_tested import note_tested
 from harness.evidence.rundir import NOT_ASKED
 
 if TYPE_CHECKING:

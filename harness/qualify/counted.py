@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.atomic_file import read_json, read_lines
-from harness.evidence.ledger_runs import home_of
+from harness.evidence.ledger_tested import home_of
 from harness.evidence.rundir import RunDir
 from harness.model.row import is_covering, is_judged
 from harness.qualify.plan import Plan

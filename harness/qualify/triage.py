@@ -7,7 +7,8 @@ from typing import TextIO
 
 from harness.base.errors import CallerError
 from harness.evidence.ledger import Ledger
-from harness.evidence.ledger_runs import findings_known, home_of
+from harness.evidence.ledger_runs import findings_known
+from harness.evidence.ledger_tested import home_of
 from harness.evidence.rundir import RunDir
 from harness.model.row import Row
 from harness.qualify.counted import operations_rows, plain
