@@ -10,7 +10,7 @@ from harness.base.atomic_file import replace_file
 from harness.base.shape import DamagedFile
 
 NAME = "rows.zip"
-ABOVE = 240_000
+ABOVE = 200_000
 """Bytes of all journals, from which they are packed: a small run stays as it was written."""
 BYTES_MAX, FILES_MAX = 1 << 31, 10_000
 

@@ -33,7 +33,10 @@ def note_identity(run: RunDir, rig: str, identity: str, kind: str, model: str) -
 
 
 def number_run(run: RunDir) -> None:
-    """Give a run its number in its series, so that a run that is gone leaves a gap. Without a ledger it has none."""
+    """Give a run its number in its series, so that a run that is gone leaves a gap. Without a ledger it has none.
+
+    The folder notes it if a plan began the run: an export compares it.
+    """
     from harness.evidence.ledger import Ledger, now
     from harness.evidence.ledger_runs import NO_SERIES, next_number
 
@@ -44,7 +47,8 @@ def number_run(run: RunDir) -> None:
     except RigError as error:
         sys.stderr.write(f"the run has no number in the ledger: {error}\n")
         return
-    run.note_number(number)
+    if series:
+        run.note_number(number)
 
 
 def began(path: Path) -> None:
