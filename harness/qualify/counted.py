@@ -1,7 +1,7 @@
 """Which runs count for a plan, and what their folders hold.
 
-Every run in the ledger that tested this firmware counts, whoever began it and for whatever: on a real key by the
-version that it tells, on a model by version, personality and flash layer, and an update by the digest of its container.
+Every run in the ledger that tested this firmware counts, with or without a plan. A real key's firmware is known by the
+version that it tells, a model's by version, personality and flash layer, an update's by the digest of its container.
 """
 
 from __future__ import annotations
