@@ -95,7 +95,8 @@ def safe(weak: Lab) -> Lab:
     """The same on the safe layer, exhaustively, as plan Q-2 in the same folder and ledger."""
     before = weak.plan.read_text()
     weak.write(id="Q-2", bench="virtual.toml", goal='models = "exhaustive"')
-    (weak.cli.cwd / "safe.toml").write_text(weak.plan.read_text())
+    one_rig = weak.plan.read_text().replace('kind = "twin"', 'kind = "twin"\nrigs = ["nk3-mini"]')
+    (weak.cli.cwd / "safe.toml").write_text(one_rig)
     weak.plan.write_text(before)
     done = weak.cli("qualify", "safe.toml", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
