@@ -79,6 +79,16 @@ class Host:
         """
         return os.open(node, os.O_RDWR | os.O_CLOEXEC)
 
+    def ioctl(self, fd: int, request: int, buffer: bytearray) -> int:
+        """Call ioctl with a buffer that it may fill; return what it returns.
+
+        :raises OSError: it fails.
+        """
+        import fcntl
+
+        done: int = fcntl.ioctl(fd, request, buffer)
+        return done
+
     def may_open(self, node: Path) -> bool:
         """Return whether this process may read and write a node; False until udev's rules allow it."""
         return os.access(node, os.R_OK | os.W_OK)

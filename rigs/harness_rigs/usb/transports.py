@@ -6,6 +6,7 @@ from typing import Protocol
 
 from harness.api import BusIdentity, KeyGone, Reachable, Transports, UsbDevice
 from harness_rigs.usb.card import UsbCard, open_card
+from harness_rigs.usb.feature import FeatureNode, open_feature
 from harness_rigs.usb.hid import CtaphidNode, open_ctaphid
 from harness_rigs.usb.plugged_key import PluggedKey
 from harness_rigs.usb.serial import UsbSerial
@@ -30,13 +31,15 @@ class UsbTransports(Transports):
             f"usb:{self._key.port}", device.vendor_id, device.product_id, device.product, device.serial
         )
 
-    def endpoint(self, name: str) -> CtaphidNode | UsbSerial | UsbCard:
+    def endpoint(self, name: str) -> CtaphidNode | UsbSerial | UsbCard | FeatureNode:
         if name == "ctaphid":
             return self._ctaphid()
         if name == "serial":
             return self._serial()
         if name == "card":
             return self._card()
+        if name == "hid-feature":
+            return self._feature()
         raise self.unknown(name)
 
     def _device(self) -> UsbDevice:
@@ -67,6 +70,12 @@ class UsbTransports(Transports):
         card = open_card(self._key, device)
         self._key.keep(card)
         return card
+
+    def _feature(self) -> FeatureNode:
+        node = next((one.node for one in self._device().hidraw if not one.fido), None)
+        if node is None:
+            raise self._lacking("shows no HID interface besides CTAPHID")
+        return open_feature(self._key, node)
 
     def _lacking(self, what: str) -> KeyGone:
         return KeyGone(f'rig "{self._key.rig}": the key {what}, it is in its {self._key.face}')
