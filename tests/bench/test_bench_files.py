@@ -30,7 +30,7 @@ def test_each_of_ours_is_a_bench_and_is_found_by_its_name(file, plugins, tmp_pat
     assert bench.rigs
 
 
-DEFAULT = ["nk3-mini", "hsm-1", "nk3-all", "nk3-1.7", "nk3-1.2"]
+DEFAULT = ["nk3-mini", "hsm-1", "nk3-all", "nk3-1.7", "nk3-1.2", "pro-1"]
 
 
 def test_the_default_has_a_twin_of_each_kind_of_key(plugins):

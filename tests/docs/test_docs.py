@@ -117,7 +117,7 @@ def test_every_item_and_operation_is_explained_and_no_other(plugins):
     keys = [
         key
         for key in plugins.keys.values()
-        if key.name in ("fido2", "nitrokey3-mini", "nitrokey-hsm2", "openpgp")
+        if key.name in ("fido2", "nitrokey3-mini", "nitrokey-hsm2", "nitrokey-pro", "openpgp")
     ]
     operations = {name for key in keys for name in key.operations}
     items = {item.name for key in keys for item in key.items}
