@@ -17,9 +17,12 @@ from harness.base.json_document import json_document
 from harness.evidence.ledger import now, state_dir
 from harness.evidence.mutation_score import MutationScore, keep_score
 from harness.mutants.choice import choose
-from harness.mutants.results import COUNTED, Result, score_of, show, show_sum
+from harness.mutants.results import Result, score_of, show, show_sum
 from harness.mutants.trials import Trials
 from harness.run.session import default_seed
+
+LEAST = 30
+"""Mutants that count, from which a score is kept for reports: the interval of fewer is too wide to say anything."""
 
 
 def prove_random(
@@ -44,7 +47,7 @@ def prove_random(
         code = trials.load(given)
         root = default_seed() if seed is None else seed
         mutants = choose(list(code.modules.values()), root, count)
-        journal = state_dir() / "mutants" / f"{code.key}-{root}-{code.digest}.jsonl"
+        journal = state_dir() / "mutants" / f"{code.key}-{root}-{limit_s:.0f}s-{code.digest}.jsonl"
         done = {row["number"]: Result(**row) for row in read_lines(journal)}
         if not as_json:
             out.write(f"{code.title} · seed {root} · {len(mutants)} mutants, {limit_s:.0f} s each\n\n")
@@ -59,7 +62,7 @@ def prove_random(
                 show(result, out)
         results = [done[mutant.number] for mutant in mutants]
         score = score_of(results, code.key, code.digest, root, now())
-        if any(one.result in COUNTED for one in results):
+        if score.counted >= LEAST:
             keep_score(score)
         _tell(results, score, as_json, out)
     return 0

@@ -14,7 +14,6 @@ from harness.mutants.processes import Told
 from harness.search.bounds import lower_bound, upper_bound
 
 CAUGHT, SURVIVED, EQUIVALENT, NOT_REACHED = "caught", "survived", "equivalent", "not-reached"
-COUNTED = (CAUGHT, SURVIVED)
 TAIL = 0.975
 """One-sided confidence of each end of an interval of 95 %."""
 _NAMED = 3
@@ -81,8 +80,9 @@ def compared(mutant: Mutant, told: Told, again: Told) -> Result:
         why = again.ended or _last_line(again.entries["error"])
         return _result(mutant, told, SURVIVED, "", f"no trace of it could be compared: {why}")
     if told.entries.get("reached") or again.entries.get("reached"):
-        return _result(mutant, told, EQUIVALENT, "", "equal traces")
-    return _result(mutant, told, NOT_REACHED, "", "no case and no operation executes the line")
+        return _result(mutant, told, EQUIVALENT, "", "equal traces" + _where_ended(told))
+    says = "no case and no operation executes the line" + _where_ended(told)
+    return _result(mutant, told, NOT_REACHED, "", says)
 
 
 def _reason(differs: Mapping[str, str], told: Told) -> str:
@@ -92,10 +92,14 @@ def _reason(differs: Mapping[str, str], told: Told) -> str:
     if harness_said := told.entries.get("harness"):
         said += f"; not blamed on the key: {harness_said}"
     if told.ended:
-        said += f"; {told.ended} in {told.entries.get('stage', 'the beginning')}"
+        said += _where_ended(told)
     elif "error" in told.entries:
         said += f"; the trial ended: {_last_line(told.entries['error'])}"
     return said
+
+
+def _where_ended(told: Told) -> str:
+    return f"; {told.ended} in {told.entries.get('stage', 'the beginning')}" if told.ended else ""
 
 
 def _last_line(text: object) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.base.errors import Blame, KeyFault
+from harness.base.signals import end_with
 from harness.bench.registry import Plugins, discover
 from harness.campaign.common import CampaignTerms
 from harness.campaign.home import Home, go_home
@@ -191,8 +193,11 @@ class _Stages:
 def in_fork(work: Callable[[Callable[[Asked], None]], None]) -> Asked | None:
     """Ask a suite in a process of its own; None if the process ended without a word."""
     read, write = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
+        # A trial that is ended ends here, too.
+        end_with(parent, signal.SIGKILL)
         os.close(read)
 
         def then(asked: Asked) -> None:

@@ -56,12 +56,14 @@ def test_a_missing_write_is_caught_a_rewriting_is_not_and_what_no_law_is_about_s
         ("hashlib.sha256(salt + code)", "hashlib.sha256(code[:0] + salt + code)"),
         ('card.random("salt", 8)', 'card.random("salt", 9)'),
     )
-    assert (same["result"], same["says"]) == (EQUIVALENT, "equal traces")
+    assert same["result"] == EQUIVALENT
+    assert same["says"].startswith("equal traces")
     assert salt["result"] == SURVIVED
     assert "flash operation" in salt["says"]
 
 
-def test_a_changed_text_in_json_has_all_fields(cli, own_state):
+def test_what_was_tried_is_not_tried_again(cli, own_state):
+    """The second time the journal gives the row, with the processor time of the first."""
     done = cli("prove", "--key", "nitrokey-hsm2", "--random", "1", "--seed", "3", "--limit", "2", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
