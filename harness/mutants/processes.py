@@ -99,7 +99,7 @@ def _start(work: Callable[[Tell], None], log: Path) -> _Child:
         finally:
             os._exit(code)
     os.close(write)
-    # Here, too: whoever is first. Afterwards the group is there.
+    # The child makes its group, too: whichever process is first, the group is there for `_end`.
     with suppress(PermissionError, ProcessLookupError):
         os.setpgid(pid, pid)
     return _Child(pid, read, time.monotonic(), Told())

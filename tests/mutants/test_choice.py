@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib.util import find_spec
 
+import pytest
+
+from harness.bench.registry import discover
 from harness.mutants.choice import RULES, Module, choose
+from harness.twin.model import HasCode
 from support.paths import ROOT
 
 MODULES = [
@@ -40,3 +45,15 @@ def test_there_are_no_more_than_the_rules_find():
     module = Module("one", "one.py", "def f(a, b):\n    return a == b\n")
     (only,) = choose([module], 1, 100)
     assert only.where == "one.py:2"
+
+
+@pytest.mark.parametrize("key", sorted(discover().twins))
+def test_every_key_of_ours_says_where_its_firmware_is_written(key):
+    """Modules that exist, without the lists of its defects."""
+    model = discover().twins[key]
+    assert isinstance(model, HasCode)
+    names = model.code()
+    assert len(names) == len(set(names)) > 5
+    for name in names:
+        assert find_spec(name) is not None, name
+        assert not name.endswith((".defects", ".model"))

@@ -17,6 +17,7 @@ from harness.api import (
     StoreDamaged,
     TwinOptions,
     child,
+    modules_in,
     one_of,
 )
 from harness_nitrokey_pro.twin.defects import AS_READ, DEFECTS
@@ -81,6 +82,10 @@ class NitrokeyProTwin:
                 mend="leave it out: the firmware rewrites its pages itself",
             )
         return Plain.name
+
+    def code(self) -> list[str]:
+        """The modules of the HID side; those of the card stand in the OpenPGP card's twin."""
+        return modules_in("harness_nitrokey_pro.twin", ("defects", "layout", "model"))
 
     def build(self, options: TwinOptions, seed: bytes) -> Board:
         self.layer(options)
