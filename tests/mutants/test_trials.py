@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from harness.mutants.results import CAUGHT, EQUIVALENT, SURVIVED
 from support.limits import HUNG_S
 
@@ -45,6 +47,7 @@ def tried(folder, limit_s, *changes):
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_a_missing_write_is_caught_a_rewriting_is_not_and_what_no_law_is_about_survives(tmp_path):
     (caught,) = tried(tmp_path / "caught", 60, ("    _set_tries(card, reference, before - 1)", "    pass"))
     assert caught["result"] == CAUGHT
@@ -62,6 +65,7 @@ def test_a_missing_write_is_caught_a_rewriting_is_not_and_what_no_law_is_about_s
     assert "flash operation" in salt["says"]
 
 
+@pytest.mark.long
 def test_what_was_tried_is_not_tried_again(cli, own_state):
     """The second time the journal gives the row, with the processor time of the first."""
     done = cli("prove", "--key", "nitrokey-hsm2", "--random", "1", "--seed", "3", "--limit", "2", "--json")

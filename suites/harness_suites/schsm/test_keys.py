@@ -331,6 +331,11 @@ def test_cbc_takes_whole_blocks(user, size):
         user.aes(3, 0x10, bytes(size))
 
 
+def test_a_key_is_derived_from_a_parameter_only(user):
+    with refused(WRONG_DATA):
+        user.aes(3, 0x99, b"")
+
+
 # What is refused
 
 
