@@ -18,6 +18,7 @@ from harness.cli.common import (
     session_for,
     write_json,
 )
+from harness.cli.completions import rig_names
 
 app = command_group()
 
@@ -76,7 +77,10 @@ def touch(
 @app.command()
 def serve(
     bench: BenchOption = None,
-    rig: Annotated[list[str] | None, typer.Option("--rig", metavar="NAME", help="Only this rig.")] = None,
+    rig: Annotated[
+        list[str] | None,
+        typer.Option("--rig", metavar="NAME", help="Only this rig.", autocompletion=rig_names),
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port on 127.0.0.1; 0: any.")
     ] = 0,
@@ -156,7 +160,9 @@ def explain(
         str, typer.Option("--operation", metavar="NAME", help="What the key did when it lost its power.")
     ],
     bench: BenchOption = None,
-    rig: Annotated[str | None, typer.Option("--rig", metavar="NAME", help="Whose flash it is.")] = None,
+    rig: Annotated[
+        str | None, typer.Option("--rig", metavar="NAME", help="Whose flash it is.", autocompletion=rig_names)
+    ] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import settings
+from harness.cli.completions import rig_names
 
 if TYPE_CHECKING:
     from harness.run.session import Session
@@ -61,7 +62,9 @@ ReportsOption = Annotated[
         "--reports", metavar="DIR", help="Folder of all runs, else KEYHARNESS_REPORTS.", callback=_reports
     ),
 ]
-RigArgument = Annotated[str, typer.Argument(metavar="RIG", help="Name of a rig of the bench.")]
+RigArgument = Annotated[
+    str, typer.Argument(metavar="RIG", help="Name of a rig of the bench.", autocompletion=rig_names)
+]
 SeedOption = Annotated[
     int | None,
     typer.Option(

@@ -33,6 +33,7 @@ from harness.cli.common import (
     is_typed,
     write_json,
 )
+from harness.cli.completions import operation_names, rig_names
 
 USAGE, INTERRUPTED, INCONCLUSIVE = 4, 2, 3
 PROGRAM = "keyharness"
@@ -56,9 +57,15 @@ def run(
         list[str] | None, typer.Argument(metavar="SUITE", help="Suites; default: all that fit the keys.")
     ] = None,
     bench: BenchOption = None,
-    rig: Annotated[list[str] | None, typer.Option("--rig", metavar="NAME", help="Only this rig.")] = None,
+    rig: Annotated[
+        list[str] | None,
+        typer.Option("--rig", metavar="NAME", help="Only this rig.", autocompletion=rig_names),
+    ] = None,
     operation: Annotated[
-        list[str] | None, typer.Option("--operation", metavar="NAME", help="Only this operation.")
+        list[str] | None,
+        typer.Option(
+            "--operation", metavar="NAME", help="Only this operation.", autocompletion=operation_names
+        ),
     ] = None,
     seed: SeedOption = None,
     home: Annotated[
@@ -238,7 +245,8 @@ def list_(
         list[str] | None, typer.Option("--key", metavar="NAME", help="Only this key and its rigs.")
     ] = None,
     rig: Annotated[
-        list[str] | None, typer.Option("--rig", metavar="NAME", help="Only this rig and its key.")
+        list[str] | None,
+        typer.Option("--rig", metavar="NAME", help="Only this rig and its key.", autocompletion=rig_names),
     ] = None,
     operation: Annotated[
         list[str] | None,

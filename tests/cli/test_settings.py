@@ -108,6 +108,10 @@ def test_a_bench_of_a_plugin_keeps_its_bare_name(cli):
         ("keyharness qu", {"quarantine"}),
         ("keyharness run --oper", {"--operation"}),
         ("keyharness power ", {"on", "off"}),
+        ("keyharness run --rig nk3-", {"nk3-mini", "nk3-all"}),
+        ("keyharness run --bench late-replay.toml --rig ", {"nk3-mini"}),
+        ("keyharness run --operation fido2.res", {"fido2.reset", "fido2.reset.register"}),
+        ("keyharness inspect h", {"hsm-1"}),
     ],
 )
 def test_a_shell_is_told_completions(cli, words, expected):
@@ -119,6 +123,15 @@ def test_a_shell_is_told_completions(cli, words, expected):
     done = cli()
     assert done.returncode == 0, done.stderr
     assert expected <= set(done.stdout.split())
+    # A bench that was typed, and no other.
+    assert "late-replay" not in words or set(done.stdout.split()) == expected
+
+
+def test_a_bench_that_cannot_be_read_completes_nothing_and_says_nothing(cli):
+    words = "keyharness run --bench absent.toml --rig "
+    cli.env |= {"_KEYHARNESS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "5"}
+    done = cli()
+    assert (done.stdout.strip(), done.stderr) == ("", "")
 
 
 def test_what_bash_loads_completes_a_command(cli):
