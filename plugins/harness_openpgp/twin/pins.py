@@ -275,7 +275,10 @@ def reset_retry(card: Card, p1: int, p2: int, data: bytes) -> bytes:
         pin = data
     else:
         length = card.state.lengths[Pin.CODE.value]
-        if not length or not tries(card, Pin.CODE):
+        if not length:
+            # opcard-rs tells a code that is not set apart from one that is blocked.
+            raise CardError(BLOCKED if card.traits.says_blocked else NOT_VERIFIED)
+        if not tries(card, Pin.CODE):
             raise _blocked(card)
         code, pin = data[:length], data[length:]
         require_length(card, Pin.USER, pin)
