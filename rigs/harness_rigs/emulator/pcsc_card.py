@@ -20,13 +20,27 @@ class PcscCard:
     """The raw endpoint "card" through a pcscd. It lasts for one boot.
 
     :ivar reader: name of the reader, for other programs.
+    :raises RigError: the daemon has ended, or no longer has the reader.
     """
 
     def __init__(self, key: EmulatedKey, reader: Reader, link: PcscLink):
+        from smartcard.Exceptions import SmartcardException
         from smartcard.System import readers
 
         self._key, self._boot, self.reader = key, key.boots, reader.name
-        self._connection = next(one for one in readers() if str(one) == reader.name).createConnection()
+        try:
+            found = next((one for one in readers() if str(one) == reader.name), None)
+        except SmartcardException:
+            found = None
+        if found is None:
+            reader.require_daemon()
+            raise RigError(
+                f'reader "{reader.name}"',
+                found="a moment in which the daemon did not tell of it",
+                expected="the reader that the card was put into",
+                mend="see whether the daemon was started again",
+            )
+        self._connection = found.createConnection()
         link.cards.append(self)
 
     def connect(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -11,12 +13,13 @@ from harness.bench.plugin_api import RigRequest
 from harness.bench.registry import discover
 from harness.campaign.observe import observe
 from harness.model.key import Memory
-from harness_rigs.emulator.private_pcscd import missing
+from harness_rigs.emulator.private_pcscd import daemon, driver, missing
 from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig
 from harness_schsm.home import prepare
 from harness_schsm.items import canaries
 from support.emulator.emulated import namespaces_permitted
 from support.hsm import NAME
+from support.paths import ROOT
 
 COMMAND = [
     *(sys.executable, "-m", "harness", "twin", NAME, "--state", "{state}"),
@@ -68,3 +71,72 @@ def test_the_packaged_bench_runs_cases_and_cuts_through_a_pcscd(cli):
     suite = summary["suites"]["schsm"]
     assert suite["passed"]
     assert suite["not_offered"] == suite["failed"] == suite["error"] == 0
+
+
+DIES = """#!/bin/sh
+case "$*" in *--version*) exec {daemon} "$@";; esac
+# It is handed its socket as its own process, and dies when somebody writes into the FIFO.
+sh -c 'export LISTEN_PID=$$; exec {daemon} "$@"' sh "$@" &
+read word < {fifo}
+kill -9 $!
+"""
+TWO_RIGS = """
+[[rig]]
+name = "in-process"
+key = "nitrokey-hsm2"
+driver = "virtual"
+expendable = true
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(LACKS is not None, reason=str(LACKS and LACKS.found))
+def test_a_pcscd_that_dies_in_mid_run_is_no_fault_of_the_key_and_the_other_rig_goes_on(tmp_path):
+    """The daemon may die while nobody asks it: then the next power-up starts another, and nothing has happened."""
+    root, fifo = tmp_path / "root", tmp_path / "die"
+    os.mkfifo(fifo)
+    for original in (daemon(), driver()):
+        copy = root / original.relative_to("/")
+        copy.parent.mkdir(parents=True)
+        copy.symlink_to(original)
+    wrapper = root / daemon().relative_to("/")
+    wrapper.unlink()
+    wrapper.write_text(DIES.format(daemon=daemon(), fifo=fifo))
+    wrapper.chmod(0o755)
+    (tmp_path / "two.toml").write_text((ROOT / "rigs" / "pcsc.toml").read_text() + TWO_RIGS)
+    words = [
+        "run",
+        "schsm",
+        "--bench",
+        "two.toml",
+        "--seed",
+        "1",
+        "--",
+        "-v",
+        "-k",
+        "shows_the_applet or class",
+    ]
+    environ = {**os.environ, "KEYHARNESS_PCSC_ROOT": str(root), "NO_COLOR": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", *words],
+        cwd=tmp_path,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as run:
+        said = []
+        for line in run.stdout:
+            said.append(line)
+            if "[hsm-pcsc" in line and not fifo.with_name("dead").exists():
+                fifo.with_name("dead").touch()
+                fifo.write_text("die\n")
+    text = "".join(said)
+    assert run.returncode in (0, 3), text
+    summary = json.loads(next((tmp_path / "reports").glob("*/summary.json")).read_text())
+    suite = summary["suites"]["schsm"]
+    assert suite["failed"] == 0, text
+    asked = [line.split()[1:] for line in said if "::" in line and line[0].isdigit()]
+    others = [words[0] for words in asked if "[in-process" in words[1]]
+    assert others == ["passed"] * (len(asked) // 2), text
+    assert (suite["error"] > 0) == (run.returncode == 3)
