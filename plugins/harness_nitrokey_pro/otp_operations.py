@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
-from harness.api import ANY, Cost, KeyFault, Memory, Operation, Outcome, Rig, Value, World, new, old
+from harness.api import ANY, Cost, KeyFault, Memory, Operation, Outcome, Refused, Rig, Value, World, new, old
 from harness_nitrokey_pro.client import HIDDEN_SLOT, NitrokeyPro
 from harness_nitrokey_pro.codes import hotp
 from harness_nitrokey_pro.home import (
@@ -59,6 +60,12 @@ def _with_slots(before: dict[str, Value], after: dict[str, Value]) -> Callable[[
         old({"pro.slots": slots_value(known(memory)), **before}),
         new({"pro.slots": slots_value(known(promise)), **after}),
     ]
+
+
+def _erase_unauthorised(rig: Rig, memory: Memory) -> None:
+    """What a thief tries: erase a slot without the admin PIN."""
+    with suppress(Refused):
+        NitrokeyPro(rig).erase_slot(TOTP, temporary=b"guess")
 
 
 def _verify(rig: Rig, memory: Memory) -> None:
@@ -154,6 +161,13 @@ OPERATIONS = (
         act=_erase(TOTP),
         worlds=_with_slots({"pro.totp": (WORKS, WORKS)}, {"pro.totp": (FREE, WORKS)}),
         cost=_PW3,
+    ),
+    Operation(
+        name="pro.erase_totp.unauthorised",
+        title="try to erase a slot without the admin PIN",
+        arrange=nothing,
+        act=_erase_unauthorised,
+        worlds=lambda before, after: [old({"pro.slots": slots_value(known(before))})],
     ),
     Operation(
         name="pro.hotp",

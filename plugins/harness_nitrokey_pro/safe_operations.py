@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from harness.api import Cost, Memory, Operation, Refused, Rig, World, new, old, pin_for
 from harness_nitrokey_pro.client import NitrokeyPro
@@ -54,6 +55,14 @@ def _erase_entry(rig: Rig, memory: Memory) -> None:
     del known(memory).entries[USED_ENTRY]
 
 
+def _mix_entries(rig: Rig, memory: Memory) -> None:
+    """Two programs at a time: one announces an entry, the other one sends the second report of another."""
+    client = _opened(rig, memory)
+    client.ask("safe_put", slot=FREE_ENTRY, name=b"one", password=b"one")
+    with suppress(Refused):
+        client.ask("safe_store", slot=USED_ENTRY, login=b"two")
+
+
 def _use_and_store(rig: Rig, memory: Memory) -> None:
     """A code, then an entry, as an owner does who logs in and notes a new password."""
     use_hotp(rig, memory)
@@ -89,6 +98,15 @@ OPERATIONS = (
     _written("pro.safe.write", "write an entry of the safe", write_entry),
     _written("pro.safe.overwrite", "replace an entry of the safe", _overwrite_entry),
     _written("pro.safe.erase", "erase an entry of the safe", _erase_entry),
+    Operation(
+        name="pro.safe.mixed",
+        title="send the second report of an entry after the first one of another",
+        arrange=nothing,
+        act=_mix_entries,
+        worlds=lambda before, after: [old({"pro.safe": entries_value(known(before).entries)})],
+        cost=_PW1,
+        missing=lacks_safe,
+    ),
     _written(
         "pro.new_safe",
         "make a new key of the safe, which empties it",

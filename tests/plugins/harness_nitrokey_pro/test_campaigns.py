@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.bench.registry import discover
+from harness.campaign.recording import UncutFault
 from harness.model.key import Outcome
 from support.hsm import outcomes
 from support.pro import NAME, walked
@@ -17,6 +18,8 @@ OPERATIONS = {
     "pro.replace_totp": BOTH,
     "pro.erase_hotp": BOTH,
     "pro.erase_totp": BOTH,
+    # Nothing is written where nobody is authorised.
+    "pro.erase_totp.unauthorised": {"old"},
     "pro.hotp": BOTH,
     "pro.hotp.roll": BOTH,
     "pro.hotp.roll_and_store": BOTH,
@@ -27,6 +30,7 @@ OPERATIONS = {
     "pro.safe.write": BOTH,
     "pro.safe.overwrite": BOTH,
     "pro.safe.erase": BOTH,
+    "pro.safe.mixed": {"old"},
     "pro.new_safe": BOTH,
     "pro.log_in_user": THREE,
     "pro.log_in_admin": THREE,
@@ -54,12 +58,20 @@ CAUGHT = {
     "hotp-answered-first": ("pro.hotp", "pro.hotp_counter", Outcome.ROLLED_BACK),
     "verified-code-again": ("pro.verify", "pro.verified", Outcome.ROLLED_BACK),
     "safe-page-without-backup": ("pro.safe.write", "pro.safe", Outcome.TORN),
+    "safe-slots-mixed": ("pro.safe.mixed", "pro.safe", Outcome.TORN),
+    "admin-not-asked": ("pro.erase_totp.unauthorised", "pro.slots", Outcome.TORN),
+    "reset-keeps-safe-key": ("pro.factory_reset", "pro.firmware_password", Outcome.TORN),
     "safe-key-before-pin": ("pro.new_safe.wrong", "pro.safe", Outcome.LOST),
     "user-page-without-backup": ("pro.config", "pro.safe", Outcome.LOST),
     "update-password-in-two": ("pro.firmware_password", "pro.firmware_password", Outcome.TORN),
     "reset-card-first": ("pro.factory_reset", "pro.slots", Outcome.TORN),
     "time-page-erased-first": ("pro.set_time.full", "pro.time", Outcome.TORN),
 }
+UNCUT = {
+    "hotp-roll-locks-flash": ("pro.hotp.roll", "HOTP code number 1023"),
+    "totp-stale-time": ("pro.log_in_user", "pro.untold"),
+}
+"""What shows before anything is cut."""
 LONG = {name for name in OPERATIONS if name.split(".")[1] in ("hotp", "factory_reset")}
 
 
@@ -70,7 +82,7 @@ def marked(name: str, operation: str):
 def test_every_operation_of_the_hid_side_has_its_row():
     operations = discover().keys[NAME].operations
     assert {name for name in operations if name.startswith("pro.")} == OPERATIONS.keys()
-    assert CAUGHT.keys() <= discover().twins[NAME].defects.keys()
+    assert CAUGHT.keys() | UNCUT.keys() == discover().twins[NAME].defects.keys()
 
 
 @pytest.mark.parametrize("write", [marked(name, name) for name in OPERATIONS])
@@ -86,6 +98,29 @@ def test_each_bug_is_caught_by_the_law_that_it_breaks(defect):
     operation, item, outcome = CAUGHT[defect]
     found = {(finding.item, finding.outcome) for finding in walked(operation, defect).findings}
     assert (item, outcome) in found
+
+
+@pytest.mark.parametrize("defect", UNCUT)
+def test_a_bug_that_needs_no_cut_is_found_before_the_first_one(defect):
+    operation, said = UNCUT[defect]
+    with pytest.raises(UncutFault, match=said):
+        walked(operation, defect, cuts=1)
+
+
+def test_the_order_of_writes_that_was_read_breaks_these_laws():
+    found = {
+        (finding.item, finding.outcome)
+        for write in ("pro.safe.write", "pro.firmware_password")
+        for finding in walked(write, personality="v0.15", cuts=40).findings
+    }
+    assert {("pro.safe", Outcome.TORN), ("pro.firmware_password", Outcome.TORN)} <= found
+
+
+@pytest.mark.parametrize("write", ["pro.replace_hotp", "pro.set_time", "pro.factory_reset"])
+def test_a_key_without_a_safe_is_sound(write):
+    result = walked(write, personality="card-2.1", cuts=20)
+    assert result.findings == []
+    assert {"old", "new"} <= outcomes(result).keys()
 
 
 @pytest.mark.parametrize("write", ["openpgp.change_pw1", "openpgp.reset", "openpgp.generate.decipher"])
