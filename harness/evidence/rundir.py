@@ -15,7 +15,7 @@ from harness.base.atomic_file import create_file, read_json, replace_file
 from harness.base.shape import DamagedFile, Shape, read_fitting
 from harness.evidence.chain import beginning
 from harness.evidence.journal import ESCAPED, Journal, line, merge
-from harness.evidence.journal_archive import pack_journals, read_packed
+from harness.evidence.journal_archive import NAME, RESULTS, pack_journals, read_packed
 from harness.evidence.worked_time import WorkedTime, noted_s
 from harness.model.row import slug
 
@@ -181,26 +181,25 @@ class RunDir:
 
         A killed run has its journals only: call this before reading its folder.
         """
-        folder = self.path / "journal"
         head = self.head()
         replace_file(self.path / "run.json", json.dumps(head, indent=1, sort_keys=True) + "\n")
         order = head["order"]
         stems = [f"{rig}.{slug(operation)}" for rig, operation in order]
-        self._merge_evidence([f"{stem}.jsonl" for stem in stems])
-        merge(
-            [path.read_bytes() for stem in stems if (path := folder / f"{stem}.result.json").exists()],
-            self.path / "operations.jsonl",
-        )
+        self._merge([f"{stem}.jsonl" for stem in stems], "evidence.jsonl", NAME)
+        self._merge([f"{stem}.result.json" for stem in stems], "operations.jsonl", RESULTS)
 
-    def _merge_evidence(self, names: Sequence[str]) -> None:
-        folder, out = self.path / "journal", self.path / "evidence.jsonl"
+    def _merge(self, names: Sequence[str], out_name: str, archive: str) -> None:
+        folder, out = self.path / "journal", self.path / out_name
         plain = [path for name in names if (path := folder / name).exists()]
         try:
-            packed = [] if plain else read_packed(folder, names)
+            # The archive is whole before the first of its files goes; a kill may leave some of these.
+            packed = read_packed(folder, names, archive)
         except DamagedFile:
-            if out.exists():
+            packed = []
+            if not plain and out.exists():
                 return  # it was made from the archive's rows, and is still there
-            raise
+            if not plain:
+                raise
         merge(packed or (path.read_bytes() for path in plain), out)
 
     def pack(self) -> None:

@@ -24,6 +24,7 @@ def run(tmp_path):
     for name in NAMES:
         rows = [{"id": f"{name}{n}", "note": {"hit_us": n}, "text": "\u2028 and such"} for n in range(50)]
         made.journal_path("mini", name).write_text("".join(map(line, rows)), encoding="utf-8")
+        made.note_campaign("mini", name, {"rig": "mini", "operation": name, "cuts": 50})
     made.merge_again()
     return made
 
@@ -47,6 +48,40 @@ def test_evidence_is_made_again_from_the_archive(run, monkeypatch):
     packed = (run.path / "journal" / "rows.zip").read_bytes()
     run.pack()
     assert (run.path / "journal" / "rows.zip").read_bytes() == packed, "nothing is left to pack"
+
+
+def test_a_kill_while_the_packed_files_are_removed_costs_nothing(run, monkeypatch):
+    """Rows and results of campaigns whose files had gone already were missing afterwards."""
+    monkeypatch.setattr(journal_archive, "ABOVE", 1)
+    outs = [run.path / "evidence.jsonl", run.path / "operations.jsonl"]
+    before = [out.read_bytes() for out in outs]
+    rows = run.journal_path("mini", NAMES[-1])
+    last = [rows, rows.with_suffix(".result.json")]
+    kept = [path.read_bytes() for path in last]
+    run.pack()
+    for path, body in zip(last, kept, strict=True):
+        path.write_bytes(body)
+    run.merge_again()
+    assert [out.read_bytes() for out in outs] == before
+
+
+def test_results_are_packed_beside_the_rows_and_made_again(run, monkeypatch):
+    monkeypatch.setattr(journal_archive, "ABOVE", 1)
+    operations = run.path / "operations.jsonl"
+    before = operations.read_bytes()
+    assert [json.loads(row)["operation"] for row in before.splitlines()] == list(NAMES)
+    run.pack()
+    assert not list((run.path / "journal").glob("*.result.json"))
+    operations.unlink()
+    run.merge_again()
+    assert operations.read_bytes() == before
+    archive = run.path / "journal" / "results.zip"
+    archive.write_bytes(archive.read_bytes()[:40])
+    run.merge_again()
+    assert operations.read_bytes() == before
+    operations.unlink()
+    with pytest.raises(DamagedFile, match="an archive that cannot be read"):
+        run.merge_again()
 
 
 def test_a_damaged_archive_costs_no_evidence(run, monkeypatch):
