@@ -16,7 +16,7 @@ def keyharness_keys() -> list[Key]:
         Key(
             name=NAME,
             title="Nitrokey Pro",
-            faces=(Face("application", 0x20A0, 0x4108, "Nitrokey Pro"),),
+            faces=(Face("application", 0x20A0, 0x4108, "Nitrokey Pro", manufacturer="Nitrokey"),),
             applications=(OPENPGP_IN_PRO, PRO),
             identify=identify,
         )

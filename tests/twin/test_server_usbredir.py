@@ -20,6 +20,7 @@ from harness.twin.server_usbredir import UsbRedirWire
 from harness.twin.usb_device.shown import UsbFaces
 from harness_nitrokey3 import images
 from harness_nitrokey3.images import Recipe
+from harness_nitrokey_pro import reports
 from support.twin_process import device, forked_twin
 from support.usbredir import Guest, Reports, Serial, Slot
 
@@ -139,6 +140,29 @@ def test_an_hsm_is_a_card_alone(tmp_path, path):
         assert slot.power_on() == bytes.fromhex("3BDE18FF8191FE1FC38031815448534D317380214081071C")
         applet = bytes.fromhex("00A404000BE82B0601040181C31F020100")
         assert slot.exchange(applet)[-2:] == b"\x90\0"
+
+
+def test_a_pro_is_polled_by_feature_reports_beside_its_card(tmp_path, path):
+    with forked_twin(tmp_path / "state", key="nitrokey-pro", ctaphid_tcp=None, usbredir=path):
+        guest = Guest.dial(path)
+        shown = guest.plugged()
+        assert (shown.product, [kind for _, kind, *_ in shown.interfaces]) == (0x4108, [3, 0x0B])
+        guest.configure()
+        descriptor = guest.control(0x81, 6, 0x2200, 0, 255)
+        assert descriptor[:3] == b"\x06\0\xff"
+        assert b"\x95\x40\xb1\x02" in descriptor, "a feature report of 64 bytes"
+        asked = reports.request(reports.BY_CODE[0], {})
+        guest.control(0x21, 9, 0x0300, 0, asked)
+        states = set()
+        while True:
+            report = guest.control(0xA1, 1, 0x0300, 0, 64)
+            states.add(report[0])
+            # The firmware of a new key has answered nothing yet: its report is zeros.
+            if report[0] == reports.READY and report[2:6] == asked[60:]:
+                break
+        assert states <= {reports.READY, reports.BUSY, reports.RECEIVED}
+        assert reports.read_answer(report).status == 0
+        assert Slot(guest).power_on()[:1] == b"\x3b"
 
 
 def test_the_socket_goes_with_a_twin_that_is_asked_to_end(twin, path):

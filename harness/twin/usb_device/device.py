@@ -53,6 +53,7 @@ class UsbDevice:
     :param functions: the board's name of each endpoint -> how it shows.
     :param to_key: (endpoint, packet): takes what the host sends to the board.
     :param clock: the server's clock in microseconds.
+    :param shown: the feature report that an endpoint shows now, as `Ways.shown`.
     :ivar configuration: 0 until the host has chosen one.
     :ivar waiting: address of an IN pipe -> transfers for the host, the oldest first.
     """
@@ -63,8 +64,10 @@ class UsbDevice:
         functions: Mapping[str, UsbFunction],
         to_key: Callable[[str, bytes], None],
         clock: Callable[[], int],
+        shown: Callable[[str], bytes | None] = lambda endpoint: None,
     ):
         self.identity = identity
+        self._shown = shown
         self.configuration = 0
         self.waiting: dict[int, deque[bytes]] = {}
         numbers = Numbers()
@@ -78,7 +81,9 @@ class UsbDevice:
 
     def _ways(self, endpoint: str, to_key: Callable[[str, bytes], None]) -> Ways:
         return Ways(
-            lambda address, data: self.waiting[address].append(data), lambda packet: to_key(endpoint, packet)
+            lambda address, data: self.waiting[address].append(data),
+            lambda packet: to_key(endpoint, packet),
+            lambda: self._shown(endpoint),
         )
 
     @property

@@ -76,10 +76,12 @@ class Ways:
 
     :ivar to_host: (address of an IN pipe, one transfer).
     :ivar to_key: one packet for the board's endpoint.
+    :ivar shown: the feature report that the firmware shows now; None: it sends one for each that it has received.
     """
 
     to_host: Callable[[int, bytes], None]
     to_key: Callable[[bytes], None]
+    shown: Callable[[], bytes | None] = lambda: None
 
 
 class RunningFunction(ABC):

@@ -92,6 +92,8 @@ class RunningHid(RunningFunction):
             case 0x81, 0x06, Type.REPORT:
                 return self._kind.report_descriptor
             case 0xA1, Ask.GET_REPORT, Type.FEATURE if self._kind.feature_size:
+                if (shown := self._ways.shown()) is not None:
+                    return shown
                 # A report that was read stays the current one until the firmware makes another.
                 if self._features:
                     self._feature = self._features.popleft()

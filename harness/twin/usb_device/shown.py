@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from harness.model.key import Face
 from harness.twin.board import Firmware
+from harness.twin.endpoints import OffersReports
 from harness.twin.model import Offered
 from harness.twin.usb_device.ccid import Ccid
 from harness.twin.usb_device.cdc_acm import CdcAcm
@@ -57,7 +58,11 @@ class UsbFaces:
             face.product,
             firmware.serial_number or "",
         )
-        return UsbDevice(who, functions, to_key, clock)
+
+        def report(endpoint: str) -> bytes | None:
+            return firmware.report(endpoint, clock()) if isinstance(firmware, OffersReports) else None
+
+        return UsbDevice(who, functions, to_key, clock, report)
 
 
 def function_of(offered: Offered) -> UsbFunction | None:

@@ -17,6 +17,12 @@ from harness_nitrokey_pro.twin.device import Device, Done, Values
 from harness_nitrokey_pro.twin.pages import Pages
 
 ENDPOINT = "hid-feature"
+REPORT_DESCRIPTOR = bytes.fromhex(
+    "0600ff 0901 a1010901 1500 26ff00 7508 9540 81020902 1500 26ff00 7508 9540 91020902 7508 9540 b102 c0"
+)
+"""A page of the vendor's, and reports of 64 bytes: of the feature report alone anything is said
+(nitrokey-pro-firmware, CCIDHID_usb_desc.c).
+"""
 PICKED_US, WORK_US, LATER_US = 500, 2_000, 15_000
 """How long a report waits for the main loop, and the least that a command takes; how long after its
 answer a defect writes."""

@@ -10,6 +10,7 @@ from harness.api import (
     CallerError,
     Defect,
     HexTracer,
+    Hid,
     Offered,
     Panic,
     Plain,
@@ -20,9 +21,10 @@ from harness.api import (
     modules_in,
     one_of,
 )
+from harness_nitrokey_pro import reports
 from harness_nitrokey_pro.twin.defects import AS_READ, DEFECTS
 from harness_nitrokey_pro.twin.firmware import ProFirmware
-from harness_nitrokey_pro.twin.hid_side import ENDPOINT
+from harness_nitrokey_pro.twin.hid_side import ENDPOINT, REPORT_DESCRIPTOR
 from harness_nitrokey_pro.twin.layout import STM32F103
 from harness_nitrokey_pro.twin.pages import Pages
 from harness_openpgp.twin.firmware import ENDPOINT as CARD_ENDPOINT
@@ -68,7 +70,9 @@ class NitrokeyProTwin:
 
     @property
     def endpoints(self) -> Mapping[str, Offered]:
-        return {CARD_ENDPOINT: Offered("apdus", atr=CHIP_3.atr), ENDPOINT: Offered("reports")}
+        # In the order of the interfaces on USB: HID is 0, the card is 1.
+        hid = Hid(REPORT_DESCRIPTOR, feature_size=reports.SIZE)
+        return {ENDPOINT: Offered("reports", usb=hid), CARD_ENDPOINT: Offered("apdus", atr=CHIP_3.atr)}
 
     def tracer(self) -> HexTracer:
         return HexTracer()
