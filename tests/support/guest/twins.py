@@ -113,6 +113,7 @@ def _serve(options: dict[str, Any]) -> None:
 
 def preload() -> None:
     """Make what is the same for each start of a twin before the first one."""
+    import harness.commands.serve_twin  # noqa: F401 - a child that imports it is seconds late on a busy host
     from harness.base.seeds import child
     from harness.bench.registry import discover
     from harness.twin.model import TwinOptions
