@@ -23,7 +23,7 @@ EVERY = 2000
 
 
 def write(path: Path, size: int) -> None:
-    """Write a log of about so many bytes."""
+    """Write a log of about `size` bytes."""
     quiet = "".join((USB if number % EVERY == 7 else NOISE).format(number) for number in range(20 * EVERY))
     flood = "".join(USB.format(number) for number in range(20 * EVERY))
     with path.open("w") as file:

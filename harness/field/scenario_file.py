@@ -96,9 +96,10 @@ class Answer(_Table):
 class StepRow(_Table):
     """One act of the schedule; times in seconds, spans in milliseconds.
 
-    :ivar times: how often, of a `bounce`. :ivar errors: how many protocol errors the log counts in a `glitch`.
+    :ivar times: how often, of a `bounce`.
+    :ivar errors: how many protocol errors the log counts in a `glitch`.
     :ivar on_ms: between how long and how long the key has power each time.
-    :ivar off_ms: the same without power. :ivar growth: each gap is so many times as long as the one before.
+    :ivar off_ms: the same without power. :ivar growth: each gap is longer than the one before by this factor.
     """
 
     act: Act
