@@ -245,6 +245,9 @@ class PrivateDaemon:
         if self._host is not None:
             self._host.close()
             self._host = None
+        if self._folder is not None and os.environ.get(SOCKET) == str(self._socket()):
+            # Programs that this process starts from now on would look for a daemon that has ended.
+            del os.environ[SOCKET]
 
 
 def _options() -> list[str]:

@@ -73,8 +73,10 @@ def test_two_rigs_share_a_daemon_that_is_hidden_and_ends_with_the_last_of_them(r
     assert status(two) == (0x90, 0x00), "the other rig's card is not touched"
     one.close()
     assert listens()
+    assert os.environ[private_pcscd.SOCKET] == DAEMON.environ[private_pcscd.SOCKET]
     two.close()
     assert not listens()
+    assert private_pcscd.SOCKET not in os.environ, "a program that is started now has no daemon yet"
 
 
 @IN_PCSCD
