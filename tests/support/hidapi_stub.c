@@ -1,6 +1,6 @@
 /* hidapi as far as libnitrokey calls it, for one device behind a twin's --feature-tcp port.
 
-   $KEYHARNESS_FEATURE_PORT is the port, $KEYHARNESS_FEATURE_PRODUCT the product id in hex. Frames: length of two bytes,
+   $HIDAPI_STUB_PORT is the port, $KEYHARNESS_FEATURE_PRODUCT the product id in hex. Frames: length of two bytes,
    big-endian, then the data; an empty frame asks for a report. */
 
 #include <arpa/inet.h>
@@ -80,7 +80,7 @@ void hid_free_enumeration(struct hid_device_info *one)
 struct hid_device *hid_open_path(const char *path)
 {
     struct sockaddr_in there = {.sin_family = AF_INET};
-    const char *port = getenv("KEYHARNESS_FEATURE_PORT");
+    const char *port = getenv("HIDAPI_STUB_PORT");
     struct hid_device *device;
     int fd, on = 1;
     (void)path;

@@ -67,7 +67,7 @@ def said(stub, twin) -> dict[str, object]:
     path = os.pathsep.join([str(stub), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
     done = subprocess.run(
         [sys.executable, str(SUPPORT / "nitrokey_client.py")],
-        env={**os.environ, "LD_LIBRARY_PATH": path, "KEYHARNESS_FEATURE_PORT": str(twin)},
+        env={**os.environ, "LD_LIBRARY_PATH": path, "HIDAPI_STUB_PORT": str(twin)},
         capture_output=True,
         text=True,
         timeout=HUNG_S,
