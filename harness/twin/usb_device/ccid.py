@@ -90,6 +90,10 @@ class RunningCcid(RunningFunction):
         number = numbers.next_interface()
         self.interfaces = ((number, SMART_CARD, 0, 0),)
         self.pipes = (numbers.pipe(IN, BULK, 0, number), numbers.pipe(0, BULK, 0, number))
+        self._asked: int | None = None
+        """Sequence number of the command that the card works on."""
+        self._stale = 0
+        """Answers of the card to come that nobody waits for any more."""
         self.reset()
 
     def reset(self) -> None:
@@ -100,10 +104,9 @@ class RunningCcid(RunningFunction):
         self._answer = b""
         """What is still to be sent of a response APDU, while the host asks for more."""
         self._power = INACTIVE
-        self._asked: int | None = None
-        """Sequence number of the command that the card works on."""
+        self._stale += self._asked is not None
+        self._asked = None
         self._abort: int | None = None
-        self._stale = False
         self._extend_us = 0
 
     def descriptors(self) -> bytes:
@@ -187,8 +190,8 @@ class RunningCcid(RunningFunction):
 
     def send(self, packet: bytes) -> None:
         if self._stale:
-            # The answer to a command that was aborted.
-            self._stale = False
+            # The answer to a command that was aborted, or asked before a reset of the bus.
+            self._stale -= 1
             return
         if self._asked is None:
             return
@@ -205,7 +208,7 @@ class RunningCcid(RunningFunction):
 
     def _give_up(self) -> None:
         self._abort = None
-        self._stale = self._stale or self._asked is not None
+        self._stale += self._asked is not None
         self._asked, self._command, self._answer = None, b"", b""
 
     def next_event_us(self) -> int | None:

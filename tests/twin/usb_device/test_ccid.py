@@ -138,6 +138,19 @@ def test_an_abort_ends_what_the_card_works_on_and_its_answer_is_nobodys(reader):
     assert reader.heard() == (0x80, 6, 1, 0, 0, b"\x6a\x82")
 
 
+def test_answers_to_all_that_was_given_up_are_nobodys(reader):
+    reader.say(TRANSFER, b"\0\x46\0\0", sequence=1)
+    reader.card.reset()
+    reader.say(TRANSFER, b"\0\xcb\0\0", sequence=2)
+    assert reader.asked(ABORT, sequence=3)[1:4] == (3, 1, 0)
+    reader.say(TRANSFER, b"\0\xca\0\0", sequence=4)
+    for given_up in (b"\x90\1", b"\x90\2"):
+        reader.card.send(given_up)
+        assert reader.out == []
+    reader.card.send(b"\x6a\x82")
+    assert reader.heard() == (0x80, 4, 1, 0, 0, b"\x6a\x82")
+
+
 @pytest.mark.parametrize(
     ("message", "answer"),
     [
