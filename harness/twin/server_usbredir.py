@@ -6,6 +6,7 @@ The end of the twin's process, for whatever reason, is a surprise removal.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import stat
 from collections.abc import Callable
@@ -48,10 +49,11 @@ class UsbRedirWire(ServedWire):
         self._was_plugged = False
         self._arrived: list[tuple[str, bytes]] = []
         self._clock: Callable[[], int] = lambda: 0
-        if len(str(path).encode()) > PATH_MAX:
+        size = len(os.fsencode(path))
+        if size > PATH_MAX:
             raise CallerError(
                 f"--usbredir {path}",
-                found=f"a path of {len(str(path).encode())} bytes",
+                found=f"a path of {size} bytes",
                 expected=f"at most {PATH_MAX}, which is all that a socket's path can have",
                 mend="name a shorter one",
             )

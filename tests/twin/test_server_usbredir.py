@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -182,6 +183,14 @@ def test_bad_paths_are_the_callers_mistake(tmp_path):
         with pytest.raises(CallerError, match=said):
             UsbRedirWire(path, faces, print)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_path_is_bytes_and_counted_as_such(tmp_path):
+    wire = UsbRedirWire(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")), UsbFaces((), {}), print)
+    assert os.listdir(os.fsencode(tmp_path)) == [b"\xff"]
+    wire.close()
+    with pytest.raises(CallerError, match="at most 107"):
+        UsbRedirWire(Path(os.fsdecode(b"\xff" * 108)), UsbFaces((), {}), print)
 
 
 def test_a_key_without_usb_ids_is_explained(cli, tmp_path):
