@@ -10,7 +10,9 @@ from pathlib import Path
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 _PLAIN_FILE = 0o100644 << 16
-_UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of the others Python unpacks whatever is there, however little was asked for."""
+UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
 """Python raises these for damaged, encrypted and unsupported archives."""
 
 
@@ -41,8 +43,11 @@ def unpacked(path: Path, *, bytes_max: int, files_max: int) -> dict[str, bytes]:
             size = sum(entry.file_size for entry in entries)
             if len(entries) > files_max or size > bytes_max:
                 raise ValueError(f"{len(entries):,} files of {size:,} bytes: more than any run leaves")
+            for entry in entries:
+                if entry.compress_type not in _BOUNDED:
+                    raise ValueError(f"{entry.filename} is packed by a method that Keyharness does not use")
             return {entry.filename: _body(archive, entry) for entry in entries if not entry.is_dir()}
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise UnreadableArchive(str(error) or type(error).__name__) from None
 
 

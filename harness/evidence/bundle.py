@@ -17,13 +17,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from harness.base.archive import UnreadableArchive, packed, unpacked
+from harness.base.archive import UNREADABLE, UnreadableArchive, packed, unpacked
 from harness.base.errors import CallerError
 from harness.base.shape import Shape, misfit
 
 MANIFEST, KIND, SCHEMA = "manifest.json", "keyharness-bundle", 1
 BYTES_MAX, FILES_MAX = 64 << 20, 2000
 """Of all files together, unpacked. A run has 15 MB and 300 files at most."""
+ARCHIVE_MAX = BYTES_MAX + FILES_MAX * 1000
+"""Of the archive itself: of the files as they are, with what it says of each."""
+PATH_MAX, NAME_MAX = 1000, 255
+"""Bytes of a file's path in it, and of each name of that: what a file system takes."""
 MEND = "ask the sender for the bundle again, as `keyharness bundle` wrote it"
 
 _SHAPE: Shape = {
@@ -100,10 +104,17 @@ def write_files(files: Mapping[str, bytes], folder: Path) -> None:
 def _check_entries(path: Path) -> None:
     """Look at the names and kinds of an archive's files before any is read."""
     try:
+        # A pipe has no end, and the list of an archive's files is read whole.
+        if path.exists() and not path.is_file():
+            raise ValueError("no plain file")
+        if path.exists() and (size := path.stat().st_size) > ARCHIVE_MAX:
+            raise ValueError(f"{size:,} bytes")
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise _refused(path, str(error), "a bundle: a zip archive") from None
+    except UNREADABLE as error:
+        raise _refused(
+            path, str(error), f"a bundle: a zip archive of {ARCHIVE_MAX:,} bytes at most"
+        ) from None
     seen: set[str] = set()
     for entry in entries:
         name = entry.filename
@@ -114,6 +125,8 @@ def _check_entries(path: Path) -> None:
             or ".." in place.parts
             or any(sign in name for sign in ("\\", ":", "\0"))
             or str(place) != name
+            or len(name.encode("utf-8", "replace")) > PATH_MAX
+            or any(len(part.encode("utf-8", "replace")) > NAME_MAX for part in place.parts)
         ):
             raise _refused(path, f"the path {name!r}", "paths that stay inside the bundle")
         kind = stat.S_IFMT(entry.external_attr >> 16)
@@ -122,6 +135,12 @@ def _check_entries(path: Path) -> None:
         if name.lower() in seen:
             raise _refused(path, f"{name} twice", "each file once")
         seen.add(name.lower())
+    for name in sorted(seen):
+        for above in PurePosixPath(name).parents:
+            if str(above) in seen:
+                raise _refused(
+                    path, f"{name} below {above}, which is a file", "paths that can all be written"
+                )
     if MANIFEST not in seen:
         raise _refused(path, f"no {MANIFEST}", "a bundle of Keyharness")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +29,8 @@ WHOLE_BYTES = 1 << 20
 TAIL_BLOCKS = 16
 """So many blocks at the end of a file are looked at, however much was understood before: the failure is there."""
 _QUOTE = re.compile(r"^(?:[>|]\s?)+")
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Letters that would move the cursor of who reads it."""
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -93,6 +95,7 @@ def read(paths: list[Path], known: Knowledge) -> Reading:
 
 def _read_one(reading: Reading, number: int, file: BinaryIO, known: Knowledge, redact: Redactor) -> None:
     first, kept = reading.lines, len(reading.entries)
+    device = ""
     enough = lambda: len(reading.entries) - kept >= KEPT_MAX // 2  # noqa: E731 - asked again for each block
     for line, raw in _unwrapped(_lines(file, reading, known, enough)):
         text = raw.strip()
@@ -104,11 +107,26 @@ def _read_one(reading: Reading, number: int, file: BinaryIO, known: Knowledge, r
         event = classify(redact(rest), known)
         if event is None:
             continue
+        device, event = _of_device(device, event)
         reading.sources[event.source] += 1
         if len(reading.entries) == KEPT_MAX:
             reading.dropped += 1
             continue
         reading.entries.append(Entry(number, line - first, stamp, event, redact(text)))
+
+
+def _of_device(device: str, event: LogEvent) -> tuple[str, LogEvent]:
+    """Say of which device a section of Windows' log tells, at its end: others stand in the same log.
+
+    :param device: the one that the section has named so far; returned as it is for the next line.
+    """
+    if event.kind == "setup-section":
+        return event.about["text"], event
+    if event.kind == "setup-device":
+        return device or "USB\\", event
+    if event.kind == "setup-status":
+        return "", replace(event, about={**event.about, "device": device})
+    return device, event
 
 
 def _lines(
@@ -186,7 +204,7 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 
 def _text(raw: bytes) -> str:
     text = _TERMINAL.sub("", raw[:LINE_BYTES].decode("utf-8", "replace"))
-    return _QUOTE.sub("", text.replace("\0", ""))
+    return _QUOTE.sub("", _UNSEEN.sub("", text))
 
 
 def _unwrapped(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:

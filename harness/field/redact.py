@@ -19,8 +19,17 @@ _PATTERNS = (
         ),
     ),
     ("serial", re.compile(r"(?<![0-9A-Fa-f])(?=[0-9A-Fa-f]*[1-9A-Fa-f])[0-9A-Fa-f]{32}(?![0-9A-Fa-f])")),
+    ("serial", re.compile(r"iSerial\w*\s+\d+\s+(\S.*)")),
+    # Windows makes an instance's name of the serial number; one that it made up itself has an "&".
+    ("serial", re.compile(r"(?i)pid_[0-9a-f]{4}(?:&\w+)*\\([^\\&\s\]'\"<]+)(?=[\s\]'\"]|$)")),
+    # "SerialNumber=3" of a kernel is where to find it, and not what it is.
+    (
+        "serial",
+        re.compile(r"(?i)serial[ _-]?(?:number|no\.?)[\"']?[ .]*(?::|=(?!\d+\b))\s*[\"']?([^\s\"',;)<]+)"),
+    ),
     ("serial", re.compile(r"(?<=SerialNumber: )\S+|(?<=\()(?:DENK|[A-Z]{2,5})\d{7,}(?=\s*\))")),
-    ("host", re.compile(r"(?<=\d )(?!kernel\b|pcscd\b)[\w-]+(?= (?:kernel|[\w.-]+(?:\[\d+\])?): )")),
+    ("host", re.compile(r"(?<=[\dZ] )(?!kernel\b|pcscd\b)[\w.-]+(?= (?:kernel|[\w.-]+(?:\[\d+\])?): )")),
+    ("site", re.compile(r"(?i)\brp[ _-]?id[\"']?\s*[:=]\s*[\"']?([\w-]+(?:\.[\w-]+)*)")),
     ("site", re.compile(r"(?<=rp=)\S+|(?<=rp_id[=:] )\S+|\bssh:[\w.-]+|(?<=webauthn\.)[\w.-]+")),
 )
 
@@ -38,7 +47,10 @@ class Redactor:
         return text
 
     def _marked(self, kind: str, match: re.Match[str]) -> str:
-        return self._mark(kind, match[0])
+        """The mark in place of the first group, or of all if there is none."""
+        group = 1 if match.re.groups else 0
+        begin, end = (at - match.start() for at in match.span(group))
+        return match[0][:begin] + self._mark(kind, match[group]) + match[0][end:]
 
     def _mark(self, kind: str, found: str) -> str:
         mark = self._marks.get((kind, found))

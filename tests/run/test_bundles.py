@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import stat
 import zipfile
@@ -186,6 +187,10 @@ def manifest_of(**changed):
         (lambda opened: opened.writestr("more", "x"), "does not name"),
         (lambda opened: opened.writestr("bomb", bytes(65 << 20), zipfile.ZIP_DEFLATED), "bytes"),
         (lambda opened: [opened.writestr(f"f{n}", "") for n in range(2001)], "files of"),
+        (lambda opened: opened.writestr("evidence.jsonl/b", "x"), "below evidence.jsonl, which is a file"),
+        (lambda opened: opened.writestr("x" * 256, "x"), "stay inside"),
+        (lambda opened: opened.writestr("bomb", bytes(1 << 20), zipfile.ZIP_BZIP2), "a method that"),
+        (lambda opened: opened.writestr("bomb", bytes(1 << 20), zipfile.ZIP_LZMA), "a method that"),
     ],
 )
 def test_a_hostile_archive_is_refused(tmp_path, change, said):
@@ -229,6 +234,29 @@ def test_what_is_no_archive_is_refused(tmp_path):
     for path in (tmp_path / "b.zip", tmp_path / "absent.zip", tmp_path):
         with pytest.raises(CallerError, match="bundle"):
             read_bundle(path)
+
+
+def test_an_archive_of_a_version_to_come_is_refused(tmp_path):
+    path = archive(tmp_path)
+    body = bytearray(path.read_bytes())
+    body[body.index(b"PK\x01\x02") + 6] = 99
+    path.write_bytes(body)
+    with pytest.raises(CallerError, match="zip file version"):
+        read_bundle(path)
+
+
+def test_what_is_far_larger_than_any_bundle_is_not_opened(tmp_path):
+    path = archive(tmp_path)
+    with path.open("r+b") as opened:
+        opened.truncate(80 << 20)
+    with pytest.raises(CallerError, match="83,886,080 bytes"):
+        read_bundle(path)
+
+
+def test_a_pipe_that_nobody_writes_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "b.zip")
+    with pytest.raises(CallerError, match="no plain file"):
+        read_bundle(tmp_path / "b.zip")
 
 
 @given(st.data())
