@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import subprocess
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from harness.api import KeyharnessError
 
 SCDAEMON = Path("/usr/lib/gnupg/scdaemon")
+DAEMONS = ("gpg-agent", "scdaemon")
 PROGRAMS = ("gpg", "gpg-connect-agent", "gpgconf", "ssh-add", "ssh-keygen")
 HUNG_S = 900.0
 """No program of theirs takes so long, on a host that is busy."""
+END_LIMIT_S = 120.0
+"""Nor does its end."""
 PW1, PW3, PASSPHRASE = "123456", "12345678", "of files, 16 characters"
 """What the owner types: PINs of the factory, and the passphrase of files."""
 _PINENTRY = """#!/bin/sh
@@ -103,9 +107,30 @@ class Gnupg:
         self.close()
 
     def close(self) -> None:
-        """End every process of this keyring, as a logout does; the next use starts them again."""
+        """End every process of this keyring, as a logout does; the next use starts them again.
+
+        :raises GnupgError: one of them does not end.
+        """
+        running = self._running()
         # Ending scdaemon alone would leave an agent that still writes to it.
         self.run("gpgconf", "--kill", "all")
+        # An agent says that it ends before it does, and who asks it meanwhile asks in vain.
+        for name, pidfd in running:
+            ended = select.select([pidfd], [], [], END_LIMIT_S)[0]
+            os.close(pidfd)
+            if not ended:
+                raise GnupgError("gpgconf --kill all", found=f"{name} still runs", expected="its end")
+
+    def _running(self) -> list[tuple[str, int]]:
+        """The agent and scdaemon of this keyring: name and pidfd of each."""
+        found, mine = [], f"GNUPGHOME={self.home}\0".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            # A process may end while it is looked at, and those of others are not shown.
+            with suppress(OSError):
+                name = (folder / "comm").read_text().strip()
+                if name in DAEMONS and mine in (folder / "environ").read_bytes():
+                    found.append((name, os.pidfd_open(int(folder.name))))
+        return found
 
     def run(self, *argv: str, said: str = "") -> subprocess.CompletedProcess[str]:
         """Run any program in the folder, with this keyring."""
@@ -147,6 +172,7 @@ class Gnupg:
         wrote: list[str] = []
         with (
             tempfile.TemporaryFile() as said,
+            ExitStack() as ending,
             subprocess.Popen(
                 argv,
                 cwd=self.folder,
@@ -161,6 +187,7 @@ class Gnupg:
             assert process.stdout is not None
             assert process.stdin is not None
             hung = threading.Timer(HUNG_S, process.kill)
+            ending.callback(hung.cancel)
             hung.start()
             for line in process.stdout:
                 wrote.append(line)
@@ -174,7 +201,6 @@ class Gnupg:
                         with suppress(BrokenPipeError):
                             process.stdin.write(f"{answer}\n")
                             process.stdin.flush()
-            hung.cancel()
             process.wait()
             said.seek(0)
             return "".join(wrote) + said.read().decode(errors="replace")
