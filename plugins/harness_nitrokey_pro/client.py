@@ -257,10 +257,10 @@ class NitrokeyPro:
     def start_bootloader(self, password: bytes) -> None:
         """Reboot into the bootloader; a right password has no answer.
 
-        :raises Refused: the password is wrong.
+        :raises Refused: the password is wrong. :raises KeyFault: it neither answers nor goes.
         """
         report = reports.request(COMMANDS["update"], {"password": password})
-        before = self.rig.presence
+        before, until_us = self.rig.presence, self.rig.clock.now_us + LIMIT_US
         self.handle.send(report)
         while True:
             try:
@@ -271,6 +271,13 @@ class NitrokeyPro:
                 raise Refused("update (19)", f"{found.status:02X}")
             if before is not None and self.rig.presence != before:
                 return
+            if self.rig.clock.now_us >= until_us:
+                raise KeyFault(
+                    "the key does not go to its bootloader",
+                    found=f"state {found.state}, with the answer to command {found.code:02X}, "
+                    f"after {LIMIT_US / 1e6:.0f} s",
+                    expected=f"the answer to command {report[0]:02X}, or a key that leaves",
+                )
             self.rig.clock.wait_us(POLL_US)
 
 

@@ -35,7 +35,7 @@ def write_slot(device: Device, values: Values) -> Done:
     number = integer(values, "slot")
     if slot_index(number) is None:
         return Status.WRONG_SLOT, {}
-    if not device.name.rstrip(b"\0"):
+    if device.name[:1] in (b"", b"\0"):
         return Status.NO_NAME, {}
     before = device.slots.get(number)
     secret = device.secret

@@ -26,7 +26,11 @@ class Safe:
 
     def entry(self, slot: int) -> tuple[bytes, bytes, bytes] | None:
         """Name, password and login; None if the entry is not used, or cannot be decrypted."""
-        content = self._crypt(self._pages.read(SAFE)[ENTRY * slot :][:ENTRY], encrypt=False)
+        stored = self._pages.read(SAFE)[ENTRY * slot :][:ENTRY]
+        # With one key in 256 an erased entry would decrypt to a used one.
+        if stored == b"\xff" * ENTRY:
+            return None
+        content = self._crypt(stored, encrypt=False)
         if content[0] != USED:
             return None
         name, rest = content[1 : 1 + SAFE_NAME], content[1 + SAFE_NAME :]

@@ -110,7 +110,8 @@ class Slots:
                 start = at - at % 2
                 pages.program(page, start, b"\0\xff" if at % 2 == 0 else b"\0\0")
             return True
-        base = (self.counter(number) + steps).to_bytes(BASE_BYTES, "little")
+        # A counter of 64 bits: after the last one comes the first one.
+        base = ((self.counter(number) + steps) % 2**64).to_bytes(BASE_BYTES, "little")
         if pages.has("hotp-roll-locks-flash"):
             pages.rewrite_counter(page, base)
             return False
