@@ -26,7 +26,7 @@ class CountedCard:
             *("--state", "{state}", "--speed", "max", "--vpcd", "127.0.0.1:{port}"),
         ]
         environ = {"PYTHONPATH": with_support()["PYTHONPATH"]}
-        options = EmulatorOptions(command=command, env=environ, transport="pcsc", ready_s=60, answer_s=20)
+        options = EmulatorOptions(command=command, env=environ, transport="pcsc", ready_s=300, answer_s=300)
         self.rig = EmulatorRig(RigRequest("cut-1", discover().keys[key], True, 1, options))
 
     def boot(self, *, cut: int = 0) -> None:

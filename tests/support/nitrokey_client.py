@@ -10,6 +10,8 @@ import json
 import sys
 
 SECRET = "3132333435363738393031323334353637383930"
+START = 1_999_999_980
+"""The first second of the 30 to which the RFC's 2000000000 belongs: there is time until the code is asked for."""
 USER, ADMIN, TEMPORARY = b"123456", b"12345678", b"temporary"
 
 
@@ -72,7 +74,7 @@ def main() -> int:
         b"",
         TEMPORARY,
     )
-    said["time"] = library.NK_totp_set_time(ctypes.c_uint64(2_000_000_000))
+    said["time"] = library.NK_totp_set_time(ctypes.c_uint64(START))
     said["totp"] = (library.NK_get_totp_code(ctypes.c_uint8(14), 0, 0, 30) or b"").decode()
     said["free"] = [
         (library.NK_get_hotp_slot_name(ctypes.c_uint8(2)) or b"").decode(),

@@ -25,7 +25,7 @@ SOCKET = "PCSCLITE_CSOCK_NAME"
 """The variable by which libpcsclite finds its daemon."""
 READERS = 4
 """OpenSC's PKCS #11 module has 16 slots and gives each reader four: it sees no card in a fifth one."""
-_FIRST_PORT, _LIMIT_S, _RETRY_S = 35963, 10.0, 0.02
+_FIRST_PORT, _LIMIT_S, _RETRY_S = 35963, 60.0, 0.02
 _MEND = "or name the `reader` of a pcscd that runs, or use transport vpcd, which needs none of it"
 
 

@@ -1,4 +1,4 @@
-"""The ends of what the HID side's commands take: names, counters, keys of the safe, and a bootloader that never comes."""
+"""The ends of what commands of the HID side take: names, counters, keys of the safe, a bootloader that never comes."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ COMMAND = [
 
 @pytest.mark.long
 def test_what_it_acknowledged_outlives_a_kill():
-    chosen: dict[str, object] = {"ready_s": 30, "answer_s": 5, "transport": "vpcd"}
+    chosen: dict[str, object] = {"ready_s": 300, "answer_s": 300, "transport": "vpcd"}
     if not namespaces_permitted():
         chosen["isolation"] = "none"
     options = EmulatorOptions(command=COMMAND, **chosen)

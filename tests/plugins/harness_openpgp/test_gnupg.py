@@ -47,7 +47,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
-    options = EmulatorOptions(command=TWIN, transport="pcsc", ready_s=60, answer_s=20)
+    options = EmulatorOptions(command=TWIN, transport="pcsc", ready_s=300, answer_s=300)
     rig, owner = EmulatorRig(RigRequest("card-1", discover().keys[NAME], True, 1, options)), None
     try:
         rig.power.on()

@@ -1,4 +1,4 @@
-"""GnuPG's own processes: they are gone when a keyring is closed, and nothing waits for a dialogue that was broken off."""
+"""GnuPG's own processes: gone when a keyring is closed, and nothing waits for a dialogue that was broken off."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ TWIN = [
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
-    options = EmulatorOptions(command=TWIN, transport="pcsc", ready_s=60, answer_s=20)
+    options = EmulatorOptions(command=TWIN, transport="pcsc", ready_s=300, answer_s=300)
     rig = EmulatorRig(RigRequest("card-1", discover().keys[NAME], True, 1, options))
     try:
         rig.power.on()

@@ -23,11 +23,13 @@ IN_PCSCD = pytest.mark.skipif(LACKS is not None, reason=str(LACKS and LACKS.foun
 COMMAND = [*TWIN_COMMAND[:-2], "--speed", "max", "--vpcd", "127.0.0.1:{port}"]
 QUICK_COMMAND = [sys.executable, "-I", "-S", quick_card.__file__, "127.0.0.1", "{port}"]
 """It is back long before the daemon looks at its reader again, which it does every 400 ms."""
+PATIENT = {"ready_s": 300, "answer_s": 300}
+"""A busy host may take long for a start and for an answer."""
 SELECT_ADMIN = list(bytes.fromhex("00A4040009A00000084700000001"))
 
 
 def card_rig(name="one", **options):
-    return make_rig(COMMAND, name=name, **{"transport": "pcsc", "ready_s": 30, "answer_s": 5, **options})
+    return make_rig(COMMAND, name=name, **{"transport": "pcsc", **PATIENT, **options})
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_two_rigs_share_a_daemon_that_is_hidden_and_ends_with_the_last_of_them(r
 @IN_PCSCD
 @pytest.mark.parametrize("is_asked_last", [True, False], ids=["asked without power", "left alone"])
 def test_a_card_that_is_back_before_the_daemon_looks_is_found_again(is_asked_last):
-    rig = make_rig(QUICK_COMMAND, transport="pcsc", ready_s=10, answer_s=5)
+    rig = make_rig(QUICK_COMMAND, transport="pcsc", **PATIENT)
     try:
         for _ in range(5):
             rig.power.on()
