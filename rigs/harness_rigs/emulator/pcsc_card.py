@@ -73,7 +73,7 @@ class PcscCard:
         with suppress(SmartcardException):
             self._connection.release()
         # Of a daemon that has ended nothing is left to be released; pyscard would try again, and complain.
-        self._connection.hcontext = None
+        getattr(self._connection, "component", self._connection).hcontext = None
 
     def _in_time(self, do: Callable[[], T]) -> T:
         """Call the daemon. Only the card's answer or its death ends such a call: after the limit it is killed."""

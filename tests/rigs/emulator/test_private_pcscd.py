@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -121,6 +122,26 @@ def test_a_daemon_that_dies_is_the_rigs_fault_and_the_next_power_up_starts_anoth
     one.power.on()
     one.wait_until_up()
     assert status(one) == (0x90, 0x00)
+
+
+@IN_PCSCD
+def test_a_connection_to_a_daemon_that_died_is_forgotten_without_a_complaint(monkeypatch):
+    complaints = []
+    rig = make_rig(QUICK_COMMAND, transport="pcsc", **PATIENT)
+    try:
+        rig.power.on()
+        rig.wait_until_up()
+        card(rig).connect()
+        os.kill(DAEMON.pid, signal.SIGKILL)
+        rig.emulated.kill()
+        with pytest.raises(RigError):
+            rig.power.off()
+        monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+        rig.emulated._link.cards.clear()
+        gc.collect()
+    finally:
+        rig.close()
+    assert not [one.exc_value for one in complaints]
 
 
 def test_a_fifth_rig_of_a_process_is_told_how_many_may_have_a_reader():
