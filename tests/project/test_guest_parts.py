@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import json
 import lzma
 import os
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from support.guest import parts
 from support.guest.initrd import archive, initrd, loading_order
 from support.guest.machine import POWER
 from support.guest.parts import MissingPart
+from support.guest.plugged import interfaces
 from support.guest.twins import Twins
 from support.limits import HUNG_S
 from support.paths import ROOT
@@ -67,12 +70,118 @@ def test_a_kernel_is_found_behind_the_loader_and_other_bytes_are_not():
         parts.unpacked_kernel(b"MZ" + lzma.compress(b"no kernel"))
 
 
+def elf(*kinds: int) -> bytes:
+    """An ELF program of 64 bits with program headers of these types (elf(5))."""
+    head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    head += struct.pack("<HHIQQQIHHH", 2, 62, 1, 0, 64, 0, 0, 64, 56, len(kinds)).ljust(48, b"\0")
+    return head + b"".join(struct.pack("<I", kind).ljust(56, b"\0") for kind in kinds)
+
+
+def test_a_busybox_that_needs_libraries_is_none():
+    assert parts.is_dynamic(elf(6, 3, 1))
+    assert not parts.is_dynamic(elf(1, 2))
+    assert not parts.is_dynamic(b"#!/bin/sh")
+    assert parts.is_dynamic(Path("/proc/self/exe").resolve().read_bytes()[:65536]), "Debian's Python is"
+
+
+PREPARED = """
+case ${0##*/} in
+apt-cache) echo "  Depends: linux-image-6.1.0-1-amd64" ;;
+apt-get) : > linux-image.deb ;;
+dpkg) mkdir -p "$3/boot" "$3/$MODULES/6.1.0-1-amd64"; printf "MZ" > "$3/boot/vmlinuz-6.1.0-1-amd64" ;;
+busybox) exit "$DEPMOD" ;;
+esac
+"""
+
+
+def prepared(folder: Path, **environment: str) -> str:
+    """What is said about a host whose packages are these; one line, and the tests are skipped."""
+    (folder / "bin").mkdir(exist_ok=True)
+    for name in ("qemu-system-x86_64", "busybox", "udevadm", "apt-cache", "apt-get", "dpkg"):
+        program = folder / "bin" / name
+        program.write_text(f"#!/bin/sh{PREPARED}")
+        program.chmod(0o755)
+    how = {
+        **os.environ,
+        "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT / "tests"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "MODULES": "lib/modules",
+        "DEPMOD": "0",
+        **environment,
+    }
+    command = [sys.executable, "-m", "support.guest.parts"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HUNG_S, check=False, env=how)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"MODULES": "usr/lib/modules"}, "has no modules in lib/modules"),
+        ({"XDG_CACHE_HOME": "/dev/null"}, "Not a directory: '/dev/null/keyharness/lab'"),
+        ({}, "not compressed by xz"),
+    ],
+)
+def test_what_cannot_be_prepared_is_said_in_a_line(tmp_path, environment, said):
+    assert said in prepared(tmp_path, **environment)
+
+
+def test_a_preparation_that_is_interrupted_leaves_no_half_of_a_kernel(tmp_path):
+    assert "depmod" in prepared(tmp_path, DEPMOD="1")
+    assert list((tmp_path / "cache" / "keyharness" / "lab").iterdir()) == []
+
+
 def test_the_trace_of_qemus_hub_is_read():
     line = "usb_hub_clear_port_feature dev 2, port 3, feature power"
     found = POWER.search(line)
     assert found is not None
     assert found.groups() == ("clear", "3")
     assert POWER.search("usb_hub_set_port_feature dev 2, port 3, feature reset") is None
+
+
+def test_a_key_is_plugged_in_when_each_interface_has_what_its_clients_open(tmp_path):
+    key = tmp_path / "1-1.1"
+    key.mkdir()
+    assert interfaces("1-1.1", tmp_path) == []
+    count = key / "bNumInterfaces"
+    for before_its_configuration in ("\n", " 2\n"):
+        count.write_text(before_its_configuration)
+        assert interfaces("1-1.1", tmp_path) == []
+    driver = tmp_path / "drivers" / "usbhid"
+    driver.mkdir(parents=True)
+    for number, kind in enumerate(("0b", "03")):
+        (tmp_path / f"1-1.1:1.{number}").mkdir()
+        (tmp_path / f"1-1.1:1.{number}" / "bInterfaceClass").write_text(f"{kind}\n")
+    (tmp_path / "1-1.1:1.1" / "driver").symlink_to(driver)
+    assert interfaces("1-1.1", tmp_path) == [], "without a node nobody opens it"
+    (tmp_path / "1-1.1:1.1" / "0003:20A0:42B2.0001" / "hidraw" / "hidraw0").mkdir(parents=True)
+    assert interfaces("1-1.1", tmp_path) == ["1-1.1:1.0 0b -", "1-1.1:1.1 03 usbhid"]
+
+
+def test_what_a_command_writes_comes_whole_and_its_end_is_told(tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    ours, theirs = socket.socketpair()
+    words = ["sh", "-c", f"printf '\\303'; read _ < {gate}; printf '\\251'; exec >&- 2>&-; exit 3"]
+    frame = {"argv": words, "cwd": str(tmp_path)}
+    code = f"from support.guest.agent import run; run({theirs.fileno()}, {frame!r})"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    with ours, theirs, ours.makefile("rb") as heard:
+
+        def next_frame() -> dict[str, object]:
+            return json.loads(heard.read(int.from_bytes(heard.read(4), "big")))
+
+        command = [sys.executable, "-c", code]
+        with subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment):
+            theirs.close()
+            frames = [next_frame()]
+            gate.write_text("go on\n")
+            while "code" not in frames[-1]:
+                frames.append(next_frame())
+    assert "".join(str(one.get("out", "")) for one in frames) == "\u00e9"
+    assert frames[-1] == {"code": 3}
 
 
 def test_a_host_without_qemu_is_told_what_to_install_and_nothing_is_started(tmp_path):

@@ -6,6 +6,7 @@ for what the command writes, and {"code"} at its end.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import runpy
@@ -114,15 +115,19 @@ def run(channel: int, frame: dict[str, object]) -> None:
             os._exit(code)
     os.close(writer)
     pidfd = os.pidfd_open(pid)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     # What a command leaves running may keep its output open: its own end is the end.
-    ended = False
+    ended, sources = False, [out, pidfd]
     while not ended:
-        ready, _, _ = select.select([out, pidfd], [], [])
+        ready, _, _ = select.select(sources, [], [])
         if out in ready:
             data = os.read(out, 65536)
             if data:
-                send(channel, {"out": data.decode(errors="replace")})
+                # A letter of several bytes may come in two pieces.
+                send(channel, {"out": decoder.decode(data)})
                 continue
+            # It has closed its output and still runs.
+            sources.remove(out)
         ended = pidfd in ready
     os.close(out)
     os.close(pidfd)

@@ -11,6 +11,7 @@ import lzma
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ QEMU = "qemu-system-x86_64"
 PACKAGES = {QEMU: "qemu-system-x86", "busybox": "busybox-static", "udevadm": "udev"}
 KERNEL = "linux-image-amd64"
 XZ = b"\xfd7zXZ\0"
+INTERP = 3
 
 
 class MissingPart(Exception):
@@ -48,23 +50,47 @@ def cache_folder() -> Path:
 
 def missing_programs() -> list[str]:
     """The Debian packages to install."""
-    return [package for program, package in PACKAGES.items() if shutil.which(program) is None]
+    missing = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
+    busybox = shutil.which("busybox")
+    if busybox is not None and is_dynamic(Path(busybox).read_bytes()):
+        # Of the package busybox: it needs libraries, of which the guest's first file system has none.
+        missing.append(PACKAGES["busybox"])
+    return missing
+
+
+def is_dynamic(program: bytes) -> bool:
+    """Whether an ELF program of 64 bits names a loader (PT_INTERP; elf(5)), and so needs libraries."""
+    if program[:5] != b"\x7fELF\x02":
+        return False
+    (table,) = struct.unpack_from("<Q", program, 32)
+    size, count = struct.unpack_from("<HH", program, 54)
+    kinds = (
+        int.from_bytes(program[at : at + 4], "little") for at in range(table, table + size * count, size)
+    )
+    return INTERP in kinds
 
 
 def parts() -> Parts:
     """Find or prepare what a guest needs; takes half a minute the first time.
 
-    :raises MissingPart: with the command that brings what is missing.
+    :raises MissingPart: with the command that brings what is missing, or what keeps it from being prepared.
     """
+    try:
+        return _parts()
+    except OSError as error:
+        raise MissingPart(
+            f"cannot be prepared: {error}; XDG_CACHE_HOME names another folder to prepare it in"
+        ) from None
+
+
+def _parts() -> Parts:
     packages = missing_programs()
     if packages:
         raise MissingPart(
             f"needs {', '.join(packages)}: sudo apt-get install --no-install-recommends {' '.join(packages)}"
         )
     root = _kernel_root()
-    (modules,) = (root / "lib" / "modules").iterdir()
-    if not (modules / "modules.dep").exists():
-        _run("busybox", "depmod", "-b", str(root), modules.name)
+    modules = _modules(root)
     kernel = root / "vmlinux"
     if not kernel.exists():
         _write(kernel, unpacked_kernel((root / "boot" / f"vmlinuz-{modules.name}").read_bytes()))
@@ -88,10 +114,25 @@ def _kernel_root() -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix="new-") as scratch:
         _run("apt-get", "download", "-q", version, cwd=scratch)
         (package,) = Path(scratch).glob("*.deb")
-        _run("dpkg", "-x", str(package), f"{scratch}/root")
-        target = folder / version
-        os.rename(f"{scratch}/root", target)
+        unpacked, target = Path(scratch, "root"), folder / version
+        _run("dpkg", "-x", str(package), str(unpacked))
+        # Whole or not at all: an interruption must not leave half a list of modules.
+        _run("busybox", "depmod", "-b", str(unpacked), _modules(unpacked).name)
+        try:
+            unpacked.rename(target)
+        except OSError:
+            # Another process has prepared it meanwhile.
+            if not (target / "boot").is_dir():
+                raise
     return target
+
+
+def _modules(root: Path) -> Path:
+    """The folder of the kernel's modules in its unpacked package."""
+    found = list(root.glob("lib/modules/*"))
+    if len(found) != 1:
+        raise MissingPart(f"{root} has no modules in lib/modules, as the kernel of Debian 12 has; remove it")
+    return found[0]
 
 
 def _kernel_package() -> str:
@@ -108,6 +149,8 @@ def _run(*command: str, cwd: str | None = None) -> str:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=HUNG_S, check=False)
     except FileNotFoundError:
         raise MissingPart(f"there is no {command[0]}: the guest is made of Debian's packages") from None
+    except subprocess.TimeoutExpired:
+        raise MissingPart(f"{' '.join(command)} has not ended within {HUNG_S} s") from None
     if done.returncode:
         raise MissingPart(
             f"{' '.join(command)} failed: {done.stderr.strip() or done.stdout.strip()}; try: sudo apt-get update"
