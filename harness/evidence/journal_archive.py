@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.base.archive import UnreadableArchive, packed, unpacked
@@ -18,16 +18,49 @@ BYTES_MAX, FILES_MAX = 1 << 31, 10_000
 
 def pack_journals(folder: Path) -> None:
     """Replace the journals in a folder by archives, if they are large. A kill leaves the journals or the archive."""
-    journals = sorted(folder.glob("*.jsonl"))
-    if sum(path.stat().st_size for path in journals) < ABOVE:
+    journals, results = sorted(folder.glob("*.jsonl")), sorted(folder.glob("*.result.json"))
+    # What is packed has to be read again, within these limits.
+    if not ABOVE <= _bytes(journals) <= BYTES_MAX or len(journals) > FILES_MAX or _bytes(results) > BYTES_MAX:
         return
-    for name, paths in ((NAME, journals), (RESULTS, sorted(folder.glob("*.result.json")))):
+    for name, paths in ((NAME, journals), (RESULTS, results)):
         replace_file(folder / name, packed({path.name: path.read_bytes() for path in paths}), durable=True)
         for path in paths:
             path.unlink()
 
 
-def read_packed(folder: Path, names: Sequence[str], archive: str = NAME) -> list[bytes]:
+def _bytes(paths: Sequence[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
+
+
+def unpack_journals(folder: Path, names: Mapping[str, Sequence[str]]) -> None:
+    """Put packed journals back, because the run goes on: rows will be added. A kill leaves them, the archive, or both.
+
+    :param names: by archive (NAME, RESULTS) those that it may hold.
+    :raises DamagedFile: an archive cannot be read; it stays.
+    """
+    for archive, known in names.items():
+        for name, body in read_packed(folder, known, archive).items():
+            if not (folder / name).exists():
+                replace_file(folder / name, body, durable=True)
+        (folder / archive).unlink(missing_ok=True)
+
+
+def read_held(folder: Path, names: Sequence[str], archive: str = NAME) -> Iterator[tuple[str, bytes]]:
+    """Return (name, journal) of these names, packed or as they were written, in this order; those that there are.
+
+    :raises DamagedFile: see `read_packed`; at once.
+    """
+    # The archive is whole before the first of its files goes; a kill may leave some of these.
+    packed = read_packed(folder, names, archive)
+    plain = [name for name in names if (folder / name).exists()]
+    return (
+        (name, (folder / name).read_bytes() if name in plain else packed[name])
+        for name in names
+        if name in plain or name in packed
+    )
+
+
+def read_packed(folder: Path, names: Sequence[str], archive: str = NAME) -> dict[str, bytes]:
     """Return the journals of these names that are in a folder's archive, in this order; none without an archive.
 
     :param archive: NAME or RESULTS.
@@ -35,7 +68,7 @@ def read_packed(folder: Path, names: Sequence[str], archive: str = NAME) -> list
     """
     path = folder / archive
     if not path.exists():
-        return []
+        return {}
     try:
         held = unpacked(path, bytes_max=BYTES_MAX, files_max=FILES_MAX)
         if unknown := sorted(held.keys() - set(names)):
@@ -47,4 +80,4 @@ def read_packed(folder: Path, names: Sequence[str], archive: str = NAME) -> list
             expected="the journals of the run",
             mend="bring the file back from a copy; evidence.jsonl and operations.jsonl hold the same rows",
         ) from None
-    return [held[name] for name in names if name in held]
+    return {name: held[name] for name in names if name in held}

@@ -15,7 +15,7 @@ from harness.base.atomic_file import create_file, read_json, replace_file
 from harness.base.shape import DamagedFile, Shape, read_fitting
 from harness.evidence.chain import beginning
 from harness.evidence.journal import ESCAPED, Journal, line, merge
-from harness.evidence.journal_archive import NAME, RESULTS, pack_journals, read_packed
+from harness.evidence.journal_archive import NAME, RESULTS, pack_journals, read_held, unpack_journals
 from harness.evidence.worked_time import WorkedTime, noted_s
 from harness.model.row import slug
 
@@ -27,6 +27,8 @@ HEAD: dict[str, Shape] = {"rigs": [{"name": str, "firmware?": (str, None)}], "or
 """What is needed of run.json to read the rest of its folder."""
 BEGIN_ANEW = "begin a new run: the folder, with what was judged, stays for `keyharness report`"
 NUMBER = "journal/number.json"
+OUT_OF = {NAME: "evidence.jsonl", RESULTS: "operations.jsonl"}
+"""By the archive of journals what is merged from them."""
 NOT_ASKED = "not asked yet"
 """The firmware of a rig that another worker has, until that worker notes it."""
 QUARANTINED, NOT_THERE = "quarantined", "not there"
@@ -37,6 +39,12 @@ KEPT_BACK = (f"{QUARANTINED}: ", f"{NOT_THERE}: ")
 def new_run_name() -> str:
     """Return date, time and four hex digits, e.g. 20261120-093012-7c1e. Names sort by time."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+
+
+def _names(head: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By archive the journals that a run may have, in plan order."""
+    stems = [f"{rig}.{slug(operation)}" for rig, operation in head["order"]]
+    return {NAME: [f"{stem}.jsonl" for stem in stems], RESULTS: [f"{stem}.result.json" for stem in stems]}
 
 
 class RunDir:
@@ -183,24 +191,25 @@ class RunDir:
         """
         head = self.head()
         replace_file(self.path / "run.json", json.dumps(head, indent=1, sort_keys=True) + "\n")
-        order = head["order"]
-        stems = [f"{rig}.{slug(operation)}" for rig, operation in order]
-        self._merge([f"{stem}.jsonl" for stem in stems], "evidence.jsonl", NAME)
-        self._merge([f"{stem}.result.json" for stem in stems], "operations.jsonl", RESULTS)
+        for archive, names in _names(head).items():
+            self._merge(names, OUT_OF[archive], archive)
 
     def _merge(self, names: Sequence[str], out_name: str, archive: str) -> None:
         folder, out = self.path / "journal", self.path / out_name
-        plain = [path for name in names if (path := folder / name).exists()]
         try:
-            # The archive is whole before the first of its files goes; a kill may leave some of these.
-            packed = read_packed(folder, names, archive)
+            held = read_held(folder, names, archive)
         except DamagedFile:
-            packed = []
-            if not plain and out.exists():
-                return  # it was made from the archive's rows, and is still there
-            if not plain:
-                raise
-        merge(packed or (path.read_bytes() for path in plain), out)
+            if out.exists():
+                return  # it was made from all rows before there was an archive
+            raise
+        merge((body for _, body in held), out)
+
+    def unpack(self) -> None:
+        """Unpack the journals of a run that goes on, although it came to an end before.
+
+        :raises DamagedFile: an archive cannot be read.
+        """
+        unpack_journals(self.path / "journal", _names(self.head()))
 
     def pack(self) -> None:
         """Pack the journals of a run that came to its end: nothing will be added to them."""

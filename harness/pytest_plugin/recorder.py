@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _hold_run(config: pytest.Config) -> None:
     """Lock a run that has a name, so that no other process continues it; with --kh-resume, continue it.
 
-    :raises pytest.UsageError: there is no such run to continue, or another process has it.
+    :raises pytest.UsageError: there is no such run to continue, its folder is damaged, or another process has it.
     """
     if not config.getoption("kh_run"):
         return
@@ -73,8 +73,11 @@ def _hold_run(config: pytest.Config) -> None:
             raise pytest.UsageError(f"--kh-resume: {path} holds no run")
         from harness.run import resume
 
-        resume.take_up(path)
-        config.stash[_DONE] = frozenset(resume.cases_done(path))
+        try:
+            resume.take_up(path)
+            config.stash[_DONE] = frozenset(resume.cases_done(path))
+        except KeyharnessError as error:
+            raise pytest.UsageError(f"--kh-resume: {error}") from None
 
 
 def cases_done(config: pytest.Config) -> frozenset[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.base.errors import CallerError
 from harness.evidence.chain import digest
-from harness.evidence.journal_archive import read_packed
+from harness.evidence.journal_archive import read_held
 from harness.evidence.ledger import Ledger
 from harness.evidence.ledger_runs import numbers_of
 from harness.evidence.rundir import RunDir
@@ -93,14 +93,7 @@ def _copied(folder: Path, out: Path) -> Row:
     head = run.head()
     shutil.copytree(folder, out / RUNS / str(head["run"]), symlinks=False)
     names = [run.journal_path(rig, operation).name for rig, operation in head["order"]]
-    held = {
-        name: (folder / "journal" / name).read_bytes()
-        for name in names
-        if (folder / "journal" / name).exists()
-    }
-    if not held:
-        packed = read_packed(folder / "journal", names)
-        held = _named(folder, names, packed)
+    held = dict(read_held(folder / "journal", names))
     journals = []
     for name in names:
         lines = held.get(name, b"").splitlines(keepends=True)
@@ -112,18 +105,6 @@ def _copied(folder: Path, out: Path) -> Row:
         "plan": (head.get("series") or {}).get("digest"),
         "journals": journals,
     }
-
-
-def _named(folder: Path, names: Sequence[str], packed: Sequence[bytes]) -> dict[str, bytes]:
-    """Give packed journals their names again: each holds rows of one rig and operation."""
-    order = RunDir(folder).head()["order"]
-    pairs = dict(zip(names, order, strict=True))
-    found = {}
-    for body in packed:
-        row = json.loads(body.splitlines()[0])
-        at = next(name for name, pair in pairs.items() if pair == [row["rig"], row["operation"]])
-        found[at] = body
-    return found
 
 
 def _manifest(evidence: Evidence, runs: Sequence[Row], out: Path) -> Row:

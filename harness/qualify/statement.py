@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 import harness
 from harness.evidence.chain import digest as line_digest
-from harness.evidence.journal_archive import NAME as PACKED
 from harness.evidence.ledger import now
 from harness.evidence.rundir import RunDir
 from harness.model.row import Row
@@ -179,14 +178,11 @@ def run_head(run: CountedRun) -> str | None:
     if run.folder is None:
         return None
     order = RunDir(run.folder).head()["order"]
-    from harness.evidence.journal_archive import read_packed
+    from harness.evidence.journal_archive import read_held
 
     names = [RunDir(run.folder).journal_path(rig, operation).name for rig, operation in order]
-    folder = run.folder / "journal"
-    bodies = [(folder / name).read_bytes() for name in names if (folder / name).exists()]
-    if not bodies and (folder / PACKED).exists():
-        bodies = read_packed(folder, names)
-    heads = [line_digest(body.splitlines(keepends=True)[-1]) for body in bodies if body]
+    held = read_held(run.folder / "journal", names)
+    heads = [line_digest(body.splitlines(keepends=True)[-1]) for _, body in held if body]
     return hashlib.sha256("\n".join([run.run, *heads]).encode()).hexdigest()
 
 

@@ -166,6 +166,7 @@ def take_up(path: Path) -> None:
     read_journal(path / "results.jsonl")
     run = RunDir(path)
     run.make_folders()
+    run.unpack()
     before_s = run.worked_before_kill_s
     run.begin_work(_spent_s_of_first_version(path) if before_s is None else before_s)
     # These were made from a part of the run.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,8 @@ from harness.base.shape import DamagedFile
 from harness.evidence import journal_archive
 from harness.evidence.journal import line
 from harness.evidence.rundir import RunDir
+from harness.qualify.statement import run_head
+from harness.run.resume import take_up
 
 NAMES = ("reset", "login", "change/pin")
 
@@ -63,6 +66,65 @@ def test_a_kill_while_the_packed_files_are_removed_costs_nothing(run, monkeypatc
         path.write_bytes(body)
     run.merge_again()
     assert [out.read_bytes() for out in outs] == before
+
+
+def test_what_a_kill_left_changes_no_digest_of_a_run(run, monkeypatch):
+    """A campaign whose share of a budget was 0 has an empty journal."""
+    monkeypatch.setattr(journal_archive, "ABOVE", 1)
+    run.journal_path("mini", NAMES[1]).write_text("")
+    counted = SimpleNamespace(folder=run.path, run=run.name)
+    before, last = run_head(counted), run.journal_path("mini", NAMES[-1])
+    body = last.read_bytes()
+    run.pack()
+    assert run_head(counted) == before
+    last.write_bytes(body)
+    assert run_head(counted) == before
+
+
+def test_a_damaged_archive_and_a_file_that_a_kill_left_cost_nothing(run, monkeypatch):
+    """evidence.jsonl was made of the one journal that was left."""
+    monkeypatch.setattr(journal_archive, "ABOVE", 1)
+    evidence, last = run.path / "evidence.jsonl", run.journal_path("mini", NAMES[-1])
+    before, body = evidence.read_bytes(), last.read_bytes()
+    run.pack()
+    last.write_bytes(body)
+    archive = run.path / "journal" / "rows.zip"
+    archive.write_bytes(archive.read_bytes()[:40])
+    run.merge_again()
+    assert evidence.read_bytes() == before
+
+
+def test_a_packed_run_that_goes_on_keeps_its_rows(run, monkeypatch):
+    """`pytest --kh-resume` asks more cases of a run that came to its end."""
+    monkeypatch.setattr(journal_archive, "ABOVE", 1)
+    evidence, operations = run.path / "evidence.jsonl", run.path / "operations.jsonl"
+    head = json.loads((run.path / "run.json").read_text())
+    head["order"].append(["mini", "late"])
+    (run.path / "run.json").write_text(json.dumps(head))
+    before = [evidence.read_bytes(), operations.read_bytes()]
+    run.pack()
+    take_up(run.path)
+    assert not list((run.path / "journal").glob("*.zip"))
+    with run.journal("mini", NAMES[0]) as journal:
+        assert len(journal.kept) == 50
+    with run.journal("mini", "late") as journal:
+        journal.append([{"id": "late1"}])
+    run.note_campaign("mini", "late", {"rig": "mini", "operation": "late", "cuts": 1})
+    for _ in range(2):
+        run.merge_again()
+        after = [evidence.read_bytes(), operations.read_bytes()]
+        assert [new.startswith(old) for new, old in zip(after, before, strict=True)] == [True, True]
+        assert [new.count(b"\n") - old.count(b"\n") for new, old in zip(after, before, strict=True)] == [1, 1]
+        run.pack()
+
+
+def test_what_could_not_be_read_again_is_not_packed(run, monkeypatch):
+    monkeypatch.setattr(journal_archive, "ABOVE", 1)
+    for limit, too_small in (("BYTES_MAX", 100), ("FILES_MAX", 2)):
+        with monkeypatch.context() as limited:
+            limited.setattr(journal_archive, limit, too_small)
+            run.pack()
+        assert not list((run.path / "journal").glob("*.zip"))
 
 
 def test_results_are_packed_beside_the_rows_and_made_again(run, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -118,3 +119,16 @@ def test_a_damaged_line_in_the_middle_of_a_journal_costs_no_other_line(whole_run
         run.journal(*journal.stem.split(".", 1))
     assert path.read_bytes() == before
     assert json.loads(lines[0])
+
+
+def test_a_damaged_run_that_pytest_continues_is_named_without_a_traceback(cli):
+    run = RunDir(cli.cwd / "reports" / "one")
+    run.start({"rigs": [{"name": "mini"}], "order": [["mini", "reset"]]})
+    (run.path / "journal" / "rows.zip").write_bytes(b"no archive")
+    cli.command = [sys.executable, "-m", "pytest"]
+    done = cli("--kh-reports", "reports", "--kh-run", "one", "--kh-resume", ".")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "rows.zip" in done.stderr
+    assert "an archive that cannot be read" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
