@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -105,6 +105,12 @@ def differing(sound: Mapping[str, OperationTrace], other: Mapping[str, Operation
     """Operation -> what differs first in it; of those that both have traced."""
     found = {name: difference(sound[name], one) for name, one in other.items() if name in sound}
     return {name: text for name, text in found.items() if text}
+
+
+def otherwise_offered(sound: Iterable[str], other: Iterable[str]) -> dict[str, str]:
+    """Operation -> that only one of two twins offers it, in words."""
+    mine, its = set(sound), set(other)
+    return {name: "it is offered" if name in its else "it is not offered" for name in sorted(mine ^ its)}
 
 
 def _digest(data: bytes) -> str:

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from harness.base.errors import Blame, KeyFault
@@ -24,7 +25,16 @@ from harness.model.key import Severity
 from harness.mutants.choice import Module, Mutant, changed
 from harness.mutants.loading import Reached, load_instead
 from harness.mutants.suite_cases import Asked, ask, bench_of
-from harness.mutants.traces import SEEDS, OperationTrace, Traces, differing, offered, trace_of, traces_of
+from harness.mutants.traces import (
+    SEEDS,
+    OperationTrace,
+    Traces,
+    differing,
+    offered,
+    otherwise_offered,
+    trace_of,
+    traces_of,
+)
 from harness.pytest_plugin.cases import blame_of
 from harness.run.prove import SUITE
 from harness.search.stopping import Allowance
@@ -129,7 +139,11 @@ class _Stages:
         except Exception as error:
             return self._failed("home", error)
         sound = self._setting.sound[self._setting.seed]
-        for operation in offered(self._rig, self._home):
+        try:
+            operations = offered(self._rig, self._home)
+        except Exception as error:
+            return self._failed("what is offered", error)
+        for operation in operations:
             self._tell(stage=f"{operation.name} uncut")
             try:
                 trace = trace_of(self._rig, self._home, operation)
@@ -141,7 +155,8 @@ class _Stages:
                 self._differs[operation.name] = "it ends with an error"
                 continue
             self._differs |= differing(sound, {operation.name: trace})
-        self._tell(differs=self._differs)
+        other = otherwise_offered(sound, (operation.name for operation in operations))
+        self._tell(differs=self._differs | other)
         return False
 
     def first_cuts(self) -> bool:
@@ -179,8 +194,8 @@ class _Stages:
     def _asked(self, name: str, operations: Sequence[str] = ()) -> bool:
         self._tell(stage=f"suite {name}" + (f", {len(operations)} operations" if operations else ""))
         suite = self._plugins.suites[name]
-        folder = self._folder / f"{name}-{len(operations)}"
-        folder.mkdir()
+        # One suite is asked twice, perhaps both times of as many operations.
+        folder = Path(mkdtemp(prefix=f"{name}-", dir=self._folder))
         bench = bench_of(self._setting.key, folder)
         said = in_fork(lambda then: ask(suite, bench, self._setting.seed, folder, then, operations))
         if said is not None and said.caught:
@@ -222,15 +237,17 @@ def compare(setting: Setting, reached: Reached, tell: Tell) -> None:
     plugins = discover()
     for seed in setting.seeds:
         rig = _rig(plugins, setting.key, seed)
-        home = go_home(rig)
-        for name, trace in _one_by_one(rig, home, setting.sound[seed]):
-            if found := differing({name: setting.sound[seed][name]}, {name: trace}):
-                tell(differs=found, reached=bool(reached))
-                return
+        if found := _first_difference(setting.sound[seed], traces_of(rig, go_home(rig), cut=True)):
+            tell(differs=found, reached=bool(reached))
+            return
     tell(differs={}, reached=bool(reached))
 
 
-def _one_by_one(rig: TwinRig, home: Home, sound: Traces) -> Iterator[tuple[str, OperationTrace]]:
-    for name, trace in traces_of(rig, home, cut=True):
-        if name in sound:
-            yield name, trace
+def _first_difference(sound: Traces, traces: Iterator[tuple[str, OperationTrace]]) -> dict[str, str]:
+    """What differs first, by its operation; nothing is traced after that."""
+    traced = []
+    for name, trace in traces:
+        traced.append(name)
+        if found := differing(sound, {name: trace}):
+            return found
+    return otherwise_offered(sound, traced)
