@@ -5,11 +5,11 @@ The report of a run shows the score of its keys if the same version of Keyharnes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from harness.base.atomic_file import read_json, write_durably
+from harness.base.shape import misfit, shape_of
 from harness.evidence.ledger import state_dir
 
 FILE = "mutation-scores.json"
@@ -61,9 +61,8 @@ def keep_score(score: MutationScore) -> None:
 
 
 def newest_score(key: str, version: str) -> MutationScore | None:
-    """Return the score of a key; None if there is none of this version."""
+    """Return the score of a key; None if there is none of this version, or none that can be read."""
     kept = (read_json(scores_file()) or {}).get(key)
-    names = {one.name for one in fields(MutationScore)}
-    if not isinstance(kept, Mapping) or not names <= kept.keys() or kept["version"] != version:
+    if misfit(kept, shape_of(MutationScore)) is not None or kept["version"] != version:
         return None
-    return MutationScore(**{name: kept[name] for name in names})
+    return MutationScore(**{one.name: kept[one.name] for one in fields(MutationScore)})

@@ -6,8 +6,10 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SEEDED = "defects"
-"""The name by which a twin's code asks for the defects that are seeded into it (`TwinOptions.defects`)."""
+SEEDED, ASKS = "defects", "has"
+"""The names by which a twin's code asks for the defects that are seeded into it (`TwinOptions.defects`): the set of
+them, and a method that looks a name up in it.
+"""
 
 _NOT_CODE = (
     *(ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Assert, ast.Pass),
@@ -78,6 +80,7 @@ def asks_for_defects(node: ast.AST) -> bool:
     return any(
         (isinstance(one, ast.Attribute) and one.attr == SEEDED)
         or (isinstance(one, ast.Name) and one.id == SEEDED)
+        or (isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute) and one.func.attr == ASKS)
         for one in ast.walk(node)
     )
 

@@ -129,7 +129,10 @@ def _ended(children: dict[int, _Child], limit_s: float) -> list[int]:
     for number, child in children.items():
         if child.pipe in ready and not _take(child):
             child.told.cpu_s = used[number]
-            _end(child)
+            if (code := _end(child)) and "error" not in child.told.entries:
+                child.told.ended = (
+                    f"signal {-code} ended it" if code < 0 else f"it ended with exit code {code}"
+                )
             done.append(number)
         elif _cpu_s(child.pid) >= limit_s or time.monotonic() - child.started > _WALL * limit_s:
             child.told.ended = f"{limit_s:.0f} s of processor time were over"
@@ -148,11 +151,12 @@ def _take(child: _Child) -> bool:
     return bool(data)
 
 
-def _end(child: _Child) -> None:
+def _end(child: _Child) -> int:
+    """End a trial, and return its exit code, or a negative signal: its own if it had ended."""
     os.close(child.pipe)
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    os.waitpid(child.pid, 0)
+    return os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
 
 
 def _cpu_s(group: int) -> float:
@@ -162,7 +166,8 @@ def _cpu_s(group: int) -> float:
         if not entry.name.isdigit():
             continue
         try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            # A process may have any bytes as its name.
+            fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
         except OSError:
             continue
         if int(fields[2]) == group:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 import harness
+from harness.base.atomic_file import write_durably
 from harness.evidence.mutation_score import MutationScore, keep_score, newest_score, scores_file
 
 
@@ -37,6 +40,13 @@ def test_a_damaged_file_is_no_score(text):
     assert newest_score("a-key", harness.__version__) is None
     keep_score(score())
     assert newest_score("a-key", harness.__version__) == score()
+
+
+@pytest.mark.parametrize("wrong", [{"counted": "many"}, {"low": None}, {"high": float("nan")}])
+def test_a_field_of_another_kind_is_no_score(wrong):
+    """The sentence of the report was made of it, and no run could begin."""
+    write_durably(scores_file(), {"a-key": {**asdict(score()), **wrong}})
+    assert newest_score("a-key", harness.__version__) is None
 
 
 def test_the_sentence_for_reports():

@@ -59,6 +59,8 @@ def test_a_rule_makes_this_and_nothing_else(rule):
         'if "late" in self.defects:\n    a.write(b)',
         'if "late" not in a.defects and b < 1:\n    raise c',
         'return a if "late" in defects else b < c',
+        'if not a.pages.has("late"):\n    raise c',
+        "self.b = a if b.has(LATE) else 2 * a",
         "x: Literal[True] = a",
         "assert a < b",
         "'''Not a < b.'''",
