@@ -73,6 +73,8 @@ def prove(
 
     if seeds is not None and not long:
         raise typer.BadParameter("--seeds needs --long: known bugs are tried on one seed")
+    if long and defect:
+        raise typer.BadParameter("--long goes without --defect: it cuts the sound twin")
     if processes is not None and random is None:
         raise typer.BadParameter("--processes needs --random")
     if random is not None:

@@ -62,7 +62,10 @@ def keep_score(score: MutationScore) -> None:
 
 def newest_score(key: str, version: str) -> MutationScore | None:
     """Return the score of a key; None if there is none of this version, or none that can be read."""
-    kept = (read_json(scores_file()) or {}).get(key)
-    if misfit(kept, shape_of(MutationScore)) is not None or kept["version"] != version:
+    scores = read_json(scores_file()) or {}
+    if key not in scores or misfit(scores[key], shape_of(MutationScore)) is not None:
+        return None
+    kept = scores[key]
+    if kept["version"] != version:
         return None
     return MutationScore(**{one.name: kept[one.name] for one in fields(MutationScore)})

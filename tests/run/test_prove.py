@@ -203,6 +203,13 @@ def test_seeds_are_for_the_long_proof(cli):
     assert "--seeds needs --long" in done.stderr
 
 
+def test_the_long_proof_has_no_defect(cli):
+    """It cut the sound twin 100,000 times, whatever the defect."""
+    done = cli.inside("prove", "--long", "--cuts", "1", "--defect", "no-journal", "--json")
+    assert done.returncode == 4
+    assert "--long goes without --defect" in done.stderr
+
+
 class Narrow:
     """A key with some of its operations."""
 
