@@ -215,9 +215,10 @@ def _rig_of(version: str) -> str:
     return f"v{version}".lower().replace("+", "-")
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _numbers(version: str) -> tuple[tuple[int, ...], bool, str]:
+    """By what versions are in order: a test version comes before the version that it is a test of."""
     core = version.partition("-")[0].partition("+")[0]
-    return tuple(int(part) if part.isdigit() else 0 for part in core.split("."))
+    return tuple(int(part) if part.isdigit() else 0 for part in core.split(".")), core == version, version
 
 
 def _versions(where: Path, replay: Replay, plugins: Plugins) -> list[str]:

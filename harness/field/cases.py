@@ -71,7 +71,7 @@ class Case(_Table):
     in_use_since: date | None = None
     last_success: date | None = None
     first_failure: date | None = None
-    failures: int = Field(default=1, ge=1)
+    failures: int = Field(default=1, ge=1, le=10_000)
     plugs: int | None = Field(default=None, ge=1)
     actions: list[str] = []
     works: list[str] = []

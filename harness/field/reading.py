@@ -6,6 +6,7 @@ lines in which the text of a known format stands are looked at. Where much is un
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -180,16 +181,15 @@ def _of_block(block: bytes, reading: Reading, known: Knowledge, *, whole: bool) 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
     """Whole lines, some hundred kilobytes of them at a time, without the last newline."""
     rest = b""
-    encoding = "utf-8"
+    decoder: codecs.IncrementalDecoder | None = None
     first = True
     while block := file.read(BLOCK_BYTES):
         if first and block[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            encoding = "utf-16"
+            # As Windows' editors save them.
+            decoder = codecs.getincrementaldecoder("utf-16")("replace")
         first = False
-        if encoding == "utf-16":
-            # As Windows' editors save them; such files are small.
-            block = (block + file.read()).decode("utf-16", "replace").encode()
-            encoding = "utf-8"
+        if decoder is not None:
+            block = decoder.decode(block).encode("utf-8", "replace")
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         data = rest + block

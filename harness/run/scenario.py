@@ -7,10 +7,11 @@ there are only the drawn ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.base.errors import CallerError, one_of
 from harness.base.seeds import Stream
 from harness.campaign.common import Beside, CampaignTerms
 from harness.campaign.cut_images import CutImage, Inspection
@@ -165,9 +166,11 @@ class ScenarioPlayer:
         with self._run.journal(rig.name, tried.operation) as journal:
             keeping = abnormal.keeping(journal.keep, lambda _: {})
             before: dict[str, Value] = {}
+            changed: set[str] = set()
 
             def keep(judged: Sequence[Judged]) -> None:
                 """Keep all rows, and the states of those cuts that show it."""
+                changed.update(name for one in judged for name in one.row["changed"])
                 keeping(
                     [
                         one if shows(self._replay, before, one.row) else replace(one, files=None)
@@ -190,6 +193,18 @@ class ScenarioPlayer:
                 self._try_live(tried, rig, home, keep, before)
             else:
                 self._try_twin(tried, rig, home, terms, before)
+            self._require_items(before.keys() | changed)
+
+    def _require_items(self, seen: Collection[str]) -> None:
+        """What nobody observes cannot show: that would be no answer."""
+        for one in self._replay.sees:
+            if one.item not in seen:
+                raise CallerError(
+                    "scenario · replay.sees",
+                    found=one.item,
+                    expected=f"an item that this key shows here: {one_of(one.item, sorted(seen))}",
+                    mend="`keyharness list` shows the items of each key",
+                )
 
     def _try_twin(
         self, tried: Tried, rig: Rig, home: Home, terms: CampaignTerms, before: dict[str, Value]

@@ -87,6 +87,7 @@ def test_a_case_is_begun_from_logs_and_stands_on_their_hashes(cli, folder):
         (case(disposition="gone"), "disposition"),
         (case() + "[[file]]\nname = 'a'\nsha256 = 'abc'\n", "sha256"),
         (case(plugs=0), "plugs"),
+        (case(plugs=10**9, failures=10**9), "failures"),
         ("id = [\n", "TOML"),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from harness.bench.registry import discover
@@ -9,6 +12,8 @@ from harness.commands.field import FieldReport
 from harness.field.events import classify
 from harness.field.knowledge import load
 from harness.field.stamps import read_stamp
+from support.limits import HUNG_S
+from support.paths import ROOT
 
 KNOWN = load(discover().field_files)
 MACOS = "2024-01-01 15:30:26.299126+0800 0x26c  Default 0x0 0 0 kernel: (IOUSBHostFamily) 000644.852304 "
@@ -142,3 +147,18 @@ def test_a_line_of_something_else_says_nothing(line):
 def test_what_other_systems_say_is_recognised(tmp_path, text, expected):
     (tmp_path / "a.log").write_text(text)
     assert {found.signature.id for found in FieldReport([tmp_path / "a.log"]).found} == expected
+
+
+def test_a_line_of_one_word_or_of_spaces_is_read_at_once():
+    # A `+` beside a `.*` is tried at each place with each length: hours for such a line.
+    program = """
+from harness.bench.registry import discover
+from harness.field.events import classify
+from harness.field.knowledge import load
+known = load(discover().field_files)
+print(classify("IOUSBHost" * 455, known).kind, classify("[1/4] a" + " " * 4000 + "x", known))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HUNG_S, cwd=ROOT, check=False
+    )
+    assert done.stdout.split() == ["macos-other", "None"], done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 from hypothesis import HealthCheck, given, settings
@@ -82,3 +83,20 @@ def test_a_line_that_was_broken_in_a_large_log_is_put_together(tmp_path):
     log.write_text("".join(map(NOISE.format, range(20_000))) + broken)
     (entry,) = read([log], KNOWN).entries
     assert (entry.event.kind, entry.event.about["number"]) == ("connect", "7")
+
+
+def test_a_large_log_of_a_windows_editor_is_read_a_block_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading_module, "BLOCK_BYTES", 1 << 12)
+    log = tmp_path / "windows.log"
+    log.write_bytes(("nothing that anybody knows\n" * 5000 + ERROR.format(1)).encode("utf-16"))
+    asked = []
+
+    class Counted(io.FileIO):
+        def read(self, size=-1):
+            asked.append(size)
+            return super().read(size)
+
+    with Counted(log) as file:
+        lines = b"\n".join(reading_module._blocks(file)).splitlines()
+    assert (len(lines), lines[-1].decode()) == (5001, ERROR.format(1).strip())
+    assert set(asked) == {1 << 12}

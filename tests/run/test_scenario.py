@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from harness.base.errors import CallerError
 from harness.base.seeds import Stream
 from harness.bench.registry import discover
+from harness.commands.scenario import _numbers
 from harness.field.scenario_file import Replay, Sees, StepRow, parse_scenario
 from harness.run.glitches import disturbances, draw
 from harness.run.scenario import first_gone, shows
@@ -282,3 +283,18 @@ def test_what_cannot_be_replayed_is_refused_with_one_message(cli, text, options,
     assert done.returncode == 4
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.long
+def test_an_item_that_nobody_observes_is_no_answer(cli):
+    (cli.cwd / "my.toml").write_text(LOST_TO_A_FORMAT.replace("fido2.attestation", "fido2.attestations"))
+    done = cli.inside("run", "--scenario", "my.toml", "--cuts", "2", "--trials", "0")
+    assert done.returncode == 4, done.stdout
+    assert "fido2.attestation" in done.stderr
+    assert "replay.sees" in done.stderr
+
+
+def test_versions_are_in_order_also_those_of_a_test():
+    told = ["1.10.0", "1.7.2", "1.7.2-test.2", "1.9.0", "1.7.2-test.1"]
+    ordered = ["1.7.2-test.1", "1.7.2-test.2", "1.7.2", "1.9.0", "1.10.0"]
+    assert sorted(told, key=_numbers) == sorted(ordered, key=_numbers) == ordered
