@@ -244,9 +244,15 @@ class EmulatedKey:
             self._host = None
 
     def close(self) -> None:
-        self.stop()
-        self._leave()
-        self._output.close()
-        if self._slot is not None:
-            DAEMON.free(self._slot)
-            self._slot = None
+        """Switch it off and give back what it has, also where the reader's daemon does not say that it has gone.
+
+        :raises RigError: it does not say so.
+        """
+        try:
+            self.stop()
+        finally:
+            self._leave()
+            self._output.close()
+            if self._slot is not None:
+                DAEMON.free(self._slot)
+                self._slot = None

@@ -144,6 +144,18 @@ def test_a_connection_to_a_daemon_that_died_is_forgotten_without_a_complaint(mon
     assert not [one.exc_value for one in complaints]
 
 
+@IN_PCSCD
+def test_a_rig_that_is_closed_after_its_daemon_died_gives_its_reader_back():
+    rig = make_rig(QUICK_COMMAND, transport="pcsc", **PATIENT)
+    rig.power.on()
+    rig.wait_until_up()
+    os.kill(DAEMON.pid, signal.SIGKILL)
+    with pytest.raises(RigError, match="reader"):
+        rig.close()
+    assert private_pcscd.SOCKET not in os.environ, "the last rig has ended the daemon"
+    rig.close()
+
+
 def test_a_fifth_rig_of_a_process_is_told_how_many_may_have_a_reader():
     made = [card_rig(f"number-{number}") for number in range(READERS)]
     try:
