@@ -42,11 +42,10 @@ def export(plan_path: Path, out: Path, reports: Path) -> Path:
     :returns: the file to sign.
     :raises CallerError: the folder is there, or a run that counts has no folder any more.
     """
-    _make(out)
+    _refuse_there(out)
     done = qualify(plan_path, reports, io.StringIO(), report_only=True)
     gone = [one.run for one in done.evidence.runs if one.folder is None]
     if gone:
-        out.rmdir()
         raise CallerError(
             f"run {gone[0]}",
             found="no folder",
@@ -54,6 +53,7 @@ def export(plan_path: Path, out: Path, reports: Path) -> Path:
             mend="bring it back with `keyharness qualify --merge`, or exclude it with a reason",
         )
     plan = load_plan(plan_path)
+    _make(out)
     (out / "plan.json").write_text(plan.frozen(), encoding="utf-8")
     shutil.copyfile(plan_path, out / "plan.toml")
     for name in (JSON, PAGE):
@@ -74,12 +74,20 @@ def verify_text() -> str:
 
 
 def _make(out: Path) -> None:
+    _refuse_there(out)
     try:
         out.mkdir(parents=True)
-    except FileExistsError:
+    except OSError as error:
+        raise CallerError(
+            f"--out {out}", found=error.strerror, expected="a folder that can be made"
+        ) from None
+
+
+def _refuse_there(out: Path) -> None:
+    if out.exists() or out.is_symlink():
         raise CallerError(
             f"--out {out}", found="a file or a folder", expected="a name of its own", mend="name another"
-        ) from None
+        )
 
 
 def _folders(evidence: Evidence) -> list[Path]:
@@ -93,10 +101,9 @@ def _copied(folder: Path, out: Path) -> Row:
     head = run.head()
     shutil.copytree(folder, out / RUNS / str(head["run"]), symlinks=False)
     names = [run.journal_path(rig, operation).name for rig, operation in head["order"]]
-    held = dict(read_held(folder / "journal", names))
     journals = []
-    for name in names:
-        lines = held.get(name, b"").splitlines(keepends=True)
+    for name, body in read_held(folder / "journal", names):
+        lines = body.splitlines(keepends=True)
         if lines:
             journals.append({"name": name, "rows": len(lines), "head": digest(lines[-1])})
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 from harness.base.errors import CallerError, RigError
@@ -42,7 +43,8 @@ def countersign(export: Path, key: Path) -> Path:
         raise CallerError(f"--countersign {export}", found=f"no {HEAD}", expected="an export")
     folder = export / "countersigned"
     folder.mkdir(exist_ok=True)
-    number = 1 + len([*folder.glob("*.sig")])
+    held = [int(one.stem) for one in folder.glob("*.sig") if one.stem.isdecimal()]
+    number = 1 + max(held, default=0)
     copy = folder / f"{number}.txt"
     shutil.copyfile(head, copy)
     try:
@@ -70,10 +72,10 @@ def time_stamp(head: Path, server: str) -> Path:
     try:
         with urllib.request.urlopen(request, timeout=SERVER_S_MAX) as answer:
             reply.write_bytes(answer.read(1 << 20))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise RigError(
             f"--timestamp {server}",
-            found=str(error),
+            found=(str(error) or type(error).__name__).strip(),
             expected="a reply of a time-stamp authority",
             mend="name another server, or countersign on a second host: `keyharness export --countersign`",
         ) from None

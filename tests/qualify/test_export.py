@@ -1,9 +1,13 @@
 """An export for an auditor: what it holds, and what its own verify.py says of one that was changed."""
 
+import hashlib
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+import zipfile
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -276,6 +280,110 @@ def test_a_server_stamps_the_head_with_its_time(weak, key, tmp_path):
     head = out / "head.txt"
     head.write_text(head.read_text() + "\n")
     assert "the time stamp does not fit head.txt" in verified(out, "--ca", tmp_path / "tsa.pem").stdout
+
+
+def test_a_file_that_redacted_json_excuses_is_named(export):
+    """Anybody can write a redacted.json: it excuses only what `export --redact` leaves out."""
+    page = export / "qualification.html"
+    page.write_text(page.read_text().replace("NOT QUALIFIED", "QUALIFIED"))
+    (run,) = (export / "runs").iterdir()
+    excused = {
+        "qualification.html": hashlib.sha256(page.read_bytes()).hexdigest(),
+        f"runs/{run.name}/evidence.jsonl": None,
+    }
+    (run / "evidence.jsonl").unlink()
+    (export / "redacted.json").write_text(json.dumps(excused))
+    said = wrong(export)
+    assert any(line.startswith("qualification.html: ") for line in said)
+    assert any(line.startswith(f"runs/{run.name}/evidence.jsonl: ") for line in said)
+
+
+def test_a_signature_that_was_asked_for_and_is_not_there_is_wrong(export, key):
+    """Who takes the signature away may make everything else again."""
+    (export / "head.txt.sig").unlink()
+    assert verified(export).returncode == 0
+    done = verified(export, "--signers", key.with_name("signers"))
+    assert done.returncode == 1
+    assert "WRONG  head.txt: it is not signed" in done.stdout
+    done = verified(export, "--ca", key)
+    assert done.returncode == 1
+    assert "WRONG  head.txt: it has no time stamp" in done.stdout
+
+
+def test_what_is_beside_the_manifest_is_named_as_well(export):
+    (export / "countersigned").mkdir()
+    (export / "countersigned" / "1.txt").write_text("hello")
+    head = export / "head.txt"
+    head.write_text(head.read_text().replace("keyharness audit 1", "keyharness audit 2"))
+    said = wrong(export)
+    assert "countersigned/1.txt: added, it is not in the manifest" in said
+    assert any(line.startswith("head.txt: ") for line in said)
+
+
+def test_a_run_that_another_plan_began_counts_and_is_right(own, tmp_path):
+    """Each run of the firmware counts: also one that another plan began."""
+    own.write(id="Q-3")
+    done = own.cli.inside("export", "--audit", "plan.toml", "--out", tmp_path / "audit")
+    assert done.returncode == 0, done.stderr
+    checked = verified(tmp_path / "audit")
+    assert checked.returncode == 0, checked.stdout
+    assert "begun by another plan" in checked.stdout
+
+
+def test_journals_that_a_kill_left_beside_their_archive_are_exported_once(own, tmp_path):
+    name = own.statement["runs"]["counted"][0]["run"]
+    run = own.cli.cwd / "reports" / name
+    head = json.loads((run / "run.json").read_text())
+    (journal,) = run.glob("journal/*.client_pin.change.jsonl")
+    left = journal.with_name(f"{head['order'][0][0]}.left.jsonl")
+    left.touch()
+    with zipfile.ZipFile(run / "journal" / "rows.zip", "w") as packed:
+        for path in (journal, left):
+            packed.write(path, path.name)
+    journal.unlink()
+    (run / "run.json").write_text(
+        json.dumps({**head, "order": [*head["order"], [head["order"][0][0], "left"]]})
+    )
+    with closing(sqlite3.connect(own.cli.state / "keyharness" / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("update tested set folder = ? where run = ?", (str(run), name))
+    out = tmp_path / "audit"
+    done = own.cli.inside("export", "--audit", "plan.toml", "--out", out)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["rows"] == len((run / "evidence.jsonl").read_bytes().splitlines())
+    assert manifest["head"] == json.loads((out / "qualification.json").read_text())["evidence_head"]
+    assert verified(out).returncode == 0
+
+
+def test_a_plan_that_is_refused_leaves_no_folder(own, tmp_path):
+    own.plan.write_text("schema = 1")
+    assert own.cli.inside("export", "--audit", "plan.toml", "--out", tmp_path / "audit").returncode == 4
+    own.write()
+    assert own.cli.inside("export", "--audit", "plan.toml", "--out", tmp_path / "audit").returncode == 0
+
+
+class Rubbish(BaseHTTPRequestHandler):
+    """A server that does not speak HTTP."""
+
+    def handle(self) -> None:
+        self.rfile.readline()
+        self.wfile.write(b"no HTTP\r\n")
+
+
+def test_a_server_that_does_not_speak_http_is_a_fault_of_the_rig(own, tmp_path):
+    server = HTTPServer(("127.0.0.1", 0), Rubbish)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        where = f"http://127.0.0.1:{server.server_port}/"
+        done = own.cli.inside(
+            "export", "--audit", "plan.toml", "--out", tmp_path / "audit", "--timestamp", where
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "Traceback" not in done.stderr
+    assert f"--timestamp {where}" in done.stderr
+    assert "a reply of a time-stamp authority" in done.stderr
 
 
 def test_a_folder_that_is_there_is_not_overwritten(weak, original):

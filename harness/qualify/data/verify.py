@@ -6,7 +6,8 @@ Standard library only. FOLDER is the export; by default the one that holds this 
 line. Exit code 0: nothing is wrong; 1: something is; 2: this is no export.
 
 --signers: an allowed_signers file of ssh-keygen(1) with the keys that you trust; without it only the form of the
-signature is checked, by the key that came with it. --ca: certificates that you trust for time stamps.
+signature is checked, by the key that came with it. --ca: certificates that you trust for time stamps. With one of these,
+a head without that signature or time stamp is wrong: who takes it away can make everything else again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from pathlib import Path
 from typing import Any
 
 NAMESPACE = "keyharness-audit"
+TITLE = "keyharness audit 1"
 UNLISTED = {"manifest.json", "head.txt", "head.txt.sig", "head.tsq", "head.tsr", "redacted.json"}
+LEFT_OUT = {"abnormal", "logs", "allure-results", "pictures"}
+LEFT_OUT_FILES = {"allure-results.zip", "allure.html", "index.html", "junit.xml", "results.jsonl"}
+"""What a redacted copy has not: folders and files of a run. Of run.json it has a part."""
 TAIL = b',"prev":"'
 TAIL_LENGTH = len(TAIL) + 64 + len(b'"}\n')
 
@@ -64,9 +69,11 @@ class Check:
         }
         lines = (self.folder / "head.txt").read_text("utf-8").splitlines()
         said = dict(line.split(" ", 1) for line in lines[1:] if " " in line)
-        for name, value in asked.items():
-            if said.get(name) != value:
-                self.wrong.append(f"head.txt: {name} is {said.get(name)}, and the export has {value}")
+        other = [name for name in asked if said.get(name) != asked[name]]
+        for name in other:
+            self.wrong.append(f"head.txt: {name} is {said.get(name)}, and the export has {asked[name]}")
+        if not other and lines != [TITLE, *(f"{name} {value}" for name, value in asked.items())]:
+            self.wrong.append("head.txt: changed")
 
     def files(self) -> None:
         listed = {row["path"]: row for row in self.manifest["files"]}
@@ -74,7 +81,9 @@ class Check:
             file = self.folder / path
             if path in self.redacted:
                 stand_in = self.redacted[path]
-                if stand_in is None and not file.exists():
+                if not may_be(path, shortened=stand_in is not None):
+                    self.wrong.append(f"{path}: redacted.json excuses it, and a redacted copy has it whole")
+                elif stand_in is None and not file.exists():
                     self.notes.append(f"{path}: left out of this copy; its digest is {row['sha256']}")
                 elif stand_in is not None and file.exists() and digest(file.read_bytes()) == stand_in:
                     self.notes.append(
@@ -94,7 +103,10 @@ class Check:
                     self.wrong.append(f"{path}: {how}")
         for file in sorted(self.folder.rglob("*")):
             path = str(file.relative_to(self.folder))
-            is_extra = path not in listed and path not in UNLISTED and not path.startswith("countersigned/")
+            is_signature = (
+                path.startswith("countersigned/") and path.count("/") == 1 and path.endswith(".sig")
+            )
+            is_extra = path not in listed and path not in UNLISTED and not is_signature
             if (file.is_file() or file.is_symlink()) and is_extra:
                 self.wrong.append(f"{path}: added, it is not in the manifest")
 
@@ -129,7 +141,9 @@ class Check:
         if series.get("digest") != said["plan"]:
             self.wrong.append(f"{where}/run.json: it names another plan")
         elif said["plan"] is not None and said["plan"] not in self.manifest["states"]:
-            self.wrong.append(f"{where}: it was begun by a plan that is not this one: {said['plan'][:12]}...")
+            self.notes.append(
+                f"{where}: begun by another plan, {said['plan'][:12]}...; it tested the same firmware"
+            )
         rows, heads, plain = 0, [], []
         for rig, operation in head["order"]:
             name = f"{rig}.{operation.replace('/', '_')}.jsonl"
@@ -205,13 +219,16 @@ class Check:
             if path.exists():
                 self.signature(path, whose, signers)
             else:
-                self.notes.append("head.txt: it is not signed")
+                (self.notes if signers is None else self.wrong).append("head.txt: it is not signed")
         if (self.folder / "head.tsr").exists():
             self.time_stamp(ca)
+        elif ca is not None:
+            self.wrong.append("head.txt: it has no time stamp")
 
     def signature(self, path: Path, whose: str, signers: str | None) -> None:
         if shutil.which("ssh-keygen") is None:
-            self.notes.append(f"{path.name}: not checked, ssh-keygen is not here")
+            asked = self.notes if signers is None else self.wrong
+            asked.append(f"{path.name}: not checked, ssh-keygen is not here")
             return
         head = (self.folder / "head.txt").read_bytes()
         command = ["ssh-keygen", "-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(path)]
@@ -238,7 +255,8 @@ class Check:
 
     def time_stamp(self, ca: str | None) -> None:
         if ca is None or shutil.which("openssl") is None:
-            self.notes.append("head.tsr: not checked; it needs openssl and --ca")
+            asked = self.notes if ca is None else self.wrong
+            asked.append("head.tsr: not checked; it needs openssl and --ca")
             return
         done = subprocess.run(
             [
@@ -263,6 +281,17 @@ class Check:
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def may_be(path: str, *, shortened: bool) -> bool:
+    """Return whether `keyharness export --redact` leaves a file out, or shortens it."""
+    parts = path.split("/")
+    if parts[0] != "runs" or len(parts) < 3:
+        return False
+    if shortened:
+        return parts[2:] == ["run.json"]
+    is_file = len(parts) == 3 and parts[2] in LEFT_OUT_FILES
+    return parts[2] in LEFT_OUT or is_file or path.endswith(".facts.json")
 
 
 def carried_by(line: bytes) -> str | None:
