@@ -144,10 +144,13 @@ def _hits(finding: Finding, campaigns: Sequence[Campaign]) -> tuple[int, int]:
 
 
 def version_key(version: str) -> tuple[tuple[int, ...], int, str]:
-    """Return what orders versions: numbers, then a release candidate before its release."""
+    """Return what orders versions: numbers, then a release candidate before its release. 1.9 is 1.9.0."""
     numbers, _, rest = plain(version).partition("-")
-    parts = tuple(int(part) for part in re.findall(r"\d+", numbers))
-    return parts, 0 if rest else 1, rest
+    parts = [int(part) for part in re.findall(r"\d+", numbers)]
+    while parts and not parts[-1]:
+        parts.pop()
+    # Numbers in the name of a candidate get one width: rc.10 comes after rc.2.
+    return tuple(parts), 0 if rest else 1, re.sub(r"\d+", lambda found: found.group().zfill(12), rest)
 
 
 def name_first_bad(findings: Sequence[Finding], known: Iterable[Mapping[str, object]]) -> None:
@@ -182,15 +185,17 @@ def waive(findings: Sequence[Finding], plan: Plan, today: date) -> list[WaiverSt
         if not matching:
             states.append(WaiverState(waiver, "unused", "no counted cut shows this finding"))
             continue
-        wrong = _expired(waiver, plan, today)
-        state = "expired" if wrong else "used"
+        ended = _expired(waiver, plan, today)
+        state, wrong = ("expired" if ended else "used"), ended
         for one in matching:
-            why = wrong or _exceeded(waiver, one)
+            why = ended or _exceeded(waiver, one)
             if why is None:
-                one.state, one.waiver = "waived", waiver.id
-            else:
+                one.state, one.waiver, one.why = "waived", waiver.id, None
+                continue
+            if one.state != "waived":
                 one.waiver, one.why = waiver.id, f"waiver {waiver.id} does not hold: {why}"
-                state, wrong = ("expired" if wrong else "exceeded"), why
+            if not ended:
+                state, wrong = "exceeded", wrong or why
         states.append(WaiverState(waiver, state, wrong))
     return states
 

@@ -110,7 +110,7 @@ def _night(
 
 def _cuts(cells: Sequence[Cell]) -> int:
     """The budget of a sampled run: split evenly over its operations and rigs, so all get what the neediest lacks."""
-    return max(1, max(cell.left() for cell in cells) * len(cells))
+    return max(1, *(cell.left() for cell in cells)) * len(cells)
 
 
 def _home(use: BenchUse, cells: Sequence[Cell]) -> str:

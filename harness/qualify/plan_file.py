@@ -110,6 +110,7 @@ def _check_names(
         *(("firmware.carried", one.operation) for one in plan.firmware.carried),
         *((f"requirement {one.id}", name) for one in plan.requirement for name in one.operations),
         *((f"waiver {one.id}", one.finding.operation) for one in plan.waiver),
+        *((f"fix {one.ticket}", one.finding.operation) for one in plan.fix),
     ]
     for place, name in named:
         if name not in known:
@@ -122,8 +123,16 @@ def _check_names(
     homes = ["fresh", *plugins.keys[plan.product.key].homes]
     for use, _ in benches:
         for home in use.homes:
-            if home not in homes:
-                raise CallerError(f"{shown} · bench.homes", found=f'"{home}"', expected=one_of(home, homes))
+            _check_home(home, homes, f"{shown} · bench.homes")
+    for one in plan.waiver:
+        _check_home(one.finding.home, homes, f"{shown} · waiver {one.id}")
+    for fix in plan.fix:
+        _check_home(fix.finding.home, homes, f"{shown} · fix {fix.ticket}")
+
+
+def _check_home(home: str | None, homes: list[str], place: str) -> None:
+    if home is not None and home not in homes:
+        raise CallerError(place, found=f'"{home}"', expected=one_of(home, homes))
 
 
 def _refuse_twice(shown: str, table: str, names: list[str]) -> None:

@@ -62,27 +62,32 @@ def _sample(
 def left_of(cells: Sequence[Cell], samples: Sequence[Row], campaigns: Sequence[Campaign]) -> Row:
     """Return what is left to do: {"operations", "cuts", "hours", "erases", "keys", "spares", "keys_run_out"}.
 
-    Hours and erases are those of the cuts so far, carried forward; null where there are none. `keys_run_out` says
-    after how many further cuts the last key of the samples has spent its erases.
+    Hours and erases are those of the cuts so far on each kind of evidence, carried forward; null where there are
+    none. `keys_run_out` says after how many further cuts the last key of the samples has spent its erases.
     """
     open_cells = [cell for cell in cells if cell.missing()]
-    cuts = sum(cell.left() for cell in open_cells)
-    rate = _rates(campaigns)
-    erases = None if rate is None else ceil(cuts * rate[1])
+    cuts = {kind: sum(cell.left() for cell in open_cells if cell.kind == kind) for kind in _kinds(open_cells)}
+    rates = {kind: _rates([one for one in campaigns if one.of.kind == kind]) for kind in cuts}
+    known = [(count, rate) for kind, count in cuts.items() if count and (rate := rates[kind]) is not None]
+    # What one kind of evidence costs says nothing of another one.
+    are_known = bool(campaigns) and len(known) == sum(1 for count in cuts.values() if count)
     room = [row["limit"] - row["used"] for row in samples if row["limit"] and not row["retired"]]
-    real_left = sum(cell.left() for cell in open_cells if cell.kind == "hardware")
     need = [max(0, cell.goal.min_keys - len(cell.keys)) for cell in open_cells if not cell.is_model]
     return {
         "operations": [
             {"name": cell.name, "kind": cell.kind, "missing": cell.missing()} for cell in open_cells
         ],
-        "cuts": cuts,
-        "hours": None if rate is None else round(cuts * rate[0] / 3600, 2),
-        "erases": erases,
+        "cuts": sum(cuts.values()),
+        "hours": round(sum(count * rate[0] for count, rate in known) / 3600, 2) if are_known else None,
+        "erases": sum(ceil(count * rate[1]) for count, rate in known) if are_known else None,
         "keys": max(need, default=0),
         "spares": sum(1 for row in samples if row["spare"]),
-        "keys_run_out": _runs_out(room, rate, real_left),
+        "keys_run_out": _runs_out(room, rates.get("hardware"), cuts.get("hardware", 0)),
     }
+
+
+def _kinds(cells: Sequence[Cell]) -> list[str]:
+    return list(dict.fromkeys(cell.kind for cell in cells))
 
 
 def _rates(campaigns: Sequence[Campaign]) -> tuple[float, float] | None:

@@ -180,6 +180,14 @@ def test_a_night_that_is_ended_gives_power_back_once(night):
     assert calls[1:] == ON
 
 
+def test_who_ends_a_night_ends_the_run_in_it(night):
+    """systemd and others tell the script only: a run that nobody tells is killed in the end."""
+    waits = "n=0; while [ $n -lt 3000 ]; do n=$((n + 1)); sleep 0.01; done"
+    found, calls = night(DURING=f"trap 'echo told >> \"$NOTED\"; exit 2' TERM; kill -TERM $PPID; {waits}")
+    assert found == 2
+    assert calls[1:] == ["told", *ON]
+
+
 def test_the_newest_junit_file_is_where_servers_look(night):
     for name in ("20261101-220000-aaaa", "20261102-220000-bbbb"):
         (night.folder / "reports" / name).mkdir(parents=True)

@@ -1,5 +1,6 @@
 """Goals on real keys: bounds for each key and together, keys, nights, homes, missed cuts, and what is left."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from harness.qualify.cells import Cell, weakest
 from harness.qualify.counted import Campaign, CountedRun
 from harness.qualify.findings import Finding, clean_cuts_for, findings_of, version_key, waive
-from harness.qualify.night import _home
+from harness.qualify.night import _cuts, _home
 from harness.qualify.plan import BenchUse, Bound, Plan
 from harness.qualify.ruling import rule
 from harness.qualify.wear import left_of
@@ -234,3 +235,48 @@ def test_left_says_cuts_hours_erases_keys_and_when_the_spares_run_out():
     assert left["hours"] == pytest.approx(29 * 10 / 3600, abs=0.01)
     assert (left["erases"], left["keys"], left["spares"]) == (58, 1, 1)
     assert left["keys_run_out"] == {"after_cuts": 20, "enough": False}
+
+
+def test_a_waiver_is_held_against_each_finding_by_itself():
+    """It names no home: one home exceeds the ceiling, the other one does not."""
+    homes = {"aged": [100, 50], "fresh": [100, 1]}
+    rows = [found(count=50, covering_count=50, home="aged"), found()]
+    findings = findings_of([campaign(cuts=200, bad=51, homes=homes, findings=rows)])
+    (held,) = waive(findings, Plan.model_validate({**PLAN, "waiver": [waiver()]}), TODAY)
+    assert held.state == "exceeded"
+    assert {one.print[3]: one.state for one in findings} == {"aged": "new", "fresh": "waived"}
+    assert "50 of 100 cuts show it" in str(held.why)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_waivers_of_a_finding_the_one_that_holds_is_named(order):
+    both = [waiver(), waiver(id="W-2", until={"date": date(2026, 11, 19), "version": "1.9.2"})]
+    findings = findings_of([campaign(cuts=100, bad=1, findings=[found()])])
+    plan = Plan.model_validate({**PLAN, "waiver": [both[at] for at in order]})
+    states = {one.waiver.id: one.state for one in waive(findings, plan, TODAY)}
+    assert states == {"W-1": "used", "W-2": "expired"}
+    assert [(one.state, one.waiver, one.why) for one in findings] == [("waived", "W-1", None)]
+
+
+def test_release_candidates_are_ordered_by_their_numbers():
+    assert version_key("1.9.0-rc.2") < version_key("1.9.0-rc.10") < version_key("1.9.0")
+    assert version_key("1.9") == version_key("1.9.0")
+
+
+def test_what_a_model_costs_says_nothing_of_a_real_key():
+    real = campaign(cuts=30, duration_s=300.0, wear=[{"what": "page 1", "used": 60, "limit": 10_000}])
+    model = campaign(cuts=3_000, duration_s=3.0)
+    model.of = replace(model.of, kind="twin")
+    samples = [{"key": "uuid:1", "used": 9_960, "limit": 10_000, "retired": None, "spare": False}]
+    left = left_of([cell(real)], samples, [real, model])
+    assert left["hours"] == pytest.approx(29 * 10 / 3600, abs=0.01)
+    assert left["erases"] == 58
+    assert left["keys_run_out"] == {"after_cuts": 20, "enough": False}
+    assert left_of([cell()], samples, [model])["hours"] is None
+
+
+def test_a_second_night_of_a_sample_cuts_each_operation():
+    goal = Bound(models="sample", cuts=20, min_nights=2)
+    cells = [Cell(name, None, "twin", goal, [campaign(cuts=20)]) for name in ("a", "b", "c")]
+    assert [one.left() for one in cells] == [0, 0, 0]
+    assert _cuts(cells) == 3

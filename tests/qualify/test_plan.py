@@ -93,6 +93,18 @@ def test_a_waiver_of_an_s1_needs_two_people(refused):
     assert "waiver W-1" in said
 
 
+def test_a_fix_of_an_operation_that_is_not_there_is_refused(refused):
+    fix = '[[fix]]\nticket = "T-1"\nby = "A"\nfinding = { operation = "fido2.nothing", item = "i", law = "kept" }\n'
+    assert "fix T-1" in refused(PLAN + fix)
+
+
+def test_a_waiver_of_a_home_that_is_not_there_is_refused(refused):
+    held = WAIVER.format(approver='["J.D.", "M.R."]', operation="fido2.get_assertion") + 'home = "agd"\n'
+    said = refused(PLAN + held)
+    assert "waiver W-1" in said
+    assert '"agd"' in said
+
+
 def test_a_container_of_another_digest_is_refused(refused, tmp_path):
     (tmp_path / "lab" / "x.zip").write_bytes(b"another")
     said = refused(

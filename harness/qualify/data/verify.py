@@ -6,8 +6,8 @@ Standard library only. FOLDER is the export; by default the one that holds this 
 line. Exit code 0: nothing is wrong; 1: something is; 2: this is no export.
 
 --signers: an allowed_signers file of ssh-keygen(1) with the keys that you trust; without it only the form of the
-signature is checked, by the key that came with it. --ca: certificates that you trust for time stamps. With one of these,
-a head without that signature or time stamp is wrong: who takes it away can make everything else again.
+signature is checked, by the key that came with it. --ca: certificates that you trust for time stamps. With either,
+a head without that signature or time stamp is wrong.
 """
 
 from __future__ import annotations
