@@ -29,7 +29,7 @@ PAGE, JSON = "qualification.html", "qualification.json"
 
 @dataclass(frozen=True)
 class Qualified:
-    """:ivar exit_code: 0 qualified (with or without waivers), 1 not qualified, 2 interrupted, 3 not yet."""
+    """:ivar exit_code: 0 qualified (with or without waivers), 1 not qualified, 2 interrupted, 3 not yet, 4 usage."""
 
     statement: Row
     evidence: Evidence
@@ -61,12 +61,12 @@ def qualify(
             out.write(f"merged run {name}\n")
         evidence = gather(plan, [*benches, *updates], plugins, ledger)
         number = max((row["number"] for row in numbers_of(ledger, plan.id)), default=0) + 1
-        stopped = False
+        stopped = None
         nights = [] if report_only else nights_of(plan, path, evidence.cells, benches, updates, number)
         for night in nights:
             code = run_night(plan, night, reports, out)
             if code in (INTERRUPTED, USAGE):
-                stopped = True
+                stopped = code
                 break
         if nights:
             evidence = gather(plan, [*benches, *updates], plugins, ledger)
@@ -75,11 +75,9 @@ def qualify(
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / JSON, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     replace_file(folder / PAGE, page(made))
-    code = (
-        INTERRUPTED
-        if stopped and evidence.verdict.exit_code == EXIT_CODES["not yet"]
-        else evidence.verdict.exit_code
-    )
+    code = evidence.verdict.exit_code
+    if stopped is not None and code == EXIT_CODES["not yet"]:
+        code = stopped
     return Qualified(made, evidence, folder, code)
 
 

@@ -103,7 +103,9 @@ def gather(
         mutants,
         frozen_as(ledger, plan.id),
         rule(plan, cells, findings, said, doubts, today),
-        _deviations(plan, runs, excluded),
+        deviations(
+            plan, runs, excluded, [plan.digest, *(row["digest"] for row in frozen_as(ledger, plan.id))]
+        ),
     )
 
 
@@ -225,12 +227,18 @@ def _calibration(plan: Plan, run: CountedRun) -> str | None:
     )
 
 
-def _deviations(plan: Plan, runs: Sequence[CountedRun], excluded: Sequence[Row]) -> list[str]:
+def deviations(
+    plan: Plan, runs: Sequence[CountedRun], excluded: Sequence[Row], states: Sequence[str]
+) -> list[str]:
+    """Say what was done otherwise than the plan says.
+
+    :param states: the digests that the plan had: a run of another host has no number here, and names one of them.
+    """
     said = [
         f"run {row['run']} ({row['verdict']}) is left out: {row['reason']} ({row['by']})" for row in excluded
     ]
     said += [f"amended {one.at} by {one.by}: {one.why}" for one in plan.amendment]
-    outside = sorted({one.run for one in runs if one.number is None})
+    outside = sorted({one.run for one in runs if one.number is None and one.digest not in states})
     if outside:
         said.append(
             f"{len(outside)} runs were begun without this plan and count as well: {', '.join(outside)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,7 @@ def side_of(name: str, reports: Path, ledger: Ledger) -> Side:
     """
     for folder in (Path(name), reports / name):
         if (folder / "run.json").exists():
-            return _read(name, [folder], ledger)
+            return _read(name, {folder: None}, ledger)
     folders = _of_firmware(name, ledger)
     if not folders:
         runs = sorted(path.parent.name for path in reports.glob("*/run.json"))
@@ -76,20 +76,28 @@ def side_of(name: str, reports: Path, ledger: Ledger) -> Side:
     return _read(name, folders, ledger)
 
 
-def _of_firmware(version: str, ledger: Ledger) -> list[Path]:
+def _of_firmware(version: str, ledger: Ledger) -> dict[Path, set[str] | None]:
+    """The folders of runs of a version, and in each the rigs that had it."""
     from sqlalchemy import select
 
     table = ledger.tables.tested
-    rows = ledger.rows(select(table.c.firmware, table.c.folder).order_by(table.c.run))
-    found = [
-        Path(row["folder"]) for row in rows if plain(row["firmware"]) == plain(version) and row["folder"]
-    ]
-    return list(dict.fromkeys(path for path in found if (path / "run.json").exists()))
+    rows = ledger.rows(select(table.c.firmware, table.c.folder, table.c.rig).order_by(table.c.run))
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if plain(row["firmware"]) == plain(version) and row["folder"]:
+            found.setdefault(row["folder"], set()).add(row["rig"])
+    return {Path(folder): rigs for folder, rigs in found.items() if (Path(folder) / "run.json").exists()}
 
 
-def _read(name: str, folders: Sequence[Path], ledger: Ledger) -> Side:
+def _read(name: str, chosen: Mapping[Path, set[str] | None], ledger: Ledger) -> Side:
+    folders = list(chosen)
     heads = [RunDir(folder).head() for folder in folders]
-    rigs = [rig for head in heads for rig in head["rigs"]]
+    rigs = [
+        rig
+        for names, head in zip(chosen.values(), heads, strict=True)
+        for rig in head["rigs"]
+        if names is None or rig["name"] in names
+    ]
     kinds = {kind for head in heads for kind in head.get("evidence_kind") or ()}
     side = Side(
         name,
@@ -102,14 +110,14 @@ def _read(name: str, folders: Sequence[Path], ledger: Ledger) -> Side:
         _age(folders, ledger),
         {},
     )
-    for folder, head in zip(folders, heads, strict=True):
-        _add_run(side, folder, head)
+    for (folder, names), head in zip(chosen.items(), heads, strict=True):
+        _add_run(side, folder, head, names)
     return side
 
 
-def _add_run(side: Side, folder: Path, head: Mapping[str, Any]) -> None:
+def _add_run(side: Side, folder: Path, head: Mapping[str, Any], rigs: set[str] | None) -> None:
     for row in read_rows(folder / EVIDENCE, Damage(), check_evidence):
-        if not is_covering(row):
+        if not is_covering(row) or (rigs is not None and row["rig"] not in rigs):
             continue
         one = side.operations.setdefault(row["operation"], Operation(row["operation"]))
         one.seeds.add(str(head["seed"]))
@@ -118,6 +126,8 @@ def _add_run(side: Side, folder: Path, head: Mapping[str, Any]) -> None:
         one.cuts.append((_instant(row, one), is_violation(row["outcome"])))
     for row in operations_rows(folder):
         if (held := side.operations.get(row["operation"])) is None:
+            continue
+        if rigs is not None and row["rig"] not in rigs:
             continue
         for finding in row.get("findings") or ():
             at = (str(finding.get("item")), str(finding.get("law")))

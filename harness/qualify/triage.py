@@ -57,7 +57,8 @@ def _same(one: Row, row: Row, finding: Row) -> bool:
 
 
 def _sorted(row: Row, finding: Row, rig: Row, seen: list[Row]) -> Row:
-    versions = sorted({plain(one["firmware"]) for one in seen}, key=version_key)
+    versions = sorted({name for one in seen if (name := plain(one["firmware"]))}, key=version_key)
+    bad = [*versions, *([mine] if (mine := plain(rig.get("firmware"))) else [])]
     again = (finding.get("again") or {}).get("reproduced")
     is_once = not seen and finding.get("count") == 1 and again is not None and not again[0]
     return {
@@ -71,7 +72,7 @@ def _sorted(row: Row, finding: Row, rig: Row, seen: list[Row]) -> Row:
         "n": finding.get("of"),
         "seen_in": sorted({one["run"] for one in seen}),
         "seen_on_firmware": versions,
-        "first_bad_firmware": min([*versions, plain(rig.get("firmware"))], key=version_key),
+        "first_bad_firmware": min(bad, key=version_key, default=None),
         "reproduced": again,
     }
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.qualify.cells import Cell, weakest
 from harness.qualify.counted import Campaign, CountedRun
+from harness.qualify.evidence import deviations
 from harness.qualify.findings import Finding, clean_cuts_for, findings_of, version_key, waive
 from harness.qualify.night import _cuts, _home
 from harness.qualify.plan import BenchUse, Bound, Plan
@@ -280,3 +281,12 @@ def test_a_second_night_of_a_sample_cuts_each_operation():
     cells = [Cell(name, None, "twin", goal, [campaign(cuts=20)]) for name in ("a", "b", "c")]
     assert [one.left() for one in cells] == [0, 0, 0]
     assert _cuts(cells) == 3
+
+
+def test_a_merged_run_of_this_plan_is_no_deviation():
+    plan = Plan.model_validate(PLAN)
+    mine = campaign().of
+    merged = replace(mine, run="merged", digest=plan.digest)
+    outside = replace(mine, run="outside")
+    (said,) = deviations(plan, [merged, outside], [], [plan.digest])
+    assert said == "1 runs were begun without this plan and count as well: outside"

@@ -96,6 +96,32 @@ def test_keys_of_unlike_age_are_refused(own):
     assert "age of the keys: 0 % of the erases were spent, and 40 %" in refused.stderr
 
 
+def test_a_firmware_is_compared_by_its_own_rigs(own):
+    """One run has a rig for each of two firmwares: each side has the rows of its own rig only."""
+    run = own.statement["runs"]["counted"][0]["run"]
+    folder = own.cli.cwd / "reports" / changed(own, run, "20260101-000000-000a")
+    head = json.loads((folder / "run.json").read_text())
+    (rig,) = head["rigs"]
+    (folder / "run.json").write_text(
+        json.dumps({**head, "rigs": [rig, {**rig, "name": "other", "firmware": "v9.9.9"}]})
+    )
+    rows = (folder / "evidence.jsonl").read_text().splitlines()
+    other = [row.replace(f'"rig":"{rig["name"]}"', '"rig":"other"') for row in rows[:3]]
+    (folder / "evidence.jsonl").write_text("\n".join([*rows, *other]) + "\n")
+    with closing(sqlite3.connect(own.cli.state / "keyharness" / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("delete from tested")
+        for name, firmware in ((rig["name"], "v9.9.8"), ("other", "v9.9.9")):
+            ledger.execute(
+                "insert into tested (run, key, rig, kind, firmware, folder) values (?, ?, ?, 'twin', ?, ?)",
+                (folder.name, name, name, firmware, str(folder)),
+            )
+    done = own.cli.inside("compare", "9.9.8", "9.9.9", "--json", "--force")
+    assert done.returncode == 0, done.stderr
+    it = json.loads(done.stdout)
+    (row,) = it["operations"]
+    assert (row["a"][1], row["b"][1]) == (20, 3)
+
+
 def test_an_unknown_side_is_named(own):
     refused = own.cli.inside("compare", "nothing", "nothing")
     assert refused.returncode == 4

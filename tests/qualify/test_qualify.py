@@ -186,6 +186,15 @@ def test_a_frozen_plan_is_changed_by_an_amendment_only(own):
     assert any("amended 2026-11-02 by J.D.: one more" in said for said in it["deviations"])
 
 
+@pytest.mark.parametrize("code", [2, 4])
+def test_a_night_that_could_not_begin_has_its_own_exit_code(own, monkeypatch, code):
+    monkeypatch.setattr("harness.qualify.command.run_night", lambda *_: code)
+    own.write(id="Q-9", goal='models = "exhaustive"', more=WAIVER.format(k=9, n=10, date="2999-01-01"))
+    done = own.cli.inside("qualify", "plan.toml")
+    assert "NOT YET" in done.stdout
+    assert done.returncode == code
+
+
 def test_the_safe_layer_is_qualified_by_an_exhaustive_walk(safe):
     it = json.loads((safe.cli.cwd / "reports" / "qualification-Q-2" / "qualification.json").read_text())
     assert it["verdict"] == "qualified"
