@@ -134,8 +134,10 @@ def matrix(
     made: list[dict[str, Any]] = []
     operations: dict[str, None] = {}
     largest = 0
+    # A rig that nobody named takes no part if no update of its key is known, or if it is an extra one: the matrix has
+    # its own versions. As long as there is another.
     known = [entry for entry in entries if entry["key"] in plugins.updates]
-    # A rig that nobody named takes no part if no update of its key is known, as long as there is another.
+    known = [entry for entry in known if not entry.get("extra")] or known
     for entry in entries if rigs or not known else known:
         if rigs and entry["name"] not in rigs:
             continue

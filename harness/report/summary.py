@@ -211,9 +211,9 @@ def _notes(run: RunFiles) -> list[str]:
         (CaseName(case["nodeid"], case.get("rig"), case.get("clause")), str(case["outcome"]))
         for case in run.cases
     ]
-    # A run of a selection has left out what nobody asked for.
+    # A run of a selection has left out what nobody asked for; a run that cuts nothing, updates.
     starts = run.head.get("untried_starts")
-    without = left_out(run.cases, starts) if starts is not None else None
+    without = left_out(run.cases, starts if run.operations else {}) if starts is not None else None
     return [
         *(run.head.get("notes") or []),
         *([without] if without else []),

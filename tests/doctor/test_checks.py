@@ -193,7 +193,7 @@ def test_the_vendors_own_rule_will_do(lab, patient):
     folder = lab.folder / "usr/lib/udev/rules.d"
     folder.mkdir(parents=True)
     (folder / "41-nitrokey.rules").write_text(
-        'ATTRS{idVendor}=="20a0", ATTRS{idProduct}=="42b2|42e8|4230", TAG+="uaccess"\n'
+        'ATTRS{idVendor}=="20a0", ATTRS{idProduct}=="4108|42b2|42e8|4230", TAG+="uaccess"\n'
     )
     assert not list(permissions.udev_rules(patient()))
     hidden = lab.folder / "etc/udev/rules.d"

@@ -67,6 +67,8 @@ def test_our_suites_say_what_they_ask():
         "downgrade": "update",
         "endurance": "",
         "lifecycle": "schsm",
+        "loss": "openpgp",
         "openpgp": "openpgp",
+        "pro": "pro",
         "schsm": "schsm",
     }

@@ -51,7 +51,7 @@ def test_the_key_has_to_be_the_named_one(lab, line, reason, mend):
     lab.bench.write_text("\n".join([*lines, line, ""]))
     done = lab(*CASE)
     assert done.returncode == 4
-    assert f"caller: {reason}\n" in done.stdout
+    assert f"caller: {reason}; found " in done.stdout
     assert mend in (lab.run_dir / "junit.xml").read_text()
 
 

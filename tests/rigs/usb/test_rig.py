@@ -18,6 +18,7 @@ from harness.host.usb import device_at
 from harness.model.power_loss import SwitchDelay, power_loss
 from harness.model.rig import KeyGone
 from harness.report.schema import check_evidence, check_summary
+from harness.search.plan import START, Plan
 from harness_nitrokey3 import containers, signing
 from harness_nitrokey3.bootloader_probe import enter_bootloader
 from harness_nitrokey3.images import Recipe
@@ -260,7 +261,7 @@ def test_a_cut_in_a_later_boot_leads_by_what_the_switch_takes(lab, usb, monkeypa
     monkeypatch.setattr(port, "give", lambda on: (on or gone.append(time.monotonic_ns() // 1000), give(on)))
     port.off_course = ((0.04, False),)
     runner = OperationRunner(usb, usb.cutter, usb.key.operations["admin.power_up"], home)
-    runner._cut_boots((120_000, 150_000), 40_000)
+    runner._cut_boots(Plan(START, 0, 0, boots=(120_000, 150_000)), 40_000)
     assert [cut.planned_us - cut.armed_us for cut in cuts] == [40_000, 40_000]
     assert cuts[-1].planned_us - usb.came_us == 150_000
     for cut, gone_us in zip(cuts, gone, strict=True):
