@@ -8,9 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.base.errors import CallerError
+from harness.base.shape import Shape, misfit
 from harness.twin.image import BoardState, FlashImage
 
 TABLE = "board.json"
+_TABLE: Shape = {
+    "boots": int,
+    "chips": {"*": {"page_bytes": int, "erases": [int], "weak": [[int, str]]}},
+}
+BOOTS_MAX = 1 << 48
+"""No key is switched on more often."""
 CHIP_BYTES = 1 << 26
 """No chip of a key is larger; a damaged file must not fill the memory."""
 
@@ -35,7 +42,14 @@ def from_files(files: Mapping[str, bytes]) -> BoardState:
 
     :raises KeyError, ValueError, TypeError: it is not that.
     """
-    table = json.loads(files[TABLE])
+    try:
+        table = json.loads(files[TABLE])
+    except RecursionError as error:
+        raise ValueError(f"{TABLE} is nested too deep") from error
+    if wrong := misfit(table, _TABLE):
+        raise ValueError(f"{TABLE}: {wrong}")
+    if not 0 <= table["boots"] <= BOOTS_MAX:
+        raise ValueError(f"{TABLE}: {table['boots']} boots")
     chips = {}
     for name, chip in table["chips"].items():
         data, size = _unpacked(files[f"{name}.bin.z"]), int(chip["page_bytes"])

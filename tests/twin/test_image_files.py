@@ -30,6 +30,10 @@ def test_it_is_the_same_again():
         {"board.json": b"{"},
         {"board.json": b"{}"},
         {"board.json": b'{"boots": 1, "chips": {"ifs": {"page_bytes": 0, "erases": [], "weak": []}}}'},
+        {"board.json": b'{"boots": 1, "chips": []}'},
+        {"board.json": b'{"boots": -1, "chips": {}}'},
+        {"board.json": b'{"boots": 1e99, "chips": {}}'},
+        {"board.json": b"[" * 100_000},
     ],
 )
 def test_damaged_files_are_refused(damage):
