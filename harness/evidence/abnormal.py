@@ -11,6 +11,7 @@ The folder is bounded, and no PIN that was handed out in this process stands in 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -90,11 +91,23 @@ class Abnormal:
 
     def _redacted(self, name: str, content: bytes) -> bytes:
         is_text = name.endswith(TEXTS) and not name.startswith(STATE)
-        return redacted(content, self._secrets()) if is_text else content
+        return redacted(name, content, self._secrets()) if is_text else content
 
 
-def redacted(content: bytes, secrets: Mapping[str, str]) -> bytes:
-    """Replace secrets in a text: as they are, and as hex, as transports and logs show bytes."""
+def redacted(name: str, content: bytes, secrets: Mapping[str, str]) -> bytes:
+    """Replace secrets in a text: as they are, and as hex, as transports and logs show bytes.
+
+    In JSON only inside strings: a time may have the digits of a PIN, and without them the file could not be read.
+    """
+    if name.endswith((".json", ".jsonl")):
+        return _STRING.sub(lambda found: _without(found[0], secrets), content)
+    return _without(content, secrets)
+
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+
+def _without(content: bytes, secrets: Mapping[str, str]) -> bytes:
     for secret, shown in sorted(secrets.items(), key=lambda one: -len(one[0])):
         raw = secret.encode()
         for form in (raw, raw.hex().encode(), raw.hex().upper().encode()):

@@ -152,7 +152,7 @@ def _without_secrets(files: Mapping[str, bytes]) -> dict[str, bytes]:
     found = {}
     for name, body in files.items():
         if STATE not in name and name.endswith((*TEXTS, ".jsonl", ".toml")):
-            body = redacted(body, secrets)
+            body = redacted(name, body, secrets)
             if name.endswith(TALK):
                 lines = body.decode("utf-8", "replace").split("\n")
                 body = "\n".join(map(redactor, lines)).encode()

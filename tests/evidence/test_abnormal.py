@@ -88,3 +88,11 @@ def test_only_abnormal_cuts_are_kept_after_their_row(tmp_path):
 def test_a_run_that_keeps_nothing_says_so(tmp_path):
     with pytest.raises(CallerError, match="this run keeps none"):
         find(tmp_path, row()["id"])
+
+
+def test_in_json_a_number_with_the_digits_of_a_pin_stays():
+    """Nitrokey's first PIN is 123456, and a cut may come after 1.234567 s."""
+    row = {"fired_us": 1234567, "said": "PIN 123456 and 313233343536", "quoted": 'a "123456'}
+    told = abnormal.redacted("cut.json", json.dumps(row).encode(), {"123456": "<PIN>"})
+    assert json.loads(told) == {"fired_us": 1234567, "said": "PIN <PIN> and <PIN>", "quoted": 'a "<PIN>'}
+    assert abnormal.redacted("cut.log", b"PIN 123456, 7", {"123456": "<PIN>"}) == b"PIN <PIN>, 7"
