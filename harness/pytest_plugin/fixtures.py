@@ -42,12 +42,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     else:
         from harness.pytest_plugin.cases import rigs_asked
 
-        keys = {
-            rig: session.plugins.keys[session.bench.key_name(rig)]
-            for rig in session.rig_names
-            if session.bench.runs(rig, file)
-        }
-        rigs = rigs_asked(metafunc.definition, keys, session.plugins.suites.values())
+        keys = {rig: session.plugins.keys[session.bench.key_name(rig)] for rig in session.rig_names}
+        asked = rigs_asked(metafunc.definition, keys, session.plugins.suites.values())
+        # A suite that the bench does not ask of the keys that have its application is asked of no other key instead.
+        rigs = [rig for rig in asked if session.bench.runs(rig, file)]
         metafunc.parametrize("rig", rigs, indirect=True, ids=[ids[rig] for rig in rigs])
 
 

@@ -69,3 +69,16 @@ def test_a_suite_that_no_rig_runs_is_left_out(cli):
     assert done.returncode == 5, done.stdout + done.stderr
     assert "nothing was tested" in done.stderr
     assert "INTERNALERROR" not in done.stdout + done.stderr
+
+
+def test_a_suite_that_the_keys_with_its_application_do_not_run_is_asked_of_no_other_key(cli):
+    """Hundreds of lines would say that a FIDO key is no OpenPGP card, though a card is in the run."""
+    rig = '[[rig]]\nname = "{}"\nkey = "{}"\ndriver = "virtual"\nexpendable = true\n'
+    (cli.cwd / "bench.toml").write_text(
+        rig.format("hsm", "nitrokey-hsm2")
+        + rig.format("card", "nitrokey3-mini-openpgp")
+        + 'suites = ["endurance"]\n'
+    )
+    done = cli("run", "openpgp", "--bench", "bench.toml", "--seed", "1")
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "nothing was tested" in done.stderr
