@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -86,9 +88,13 @@ def killed_at(cli, arguments, rows, *, later_s=0.0, all_of_it=True):
         process.wait()
         return True
     finally:
-        # The pipe is at its end when the last process that could write to it is gone.
+        # The pipe is at its end when the last process that could write to it has closed it. One that was killed while
+        # it was being forked closes its copy of a lock only after that.
         with os.fdopen(ours, "rb") as pipe:
             pipe.read()
+        for path in Path(cli.env["KEYHARNESS_RUNTIME"]).glob("*.lock"):
+            with path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def judged(cli):
