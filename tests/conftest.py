@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from support.command import Cli
+from support.guest.machine import Machine as Guest
 from support.latched_lab import latched_lab
 
 # A busy host is no fault, and every run of the tests tries the same examples.
@@ -24,6 +26,18 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the virtual machine's console beside what failed in it."""
+    report = yield
+    machine = getattr(item, "funcargs", {}).get("machine")
+    if report.failed and isinstance(machine, Guest):
+        report.sections.append(("the virtual machine", machine.last_words()))
+    return report
 
 
 @pytest.fixture

@@ -6,22 +6,26 @@ import gzip
 import json
 import lzma
 import os
+import signal
 import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from support.guest import parts
+from support.guest.channel import Channel, GuestDied
 from support.guest.initrd import archive, initrd, loading_order
 from support.guest.machine import POWER
 from support.guest.parts import MissingPart
 from support.guest.plugged import interfaces
 from support.guest.twins import Twins
 from support.limits import HUNG_S
-from support.paths import ROOT
+from support.paths import ROOT, with_support
 from support.usbredir import Guest
 
 
@@ -160,28 +164,59 @@ def test_a_key_is_plugged_in_when_each_interface_has_what_its_clients_open(tmp_p
     assert interfaces("1-1.1", tmp_path) == ["1-1.1:1.0 0b -", "1-1.1:1.1 03 usbhid"]
 
 
-def test_what_a_command_writes_comes_whole_and_its_end_is_told(tmp_path):
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
+@contextmanager
+def agent(words: list[str], folder: Path, more: str = "") -> Iterator[Callable[[], dict[str, object]]]:
+    """The agent of the guest runs these words, here; yields what reads its next frame."""
     ours, theirs = socket.socketpair()
-    words = ["sh", "-c", f"printf '\\303'; read _ < {gate}; printf '\\251'; exec >&- 2>&-; exit 3"]
-    frame = {"argv": words, "cwd": str(tmp_path)}
-    code = f"from support.guest.agent import run; run({theirs.fileno()}, {frame!r})"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    frame = {"argv": words, "cwd": str(folder)}
+    code = f"from support.guest.agent import run; run({theirs.fileno()}, {frame!r}{more})"
     with ours, theirs, ours.makefile("rb") as heard:
 
         def next_frame() -> dict[str, object]:
-            return json.loads(heard.read(int.from_bytes(heard.read(4), "big")))
+            found: dict[str, object] = json.loads(heard.read(int.from_bytes(heard.read(4), "big")))
+            return found
 
         command = [sys.executable, "-c", code]
-        with subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment):
+        with subprocess.Popen(command, pass_fds=[theirs.fileno()], env=with_support()):
             theirs.close()
-            frames = [next_frame()]
-            gate.write_text("go on\n")
-            while "code" not in frames[-1]:
-                frames.append(next_frame())
+            yield next_frame
+
+
+def test_what_a_command_writes_comes_whole_and_its_end_is_told(tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    words = ["sh", "-c", f"printf '\\303'; read _ < {gate}; printf '\\251'; exec >&- 2>&-; exit 3"]
+    with agent(words, tmp_path) as next_frame:
+        frames = [next_frame()]
+        gate.write_text("go on\n")
+        while "code" not in frames[-1]:
+            frames.append(next_frame())
     assert "".join(str(one.get("out", "")) for one in frames) == "\u00e9"
     assert frames[-1] == {"code": 3}
+
+
+def test_a_command_that_hangs_is_ended_and_says_where_it_was(tmp_path):
+    """It ignores nothing and waits for ever; the guest itself goes on."""
+    os.mkfifo(tmp_path / "gate")
+    with agent(["sh", "-c", "read _ < gate"], tmp_path, ", 0.1") as next_frame:
+        said, end = next_frame(), next_frame()
+    assert "ended, because it wrote nothing" in str(said["out"])
+    assert "read _ < gate" in str(said["out"])
+    assert end == {"code": -signal.SIGABRT}
+
+
+def test_a_guest_that_says_nothing_any_more_is_named_once_with_the_command_and_not_asked_again():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = Channel(ours, lambda: "console.log: the last line", limit_s=0.1)
+        with pytest.raises(GuestDied, match=r"in: keyharness list\nconsole\.log: the last line"):
+            channel.run(("keyharness", "list"), "/lab", lambda text: None)
+        theirs.recv(4096)
+        with pytest.raises(GuestDied, match="is not asked again: it ended or hung in: keyharness list"):
+            channel.run(("true",), "/lab", lambda text: None)
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
 
 
 def test_a_host_without_qemu_is_told_what_to_install_and_nothing_is_started(tmp_path):

@@ -257,6 +257,14 @@ def test_what_the_tests_of_cards_need_is_installed_by_one_call_of_apt(installed)
     assert "installs none of them" not in said
 
 
+@pytest.mark.parametrize(("ldd", "is_wanted"), [("exit 0", True), ("exit 1", False)])
+def test_a_busybox_that_needs_libraries_is_not_enough_for_the_virtual_machine(installed, ldd, is_wanted):
+    installed.program("busybox", "")
+    installed.program("ldd", ldd)
+    _, said = installed.bootstrap(LOG=str(installed.log), PIP_ENDS_WITH="0")
+    assert ("needs the Debian package busybox-static" in said) == is_wanted
+
+
 def test_an_apt_that_fails_leaves_the_rest_installed(installed):
     installed.program("id", "echo 1000")
     installed.program("sudo", '[ "$1" = -n ] || exec "$@"')

@@ -8,7 +8,8 @@ import sys
 import time
 
 from support.guest import kvm
-from support.guest.machine import LIAR_PORT, RELAY_PORT, GuestDied, Machine, PluggedKey
+from support.guest.channel import GuestDied
+from support.guest.machine import LIAR_PORT, RELAY_PORT, Machine, PluggedKey
 from support.guest.parts import MissingPart, parts
 
 FEW = (PluggedKey(1), PluggedKey(2), PluggedKey(LIAR_PORT))

@@ -7,6 +7,7 @@ for what the command writes, and {"code"} at its end.
 from __future__ import annotations
 
 import codecs
+import faulthandler
 import json
 import os
 import runpy
@@ -14,9 +15,14 @@ import select
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
+from support.limits import HUNG_S
+
 CHANNEL = "lab"
+SILENT_S = HUNG_S / 2
+"""Half of what the host waits for a word: a command that hangs is ended, and the guest goes on."""
 
 
 def send(channel: int, frame: dict[str, object]) -> None:
@@ -88,7 +94,22 @@ def child(frame: dict[str, object]) -> int:
     return os.execvp(argv[0], argv)
 
 
-def run(channel: int, frame: dict[str, object]) -> None:
+def stuck(pid: int, proc: Path = Path("/proc")) -> str:
+    """Where the processes of a session stand in the kernel, a line for each."""
+    lines = []
+    for folder in sorted(proc.glob("[0-9]*")):
+        with suppress(OSError, IndexError, ValueError):
+            # After the name, which may hold anything: state, parent, group, session (proc(5)).
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == pid:
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                waits = (folder / "wchan").read_text() or "-"
+                lines.append(f"lab: {folder.name} {fields[0]} in {waits}: {words.strip()}\n")
+    return "".join(lines)
+
+
+def run(channel: int, frame: dict[str, object], silent_s: float = SILENT_S) -> None:
+    """Run a command to its end; one that writes nothing for `silent_s` is ended, and says where it was."""
     out, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -101,6 +122,8 @@ def run(channel: int, frame: dict[str, object]) -> None:
             os.dup2(writer, 1)
             os.dup2(writer, 2)
             os.close(writer)
+            # At SIGABRT Python writes where each thread is.
+            faulthandler.enable(file=2, all_threads=True)
             code = child(frame)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
@@ -117,9 +140,16 @@ def run(channel: int, frame: dict[str, object]) -> None:
     pidfd = os.pidfd_open(pid)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     # What a command leaves running may keep its output open: its own end is the end.
-    ended, sources = False, [out, pidfd]
+    ended, is_late, sources = False, False, [out, pidfd]
     while not ended:
-        ready, _, _ = select.select(sources, [], [])
+        ready, _, _ = select.select(sources, [], [], None if is_late else silent_s)
+        if not ready:
+            send(
+                channel, {"out": f"\nlab: ended, because it wrote nothing for {silent_s:.0f} s\n{stuck(pid)}"}
+            )
+            is_late = True
+            os.killpg(pid, signal.SIGABRT)
+            continue
         if out in ready:
             data = os.read(out, 65536)
             if data:

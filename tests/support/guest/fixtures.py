@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from support.guest import kvm
-from support.guest.machine import LIAR_PORT, RELAY_PORT, Done, Machine, PluggedKey
+from support.guest.channel import Done
+from support.guest.machine import LIAR_PORT, RELAY_PORT, Machine, PluggedKey
 from support.guest.parts import MissingPart, parts
 
 DESTROY = ("--expendable", "this key may be destroyed")

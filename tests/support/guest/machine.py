@@ -12,7 +12,6 @@ asked for, and the twin's process is then killed: its flash keeps what was store
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.signals import end_with
+from support.guest.channel import Channel, Done, GuestDied
 from support.guest.parts import QEMU, Parts
 from support.guest.twins import Twins
 from support.limits import HUNG_S
@@ -40,10 +40,6 @@ PATHS = {**{port: f"1.{port}" for port in range(1, 5)}, LIAR_PORT: f"2.{LIAR_POR
 MEMORY_MB = 1536
 KERNEL_WORDS = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off no_timer_check"
 CONSOLE_LINES = 60
-
-
-class GuestDied(Exception):
-    """The machine ended, or does not answer; with the end of what it said."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +59,6 @@ class PluggedKey:
         return f"port{self.port}"
 
 
-@dataclass(frozen=True)
-class Done:
-    """A command that has ended in the guest."""
-
-    argv: tuple[str, ...]
-    code: int
-    out: str
-
-
 class Machine:
     """A guest that runs, from construction to `close`.
 
@@ -86,6 +73,7 @@ class Machine:
         self.cuts: dict[int, int] = {}
         """Port -> how often its key has lost its power."""
         self._keys = {key.port: key for key in keys}
+        self._is_kept = False
         self._lock = threading.Lock()
         self._twins = Twins(self.folder / "twins.log")
         self._process = subprocess.Popen(
@@ -101,13 +89,13 @@ class Machine:
         self._threads = [threading.Thread(target=self._follow_hubs, daemon=True)]
         self._threads[0].start()
         try:
-            self._channel = self._dial("agent")
+            self._channel = Channel(self._dial("agent"), self._kept_words)
             self._relay = self._dial("relay")
             self._threads.append(threading.Thread(target=self._follow_relay, daemon=True))
             self._threads[-1].start()
             for port in (LIAR_PORT, RELAY_PORT):
                 self._switch(port, on=True)
-            self._frame()
+            self._channel.wait_until_ready()
         except BaseException:
             self.close()
             raise
@@ -152,7 +140,7 @@ class Machine:
             if self._process.poll() is not None:
                 break
             limit.wait(0.05)
-        raise GuestDied(self._last_words())
+        raise GuestDied(f"QEMU does not run: {self._kept_words()}")
 
     # Power
 
@@ -200,45 +188,26 @@ class Machine:
         """Run a command in the guest and wait for its end. "keyharness" and "pytest" run in a fork.
 
         :param write: takes its output as it comes.
-        :raises GuestDied: the machine ended, or said nothing for HUNG_S seconds.
+        :raises GuestDied: the machine ended, or said nothing for HUNG_S seconds; it names the command. The machine's
+            console is then kept.
         """
-        data = json.dumps({"argv": argv, "cwd": cwd}).encode()
-        self._channel.sendall(len(data).to_bytes(4, "big") + data)
-        out = ""
-        while True:
-            frame = self._frame()
-            out += frame.get("out", "")
-            write(frame.get("out", ""))
-            if "code" in frame:
-                return Done(argv, frame["code"], out)
+        return self._channel.run(argv, cwd, write)
 
-    def _frame(self) -> dict[str, Any]:
-        self._channel.settimeout(HUNG_S)
-        found: dict[str, Any] = json.loads(self._exactly(int.from_bytes(self._exactly(4), "big")))
-        return found
-
-    def _exactly(self, size: int) -> bytes:
-        got = b""
-        while len(got) < size:
-            try:
-                piece = self._channel.recv(size - len(got))
-            except TimeoutError:
-                piece = b""
-            if not piece:
-                raise GuestDied(self._last_words())
-            got += piece
-        return got
-
-    def _last_words(self) -> str:
-        said = "the virtual machine ended or does not answer"
+    def last_words(self) -> str:
+        """The end of what the kernel, QEMU and the keys wrote."""
+        said = ""
         for path in (self.console, self.folder / "qemu.log", self.folder / "twins.log"):
             if path.exists():
                 lines = path.read_text(errors="replace").splitlines()[-CONSOLE_LINES:]
                 said += "\n".join(["", f"{path.name}:", *lines])
         return said
 
+    def _kept_words(self) -> str:
+        self._is_kept = True
+        return f"all that it wrote is kept in {self.folder}; the end of it:{self.last_words()}"
+
     def close(self) -> None:
-        """End the machine and its keys, and remove what they left."""
+        """End the machine and its keys, and remove what they left; a machine that died leaves its logs."""
         self._process.kill()
         self._process.wait()
         self._threads[0].join()
@@ -246,4 +215,5 @@ class Machine:
             if (sock := getattr(self, name, None)) is not None:
                 sock.close()
         self._twins.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self._is_kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
