@@ -24,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     limits.readers,
     permissions.hidraw,
     permissions.udev_rules,
+    permissions.device_events,
     permissions.hub_ports,
     limits.slots,
     daemons.usbguard,

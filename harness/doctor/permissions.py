@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.doctor.context import CheckedHost, CheckResult, fault, ok, warn
 from harness.doctor.udev_rules import FILE, rule_files, rules
+from harness.host.uevents import Watch
 from harness.host.usb import devices, port_folder
 
 INSTALL = "sudo keyharness doctor --install-udev-rules, then plug the key in again"
@@ -56,6 +57,16 @@ def udev_rules(checked: CheckedHost) -> Iterator[CheckResult]:
         yield warn(
             "udev", f"no udev rule names {', '.join(missing)}: its nodes may not be readable by you", INSTALL
         )
+
+
+def device_events(checked: CheckedHost) -> Iterator[CheckResult]:
+    """Check that device events reach this process: without them each wait for a key runs to its limit.
+
+    :raises RigError: they do not.
+    """
+    if checked.ports:
+        Watch(checked.host).close()
+        yield ok("device_events", "the kernel's device events can be heard here")
 
 
 def hub_ports(checked: CheckedHost) -> Iterator[CheckResult]:

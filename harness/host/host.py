@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.errors import CallerError
+from harness.host.network_namespace import is_deaf
 
 VARIABLE = "KEYHARNESS_HOST"
 
@@ -134,8 +135,10 @@ class Host:
     def open_uevents(self) -> socket.socket:
         """Open a socket that receives one datagram for each device that comes or goes; see `harness.host.uevents`.
 
-        :raises OSError: this process may not.
+        :raises OSError: this process may not, or none would ever come.
         """
+        if is_deaf():
+            raise OSError(errno.ENETUNREACH, "a network namespace into which the kernel sends none")
         link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENT_PROTOCOL)
         try:
             link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)

@@ -40,7 +40,8 @@ class Watch:
                 "the kernel's device events cannot be heard",
                 found=error.strerror,
                 expected="a netlink socket for uevents",
-                mend="run on the host itself: a container or a network namespace gets none",
+                mend="run on the host itself, or in a container with the host's network (--network host): "
+                "the network namespace of an unprivileged container gets none",
             ) from None
         self._link.setblocking(False)
         self._poll = select.poll()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import select
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from harness.base.errors import RigError
 from harness.host.host import Host
+from harness.host.network_namespace import is_deaf
 from harness.host.uevents import Watch, wait_until
+from support.limits import HUNG_S
 
 POLL = select.poll
 EVENT = b"add@/devices/usb1/1-1\0ACTION=add\0DEVPATH=/devices/usb1/1-1\0SUBSYSTEM=usb\0SEQNUM=4321\0"
@@ -110,6 +115,28 @@ def test_who_hears_nothing_is_told():
 
     with pytest.raises(RigError, match="device events cannot be heard"):
         Watch(Deaf())
+
+
+@pytest.mark.parametrize("as_whom", [["-U", "-r", "-n"], ["-U", "-r"]], ids=["own network", "host's network"])
+def test_a_network_namespace_without_events_is_refused_at_once_and_the_hosts_is_not(as_whom):
+    code = "from harness.host.uevents import Watch; from harness.host.host import Host; Watch(Host())"
+    command = ["unshare", *as_whom, "--"]
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"], check=False).returncode:
+        pytest.skip("no user namespaces here")
+    done = subprocess.run(
+        [*command, sys.executable, "-c", code], capture_output=True, text=True, timeout=HUNG_S, check=False
+    )
+    if as_whom[-1] == "-n":
+        assert "a network namespace into which the kernel sends none" in done.stderr
+        assert "--network host" in done.stderr
+    else:
+        assert "sends none" not in done.stderr
+
+
+def test_a_kernel_that_does_not_tell_whose_a_namespace_is_is_believed(tmp_path):
+    assert not is_deaf(tmp_path / "absent")
+    (tmp_path / "net").touch()
+    assert not is_deaf(tmp_path / "net")
 
 
 def test_a_host_that_has_ended_is_an_error_and_no_endless_wait():
