@@ -25,6 +25,7 @@ from harness.api import (
     modules_in,
     one_of,
 )
+from harness_cards import files, rsa
 from harness_nitrokey_hsm2.defects import DEFECTS, OPEN_SOURCE
 from harness_schsm.roots import private_of, twin_certificates, twin_root
 from harness_schsm.twin.card import ENDPOINT, Maker, ScHsmFirmware
@@ -79,8 +80,8 @@ class NitrokeyHsm2Twin:
         return Plain.name
 
     def code(self) -> list[str]:
-        """The modules of the card's application."""
-        return modules_in("harness_schsm.twin", ("status",))
+        """The modules of the card's application, with its files and its RSA."""
+        return [files.__name__, rsa.__name__, *modules_in("harness_schsm.twin", ("status",))]
 
     def build(self, options: TwinOptions, seed: bytes) -> Board:
         self.layer(options)

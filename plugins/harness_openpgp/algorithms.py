@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness_schsm.curves import BY_NAME, Curve
+from harness_cards.curves import BY_NAME, Curve
 
 RSA, ECDH, ECDSA, EDDSA = 0x01, 0x12, 0x13, 0x16
 """First byte of attributes: RFC 4880 and RFC 6637 number the algorithms so."""

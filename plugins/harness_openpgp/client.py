@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from harness.api import KeyFault, Look, NoRoom, PinReference, Refused, Rig, pin_try
+from harness_cards.tlv import NotTlv, fields, first, tlv
 from harness_openpgp.algorithms import Algorithm, decode
 from harness_openpgp.slots import Slot
-from harness_schsm.tlv import NotTlv, fields, first, tlv
 from harness_transports.card import card
 
 AID = bytes.fromhex("D27600012401")

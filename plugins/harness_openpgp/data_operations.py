@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 
 from harness.api import ANY, Cost, Memory, Operation, Outcome, Rig, Value, World, new, old
+from harness_cards.tlv import tlv
 from harness_openpgp.client import ADMIN, PW1, PW3, OpenPgp
 from harness_openpgp.home import (
     CERTIFICATE,
@@ -33,7 +34,6 @@ from harness_openpgp.items import (
 )
 from harness_openpgp.pin_operations import lacks_touch, nothing
 from harness_openpgp.slots import Slot
-from harness_schsm.tlv import tlv
 
 Worlds = list[World]
 _PW3 = Cost(pins={PW3: 1})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from harness.api import ANY, Cost, Item, Memory, Operation, Outcome, Rig, Value, World, new, old
+from harness_cards.tlv import tlv
 from harness_openpgp.algorithms import ECDH, ED25519, EDDSA, X25519, Algorithm, on_curve
 from harness_openpgp.client import ADMIN, OTHER, PW1, PW3, SIGN, OpenPgp
 from harness_openpgp.home import OURS, as_admin, describe, known, make, message
@@ -27,7 +28,6 @@ from harness_openpgp.items import (
 from harness_openpgp.pin_operations import Act, lacks_touch, nothing
 from harness_openpgp.public_keys import PublicKey
 from harness_openpgp.slots import Slot
-from harness_schsm.tlv import tlv
 
 Worlds = list[World]
 _ADMIN = Cost(seconds=30.0, pins={PW1: 1, PW3: 1})

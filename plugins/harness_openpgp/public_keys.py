@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from harness.api import KeyFault
+from harness_cards.curves import private_key, public_key, shared_x
+from harness_cards.tlv import NotTlv, fields, tlv
 from harness_openpgp.algorithms import ECDH, ED25519, SIZE_25519, X25519, Algorithm
-from harness_schsm.curves import private_key, public_key, shared_x
-from harness_schsm.tlv import NotTlv, fields, tlv
 
 DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 """Prefix of DigestInfo for SHA-256 (RFC 8017, section 9.2)."""

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from harness.api import KeyFault, Look, NoRoom, PinReference, Refused, Rig, pin_try
+from harness_cards.curves import Curve
+from harness_cards.tlv import NotTlv, fields, first, tlv
 from harness_schsm import cvc
-from harness_schsm.curves import Curve
 from harness_schsm.cvc import BadCertificate, Certificate
-from harness_schsm.tlv import NotTlv, fields, first, tlv
 from harness_transports.card import card
 
 AID = bytes.fromhex("E82B0601040181C31F0201")

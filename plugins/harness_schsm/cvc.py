@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from harness_schsm.curves import BRAINPOOL_P256, Curve, private_key, public_key, with_prime
-from harness_schsm.tlv import NotTlv, fields, first, objects, tlv
+from harness_cards.curves import BRAINPOOL_P256, Curve, private_key, public_key, with_prime
+from harness_cards.tlv import NotTlv, fields, first, objects, tlv
 
 CERTIFICATE, BODY, AUTHENTICATED = 0x7F21, 0x7F4E, 0x67
 PROFILE, CAR, PUBLIC, CHR, HOLDER, SINCE, UNTIL, SIGNATURE = (

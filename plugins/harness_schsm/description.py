@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness_schsm.tlv import NotTlv, fields, first, tlv
+from harness_cards.tlv import NotTlv, fields, first, tlv
 
 OURS = "keyharness "
 """How the label of every object begins that we make."""

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from harness.api import CallerError, Memory, Refused, Rig, candidates, pin_for
+from harness_cards.curves import BY_NAME, Curve
 from harness_schsm import description
 from harness_schsm.client import (
     AES_ENCRYPT,
@@ -24,7 +25,6 @@ from harness_schsm.client import (
     USER_PIN,
     ScHsm,
 )
-from harness_schsm.curves import BY_NAME, Curve
 from harness_schsm.description import OURS
 
 CANARY_EC, CANARY_RSA, CANARY_AES, CANARY_DATA = 1, 2, 3, 1

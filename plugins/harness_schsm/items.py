@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from harness.api import Item, Law, Look, Memory, Outcome, Refused, Severity, Value
+from harness_cards.curves import BRAINPOOL_P256, public_key
 from harness_schsm import cvc
 from harness_schsm.client import (
     AES_ENCRYPT,
@@ -26,7 +27,6 @@ from harness_schsm.client import (
     ScHsm,
     schsm,
 )
-from harness_schsm.curves import BRAINPOOL_P256, public_key
 from harness_schsm.cvc import BadCertificate, EcPublic, Public
 from harness_schsm.home import CANARY_AES, CANARY_DATA, known, listed, plaintext
 

@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 
 from harness.api import CallerError, Rig, child
+from harness_cards.curves import BRAINPOOL_P256
+from harness_cards.tlv import tlv
 from harness_schsm import cvc
-from harness_schsm.curves import BRAINPOOL_P256
 from harness_schsm.cvc import BadCertificate, Certificate
-from harness_schsm.tlv import tlv
 
 TWIN_ROOT, TWIN_ISSUER = "UTKHROOT00001", "UTKHDICA00001"
 SINCE, UNTIL = "260101", "460101"

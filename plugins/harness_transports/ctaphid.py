@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from typing import TypeGuard
 
 from fido2.ctap import CtapError
 from fido2.hid import CtapHidDevice
@@ -141,14 +141,19 @@ class OneChannel(TappedHid):
         return packet
 
 
-@lru_cache(maxsize=64)
-def _moves_packets(kind: type) -> bool:
-    """Has this class the methods? Python 3.11 takes 30 us to say so of an object, and each look opens several."""
-    return issubclass(kind, Packets)
+def _moves_packets(endpoint: object) -> TypeGuard[Packets]:
+    """Has this object the methods? Python 3.11 takes 30 us to say so, so that each class is asked once."""
+    kind = type(endpoint)
+    if kind not in _ASKED:
+        _ASKED[kind] = isinstance(endpoint, Packets)
+    return _ASKED[kind]
+
+
+_ASKED: dict[type, bool] = {}
 
 
 def _tapped(rig: Reachable, endpoint: object, kind: type[TappedHid] = TappedHid) -> TappedHid:
-    if not (_moves_packets(type(endpoint)) or isinstance(endpoint, Packets)):
+    if not _moves_packets(endpoint):
         raise wrong_endpoint(rig, "ctaphid", endpoint, "send(packet), receive() and close()")
 
     def before_reset() -> None:

@@ -32,7 +32,7 @@ ROOMS = (
     *("doctor", "commands", "qualify", "pytest_plugin", "mutants", "cli"),
 )
 ABOVE_THE_ROOMS = ("harness.__main__", "harness.api")
-TRANSPORTS = "harness_transports"
+TRANSPORTS, CARDS = "harness_transports", "harness_cards"
 TOPS = {
     "harness": "",
     "plugins": "plugins",
@@ -103,6 +103,8 @@ def allowed(importer: str, imported: str) -> bool:
         return True
     if target == TRANSPORTS:
         return source != "harness"
+    if source == CARDS:
+        return False
     # A key may be put together from other keys' applications; drivers know no key, and no key knows a driver.
     return source not in ("harness", TRANSPORTS, "harness_rigs") and target not in (
         "harness_rigs",
@@ -185,6 +187,10 @@ def test_the_rules_between_packages():
     assert not allowed("harness_rigs.virtual", "harness_fido2.client")
     assert allowed("harness_rigs.virtual", "harness_transports.kinds")
     assert not allowed("harness_transports.kinds", "harness_fido2.client")
+    assert not allowed("harness_cards.files", "harness_openpgp.client")
+    assert allowed("harness_cards.operations", "harness_transports.card")
+    assert allowed("harness_openpgp.client", "harness_cards.tlv")
+    assert not allowed("harness_rigs.virtual", "harness_cards.tlv")
     assert not allowed("harness_fido2.client", "harness_rigs.virtual")
     assert allowed("harness_nitrokey3.twin.model", "harness_fido2.client")
     assert not allowed("harness.twin.rig", "harness.in_no_room")

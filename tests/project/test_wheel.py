@@ -18,6 +18,7 @@ pytestmark = pytest.mark.long
 
 PACKAGES = {
     "harness",
+    "harness_cards",
     "harness_fido2",
     "harness_nitrokey3",
     "harness_nitrokey_hsm2",
@@ -36,7 +37,7 @@ DATA = {
     "harness/report/data/page.js",
     "harness/report/templates/page.html",
     "harness_nitrokey3/personalities.toml",
-    "harness_schsm/twin/primes.txt",
+    "harness_cards/primes.txt",
 }
 CONTRACT = {
     "summary.json",

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.api import Platform, StoreDamaged, child
+from harness_cards.files import Files
 from harness_fido2.twin.features import EXTERNAL, INTERNAL
 from harness_nitrokey3.twin.settings import OPENPGP_OFF
 from harness_openpgp.twin.card import OpenPgpApplication
 from harness_openpgp.twin.defects import OPCARD_ORDER
 from harness_openpgp.twin.pins import Pin
 from harness_openpgp.twin.traits import NITROKEY3
-from harness_schsm.twin.files import Files
 
 if TYPE_CHECKING:
     from harness.api import Store

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.api import Board, CardFirmware, Command, Store
+from harness_cards.files import Files
 from harness_nitrokey_pro.twin.card_side import CardSide
 from harness_nitrokey_pro.twin.firmware_commands import finish_reset
 from harness_nitrokey_pro.twin.hid_side import ENDPOINT, HidSide
@@ -13,7 +14,6 @@ from harness_openpgp.twin.card import OpenPgpApplication
 from harness_openpgp.twin.firmware import BoardServices
 from harness_openpgp.twin.lifecycle import begin
 from harness_openpgp.twin.traits import Traits
-from harness_schsm.twin.files import Files
 
 CHECKS_BACKUP = frozenset({"backup-address-half", "hotp-roll-locks-flash"})
 """With one of these the backup page is in use, and looked at in each boot."""

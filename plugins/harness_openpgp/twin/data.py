@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from harness_cards.tlv import NotTlv, fields, tlv
 from harness_openpgp.slots import Slot
 from harness_openpgp.twin import keys, pins
 from harness_openpgp.twin.pins import Pin
@@ -19,7 +20,6 @@ from harness_openpgp.twin.status import (
     WRONG_P1P2,
     CardError,
 )
-from harness_schsm.tlv import NotTlv, fields, tlv
 
 AID = bytes.fromhex("D27600012401")
 CERTIFICATE, KDF = 0x7F21, 0xF9

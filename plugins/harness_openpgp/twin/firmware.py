@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from harness.api import Board, CardFirmware, Command, Store, Stream
+from harness_cards.files import Files
 from harness_openpgp.twin.card import TOUCH_US, OpenPgpApplication
 from harness_openpgp.twin.lifecycle import begin
 from harness_openpgp.twin.traits import Traits
-from harness_schsm.twin.files import Files
 
 ENDPOINT = "card"
 

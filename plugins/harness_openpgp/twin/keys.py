@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.api import Damaged
+from harness_cards.tlv import NotTlv, first, tlv
 from harness_openpgp.algorithms import ECDH, ECDSA, EDDSA, Algorithm, decode, fits, on_curve, rsa
 from harness_openpgp.slots import BY_CRT, Slot
 from harness_openpgp.twin import pins, secrets
 from harness_openpgp.twin.secrets import Secret
 from harness_openpgp.twin.state import GENERATED, IMPORTED, KEY_FILES, NOT_MADE, STATE, Card
 from harness_openpgp.twin.status import INTERNAL, NO_REFERENCE, WRONG_DATA, WRONG_P1P2, CardError
-from harness_schsm.tlv import NotTlv, first, tlv
 
 _EC_US, _RSA_US = 120_000, 1_500_000
 

@@ -1,6 +1,6 @@
 """Private keys of a simulated card: how they are made, imported and kept, and their public keys.
 
-RSA keys come from the fixed list of primes of `harness_schsm.twin.rsa`, so that a run repeats byte for byte and takes
+RSA keys come from the fixed list of primes of `harness_cards.rsa`, so that a run repeats byte for byte and takes
 no minutes: ten keys of each size, of which the seed chooses. All other keys are made of the seed.
 """
 
@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from harness.api import Stream, records
+from harness_cards.curves import BY_NAME
+from harness_cards.rsa import RsaPrivate, key_of
+from harness_cards.tlv import NotTlv, fields, first, objects, tlv
 from harness_openpgp.algorithms import ED25519, EXPONENT_BITS, X25519, Algorithm
-from harness_schsm.curves import BY_NAME
-from harness_schsm.tlv import NotTlv, fields, first, objects, tlv
-from harness_schsm.twin.rsa import RsaPrivate, key_of
 
 PUBLIC, TEMPLATE, LENGTHS, CONTENT = 0x7F49, 0x4D, 0x7F48, 0x5F48
 PRIVATE_PART, EC_PUBLIC = 0x92, 0x99

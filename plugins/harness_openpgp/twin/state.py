@@ -110,7 +110,7 @@ def fresh_state(lengths: tuple[int, int, int]) -> CardState:
 
 
 class CardFiles(Protocol):
-    """The files of one boot; `harness_schsm.twin.files.Files` is one. All methods raise PowerLost and StoreDamaged."""
+    """The files of one boot; `harness_cards.files.Files` is one. All methods raise PowerLost and StoreDamaged."""
 
     def read(self, name: str) -> bytes | None: ...
 

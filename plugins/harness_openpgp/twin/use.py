@@ -16,6 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from harness_cards.curves import BY_NAME, private_key, public_key, shared_x
+from harness_cards.rsa import RsaPrivate, pkcs1_block
+from harness_cards.tlv import NotTlv, first
 from harness_openpgp.algorithms import ED25519, X25519
 from harness_openpgp.slots import Slot
 from harness_openpgp.twin import keys, pins
@@ -30,9 +33,6 @@ from harness_openpgp.twin.status import (
     WRONG_P1P2,
     CardError,
 )
-from harness_schsm.curves import BY_NAME, private_key, public_key, shared_x
-from harness_schsm.tlv import NotTlv, first
-from harness_schsm.twin.rsa import RsaPrivate, pkcs1_block
 
 _HASHES: dict[int, hashes.HashAlgorithm] = {
     20: hashes.SHA1(),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from harness.api import OK, Board, CardFirmware, Command, Panic, Store, StoreFull
-from harness_schsm.tlv import tlv
+from harness_cards.files import Files
+from harness_cards.tlv import tlv
 from harness_schsm.twin import domains, elementary, generate, initialize, pins, pka, update, use, wrap
-from harness_schsm.twin.files import Files
 from harness_schsm.twin.identity import load_identity
 from harness_schsm.twin.state import Card, Handler, Session
 from harness_schsm.twin.status import (

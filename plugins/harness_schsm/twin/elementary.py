@@ -5,7 +5,7 @@ A file is stored with one byte before its content, so that an empty one differs 
 
 from __future__ import annotations
 
-from harness_schsm.tlv import NotTlv, fields, tlv
+from harness_cards.tlv import NotTlv, fields, tlv
 from harness_schsm.twin.keys import key_file, key_ids, load, uses_file
 from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import (

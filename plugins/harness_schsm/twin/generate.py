@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness_schsm.curves import Curve, with_prime
+from harness_cards import rsa
+from harness_cards.curves import Curve, with_prime
+from harness_cards.rsa import RsaPrivate
+from harness_cards.tlv import NotTlv, fields
 from harness_schsm.cvc import CAR, CHR, PUBLIC, RSA_SHA256
-from harness_schsm.tlv import NotTlv, fields
-from harness_schsm.twin import rsa
 from harness_schsm.twin.elementary import ef_file, sealed_ef
 from harness_schsm.twin.keys import (
     AesKey,
@@ -19,7 +20,6 @@ from harness_schsm.twin.keys import (
     request,
     uses_file,
 )
-from harness_schsm.twin.rsa import RsaPrivate
 from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import EXISTS, NOT_REFERENCED, NOT_SUPPORTED, WRONG_DATA, WRONG_P1P2, CardError
 

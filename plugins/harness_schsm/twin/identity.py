@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness_schsm.curves import BRAINPOOL_P256
+from harness_cards.curves import BRAINPOOL_P256
+from harness_cards.files import Files
 from harness_schsm.roots import twin_certificates
-from harness_schsm.twin.files import Files
 from harness_schsm.twin.state import DEVICE, Card, Identity
 
 

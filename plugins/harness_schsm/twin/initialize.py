@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness_schsm.tlv import NotTlv, fields
+from harness_cards.files import KEPT
+from harness_cards.tlv import NotTlv, fields
 from harness_schsm.twin.domains import domain_file, made
-from harness_schsm.twin.files import KEPT
 from harness_schsm.twin.identity import made_anew
 from harness_schsm.twin.pins import SO_SIZE, fresh, require_pin, try_code
 from harness_schsm.twin.state import (

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.api import records
-from harness_schsm.curves import BY_NAME, Curve
+from harness_cards import rsa
+from harness_cards.curves import BY_NAME, Curve
+from harness_cards.rsa import RsaPrivate
+from harness_cards.tlv import tlv
 from harness_schsm.cvc import (
     AUTHENTICATED,
     BODY,
@@ -19,9 +22,6 @@ from harness_schsm.cvc import (
     SIGNATURE,
     sign_ec,
 )
-from harness_schsm.tlv import tlv
-from harness_schsm.twin import rsa
-from harness_schsm.twin.rsa import RsaPrivate
 from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import NOT_FOUND, NOT_SUPPORTED, USED_UP, CardError
 

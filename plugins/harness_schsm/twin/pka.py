@@ -6,10 +6,10 @@ Registered keys are files; what was verified or proved lasts until the applet is
 from __future__ import annotations
 
 from harness.api import records
+from harness_cards.curves import BRAINPOOL_P256
+from harness_cards.tlv import NotTlv, fields, tlv
 from harness_schsm import cvc
-from harness_schsm.curves import BRAINPOOL_P256
 from harness_schsm.cvc import BadCertificate, EcPublic
-from harness_schsm.tlv import NotTlv, fields, tlv
 from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import (
     CONDITIONS,

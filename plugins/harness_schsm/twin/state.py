@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.api import Board, Stream, records
-from harness_schsm.curves import BRAINPOOL_P256
+from harness_cards.curves import BRAINPOOL_P256
+from harness_cards.files import Files
 from harness_schsm.cvc import sign_ec
-from harness_schsm.twin.files import Files
 from harness_schsm.twin.status import NOT_LOGGED_IN, NOT_REFERENCED, CardError
 
 RESET_ALLOWED, TRANSPORT, CLEAR_ON_RESET, REPLACE_KEYS, COMBINED, RESET_ONLY = (

@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from harness_schsm.curves import PublicKey, private_key, public_key, shared_x
-from harness_schsm.plain_curves import PlainPrivate, PlainPublic
-from harness_schsm.twin import rsa
+from harness_cards import rsa
+from harness_cards.curves import PublicKey, private_key, public_key, shared_x
+from harness_cards.plain_curves import PlainPrivate, PlainPublic
+from harness_cards.rsa import DIGESTS, RsaPrivate
 from harness_schsm.twin.generate import Restrictions, require_free, store
 from harness_schsm.twin.keys import AesKey, EcPrivate, require, use
-from harness_schsm.twin.rsa import DIGESTS, RsaPrivate
 from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import NOT_SUPPORTED, WRONG_DATA, WRONG_LENGTH, CardError
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from harness_cards.curves import with_prime
+from harness_cards.rsa import RsaPrivate, primes_of
 from harness_schsm import dkek
-from harness_schsm.curves import with_prime
 from harness_schsm.dkek import BadBlob, Contents
 from harness_schsm.twin.domains import dkek_of, load_domain
 from harness_schsm.twin.generate import Restrictions, require_free, store
 from harness_schsm.twin.keys import AesKey, CardKey, EcPrivate, Secret, require
-from harness_schsm.twin.rsa import RsaPrivate, primes_of
 from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import CONDITIONS, WRONG_DATA, WRONG_P1P2, CardError
 

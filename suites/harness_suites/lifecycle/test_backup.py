@@ -8,9 +8,9 @@ from itertools import combinations
 import pytest
 
 from harness.api import Refused
+from harness_cards.curves import BY_NAME
 from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, KEY, ScHsm
-from harness_schsm.curves import BY_NAME
 from harness_schsm.dkek import check_value, combined
 from harness_schsm.items import verifies
 from harness_schsm.threshold import Part, divide, join

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness.api import Refused
+from harness_cards.curves import BY_NAME
+from harness_cards.tlv import tlv
 from harness_schsm.client import EC_SHA256, SO, USER, ScHsm
-from harness_schsm.curves import BY_NAME
 from harness_schsm.so_pin import as_embedded, as_opensc, user_pin_of_init_token
-from harness_schsm.tlv import tlv
 
 LETTERS, DIGITS = "A1B2C3D4E5F60718", "3537363231383830"
 

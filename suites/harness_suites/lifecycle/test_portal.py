@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from harness.api import NOT_OFFERED, Refused, Rig
+from harness_cards.curves import BY_NAME
 from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, KEY, SO, ScHsm
-from harness_schsm.curves import BY_NAME
 from harness_schsm.home import HsmMemory
 from harness_schsm.portal import (
     FORCED_MAX,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from harness.api import NOT_OFFERED, Refused
+from harness_cards.tlv import fields
 from harness_openpgp.client import ADMIN, OTHER, SIGN, OpenPgp
 from harness_openpgp.home import known, message
 from harness_openpgp.key_operations import HostKey, host_key
 from harness_openpgp.public_keys import PublicKey
 from harness_openpgp.slots import Slot
-from harness_schsm.tlv import fields
 from harness_suites.loss.login import Login
 from harness_suites.loss.second import Card
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import pytest
 
 from harness.api import NOT_OFFERED, Refused, Rig
+from harness_cards.tlv import objects
 from harness_openpgp.algorithms import Algorithm
 from harness_openpgp.client import OpenPgp
 from harness_openpgp.slots import Slot
-from harness_schsm.tlv import objects
 
 NOT_VERIFIED = {"6982"}
 WRONG_DATA = {"6A80", "6700", "6985"}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from harness_cards.tlv import fields
 from harness_openpgp.algorithms import decode
 from harness_openpgp.client import ADMIN, OTHER
 from harness_openpgp.home import CERTIFICATE, DATE
 from harness_openpgp.slots import Slot
-from harness_schsm.tlv import fields
 from harness_suites.openpgp.common import (
     NO_REFERENCE,
     NOT_VERIFIED,

@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 
+from harness_cards.rsa import key_of
 from harness_openpgp.algorithms import ECDH, ECDSA, ED25519, EDDSA, X25519, Algorithm, on_curve, rsa
 from harness_openpgp.client import ADMIN, OTHER, SIGN, OpenPgp, header_list
 from harness_openpgp.home import DATE, message
@@ -13,7 +14,6 @@ from harness_openpgp.key_operations import host_key
 from harness_openpgp.public_keys import DIGEST_INFO, PublicKey
 from harness_openpgp.slots import Slot
 from harness_openpgp.twin.traits import BRAINPOOL, NIST
-from harness_schsm.twin.rsa import key_of
 from harness_suites.openpgp.common import (
     NO_REFERENCE,
     NOT_VERIFIED,

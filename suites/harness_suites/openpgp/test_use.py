@@ -7,12 +7,12 @@ import hashlib
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from harness_cards.tlv import tlv
 from harness_openpgp.algorithms import ECDH, ECDSA, ED25519, EDDSA, on_curve, rsa
 from harness_openpgp.client import ADMIN, OTHER, SIGN, OpenPgp
 from harness_openpgp.home import message
 from harness_openpgp.public_keys import DIGEST_INFO, PublicKey
 from harness_openpgp.slots import Slot
-from harness_schsm.tlv import tlv
 from harness_suites.openpgp.common import (
     NOT_TOUCHED,
     NOT_VERIFIED,

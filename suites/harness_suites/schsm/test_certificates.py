@@ -7,11 +7,11 @@ import re
 import pytest
 
 from harness.api import NOT_OFFERED
+from harness_cards.curves import BRAINPOOL_P256
+from harness_cards.tlv import fields
 from harness_schsm import cvc
-from harness_schsm.curves import BRAINPOOL_P256
 from harness_schsm.cvc import BadCertificate
 from harness_schsm.roots import private_of, public_of, root_for
-from harness_schsm.tlv import fields
 from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, refused
 
 pytestmark = pytest.mark.reads

@@ -6,11 +6,11 @@ from itertools import permutations
 
 import pytest
 
+from harness_cards.curves import BY_NAME
+from harness_cards.tlv import tlv
 from harness_schsm.client import ScHsm
-from harness_schsm.curves import BY_NAME
 from harness_schsm.dkek import check_value, combined
 from harness_schsm.home import share
-from harness_schsm.tlv import tlv
 from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, NOT_LOGGED_IN, OTHER_DKEK, WRONG_DATA, refused
 
 P256 = BY_NAME["secp256r1"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from harness.api import NoRoom
+from harness_cards.tlv import tlv
 from harness_schsm import description
 from harness_schsm.client import EC_SHA256, TOKEN_INFO, ScHsm
-from harness_schsm.tlv import tlv
 from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, NOT_LOGGED_IN, WRONG_DATA, refused
 
 FILE = 0xCF09

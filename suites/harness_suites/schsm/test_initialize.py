@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness_cards.tlv import tlv
 from harness_schsm.client import EC_SHA256, SO, ScHsm
-from harness_schsm.tlv import tlv
 from harness_suites.schsm.second import BLOCKED, NOT_FOUND, NOT_LOGGED_IN, WRONG_DATA, WRONG_SO, refused
 
 WRONG_SO_PIN, NEW = "9999999999999999", "11223344"

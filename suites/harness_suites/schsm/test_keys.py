@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from harness.api import NOT_OFFERED, Refused
+from harness_cards.curves import BRAINPOOL_P256, BY_NAME, CURVES, point_of, private_key, public_key, shared_x
+from harness_cards.tlv import tlv
 from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, RSA_PKCS1_SHA256, ScHsm, ec_public, request_body, rsa_public
-from harness_schsm.curves import BRAINPOOL_P256, BY_NAME, CURVES, point_of, private_key, public_key, shared_x
 from harness_schsm.cvc import EcPublic, RsaPublic
-from harness_schsm.tlv import tlv
 from harness_suites.schsm.second import (
     ALGORITHM,
     NOT_FOUND,

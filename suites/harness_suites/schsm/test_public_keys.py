@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from harness_cards.curves import BRAINPOOL_P256, BY_NAME
+from harness_cards.tlv import tlv
 from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, ScHsm
-from harness_schsm.curves import BRAINPOOL_P256, BY_NAME
 from harness_schsm.home import share
-from harness_schsm.tlv import tlv
 from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, NOT_LOGGED_IN, WRONG_DATA, refused
 
 HOLDERS = ["UTCUSTA00001", "UTCUSTB00001", "UTCUSTC00001"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness_cards.tlv import fields, first
 from harness_schsm.client import AID, SO, USER, ScHsm
-from harness_schsm.tlv import fields, first
 from harness_suites.schsm.second import NOT_FOUND, refused
 
 pytestmark = pytest.mark.reads

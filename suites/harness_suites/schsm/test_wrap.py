@@ -6,13 +6,13 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from harness_cards.curves import BY_NAME, CURVES, public_key
+from harness_cards.tlv import tlv
 from harness_schsm import cvc, dkek
 from harness_schsm.client import EC_SHA256, RSA_PKCS1_SHA256
-from harness_schsm.curves import BY_NAME, CURVES, public_key
 from harness_schsm.cvc import EcPublic, RsaPublic
 from harness_schsm.dkek import Contents
 from harness_schsm.home import share
-from harness_schsm.tlv import tlv
 from harness_suites.schsm.second import FORBIDDEN, OTHER_DKEK, TAKEN, WRONG_DATA, refused
 
 TEXT = b"signed on the second card"

@@ -17,11 +17,11 @@ import pytest
 from harness.base.errors import RigError
 from harness.bench.plugin_api import RigRequest
 from harness.bench.registry import discover
+from harness_cards.curves import BY_NAME
 from harness_rigs.emulator.private_pcscd import DAEMON
 from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig
 from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, KEY, SO, ScHsm
-from harness_schsm.curves import BY_NAME
 from harness_schsm.items import verifies
 from support import counting_twin, opensc
 from support.hsm import NAME

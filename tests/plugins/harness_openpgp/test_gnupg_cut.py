@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.model.key import Look, Memory
+from harness_cards.tlv import first
 from harness_openpgp.algorithms import decode
 from harness_openpgp.client import ADMIN, OTHER, OpenPgp
 from harness_openpgp.gnupg import CURVE_25519, PW1, PW3, Gnupg
@@ -23,7 +24,6 @@ from harness_openpgp.items import ABSENT, use
 from harness_openpgp.public_keys import PublicKey
 from harness_openpgp.slots import BY_CRT, Slot
 from harness_rigs.emulator.private_pcscd import DAEMON
-from harness_schsm.tlv import first
 from harness_transports.card import card
 from support import gnupg
 from support.cut_client import CountedCard

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness_cards.tlv import tlv
 from harness_openpgp.algorithms import ECDH, ED25519, EDDSA, X25519, on_curve
 from harness_openpgp.public_keys import PublicKey
-from harness_schsm.tlv import tlv
 
 DATE = bytes.fromhex("6B0CA049")
 KEYS = {

@@ -8,13 +8,13 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from harness_cards.curves import BRAINPOOL_P256, CURVES, private_key, with_prime
+from harness_cards.rsa import BITS, EXPONENT, digest_info, key_of, pkcs1_block, pss_block
+from harness_cards.tlv import NotTlv, fields, first, objects, tlv
 from harness_schsm import cvc, dkek
-from harness_schsm.curves import BRAINPOOL_P256, CURVES, private_key, with_prime
 from harness_schsm.cvc import BadCertificate
 from harness_schsm.dkek import BadBlob, Contents
 from harness_schsm.roots import TWIN_ROOT, private_of, public_of, twin_certificates, twin_root
-from harness_schsm.tlv import NotTlv, fields, first, objects, tlv
-from harness_schsm.twin.rsa import BITS, EXPONENT, digest_info, key_of, pkcs1_block, pss_block
 
 NAME = "UTKH000000100000"
 

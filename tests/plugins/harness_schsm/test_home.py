@@ -7,9 +7,9 @@ import pytest
 from harness.base.errors import CallerError, Refused
 from harness.campaign.observe import observe
 from harness.model.key import Memory
+from harness_cards.curves import BY_NAME
 from harness_schsm import description
 from harness_schsm.client import SO, USER, ScHsm
-from harness_schsm.curves import BY_NAME
 from harness_schsm.home import blank, foreign, known, prepare
 from harness_schsm.items import canaries
 from support.hsm import hsm, up

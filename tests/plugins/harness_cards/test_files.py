@@ -8,8 +8,8 @@ from harness.twin.board import Board
 from harness.twin.flash_layers import Plain
 from harness.twin.littlefs_store import Store, StoreFull
 from harness.twin.trace import all_cuts, images
+from harness_cards.files import Files
 from harness_nitrokey_hsm2.twin import CHIP, GEOMETRY
-from harness_schsm.twin.files import Files
 from support.hsm import hsm
 
 OLD = {"a": b"old a", "b": b"old b" * 40, "gone": b"x" * 300}

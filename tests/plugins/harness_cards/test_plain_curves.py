@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness_schsm.curves import BY_NAME, CURVES, private_key, public_key, shared_x
-from harness_schsm.plain_curves import PlainCurve, PlainPrivate
-from harness_schsm.tlv import tlv
+from harness_cards.curves import BY_NAME, CURVES, private_key, public_key, shared_x
+from harness_cards.plain_curves import PlainCurve, PlainPrivate
+from harness_cards.tlv import tlv
 
 PLAIN = [curve for curve in CURVES if isinstance(curve.curve, PlainCurve)]
 OIDS = {

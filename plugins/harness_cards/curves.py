@@ -12,8 +12,8 @@ from functools import cached_property, lru_cache
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from harness_schsm.plain_curves import PlainCurve, PlainPrivate, PlainPublic
-from harness_schsm.tlv import tlv
+from harness_cards.plain_curves import PlainCurve, PlainPrivate, PlainPublic
+from harness_cards.tlv import tlv
 
 PrivateKey = ec.EllipticCurvePrivateKey | PlainPrivate
 PublicKey = ec.EllipticCurvePublicKey | PlainPublic

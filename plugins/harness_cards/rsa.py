@@ -72,7 +72,7 @@ def _private(key: RsaPrivate, number: int) -> int:
 def _primes() -> dict[int, list[int]]:
     """Size in bits -> the primes of that size."""
     found: dict[int, list[int]] = {}
-    for line in (files("harness_schsm.twin") / "primes.txt").read_text(encoding="ascii").split():
+    for line in (files("harness_cards") / "primes.txt").read_text(encoding="ascii").split():
         prime = int(line, 16)
         found.setdefault(prime.bit_length(), []).append(prime)
     return found
