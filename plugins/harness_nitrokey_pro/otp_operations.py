@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from harness.api import ANY, Cost, KeyFault, Memory, Operation, Outcome, Refused, Rig, Value, World, new, old
 from harness_nitrokey_pro.client import HIDDEN_SLOT, NitrokeyPro
@@ -29,6 +30,7 @@ Worlds = list[World]
 Act = Callable[[Rig, Memory], None]
 USES = 1016
 """Uses that a counter page takes before it is begun anew."""
+BEFORE_WRAP = 2**32 - 500
 DAYS = 30 * 86_400
 ROOM_OF_TIMES = 128
 _PW3 = Cost(pins={PW3: 1}, erases=1)
@@ -78,7 +80,10 @@ def _verify(rig: Rig, memory: Memory) -> None:
 
 
 def use_up(rig: Rig, memory: Memory) -> None:
-    """Arrange a counter page without room."""
+    """Arrange a counter page without room, whose first count is below 2^32 and its last one above."""
+    put_slot(
+        as_admin(rig, memory), known(memory), HOTP, replace(known(memory).slots[HOTP], parameter=BEFORE_WRAP)
+    )
     for _ in range(USES):
         use_hotp(rig, memory)
 
@@ -184,7 +189,7 @@ OPERATIONS = (
         act=use_hotp,
         worlds=lambda before, after: [old({}), new({})],
         acknowledged_old=Outcome.ROLLED_BACK,
-        cost=Cost(seconds=120, erases=1),
+        cost=Cost(pins={PW3: 1}, seconds=120, erases=2),
     ),
     Operation(
         name="pro.verify",

@@ -117,7 +117,7 @@ OPERATIONS = (
         "pro.hotp.roll_and_store",
         "make the code for which a counter page has no room, then write an entry of the safe",
         _use_and_store,
-        Cost(pins={PW1: 1}, seconds=120, erases=1),
+        Cost(pins={PW1: 1, PW3: 1}, seconds=120, erases=2),
         arrange=use_up,
     ),
 )
