@@ -12,7 +12,7 @@ from harness.evidence.ledger import now
 from harness.host.host import here
 from harness.run.measure_switch import Calibrator
 from harness.run.session import Session
-from harness.run.switch_limits import HostBusyError
+from harness.run.switch_limits import HostBusyError, NoProofError
 
 
 def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibration:
@@ -39,7 +39,7 @@ def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibrat
         try:
             found = Calibrator(rig, here(), cycles, told).run()
         except RigError as error:
-            if real and not isinstance(error, HostBusyError):
+            if real and not isinstance(error, HostBusyError | NoProofError):
                 keep(Calibration(name, rig.wiring, now(), fault=str(error)))
             with suppress(RigError):
                 # A broken switch may fail here, too: report the first fault.

@@ -18,7 +18,7 @@ from harness.evidence.ledger import now
 from harness.host.host import Host
 from harness.model.instant import CutInstant
 from harness.model.rig import KeyGone, LiveCutter, Rig
-from harness.run.switch_limits import host_lateness_us, require_fit
+from harness.run.switch_limits import NoProofError, host_lateness_us, require_fit
 from harness.run.switch_witnesses import Witnesses
 from harness.run.talk_to_cut import release_of, talk
 
@@ -82,6 +82,7 @@ class Calibrator:
         """Measure the switch; the key is on afterwards.
 
         :raises HostBusyError: this host was too busy to measure it.
+        :raises NoProofError: it is a hub, and the key shows nothing that it makes anew at each boot.
         :raises RigError: the power is not really cut, not in time or not always alike, neighbours lose their power,
             too, or no key comes up.
         """
@@ -89,6 +90,7 @@ class Calibrator:
         if not rig.power.is_on:
             rig.power.on()
         self._wait_up("before anything was switched")
+        self._require_proof()
         self._host_late_us += host_lateness_us(rig.clock)
         self._cycle(LONG_OFF_US)
         self._cycle(LONG_OFF_US)
@@ -104,6 +106,23 @@ class Calibrator:
         found = self._found(good, shortest_us, rest_us)
         require_fit(found, self._cutter.delay)
         return found
+
+    def _require_proof(self) -> None:
+        """Refuse a hub behind a key that cannot tell one boot from another, before anything is switched.
+
+        A relay interrupts the line, so a key that leaves the bus has lost its power. A hub is asked to by the kernel,
+        which takes the key off the bus whether the hub cuts or not (disable_store in drivers/usb/core/port.c).
+        """
+        if not self._witnesses.is_hub or self._witnesses.mark() is not None:
+            return
+        raise NoProofError(
+            f'rig "{self.rig.name}": nothing can prove that its hub cuts the power',
+            found="the key shows nothing that it makes anew at each boot, and "
+            + self._witnesses.switch_words("takes it off the bus whether it cuts or not"),
+            expected="a key that shows its boots, or a switch that interrupts the power line",
+            mend="calibrate this port with another key on it that shows them: the result is the port's, whatever key "
+            "is on it; or use a relay; docs/rigs.md",
+        )
 
     # One cycle.
 

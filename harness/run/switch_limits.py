@@ -26,6 +26,10 @@ HOST_LATE_MAX_MS = 10.0
 WAKES, WAKE_US = 12, 1_000
 
 
+class NoProofError(RigError):
+    """Nothing on this rig can show that its switch cuts the power: nothing is said of the switch."""
+
+
 class HostBusyError(RigError):
     """This host was too busy to measure a switch: that says nothing of the switch."""
 

@@ -57,10 +57,15 @@ class Witnesses:
             mend="use a relay or a hub that `keyharness calibrate` accepts; docs/rigs.md lists some",
         )
 
+    @property
+    def is_hub(self) -> bool:
+        """Whether the key's power is switched by a hub, which the kernel asks."""
+        return self._rig.wiring.partition("; power ")[2].startswith("hub")
+
     def switch_words(self, does: str) -> str:
         """Name the switch and say what it does."""
         power = self._rig.wiring.partition("; power ")[2]
-        if self._port is not None and power.startswith("hub"):
+        if self._port is not None and self.is_hub:
             name = hub_of(self._port)[0]
             hub = device_at(self._host, name)
             return f"hub {name}{f' ({hub.ids})' if hub else ''} {does}"

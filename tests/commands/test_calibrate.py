@@ -13,7 +13,7 @@ import pytest
 
 from harness.base.errors import RigError
 from harness.bench import calibration
-from harness.bench.calibration import Calibration, calibration_for, calibration_of, complaint
+from harness.bench.calibration import Calibration, calibration_for, calibration_of, complaint, keep
 from harness.bench.registry import discover
 from harness.commands.calibrate import calibrate
 from harness.evidence.ledger import now
@@ -222,13 +222,19 @@ def test_neighbours_that_go_with_it_are_named(at):
     )
 
 
-def test_a_key_that_shows_nothing_volatile_is_measured_by_the_bus_alone(at):
+def silent_session(at, **how):
+    """A session whose key makes nothing anew at each boot, as a card without FIDO2."""
     at.plug(TwinKey(speed=40))
-    session = at.session()
+    session = at.session(**how)
     key = session.plugins.keys["nitrokey3-mini"]
     session.plugins.keys["nitrokey3-mini"] = replace(
         key, applications=tuple(replace(app, volatile=None) for app in key.applications)
     )
+    return session
+
+
+def test_a_key_that_shows_nothing_volatile_is_measured_by_the_bus_alone_behind_a_relay(at):
+    session = silent_session(at)
     try:
         found = calibrate(session, "mini-1", 4, at.out)
     finally:
@@ -236,6 +242,24 @@ def test_a_key_that_shows_nothing_volatile_is_measured_by_the_bus_alone(at):
     assert (found.booted, found.shortest_off_ms, found.off_s) == (False, None, None)
     assert (found.release_ms, found.lead_ms) == (None, None)
     assert found.cut_ms > 0
+
+
+def test_behind_a_hub_such_a_key_proves_nothing_and_what_another_key_proved_stays(at):
+    """The kernel takes it off the bus whether the hub cuts or not: a hub that lies would pass every cycle."""
+    session = silent_session(at, power="hub")
+    wiring = session.rig("mini-1").wiring
+    kept = Calibration("other-1", wiring, now(), cycles=30, booted=True)
+    keep(kept)
+    try:
+        with pytest.raises(RigError) as refused:
+            calibrate(session, "mini-1", 4, at.out)
+    finally:
+        session.close()
+    assert refused.value.what == 'rig "mini-1": nothing can prove that its hub cuts the power'
+    assert "hub 1-1.4 (0bda:5411) takes it off the bus whether it cuts or not" in refused.value.found
+    assert "calibrate this port with another key" in refused.value.mend
+    assert at.lab.port("1-1.4.1").offs == 0, "it is said before anything is switched"
+    assert calibration_for(wiring) == kept
 
 
 def test_no_key_and_a_key_that_does_not_come_back(at):
