@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.field.knowledge import Knowledge
 
-_KERNEL = re.compile(
-    r"(?:\S+ )?(?:kern\.\w+ )?kernel(?:\[\d+\])?: (?:\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s)?(?:kernel: )?"
-)
+_KERNEL = re.compile(r"(?:\S+ )?kernel: (?:\[\s*\d+\.\d+\]\s)?")
 
 
 @dataclass(frozen=True)

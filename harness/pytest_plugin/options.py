@@ -130,9 +130,10 @@ def run_of(config: pytest.Config) -> Run:
         from harness.run.run import Run
 
         display = config.pluginmanager.get_plugin(DISPLAY)
-        run = Run(session_of(config), run_path(config), display)
-        run.start(json.loads(config.getoption("kh_asked")), resumed=config.getoption("kh_resume"))
-        config.stash[_RUN] = run
+        config.stash[_RUN] = Run(session_of(config), run_path(config), display)
+        config.stash[_RUN].start(
+            json.loads(config.getoption("kh_asked")), resumed=config.getoption("kh_resume")
+        )
     return config.stash[_RUN]
 
 

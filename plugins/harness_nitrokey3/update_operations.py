@@ -21,7 +21,6 @@ from harness.api import (
     UpdaterKilled,
     Value,
     World,
-    arrange_nothing,
     cut_at,
     glass_box,
     holds_nothing,
@@ -239,6 +238,10 @@ def _not_half_an_update(rig: Rig) -> str | None:
     return _not_an_update(rig)
 
 
+def _nothing(rig: Rig, memory: Memory) -> None:
+    """Prepare nothing: the canaries of the applications are what must survive an update."""
+
+
 OPERATIONS = (
     Operation(
         name="update.install",
@@ -311,8 +314,7 @@ def _updated(before: Memory, after: Memory, seen: Observation) -> list[World]:
 UPDATE = Application(
     "update",
     "Firmware update",
-    # The canaries of the applications are what must survive an update.
-    arrange_nothing,
+    _nothing,
     OPERATIONS,
     (),
     holds_nothing,

@@ -8,20 +8,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from harness.api import (
-    ANY,
-    Cost,
-    Item,
-    Memory,
-    Operation,
-    Outcome,
-    Rig,
-    Value,
-    World,
-    arrange_nothing,
-    new,
-    old,
-)
+from harness.api import ANY, Cost, Item, Memory, Operation, Outcome, Rig, Value, World, new, old
 from harness_cards.tlv import tlv
 from harness_openpgp.algorithms import ECDH, ED25519, EDDSA, X25519, Algorithm, on_curve
 from harness_openpgp.client import ADMIN, OTHER, PW1, PW3, SIGN, OpenPgp
@@ -38,7 +25,7 @@ from harness_openpgp.items import (
     WRONG_SIGNATURE,
     canaries,
 )
-from harness_openpgp.pin_operations import Act, lacks_touch
+from harness_openpgp.pin_operations import Act, lacks_touch, nothing
 from harness_openpgp.public_keys import PublicKey
 from harness_openpgp.slots import Slot
 
@@ -149,7 +136,7 @@ def _generate(slot: Slot) -> Operation:
     return Operation(
         name=f"openpgp.generate.{slot.name.lower()}",
         title=f"generate a {slot.title} key and describe it",
-        arrange=_sign_often if slot is Slot.SIGN else arrange_nothing,
+        arrange=_sign_often if slot is Slot.SIGN else nothing,
         act=act,
         worlds=_replaced(slot),
         items=_items(slot),
@@ -173,7 +160,7 @@ def _import(slot: Slot) -> Operation:
     return Operation(
         name=f"openpgp.import.{slot.name.lower()}",
         title=f"move a {slot.title} key to the card",
-        arrange=_sign_often if slot is Slot.SIGN else arrange_nothing,
+        arrange=_sign_often if slot is Slot.SIGN else nothing,
         act=_move(slot),
         worlds=_replaced(slot),
         items=_items(slot),
@@ -286,7 +273,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.import.other_curve",
         title="move a key on another curve to the card: attributes, key, description",
-        arrange=arrange_nothing,
+        arrange=nothing,
         act=_change_and_import,
         worlds=_replaced(Slot.DECIPHER),
         items=(NEW_KEYS[Slot.DECIPHER],),
@@ -296,7 +283,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.generate.other_curve",
         title="generate a key on another curve: attributes, key, description",
-        arrange=arrange_nothing,
+        arrange=nothing,
         act=_change_and_generate,
         worlds=_replaced(Slot.AUTHENTICATE),
         items=_items(Slot.AUTHENTICATE),
@@ -306,7 +293,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.set_attributes",
         title="set another algorithm, which removes the key",
-        arrange=arrange_nothing,
+        arrange=nothing,
         act=_set_attributes,
         worlds=_attributes_worlds,
         items=(NEW_KEYS[Slot.AUTHENTICATE],),
@@ -316,7 +303,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.sign",
         title="sign",
-        arrange=arrange_nothing,
+        arrange=nothing,
         act=_sign,
         # The counter moves, and has a law of its own.
         worlds=lambda before, after: [old({}), new({})],
@@ -325,7 +312,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.decipher",
         title="decipher",
-        arrange=arrange_nothing,
+        arrange=nothing,
         act=_decipher,
         worlds=lambda before, after: [old({}), new({})],
         cost=Cost(pins={PW1: 1}),

@@ -198,6 +198,10 @@ def _is_ours(client: ScHsm, fid: int, found: list[int]) -> bool:
 
 
 def identify(rig: Rig) -> dict[str, str]:
-    """Version of the applet, and the serial number: the name of the device without its last five digits."""
+    """Version of the applet, and the serial number: the name of the device without its last five digits.
+
+    A card whose EF 2F02 is missing or empty has got no certificate yet, and so no serial number.
+    """
     client = ScHsm(rig)
-    return {"firmware": f"v{client.info.version}", "serial": client.device().chr[:-5]}
+    found = {"firmware": f"v{client.info.version}"}
+    return {**found, "serial": client.device().chr[:-5]} if client.has_certificates() else found

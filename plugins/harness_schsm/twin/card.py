@@ -30,29 +30,31 @@ MORE, NO_SECURE_MESSAGING = 0x6100, 0x6882
 CHAIN_MAX = 4096
 PLATFORM = 0x00
 """Fourth byte of the version object 85 but two: for JCOP."""
-HANDLERS: dict[tuple[int, int], Handler] = {
-    (0x00, 0x20): pins.verify,
-    (0x00, 0x22): pka.set_environment,
-    (0x00, 0x24): pins.change,
-    (0x00, 0x2A): pka.verify_certificate,
-    (0x00, 0x2C): pins.reset_retry,
-    (0x00, 0x46): generate.generate,
-    (0x00, 0x48): generate.generate_symmetric,
-    (0x00, 0x82): pka.authenticate,
-    (0x00, 0x84): pka.challenge,
-    (0x00, 0xE4): elementary.delete,
-    (0x80, 0x50): initialize.initialize,
-    (0x80, 0x52): domains.manage,
-    (0x80, 0x54): pka.register,
-    (0x80, 0x58): elementary.enumerate_objects,
-    (0x80, 0x62): use.decipher,
-    (0x80, 0x68): use.sign,
-    (0x80, 0x72): wrap.wrap,
-    (0x80, 0x74): wrap.unwrap,
-    (0x80, 0x76): use.derive,
-    (0x80, 0x78): use.aes,
-    (0x80, update.PORTAL): update.portal,
+HANDLERS: dict[int, Handler] = {
+    0x20: pins.verify,
+    0x22: pka.set_environment,
+    0x24: pins.change,
+    0x2A: pka.verify_certificate,
+    0x2C: pins.reset_retry,
+    0x46: generate.generate,
+    0x48: generate.generate_symmetric,
+    0x82: pka.authenticate,
+    0x84: pka.challenge,
+    0xE4: elementary.delete,
+    0x50: initialize.initialize,
+    0x52: domains.manage,
+    0x54: pka.register,
+    0x58: elementary.enumerate_objects,
+    0x62: use.decipher,
+    0x68: use.sign,
+    0x72: wrap.wrap,
+    0x74: wrap.unwrap,
+    0x76: use.derive,
+    0x78: use.aes,
+    update.PORTAL: update.portal,
 }
+"""By INS alone. Clients send one command with 00 and with 80 (OpenSC 80 58, pypicohsm 00 58): no INS has two meanings.
+Assumed: nobody has published that the genuine card is as lenient."""
 
 
 @dataclass(frozen=True)
@@ -135,16 +137,15 @@ class ScHsmFirmware(CardFirmware):
             raise CardError(NO_SECURE_MESSAGING)
         if command.cla not in (0x00, 0x80):
             raise CardError(NO_CLASS)
-        if command.cla == 0:
-            if command.ins == SELECT:
-                return self._select(command)
-            if command.ins == READ:
-                return elementary.read(self._card, self._file(command), command.data, command.le)
-            if command.ins == UPDATE:
-                elementary.update(self._card, self._file(command), command.data)
-                self._selected = self._file(command)
-                return b""
-        handler = HANDLERS.get((command.cla, command.ins))
+        if command.ins == SELECT:
+            return self._select(command)
+        if command.ins == READ:
+            return elementary.read(self._card, self._file(command), command.data, command.le)
+        if command.ins == UPDATE:
+            elementary.update(self._card, self._file(command), command.data)
+            self._selected = self._file(command)
+            return b""
+        handler = HANDLERS.get(command.ins)
         if handler is None:
             raise CardError(NO_INSTRUCTION)
         return handler(self._card, command.p1, command.p2, command.data, command.le)

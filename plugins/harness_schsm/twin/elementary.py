@@ -13,6 +13,7 @@ from harness_schsm.twin.status import (
     NOT_FOUND,
     NOT_LOGGED_IN,
     WRONG_DATA,
+    WRONG_LENGTH,
     WRONG_OFFSET,
     WRONG_P1P2,
     CardError,
@@ -22,8 +23,8 @@ CERTIFICATES, TOKEN_INFO, STAGED = 0x2F02, 0x2F03, 0x2F10
 KEY_PREFIX, PROTECTED = 0xCC, 0xCD
 PREFIXES = (0xC4, 0xC8, 0xC9, 0xCA, 0xCD, 0xCE, 0xCF)
 """PRKD, CA certificate description, data description, CA certificate, protected data, certificate, data."""
-FILE_MAX, OFFSET_MAX = 4096, 4
-"""Bytes of a file, and of an offset."""
+FILE_MAX, OFFSET_MAX = 65535, 4
+"""Bytes of a file (an offset of clients has two bytes; its chip has space for less), and of an offset."""
 
 
 def ef_file(fid: int) -> str:
@@ -88,12 +89,16 @@ def offset_of(data: bytes) -> tuple[int, bytes | None]:
 
     :raises CardError: they have a wrong form.
     """
+    if not data:
+        raise CardError(WRONG_LENGTH)
     try:
         parts = fields(data)
     except NotTlv:
         raise CardError(WRONG_DATA) from None
-    if not 1 <= len(parts.get(0x54, b"")) <= OFFSET_MAX:
+    if 0x54 not in parts:
         raise CardError(WRONG_DATA)
+    if not 1 <= len(parts[0x54]) <= OFFSET_MAX:
+        raise CardError(WRONG_LENGTH)
     return int.from_bytes(parts[0x54], "big"), parts.get(0x53)
 
 

@@ -105,8 +105,10 @@ def generate(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes
 
 
 def _rsa(card: Card, public: dict[int, bytes]) -> RsaPrivate:
+    """:raises CardError: another size, or another exponent than 65537; a request may leave the exponent out."""
     bits = int.from_bytes(public.get(0x02, b""), "big")
-    if bits not in rsa.BITS or int.from_bytes(public.get(0x82, b""), "big") != rsa.EXPONENT:
+    exponent = int.from_bytes(public[0x82], "big") if 0x82 in public else rsa.EXPONENT
+    if bits not in rsa.BITS or exponent != rsa.EXPONENT:
         raise CardError(NOT_SUPPORTED)
     card.work(_RSA_US * bits // 2048)
     return rsa.key_of(bits, int.from_bytes(card.random("rsa", 4), "big"))

@@ -99,7 +99,9 @@ def _wanted(parts: dict[int, bytes]) -> tuple[Configuration, bytes | None, bytes
         require_pin(retries, pin)
     pka = None
     if PKA in parts:
-        pka = (parts[PKA][0], parts[PKA][1])
+        # OpenSC 14c80b0 sends the total first, then how many are required.
+        total, required = parts[PKA]
+        pka = (required, total)
         if not 1 <= pka[0] <= pka[1]:
             raise CardError(WRONG_DATA)
     domains = parts.get(DOMAINS, b"\0")[0]

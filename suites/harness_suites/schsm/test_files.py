@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.api import NoRoom
+from harness.api import NoRoom, Refused
 from harness_cards.tlv import tlv
 from harness_schsm import description
 from harness_schsm.client import EC_SHA256, TOKEN_INFO, ScHsm
@@ -131,6 +131,17 @@ def test_an_offset_has_one_to_four_bytes(user, offset):
 def test_an_offset_of_four_bytes_is_taken(user):
     user.update(0xCF09, b"0123456789abcdef")
     assert user.exchange(0xB1, 0xCF, 0x09, tlv(0x54, b"\0\0\0\x0a"), le=6) == (b"abcdef", 0x9000)
+
+
+@pytest.mark.parametrize("size", [4095, 4096, 4097])
+def test_a_long_file_comes_back_whole_or_is_refused_for_its_size(user, size):
+    content = bytes(number * 29 & 0xFF for number in range(size))
+    try:
+        user.update(0xCF10, content)
+    except Refused as error:
+        assert error.status in {"6A84", "6B00", "6700", "6A80"}
+        return
+    assert user.read(0xCF10) == content
 
 
 def test_a_description_shows_its_label(user):

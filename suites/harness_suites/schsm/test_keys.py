@@ -76,6 +76,19 @@ def test_an_rsa_key_comes_with_a_request_that_the_device_attests(user, bits):
     key.key().verify(user.sign(9, RSA_PKCS1_SHA256, TEXT), TEXT, padding.PKCS1v15(), hashes.SHA256())
 
 
+def test_an_rsa_key_that_names_no_exponent_has_65537(user):
+    """One public client leaves it out. A card may refuse that, but not make a key with another one."""
+    public = tlv(0x06, cvc.RSA_SHA256) + tlv(0x02, (1024).to_bytes(2, "big"))
+    try:
+        request = user.generate(9, public)
+    except Refused as error:
+        assert error.status in WRONG_DATA | ALGORITHM
+        return
+    key = cvc.decode_authenticated(request).request.key()
+    assert isinstance(key, RsaPublic)
+    assert key.exponent == 65537
+
+
 def test_a_key_lasts(user, mine, rig):
     key = made(user, user.generate_ec(9, P256))
     rig.power.cycle()

@@ -19,7 +19,7 @@ def initialize(
     hsm: ScHsm, mine, required: int, total: int, *, pin: bool = False, options: int = 0x0001
 ) -> None:
     """Initialise the card for `required` of `total` public keys."""
-    more = tlv(0x93, bytes([required, total]))
+    more = tlv(0x93, bytes([total, required]))
     hsm.initialize(mine.so_pin, mine.pin if pin else None, options=options, more=more)
 
 

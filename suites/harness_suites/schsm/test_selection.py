@@ -72,6 +72,15 @@ def test_an_unknown_class_is_refused(hsm):
     assert hsm.exchange(0x20, 0, USER, cla=0xA0)[1] in (0x6E00, 0x6D00)
 
 
+@pytest.mark.parametrize("ins, data, le", [(0x58, b"", 256), (0x84, b"", 8)], ids=["enumerate", "challenge"])
+def test_a_command_means_the_same_in_both_classes(hsm, ins, data, le):
+    """OpenSC sends 80 58 and 00 84, another client 00 58 and 80 84. A card may refuse a class, but not mean another."""
+    answers = [hsm.exchange(ins, data=data, cla=cla, le=le) for cla in (0x00, 0x80)]
+    assert 0x9000 in {status for _, status in answers}
+    assert {status for _, status in answers} <= {0x9000, 0x6D00, 0x6E00}
+    assert len({len(found) for found, status in answers if status == 0x9000}) == 1
+
+
 def test_secure_messaging_is_refused_where_it_was_not_agreed(hsm):
     assert hsm.exchange(0x20, 0, USER, bytes(16), cla=0x0C)[1] not in (0x9000, 0x63C2)
     assert hsm.state() == 0x63C3

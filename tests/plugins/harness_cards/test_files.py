@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from harness.twin.board import Board
-from harness.twin.littlefs_store import StoreFull
+from harness.twin.flash_layers import Plain
+from harness.twin.littlefs_store import Store, StoreFull
 from harness.twin.trace import all_cuts, images
 from harness_cards.files import Files
-from harness_nitrokey_hsm2.twin import card_store
+from harness_nitrokey_hsm2.twin import CHIP, GEOMETRY
 from support.hsm import hsm
 
 OLD = {"a": b"old a", "b": b"old b" * 40, "gone": b"x" * 300}
@@ -16,7 +17,7 @@ NEW = {"a": b"new a" * 100, "b": b"new b", "made": b"y" * 700, "gone": None}
 
 
 def opened(board: Board) -> Files:
-    store = card_store(board)
+    store = Store(Plain(board.flash[CHIP]), board.rail, **GEOMETRY)
     store.mount()
     return Files(store)
 

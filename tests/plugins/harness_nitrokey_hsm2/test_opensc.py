@@ -14,9 +14,10 @@ import pytest
 
 from harness.bench.bench import parse_bench
 from harness.bench.registry import discover
+from harness_cards.curves import BRAINPOOL_P256
 from harness_rigs.emulator.private_pcscd import DAEMON
 from harness_rigs.emulator.rig import EmulatorRig
-from harness_schsm.client import SO, ScHsm
+from harness_schsm.client import CERTIFICATE, KEY, SO, ScHsm
 from harness_schsm.dkek import check_value
 from support import opensc
 from support.opensc import Tools, module
@@ -137,6 +138,20 @@ def told(rigs: list[EmulatorRig], tool: Tools) -> Story:
         tool, "ec", backup, "ECDSA-SHA256", ("--signature-format", "openssl")
     )
     said["taken"] = tool(*unwrap)
+    custodian = ("--key-reference", "7", "--export-for-pub-key-auth", "custodian")
+    client = ScHsm(first)
+    client.verify(PIN)
+    client.generate_ec(7, BRAINPOOL_P256)
+    tool("sc-hsm-tool", *custodian, *user)
+    client.verify(PIN)
+    for kind in (KEY, CERTIFICATE):
+        client.delete(kind | 7)
+    keys = ("--public-key-auth", "3", "--required-pub-keys", "2")
+    tool(*initialize, SO_PIN, *user, *keys, *second_reader)
+    register = ("--register-public-key", "custodian", *second_reader)
+    said["registered"] = tool("sc-hsm-tool", *register)
+    said["registered twice"] = tool("sc-hsm-tool", *register)
+    said["status of keys"] = tool("sc-hsm-tool", "--public-key-auth-status", *second_reader)
     said["forced"] = tool(*unwrap, "--force")
     said["signed after force"] = signed(tool, "ec", login, "ECDSA-SHA256", ("--signature-format", "openssl"))
     said["python"] = python_pkcs11(tool)
@@ -255,6 +270,17 @@ def test_a_wrapped_key_signs_on_the_second_card(story):
 def test_a_wrapped_key_is_refused_by_a_card_with_another_dkek(story):
     assert "Key successfully imported" not in story.said["another DKEK"]
     assert "Wrapped key does not match DKEK" in story.said["another DKEK"]
+
+
+def test_a_public_key_is_registered_once_and_opensc_reads_the_state(story):
+    """Two of three keys log in: the total stands first in INITIALIZE, and first in the state."""
+    state = (
+        "Number of public keys: 3\nMissing public keys: 2\n"
+        "Required pubkeys for auth: 2\nAuthenticated public keys: 0"
+    )
+    assert state in story.said["registered"]
+    assert "REGISTER_PUBLIC_KEY, *) failed" in story.said["registered twice"]
+    assert state in story.said["status of keys"]
 
 
 def test_unwrap_takes_a_number_that_is_taken_only_by_force(story):

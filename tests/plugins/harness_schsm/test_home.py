@@ -9,8 +9,8 @@ from harness.campaign.observe import observe
 from harness.model.key import Memory
 from harness_cards.curves import BY_NAME
 from harness_schsm import description
-from harness_schsm.client import SO, USER, ScHsm
-from harness_schsm.home import blank, foreign, known, prepare
+from harness_schsm.client import CERTIFICATES, SO, USER, ScHsm
+from harness_schsm.home import blank, foreign, identify, known, prepare
 from harness_schsm.items import canaries
 from support.hsm import hsm, up
 
@@ -36,6 +36,22 @@ def test_a_card_that_never_was_initialised_says_so_and_is_blank(new):
         with pytest.raises(Refused, match=status):
             command()
     assert client.certificates(), "the device is known before"
+
+
+@pytest.mark.parametrize("content", [b"", None], ids=["empty", "missing"])
+def test_a_card_that_nobody_has_certified_has_no_serial_number(new, monkeypatch, content):
+    """An open implementation ships so; every command but the reading of EF 2F02 works."""
+    read = ScHsm.read
+
+    def without(client: ScHsm, fid: int) -> bytes:
+        if fid != CERTIFICATES:
+            return read(client, fid)
+        if content is None:
+            raise Refused("READ BINARY 2F02", "6A82")
+        return content
+
+    monkeypatch.setattr(ScHsm, "read", without)
+    assert identify(new) == {"firmware": "v4.1"}
 
 
 def test_a_second_run_finds_its_card_and_makes_the_canaries_anew(new):
