@@ -32,7 +32,9 @@ def draw(run_dir: Path, operation: Row, rows: list[Row], trace: Row | None) -> l
     names = operation["rig"], operation["operation"]
     drawn = [cut_map(operation, rows, files.picture_path(run_dir, *names, files.CUT_MAP), trace)]
     by_operation = any(row["planned"].get("flash_op") for row in rows)
-    if trace and trace.get("ops") and by_operation:
+    # A few cuts of a sample are all in the cut map.
+    matters = operation.get("exhaustive") or operation.get("violations")
+    if trace and trace.get("ops") and by_operation and matters:
         raster = files.picture_path(run_dir, *names, files.FLASH_RASTER)
         drawn.append(flash_raster(operation, rows, raster, trace))
     if not operation.get("exhaustive") and operation.get("bound"):

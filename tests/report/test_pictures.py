@@ -263,6 +263,18 @@ def test_pictures_of_a_run(tmp_path):
     assert pictures.draw(tmp_path / "again", op, rows, trace)[0].read_bytes() == drawn[4].read_bytes()
 
 
+def test_a_sample_has_a_raster_only_if_it_found_something(tmp_path):
+    op, rows, trace = one(sample.passing())
+    sampled = {**op, "exhaustive": False}
+
+    def kinds(operation, name):
+        return {path.name.split(".")[-2] for path in pictures.draw(tmp_path / name, operation, rows, trace)}
+
+    assert "flash-raster" in kinds(op, "walked")
+    assert "flash-raster" not in kinds({**sampled, "violations": 0}, "clean")
+    assert "flash-raster" in kinds({**sampled, "violations": 1}, "bad")
+
+
 def test_lanes():
     assert lanes(["lost", "recovered"]) == ["old", "new", "recovered", "lost"]
 
