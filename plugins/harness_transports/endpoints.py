@@ -7,6 +7,7 @@ methods raise OSError (ENODEV, ETIMEDOUT) or KeyGone when the key has gone or do
     card          Apdus            command and response APDUs, ISO 7816-4
     serial        SerialPort       bytes
     hid-feature   FeatureReports   feature reports without a report number
+    mboot         Packets          input and output reports, each behind its number, of any size (NXP's bootloader)
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Packets(Protocol):
-    """Packets of a fixed size, in both directions."""
+    """Packets in both directions, each whole."""
 
     def send(self, data: bytes) -> None: ...
 

@@ -12,6 +12,7 @@ def keyharness_transports() -> list[TransportKind[Any]]:
     from harness_transports.card import CARD
     from harness_transports.ctaphid import CTAPHID, CTAPHID_PACKETS
     from harness_transports.feature import HID_FEATURE
+    from harness_transports.mboot import MBOOT
     from harness_transports.serial import SERIAL
 
-    return [CTAPHID, CTAPHID_PACKETS, CARD, SERIAL, HID_FEATURE]
+    return [CTAPHID, CTAPHID_PACKETS, CARD, SERIAL, HID_FEATURE, MBOOT]

@@ -6,6 +6,7 @@ import socket
 from typing import Literal
 
 from harness.api import RigError
+from harness_rigs.emulator.frame_link import FrameLink
 from harness_rigs.emulator.link import Link, TcpLink, UdpLink, VpcdLink
 from harness_rigs.emulator.options import EmulatorOptions
 from harness_rigs.emulator.pcsc import PcscLink, Reader
@@ -52,6 +53,8 @@ class Connector:
             return PcscLink(self._host, process, self.reader)
         if self._options.transport == "ctaphid-tcp":
             return TcpLink(self._host, process, self._options.main_port)
+        if self._options.transport in ("feature-tcp", "mboot-tcp"):
+            return FrameLink(self._host, process, self._options.main_port)
         assert self._inbox is not None, "prepare() comes first"
         if self._options.transport == "ctaphid-udp":
             return UdpLink(self._host, process, self._options.main_port, self._inbox)

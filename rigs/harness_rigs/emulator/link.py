@@ -138,7 +138,7 @@ class UdpLink(_Reports):
         """The inbox belongs to the rig and stays open."""
 
 
-class _Frames:
+class Frames:
     """Frames on a stream: a big-endian length of two bytes, then that many bytes."""
 
     def __init__(self, link: Link, sock: socket.socket):
@@ -175,28 +175,35 @@ class _Frames:
             self._buffer += data
 
 
+def dialled(link: Link, host: ProcessHost, process: Process, port: int, until: float) -> Frames | None:
+    """Connect to a port that the emulator listens on; None if it does not until then.
+
+    :raises OSError: the emulator has died.
+    """
+    pause = CONNECT_RETRY_S / 4
+    while time.monotonic() < until:
+        try:
+            return Frames(link, host.socket("connect", port))
+        except OSError:
+            # There is no event for a port that begins to listen, so try again soon: a refused connect costs 0.1 ms,
+            # and a late one costs each cut time. The emulator's death ends the wait.
+            if process.wait(min(pause, max(0.0, until - time.monotonic()))):
+                raise gone() from None
+            pause = min(pause * 1.1, CONNECT_RETRY_S)
+    return None
+
+
 class TcpLink(_Reports):
     """Reports behind a big-endian length, on a port that the emulator listens on; one connection a boot."""
 
     def __init__(self, host: ProcessHost, process: Process, port: int):
         super().__init__(host, process)
         self._port = port
-        self._frames: _Frames | None = None
+        self._frames: Frames | None = None
 
     def ready(self, until: float) -> bool:
-        pause = CONNECT_RETRY_S / 4
-        while time.monotonic() < until:
-            try:
-                self._frames = _Frames(self, self._host.socket("connect", self._port))
-            except OSError:
-                # There is no event for a port that begins to listen, so try again soon: a refused connect costs 0.1 ms,
-                # and a late one costs each cut time. The emulator's death ends the wait.
-                if self._process.wait(min(pause, max(0.0, until - time.monotonic()))):
-                    raise gone() from None
-                pause = min(pause * 1.1, CONNECT_RETRY_S)
-            else:
-                return self._answered(until, INIT_RETRY_S)
-        return False
+        self._frames = dialled(self, self._host, self._process, self._port, until)
+        return self._frames is not None and self._answered(until, INIT_RETRY_S)
 
     def send(self, data: bytes) -> None:
         assert self._frames is not None
@@ -217,7 +224,7 @@ class VpcdLink(Link):
     def __init__(self, host: ProcessHost, process: Process, reader: socket.socket):
         super().__init__(host, process)
         self._reader = reader
-        self._frames: _Frames | None = None
+        self._frames: Frames | None = None
         self.atr = b""
 
     def ready(self, until: float) -> bool:
@@ -226,7 +233,7 @@ class VpcdLink(Link):
         sock, _ = self._reader.accept()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._frames = _Frames(self, sock)
+        self._frames = Frames(self, sock)
         self._frames.send(VPCD_ON)
         self._frames.send(VPCD_ATR)
         self.atr = self._frames.next(until - time.monotonic()) or b""

@@ -12,10 +12,17 @@ from harness.api import CallerError
 from harness_rigs.emulator.process import Isolation
 from harness_rigs.recorded.options import FlashOptions
 
-DEFAULT_PORTS = {"ctaphid-udp": 8111, "ctaphid-tcp": 35962, "vpcd": 35963, "pcsc": 35963}
+DEFAULT_PORTS = {
+    "ctaphid-udp": 8111,
+    "ctaphid-tcp": 35962,
+    "vpcd": 35963,
+    "pcsc": 35963,
+    "feature-tcp": 35964,
+    "mboot-tcp": 35965,
+}
 ANSWER_PORT = 7112
 
-Kind = Literal["ctaphid-udp", "ctaphid-tcp", "vpcd", "pcsc"]
+Kind = Literal["ctaphid-udp", "ctaphid-tcp", "vpcd", "pcsc", "feature-tcp", "mboot-tcp"]
 
 
 class EmulatorOptions(BaseModel):

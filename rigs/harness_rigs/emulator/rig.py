@@ -87,6 +87,8 @@ class EmulatorRig(Rig):
         return {
             "ctaphid-tcp": f"CTAPHID reports, each after its length, on TCP 127.0.0.1:{port}",
             "ctaphid-udp": f"CTAPHID reports in datagrams to 127.0.0.1:{port}, answered to port {answer}",
+            "feature-tcp": f"HID feature reports, each after its length, on TCP 127.0.0.1:{port}",
+            "mboot-tcp": f"reports of NXP's bootloader, each after its length, on TCP 127.0.0.1:{port}",
             "vpcd": f"a card that dials a virtual reader (vpcd) at 127.0.0.1:{port} when it gets power",
             "pcsc": f'a card in the reader "{self.options.reader}"' + self._daemon_words(),
         }[self.options.transport]

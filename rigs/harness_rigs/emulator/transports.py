@@ -10,8 +10,15 @@ from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.hid import EmulatorHid
 from harness_rigs.emulator.pcsc import PcscLink
 from harness_rigs.emulator.pcsc_card import PcscCard
+from harness_rigs.emulator.reports import EmulatorFeature, EmulatorReports
 
 CTAPHID_TRANSPORTS, CARD_TRANSPORTS = ("ctaphid-udp", "ctaphid-tcp"), ("vpcd", "pcsc")
+OFFERED = {
+    "ctaphid": CTAPHID_TRANSPORTS,
+    "card": CARD_TRANSPORTS,
+    "hid-feature": ("feature-tcp",),
+    "mboot": ("mboot-tcp",),
+}
 """Values of a bench's `transport` by the endpoint that they offer."""
 
 
@@ -35,14 +42,17 @@ class EmulatorTransports(Transports):
         face = self._face
         return BusIdentity(f"emulator:{self._key.rig}", face.vendor_id, face.product_id, face.product)
 
-    def endpoint(self, name: str) -> EmulatorHid | VpcdCard | PcscCard:
+    def endpoint(self, name: str) -> EmulatorHid | VpcdCard | PcscCard | EmulatorFeature | EmulatorReports:
         key = self._key
-        offered = {"ctaphid": CTAPHID_TRANSPORTS, "card": CARD_TRANSPORTS}.get(name, ())
-        if key.options.transport not in offered:
+        if key.options.transport not in OFFERED.get(name, ()):
             raise self.unknown(name)
         self._wait_until_up()
         if name == "ctaphid":
             return EmulatorHid(key)
+        if name == "hid-feature":
+            return EmulatorFeature(key)
+        if name == "mboot":
+            return EmulatorReports(key)
         link = key.link(key.boots)
         if isinstance(link, PcscLink):
             return PcscCard(key, key.connector.reader, link)

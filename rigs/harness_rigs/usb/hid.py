@@ -1,4 +1,4 @@
-"""The CTAPHID interface of a key on hidraw: 64-byte reports, each read with a limit.
+"""HID interfaces of a key on hidraw, each report read with a limit: CTAPHID, and NXP's bootloader.
 
 Linux, Documentation/hid/hidraw.rst: a write begins with the number of the report, 0 where there is only one; a read
 returns a report without it. Once the device has gone, reads fail with EIO and writes with ENODEV; if the hub did not
@@ -11,23 +11,30 @@ import errno
 import math
 import os
 import select
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from harness_rigs.usb import find as usb_find
 from harness_rigs.usb.plugged_key import PluggedKey
 
 REPORT_BYTES = 64
+LONGEST_REPORT = 4096
+"""A read returns one report; no key's is longer."""
 _GONE = {errno.ENODEV, errno.EIO, errno.EPIPE, errno.ECONNRESET, errno.ENXIO, errno.ESHUTDOWN, errno.EBADF}
 
 
-def open_ctaphid(key: PluggedKey, node: Path) -> CtaphidNode:
+Node = TypeVar("Node", bound="ReportNode")
+
+
+def open_reports(key: PluggedKey, node: Path, kind: Callable[[PluggedKey, int], Node]) -> Node:
     """Open a hidraw node of the key; it is closed when the power has gone.
 
     :raises RigError: this user may not open it.
     :raises KeyGone: it has gone meanwhile.
     """
     try:
-        connection = CtaphidNode(key, key.host.open_hidraw(node))
+        connection = kind(key, key.host.open_hidraw(node))
     except OSError as error:
         raise usb_find.not_opened(key.rig, node, error) from None
     key.left_us = None
@@ -35,8 +42,8 @@ def open_ctaphid(key: PluggedKey, node: Path) -> CtaphidNode:
     return connection
 
 
-class CtaphidNode:
-    """The raw endpoint "ctaphid", for as long as the key stays on the bus.
+class ReportNode:
+    """Input and output reports as hidraw has them, for as long as the key stays on the bus.
 
     :ivar fd: None once it is closed.
     """
@@ -60,10 +67,9 @@ class CtaphidNode:
     def send(self, data: bytes) -> None:
         fd = self._open()
         try:
-            os.write(fd, b"\0" + data)
+            os.write(fd, data)
         except OSError as error:
             raise self._lost(error) from None
-        self._key.touch.sent(data)
 
     def receive(self) -> bytes:
         key, fd = self._key, self._open()
@@ -77,7 +83,6 @@ class CtaphidNode:
         if packet is None:
             key.note_hang()
             raise OSError(errno.ETIMEDOUT, key.answers.limit_words)
-        key.touch.received(packet)
         return packet
 
     def _next_or_cut(self, fd: int, limit_s: float) -> bytes | None:
@@ -99,13 +104,11 @@ class CtaphidNode:
 
     def _read(self, fd: int) -> bytes:
         try:
-            packet = os.read(fd, REPORT_BYTES)
+            packet = os.read(fd, LONGEST_REPORT)
         except OSError as error:
             raise self._lost(error) from None
         if not packet:
             raise self._lost(OSError(errno.ENODEV, os.strerror(errno.ENODEV)))
-        if len(packet) != REPORT_BYTES:
-            raise OSError(errno.EPROTO, f"a report of {len(packet)} bytes where {REPORT_BYTES} are due")
         return packet
 
     def _lost(self, error: OSError) -> OSError:
@@ -123,3 +126,22 @@ class CtaphidNode:
 
     def power_went(self) -> None:
         self.close()
+
+
+class CtaphidNode(ReportNode):
+    """The raw endpoint "ctaphid": 64-byte reports without a number."""
+
+    def send(self, data: bytes) -> None:
+        super().send(b"\0" + data)
+        self._key.touch.sent(data)
+
+    def receive(self) -> bytes:
+        packet = super().receive()
+        if len(packet) != REPORT_BYTES:
+            raise OSError(errno.EPROTO, f"a report of {len(packet)} bytes where {REPORT_BYTES} are due")
+        self._key.touch.received(packet)
+        return packet
+
+
+class MbootNode(ReportNode):
+    """The raw endpoint "mboot": reports behind their numbers, which hidraw carries as they are."""

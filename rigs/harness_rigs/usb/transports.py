@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from harness.api import BusIdentity, KeyGone, Reachable, Transports, UsbDevice
 from harness_rigs.usb.card import UsbCard, open_card
 from harness_rigs.usb.feature import FeatureNode, open_feature
-from harness_rigs.usb.hid import CtaphidNode, open_ctaphid
+from harness_rigs.usb.hid import CtaphidNode, MbootNode, open_reports
 from harness_rigs.usb.plugged_key import PluggedKey
 from harness_rigs.usb.serial import UsbSerial
 
@@ -31,7 +32,7 @@ class UsbTransports(Transports):
             f"usb:{self._key.port}", device.vendor_id, device.product_id, device.product, device.serial
         )
 
-    def endpoint(self, name: str) -> CtaphidNode | UsbSerial | UsbCard | FeatureNode:
+    def endpoint(self, name: str) -> CtaphidNode | UsbSerial | UsbCard | FeatureNode | MbootNode:
         if name == "ctaphid":
             return self._ctaphid()
         if name == "serial":
@@ -39,7 +40,9 @@ class UsbTransports(Transports):
         if name == "card":
             return self._card()
         if name == "hid-feature":
-            return self._feature()
+            return open_feature(self._key, self._other_hid())
+        if name == "mboot":
+            return open_reports(self._key, self._other_hid(), MbootNode)
         raise self.unknown(name)
 
     def _device(self) -> UsbDevice:
@@ -53,7 +56,7 @@ class UsbTransports(Transports):
         device = self._device()
         if device.fido is None:
             raise self._lacking("shows no CTAPHID interface")
-        return open_ctaphid(self._key, device.fido.node)
+        return open_reports(self._key, device.fido.node, CtaphidNode)
 
     def _serial(self) -> UsbSerial:
         device = self._device()
@@ -71,11 +74,12 @@ class UsbTransports(Transports):
         self._key.keep(card)
         return card
 
-    def _feature(self) -> FeatureNode:
+    def _other_hid(self) -> Path:
+        """The first HID interface that is not CTAPHID."""
         node = next((one.node for one in self._device().hidraw if not one.fido), None)
         if node is None:
             raise self._lacking("shows no HID interface besides CTAPHID")
-        return open_feature(self._key, node)
+        return node
 
     def _lacking(self, what: str) -> KeyGone:
         return KeyGone(f'rig "{self._key.rig}": the key {what}, it is in its {self._key.face}')

@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.base.clock import VirtualClock
-from harness.base.errors import HarnessFault, MalformedAnswer, RigError
+from harness.base.errors import HarnessFault, MalformedAnswer, Refused, RigError
 from harness.bench.registry import discover
 from harness.model.tap import Tap
 from harness.model.transport import BusIdentity, TransportKind, Transports
@@ -15,6 +17,7 @@ from harness_nitrokey3.dfu_port import NORDIC_DFU
 from harness_transports.card import CARD, card
 from harness_transports.ctaphid import CTAPHID, ctaphid_packets
 from harness_transports.feature import HID_FEATURE, hid_feature
+from harness_transports.mboot import MBOOT, mboot
 from harness_transports.serial import SERIAL, serial
 
 
@@ -160,6 +163,44 @@ def test_feature_reports_are_marked_once_a_request():
     assert [name for name, _ in marks(rig)] == ["request-sent", "response"]
 
 
+def test_a_bootloaders_data_belong_to_the_command_that_they_follow():
+    done, data = bytes.fromhex("03000800a000000100000000"), bytes.fromhex("040003006162630000")
+    rig = rig_with(mboot=Wire(done, data, bytes.fromhex("04000000"), done))
+    chip = mboot(rig)
+    assert chip.command(0x03, 0, 3, data_follows=True).tag == 0xA0
+    assert [chip.read(), chip.read()] == [b"abc", None]
+    assert chip.response().words == (0,)
+    assert marks(rig) == [("request-sent", None), ("response", 0), ("response-2", 0)]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "",
+        "030008",
+        "03000800a0000001",
+        "03000400a0000000",
+        "03000800a000000200000000",
+        "0400020061",
+        "05000000",
+    ],
+)
+def test_what_is_no_packet_of_a_bootloader_is_malformed(report):
+    with pytest.raises(MalformedAnswer, match="mboot command 0x07"):
+        mboot(rig_with(mboot=Wire(bytes.fromhex(report)))).command(0x07, 1)
+
+
+@given(st.binary(max_size=72))
+def test_a_bootloaders_report_is_a_response_or_malformed_or_a_refusal(report):
+    try:
+        mboot(rig_with(mboot=Wire(report))).command(0x07, 1)
+    except MalformedAnswer:
+        return
+    except Refused as refused:
+        assert refused.status != "0"
+    assert report[0] == 3
+
+
 class Port:
     port, serial_number, timeout = "/dev/null", "1", 1.0
 
@@ -184,13 +225,13 @@ def test_a_serial_port_marks_each_write_and_what_first_answers_it():
     assert [name for name, _ in marks(rig)] == ["request-sent", "response"]
 
 
-@pytest.mark.parametrize("kind", [CTAPHID, CARD, SERIAL, HID_FEATURE, NORDIC_DFU])
+@pytest.mark.parametrize("kind", [CTAPHID, CARD, SERIAL, HID_FEATURE, MBOOT, NORDIC_DFU])
 def test_a_rig_without_an_endpoint_says_which(kind: TransportKind):
     with pytest.raises(RigError, match=f'no transport "{kind.endpoint_name}"'):
         rig_with().transports.open(kind)
 
 
-@pytest.mark.parametrize("kind", [CTAPHID, CARD, SERIAL, HID_FEATURE, NORDIC_DFU])
+@pytest.mark.parametrize("kind", [CTAPHID, CARD, SERIAL, HID_FEATURE, MBOOT, NORDIC_DFU])
 def test_a_driver_that_gives_the_wrong_thing_is_named(kind: TransportKind):
     with pytest.raises(HarnessFault, match="cannot be used"):
         rig_with(**{kind.endpoint_name: object()}).transports.open(kind)
@@ -198,5 +239,5 @@ def test_a_driver_that_gives_the_wrong_thing_is_named(kind: TransportKind):
 
 def test_kinds_are_found_like_everything_else():
     found = discover().transports
-    assert {"ctaphid", "card", "serial", "hid-feature", "nordic-dfu"} <= found.keys()
+    assert {"ctaphid", "card", "serial", "hid-feature", "mboot", "nordic-dfu"} <= found.keys()
     assert found["nordic-dfu"].endpoint_name == "serial"
