@@ -11,6 +11,7 @@ import time
 from harness.api import Clock, KeyGone, RigError, Tap
 from harness_rigs.answers import AnswerWait
 from harness_rigs.deaths import DeathNotes
+from harness_rigs.emulator import state
 from harness_rigs.emulator.command import arguments, environment, no_program
 from harness_rigs.emulator.connector import Connector
 from harness_rigs.emulator.folder import OutputLog, WorkingFolder
@@ -19,7 +20,11 @@ from harness_rigs.emulator.options import EmulatorOptions
 from harness_rigs.emulator.port_lock import PortLock
 from harness_rigs.emulator.private_pcscd import DAEMON, Slot
 from harness_rigs.emulator.process import Process, ProcessHost, death, was_killed
+from harness_rigs.emulator.state import DirectoryState
 from harness_rigs.emulator.touch import ProcessTouch
+
+FIRST_BOOT = 3
+"""The first boot has so many times `ready_s`: it may have to make the key's state."""
 
 
 class EmulatedKey:
@@ -64,6 +69,8 @@ class EmulatedKey:
         self._output = OutputLog(rig)
         self._why_not_up: str | None = None
         self.was_ever_up = False
+        self._blank: DirectoryState | None = None
+        """What the working directory held before a first boot that has not become ready."""
         self.deaths = DeathNotes()
         self.began_us = 0
 
@@ -100,6 +107,8 @@ class EmulatedKey:
         self.began_us = self.clock.now_us
         if not self._served or self._slot is not None:
             self.connector.prepare()
+        if not self.was_ever_up and not self._served:
+            self._blank = state.read(self._folder.path)
         argv = arguments(self.options, self._folder.path)
         log = self._output.open()
         try:
@@ -128,16 +137,19 @@ class EmulatedKey:
         self._why_not_up = self._connect(self.process)
         self.boot_us += self.clock.now_us - self.began_us
         if self._why_not_up is None:
-            self.was_ever_up = True
+            self.was_ever_up, self._blank = True, None
         elif not self.was_ever_up:
             why, self._why_not_up = self._why_not_up, None
             self.stop()
+            if self._blank is not None:
+                # What it has half made is no key: the next boot would begin with it, and be blamed for it.
+                state.write(self._folder.path, self._blank)
             raise RigError(
                 f'rig "{self.rig}": the emulator has never become ready: {why}',
                 found=self._output.last_lines() or "no output",
                 expected=f"an answer on {self.options.transport}, port {self.options.main_port}",
                 mend=f"run it by hand: {self._by_hand()}; if it only needs longer, name a larger `ready_s` "
-                f"(now {self.options.ready_s:g})",
+                f"(now {self.options.ready_s:g}; a first boot has {FIRST_BOOT} times that)",
             )
 
     def _by_hand(self) -> str:
@@ -147,7 +159,8 @@ class EmulatedKey:
 
     def _connect(self, process: Process) -> str | None:
         """Connect to it; returns why that failed, None if it did not."""
-        until = time.monotonic() + self.options.ready_s
+        limit_s = self.options.ready_s * (1 if self.was_ever_up else FIRST_BOOT)
+        until = time.monotonic() + limit_s
         try:
             self._link = self.connector.link(process)
             is_ready = self._link.ready(until)
@@ -155,7 +168,7 @@ class EmulatedKey:
             if process.wait(0):
                 return f"it {death(process.reap())} before it was ready"
             return "it hung up before it was ready"
-        return None if is_ready else f"it was not ready within {self.options.ready_s:g} s"
+        return None if is_ready else f"it was not ready within {limit_s:g} s"
 
     def stop(self) -> bool:
         """Power off: SIGKILL and reap. False if it had ended by itself; `deaths` says how."""

@@ -203,7 +203,7 @@ def test_state_that_is_kept_elsewhere_is_no_verdict_on_the_key(start, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "word"),
     [
-        ("never-ready", "was not ready within 0.5 s"),
+        ("never-ready", "was not ready within 1.5 s"),
         ("exit-at-start", "exited by itself with code 3 before it was ready"),
     ],
 )
@@ -214,8 +214,17 @@ def test_what_never_starts_is_a_matter_of_the_rig(start, fault, word):
     words = shlex.split(by_hand)
     assert words[:2] == ["env", "A=b c"]
     assert words[-2:] == ["--note", "it's here; $HOME"], "a shell reads it as it was"
-    assert "larger `ready_s` (now 0.5)" in error.value.mend
+    assert "larger `ready_s` (now 0.5; " in error.value.mend
     assert ("I do not feel well" in str(error.value)) == (fault == "exit-at-start")
+
+
+def test_a_first_boot_that_took_too_long_leaves_no_half_made_key(start):
+    """Nobody has cut anything: what the key refuses on files that its first boot had no time to make is no fault."""
+    rig = start("half-made", ready_s=0.5)
+    assert rig.firmware == "not told"
+    assert list(rig.folder.path.iterdir()) == []
+    with pytest.raises(RigError, match="never become ready"):
+        go_home(rig)
 
 
 def test_a_cut_is_repeated_from_its_label(start):

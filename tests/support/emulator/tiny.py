@@ -27,6 +27,7 @@ Nothing is imported that takes long: a campaign starts it hundreds of times. Fau
     reboot                 exits with 100 after the registration, as a reboot does
     garbage, garbage-make, garbage-init
                            answers getInfo, every registration, or CTAPHID_INIT with bytes that mean nothing
+    half-made              the first boot begins to make its files and never gets ready; later ones refuse to register
     hang-make, exit-make   hangs or exits in every registration, from the first one on
 """
 
@@ -158,6 +159,8 @@ class Tiny:
 
     def make(self, body: dict) -> dict:
         rp = body[2]["id"]
+        if self.fault == "half-made":
+            raise Refused(NOT_ALLOWED)
         if self.fault == "garbage-make":
             return {1: "none", 2: b"short", 3: {}}
         if rp == NEW_RP or self.fault.endswith("-make"):
@@ -328,6 +331,10 @@ def main() -> None:
     if fault == "never-ready":
         select.select([], [], [])
     folder = note if fault == "elsewhere" else chosen["--state"]
+    if fault == "half-made" and not os.path.exists(f"{folder}/half"):
+        # Its first boot makes what it needs, and is not done in time.
+        open(f"{folder}/half", "w").close()
+        select.select([], [], [])
     hid = Hid(Tiny(Flash(folder), fault, note))
     hid.tiny.rk = rk
     if "--udp" in chosen:
