@@ -35,6 +35,7 @@ SPARE_PLACES = 3
 FILL_MAX = 200
 """Credentials beyond those that the key said it had room for."""
 MIN_PIN = 5
+FORCED = "fido2.client_pin.change.forced"
 
 
 # A store at its limit
@@ -153,9 +154,10 @@ _NOT_ASKED = (
     "fido2.client_pin.verify",
     "fido2.client_pin.block",
     "fido2.client_pin.wrong.boot",
+    FORCED,
 )
-"""Beginnings of names. The first is arranged by a reset, which empties the store, the others by wrong PINs: to fill the
-store takes the right one, which gives the tries back."""
+"""Beginnings of names. The first is arranged by a reset, which empties the store, the next ones by wrong PINs: to fill
+the store takes the right one, which gives the tries back. A PIN that must be changed fills nothing."""
 
 
 def _adapt_full(operation: Operation) -> Operation | None:
@@ -247,8 +249,8 @@ def _written_before(memory: Memory) -> dict[str, Value]:
 def _adapt_same_boot(operation: Operation) -> Operation | None:
     if operation.name in RESETS:
         return with_values(operation, {"fido2.min_pin": ANY})
-    # An operation that begins without power has a boot of its own.
-    return operation if operation.powered else None
+    # An operation that begins without power has a boot of its own. A PIN that must be changed is changed here first.
+    return operation if operation.powered and operation.name != FORCED else None
 
 
 SAME_BOOT = NamedHome(

@@ -19,7 +19,17 @@ from harness.api import (
     new,
     old,
 )
-from harness_fido2 import extensions, homes, management, next_actions, ownership, pins, settings, u2f
+from harness_fido2 import (
+    extensions,
+    homes,
+    management,
+    next_actions,
+    ownership,
+    pin_policy,
+    pins,
+    settings,
+    u2f,
+)
 from harness_fido2.client import (
     CANARY_RP,
     FIDO2_PIN,
@@ -355,6 +365,7 @@ FIDO2 = Application(
         *management.OPERATIONS,
         *u2f.OPERATIONS,
         *settings.OPERATIONS,
+        *pin_policy.OPERATIONS,
     ),
     # Flags of getInfo are free; the U2F handle goes before what is looked at after a replug.
     items=(settings.ALWAYS_UV, settings.MIN_PIN_LENGTH, u2f.U2F_CANARY, *ITEMS),

@@ -50,7 +50,8 @@ FORCE_CHANGE = Item(
 LARGE_BLOBS = Item("fido2.large_blobs", Law.ATOMIC, _blobs, "the large-blob array")
 
 
-def _config(rig: Rig, memory: Memory) -> Config:
+def config_commands(rig: Rig, memory: Memory) -> Config:
+    """Return the commands of authenticatorConfig, authorised by the PIN in force."""
     pin = fido_memory(memory).pin
     assert pin is not None
     client = Fido(rig)
@@ -62,16 +63,16 @@ ONE_WAY = {"one_way_settings": 1}
 
 
 def _toggle(rig: Rig, memory: Memory) -> None:
-    _config(rig, memory).toggle_always_uv()
+    config_commands(rig, memory).toggle_always_uv()
 
 
 def _raise_minimum(rig: Rig, memory: Memory) -> None:
-    _config(rig, memory).set_min_pin_length(MIN_PIN)
+    config_commands(rig, memory).set_min_pin_length(MIN_PIN)
 
 
 def _outgrow(rig: Rig, memory: Memory) -> None:
     """Raise the minimum above the length of the PIN in force, which must then be changed before it is used."""
-    _config(rig, memory).set_min_pin_length(_too_long(memory))
+    config_commands(rig, memory).set_min_pin_length(_too_long(memory))
 
 
 def _too_long(memory: Memory) -> int:
@@ -96,7 +97,9 @@ def digest(blobs: Sequence[Mapping[int, Any]]) -> str:
     return hashlib.sha256(repr(list(blobs)).encode()).hexdigest()[:12]
 
 
-def _lacks_config(option: str) -> Callable[[Rig], str | None]:
+def lacks_config(option: str) -> Callable[[Rig], str | None]:
+    """Return a function that names what a key lacks to change the setting of an option of getInfo."""
+
     def missing(rig: Rig) -> str | None:
         info = Fido(rig).info
         absent = [name for name in ("clientPin", "authnrCfg", option) if name not in info.options]
@@ -112,11 +115,11 @@ def _lacks_config(option: str) -> Callable[[Rig], str | None]:
     return missing
 
 
-lacks_always_uv = _lacks_config("alwaysUv")
+lacks_always_uv = lacks_config("alwaysUv")
 
 
 def _lacks_both(rig: Rig) -> str | None:
-    lacks_uv, lacks_length = _lacks_config("alwaysUv"), _lacks_config("setMinPINLength")
+    lacks_uv, lacks_length = lacks_config("alwaysUv"), lacks_config("setMinPINLength")
     return lacks_uv(rig) or lacks_length(rig)
 
 
@@ -137,7 +140,7 @@ OPERATIONS = (
         ],
         acknowledged_old=Outcome.LOOSENED,
         cost=Cost(pins={FIDO2_PIN: 1}),
-        missing=_lacks_config("alwaysUv"),
+        missing=lacks_config("alwaysUv"),
     ),
     Operation(
         name="fido2.config.min_pin",
@@ -150,13 +153,13 @@ OPERATIONS = (
         ],
         acknowledged_old=Outcome.LOOSENED,
         cost=Cost(pins={FIDO2_PIN: 1}, irreversible=ONE_WAY),
-        missing=_lacks_config("setMinPINLength"),
+        missing=lacks_config("setMinPINLength"),
     ),
     Operation(
         name="fido2.config.min_pin.again",
         title="raise the minimum PIN length again, with alwaysUv on",
         arrange=_harden,
-        act=lambda rig, memory: _config(rig, memory).set_min_pin_length(HIGHER_MIN_PIN),
+        act=lambda rig, memory: config_commands(rig, memory).set_min_pin_length(HIGHER_MIN_PIN),
         worlds=lambda before, after: [
             old({"fido2.min_pin": MIN_PIN}),
             new({"fido2.min_pin": HIGHER_MIN_PIN}),
@@ -178,7 +181,7 @@ OPERATIONS = (
         items=(FORCE_CHANGE,),
         acknowledged_old=Outcome.LOOSENED,
         cost=Cost(pins={FIDO2_PIN: 1}, irreversible=ONE_WAY),
-        missing=_lacks_config("setMinPINLength"),
+        missing=lacks_config("setMinPINLength"),
     ),
     Operation(
         name="fido2.large_blobs.write",

@@ -36,6 +36,8 @@ SAID = {
     "account-by-prefix": 'the home "coloured" cannot be laid down',
     "rp-by-prefix": 'the home "coloured" cannot be laid down',
     "minimum-before-duty": "fido2.force_change loosened",
+    "duty-before-pin": "fido2.client_pin.change.forced: fido2.pin torn",
+    "list-after-minimum": "fido2.config.rp_list: fido2.told_min_pin torn",
     "reset-not-finished": "admin.factory_reset: admin.settings",
     "no-journal": "stuck",
     "pin-compared-first": "fido2.pin_retries loosened",

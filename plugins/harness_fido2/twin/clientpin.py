@@ -83,6 +83,8 @@ def _change_pin(app: Context, members: Members) -> None:
         app.persistent.change(tries=TRIES)
         raise
     members = _pin_members(pin)
+    if "duty-before-pin" in app.platform.defects:
+        app.persistent.change(force_change=False)
     if "old-change-finished" in app.platform.defects:
         members = app.persistent.begun_change(members)
     app.persistent.change(tries=TRIES, **members)

@@ -76,6 +76,8 @@ def _set_min_pin_length(app: Context, parameters: Members) -> None:
     forced = state.force_change or bool(force) or (has_pin and state.pin_length < length)
     if "minimum-before-duty" in app.platform.defects:
         app.persistent.change(min_pin=length, min_pin_rps=allowed)
+    if "list-after-minimum" in app.platform.defects:
+        app.persistent.change(min_pin=length, force_change=forced)
     app.persistent.change(min_pin=length, min_pin_rps=allowed, force_change=forced)
     if forced:
         app.reset_tokens()
