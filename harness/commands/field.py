@@ -96,6 +96,7 @@ def _plugged(one: Plugged) -> dict[str, Any]:
         "shows_serial": one.shows_serial,
         "release": one.release,
         "authorised": one.authorised,
+        "before": one.before,
         "errors": dict(one.errors),
         "same_as": one.same_as,
         "sure": one.sure,
@@ -142,11 +143,12 @@ def show(report: FieldReport, out: TextIO) -> None:
 
 def _words(one: Plugged) -> str:
     when = one.begin.stamp.text if one.begin.stamp else "no time"
-    what = (
-        " ".join(filter(None, (one.name, f"({one.identity})" if one.identity else None)))
-        or "nothing that was found"
+    what = " ".join(filter(None, (one.name, f"({one.identity})" if one.identity else None))) or (
+        "a device" if one.before else "nothing that was found"
     )
     words = [f"{when}  port {one.port}: {what}"]
+    if one.before:
+        words.append("there before the log begins")
     if one.errors:
         words.append("after " + ", ".join(f"{count} x {kind}" for kind, count in sorted(one.errors.items())))
     if one.authorised is not None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from harness.field.knowledge import Knowledge
 
-_KERNEL = re.compile(r"(?:\S+ )?kernel: (?:\[\s*\d+\.\d+\]\s)?")
+_KERNEL = re.compile(
+    r"(?:\S+ )?(?:kern\.\w+ )?kernel(?:\[\d+\])?: (?:\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s)?(?:kernel: )?"
+)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.base.errors import CallerError
+from harness.field.clock import Clock, joined_events
 from harness.field.events import LogEvent, classify
 from harness.field.knowledge import Knowledge
 from harness.field.redact import Redactor
@@ -96,16 +97,18 @@ def read(paths: list[Path], known: Knowledge) -> Reading:
 
 def _read_one(reading: Reading, number: int, file: BinaryIO, known: Knowledge, redact: Redactor) -> None:
     first, kept = reading.lines, len(reading.entries)
-    device = ""
+    device, clock = "", Clock()
     enough = lambda: len(reading.entries) - kept >= KEPT_MAX // 2  # noqa: E731 - asked again for each block
-    for line, raw in _unwrapped(_lines(file, reading, known, enough)):
+    for line, raw in joined_events(_unwrapped(_lines(file, reading, known, enough))):
         text = raw.strip()
         if not text:
             reading.blank += 1
+            clock.end_record(line - first)
             continue
-        stamp, rest = read_stamp(text)
+        stamp, head, rest = clock(line - first, text)
         # What is private goes first: nothing that is read from a line can bring it back.
-        event = classify(redact(rest), known)
+        clean = redact.after_time(rest) if stamp is not None else redact(rest)
+        event = classify(clean, known)
         if event is None:
             continue
         device, event = _of_device(device, event)
@@ -113,7 +116,7 @@ def _read_one(reading: Reading, number: int, file: BinaryIO, known: Knowledge, r
         if len(reading.entries) == KEPT_MAX:
             reading.dropped += 1
             continue
-        reading.entries.append(Entry(number, line - first, stamp, event, redact(text)))
+        reading.entries.append(Entry(number, line - first, stamp, event, head + clean))
 
 
 def _of_device(device: str, event: LogEvent) -> tuple[str, LogEvent]:
@@ -125,6 +128,8 @@ def _of_device(device: str, event: LogEvent) -> tuple[str, LogEvent]:
         return event.about["text"], event
     if event.kind == "setup-device":
         return device or "USB\\", event
+    if event.kind == "setup-failed":
+        return device, replace(event, about={**event.about, "device": device})
     if event.kind == "setup-status":
         return "", replace(event, about={**event.about, "device": device})
     return device, event

@@ -1,4 +1,4 @@
-"""Take out of a line what says who somebody is: names of hosts and users, addresses, serial numbers, sites.
+"""Take out of a line what says who somebody is: names of hosts and users, addresses, serial numbers, sites, PINs.
 
 The same text becomes the same mark in one reading, so that a key can be followed without being named.
 """
@@ -9,29 +9,111 @@ import re
 from collections import Counter
 from functools import partial
 
+from harness.field.stamps import read_stamp
+
+_HEX2 = r"[0-9A-Fa-f]{2}"
+_OF_KERNEL = (
+    r"(?:usb|hub|usbhid|hid\S*|cdc_\w+|xhci\S*|ehci\S*|[ou]hci\S*|dwc\S*|input|pci\S*|kernel|pcscd|vhci_hcd|usbip\S*"
+    r"|(?:kern|daemon|user|auth|authpriv|syslog|local\d)\.\w+|usb-storage|usbcore|usbguard-daemon|scsi|sd|DBG|debug\d|error|warning|info)"
+)
+"""First words of lines that have no host."""
 _PATTERNS = (
-    ("mail", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
-    ("user", re.compile(r"(?<=/home/)[^/\s'\"]+|(?<=/Users/)[^/\s'\"]+|(?<=\\Users\\)[^\\\s'\"]+")),
+    (
+        "pin",
+        re.compile(
+            r"(?i)(?<!\S)--?(?:so-|user-|admin-|new-|old-)?(?:pin|puk|password|passphrase|pw)(?:[ =]+)([^\s'\"-]\S*)"
+        ),
+    ),
+    # VERIFY, CHANGE REFERENCE DATA and RESET RETRY COUNTER carry PINs.
+    (
+        "pin",
+        re.compile(
+            rf"\b00[ :]?2[04Cc][ :]?0[0-2][ :]?[0189][0-9A-Fa-f][ :]?{_HEX2}[ :]?((?:{_HEX2}[ :]?){{3,}}{_HEX2})"
+        ),
+    ),
+    (
+        "mail",
+        re.compile(
+            r"(?<![\w.+-])[\w.+-]{1,64}@(?!openssh\.com\b|libssh\.org\b|[0-9a-f]{6,8}\b)[\w-]+(?:\.[\w-]+)*"
+        ),
+    ),
+    (
+        "user",
+        re.compile(
+            r"(?<=/home/)[^/\s'\"]+|(?<=/Users/)[^/\s'\"]+|(?<=/media/)(?!usb|cdrom)[^/\s'\"]+(?=/)"
+            r"|(?i:(?<=\\Users\\)[^\\\s'\"]+|(?<=\\Users\\\\)[^\\\s'\"]+)|\bS-1-5-21(?:-\d+)+"
+        ),
+    ),
+    (
+        "user",
+        re.compile(
+            r"(?:Name of cardholder|Login data|URL of public key|General key info) *\.*: *(?!\[)(\S.*)"
+            r"|\"(?:displayName|userName|user_name|userHandle)\": ?\"([^\"]+)\"|\bas '([^']+)'|\bof user ([\w-]+)"
+        ),
+    ),
+    (
+        "host",
+        re.compile(r"\"_HOSTNAME\": ?\"([^\"]+)\"|\b_HOSTNAME=(\S+)|\bnode='([^']+)'|<Computer>([^<]+)<"),
+    ),
+    ("host", re.compile(r"^Computer: +(\S+)|\bhostname[=:] ?([\w.-]+)")),
     (
         "address",
         re.compile(
-            r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])|(?<![\w:])(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}(?![\w:])"
+            r"(?<![\d.v])(?<!\d-)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])|(?<![\w:])(?:[0-9a-fA-F]{2}:){5,15}[0-9a-fA-F]{2}(?![\w:])"
+            r"|(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])"
+            r"|(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}(?![\w:])"
         ),
     ),
-    ("serial", re.compile(r"(?<![0-9A-Fa-f])(?=[0-9A-Fa-f]*[1-9A-Fa-f])[0-9A-Fa-f]{32}(?![0-9A-Fa-f])")),
+    (
+        "id",
+        re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])"),
+    ),
+    ("fingerprint", re.compile(r"(?:\b[0-9A-F]{4} {1,2}){9}[0-9A-F]{4}\b|(?<=SHA256:)[A-Za-z0-9+/]{43}")),
+    (
+        "serial",
+        re.compile(
+            r"(?<![0-9A-Fa-f])(?=[0-9A-Fa-f]*[1-9A-Fa-f])[0-9A-Fa-f]{32}(?:[0-9A-Fa-f]{8})?(?![0-9A-Fa-f])"
+        ),
+    ),
     ("serial", re.compile(r"iSerial\w*\s+\d+\s+(\S.*)")),
     # Windows makes an instance's name of the serial number; one that it made up itself has an "&".
-    ("serial", re.compile(r"(?i)pid_[0-9a-f]{4}(?:&\w+)*\\([^\\&\s\]'\"<]+)(?=[\s\]'\"]|$)")),
+    ("serial", re.compile(r"(?i)pid_[0-9a-f]{4}(?:&\w+)*\\{1,2}([^\\&\s\]'\"<{}]+)(?=[\s\]'\"<{}.]|$)")),
     # "SerialNumber=3" of a kernel is where to find it, and not what it is.
     (
         "serial",
-        re.compile(r"(?i)serial[ _-]?(?:number|no\.?)[\"']?[ .]*(?::|=(?!\d+\b))\s*[\"']?([^\s\"',;)<]+)"),
+        re.compile(
+            r"(?i)serial[ _-]?(?:number|no\.?)[\"']?[ .]*(?::|=(?!\d{1,3}\b))\s*[\"']?([^\s\"',;)<]+)"
+        ),
+    ),
+    ("serial", re.compile(r"(?i)\bserial(?:\s*[=:]\s*|\s+\")[\"']?([^\s\"',;)<>]+)|\bcard-no: (\S.*)")),
+    # A reader's name ends with its number and its slot; gpg and scdaemon name one by its product and number.
+    (
+        "serial",
+        re.compile(
+            r"\((?=[\w.-]*\d)([\w.-]{5,32})\s*\)(?= \d\d \d\d)|\b[0-9A-F]{4}:[0-9A-F]{4}:(\w{4,}):\d+"
+        ),
     ),
     ("serial", re.compile(r"(?<=SerialNumber: )\S+|(?<=\()(?:DENK|[A-Z]{2,5})\d{7,}(?=\s*\))")),
-    ("host", re.compile(r"(?<=[\dZ] )(?!kernel\b|pcscd\b)[\w.-]+(?= (?:kernel|[\w.-]+(?:\[\d+\])?): )")),
-    ("site", re.compile(r"(?i)\brp[ _-]?id[\"']?\s*[:=]\s*[\"']?([\w-]+(?:\.[\w-]+)*)")),
+    # Where the line has no time in front.
+    (
+        "host",
+        re.compile(rf"(?<=[\dZ] )(?!{_OF_KERNEL}\b)[\w.-]+(?= (?:kernel(?:\[\d+\])?|[\w./-]+\[\d+\]): )"),
+    ),
+    (
+        "site",
+        re.compile(
+            r"(?i)\b(?:rp[ _.-]?id|appid|origin)[\"']?\s*[:=]\s*[\"']?(?!https?:)([\w-]+(?:\.[\w-]+)*)"
+        ),
+    ),
+    ("site", re.compile(r"\"rp\": ?\{[^{}]*?\"id\": ?\"([^\"]+)\"|\{1: ?\"([\w-]+(?:\.[\w-]+)+)\"")),
     ("site", re.compile(r"(?<=rp=)\S+|(?<=rp_id[=:] )\S+|\bssh:[\w.-]+|(?<=webauthn\.)[\w.-]+")),
+    ("site", re.compile(r"(?<=https://)[\w-]+(?:\.[\w-]+)+|(?<=http://)[\w-]+(?:\.[\w-]+)+")),
 )
+_HOST = re.compile(
+    rf"(?!{_OF_KERNEL}:? )([\w.-]+) (?=(?:(?:kern|daemon|user|auth|authpriv|syslog)\.\w+ )?"
+    r"(?:kernel(?:\[\d+\])?|[\w./()-]+\[\d+\]|[A-Za-z_][A-Za-z_./()-]{2,}): |[A-Za-z][\w.-]* (?:\d+|-) \S+ (?:- |\[))"
+)
+"""What stands between the time and the program."""
 
 
 class Redactor:
@@ -42,13 +124,28 @@ class Redactor:
         self._count: Counter[str] = Counter()
 
     def __call__(self, text: str) -> str:
+        """Redact a whole line, its time in front if it has one."""
+        stamp, rest = read_stamp(text)
+        return (
+            text[: len(text) - len(rest)] + self.after_time(rest) if stamp is not None else self._clean(text)
+        )
+
+    def after_time(self, text: str) -> str:
+        """Redact what stands behind the time of a line: it may begin with the name of a host."""
+        if (match := _HOST.match(text)) is not None:
+            return f"{self._mark('host', match[1])} {self._clean(text[match.end() :])}"
+        return self._clean(text)
+
+    def _clean(self, text: str) -> str:
         for kind, pattern in _PATTERNS:
             text = pattern.sub(partial(self._marked, kind), text)
         return text
 
     def _marked(self, kind: str, match: re.Match[str]) -> str:
-        """The mark in place of the first group, or of all if there is none."""
-        group = 1 if match.re.groups else 0
+        """The mark in place of the group that was found, or of all if there is none."""
+        group = match.lastindex or 0
+        if match[group].startswith("<") and match[group].endswith(">"):
+            return match[0]
         begin, end = (at - match.start() for at in match.span(group))
         return match[0][:begin] + self._mark(kind, match[group]) + match[0][end:]
 

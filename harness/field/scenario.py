@@ -44,7 +44,10 @@ def schedule(line: Timeline) -> list[Step]:
         return round(stamp.seconds - first.seconds, 6)
 
     for one in line.plugged:
-        within = 1.0 if one.begin.stamp is not None and one.begin.stamp.kind == "date" else 0.01
+        within = 1.0 if one.begin.stamp is not None and one.begin.stamp.kind in ("date", "day") else 0.01
+        if one.before and one.begin is one.end:
+            # Nothing but its end is known: it is no part of what is played again.
+            continue
         if one.errors:
             steps.append(Step("glitch", since(one.begin.stamp), within, one.port, sum(one.errors.values())))
         if one.enumerated:

@@ -7,39 +7,24 @@ can be compared with each other, and with nothing else.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "jan januar janvier gen ene enero leden sty janv januari tammi янв января oca ocak ιαν січ gennaio janeiro",
-            "feb februar fev février febbraio febrero únor lut févr fevr februari helmi фев февраля şub φεβ лют",
-            "mar mär märz mrz mars marzo březen maa maart maalis марта мар mart μαρ μάρ бер márc março",
-            "apr april avr avril aprile abr abril kwi huhti апр апреля nis nisan απρ кві ápr",
-            "may mai mag maggio mayo maj mei květen touko мая май mayıs μαΐ μαι тра máj maio",
-            "jun juni juin giu giugno junio cze kesä июн июня haz haziran ιουν ιούν чер jún junho",
-            "jul juli juil juillet lug luglio julio lip heinä июл июля tem temmuz ιουλ ιούλ лип júl julho",
-            "aug august aoû août ago agosto sie elo авг августа ağu ağustos αυγ αύγ сер augustus augusti",
-            "sep sept september set settembre septiembre wrz syys сен сентября eyl eylül σεπ вер szept setembro",
-            "oct okt oktober ott ottobre octubre paź loka окт октября eki ekim οκτ жов octobre outubro out",
-            "nov november novembre noviembre lis marras ноя ноября kas kasım νοε νοέ лис novembro",
-            "dec dez dezember déc décembre dic dicembre diciembre gru joulu дек декабря ara δεκ гру dezembro des",
-        ),
-        1,
-    )
-    for name in names.split()
-}
-"""The months as `dmesg -T` and loggers write them in several languages, in lower case without a point."""
+from harness.field.months import month_of
+
+YEAR_UNKNOWN = "2000"
+"""Stands for a year that is not written: a leap year, so that every day can be read."""
+EPOCH_MIN_S = 1e9
+"""No host runs for 30 years: a number of seconds that is larger counts since 1970."""
 
 
 @dataclass(frozen=True)
 class Stamp:
     """When a line was written.
 
-    :ivar kind: "monotonic" (since the host's start), "date", "time of day", "since start" (of the client), "step"
-        (microseconds since the line before).
+    :ivar kind: "monotonic" (since the host's start), "date", "day" (a date without its year), "time of day",
+        "since start" (of the client), "step" (since the line before).
     :ivar seconds: since the start, or since 1970 for a date; None where it could not be read.
     """
 
@@ -49,40 +34,45 @@ class Stamp:
 
 
 _CLOCK = r"(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
-_MONOTONIC = re.compile(r"\[\s*(\d{1,12}\.\d{3,9})\]\s?")
+_FRONT = re.compile(
+    r"\ufeff?(?:<\d{1,3}>(?:1\s(?=\d{4}-))?)?(?:\w+\s*:\w+\s*:\s(?=\[|\d{4}-\d\d))?(?:(?:UDEV|KERNEL)\s*(?=\[\d))?"
+)
+"""What may stand before the time: a priority of syslog, `dmesg -x`, `udevadm monitor`."""
+_MONOTONIC = re.compile(r"\[\s*(\d{1,12}\.\d{3,9})(?:,\d+)?(?:\s*<\s*\d+\.\d+>)?\](?:\s?\[\s*[TC]\d+\])?\s?")
+_STEP_OF_KERNEL = re.compile(r"\[\s*\+(\d{1,9}\.\d{3,9})\]\s?")
+_MINUTE = re.compile(r"\[\s*([^\W\d_]{2,9}|\d{1,2}[月월])\.?\s?(\d{1,2})\s+(\d\d):(\d\d)\]\s?")
 _HUMAN = re.compile(rf"\[\S+\s+(\S+?)\.?\s+(\d{{1,2}})\s+{_CLOCK}\s+(\d{{4}})\]\s?")
 _HUMAN_DAY_FIRST = re.compile(rf"\[\S+\s+(\d{{1,2}})\.?\s+(\S+?)\.?\s+{_CLOCK}\s+(\d{{4}})\]\s?")
-_ISO = re.compile(rf"(\d{{4}})[-/](\d\d)[-/](\d\d)[T ]{_CLOCK}\s?(Z|[+-]\d\d:?\d\d)?\s+")
-_SYSLOG = re.compile(rf"([^\W\d_]{{3,9}}|\d{{1,2}}[月월])\.?\s+(\d{{1,2}})\s+{_CLOCK}\s+")
+_ISO = re.compile(
+    rf"(?:\[|[^\W\d_]{{2,4}}\.?\s)?(\d{{4}})[-/](\d\d)[-/](\d\d)[T ]{_CLOCK}\s?"
+    r"(Z|[+-]\d\d:?\d\d)?(?:(?:[A-Z]{1,3}S?T|UTC|MSK)(?=\s))?[\]|]?\s+"
+)
+_SYSLOG = re.compile(rf"([^\W\d_]{{2,9}}|\d{{1,2}}[月월])\.?\s+(\d{{1,2}})\s+{_CLOCK}\s+")
 _ASCTIME = re.compile(rf"[^\W\d_]{{2,4}}\.?\s+([^\W\d_]{{3,9}})\.?\s+(\d{{1,2}})\s+{_CLOCK}\s+(\d{{4}})\s+")
-_NUMBERED = re.compile(r"(\d{1,2})[月월]?")
+_ANDROID = re.compile(r"(\d\d)-(\d\d)\s(\d\d):(\d\d):(\d\d)\.(\d{3})\s+(?=\d+\s)")
+_UNIX = re.compile(r"(1\d{9}\.\d{6})\s+(?=\S)")
+_KMSG = re.compile(r"\d{1,4},\d+,(\d+),[-c+](?:,[^;]*)?;")
 _CLIENT = re.compile(r"(\d{1,9})\s+(?=(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\s)")
-_STEP = re.compile(r"(\d{8})\s+(?=(?:\[\d+\]\s+)?\w[\w-]*\.c:\d+:)")
+_STEP = re.compile(r"(\d{8})\s+(?=(?:\[\d+\]\s+)?[\w./-]+\.[cly]:\d+:)")
 _LEVEL = re.compile(rf"(?:DEBUG|INFO|WARNING|ERROR)\s+{_CLOCK}\s+")
+_OF_DAY = re.compile(r"(\d\d):(\d\d):(\d\d)[.,](\d{3,9})\s+(?=\S)")
+_OPENSC = re.compile(rf"(?:P:\d+; T:|)0x[0-9a-f]+\s{_CLOCK}\s+")
+_BROWSER = re.compile(rf"(?:\[[\d:/.]+:\w+:[^\]]*\]\s)?\[{_CLOCK}\]\s(?=[A-Z]+: )")
 
 
 def read_stamp(line: str) -> tuple[Stamp | None, str]:
     """Take the time from the beginning of a line; (None, the line) if there is none."""
-    if match := _MONOTONIC.match(line):
-        return Stamp("monotonic", float(match[1]), match[0].strip()), line[match.end() :]
-    if match := _HUMAN.match(line):
-        return _dated(match, match[1], match[2], match.groups()[2:6], match[7]), line[match.end() :]
-    if match := _HUMAN_DAY_FIRST.match(line):
-        return _dated(match, match[2], match[1], match.groups()[2:6], match[7]), line[match.end() :]
-    if match := _ISO.match(line):
-        return _iso(match), line[match.end() :]
-    if (match := _ASCTIME.match(line)) and _month(match[1]):
-        return _dated(match, match[1], match[2], match.groups()[2:6], match[7]), line[match.end() :]
-    if (match := _SYSLOG.match(line)) and _month(match[1]):
-        # Without a year: 2000 stands for it, a leap year, so that every day can be read.
-        return _dated(match, match[1], match[2], match.groups()[2:6], "2000"), line[match.end() :]
-    if match := _CLIENT.match(line):
-        return Stamp("since start", int(match[1]) / 1000, match[1]), line[match.end() :]
-    if match := _STEP.match(line):
-        return Stamp("step", int(match[1]) / 1e6, match[1]), line[match.end() :]
-    if match := _LEVEL.match(line):
-        return Stamp("time of day", _of_day(match.groups()), match[0].strip()), line[match.end() :]
+    begin = front.end() if (front := _FRONT.match(line)) else 0
+    for pattern, make in _READERS:
+        if (match := pattern.match(line, begin)) and (stamp := make(match)) is not None:
+            return stamp, line[match.end() :]
     return None, line
+
+
+def stamp_of(seconds: float) -> Stamp:
+    """The time of so many seconds since 1970."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat() if 0 <= seconds < 2**36 else str(seconds)
+    return Stamp("date", seconds, text)
 
 
 def _of_day(clock: tuple[str | None, ...]) -> float:
@@ -90,32 +80,75 @@ def _of_day(clock: tuple[str | None, ...]) -> float:
     return int(hour or 0) * 3600 + int(minute or 0) * 60 + int(second or 0) + float(f"0.{part or 0}")
 
 
-def _month(text: str) -> int | None:
-    """The number of a month by its name, or as Chinese, Japanese and Korean write it: 12月, 12월."""
-    if (match := _NUMBERED.fullmatch(text)) and 1 <= int(match[1]) <= 12:
-        return int(match[1])
-    return MONTHS.get(text.lower())
-
-
-def _dated(match: re.Match[str], month: str, day: str, clock: tuple[str | None, ...], year: str) -> Stamp:
-    number = _month(month)
+def _dated(
+    match: re.Match[str], year: str, month: int | None, day: str, clock: tuple[str | None, ...]
+) -> Stamp:
     seconds = None
-    if number is not None:
+    if month is not None:
         try:
-            seconds = datetime(int(year), number, int(day), tzinfo=UTC).timestamp() + _of_day(clock)
+            seconds = datetime(int(year), month, int(day), tzinfo=UTC).timestamp() + _of_day(clock)
         except ValueError:
             seconds = None
-    return Stamp("date", seconds, match[0].strip().strip("[]"))
+    return Stamp("day" if year == YEAR_UNKNOWN else "date", seconds, match[0].strip().strip("[]"))
+
+
+def _monotonic(match: re.Match[str]) -> Stamp:
+    seconds = float(match[1])
+    return Stamp("date" if seconds >= EPOCH_MIN_S else "monotonic", seconds, match[0].strip())
+
+
+def _human(match: re.Match[str]) -> Stamp:
+    return _dated(match, match[7], month_of(match[1]), match[2], match.groups()[2:6])
+
+
+def _human_day_first(match: re.Match[str]) -> Stamp:
+    return _dated(match, match[7], month_of(match[2]), match[1], match.groups()[2:6])
 
 
 def _iso(match: re.Match[str]) -> Stamp:
     year, month, day, *clock, zone = match.groups()
     offset = timedelta(0)
-    if zone and zone != "Z":
+    if zone and zone[0] in "+-":
         sign = -1 if zone[0] == "-" else 1
         offset = sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+    text = match[0].strip().strip("[]|")
     try:
         midnight = datetime(int(year), int(month), int(day), tzinfo=timezone(offset)).timestamp()
     except ValueError:
-        return Stamp("date", None, match[0].strip())
-    return Stamp("date", midnight + _of_day(tuple(clock)), match[0].strip())
+        return Stamp("date", None, text)
+    return Stamp("date", midnight + _of_day(tuple(clock)), text)
+
+
+def _named(match: re.Match[str], year: str) -> Stamp | None:
+    """A month by its name in front: only words that are one begin a time."""
+    month = month_of(match[1])
+    return None if month is None else _dated(match, year, month, match[2], match.groups()[2:6])
+
+
+def _minute(match: re.Match[str]) -> Stamp | None:
+    month = month_of(match[1])
+    if month is None:
+        return None
+    return _dated(match, YEAR_UNKNOWN, month, match[2], (match[3], match[4], None, None))
+
+
+_READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Stamp | None]], ...] = (
+    (_MONOTONIC, _monotonic),
+    (_STEP_OF_KERNEL, lambda match: Stamp("step", float(match[1]), match[0].strip())),
+    (_HUMAN, _human),
+    (_HUMAN_DAY_FIRST, _human_day_first),
+    (_MINUTE, _minute),
+    (_ISO, _iso),
+    (_ASCTIME, lambda match: _named(match, match[7])),
+    (_SYSLOG, lambda match: _named(match, YEAR_UNKNOWN)),
+    (_ANDROID, lambda match: _dated(match, YEAR_UNKNOWN, int(match[1]), match[2], match.groups()[2:6])),
+    (_UNIX, lambda match: Stamp("date", float(match[1]), match[1])),
+    (_KMSG, lambda match: Stamp("monotonic", int(match[1]) / 1e6, match[1])),
+    (_CLIENT, lambda match: Stamp("since start", int(match[1]) / 1000, match[1])),
+    (_STEP, lambda match: Stamp("step", int(match[1]) / 1e6, match[1])),
+    (_LEVEL, lambda match: Stamp("time of day", _of_day(match.groups()), match[0].strip())),
+    (_OF_DAY, lambda match: Stamp("time of day", _of_day(match.groups()), match[0].strip())),
+    (_OPENSC, lambda match: Stamp("time of day", _of_day(match.groups()), match[0].strip())),
+    (_BROWSER, lambda match: Stamp("time of day", _of_day(match.groups()), match[0].strip())),
+)
+"""In the order in which they are tried."""

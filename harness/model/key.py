@@ -240,6 +240,10 @@ class Cost:
     """What cannot be given back, by its name in `harness.safety.budget`: so_pin_tries, one_way_settings, ..."""
 
 
+def arrange_nothing(rig: Rig, memory: Memory) -> None:
+    """Leave the key as it is: what comes next starts from the home state."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One thing that a key does and that writes to its flash.
@@ -309,10 +313,6 @@ def _no_values(memory: Memory) -> Mapping[str, Value]:
     return {}
 
 
-def _changes_nothing(rig: Rig, memory: Memory) -> None:
-    """Leave the key as it is."""
-
-
 @dataclass(frozen=True)
 class NamedHome:
     """One application's part in a state of the key that campaigns start from, besides the fresh one.
@@ -334,8 +334,8 @@ class NamedHome:
 
     name: str
     title: str
-    lay_down: Callable[[Rig, Memory], None] = _changes_nothing
-    settle: Callable[[Rig, Memory], None] = _changes_nothing
+    lay_down: Callable[[Rig, Memory], None] = arrange_nothing
+    settle: Callable[[Rig, Memory], None] = arrange_nothing
     in_boot: Callable[[Rig, Memory], None] | None = None
     adapt: Callable[[Operation], Operation | None] = _as_it_is
     values: Callable[[Memory], Mapping[str, Value]] = _no_values

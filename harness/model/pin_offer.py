@@ -10,15 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.model.key import Cost, Memory, Operation, Outcome, new, old
+from harness.model.key import Cost, Memory, Operation, Outcome, arrange_nothing, new, old
 
 if TYPE_CHECKING:
     from harness.model.pin import PinReference
     from harness.model.rig import Rig
-
-
-def _nothing(rig: Rig, memory: Memory) -> None:
-    """Arrange nothing: the operation starts from the home state."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class PinOffer:
     pin: PinReference
     counter: str
     tries: Callable[[Memory], int]
-    arrange: Callable[[Rig, Memory], None] = _nothing
+    arrange: Callable[[Rig, Memory], None] = arrange_nothing
     missing: Callable[[Rig], str | None] | None = None
 
 

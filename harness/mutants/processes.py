@@ -1,4 +1,5 @@
-"""Run trials side by side, each in a forked process with a limit of its processor time, and collect what they tell.
+"""Run trials side by side, each in a forked process with limits of its processor time and its memory, and collect what
+they tell.
 
 The process that forks has imported everything but the plugins, so that a trial begins quickly and loads each of the
 key's modules anew. The limit counts processor time, because a busy host must not change what is found.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -24,6 +26,9 @@ from harness.mutants.trial import Tell
 
 _WALL = 10
 """A trial may take this number of times its limit by the clock on the wall; then it waits for something."""
+MEMORY = 2 << 30
+"""Bytes of data that each process of a trial may have. A mutant that takes memory without end halts at this limit, as a
+firmware does whose heap is full; without one the kernel ends any process of the host."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -92,6 +97,7 @@ def _start(work: Callable[[Tell], None], log: Path) -> _Child:
             os.setpgid(0, 0)
             end_with(parent, signal.SIGKILL)
             _print_to(log)
+            _limit_memory()
             work(lambda **entries: _write(write, entries))
             code = 0
         except BaseException:
@@ -103,6 +109,13 @@ def _start(work: Callable[[Tell], None], log: Path) -> _Child:
     with suppress(PermissionError, ProcessLookupError):
         os.setpgid(pid, pid)
     return _Child(pid, read, time.monotonic(), Told())
+
+
+def _limit_memory() -> None:
+    """Set the limit of this process and of those that it starts; never above what the host allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 
 def _print_to(log: Path) -> None:

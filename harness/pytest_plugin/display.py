@@ -31,9 +31,16 @@ class DisplayPlugin:
         self._stream, self._kept = stream, kept
         self._began: dict[tuple[str, str], int] = {}
         self._finished = False
+        self._cases = 0
 
     def started(self, head: dict[str, Any]) -> None:
         self._display.started(head)
+        self._display.expect(self._cases)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        # The process that only hands cases on to workers has collected none.
+        self._cases = len(session.items)
 
     def case(self, row: dict[str, Any]) -> None:
         self._display.case(row)

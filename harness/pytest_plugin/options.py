@@ -130,10 +130,9 @@ def run_of(config: pytest.Config) -> Run:
         from harness.run.run import Run
 
         display = config.pluginmanager.get_plugin(DISPLAY)
-        config.stash[_RUN] = Run(session_of(config), run_path(config), display)
-        config.stash[_RUN].start(
-            json.loads(config.getoption("kh_asked")), resumed=config.getoption("kh_resume")
-        )
+        run = Run(session_of(config), run_path(config), display)
+        run.start(json.loads(config.getoption("kh_asked")), resumed=config.getoption("kh_resume"))
+        config.stash[_RUN] = run
     return config.stash[_RUN]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from harness.base import signals
 from harness.pytest_plugin import booking
 from harness.pytest_plugin.deviations import mark_deviation
-from harness.pytest_plugin.options import DISPLAY, close_session, run_path, session_of
+from harness.pytest_plugin.options import DISPLAY, close_session, run_of, run_path, session_of
 
 if TYPE_CHECKING:
     from harness.host.locks import Lock
@@ -115,7 +115,12 @@ def pytest_runtest_makereport(
         if isinstance(error, KeyharnessError):
             report.longrepr = str(error)
         session = session_of(item.config)
-        rig = session.rig(str(name))
+        try:
+            rig = session.rig(str(name))
+        except KeyharnessError as absent:
+            # The case asked for a rig that is not there, which is all that is wrong.
+            report.user_properties.append(("blame", absent.blame))
+            return report
         blame = blame_of(error, rig.key)
         report.user_properties.append(("blame", blame))
         blamed = error if blame == Blame.KEY else None
@@ -151,14 +156,26 @@ class Recorder:
 
         row = self._cases[report.nodeid] = merge_phase(report, self._cases.get(report.nodeid))
         if report.when == "teardown":
-            from harness.evidence.rundir import RunDir
-
-            RunDir(run_path(self._config)).note_case(row)
+            self._note(row)
             display = self._config.pluginmanager.get_plugin(DISPLAY)
             if display is not None:
                 display.case(row)
         for one in booking.carried(report):
             self._book(str(dict(report.user_properties)["rig"]), one)
+
+    def _note(self, row: Mapping[str, Any]) -> None:
+        from harness.base.errors import KeyharnessError
+        from harness.evidence.rundir import RunDir
+
+        path = run_path(self._config)
+        if not (path / "run.json").exists():
+            # A hook of a suite skipped the case before its rig was asked for, which makes the run's folder.
+            try:
+                run_of(self._config)
+            except KeyharnessError:
+                # All rigs are absent. Each case has failed and said so, and there is no run.
+                return
+        RunDir(path).note_case(row)
 
     def _book(self, rig: str, found: booking.Booking) -> None:
         """Report the case of an operation once more, as failed, if it has passed; perhaps before the run was killed."""

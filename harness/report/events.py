@@ -44,6 +44,11 @@ class RunEvents:
         """The run has begun; `head` is run.json."""
         self._write("start", {name: head.get(name) for name in _HEAD})
 
+    def expect(self, cases: int) -> None:
+        """The cases of the run have been found; 0 if their number is not known."""
+        if cases:
+            self._write("collected", {"cases": cases})
+
     def case(self, result: Row) -> None:
         """A case has ended: a row of results.jsonl."""
         bad = result["outcome"] in ("failed", "error")

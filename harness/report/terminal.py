@@ -93,6 +93,7 @@ class RunDisplay:
         self._head: Row = {"rigs": []}
         self._suites: dict[str, dict[str, int]] = {}
         self._cases: dict[str, str] = {}
+        self._expected = 0
         self._groups: dict[str, dict[str, int]] = {}
         self._causes: frozenset[Hashable] = frozenset()
         self._operations: list[Row] = []
@@ -120,6 +121,11 @@ class RunDisplay:
         if self._verbosity >= 0:
             rigs = [part for text in rig_lines(head) for part in folded(text, self.width)]
             self._say([*folded(headline(head, self._paint), self.width), "", *rigs, ""])
+        self._draw(now=True)
+
+    def expect(self, cases: int) -> None:
+        """Say how many cases the run has; 0 if it is not known."""
+        self._expected = cases
         self._draw(now=True)
 
     def case(self, result: Row) -> None:
@@ -240,10 +246,16 @@ class RunDisplay:
             width=self.width,
             paint=self._paint,
         )
-        room = max(4, self._size().lines - 2)
-        return (
-            lines if len(lines) <= room else [f"  … {len(lines) - room + 1} lines more", *lines[1 - room :]]
-        )
+        room = max(4, self._size().lines - 4)
+        if len(lines) > room:
+            lines = [f"  … {len(lines) - room + 1} lines more", *lines[1 - room :]]
+        return [*lines, "", self._so_far()]
+
+    def _so_far(self) -> str:
+        """Return the last line: how much of the run is done, and how long it took."""
+        of = f" of {number(self._expected)}" if self._expected else ""
+        seconds = (self._clock.now_us - self._began_us) // 1_000_000
+        return f"  {number(len(self._cases))}{of} cases · {duration(seconds)}"
 
     def _draw(self, *, now: bool = False) -> None:
         at = self._clock.now_us

@@ -154,15 +154,16 @@ def bar(done: int, total: int, width: int = BAR) -> str:
 def operation_lines(
     operations: Sequence[Row], *, several_rigs: bool = False, width: int = 120, paint: Paint = plain
 ) -> list[str]:
-    """Return a line for each finished campaign. On a narrow terminal it lacks the bar, then the proof."""
+    """Return a line for each finished campaign. On a narrow terminal it lacks the bar, then the proof.
+
+    Where not even the outcomes fit, violations are said first.
+    """
+    names = [operation_name(op["rig"], op["operation"], several_rigs) for op in operations]
+    cuts_said = [counted(op["cuts"], "cut") for op in operations]
+    room = width - 9 - max(map(len, names), default=0) - max(map(len, cuts_said), default=0)
     columns = [
-        (
-            operation_name(op["rig"], op["operation"], several_rigs),
-            counted(op["cuts"], "cut"),
-            "  ".join(vocabulary.shares(op.get("outcomes") or {})),
-            vocabulary.proof(op),
-        )
-        for op in operations
+        (name, cuts, _shares(op.get("outcomes") or {}, room), vocabulary.proof(op))
+        for op, name, cuts in zip(operations, names, cuts_said)
     ]
     name_w, cuts_w, said_w, proof_w = (max((len(row[i]) for row in columns), default=0) for i in range(4))
     needed = 4 + name_w + 3 + cuts_w + 2 + said_w
@@ -174,6 +175,18 @@ def operation_lines(
         tail = f"{said:<{said_w}}   {proved}" if with_proof else said
         lines.append((start + (paint(tail, "bad") if op.get("violations") else tail)).rstrip())
     return lines
+
+
+def _shares(outcomes: Mapping[str, int], room: int) -> str:
+    """Say the outcomes; if there is no room for all, those that matter most, and "…"."""
+    said = vocabulary.shares(outcomes)
+    if len(whole := "  ".join(said)) <= room:
+        return whole
+    bad = [not vocabulary.is_violation(name) for name, _ in vocabulary.in_order(outcomes)]
+    kept = [part for _, part in sorted(zip(bad, said), key=lambda pair: pair[0])]
+    while len(kept) > 1 and len("  ".join(kept)) + 3 > room:
+        kept.pop()
+    return "  ".join([*kept, "…"])
 
 
 def active_line(

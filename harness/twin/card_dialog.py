@@ -46,12 +46,14 @@ class CardDialog:
             return b"", OK
         return plain
 
-    def limited(self, data: bytes, status: int, le: int | None) -> Answer:
+    def limited(self, data: bytes, status: int, le: int | None, *, wants_le: bool = False) -> Answer:
         """The answer, as much of it as the host takes; the rest waits for GET RESPONSE.
 
         :param le: as `Command.le`; an extended one takes everything.
+        :param wants_le: without Le the host takes nothing; otherwise it takes everything.
         """
-        if not le or le > 256 or len(data) <= le:
+        most = le or (0 if wants_le else len(data))
+        if most > 256 or len(data) <= most:
             return data, status
-        self._rest = data[le:]
-        return data[:le], MORE | min(len(self._rest), 256) & 0xFF
+        self._rest = data[most:]
+        return data[:most], MORE | min(len(self._rest), 256) & 0xFF

@@ -15,6 +15,7 @@ from harness.api import (
     Rig,
     Value,
     World,
+    arrange_nothing,
     glass_box,
     new,
     old,
@@ -159,10 +160,6 @@ def _make_room(rig: Rig, memory: Memory) -> None:
         )
 
 
-def _nothing(rig: Rig, memory: Memory) -> None:
-    """Arrange nothing: the operation starts from the home state."""
-
-
 def _lacks_rk(rig: Rig) -> str | None:
     return lacks(rig, "rk")
 
@@ -189,7 +186,7 @@ def _make(resident: bool) -> Operation:
     return Operation(
         name=f"fido2.make_credential.{kind}",
         title=f"register a {kind.replace('_', '-')} credential",
-        arrange=_nothing,
+        arrange=arrange_nothing,
         act=act,
         worlds=worlds,
         items=(NEW_RESIDENT, management.COUNT, management.NAME) if resident else (NEW_NON_RESIDENT,),
@@ -212,7 +209,7 @@ def _assert(resident: bool) -> Operation:
     return Operation(
         name="fido2.get_assertion.resident" if resident else "fido2.get_assertion",
         title="log in with a resident credential" if resident else "log in with a non-resident credential",
-        arrange=_nothing,
+        arrange=arrange_nothing,
         act=act,
         # Nothing but the counter changes, and that has a law of its own.
         worlds=lambda before, after: [old({}), new({})],
@@ -326,7 +323,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="fido2.client_pin.change",
         title="change the PIN",
-        arrange=_nothing,
+        arrange=arrange_nothing,
         act=_change_pin,
         worlds=lambda before, after: [old({"fido2.pin": "current"}), new({"fido2.pin": "new"})],
         acknowledged_old=Outcome.ROLLED_BACK,
@@ -337,7 +334,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="fido2.reset",
         title="reset the FIDO2 application",
-        arrange=_nothing,
+        arrange=arrange_nothing,
         act=reset_key,
         resets=True,
         worlds=reset_worlds,
@@ -347,7 +344,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="fido2.reset.register",
         title="reset the FIDO2 application and register at once",
-        arrange=_nothing,
+        arrange=arrange_nothing,
         act=_reset_and_register,
         worlds=_reset_and_register_worlds,
         items=(NEW_NON_RESIDENT,),

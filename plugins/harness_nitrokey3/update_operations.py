@@ -21,6 +21,7 @@ from harness.api import (
     UpdaterKilled,
     Value,
     World,
+    arrange_nothing,
     cut_at,
     glass_box,
     holds_nothing,
@@ -238,10 +239,6 @@ def _not_half_an_update(rig: Rig) -> str | None:
     return _not_an_update(rig)
 
 
-def _nothing(rig: Rig, memory: Memory) -> None:
-    """Prepare nothing: the canaries of the applications are what must survive an update."""
-
-
 OPERATIONS = (
     Operation(
         name="update.install",
@@ -314,7 +311,8 @@ def _updated(before: Memory, after: Memory, seen: Observation) -> list[World]:
 UPDATE = Application(
     "update",
     "Firmware update",
-    _nothing,
+    # The canaries of the applications are what must survive an update.
+    arrange_nothing,
     OPERATIONS,
     (),
     holds_nothing,

@@ -7,25 +7,10 @@ published. This one has a chip and a littlefs of its own, and is a model for the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from harness.api import (
-    Board,
-    CallerError,
-    Defect,
-    HexTracer,
-    Offered,
-    Panic,
-    Part,
-    Plain,
-    Store,
-    StoreDamaged,
-    TwinOptions,
-    child,
-    modules_in,
-    one_of,
-)
+from harness.api import Board, CardFirmware, Defect, Offered, Store, TwinOptions, child, modules_in
 from harness_cards import files, rsa
+from harness_cards.twin_model import SECURE_ELEMENT, CardModel, formatted, started, store_of
 from harness_nitrokey_hsm2.defects import DEFECTS, OPEN_SOURCE
 from harness_schsm.roots import private_of, twin_certificates, twin_root
 from harness_schsm.twin.card import ENDPOINT, Maker, ScHsmFirmware
@@ -38,17 +23,15 @@ PERSONALITIES = {
     OPEN: frozenset(defect.name for defect in DEFECTS.values() if defect.source.startswith(OPEN_SOURCE)),
 }
 """Name -> the defects that the personality has."""
-SECURE_ELEMENT = Part("secure element", 512, 240, 4, 120, 2_500, 500_000)
-"""120 KiB in pages of 512 bytes. Its figures are those of flash on secure elements in general, not of this one."""
-GEOMETRY = {"block_size": 512, "read_size": 4, "prog_size": 64, "cache_size": 512, "lookahead_size": 32}
 ATR = bytes.fromhex("3BDE18FF8191FE1FC38031815448534D317380214081071C")
 VERSION = (4, 1)
 START_US = 40_000
 
 
-@dataclass(frozen=True)
-class NitrokeyHsm2Twin:
+class NitrokeyHsm2Twin(CardModel):
     """The twin's model: implements harness.twin.model.TwinModel."""
+
+    title = "the Nitrokey HSM 2 twin"
 
     @property
     def personalities(self) -> Mapping[str, str]:
@@ -66,49 +49,20 @@ class NitrokeyHsm2Twin:
     def endpoints(self) -> Mapping[str, Offered]:
         return {ENDPOINT: Offered("apdus", atr=ATR)}
 
-    def tracer(self) -> HexTracer:
-        return HexTracer()
-
-    def layer(self, options: TwinOptions) -> str:
-        if options.layer not in (None, Plain.name):
-            raise CallerError(
-                f'flash layer "{options.layer}" of the Nitrokey HSM 2 twin',
-                found=options.layer,
-                expected=Plain.name,
-                mend="leave it out: this chip's pages are as small as its blocks",
-            )
-        return Plain.name
-
     def code(self) -> list[str]:
         """The modules of the card's application, with its files and its RSA."""
         return [files.__name__, rsa.__name__, *modules_in("harness_schsm.twin", ("status",))]
 
     def build(self, options: TwinOptions, seed: bytes) -> Board:
-        self.layer(options)
-        _among("personality", options.personality, self.personalities)
-        for defect in options.defects:
-            _among("defect", defect, self.defects)
+        self.check(options, PERSONALITIES, DEFECTS)
         maker = Maker(VERSION, twin_root().encoded, PERSONALITIES[options.personality] | set(options.defects))
         board = Board({CHIP: SECURE_ELEMENT}, lambda board: _start(board, maker), seed)
-        board.rail.restore_for_boot()
-        store = _store(board)
-        store.format()
-        store.mount()
+        store = formatted(board, card_store(board))
         origin = options.uuid or seed
         private, name = private_of("device", origin.hex()), _name(origin)
         store.write(DEVICE, Identity(private, twin_certificates(private, name), name).sealed())
         board.power_off()
         return board
-
-
-def _among(what: str, name: str, known: Mapping[str, object]) -> None:
-    if name not in known:
-        raise CallerError(
-            f'{what} "{name}" of the Nitrokey HSM 2 twin',
-            found=name,
-            expected=one_of(name, list(known)),
-            mend="name one of these",
-        )
 
 
 def _name(seed: bytes) -> str:
@@ -117,25 +71,20 @@ def _name(seed: bytes) -> str:
     return f"UTKH{number:07d}00000"
 
 
-def _store(board: Board) -> Store:
-    return Store(Plain(board.flash[CHIP]), board.rail, **GEOMETRY)
+def card_store(board: Board) -> Store:
+    """The card's file system, not mounted yet."""
+    return store_of(board, CHIP, prog_size=64)
 
 
-def _start(board: Board, maker: Maker) -> ScHsmFirmware:
-    """Boot.
+def _start(board: Board, maker: Maker) -> CardFirmware:
+    """Boot; without an identity, too, it panics."""
+    store = card_store(board)
 
-    :raises PowerLost: the power failed meanwhile.
-    :raises Panic: there is no file system, or no identity on it.
-    """
-    board.clock.wait_us(START_US)
-    board.rail.check()
-    store = _store(board)
-    try:
-        store.mount()
+    def firmware() -> ScHsmFirmware:
         board.stores["files"] = store
         return ScHsmFirmware(board, store, maker)
-    except StoreDamaged:
-        raise Panic from None
+
+    return started(board, store, START_US, firmware)
 
 
 MODEL = NitrokeyHsm2Twin()

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
-from harness.api import ANY, Cost, KeyFault, Memory, Operation, Outcome, Refused, Rig, Value, World, new, old
+from harness.api import (
+    ANY,
+    Cost,
+    KeyFault,
+    Memory,
+    Operation,
+    Outcome,
+    Refused,
+    Rig,
+    Value,
+    World,
+    arrange_nothing,
+    new,
+    old,
+)
 from harness_nitrokey_pro.client import HIDDEN_SLOT, NitrokeyPro
 from harness_nitrokey_pro.codes import hotp
 from harness_nitrokey_pro.home import (
@@ -29,16 +44,13 @@ Worlds = list[World]
 Act = Callable[[Rig, Memory], None]
 USES = 1016
 """Uses that a counter page takes before it is begun anew."""
+BEFORE_WRAP = 2**32 - 500
 DAYS = 30 * 86_400
 ROOM_OF_TIMES = 128
 _PW3 = Cost(pins={PW3: 1}, erases=1)
 _FLASH = Cost(erases=1)
 OTHER = OtpSlot(b"kh other", secret("other"), 40, EIGHT_DIGITS)
 OTHER_TOTP = OtpSlot(b"kh other totp", secret("other totp"), 30)
-
-
-def nothing(rig: Rig, memory: Memory) -> None:
-    """Arrange nothing: the operation starts from the home state."""
 
 
 def _write(number: int, slot: OtpSlot) -> Act:
@@ -78,7 +90,10 @@ def _verify(rig: Rig, memory: Memory) -> None:
 
 
 def use_up(rig: Rig, memory: Memory) -> None:
-    """Arrange a counter page without room."""
+    """Arrange a counter page without room, whose first count is below 2^32 and its last one above."""
+    put_slot(
+        as_admin(rig, memory), known(memory), HOTP, replace(known(memory).slots[HOTP], parameter=BEFORE_WRAP)
+    )
     for _ in range(USES):
         use_hotp(rig, memory)
 
@@ -116,7 +131,7 @@ OPERATIONS = (
     Operation(
         name="pro.write_hotp",
         title="write a HOTP slot that was free",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_write(OTHER_HOTP, OTHER),
         worlds=_with_slots({}, {}),
         cost=_PW3,
@@ -124,7 +139,7 @@ OPERATIONS = (
     Operation(
         name="pro.replace_hotp",
         title="replace a HOTP secret and its counter",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_write(HOTP, OTHER),
         # A counter belongs to its secret: with the new one it begins at another number.
         worlds=_with_slots({"pro.hotp": WORKS}, {"pro.hotp": NEW, "pro.hotp_counter": (OTHER.parameter,)}),
@@ -133,7 +148,7 @@ OPERATIONS = (
     Operation(
         name="pro.write_totp",
         title="write a TOTP slot that was free",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_write(TOTP + 1, OTHER_TOTP),
         worlds=_with_slots({}, {}),
         cost=_PW3,
@@ -141,7 +156,7 @@ OPERATIONS = (
     Operation(
         name="pro.replace_totp",
         title="replace a TOTP secret",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_write(LAST_TOTP, OTHER_TOTP),
         worlds=_with_slots({"pro.totp": (WORKS, WORKS)}, {"pro.totp": (WORKS, NEW)}),
         cost=_PW3,
@@ -149,7 +164,7 @@ OPERATIONS = (
     Operation(
         name="pro.erase_hotp",
         title="erase a HOTP slot",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_erase(HOTP),
         worlds=_with_slots({"pro.hotp": WORKS}, {"pro.hotp": FREE, "pro.hotp_counter": ANY}),
         cost=_PW3,
@@ -157,7 +172,7 @@ OPERATIONS = (
     Operation(
         name="pro.erase_totp",
         title="erase a TOTP slot",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_erase(TOTP),
         worlds=_with_slots({"pro.totp": (WORKS, WORKS)}, {"pro.totp": (FREE, WORKS)}),
         cost=_PW3,
@@ -165,14 +180,14 @@ OPERATIONS = (
     Operation(
         name="pro.erase_totp.unauthorised",
         title="try to erase a slot without the admin PIN",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_erase_unauthorised,
         worlds=lambda before, after: [old({"pro.slots": slots_value(known(before))})],
     ),
     Operation(
         name="pro.hotp",
         title="let the key make a HOTP code",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=use_hotp,
         worlds=lambda before, after: [old({}), new({})],
         acknowledged_old=Outcome.ROLLED_BACK,
@@ -184,12 +199,12 @@ OPERATIONS = (
         act=use_hotp,
         worlds=lambda before, after: [old({}), new({})],
         acknowledged_old=Outcome.ROLLED_BACK,
-        cost=Cost(seconds=120, erases=1),
+        cost=Cost(pins={PW3: 1}, seconds=120, erases=2),
     ),
     Operation(
         name="pro.verify",
         title="verify a code of a boot",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_verify,
         worlds=lambda before, after: [old({}), new({})],
         acknowledged_old=Outcome.ROLLED_BACK,
@@ -197,7 +212,7 @@ OPERATIONS = (
     Operation(
         name="pro.set_time",
         title="tell the time",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_set_time,
         worlds=_time_worlds,
         acknowledged_old=Outcome.ROLLED_BACK,
@@ -214,7 +229,7 @@ OPERATIONS = (
     Operation(
         name="pro.config",
         title="let codes ask for the user PIN",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_ask_for_pin,
         worlds=_config_worlds,
         acknowledged_old=Outcome.LOOSENED,

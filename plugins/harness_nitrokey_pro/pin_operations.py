@@ -9,25 +9,25 @@ from harness.api import (
     Cost,
     Memory,
     Operation,
-    Outcome,
     PinOffer,
     PinReference,
     Refused,
     Rig,
     World,
+    arrange_nothing,
     new,
     old,
     pin_for,
     wrong_pin,
 )
+from harness_cards.operations import change, counted
 from harness_nitrokey_pro.client import NitrokeyPro
 from harness_nitrokey_pro.home import known
 from harness_nitrokey_pro.items import PIN_UNKNOWN, safe_value
-from harness_nitrokey_pro.otp_operations import nothing
 from harness_nitrokey_pro.safe_operations import lacks_safe
 from harness_openpgp.client import PW1, PW3
 from harness_openpgp.home import known as card_known
-from harness_openpgp.items import CURRENT, NEITHER, NEW, NOT_VERIFIED, canaries
+from harness_openpgp.items import NEITHER, NEW, NOT_VERIFIED, canaries
 
 Worlds = list[World]
 Act = Callable[[Rig, Memory], None]
@@ -44,15 +44,6 @@ def _offers(offer: Callable[[NitrokeyPro, str, str], None], reference: PinRefere
             offer(NitrokeyPro(rig), pin_for(rig, "wrong", reference), pin_for(rig, "changed", PW1))
 
     return act
-
-
-def _tried(item: str) -> Callable[[Memory, Memory], Worlds]:
-    """The worlds of a right PIN."""
-    return lambda before, after: [
-        old({item: FULL}),
-        World("counted", Outcome.RECOVERED, {item: FULL - 1}),
-        new({item: FULL}),
-    ]
 
 
 def _log_in_user(rig: Rig, memory: Memory) -> None:
@@ -112,18 +103,6 @@ def _unblocked_worlds(before: Memory, after: Memory) -> Worlds:
     ]
 
 
-def _changed(name: str, title: str, item: str, act: Act, cost: Cost) -> Operation:
-    return Operation(
-        name=name,
-        title=title,
-        arrange=nothing,
-        act=act,
-        worlds=lambda before, after: [old({item: CURRENT}), new({item: NEW})],
-        acknowledged_old=Outcome.ROLLED_BACK,
-        cost=cost,
-    )
-
-
 def _refuse(
     name: str,
     title: str,
@@ -150,30 +129,30 @@ OPERATIONS = (
     Operation(
         name="pro.log_in_user",
         title="enter the user PIN by HID",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_log_in_user,
-        worlds=_tried(USER_TRIES),
+        worlds=counted(USER_TRIES, FULL),
         cost=_PW1,
     ),
     Operation(
         name="pro.log_in_admin",
         title="enter the admin PIN by HID",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_log_in_admin,
-        worlds=_tried(ADMIN_TRIES),
+        worlds=counted(ADMIN_TRIES, FULL),
         cost=_PW3,
     ),
     Operation(
         name="pro.open_safe",
         title="open the safe",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_open_safe,
-        worlds=_tried(USER_TRIES),
+        worlds=counted(USER_TRIES, FULL),
         cost=_PW1,
         missing=lacks_safe,
     ),
-    _changed("pro.change_user_pin", "change the user PIN by HID", "openpgp.pw1", _change_user_pin, _PW1),
-    _changed("pro.change_admin_pin", "change the admin PIN by HID", "openpgp.pw3", _change_admin_pin, _PW3),
+    change("pro.change_user_pin", "change the user PIN by HID", "openpgp.pw1", _change_user_pin, PW1),
+    change("pro.change_admin_pin", "change the admin PIN by HID", "openpgp.pw3", _change_admin_pin, PW3),
     Operation(
         name="pro.unblock",
         title="unblock the user PIN with the admin PIN by HID",

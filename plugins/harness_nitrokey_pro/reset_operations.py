@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from harness.api import ANY, Cost, Memory, Operation, Outcome, Refused, Rig, Value, World, new, old
+from harness.api import (
+    ANY,
+    Cost,
+    Memory,
+    Operation,
+    Outcome,
+    Refused,
+    Rig,
+    Value,
+    World,
+    arrange_nothing,
+    new,
+    old,
+)
 from harness_nitrokey_pro.client import NitrokeyPro
 from harness_nitrokey_pro.home import (
     DEFAULT_FIRMWARE_PASSWORD,
@@ -15,7 +28,6 @@ from harness_nitrokey_pro.home import (
 )
 from harness_nitrokey_pro.items import FREE, UNUSABLE, safe_value
 from harness_nitrokey_pro.items import canaries as slots_there
-from harness_nitrokey_pro.otp_operations import nothing
 from harness_openpgp.client import PW3
 from harness_openpgp.data_operations import forget, fresh_values
 from harness_openpgp.home import known as card_known
@@ -108,7 +120,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="pro.firmware_password",
         title="change the firmware password",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_change_password,
         worlds=_password_worlds,
         acknowledged_old=Outcome.ROLLED_BACK,
@@ -117,7 +129,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="pro.firmware_password.wrong",
         title="change the firmware password with a wrong one",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_change_password_wrong,
         worlds=lambda before, after: [old({"pro.firmware_password": CURRENT})],
     ),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from harness.api import Cost, Memory, Operation, Refused, Rig, World, new, old, pin_for
+from harness.api import Cost, Memory, Operation, Refused, Rig, World, arrange_nothing, new, old, pin_for
 from harness_nitrokey_pro.client import NitrokeyPro
 from harness_nitrokey_pro.home import known, use_hotp
 from harness_nitrokey_pro.items import entries_value
-from harness_nitrokey_pro.otp_operations import nothing, use_up
+from harness_nitrokey_pro.otp_operations import use_up
 from harness_openpgp.client import PW1, PW3
 from harness_openpgp.home import known as card_known
 
@@ -87,7 +87,7 @@ def _written(
     title: str,
     act: Callable[[Rig, Memory], None],
     cost: Cost = _PW1,
-    arrange: Callable[[Rig, Memory], None] = nothing,
+    arrange: Callable[[Rig, Memory], None] = arrange_nothing,
 ) -> Operation:
     return Operation(
         name=name, title=title, arrange=arrange, act=act, worlds=entry_worlds, cost=cost, missing=lacks_safe
@@ -101,7 +101,7 @@ OPERATIONS = (
     Operation(
         name="pro.safe.mixed",
         title="send the second report of an entry after the first one of another",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_mix_entries,
         worlds=lambda before, after: [old({"pro.safe": entries_value(known(before).entries)})],
         cost=_PW1,
@@ -117,7 +117,7 @@ OPERATIONS = (
         "pro.hotp.roll_and_store",
         "make the code for which a counter page has no room, then write an entry of the safe",
         _use_and_store,
-        Cost(pins={PW1: 1}, seconds=120, erases=1),
+        Cost(pins={PW1: 1, PW3: 1}, seconds=120, erases=2),
         arrange=use_up,
     ),
 )

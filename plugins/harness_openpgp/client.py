@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from harness.api import KeyFault, Look, NoRoom, PinReference, Refused, Rig, pin_try
+from harness.api import KeyFault, Look, PinReference, Refused, Rig, pin_try
+from harness_cards.client import OK, CardClient
 from harness_cards.tlv import NotTlv, fields, first, tlv
 from harness_openpgp.algorithms import Algorithm, decode
 from harness_openpgp.slots import Slot
-from harness_transports.card import card
 
 AID = bytes.fromhex("D27600012401")
 SIGN, OTHER, ADMIN = 0x81, 0x82, 0x83
@@ -17,7 +17,7 @@ SIGN, OTHER, ADMIN = 0x81, 0x82, 0x83
 PW1 = PinReference("PW1", 3)
 PW3 = PinReference("PW3", 3)
 RESET_CODE = PinReference("reset code", 3, granted=False)
-OK, NO_ROOM, TERMINATED, NO_KEY = 0x9000, 0x6A84, 0x6285, 0x6A88
+TERMINATED, NO_KEY = 0x6285, 0x6A88
 CERTIFICATE = 0x7F21
 _ALL = 65536
 
@@ -32,7 +32,7 @@ class PinStatus:
     pw3: int
 
 
-class OpenPgp:
+class OpenPgp(CardClient):
     """A selected application, for as long as this boot lasts. What the card refuses is a Refused with its status word.
 
     :raises Refused: the card has no such application; 6285: it is terminated.
@@ -40,39 +40,11 @@ class OpenPgp:
     """
 
     def __init__(self, rig: Rig, *, terminated: bool = False):
-        self.rig, self.card = rig, card(rig)
-        self.card.connect()
+        super().__init__(rig)
         status = self.exchange(0xA4, 0x04, 0x00, AID, le=256)[1]
         self.is_terminated = status == TERMINATED
         if status != OK and not (self.is_terminated and terminated):
             raise Refused("SELECT", f"{status:04X}")
-
-    # Commands in general
-
-    def exchange(
-        self, ins: int, p1: int = 0, p2: int = 0, data: bytes = b"", *, cla: int = 0, le: int | None = None
-    ) -> tuple[bytes, int]:
-        """Send one command, extended where it must be, and collect its whole answer; returns data and status word."""
-        return self.card.exchange(ins, p1, p2, data, cla=cla, le=le)
-
-    def command(
-        self,
-        what: str,
-        ins: int,
-        p1: int = 0,
-        p2: int = 0,
-        data: bytes = b"",
-        *,
-        le: int | None = None,
-    ) -> bytes:
-        """Send one command.
-
-        :raises Refused: the status word is not 9000.
-        """
-        answer, status = self.exchange(ins, p1, p2, data, le=le)
-        if status != OK:
-            raise (NoRoom if status == NO_ROOM else Refused)(what, f"{status:04X}")
-        return answer
 
     # Data objects
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from harness.api import ANY, Cost, Memory, Operation, Outcome, Rig, Value, World, new, old
+from harness.api import ANY, Cost, Memory, Operation, Outcome, Rig, Value, World, arrange_nothing, new, old
 from harness_cards.tlv import tlv
 from harness_openpgp.client import ADMIN, PW1, PW3, OpenPgp
 from harness_openpgp.home import (
@@ -32,7 +32,7 @@ from harness_openpgp.items import (
     data_value,
     shown,
 )
-from harness_openpgp.pin_operations import lacks_touch, nothing
+from harness_openpgp.pin_operations import lacks_touch
 from harness_openpgp.slots import Slot
 
 Worlds = list[World]
@@ -258,7 +258,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.put_data",
         title="write a data object",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_put_login,
         worlds=lambda before, after: [
             old({"openpgp.data": data_value(known(before).data)}),
@@ -269,7 +269,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.put_certificate",
         title="replace a cardholder certificate",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_put_certificate,
         worlds=lambda before, after: [
             old({"openpgp.certificates": _certificates(CERTIFICATE)}),
@@ -281,7 +281,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.ask_for_touch",
         title="let signatures ask for a touch",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_ask_for_touch,
         worlds=_touch_worlds,
         cost=_PW3,
@@ -290,7 +290,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.pw1_mode.many",
         title="let PW1 serve for many signatures",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_lengthen,
         worlds=_mode(ONE_SIGNATURE, MANY_SIGNATURES),
         cost=_PW3,
@@ -307,7 +307,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.set_kdf",
         title="set up a KDF, as GnuPG does",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_set_kdf,
         worlds=_kdf_worlds,
         cost=Cost(pins={PW3: 2}),
@@ -316,7 +316,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.terminate",
         title="terminate the card",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_terminate,
         worlds=lambda before, after: [old(_old(before)), new(_of_every_item(TERMINATED))],
         cost=_PW3,
@@ -332,7 +332,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.reset",
         title="reset the card to its factory state",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_reset,
         worlds=lambda before, after: [old(_old(before)), _terminated(), new(fresh_values(before))],
         resets=True,
@@ -342,7 +342,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.reset.unverified",
         title="try to reset the card without PW3",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_terminate_unverified,
         worlds=lambda before, after: [old(_old(before)), new(_old(before))],
     ),

@@ -5,12 +5,15 @@ A key is there if it works under the public key that was kept; never by fingerpr
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import wraps
 
 from harness.api import Item, KeyFault, Law, Look, Memory, Outcome, Refused, Severity, Value
+from harness_cards.values import CURRENT as CURRENT
+from harness_cards.values import NEITHER as NEITHER
+from harness_cards.values import NEW as NEW
+from harness_cards.values import shown as shown
 from harness_openpgp.client import ADMIN, OTHER, SIGN, OpenPgp, PinStatus, openpgp
 from harness_openpgp.home import DATE, LOGIN, NAME, PRIVATE, URL, known, message
 from harness_openpgp.public_keys import PublicKey
@@ -18,7 +21,6 @@ from harness_openpgp.slots import Slot
 
 OPERATIONAL, TERMINATED, UNUSABLE = "operational", "terminated", "no state"
 ABSENT, WORKS, NOT_VERIFIED, NOT_OFFERED = "absent", "works", "PW1 is not known", "not offered"
-CURRENT, NEW, NEITHER = "current", "new", "neither"
 ANOTHER_PLAINTEXT, WRONG_SIGNATURE = "another plaintext", "wrong signature"
 ONE_SIGNATURE, MANY_SIGNATURES = "one signature", "many signatures"
 OFTEN = 12
@@ -84,11 +86,6 @@ def pw3_tries(look: Look) -> Value:
 @operational
 def pw1_mode(look: Look) -> Value:
     return MANY_SIGNATURES if _status(look).lasts else ONE_SIGNATURE
-
-
-def shown(content: bytes) -> str:
-    """Content as an item's value: its length and a digest."""
-    return f"{len(content)} bytes, {hashlib.sha256(content).hexdigest()[:8]}"
 
 
 @operational

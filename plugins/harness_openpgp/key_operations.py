@@ -8,7 +8,20 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from harness.api import ANY, Cost, Item, Memory, Operation, Outcome, Rig, Value, World, new, old
+from harness.api import (
+    ANY,
+    Cost,
+    Item,
+    Memory,
+    Operation,
+    Outcome,
+    Rig,
+    Value,
+    World,
+    arrange_nothing,
+    new,
+    old,
+)
 from harness_cards.tlv import tlv
 from harness_openpgp.algorithms import ECDH, ED25519, EDDSA, X25519, Algorithm, on_curve
 from harness_openpgp.client import ADMIN, OTHER, PW1, PW3, SIGN, OpenPgp
@@ -25,7 +38,7 @@ from harness_openpgp.items import (
     WRONG_SIGNATURE,
     canaries,
 )
-from harness_openpgp.pin_operations import Act, lacks_touch, nothing
+from harness_openpgp.pin_operations import Act, lacks_touch
 from harness_openpgp.public_keys import PublicKey
 from harness_openpgp.slots import Slot
 
@@ -136,7 +149,7 @@ def _generate(slot: Slot) -> Operation:
     return Operation(
         name=f"openpgp.generate.{slot.name.lower()}",
         title=f"generate a {slot.title} key and describe it",
-        arrange=_sign_often if slot is Slot.SIGN else nothing,
+        arrange=_sign_often if slot is Slot.SIGN else arrange_nothing,
         act=act,
         worlds=_replaced(slot),
         items=_items(slot),
@@ -160,7 +173,7 @@ def _import(slot: Slot) -> Operation:
     return Operation(
         name=f"openpgp.import.{slot.name.lower()}",
         title=f"move a {slot.title} key to the card",
-        arrange=_sign_often if slot is Slot.SIGN else nothing,
+        arrange=_sign_often if slot is Slot.SIGN else arrange_nothing,
         act=_move(slot),
         worlds=_replaced(slot),
         items=_items(slot),
@@ -273,7 +286,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.import.other_curve",
         title="move a key on another curve to the card: attributes, key, description",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_change_and_import,
         worlds=_replaced(Slot.DECIPHER),
         items=(NEW_KEYS[Slot.DECIPHER],),
@@ -283,7 +296,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.generate.other_curve",
         title="generate a key on another curve: attributes, key, description",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_change_and_generate,
         worlds=_replaced(Slot.AUTHENTICATE),
         items=_items(Slot.AUTHENTICATE),
@@ -293,7 +306,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.set_attributes",
         title="set another algorithm, which removes the key",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_set_attributes,
         worlds=_attributes_worlds,
         items=(NEW_KEYS[Slot.AUTHENTICATE],),
@@ -303,7 +316,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.sign",
         title="sign",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_sign,
         # The counter moves, and has a law of its own.
         worlds=lambda before, after: [old({}), new({})],
@@ -312,7 +325,7 @@ OPERATIONS = (
     Operation(
         name="openpgp.decipher",
         title="decipher",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_decipher,
         worlds=lambda before, after: [old({}), new({})],
         cost=Cost(pins={PW1: 1}),

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
-from harness.api import Cost, Memory, Operation, Outcome, PinReference, Refused, Rig, World, new, old, pin_for
+from harness.api import (
+    Cost,
+    Memory,
+    Operation,
+    Outcome,
+    PinOffer,
+    Refused,
+    Rig,
+    World,
+    arrange_nothing,
+    new,
+    old,
+    pin_for,
+    wrong_pin,
+)
+from harness_cards.operations import change, counted
 from harness_openpgp.client import ADMIN, OTHER, PW1, PW3, RESET_CODE, OpenPgp
 from harness_openpgp.home import DEFAULT_PW1, as_admin, known
 from harness_openpgp.items import (
@@ -23,10 +39,6 @@ Worlds = list[World]
 Act = Callable[[Rig, Memory], None]
 _PW1 = Cost(pins={PW1: 1})
 _PW3 = Cost(pins={PW3: 1})
-
-
-def nothing(rig: Rig, memory: Memory) -> None:
-    """Arrange nothing: the operation starts from the home state."""
 
 
 def lacks_touch(rig: Rig) -> str | None:
@@ -146,64 +158,31 @@ def _unblocked_worlds(before: Memory, after: Memory) -> Worlds:
     ]
 
 
-def _verified_worlds(item: str, before: int) -> Callable[[Memory, Memory], Worlds]:
-    """The worlds of a right PIN, from a number of tries."""
-    return lambda _before, _after: [
-        old({item: before}),
-        World("counted", Outcome.RECOVERED, {item: before - 1}),
-        new({item: FULL}),
-    ]
-
-
 def _verify(name: str, title: str, reference: int, cost: Cost, *, again: bool = False) -> Operation:
     item = "openpgp.pw3_tries" if reference == ADMIN else "openpgp.pw1_tries"
     return Operation(
         name=name,
         title=title,
-        arrange=_wrong(reference) if again else nothing,
+        arrange=_wrong(reference) if again else arrange_nothing,
         act=_right(reference),
-        worlds=_verified_worlds(item, FULL - again),
+        worlds=counted(item, FULL, FULL - again),
         cost=cost,
     )
 
 
-def _refuse(name: str, title: str, reference: int, cost: Cost, right: str) -> Operation:
-    item = "openpgp.pw3_tries" if reference == ADMIN else "openpgp.pw1_tries"
-    return Operation(
-        name=name,
-        title=title,
-        arrange=nothing,
-        act=_wrong(reference),
-        worlds=lambda before, after: [old({item: FULL}), new({item: FULL - 1})],
-        acknowledged_old=Outcome.LOOSENED,
-        cost=cost,
-        reference_operation=right,
-        must_be_lowered=item,
-    )
-
-
-def _changed(
-    name: str, title: str, item: str, act: Act, pin: PinReference, *, arrange: Act = nothing
-) -> Operation:
-    return Operation(
-        name=name,
-        title=title,
-        arrange=arrange,
-        act=act,
-        worlds=lambda before, after: [old({item: CURRENT}), new({item: NEW})],
-        acknowledged_old=Outcome.ROLLED_BACK,
-        cost=Cost(pins={pin: 1}),
-    )
+def _refuse(name: str, title: str, reference: int, right: str) -> Operation:
+    pin, item = (PW3, "openpgp.pw3_tries") if reference == ADMIN else (PW1, "openpgp.pw1_tries")
+    return wrong_pin(PinOffer(name, title, _wrong(reference), right, pin, item, lambda memory: FULL))
 
 
 OPERATIONS = (
     _verify("openpgp.verify", "enter the right PW1", OTHER, _PW1),
     # Old, counted and new are three different numbers.
     _verify("openpgp.verify.again", "enter the right PW1 after a wrong one", OTHER, _PW1, again=True),
-    _refuse("openpgp.verify.wrong", "enter a wrong PW1", OTHER, _PW1, "openpgp.verify"),
+    _refuse("openpgp.verify.wrong", "enter a wrong PW1", OTHER, "openpgp.verify"),
     _verify("openpgp.verify_admin", "enter the right PW3", ADMIN, _PW3),
-    _refuse("openpgp.verify_admin.wrong", "enter a wrong PW3", ADMIN, _PW3, "openpgp.verify_admin"),
-    _changed("openpgp.change_pw1", "change PW1", "openpgp.pw1", _change_pw1, PW1),
+    _refuse("openpgp.verify_admin.wrong", "enter a wrong PW3", ADMIN, "openpgp.verify_admin"),
+    change("openpgp.change_pw1", "change PW1", "openpgp.pw1", _change_pw1, PW1),
     Operation(
         name="openpgp.change_pw1.longer",
         title="change the PW1 of the factory to a longer one",
@@ -217,11 +196,11 @@ OPERATIONS = (
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(pins={PW1: 1, PW3: 1}),
     ),
-    _changed("openpgp.change_pw3", "change PW3", "openpgp.pw3", _change_pw3, PW3),
+    change("openpgp.change_pw3", "change PW3", "openpgp.pw3", _change_pw3, PW3),
     Operation(
         name="openpgp.set_code",
         title="set the reset code",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_set_code,
         worlds=lambda before, after: [
             old({"openpgp.code_tries": 0, RESET_CODE_ITEM.name: NEITHER}),
@@ -253,22 +232,23 @@ OPERATIONS = (
         title="set PW1 anew with the reset code",
         arrange=_set_code,
         act=_right_code,
-        worlds=_verified_worlds("openpgp.code_tries", FULL),
+        worlds=counted("openpgp.code_tries", FULL),
         cost=Cost(pins={RESET_CODE: 1, PW3: 1}),
     ),
-    Operation(
-        name="openpgp.reset_pw1.code_wrong",
-        title="try to set PW1 anew with a wrong reset code",
-        arrange=_set_code,
-        act=_wrong_code,
-        worlds=lambda before, after: [
-            old({"openpgp.code_tries": FULL}),
-            new({"openpgp.code_tries": FULL - 1}),
-        ],
-        acknowledged_old=Outcome.LOOSENED,
+    replace(
+        wrong_pin(
+            PinOffer(
+                "openpgp.reset_pw1.code_wrong",
+                "try to set PW1 anew with a wrong reset code",
+                _wrong_code,
+                "openpgp.reset_pw1.code_right",
+                RESET_CODE,
+                "openpgp.code_tries",
+                lambda memory: FULL,
+                arrange=_set_code,
+            )
+        ),
         cost=Cost(pins={RESET_CODE: 1, PW3: 1}),
-        reference_operation="openpgp.reset_pw1.code_right",
-        must_be_lowered="openpgp.code_tries",
     ),
     Operation(
         name="openpgp.reset_pw1.admin",

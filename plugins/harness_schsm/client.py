@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from harness.api import KeyFault, Look, NoRoom, PinReference, Refused, Rig, pin_try
+from harness.api import KeyFault, Look, PinReference, Refused, Rig, pin_try
+from harness_cards.client import OK, CardClient
 from harness_cards.curves import Curve
 from harness_cards.tlv import NotTlv, fields, first, tlv
 from harness_schsm import cvc
 from harness_schsm.cvc import BadCertificate, Certificate
-from harness_transports.card import card
 
 AID = bytes.fromhex("E82B0601040181C31F0201")
 USER, SO = 0x81, 0x88
@@ -22,7 +22,7 @@ SO_PIN = PinReference("SO-PIN", 15, granted=False, hexadecimal=True)
 CERTIFICATES, TOKEN_INFO, STAGED = 0x2F02, 0x2F03, 0x2F10
 KEY, PRKD, CERTIFICATE, DATA_INFO, PROTECTED, DATA = 0xCC00, 0xC400, 0xCE00, 0xC900, 0xCD00, 0xCF00
 """First bytes of file numbers; the second byte is the number of the key or object."""
-OK, END_OF_FILE, NO_ROOM = 0x9000, 0x6282, 0x6A84
+END_OF_FILE = 0x6282
 BLOCK = 1024
 """Bytes of data in one UPDATE BINARY; OpenSC sends 1,223 at most."""
 EC_SHA256, RSA_PKCS1_SHA256, AES_ENCRYPT = 0x73, 0x33, 0x10
@@ -51,7 +51,7 @@ class Dkek:
     kcv: str
 
 
-class ScHsm:
+class ScHsm(CardClient):
     """A selected applet, for as long as this boot lasts. What the card refuses is a Refused with its status word.
 
     :raises Refused: the card has no such applet.
@@ -59,37 +59,8 @@ class ScHsm:
     """
 
     def __init__(self, rig: Rig):
-        self.rig, self.card = rig, card(rig)
-        self.card.connect()
+        super().__init__(rig)
         self.select()
-
-    # Commands in general
-
-    def exchange(
-        self, ins: int, p1: int = 0, p2: int = 0, data: bytes = b"", *, cla: int = 0, le: int | None = None
-    ) -> tuple[bytes, int]:
-        """Send one command, extended where it must be, and collect its whole answer; returns data and status word."""
-        return self.card.exchange(ins, p1, p2, data, cla=cla, le=le)
-
-    def command(
-        self,
-        what: str,
-        ins: int,
-        p1: int = 0,
-        p2: int = 0,
-        data: bytes = b"",
-        *,
-        cla: int = 0,
-        le: int | None = None,
-    ) -> bytes:
-        """Send one command.
-
-        :raises Refused: the status word is not 9000.
-        """
-        answer, status = self.exchange(ins, p1, p2, data, cla=cla, le=le)
-        if status != OK:
-            raise (NoRoom if status == NO_ROOM else Refused)(what, f"{status:04X}")
-        return answer
 
     # Selection and files
 

@@ -10,12 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.api import Item, Law, Look, Memory, Operation, Outcome, Rig, Severity, Value, World, new, old
+from harness.api import (
+    Item,
+    Law,
+    Look,
+    Memory,
+    Operation,
+    Outcome,
+    Rig,
+    Severity,
+    Value,
+    World,
+    arrange_nothing,
+    new,
+    old,
+)
 from harness_schsm.client import CERTIFICATE, KEY, PRKD, ScHsm, schsm
 from harness_schsm.home import generate, known
 from harness_schsm.items import ABSENT, FLASH, NEW_KEY, SIGNS, key_signs, public_of_request, shown
 from harness_schsm.key_operations import LOGIN, describe, logged_in, with_files
-from harness_schsm.pin_operations import nothing
 
 EMPTY = b""
 
@@ -89,7 +102,7 @@ OPERATIONS = (
     Operation(
         name="schsm.generate.opensc",
         title="make a key pair in the order of OpenSC's commands",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_make,
         worlds=_worlds,
         items=(MADE_KEY, REQUEST),

@@ -14,6 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from harness.api import Item, Law, Look, Memory, Outcome, Refused, Severity, Value
 from harness_cards.curves import BRAINPOOL_P256, public_key
+from harness_cards.values import CURRENT as CURRENT
+from harness_cards.values import NEITHER as NEITHER
+from harness_cards.values import NEW as NEW
+from harness_cards.values import shown as shown
 from harness_schsm import cvc
 from harness_schsm.client import (
     AES_ENCRYPT,
@@ -32,7 +36,6 @@ from harness_schsm.home import CANARY_AES, CANARY_DATA, known, listed, plaintext
 
 ABSENT, SIGNS, ENCRYPTS, NOT_LOGGED_IN = "absent", "signs", "encrypts", "nobody is logged in"
 NOT_INITIALISED, TRANSPORT = "not initialised", "transport PIN"
-CURRENT, NEW, NEITHER = "current", "new", "neither"
 NOT_FOUND = "6A82"
 NEW_KEY, NEW_FILE = 9, 2
 """Numbers of the key and of the data object that operations make."""
@@ -84,11 +87,6 @@ def objects(look: Look) -> Value:
         return listed(schsm(look))
     except Refused as refused:
         return NOT_INITIALISED if refused.status == "6A88" else refused.value
-
-
-def shown(content: bytes) -> str:
-    """A file's content as an item's value: its length and a digest."""
-    return f"{len(content)} bytes, {hashlib.sha256(content).hexdigest()[:8]}"
 
 
 def _file(look: Look, fid: int) -> Value:

@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.api import Cost, Memory, Operation, Outcome, PairedWrite, Rig, Value, World, new, old, pin_for
+from harness.api import (
+    Cost,
+    Memory,
+    Operation,
+    Outcome,
+    PairedWrite,
+    Rig,
+    Value,
+    World,
+    arrange_nothing,
+    new,
+    old,
+    pin_for,
+)
 from harness_schsm import description
 from harness_schsm.client import (
     BLOCK,
@@ -49,7 +62,7 @@ from harness_schsm.items import (
     canaries,
     shown,
 )
-from harness_schsm.pin_operations import FULL, nothing, right_pin, wrong_guess
+from harness_schsm.pin_operations import FULL, right_pin, wrong_guess
 
 NO_KCV = "0" * 16
 USES = 3
@@ -99,7 +112,7 @@ def _generate(kind: str, title: str) -> Operation:
     return Operation(
         name=f"schsm.generate.{kind}",
         title=title,
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=act,
         worlds=worlds,
         items=(NEW_KEY_ITEM,),
@@ -349,7 +362,7 @@ OPERATIONS = (
     Operation(
         name="schsm.write",
         title="replace a data object",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_write_other,
         worlds=lambda before, after: [
             old({_OTHER.item: shown(known(before).content)}),
@@ -360,7 +373,7 @@ OPERATIONS = (
     Operation(
         name="schsm.write.blocks",
         title="write a data object in two blocks",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_write_long,
         worlds=_write_long_worlds,
         items=(NEW_FILE_ITEM,),
@@ -378,7 +391,7 @@ OPERATIONS = (
     Operation(
         name="schsm.initialize",
         title="initialise the card again",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=_initialize,
         worlds=_initialize_worlds,
         resets=True,

@@ -16,12 +16,13 @@ from harness.api import (
     Refused,
     Rig,
     Value,
-    World,
+    arrange_nothing,
     new,
     old,
     pin_for,
     wrong_pin,
 )
+from harness_cards.operations import change, counted
 from harness_schsm.client import RESET_ALLOWED, SO_PIN, USER_PIN, ScHsm
 from harness_schsm.home import initialize, known
 from harness_schsm.items import CURRENT, NEITHER, NEW, NOT_LOGGED_IN, SO_PIN_ITEM, TRANSPORT, canaries
@@ -29,11 +30,6 @@ from harness_schsm.items import CURRENT, NEITHER, NEW, NOT_LOGGED_IN, SO_PIN_ITE
 TRANSPORT_OPTION = 0x0002
 FULL = USER_PIN.full
 _ONE_TRY = Cost(pins={USER_PIN: 1})
-_ONE_SO_TRY = Cost(pins={SO_PIN: 1})
-
-
-def nothing(rig: Rig, memory: Memory) -> None:
-    """Arrange nothing: the operation starts from the home state."""
 
 
 def wrong_guess(rig: Rig, memory: Memory) -> None:
@@ -191,13 +187,9 @@ OPERATIONS = (
     Operation(
         name="schsm.verify",
         title="enter the right user PIN",
-        arrange=nothing,
+        arrange=arrange_nothing,
         act=right_pin,
-        worlds=lambda before, after: [
-            old({"schsm.user_tries": FULL}),
-            World("counted", Outcome.RECOVERED, {"schsm.user_tries": FULL - 1}),
-            new({"schsm.user_tries": FULL}),
-        ],
+        worlds=counted("schsm.user_tries", FULL),
         cost=_ONE_TRY,
     ),
     Operation(
@@ -206,11 +198,7 @@ OPERATIONS = (
         # Old, counted and new are three different numbers.
         arrange=wrong_guess,
         act=right_pin,
-        worlds=lambda before, after: [
-            old({"schsm.user_tries": FULL - 1}),
-            World("counted", Outcome.RECOVERED, {"schsm.user_tries": FULL - 2}),
-            new({"schsm.user_tries": FULL}),
-        ],
+        worlds=counted("schsm.user_tries", FULL, FULL - 1),
         cost=_ONE_TRY,
     ),
     wrong_pin(OFFERS["schsm.verify.wrong"]),
@@ -239,15 +227,7 @@ OPERATIONS = (
         powered=False,
     ),
     wrong_pin(OFFERS["schsm.change_pin.wrong"]),
-    Operation(
-        name="schsm.change_pin",
-        title="change the user PIN",
-        arrange=nothing,
-        act=_change,
-        worlds=lambda before, after: [old({"schsm.user_pin": CURRENT}), new({"schsm.user_pin": NEW})],
-        acknowledged_old=Outcome.ROLLED_BACK,
-        cost=_ONE_TRY,
-    ),
+    change("schsm.change_pin", "change the user PIN", "schsm.user_pin", _change, USER_PIN),
     Operation(
         name="schsm.reset_retry",
         title="unblock the user PIN with the SO-PIN",
@@ -262,15 +242,8 @@ OPERATIONS = (
     wrong_pin(OFFERS["schsm.reset_retry.wrong"]),
     wrong_pin(OFFERS["schsm.initialize.wrong"]),
     wrong_pin(OFFERS["schsm.change_so_pin.wrong"]),
-    Operation(
-        name="schsm.change_so_pin",
-        title="change the SO-PIN",
-        arrange=nothing,
-        act=_change_so,
-        worlds=lambda before, after: [old({"schsm.so_pin": CURRENT}), new({"schsm.so_pin": NEW})],
-        items=(SO_PIN_ITEM,),
-        acknowledged_old=Outcome.ROLLED_BACK,
-        cost=_ONE_SO_TRY,
+    change(
+        "schsm.change_so_pin", "change the SO-PIN", "schsm.so_pin", _change_so, SO_PIN, items=(SO_PIN_ITEM,)
     ),
     Operation(
         name="schsm.transport_pin",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
 import pytest
 
-from harness.mutants.processes import run_side_by_side
+from harness.mutants.processes import MEMORY, run_side_by_side
 from support.limits import HUNG_S
 
 
@@ -53,6 +54,22 @@ def test_a_loop_without_end_is_ended(run):
             pass
 
     assert run(work, 1).ended == "1 s of processor time were over"
+
+
+def test_what_takes_memory_without_end_is_out_of_memory_and_not_the_host(run):
+    """The parent has no limit of its own afterwards."""
+
+    def work(tell):
+        tell(stage="home")
+        # Memory that nobody writes to counts, and costs the host nothing. Without the limit the job comes to its end.
+        kept = [bytes(MEMORY // 4) for _ in range(5)]
+        tell(taken=len(kept))
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    told = run(work)
+    assert "MemoryError" in told.entries["error"]
+    assert "taken" not in told.entries
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 def test_a_process_of_others_may_have_any_name(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -13,6 +14,16 @@ key = "nitrokey3-mini"
 driver = "virtual"
 expendable = true
 twin.fill = 1.0
+"""
+
+ABSENT_RIG = """
+[[rig]]
+name = "gone-1"
+key = "nitrokey3-mini"
+driver = "usb"
+port = "77-1.1"
+identity = "uuid:AF8A8B9FB68C8E8D46D5E5C1BBDDB1EE"
+expendable = true
 """
 
 
@@ -82,3 +93,31 @@ def test_a_suite_that_the_keys_with_its_application_do_not_run_is_asked_of_no_ot
     done = cli("run", "openpgp", "--bench", "bench.toml", "--seed", "1")
     assert done.returncode == 5, done.stdout + done.stderr
     assert "nothing was tested" in done.stderr
+
+
+def plain_pytest(cli, *words):
+    cli.command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
+    return cli(*words)
+
+
+def test_a_first_case_that_a_suites_own_hook_skips_is_noted_as_any_other(cli):
+    """It skips before the rig is asked for, which makes the folder of the run."""
+    (cli.cwd / "full.toml").write_text(FULL)
+    (cli.cwd / "conftest.py").write_text(
+        "import pytest\n\n\ndef pytest_runtest_setup(item):\n    pytest.skip('no finger')\n"
+    )
+    (cli.cwd / "test_own.py").write_text("def test_it(rig):\n    assert False\n")
+    done = plain_pytest(cli, "test_own.py", "--kh-bench", "full.toml")
+    assert "INTERNALERROR" not in done.stdout, done.stdout
+    (row,) = map(json.loads, (cli.run_dir / "results.jsonl").read_text().splitlines())
+    assert (row["rig"], row["outcome"]) == ("full-1", "skipped")
+
+
+def test_cases_of_a_bench_without_a_rig_that_is_there_say_so_without_a_traceback(cli):
+    (cli.cwd / "absent.toml").write_text(ABSENT_RIG)
+    (cli.cwd / "test_own.py").write_text("def test_it(rig):\n    assert False\n")
+    done = plain_pytest(cli, "test_own.py", "--kh-bench", "absent.toml")
+    assert done.returncode == 1, done.stdout
+    assert "1 error" in done.stdout
+    assert "a port that is there: no hub is at 77-1" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr

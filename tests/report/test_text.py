@@ -216,6 +216,7 @@ def show(stream, made, tmp_path, **how):
     summary = summary_of(made, tmp_path)
     with RunDisplay(stream, clock=clock, environ=how.pop("environ", {}), **how) as display:
         display.started(made.head)
+        display.expect(len(made.results))
         for row in made.results:
             display.case(row)
         for op in made.operations:
@@ -278,6 +279,24 @@ def test_live_has_bars_and_colour(tmp_path):
     assert said.endswith("\n")
     # The cursor is shown again.
     assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")
+
+
+def test_a_terminal_shows_how_many_of_the_cases_are_done_and_since_when(tmp_path):
+    made = sample.failing()
+    said = show(Terminal(), made, tmp_path, width=130)
+    assert f"\n  0 of {len(made.results)} cases · 0 s" in said
+    assert f"\n  {len(made.results)} of {len(made.results)} cases · " in said
+
+
+def test_where_the_outcomes_do_not_fit_the_worst_are_said_and_none_is_cut_in_two():
+    outcomes = {"old": 5000, "new": 3000, "recovered": 400, "lost": 17}
+    op = sample.failing().operations[0] | {"operation": "op", "cuts": 8417, "outcomes": outcomes}
+    said = {width: operation_lines([op], width=width)[0] for width in (40, 55, 80)}
+    assert said == {
+        40: "    op   8,417 cuts  lost 17  …",
+        55: "    op   8,417 cuts  lost 17  unchanged 59 %  …",
+        80: "    op   8,417 cuts  unchanged 59 %  completed 36 %  recovered 5 %  lost 17",
+    }
 
 
 def test_no_color(tmp_path):

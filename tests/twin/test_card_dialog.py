@@ -23,10 +23,12 @@ def test_a_chain_is_the_command_that_was_cut_up(content, block):
     assert dialog.take(command(parts[-1], le=256)) == command(content, le=256)
 
 
-@given(st.binary(max_size=700), st.integers(1, 256))
-def test_the_parts_of_an_answer_are_the_answer(content, le):
+@given(st.binary(max_size=700), st.one_of(st.none(), st.integers(1, 256)), st.booleans())
+def test_the_parts_of_an_answer_are_the_answer(content, le, wants_le):
     dialog = CardDialog(300)
-    found, status = dialog.limited(content, OK, le)
+    found, status = dialog.limited(content, OK, le, wants_le=wants_le)
+    if le is None:
+        assert found == (b"" if wants_le else content)
     while status >> 8 == 0x61:
         waiting = status & 0xFF or 256
         taken = dialog.take(command(ins=GET_RESPONSE, le=waiting))

@@ -5,22 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.api import (
-    Board,
-    CallerError,
-    Defect,
-    HexTracer,
-    Hid,
-    Offered,
-    Panic,
-    Plain,
-    Store,
-    StoreDamaged,
-    TwinOptions,
-    child,
-    modules_in,
-    one_of,
-)
+from harness.api import Board, CardFirmware, Defect, Hid, Offered, Store, TwinOptions, child, modules_in
+from harness_cards.twin_model import SECURE_ELEMENT, CardModel, formatted, started, store_of
 from harness_nitrokey_pro import reports
 from harness_nitrokey_pro.twin.defects import AS_READ, DEFECTS
 from harness_nitrokey_pro.twin.firmware import ProFirmware
@@ -28,7 +14,6 @@ from harness_nitrokey_pro.twin.hid_side import ENDPOINT, REPORT_DESCRIPTOR
 from harness_nitrokey_pro.twin.layout import STM32F103
 from harness_nitrokey_pro.twin.pages import Pages
 from harness_openpgp.twin.firmware import ENDPOINT as CARD_ENDPOINT
-from harness_openpgp.twin.model import GEOMETRY, SECURE_ELEMENT
 from harness_openpgp.twin.traits import CHIP_2, CHIP_3, Traits
 
 MICROCONTROLLER, CARD = "mcu", "card"
@@ -52,9 +37,11 @@ PERSONALITIES = {
 }
 
 
-@dataclass(frozen=True)
-class NitrokeyProTwin:
+class NitrokeyProTwin(CardModel):
     """The twin's model: implements harness.twin.model.TwinModel."""
+
+    title = "the Nitrokey Pro twin"
+    one_layer = "the firmware rewrites its pages itself"
 
     @property
     def personalities(self) -> Mapping[str, str]:
@@ -74,54 +61,21 @@ class NitrokeyProTwin:
         hid = Hid(REPORT_DESCRIPTOR, feature_size=reports.SIZE)
         return {ENDPOINT: Offered("reports", usb=hid), CARD_ENDPOINT: Offered("apdus", atr=CHIP_3.atr)}
 
-    def tracer(self) -> HexTracer:
-        return HexTracer()
-
-    def layer(self, options: TwinOptions) -> str:
-        if options.layer not in (None, Plain.name):
-            raise CallerError(
-                f'flash layer "{options.layer}" of the Nitrokey Pro twin',
-                found=options.layer,
-                expected=Plain.name,
-                mend="leave it out: the firmware rewrites its pages itself",
-            )
-        return Plain.name
-
     def code(self) -> list[str]:
         """The modules of the HID side; those of the card stand in the OpenPGP card's twin."""
         return modules_in("harness_nitrokey_pro.twin", ("defects", "layout", "model"))
 
     def build(self, options: TwinOptions, seed: bytes) -> Board:
-        self.layer(options)
-        _among("personality", options.personality, PERSONALITIES)
-        for defect in options.defects:
-            _among("defect", defect, DEFECTS)
+        self.check(options, PERSONALITIES, DEFECTS)
         known = PERSONALITIES[options.personality]
         defects = known.defects | set(options.defects)
         serial = child(options.uuid or seed, "serial")[:4]
         parts = {MICROCONTROLLER: STM32F103, CARD: SECURE_ELEMENT}
         board = Board(parts, lambda board: _start(board, known.traits, defects, serial), seed)
-        board.rail.restore_for_boot()
-        store = _store(board)
-        store.format()
-        store.mount()
+        store = formatted(board, store_of(board, CARD))
         _firmware(board, store, known.traits, defects, serial).hid.device.make_new()
         board.power_off()
         return board
-
-
-def _among(what: str, name: str, known: Mapping[str, object]) -> None:
-    if name not in known:
-        raise CallerError(
-            f'{what} "{name}" of the Nitrokey Pro twin',
-            found=name,
-            expected=one_of(name, list(known)),
-            mend="name one of these",
-        )
-
-
-def _store(board: Board) -> Store:
-    return Store(Plain(board.flash[CARD]), board.rail, **GEOMETRY)
 
 
 def _firmware(
@@ -131,20 +85,10 @@ def _firmware(
     return ProFirmware(board, store, pages, traits, serial, board.power_on)
 
 
-def _start(board: Board, traits: Traits, defects: frozenset[str], serial: bytes) -> ProFirmware:
-    """Boot.
-
-    :raises PowerLost: the power failed meanwhile.
-    :raises Panic: the card has no file system, or the firmware gives up.
-    """
-    board.clock.wait_us(START_US)
-    board.rail.check()
-    store = _store(board)
-    try:
-        store.mount()
-        return _firmware(board, store, traits, defects, serial)
-    except StoreDamaged:
-        raise Panic from None
+def _start(board: Board, traits: Traits, defects: frozenset[str], serial: bytes) -> CardFirmware:
+    """Boot; the firmware may give up, too."""
+    store = store_of(board, CARD)
+    return started(board, store, START_US, lambda: _firmware(board, store, traits, defects, serial))
 
 
 MODEL = NitrokeyProTwin()

@@ -102,7 +102,7 @@ class OpenPgpApplication:
             found, status = b"", refused.status
         except StoreFull:
             found, status = b"", NO_SPACE
-        return self._dialog.limited(found, status, command.le)
+        return self._dialog.limited(found, status, command.le, wants_le=self.card.traits.wants_le)
 
     def _answer(self, command: Command) -> bytes:
         if command.cla & SECURE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from harness_cards.tlv import NotTlv, fields, tlv
+from harness_cards.tlv import NotTlv, fields, first, tlv
 from harness_openpgp.slots import Slot
 from harness_openpgp.twin import keys, pins
 from harness_openpgp.twin.pins import Pin
@@ -48,12 +48,27 @@ def select_data(card: Card, p1: int, p2: int, data: bytes) -> bytes:
     """SELECT DATA: which cardholder certificate the next commands mean."""
     if p2 != 0x04 or card.traits.certificates == 1:
         raise CardError(WRONG_P1P2)
-    if data not in (bytes.fromhex("60045C027F21"), bytes.fromhex("5C027F21")):
-        raise CardError(WRONG_DATA)
-    if p1 >= card.traits.certificates:
+    if _named(data) != CERTIFICATE or p1 >= card.traits.certificates:
         raise CardError(NO_REFERENCE)
     card.session.occurrence = p1
     return b""
+
+
+def _named(path: bytes) -> int:
+    """The tag in 60 { 5C { tag } }, or in 5C { tag } alone.
+
+    :raises CardError: it is neither.
+    """
+    try:
+        tag, inner, whole = first(path)
+        if tag == 0x60 and whole == path:
+            path = inner
+            tag, inner, whole = first(path)
+    except NotTlv:
+        raise CardError(WRONG_DATA) from None
+    if tag != 0x5C or whole != path or not inner:
+        raise CardError(WRONG_DATA)
+    return int.from_bytes(inner, "big")
 
 
 def next_data(card: Card, p1: int, p2: int, data: bytes) -> bytes:

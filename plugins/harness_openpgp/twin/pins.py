@@ -317,7 +317,7 @@ def set_code(card: Card, code: bytes) -> None:
 def fresh(card: Card) -> dict[str, bytes | None]:
     """The files of a card that leaves the factory, in the order in which that application writes them."""
     user, admin = card.services.random("user key", 32), card.services.random("admin key", 32)
-    state = fresh_state((len(USER_DEFAULT), 0, len(ADMIN_DEFAULT)))
+    state = fresh_state((len(USER_DEFAULT), 0, len(ADMIN_DEFAULT)), card.traits)
     return {
         Pin.USER.file: sealed_pin(card, Pin.USER, USER_DEFAULT, user),
         Pin.ADMIN.file: sealed_pin(card, Pin.ADMIN, ADMIN_DEFAULT, admin),

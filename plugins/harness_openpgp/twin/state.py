@@ -103,10 +103,10 @@ def unsealed(content: dict[int, Any]) -> CardState:
     )
 
 
-def fresh_state(lengths: tuple[int, int, int]) -> CardState:
+def fresh_state(lengths: tuple[int, int, int], traits: Traits) -> CardState:
     """The state of a card that leaves the factory: RSA keys of 2,048 bits are to come."""
     empty = KeySlot(rsa(2048))
-    return CardState((empty, empty, empty), lengths)
+    return CardState((empty, empty, empty), lengths, language=traits.language, sex=traits.sex)
 
 
 class CardFiles(Protocol):

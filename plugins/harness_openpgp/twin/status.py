@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from harness_cards.refusals import CardError as CardError
+
 OK = 0x9000
 TERMINATED = 0x6285
 WRONG_OLD = 0x6300
@@ -24,14 +26,3 @@ WRONG_PARAMETERS = 0x6B00
 NO_INSTRUCTION = 0x6D00
 NO_CLASS = 0x6E00
 INTERNAL = 0x6F00
-
-
-class CardError(Exception):
-    """A command is refused.
-
-    :param status: the status word.
-    """
-
-    def __init__(self, status: int):
-        super().__init__(f"{status:04X}")
-        self.status = status

@@ -28,6 +28,8 @@ class Traits:
     :ivar says_blocked: a blocked PIN is answered with 6983; otherwise with 63C0.
     :ivar starts_selected: it is the card's only application, selected when the card gets power (ISO 7816-4, 8.2.2.2).
     :ivar change_says: the status word of a wrong old PIN in CHANGE; None is the one of VERIFY.
+    :ivar wants_le: a command without Le gets no data at once: 61xx, then GET RESPONSE (ISO 7816-4, section 5.1).
+    :ivar language: DO 5F2D of a new card. :ivar sex: DO 5F35 of a new card, as ISO 5218 has it.
     """
 
     version: tuple[int, int]
@@ -47,6 +49,9 @@ class Traits:
     says_blocked: bool = True
     change_says: int | None = None
     starts_selected: bool = True
+    wants_le: bool = False
+    language: bytes = b""
+    sex: int = 0x30
     defects: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -99,19 +104,22 @@ NITROKEY3 = Traits(
     says_blocked=False,
     change_says=0x6300,
     starts_selected=False,
+    wants_le=True,
 )
 """As opcard-rs 2d9170d answers."""
 CHIP_3 = Traits(
     version=(3, 3),
     manufacturer=0x0005,
     historical=bytes.fromhex("0031F573C00160009000"),
-    capabilities=bytes.fromhex("7D000800080008000001"),
+    capabilities=bytes.fromhex("7F000800080008000001"),
     longest=(0x0800, 0x0800),
     pin_max=64,
     rsa=(2048, 3072, 4096),
     curves=(*NIST, *BRAINPOOL),
     has_uif=False,
     has_information=False,
+    language=b"de",
+    sex=0x39,
 )
 """The chip in later Nitrokey Pros. Limits and DO C0 are assumed: no dump of a genuine one is published."""
 CHIP_2 = Traits(
@@ -128,5 +136,7 @@ CHIP_2 = Traits(
     has_uif=False,
     has_aes=False,
     has_information=False,
+    language=b"de",
+    sex=0x39,
 )
 """The chip in earlier Nitrokey Pros: no curves, one certificate, no KDF, no list of algorithms."""

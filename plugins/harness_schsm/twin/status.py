@@ -6,6 +6,8 @@ published what the genuine card answers; the suite accepts a set of words there.
 
 from __future__ import annotations
 
+from harness_cards.refusals import CardError as CardError
+
 OK = 0x9000
 END_OF_FILE = 0x6282
 TRIES = 0x63C0
@@ -26,14 +28,3 @@ EXISTS = 0x6A89  # assumed
 WRONG_OFFSET = 0x6B00
 NO_INSTRUCTION = 0x6D00
 NO_CLASS = 0x6E00
-
-
-class CardError(Exception):
-    """A command is refused.
-
-    :param status: the status word. :param data: what is answered with it.
-    """
-
-    def __init__(self, status: int, data: bytes = b""):
-        super().__init__(f"{status:04X}")
-        self.status, self.data = status, data

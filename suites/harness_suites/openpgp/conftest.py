@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.api import NOT_OFFERED, Home, Rig
+from harness.api import Home, Rig
 from harness_openpgp.client import ADMIN, OTHER, OpenPgp
 from harness_openpgp.home import OpenPgpMemory, known
+from harness_suites.powered_up import power_up
 
 
 @pytest.fixture
@@ -23,12 +24,7 @@ def mine(home: Home) -> OpenPgpMemory:
 @pytest.fixture
 def card(request: pytest.FixtureRequest, rig: Rig) -> OpenPgp:
     """The card, just powered up; nobody is verified."""
-    if rig.vault is None and request.node.get_closest_marker("reads") is None:
-        pytest.skip(
-            f"{NOT_OFFERED}: the state of this card cannot be copied, and the case spends tries or keys"
-        )
-    rig.power.on()
-    rig.wait_until_up()
+    power_up(request, rig, "card", "tries or keys")
     return OpenPgp(rig)
 
 

@@ -13,6 +13,7 @@ from harness_nitrokey_pro.client import NitrokeyPro
 from harness_nitrokey_pro.home import ProMemory, known
 from harness_openpgp.home import OpenPgpMemory
 from harness_openpgp.home import known as card_known
+from harness_suites.powered_up import power_up
 
 FIRMWARE_PASSWORD_SINCE = 0x000B
 
@@ -32,12 +33,7 @@ def pins(home: Home) -> OpenPgpMemory:
 @pytest.fixture
 def hid(request: pytest.FixtureRequest, rig: Rig) -> NitrokeyPro:
     """The key, just powered up; nobody has entered a PIN."""
-    if rig.vault is None and request.node.get_closest_marker("reads") is None:
-        pytest.skip(
-            f"{NOT_OFFERED}: the state of this key cannot be copied, and the case spends tries or slots"
-        )
-    rig.power.on()
-    rig.wait_until_up()
+    power_up(request, rig, "key", "tries or slots")
     return NitrokeyPro(rig)
 
 

@@ -14,6 +14,7 @@ import pytest
 from harness.api import NOT_OFFERED, Home, Rig, session_of
 from harness_schsm.client import ScHsm
 from harness_schsm.home import HsmMemory, known
+from harness_suites.powered_up import power_up
 from harness_suites.schsm.second import Device
 
 
@@ -26,12 +27,7 @@ def mine(home: Home) -> HsmMemory:
 @pytest.fixture
 def hsm(request: pytest.FixtureRequest, rig: Rig) -> ScHsm:
     """The card, just powered up; nobody is logged in."""
-    if rig.vault is None and request.node.get_closest_marker("reads") is None:
-        pytest.skip(
-            f"{NOT_OFFERED}: the state of this card cannot be copied, and the case spends tries or keys"
-        )
-    rig.power.on()
-    rig.wait_until_up()
+    power_up(request, rig, "card", "tries or keys")
     return ScHsm(rig)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness.twin.board import Board
-from harness.twin.flash_layers import Plain
-from harness.twin.littlefs_store import Store, StoreFull
+from harness.twin.littlefs_store import StoreFull
 from harness.twin.trace import all_cuts, images
 from harness_cards.files import Files
-from harness_nitrokey_hsm2.twin import CHIP, GEOMETRY
+from harness_nitrokey_hsm2.twin import card_store
 from support.hsm import hsm
 
 OLD = {"a": b"old a", "b": b"old b" * 40, "gone": b"x" * 300}
@@ -17,7 +16,7 @@ NEW = {"a": b"new a" * 100, "b": b"new b", "made": b"y" * 700, "gone": None}
 
 
 def opened(board: Board) -> Files:
-    store = Store(Plain(board.flash[CHIP]), board.rail, **GEOMETRY)
+    store = card_store(board)
     store.mount()
     return Files(store)
 

@@ -7,6 +7,7 @@ import pytest
 from harness.bench.registry import discover
 from harness.campaign.recording import UncutFault
 from harness.model.key import Outcome
+from harness_nitrokey_pro.otp_operations import BEFORE_WRAP, USES
 from support.hsm import outcomes
 from support.pro import NAME, walked
 
@@ -68,7 +69,7 @@ CAUGHT = {
     "time-page-erased-first": ("pro.set_time.full", "pro.time", Outcome.TORN),
 }
 UNCUT = {
-    "hotp-roll-locks-flash": ("pro.hotp.roll", "HOTP code number 1023"),
+    "hotp-roll-locks-flash": ("pro.hotp.roll", f"HOTP code number {BEFORE_WRAP + USES}"),
     "totp-stale-time": ("pro.log_in_user", "pro.untold"),
 }
 """What shows before anything is cut."""

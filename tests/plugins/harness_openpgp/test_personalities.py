@@ -44,6 +44,43 @@ def test_without_a_reset_code_none_is_taken(personality, said, code):
     assert client.pin_status().pw1 == 3, "PW1 is as it was"
 
 
+@pytest.mark.parametrize("personality", ["chip-2.1", "chip-3.3"])
+def test_a_new_chip_of_the_pro_speaks_german_and_tells_no_sex(personality):
+    """As `gpg --card-status` shows new ones: language preferences "de", sex "unspecified" (9)."""
+    found = OpenPgp(up(openpgp_card(personality=personality))).get(0x65)
+    assert found.hex().upper() == "5B005F2D0264655F350139"
+
+
+@pytest.mark.parametrize("personality", ["reference", "nitrokey3", "chip-3.3", "chip-2.1"])
+def test_the_chip_says_of_the_aes_key_what_is_so(personality):
+    """Bit 02 of the first byte of DO C0: ENCIPHER and DECIPHER with the key of DO D5."""
+    client = OpenPgp(up(openpgp_card(personality=personality)))
+    client.verify(DEFAULT_PW3, ADMIN)
+    said = bool(client.get(0xC0)[0] & 0x02)
+    assert (client.exchange(0xDA, 0x00, 0xD5, bytes(32))[1] == 0x9000) is said
+
+
+def test_a_nitrokey_3_keeps_an_answer_that_was_not_asked_for():
+    """Without Le the data wait for GET RESPONSE (opcard-rs 2d9170d, src/vpicc.rs; ISO 7816-4, section 5.1)."""
+    rig = up(openpgp_card(personality="nitrokey3"))
+    OpenPgp(rig)
+    connection = card(rig)
+    connection.connect()
+    data, sw1, sw2 = connection.transmit([0x00, 0xCA, 0x00, 0x4F])
+    assert (data, sw1, sw2) == ([], 0x61, 16)
+    data, sw1, sw2 = connection.transmit([0x00, 0xC0, 0x00, 0x00, 0x00])
+    assert (len(data), sw1, sw2) == (16, 0x90, 0x00)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("60045C020065", 0x6A88), ("5C015E", 0x6A88), ("60035C017F", 0x6A88), ("", 0x6A80), ("60045C", 0x6A80)],
+)
+def test_select_data_tells_an_unknown_object_from_a_path_that_is_none(path, said):
+    """Only certificates have several occurrences (specification 3.4, section 7.2.5)."""
+    assert OpenPgp(up(openpgp_card())).exchange(0xA5, 0, 4, bytes.fromhex(path))[1] == said
+
+
 def test_a_new_card_tells_no_name_no_language_and_no_sex():
     """DO 65, as open cards answer it: 5B and 5F2D are empty, 5F35 is "0", not known."""
     assert OpenPgp(up(openpgp_card())).get(0x65).hex().upper() == "5B005F2D005F350130"

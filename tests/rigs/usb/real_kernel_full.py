@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from support.guest.fixtures import MINI, OTHER, RELAYED, enrolled, keyharness, machine, mini, on_bus
+from support.guest.fixtures import MINI, OTHER, RELAYED, enrolled, keyharness, machine, mini, on_bus, touched
 from support.guest.machine import RELAY_PORT
 from support.paths import ROOT
 
@@ -12,7 +12,7 @@ __all__ = ["machine", "mini"]
 
 
 def test_two_keys_of_one_model_are_told_apart_and_one_in_the_place_of_the_other_is_refused(machine, mini):
-    other = enrolled(machine, OTHER, "other")
+    other = touched(machine, OTHER, "other")
     identities = [machine.run("grep", "-h", "^identity", file).out for file in (mini, other)]
     assert len(set(identities)) == 2
     assert machine.run("sh", "-c", f"sed s/{OTHER}/{MINI}/ {other} > swapped.toml").code == 0
@@ -51,7 +51,7 @@ def test_cases_of_conformance_pass_on_the_hidraw_node(machine, mini):
     suite = ROOT / "suites" / "harness_suites" / "conformance"
     done = machine.run(
         "pytest",
-        "-q",
+        "-v",
         "-p",
         "no:cacheprovider",
         str(suite / "test_ctaphid.py"),

@@ -25,21 +25,23 @@ KEYS = [
 
 
 @pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A running machine, with the keys that the module names in PLUGGED, or KEYS; the test is skipped without QEMU."""
+    keys: list[PluggedKey] = getattr(request.module, "PLUGGED", KEYS)
     try:
         made_of = parts()
     except MissingPart as error:
         if os.environ.get("KEYHARNESS_GUEST") == "required":
             pytest.fail(f"the virtual machine cannot be made: {error}")
         pytest.skip(str(error))
-    with contextlib.closing(Machine(made_of, KEYS, kvm.works(made_of))) as running:
-        bound(running)
+    with contextlib.closing(Machine(made_of, keys, kvm.works(made_of))) as running:
+        bound(running, *(key.address for key in keys))
         yield running
 
 
-def bound(machine: Machine) -> str:
-    """Wait for all keys: they boot beside the guest, and on a busy host later than it. A line for each interface."""
-    done = machine.run("module", "support.guest.plugged", MINI, OTHER, HSM, LIAR, RELAYED)
+def bound(machine: Machine, *ports: str) -> str:
+    """Wait for keys: they boot beside the guest, and on a busy host later than it. A line for each interface."""
+    done = machine.run("module", "support.guest.plugged", *ports)
     assert done.code == 0, done.out + machine.run("dmesg").out
     return done.out
 
@@ -58,13 +60,26 @@ def enrolled(machine: Machine, port: str, name: str, *more: str) -> str:
     return file
 
 
+TOUCH = """
+[rig.touch]
+driver = "command"
+on = ["true"]
+off = ["true"]
+"""
+"""The keys are touched by themselves."""
+
+
+def touched(machine: Machine, port: str, name: str, *more: str) -> str:
+    """`enrolled`, of a rig that gives touches."""
+    file = enrolled(machine, port, name, *more)
+    assert machine.run("sh", "-c", f"echo '{TOUCH}' >> {file}").code == 0
+    return file
+
+
 @pytest.fixture(scope="module")
 def mini(machine: Machine) -> str:
     """A bench with the first key, which is touched by itself."""
-    file = enrolled(machine, MINI, "mini")
-    touch = r'printf "\n[rig.touch]\ndriver = \"command\"\non = [\"true\"]\noff = [\"true\"]\n" >> mini.toml'
-    assert machine.run("sh", "-c", touch).code == 0
-    return file
+    return touched(machine, MINI, "mini")
 
 
 def on_bus(machine: Machine, port: str) -> str:

@@ -1,6 +1,6 @@
 """The virtual machine: QEMU, its hubs with switched ports, a relay board, and keys that lose power with their ports.
 
-    xHCI port 1   a hub that switches each port: keys on ports 1 to 4
+    xHCI port 1   a hub that switches each port: keys on ports 1 to 7
               2   a hub that says so and does not cut the power: a key on port 8
               3   a serial adapter (FTDI) with a relay board of the LCUS kind
               4   a key whose power the relay's channel 1 switches
@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from support.paths import ROOT
 
 POWER = re.compile(r"usb_hub_(set|clear)_port_feature dev \d+, port (\d+), feature power")
 LIAR_PORT, RELAY_PORT = 8, 0
-PATHS = {**{port: f"1.{port}" for port in range(1, 5)}, LIAR_PORT: f"2.{LIAR_PORT}", RELAY_PORT: "4"}
+PATHS = {**{port: f"1.{port}" for port in range(1, 8)}, LIAR_PORT: f"2.{LIAR_PORT}", RELAY_PORT: "4"}
 """Port, as keys name it -> where it is below the xHCI controller."""
 MEMORY_MB = 1536
 KERNEL_WORDS = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off no_timer_check"
@@ -46,7 +46,7 @@ CONSOLE_LINES = 60
 class PluggedKey:
     """A key in the machine.
 
-    :ivar port: 1 to 4, LIAR_PORT, or RELAY_PORT.
+    :ivar port: 1 to 7, LIAR_PORT, or RELAY_PORT.
     :ivar options: further ones of `ServeOptions`; "twin" has those of `TwinOptions`.
     """
 
@@ -57,6 +57,11 @@ class PluggedKey:
     @property
     def name(self) -> str:
         return f"port{self.port}"
+
+    @property
+    def address(self) -> str:
+        """The port's name in the guest, e.g. "1-1.2"."""
+        return f"1-{PATHS[self.port]}"
 
 
 class Machine:
@@ -182,6 +187,12 @@ class Machine:
                 self._twins.kill(key.name)
                 self.cuts[port] = self.cuts.get(port, 0) + 1
 
+    def change(self, port: int, **options: Any) -> None:
+        """From its next start on, the key on that port has these options of `ServeOptions` too."""
+        with self._lock:
+            key = self._keys[port]
+            self._keys[port] = replace(key, options={**key.options, **options})
+
     # Commands
 
     def run(self, *argv: str, cwd: str = "/lab", write: Callable[[str], None] = lambda text: None) -> Done:
@@ -191,7 +202,15 @@ class Machine:
         :raises GuestDied: the machine ended, or said nothing for HUNG_S seconds; it names the command. The machine's
             console is then kept.
         """
-        return self._channel.run(argv, cwd, write)
+        with (self.folder / "commands.log").open("a") as log:
+
+            def note(text: str) -> None:
+                log.write(text)
+                log.flush()
+                write(text)
+
+            log.write(f"lab# {' '.join(argv)}\n")
+            return self._channel.run(argv, cwd, note)
 
     def last_words(self) -> str:
         """The end of what the kernel, QEMU and the keys wrote."""

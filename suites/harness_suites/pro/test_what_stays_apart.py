@@ -1,0 +1,116 @@
+"""What counts to its last byte: passwords and PINs of the longest kind. And time, which goes on while the key is on."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness_nitrokey_pro.client import HOTP_SLOTS, TOTP_SLOTS
+from harness_nitrokey_pro.codes import hotp, totp
+from harness_nitrokey_pro.home import HOTP, TOTP, secret
+from harness_nitrokey_pro.reports import Status
+from harness_openpgp.client import ADMIN, OTHER, OpenPgp
+from harness_suites.pro.common import again, refused
+
+TEMPORARY = b"a temporary pass word 25."
+LONG_PIN = "1234567890123456789012345"
+FIRMWARE = b"twenty bytes of word"
+ALMOST = {TEMPORARY: TEMPORARY[:-1] + b"!", FIRMWARE: FIRMWARE[:-1] + b"!"}
+
+
+def test_each_byte_of_the_admins_temporary_password_counts(hid, pins):
+    hid.log_in_admin(pins.pw3, TEMPORARY)
+    with refused(Status.NOT_AUTHORIZED):
+        hid.erase_slot(TOTP, ALMOST[TEMPORARY])
+    hid.erase_slot(TOTP, TEMPORARY)
+    assert hid.slot(TOTP) is None
+
+
+@pytest.mark.parametrize("slot", [HOTP, TOTP], ids="{:02X}".format)
+def test_each_byte_of_the_users_temporary_password_counts_for_both_kinds_of_code(admin, mine, pins, slot):
+    admin.set_config(pin_on=1)
+    admin.set_time(mine.time)
+    with refused(Status.NOT_AUTHORIZED):
+        admin.code(slot)
+    admin.log_in_user(pins.pw1, TEMPORARY)
+    with refused(Status.NOT_AUTHORIZED):
+        admin.code(slot, ALMOST[TEMPORARY])
+    content = mine.slots[slot].secret
+    assert admin.code(slot, TEMPORARY) == (hotp(content, 7) if slot == HOTP else totp(content, mine.time))
+
+
+@pytest.mark.parametrize("which", ["user", "admin"])
+def test_each_byte_of_the_longest_pin_counts_on_both_sides(hid, mine, pins, rig, which):
+    is_admin = which == "admin"
+    change, log_in, reference = (
+        (hid.change_admin_pin, hid.log_in_admin, ADMIN)
+        if is_admin
+        else (hid.change_user_pin, hid.log_in_user, OTHER)
+    )
+    change(pins.pw3 if is_admin else pins.pw1, LONG_PIN)
+    with refused(Status.WRONG_PASSWORD):
+        log_in(LONG_PIN[:-1] + "0")
+    assert hid.tries()[is_admin] == 2
+    log_in(LONG_PIN)
+    OpenPgp(rig).verify(LONG_PIN, reference)
+    if mine.has_safe and not is_admin:
+        hid.open_safe(LONG_PIN)
+        assert hid.entries() == mine.entries
+
+
+def test_an_unblocked_user_pin_counts_to_its_last_byte(hid, pins, rig):
+    hid.unblock(pins.pw3, LONG_PIN)
+    hid.log_in_user(LONG_PIN)
+    OpenPgp(rig).verify(LONG_PIN, OTHER)
+
+
+def test_each_byte_of_the_longest_firmware_password_counts(updatable, mine):
+    updatable.change_firmware_password(mine.firmware_password, FIRMWARE)
+    hid = again(updatable)
+    with refused(Status.WRONG_PASSWORD):
+        hid.change_firmware_password(ALMOST[FIRMWARE], FIRMWARE)
+    hid.change_firmware_password(FIRMWARE, mine.firmware_password)
+
+
+def test_time_goes_on_after_it_was_told(hid, mine, rig):
+    told = mine.time // 30 * 30 + 30
+    hid.set_time(told)
+    began_us = rig.clock.now_us
+    if rig.vault is None:
+        pytest.skip("not offered: half a minute that does not have to be waited for")
+    rig.clock.wait_us(65_000_000)
+    seconds = (rig.clock.now_us - began_us) // 1_000_000
+    assert hid.code(TOTP) in {totp(secret("totp"), told + late) for late in range(seconds - 1, seconds + 4)}
+    assert hid.code(TOTP) != totp(secret("totp"), told)
+
+
+def test_every_slot_and_every_entry_is_free_after_a_factory_reset(admin, mine, pins):
+    for slot in (*HOTP_SLOTS, *TOTP_SLOTS):
+        admin.write_slot(slot, b"full", b"secret of the owner", 30)
+    if mine.has_safe:
+        admin.open_safe(pins.pw1)
+        for entry in range(16):
+            admin.write_entry(entry, b"name", b"login", b"password")
+    admin.factory_reset(pins.pw3)
+    hid = again(admin)
+    assert [slot for slot in (*HOTP_SLOTS, *TOTP_SLOTS) if hid.slot(slot) is not None] == []
+
+
+def test_each_hotp_slot_has_a_counter_of_its_own(admin):
+    """All of them are used, in turn: none counts for another, nor after a power cycle."""
+    bases = {slot: 1000 * number for number, slot in enumerate(HOTP_SLOTS, 1)}
+    for slot, base in bases.items():
+        admin.write_slot(slot, b"own", bytes([slot]) * 20, base)
+    for use in range(3):
+        for slot, base in bases.items():
+            assert admin.code(slot) == hotp(bytes([slot]) * 20, base + use)
+        admin = again(admin)
+    assert {slot: admin.slot(slot)["counter"] for slot in bases} == {
+        slot: base + 3 for slot, base in bases.items()
+    }
+
+
+def test_a_slot_that_is_written_anew_has_nothing_of_the_erased_one(admin):
+    """Without a secret of its own it would go on with the old one, which somebody wanted to be gone."""
+    admin.erase_slot(HOTP)
+    admin.write_slot(HOTP, b"anew", b"", 7)
+    assert admin.code(HOTP) != hotp(secret("hotp"), 7)

@@ -1,0 +1,169 @@
+"""Clients of others on keys behind a real Linux USB stack: `script/lab --test` runs them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from support.guest.channel import Done
+from support.guest.fixtures import MINI, OTHER, bound, machine
+from support.guest.machine import Machine, PluggedKey
+
+__all__ = ["machine"]
+
+PRO = "1-1.4"
+PLUGGED = [PluggedKey(1), PluggedKey(2), PluggedKey(3, "nitrokey-hsm2"), PluggedKey(4, "nitrokey-pro")]
+SWITCH = "/sys/bus/usb/devices/1-1:1.0/1-1-port{port}/disable"
+SO_PIN, PIN = "3537363231383830", "648219"
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    absent = [program for program in programs if shutil.which(program) is None]
+    return pytest.mark.skipif(bool(absent), reason=f"no {', '.join(absent)} here")
+
+
+def shell(machine: Machine, script: str) -> Done:
+    """Run a script that must succeed."""
+    done = machine.run("sh", "-ec", script)
+    assert done.code == 0, done.out
+    return done
+
+
+def power(machine: Machine, port: int, on: bool) -> None:
+    """Switch a port of the hub by the kernel's own file."""
+    shell(machine, f"echo {int(not on)} > {SWITCH.format(port=port)}")
+    if on:
+        bound(machine, f"1-1.{port}")
+
+
+def hidraw(machine: Machine, port: str) -> str:
+    (node,) = shell(machine, f"basename /sys/bus/usb/devices/{port}/*/*/hidraw/*").out.split()
+    return f"/dev/{node}"
+
+
+@pytest.fixture(scope="module")
+def readers(machine: Machine) -> str:
+    """The readers of a pcscd in the guest, which drives them by libccid, as opensc-tool lists them."""
+    if shutil.which("pcscd") is None or shutil.which("opensc-tool") is None:
+        pytest.skip("no pcscd or opensc-tool here")
+    shell(machine, "mkdir -p /run/pcscd && pcscd --disable-polkit")
+    return shell(machine, "opensc-tool --list-readers").out
+
+
+# Nitrokey 3
+
+
+@needs("nitropy")
+def test_nitropy_lists_tests_and_updates_a_key(machine):
+    nitropy = str(shutil.which("nitropy"))
+    listed = machine.run(nitropy, "nk3", "list").out
+    assert len(re.findall(r"/dev/hidraw\d+: Nitrokey 3 [0-9A-F]{32}", listed)) == 2, listed
+    (uuid,) = re.findall(rf"{hidraw(machine, MINI)}: Nitrokey 3 ([0-9A-F]+)", listed)
+    path = ("nk3", "--path", hidraw(machine, MINI))
+    said = machine.run(nitropy, *path, "status").out
+    assert re.search(r"Init status: +ok", said), said
+    tested = machine.run(nitropy, *path, "test", "--exclude", "provisioner")
+    assert tested.code == 0, tested.out
+    assert re.search(r"2 device\(s\), 2 successful|1 device\(s\), 1 successful", tested.out), tested.out
+    assert uuid in tested.out
+
+
+@needs("ssh-keygen")
+def test_after_a_cut_in_mid_enrolment_the_earlier_key_still_signs(machine):
+    """The key that is cut waits for a touch: the enrolment has begun, and cannot have ended."""
+    made = shell(machine, f"ssh-keygen -q -t ed25519-sk -N '' -f early -O device={hidraw(machine, OTHER)}")
+    assert "error" not in made.out.lower()
+    power(machine, 2, on=False)
+    machine.change(2, touch="never")
+    power(machine, 2, on=True)
+    before = machine.cuts[2]
+    cut = f"""
+    mkfifo said
+    ssh-keygen -t ed25519-sk -N '' -f late -O device={hidraw(machine, OTHER)} > said 2>&1 &
+    while read -r line; do
+        case $line in *"need to touch"*) echo 1 > {SWITCH.format(port=2)} ;; esac
+        echo "$line"
+    done < said
+    wait $! && exit 1
+    test ! -e late
+    """
+    failed = shell(machine, cut)
+    assert "Key enrollment failed" in failed.out, failed.out
+    assert machine.cuts[2] == before + 1
+    machine.change(2, touch="always")
+    power(machine, 2, on=True)
+    shell(
+        machine,
+        """
+        echo words > m
+        ssh-keygen -q -Y sign -f early -n file m
+        echo "me $(cat early.pub)" > allowed
+        ssh-keygen -Y verify -f allowed -I me -n file -s m.sig < m
+        """,
+    )
+
+
+@needs("fido2-token", "fido2-cred", "fido2-assert")
+def test_fido2_token_tells_what_a_key_is_and_it_registers_and_logs_in_by_libfido2(machine):
+    node = hidraw(machine, OTHER)
+    told = machine.run("fido2-token", "-I", node).out
+    assert "proto: 0x02" in told, told
+    assert "FIDO_2_1" in told, told
+    shell(
+        machine,
+        f"""
+        digest=$(printf x | openssl dgst -sha256 -binary | base64)
+        printf '%s\\nexample.org\\nme\\n%s\\n' $digest $(printf me | base64) > ask
+        fido2-cred -M -i ask {node} > made
+        fido2-cred -V -i made -o known es256
+        printf '%s\\nexample.org\\n%s\\n' $digest $(head -n 1 known) > login
+        fido2-assert -G -i login {node} > proof
+        tail -n +2 known > public.pem
+        fido2-assert -V -i proof public.pem es256
+        """,
+    )
+
+
+# Cards through libccid
+
+
+def test_pcscd_lists_each_key_with_a_card_by_libccid(readers):
+    for name in ("Nitrokey Nitrokey 3", "Nitrokey Nitrokey HSM", "Nitrokey Nitrokey Pro"):
+        assert name in readers, readers
+
+
+@needs("sc-hsm-tool", "pkcs11-tool", "openssl")
+def test_opensc_makes_a_key_on_the_hsm_and_openssl_verifies_what_it_signed(machine, readers):
+    (reader,) = re.findall(r"^(\d+) .*Nitrokey HSM", readers, re.MULTILINE)
+    module = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
+    tool = f"pkcs11-tool --module {module} --token-label 'lab (UserPIN)' --login --pin {PIN}"
+    shell(machine, f"sc-hsm-tool -r {reader} --initialize --so-pin {SO_PIN} --pin {PIN} --label lab")
+    shell(machine, f"{tool} --keypairgen --key-type EC:prime256v1 --id 10 --label first")
+    said = shell(
+        machine,
+        f"""
+        echo words > signed
+        {tool} --sign --mechanism ECDSA-SHA256 --id 10 --signature-format openssl -i signed -o signature
+        {tool} --read-object --type pubkey --id 10 -o public.der
+        openssl dgst -sha256 -verify public.der -keyform DER -signature signature signed
+        """,
+    )
+    assert "Verified OK" in said.out
+
+
+@needs("gpg", "gpgconf")
+def test_gnupg_makes_a_key_on_the_pro_and_verifies_what_it_signed(machine, readers):
+    said = shell(
+        machine,
+        """
+        export GNUPGHOME=/root/gnupg
+        mkdir -m 700 $GNUPGHOME
+        printf 'disable-ccid\\nreader-port Nitrokey Nitrokey Pro\\n' > $GNUPGHOME/scdaemon.conf
+        echo allow-loopback-pinentry > $GNUPGHOME/gpg-agent.conf
+        gpg --card-status
+        """,
+    )
+    assert re.search(r"Reader .*Nitrokey Pro", said.out), said.out
+    assert "PIN retry counter : 3 0 3" in said.out, said.out
