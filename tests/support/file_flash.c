@@ -1,5 +1,6 @@
 /* The functions of keyharness_flash.h on a file, as a PC build of a firmware has them: by pwrite, or in a map that is
- * synced after each operation (compile with -DMAPPED). Nothing of it knows Keyharness. */
+ * synced after each operation (compile with -DMAPPED), in two pages of 4 KiB or
+ * as -DFLASH_PAGE and -DFLASH_PAGES say. Nothing of it knows Keyharness. */
 #define _POSIX_C_SOURCE 200809L
 #include "keyharness_flash.h"
 
@@ -9,7 +10,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PAGES = 2 };
+#ifndef FLASH_PAGE
+#define FLASH_PAGE 4096
+#define FLASH_PAGES 2
+#endif
+enum { PAGE = FLASH_PAGE, PAGES = FLASH_PAGES };
 static int file;
 static uint8_t *map;
 

@@ -8,7 +8,9 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Entry = tuple[str, bytes, int]
+from harness_rigs.emulator.content import Chunks, Content, content
+
+Entry = tuple[str, Content, int]
 """Kind ("file", "link", "folder"), content or target, mode."""
 
 
@@ -21,8 +23,9 @@ class DirectoryState:
     def digest(self) -> bytes:
         digest = hashlib.blake2b(digest_size=16)
         for name in sorted(self.entries):
-            kind, content, mode = self.entries[name]
-            digest.update(f"{name}\0{kind}\0{mode}\0{len(content)}\0".encode() + content)
+            kind, held, mode = self.entries[name]
+            data = held.digest() if isinstance(held, Chunks) else held
+            digest.update(f"{name}\0{kind}\0{mode}\0{len(held)}\0".encode() + data)
         return digest.digest()
 
     def differing(self, other: DirectoryState) -> list[str]:
@@ -42,7 +45,7 @@ def read(folder: Path) -> DirectoryState:
         elif path.is_dir():
             entries[name] = ("folder", b"", mode)
         elif path.is_file():
-            entries[name] = ("file", path.read_bytes(), mode)
+            entries[name] = ("file", content(path.read_bytes()), mode)
     return DirectoryState(entries)
 
 
@@ -53,16 +56,16 @@ def write(folder: Path, files: DirectoryState) -> None:
         kind = "link" if path.is_symlink() else "folder" if path.is_dir() else "file"
         if entry is None or entry[0] != kind:
             shutil.rmtree(path) if kind == "folder" else path.unlink()
-    for name, (kind, content, mode) in files.entries.items():
+    for name, (kind, held, mode) in files.entries.items():
         path = folder / name
         if kind == "folder":
             path.mkdir(exist_ok=True)
         elif kind == "link":
             if path.is_symlink():
                 path.unlink()
-            path.symlink_to(os.fsdecode(content))
+            path.symlink_to(os.fsdecode(bytes(held)))
             continue
-        elif not path.is_file() or path.read_bytes() != content:
-            path.write_bytes(content)
+        elif not path.is_file() or content(path.read_bytes()) != held:
+            path.write_bytes(bytes(held))
         if path.stat().st_mode & 0o7777 != mode:
             path.chmod(mode)

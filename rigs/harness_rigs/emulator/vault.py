@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.api import Vault
 from harness_rigs.emulator import state
+from harness_rigs.emulator.content import content
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder
 
@@ -35,7 +36,7 @@ class FolderVault(Vault):
         assert isinstance(kept, state.DirectoryState), "a state of this vault"
         table = {name: [kind, mode] for name, (kind, _, mode) in kept.entries.items()}
         files = {
-            f"files/{name}": content for name, (kind, content, _) in kept.entries.items() if kind != "folder"
+            f"files/{name}": bytes(held) for name, (kind, held, _) in kept.entries.items() if kind != "folder"
         }
         return {TABLE: json.dumps(table, sort_keys=True).encode(), **files}
 
@@ -49,5 +50,5 @@ class FolderVault(Vault):
                 raise ValueError(f"files/{name} is missing")
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"{name} is outside of the directory")
-            entries[str(name)] = (str(kind), files.get(f"files/{name}", b""), int(mode))
+            entries[str(name)] = (str(kind), content(files.get(f"files/{name}", b"")), int(mode))
         return state.DirectoryState(entries)

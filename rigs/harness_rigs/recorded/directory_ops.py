@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from harness.api import FlashOp, torn
+from harness_rigs.emulator.content import overwritten, resized
 from harness_rigs.emulator.state import Entry
 from harness_rigs.recorded.options import FlashOptions
 
@@ -68,12 +69,11 @@ def apply(entries: Entries, op: FileOp | FlashOp, flash: FlashOptions) -> None:
     if isinstance(op, FlashOp):
         _into_page(entries, op, 1.0, b"", 0, flash)
         return
-    kind, content, mode = entries.get(op.chip, ("file", b"", 0o644))
+    kind, held, mode = entries.get(op.chip, ("file", b"", 0o644))
     if op.kind == "write":
-        content = content.ljust(op.offset, b"\0")
-        entries[op.chip] = (kind, content[: op.offset] + op.data + content[op.offset + len(op.data) :], mode)
+        entries[op.chip] = (kind, overwritten(held, op.offset, op.data), mode)
     elif op.kind == "truncate":
-        entries[op.chip] = (kind, content[: op.size].ljust(op.size, b"\0"), mode)
+        entries[op.chip] = (kind, resized(held, op.size), mode)
     elif op.kind == "create":
         entries.setdefault(op.chip, ("file", b"", op.mode))
     elif op.kind == "mkdir":
@@ -86,7 +86,7 @@ def apply(entries: Entries, op: FileOp | FlashOp, flash: FlashOptions) -> None:
         # Lost with the write that had made it.
         return
     elif op.kind == "chmod":
-        entries[op.chip] = (kind, content, op.mode)
+        entries[op.chip] = (kind, held, op.mode)
     elif op.kind == "link":
         entries[op.to] = entries[op.chip]
     elif op.kind == "rename":
@@ -134,11 +134,11 @@ def _rename(entries: Entries, path: str, to: str) -> None:
 def _into_page(
     entries: Entries, op: FlashOp, phi: float, seed: bytes, number: int, flash: FlashOptions
 ) -> None:
-    kind, content, mode = entries[op.chip]
+    kind, held, mode = entries[op.chip]
     start, end = op.page * flash.page_size, (op.page + 1) * flash.page_size
-    page = flipped(content[start:end], flash.erase_value)
+    page = flipped(held[start:end], flash.erase_value)
     done = flipped(torn(page, op, phi, seed, number, flash.word_size), flash.erase_value)
-    entries[op.chip] = (kind, content[:start] + done + content[end:], mode)
+    entries[op.chip] = (kind, overwritten(held, start, done), mode)
 
 
 _INVERTED = bytes(byte ^ 0xFF for byte in range(256))

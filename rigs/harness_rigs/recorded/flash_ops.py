@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.api import FlashOp
+from harness_rigs.emulator.content import Content
 from harness_rigs.recorded.directory_ops import flipped
 from harness_rigs.recorded.events import FileEvent
 from harness_rigs.recorded.options import FlashOptions
 
+RUNS = 8
+"""In so many pieces a page is programmed for one write. Of more, those nearest to each other are one: a firmware that
+writes a whole page programs it as a whole, and the words in between keep what they have."""
+
 
 def flash_ops(
-    path: str, content: bytes, offset: int, data: bytes, start_us: int, end_us: int, flash: FlashOptions
+    path: str, content: Content, offset: int, data: bytes, start_us: int, end_us: int, flash: FlashOptions
 ) -> list[FlashOp]:
     """The operations that turn a flash's content into what a write makes of it, in the order of pages.
 
@@ -66,12 +71,20 @@ def _of_page(page: int, old: bytes, new: bytes, flash: FlashOptions) -> Iterator
     if gained:
         yield "erase", page, 0, b""
         old = b"\xff" * len(old)
-    word = flash.word_size
-    start: int | None = None
-    for at in range(0, len(new) + word, word):
-        differs = at < len(new) and new[at : at + word] != old[at : at + word]
-        if differs and start is None:
-            start = at
-        elif not differs and start is not None:
-            yield "program", page, start, new[start:at]
-            start = None
+    for start, end in _runs(old, new, flash.word_size):
+        yield "program", page, start, new[start:end]
+
+
+def _runs(old: bytes, new: bytes, word: int) -> list[tuple[int, int]]:
+    """Where words differ: from, up to; RUNS at most."""
+    runs: list[tuple[int, int]] = []
+    for at in range(0, len(new), word):
+        if new[at : at + word] == old[at : at + word]:
+            continue
+        if runs and runs[-1][1] == at:
+            runs[-1] = (runs[-1][0], at + word)
+        else:
+            runs.append((at, at + word))
+    by_gap = sorted(range(1, len(runs)), key=lambda n: runs[n - 1][1] - runs[n][0])
+    apart = sorted(by_gap[: RUNS - 1])
+    return [(runs[low][0], runs[high - 1][1]) for low, high in zip([0, *apart], [*apart, len(runs)]) if runs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from harness.api import (
     differing_words,
 )
 from harness_rigs.emulator import state
+from harness_rigs.emulator.content import Content, content, different
 from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder
 from harness_rigs.emulator.state import DirectoryState
@@ -28,7 +29,7 @@ from harness_rigs.recorded.events import FileEvent
 from harness_rigs.recorded.flash_server import FlashServer
 from harness_rigs.recorded.mount import RecordingMount
 from harness_rigs.recorded.options import FlashOptions
-from harness_rigs.recorded.recording import HIDDEN, FileRecording, ops_of, recorded
+from harness_rigs.recorded.recording import HIDDEN, FileRecording, Op, ops_of, recorded
 
 TORN_PHASES = 4
 """Torn states that are tried in each flash operation, besides before and after; as on twins."""
@@ -168,19 +169,20 @@ class FileRecorder(Recorder[DirectoryState]):
                 f"dump {path}", found="a file" if path.is_file() else "no such file", expected=expected
             )
         (name,) = images
-        kind, content, mode = like.entries[name]
+        kind, held, mode = like.entries[name]
         data = path.read_bytes()
-        if len(data) != len(content):
+        if len(data) != len(held):
             raise CallerError(
                 f"dump {path}",
                 found=f"{len(data):,} bytes",
-                expected=f"{len(content):,} bytes, as {name} has",
+                expected=f"{len(held):,} bytes, as {name} has",
             )
-        return DirectoryState({**like.entries, name: (kind, data, mode)})
+        return DirectoryState({**like.entries, name: (kind, content(data), mode)})
 
     def distance(self, one: DirectoryState, other: DirectoryState) -> int:
+        word = self._flash.word_size
         return sum(
-            max(1, differing_words(_content(one, name), _content(other, name), self._flash.word_size))
+            max(1, sum(differing_words(a, b, word) for a, b in different(_of(one, name), _of(other, name))))
             for name in one.differing(other)
         )
 
@@ -218,7 +220,11 @@ class FileRecorder(Recorder[DirectoryState]):
             return False
         left = self.snapshot()
         entries = dict(left.entries)
-        ops = ops_of(hit, entries, self._flash)
+        if change in run.batches:
+            # The power goes before the first of its writes: what the others would have been is known from the run.
+            ops: Sequence[Op] = [op for op, source in zip(run.ops, run.sources) if source == change]
+        else:
+            ops = ops_of(hit, entries, self._flash)
         if nth >= len(ops):
             return False
         for op in ops[:nth]:
@@ -232,5 +238,5 @@ class FileRecorder(Recorder[DirectoryState]):
             self._source.close()
 
 
-def _content(of: DirectoryState, name: str) -> bytes:
+def _of(of: DirectoryState, name: str) -> Content:
     return of.entries[name][1] if name in of.entries else b""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.api import CallerError, Cut, FlashOp, Mark, Recording, RigError, unit
 from harness_rigs.emulator.state import DirectoryState
+from harness_rigs.recorded.batches import batches, joined
 from harness_rigs.recorded.directory_ops import Entries, FileOp, apply, apply_torn, blocks
 from harness_rigs.recorded.events import FileEvent
 from harness_rigs.recorded.flash_ops import driver_ops, flash_ops
@@ -30,6 +31,7 @@ class FileRecording(Recording[DirectoryState]):
     :ivar sources: for each operation, the number of the change that it comes from, from 0.
     :ivar synced: (number of operations done before, path) of each fsync.
     :ivar flash: how the files break.
+    :ivar batches: the sources that are several changes in one: of a mapped file (see `batches`).
     """
 
     base: DirectoryState
@@ -42,6 +44,7 @@ class FileRecording(Recording[DirectoryState]):
     sources: tuple[int, ...]
     synced: tuple[tuple[int, str], ...]
     flash: FlashOptions
+    batches: frozenset[int] = frozenset()
 
     def all_cuts(self, torn_phases: int) -> list[Cut]:
         cuts = []
@@ -201,16 +204,21 @@ def recorded(
     sources: list[int] = []
     synced: list[tuple[int, str]] = []
     entries: Entries = dict(base.entries)
-    number = -1
-    for event in events:
+    number = 0
+    several: set[int] = set()
+    for batch in batches(events, flash):
+        event = batch[0]
         if not event.changes:
             synced.append((len(ops), event.path))
             continue
-        number += 1
+        if len(batch) > 1:
+            several.add(number)
+            event = joined(batch, entries)
         for op in ops_of(event, entries, flash):
             apply(entries, op, flash)
             ops.append(op)
             sources.append(number)
+        number += len(batch)
     if differing := DirectoryState(entries).differing(final):
         raise RigError(
             f'rig "{rig}": {differing[0]} changed, and nothing was seen that changed it',
@@ -219,7 +227,17 @@ def recorded(
             mend='a memory map that is never synced writes only when the process ends: use kind = "driver", or sync it',
         )
     return FileRecording(
-        base, ops, marks, start_us, end_us, final, tear_seed, tuple(sources), tuple(synced), flash
+        base,
+        ops,
+        marks,
+        start_us,
+        end_us,
+        final,
+        tear_seed,
+        tuple(sources),
+        tuple(synced),
+        flash,
+        frozenset(several),
     )
 
 

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness_rigs.recorded.batches import batches, joined
 from harness_rigs.recorded.directory_ops import apply, apply_torn
 from harness_rigs.recorded.events import FileEvent
-from harness_rigs.recorded.flash_ops import driver_ops, flash_ops
+from harness_rigs.recorded.flash_ops import RUNS, driver_ops, flash_ops
 from harness_rigs.recorded.options import FlashOptions
+from harness_rigs.recorded.recording import ops_of
 
 SMALL = {"page_size": 32, "word_size": 4}
 ERASED = st.sampled_from([0xFF, 0x00])
@@ -51,6 +53,49 @@ def test_a_bit_that_comes_back_costs_an_erase_of_its_page_alone():
     content = bytes(96)
     ops = flash_ops("f", content, 40, b"\x01", 0, 1, image(0xFF))
     assert [(op.kind, op.page, len(op.data)) for op in ops] == [("erase", 1, 0), ("program", 1, 32)]
+
+
+def test_a_page_that_is_written_whole_is_programmed_in_few_pieces():
+    new = b"\x00\x00\x00\x00\xff\xff\xff\xff" * 8
+    flash = FlashOptions(kind="image", files=["f"], page_size=64)
+    ops = flash_ops("f", b"\xff" * 64, 0, new, 0, 100, flash)
+    assert len(ops) == RUNS
+    ops = flash_ops(
+        "f", b"\xff" * 128, 0, new + new, 0, 100, FlashOptions(kind="image", files=["f"], page_size=128)
+    )
+    assert len(ops) == RUNS
+    assert done(b"\xff" * 128, ops, FlashOptions(kind="image", files=["f"], page_size=128)) == new + new
+
+
+def host_pages(*at: int, size: int = 4096) -> list[FileEvent]:
+    return [FileEvent("write", "f", n, n + 1, offset, bytes([n + 1]) * size) for n, offset in enumerate(at)]
+
+
+@pytest.mark.parametrize(
+    ("events", "sizes"),
+    [
+        (host_pages(0, 4096, 8192, 12288), [4]),
+        (host_pages(4096, 12288), [2]),
+        (host_pages(8192, 16384, 20480), [1, 2]),
+        (host_pages(4096, 0), [1, 1]),
+        (host_pages(0, 4096, size=64), [1, 1]),
+        ([*host_pages(0), FileEvent("fsync", "f", 1, 1), *host_pages(4096)], [1, 1, 1]),
+    ],
+    ids=["whole", "with a gap", "two pages", "backwards", "no host pages", "synced between"],
+)
+def test_host_pages_of_one_flash_page_are_one_write(events, sizes):
+    flash = FlashOptions(kind="image", files=["f"], page_size=16384)
+    found = list(batches(events, flash))
+    assert [len(batch) for batch in found] == sizes
+    assert [event for batch in found for event in batch] == events
+    before = {"f": ("file", bytes(32768), 0o600)}
+    apart, together = dict(before), dict(before)
+    for event in events:
+        apply(apart, ops_of(event, apart, FlashOptions(kind="files"))[0], flash)
+    for batch in found:
+        for op in ops_of(joined(batch, together), together, flash):
+            apply(together, op, flash)
+    assert together == apart
 
 
 def test_an_erased_page_that_is_written_again_as_erased_costs_nothing():

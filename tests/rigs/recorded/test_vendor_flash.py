@@ -150,6 +150,20 @@ def test_a_flash_in_a_file_is_seen_as_erases_and_programs(start, on_a_file):
     assert Outcome.TORN in {finding.outcome for finding in wrong.findings}
 
 
+@pytest.mark.long
+@needs_compiler
+@pytest.mark.skipif(no_recording() is not None, reason=str(no_recording()))
+def test_a_mapped_page_larger_than_those_of_the_host_is_erased_once(start, tmp_path):
+    """8 MiB in pages of 16 KiB: a thousand states of it fit into memory, and four host pages are one flash page."""
+    more = ["-DMAPPED", "-DFLASH_PAGE=16384", "-DFLASH_PAGES=512"]
+    program = built(tmp_path, ROOT / "tests" / "support" / "file_flash.c", *more)
+    image = {"kind": "image", "files": ["flash.bin"], "page_size": 16384}
+    (sound,) = walked(start("right", program, **image), "card.update")
+    assert sound.findings == []
+    assert [op.kind for op in sound.trace.ops] == 3 * ["erase", "program", "program"]
+    assert sound.live_checked == 3, "killed before the first page of the host, it leaves the computed image"
+
+
 @needs_compiler
 def test_a_geometry_that_the_firmware_does_not_fit_is_explained(start):
     rig = start("right", word_size=256)
