@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from harness.base.versions import version_key
 from harness.bench.registry import discover
 from harness.field.cases import Case, KeptCase, read_cases
 from harness.field.knowledge import load
@@ -24,7 +25,7 @@ class CaseReport:
         self.kept: list[KeptCase] = read_cases(folder, load(discover().field_files).signatures.keys())
         self.cases: list[Case] = [one.case for one in self.kept]
         self.by_firmware: dict[str, list[Case]] = {}
-        for case in sorted(self.cases, key=lambda one: one.version):
+        for case in sorted(self.cases, key=lambda one: version_key(one.version)):
             self.by_firmware.setdefault(case.version, []).append(case)
 
     def table(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, lgamma, log
 
+from harness.base.versions import version_key
 from harness.field.cases import Case
 
 CONFIDENCE = 0.95
@@ -106,4 +107,6 @@ def counted(cases: Sequence[Case]) -> dict[tuple[str, str], int]:
     found = Counter(
         (case.version, name) for case in cases for name in dict.fromkeys(case.signatures or [NO_SIGNATURE])
     )
-    return dict(sorted(found.items(), key=lambda one: (one[0][0], -one[1], one[0][1])))
+    return dict(
+        sorted(found.items(), key=lambda one: (version_key(one[0][0]), one[0][0], -one[1], one[0][1]))
+    )

@@ -80,6 +80,9 @@ def unlike_in(a: Side, b: Side) -> list[str]:
         said.append(f"evidence: {_named(a.kinds)}, and {_named(b.kinds)}")
     if a.model != b.model:
         said.append(f"keys: {a.model}, and {b.model}")
+    for side in (a, b):
+        if side.mixed:
+            said.append(f"models in {side.name}: {'; '.join(side.mixed)} (name a run instead)")
     if a.homes != b.homes:
         said.append(f"homes: {_named(a.homes)}, and {_named(b.homes)}")
     if a.kernels != b.kernels:

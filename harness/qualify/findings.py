@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from math import ceil, log
 
+from harness.base.versions import version_key
 from harness.model.row import Row
 from harness.qualify.counted import Campaign, plain
 from harness.qualify.plan import Fingerprint, Fix, Plan, Waiver
@@ -141,16 +141,6 @@ def _hits(finding: Finding, campaigns: Sequence[Campaign]) -> tuple[int, int]:
     if covering:
         return covering, sum(one.homes.get(home, [0])[0] for one in of_operation)
     return count, sum(one.cuts for one in of_operation)
-
-
-def version_key(version: str) -> tuple[tuple[int, ...], int, str]:
-    """Return what orders versions: numbers, then a release candidate before its release. 1.9 is 1.9.0."""
-    numbers, _, rest = plain(version).partition("-")
-    parts = [int(part) for part in re.findall(r"\d+", numbers)]
-    while parts and not parts[-1]:
-        parts.pop()
-    # Numbers in the name of a candidate get one width: rc.10 comes after rc.2.
-    return tuple(parts), 0 if rest else 1, re.sub(r"\d+", lambda found: found.group().zfill(12), rest)
 
 
 def name_first_bad(findings: Sequence[Finding], known: Iterable[Mapping[str, object]]) -> None:

@@ -10,7 +10,12 @@ from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError
 from harness.evidence.ledger_runs import frozen_as
 from harness.evidence.rundir import RunDir
+from harness.model.key import FRESH
+from harness.model.row import is_covering
+from harness.qualify.counted import plain
 from harness.qualify.plan import Plan
+from harness.report.files import EVIDENCE, Damage, read_rows
+from harness.report.load import check_evidence
 from harness.run.ledger_entry import KILLED, record
 
 if TYPE_CHECKING:
@@ -55,6 +60,24 @@ def _check(plan: Plan, run: Path, digests: set[str]) -> None:
     others = sorted({str(rig.get("key")) for rig in head["rigs"]} - {plan.product.key})
     if others:
         raise CallerError(f"--merge {run}", found=f"a {others[0]}", expected=f"a {plan.product.key}")
+    firmware = {plain(rig.get("firmware")) for rig in head["rigs"]}
+    asked = {plain(one) for one in (plan.firmware.version, *plan.firmware.from_versions)}
+    if firmware and not firmware & asked:
+        raise CallerError(
+            f"--merge {run}",
+            found=f"firmware {' and '.join(sorted(firmware))}",
+            expected=f"{plan.firmware.version}, or a version that updates start from",
+            mend="merge the runs of this firmware only",
+        )
+    rows = read_rows(run / EVIDENCE, Damage(), check_evidence)
+    homes = {str(row.get("home") or FRESH) for row in rows if is_covering(row)}
+    offered = {home for use in plan.bench for home in use.homes}
+    if others := sorted(homes - offered):
+        raise CallerError(
+            f"--merge {run}",
+            found=f"cuts from the home {others[0]}",
+            expected=f"homes of the plan: {', '.join(sorted(offered))}",
+        )
     kinds = sorted(set(head.get("evidence_kind") or ()) - {use.kind for use in plan.bench})
     if kinds:
         raise CallerError(

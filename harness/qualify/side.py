@@ -44,7 +44,8 @@ class Operation:
 @dataclass
 class Side:
     """:ivar age: share of its erases that the most worn real key had spent; None for models.
-    :ivar kernels: of the hosts, where rigs were real. :ivar homes: from which evenly spread cuts were made."""
+    :ivar kernels: of the hosts, where rigs were real. :ivar homes: from which evenly spread cuts were made.
+    :ivar mixed: models of one key that a version stands for, with their flash layers, if there are several."""
 
     name: str
     runs: list[str]
@@ -55,6 +56,7 @@ class Side:
     homes: set[str]
     age: float | None
     operations: dict[str, Operation]
+    mixed: tuple[str, ...] = ()
 
 
 def side_of(name: str, reports: Path, ledger: Ledger) -> Side:
@@ -110,9 +112,20 @@ def _read(name: str, chosen: Mapping[Path, set[str] | None], ledger: Ledger) -> 
         _age(folders, ledger),
         {},
     )
+    if any(names is not None for names in chosen.values()) and kinds <= {"twin"}:
+        side.mixed = _mixed(rigs)
     for (folder, names), head in zip(chosen.items(), heads, strict=True):
         _add_run(side, folder, head, names)
     return side
+
+
+def _mixed(rigs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What the simulated rigs of one key are, if they are not all the same: one version, several flash layers."""
+    models: dict[str, set[str]] = {}
+    for rig in rigs:
+        about = " · ".join(str(text) for text in (rig.get("personality"), rig.get("transport")) if text)
+        models.setdefault(str(rig.get("key")), set()).add(about)
+    return tuple(sorted(one for found in models.values() if len(found) > 1 for one in found))
 
 
 def _add_run(side: Side, folder: Path, head: Mapping[str, Any], rigs: set[str] | None) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TextIO
 
 from harness.base.errors import CallerError
+from harness.base.versions import version_key
 from harness.evidence.ledger import Ledger
 from harness.evidence.ledger_runs import findings_known
 from harness.evidence.ledger_tested import home_of
 from harness.evidence.rundir import RunDir
 from harness.model.row import Row
 from harness.qualify.counted import operations_rows, plain
-from harness.qualify.findings import version_key
 from harness.run.launch import find_run
 from harness.run.ledger_entry import enter_abandoned
 

@@ -48,6 +48,15 @@ def test_cases_are_counted_by_firmware_and_signature(cli, folder):
     }
 
 
+def test_versions_stand_in_their_order(cli, folder):
+    versions = ["v1.10.0", "1.9.1", "1.9.0-rc.10", "v1.9.0-rc.2", "not told"]
+    for number, version in enumerate(versions):
+        (folder / f"{number}.toml").write_text(case(id=f"k-{number}", firmware=version))
+    done = cli.inside("field", "--cases", "cases", "--json")
+    found = [one["firmware"] for one in json.loads(done.stdout)["counts"]]
+    assert found == ["not told", "1.9.0-rc.2", "1.9.0-rc.10", "1.9.1", "1.10.0"]
+
+
 def test_once_in_half_a_year_has_an_interval(cli, folder):
     (folder / "1.toml").write_text(
         case()

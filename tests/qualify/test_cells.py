@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.base.versions import version_key
 from harness.qualify.cells import Cell, weakest
 from harness.qualify.counted import Campaign, CountedRun
 from harness.qualify.evidence import deviations
-from harness.qualify.findings import Finding, clean_cuts_for, findings_of, version_key, waive
+from harness.qualify.findings import Finding, clean_cuts_for, findings_of, waive
 from harness.qualify.night import _cuts, _home
 from harness.qualify.plan import BenchUse, Bound, Plan
 from harness.qualify.ruling import rule

@@ -122,6 +122,16 @@ def test_a_firmware_is_compared_by_its_own_rigs(own):
     assert (row["a"][1], row["b"][1]) == (20, 3)
 
 
+def test_a_version_of_two_flash_layers_is_no_side(safe):
+    """The ledger has a run of this version on the weak layer, and one on the safe layer."""
+    weak, _ = names(safe)
+    refused = safe.cli.inside("compare", weak, "1.8.3")
+    assert refused.returncode == 4
+    assert "models in 1.8.3: " in refused.stderr
+    assert "layer late-replay" in refused.stderr
+    assert safe.cli.inside("compare", weak, "1.8.3", "--force").returncode == 0
+
+
 def test_an_unknown_side_is_named(own):
     refused = own.cli.inside("compare", "nothing", "nothing")
     assert refused.returncode == 4

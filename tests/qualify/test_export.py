@@ -355,6 +355,22 @@ def test_journals_that_a_kill_left_beside_their_archive_are_exported_once(own, t
     assert verified(out).returncode == 0
 
 
+def test_rows_that_unpack_to_very_much_are_not_unpacked(export):
+    journal = journal_of(export)
+    packed = journal.with_name("rows.zip")
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
+        made.write(journal, journal.name)
+    # The size that the list of contents says, four bytes from its 24th on.
+    data = bytearray(packed.read_bytes())
+    at = data.index(b"PK\x01\x02") + 24
+    data[at : at + 4] = (3 << 30).to_bytes(4, "little")
+    packed.write_bytes(data)
+    journal.unlink()
+    done = verified(export)
+    assert done.returncode == 2
+    assert f"{journal.name} is {3 << 30} bytes" in done.stderr
+
+
 def test_a_plan_that_is_refused_leaves_no_folder(own, tmp_path):
     own.plan.write_text("schema = 1")
     assert own.cli.inside("export", "--audit", "plan.toml", "--out", tmp_path / "audit").returncode == 4

@@ -231,6 +231,24 @@ def test_a_run_of_another_plan_is_not_merged(own, safe):
     assert f"a run of plan {other['plan']['digest'][:12]}" in done.stderr
 
 
+@pytest.mark.parametrize("what", ["firmware", "home"])
+def test_a_run_of_another_firmware_or_home_is_not_merged(own, what):
+    name = own.statement["runs"]["counted"][0]["run"]
+    run = own.cli.cwd / "reports" / name
+    if what == "firmware":
+        head = json.loads((run / "run.json").read_text())
+        head["rigs"][0]["firmware"] = "v1.7.0"
+        (run / "run.json").write_text(json.dumps(head))
+        words = ("firmware 1.7.0", "1.8.3")
+    else:
+        rows = run / "evidence.jsonl"
+        rows.write_text(rows.read_text().replace('"home":"fresh"', '"home":"aged"'))
+        words = ("the home aged", "fresh")
+    done = own.cli.inside("qualify", "plan.toml", "--report-only", "--merge", run)
+    assert done.returncode == 4, done.stdout
+    assert all(word in done.stderr for word in words), done.stderr
+
+
 GENUINE = """
 schema = 1
 id = "Q-1"

@@ -28,6 +28,8 @@ UNLISTED = {"manifest.json", "head.txt", "head.txt.sig", "head.tsq", "head.tsr",
 LEFT_OUT = {"abnormal", "logs", "allure-results", "pictures"}
 LEFT_OUT_FILES = {"allure-results.zip", "allure.html", "index.html", "junit.xml", "results.jsonl"}
 """What a redacted copy has not: folders and files of a run. Of run.json it has a part."""
+UNPACKED_MAX = 1 << 30
+"""No journal is as long: a packed one that says so is not unpacked. zipfile gives no more than it says."""
 TAIL = b',"prev":"'
 TAIL_LENGTH = len(TAIL) + 64 + len(b'"}\n')
 
@@ -186,6 +188,10 @@ class Check:
         if (folder / "rows.zip").is_file():
             with zipfile.ZipFile(folder / "rows.zip") as packed:
                 if name in packed.namelist():
+                    if packed.getinfo(name).file_size > UNPACKED_MAX:
+                        raise ValueError(
+                            f"{folder / 'rows.zip'}: {name} is {packed.getinfo(name).file_size} bytes"
+                        )
                     return packed.read(name).splitlines(keepends=True)
         return []
 
