@@ -220,8 +220,7 @@ def _unwrapped(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     held: tuple[int, str] | None = None
     for number, text in lines:
         if held is not None:
-            stamp, _ = read_stamp(text)
-            if stamp is None and text.strip() and _breaks_off(held[1]):
+            if _breaks_off(held[1]) and text.strip() and read_stamp(text)[0] is None:
                 yield held[0], f"{held[1].rstrip()} {text.strip()}"
                 held = None
                 continue
@@ -239,4 +238,4 @@ _BROKEN = re.compile(
 
 
 def _breaks_off(text: str) -> bool:
-    return read_stamp(text)[0] is not None and _BROKEN.search(text.rstrip()) is not None
+    return _BROKEN.search(text.rstrip()) is not None and read_stamp(text)[0] is not None

@@ -20,6 +20,7 @@ _OF_KERNEL = (
 _PATTERNS = (
     (
         "pin",
+        ("pin", "puk", "pass", "-pw"),
         re.compile(
             r"(?i)(?<!\S)--?(?:so-|user-|admin-|new-|old-)?(?:pin|puk|password|passphrase|pw)(?:[ =]+)([^\s'\"-]\S*)"
         ),
@@ -27,18 +28,21 @@ _PATTERNS = (
     # VERIFY, CHANGE REFERENCE DATA and RESET RETRY COUNTER carry PINs.
     (
         "pin",
+        ("00 2", "00:2", "002"),
         re.compile(
             rf"\b00[ :]?2[04Cc][ :]?0[0-2][ :]?[0189][0-9A-Fa-f][ :]?{_HEX2}[ :]?((?:{_HEX2}[ :]?){{3,}}{_HEX2})"
         ),
     ),
     (
         "mail",
+        ("@",),
         re.compile(
             r"(?<![\w.+-])[\w.+-]{1,64}@(?!openssh\.com\b|libssh\.org\b|[0-9a-f]{6,8}\b)[\w-]+(?:\.[\w-]+)*"
         ),
     ),
     (
         "user",
+        ("home/", "users", "media/", "s-1-5"),
         re.compile(
             r"(?<=/home/)[^/\s'\"]+|(?<=/Users/)[^/\s'\"]+|(?<=/media/)(?!usb|cdrom)[^/\s'\"]+(?=/)"
             r"|(?i:(?<=\\Users\\)[^\\\s'\"]+|(?<=\\Users\\\\)[^\\\s'\"]+)|\bS-1-5-21(?:-\d+)+"
@@ -46,6 +50,7 @@ _PATTERNS = (
     ),
     (
         "user",
+        ("cardholder", "login data", "url of", "general key", 'name"', 'handle"', " as '", " user "),
         re.compile(
             r"(?:Name of cardholder|Login data|URL of public key|General key info) *\.*: *(?!\[)(\S.*)"
             r"|\"(?:displayName|userName|user_name|userHandle)\": ?\"([^\"]+)\"|\bas '([^']+)'|\bof user ([\w-]+)"
@@ -53,62 +58,95 @@ _PATTERNS = (
     ),
     (
         "host",
+        ("_hostname", "node='", "<computer"),
         re.compile(r"\"_HOSTNAME\": ?\"([^\"]+)\"|\b_HOSTNAME=(\S+)|\bnode='([^']+)'|<Computer>([^<]+)<"),
     ),
-    ("host", re.compile(r"^Computer: +(\S+)|\bhostname[=:] ?([\w.-]+)")),
+    ("host", ("computer:", "hostname"), re.compile(r"^Computer: +(\S+)|\bhostname[=:] ?([\w.-]+)")),
+    ("address", (".",), re.compile(r"\b(?<!\.)(?<!\d-)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")),
+    ("address", (":",), re.compile(r"\b(?<!:)(?:[0-9a-fA-F]{2}:){5,15}[0-9a-fA-F]{2}(?![\w:])")),
+    ("address", (":",), re.compile(r"\b(?<![:.])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])")),
     (
         "address",
-        re.compile(
-            r"(?<![\d.v])(?<!\d-)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])|(?<![\w:])(?:[0-9a-fA-F]{2}:){5,15}[0-9a-fA-F]{2}(?![\w:])"
-            r"|(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])"
-            r"|(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}(?![\w:])"
-        ),
+        ("::",),
+        re.compile(r"\b(?<![:.])(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}(?![\w:])"),
     ),
     (
         "id",
+        ("-",),
         re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])"),
     ),
-    ("fingerprint", re.compile(r"(?:\b[0-9A-F]{4} {1,2}){9}[0-9A-F]{4}\b|(?<=SHA256:)[A-Za-z0-9+/]{43}")),
+    (
+        "fingerprint",
+        (),
+        re.compile(r"(?:\b[0-9A-F]{4} {1,2}){9}[0-9A-F]{4}\b|(?<=SHA256:)[A-Za-z0-9+/]{43}"),
+    ),
     (
         "serial",
+        (),
         re.compile(
             r"(?<![0-9A-Fa-f])(?=[0-9A-Fa-f]*[1-9A-Fa-f])[0-9A-Fa-f]{32}(?:[0-9A-Fa-f]{8})?(?![0-9A-Fa-f])"
         ),
     ),
-    ("serial", re.compile(r"iSerial\w*\s+\d+\s+(\S.*)")),
+    ("serial", ("iserial",), re.compile(r"iSerial\w*\s+\d+\s+(\S.*)")),
     # Windows makes an instance's name of the serial number; one that it made up itself has an "&".
-    ("serial", re.compile(r"(?i)pid_[0-9a-f]{4}(?:&\w+)*\\{1,2}([^\\&\s\]'\"<{}]+)(?=[\s\]'\"<{}.]|$)")),
+    (
+        "serial",
+        ("pid_",),
+        re.compile(r"(?i)pid_[0-9a-f]{4}(?:&\w+)*\\{1,2}([^\\&\s\]'\"<{}]+)(?=[\s\]'\"<{}.]|$)"),
+    ),
     # "SerialNumber=3" of a kernel is where to find it, and not what it is.
     (
         "serial",
+        ("serial",),
         re.compile(
             r"(?i)serial[ _-]?(?:number|no\.?)[\"']?[ .]*(?::|=(?!\d{1,3}\b))\s*[\"']?([^\s\"',;)<]+)"
         ),
     ),
-    ("serial", re.compile(r"(?i)\bserial(?:\s*[=:]\s*|\s+\")[\"']?([^\s\"',;)<>]+)|\bcard-no: (\S.*)")),
+    (
+        "serial",
+        ("serial", "card-no"),
+        re.compile(r"(?i)\bserial(?:\s*[=:]\s*|\s+\")[\"']?([^\s\"',;)<>]+)|\bcard-no: (\S.*)"),
+    ),
     # A reader's name ends with its number and its slot; gpg and scdaemon name one by its product and number.
     (
         "serial",
+        (") ", ":"),
         re.compile(
             r"\((?=[\w.-]*\d)([\w.-]{5,32})\s*\)(?= \d\d \d\d)|\b[0-9A-F]{4}:[0-9A-F]{4}:(\w{4,}):\d+"
         ),
     ),
-    ("serial", re.compile(r"(?<=SerialNumber: )\S+|(?<=\()(?:DENK|[A-Z]{2,5})\d{7,}(?=\s*\))")),
+    (
+        "serial",
+        ("serialnumber", "("),
+        re.compile(r"(?<=SerialNumber: )\S+|(?<=\()(?:DENK|[A-Z]{2,5})\d{7,}(?=\s*\))"),
+    ),
     # Where the line has no time in front.
     (
         "host",
+        ("kernel", "]: "),
         re.compile(rf"(?<=[\dZ] )(?!{_OF_KERNEL}\b)[\w.-]+(?= (?:kernel(?:\[\d+\])?|[\w./-]+\[\d+\]): )"),
     ),
     (
         "site",
+        ("rp", "appid", "origin"),
         re.compile(
             r"(?i)\b(?:rp[ _.-]?id|appid|origin)[\"']?\s*[:=]\s*[\"']?(?!https?:)([\w-]+(?:\.[\w-]+)*)"
         ),
     ),
-    ("site", re.compile(r"\"rp\": ?\{[^{}]*?\"id\": ?\"([^\"]+)\"|\{1: ?\"([\w-]+(?:\.[\w-]+)+)\"")),
-    ("site", re.compile(r"(?<=rp=)\S+|(?<=rp_id[=:] )\S+|\bssh:[\w.-]+|(?<=webauthn\.)[\w.-]+")),
-    ("site", re.compile(r"(?<=https://)[\w-]+(?:\.[\w-]+)+|(?<=http://)[\w-]+(?:\.[\w-]+)+")),
+    (
+        "site",
+        ('"rp"', "{1:"),
+        re.compile(r"\"rp\": ?\{[^{}]*?\"id\": ?\"([^\"]+)\"|\{1: ?\"([\w-]+(?:\.[\w-]+)+)\""),
+    ),
+    (
+        "site",
+        ("rp", "ssh:", "webauthn."),
+        re.compile(r"(?<=rp=)\S+|(?<=rp_id[=:] )\S+|\bssh:[\w.-]+|(?<=webauthn\.)[\w.-]+"),
+    ),
+    ("site", ("http",), re.compile(r"(?<=https://)[\w-]+(?:\.[\w-]+)+|(?<=http://)[\w-]+(?:\.[\w-]+)+")),
 )
+"""(mark, words of which one stands in each match, in lower case, pattern); no words: it is always looked for."""
+_HINTS = tuple(dict.fromkeys(hint for _, hints, _ in _PATTERNS for hint in hints))
 _HOST = re.compile(
     rf"(?!{_OF_KERNEL}:? )([\w.-]+) (?=(?:(?:kern|daemon|user|auth|authpriv|syslog)\.\w+ )?"
     r"(?:kernel(?:\[\d+\])?|[\w./()-]+\[\d+\]|[A-Za-z_][A-Za-z_./()-]{2,}): |[A-Za-z][\w.-]* (?:\d+|-) \S+ (?:- |\[))"
@@ -137,8 +175,12 @@ class Redactor:
         return self._clean(text)
 
     def _clean(self, text: str) -> str:
-        for kind, pattern in _PATTERNS:
-            text = pattern.sub(partial(self._marked, kind), text)
+        low = text.lower()
+        # Most lines have nothing to hide: looking for a word costs a tenth of a pattern.
+        there = {hint for hint in _HINTS if hint in low}
+        for kind, hints, pattern in _PATTERNS:
+            if not hints or not there.isdisjoint(hints):
+                text = pattern.sub(partial(self._marked, kind), text)
         return text
 
     def _marked(self, kind: str, match: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.bench.registry import discover
@@ -13,7 +13,7 @@ from harness.field.clock import Clock
 from harness.field.knowledge import load
 from harness.field.reading import read
 from harness.field.recognise import recognise
-from harness.field.redact import Redactor
+from harness.field.redact import _PATTERNS, Redactor
 from harness.field.timeline import timeline
 
 KNOWN = load(discover().field_files)
@@ -355,6 +355,17 @@ def test_nobody_is_named(line):
 )
 def test_what_is_no_name_stays(line):
     assert Redactor()(line) == line
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from([(hints, one) for _, hints, one in _PATTERNS if hints]).flatmap(
+        lambda pair: st.tuples(st.just(pair[0]), st.from_regex(pair[1]))
+    )
+)
+def test_what_a_pattern_finds_has_one_of_its_words(pair):
+    hints, text = pair
+    assert any(hint in text.lower() for hint in hints)
 
 
 @settings(deadline=None, max_examples=200)
