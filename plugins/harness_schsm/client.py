@@ -30,6 +30,8 @@ RESET_ALLOWED = 0x0001
 HOLDER = "UTKEYHARNS00001"
 """Name of the holder in requests."""
 _ALL = 65536
+OF_THE_DEVICE = frozenset({KEY, PRKD, CERTIFICATE})
+"""The device's own key, and where a card lists them its description and its request: number 0, which no owner uses."""
 MISSING = ("6A82", "6A88")
 """Status words of a file that is not there."""
 

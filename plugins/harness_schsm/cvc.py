@@ -204,13 +204,21 @@ class Authenticated:
     signed: bytes
     signature: bytes
 
+    def require_self_signed(self) -> Public:
+        """Verify the signature of the new key alone; return the public key that was requested for.
+
+        :raises BadCertificate: it does not verify.
+        """
+        key = self.request.key()
+        self.request.require_signed_by(key)
+        return key
+
     def require_attested(self, device: Public) -> Public:
         """Verify both signatures; return the public key that was requested for.
 
         :raises BadCertificate: one of them does not verify.
         """
-        key = self.request.key()
-        self.request.require_signed_by(key)
+        key = self.require_self_signed()
         if not device.verifies(self.signature, self.signed):
             raise BadCertificate(f"{self.request.chr} is not attested by {self.signer}")
         return key

@@ -18,6 +18,7 @@ from harness_schsm.client import (
     DATA,
     DATA_INFO,
     KEY,
+    OF_THE_DEVICE,
     PRKD,
     PROTECTED,
     SO,
@@ -105,7 +106,7 @@ def prepare(rig: Rig, memory: Memory) -> None:
         mine.pin = _pin_in_force(rig, client)
         mine.so_pin = candidates(rig, SO_PIN)[0] if candidates(rig, SO_PIN) else ""
         for fid in client.objects():
-            if fid != KEY:
+            if fid not in OF_THE_DEVICE:
                 client.delete(fid)
     _lay_down(client, mine)
 
@@ -172,7 +173,7 @@ def generate(client: ScHsm, key_id: int, kind: str, *, curve: Curve = P256, more
 def blank(rig: Rig) -> bool:
     """Is nothing on the card but the device's own key, as far as it shows without a PIN?"""
     client = ScHsm(rig)
-    return client.state(SO) == NEVER_INITIALISED or set(client.objects()) <= {KEY}
+    return client.state(SO) == NEVER_INITIALISED or set(client.objects()) <= OF_THE_DEVICE
 
 
 def foreign(rig: Rig) -> list[str]:
@@ -182,7 +183,9 @@ def foreign(rig: Rig) -> list[str]:
         return []
     found = client.objects()
     others = [
-        fid for fid in found if fid != KEY and fid >> 8 in _DESCRIPTIONS and not _is_ours(client, fid, found)
+        fid
+        for fid in found
+        if fid not in OF_THE_DEVICE and fid >> 8 in _DESCRIPTIONS and not _is_ours(client, fid, found)
     ]
     keys = sum(fid >> 8 == KEY >> 8 for fid in others)
     said = [f"{keys} keys that are not ours"] if keys else []

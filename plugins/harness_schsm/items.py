@@ -188,8 +188,12 @@ def public_of_request(request: bytes) -> Public:
 def attested(client: ScHsm, request: bytes) -> Public:
     """Verify a request down to the device's key, which EF 2F02 shows; return the key that was requested for.
 
+    A card that nobody has certified shows no key of its device: then the request's own signature is verified alone.
+
     :raises BadCertificate: a signature does not verify.
     """
+    if not client.has_certificates():
+        return cvc.decode_authenticated(request).require_self_signed()
     return _attested(client.certificates(), request)
 
 

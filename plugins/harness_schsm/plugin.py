@@ -9,6 +9,9 @@ from pathlib import Path
 
 from harness.api import Face, Key, hookimpl
 
+GENERIC = "sc-hsm"
+"""The key model of a card of which nothing more is known: what such a card may lack is not offered, and no failure."""
+
 
 @hookimpl
 def keyharness_keys() -> list[Key]:
@@ -17,7 +20,7 @@ def keyharness_keys() -> list[Key]:
 
     return [
         Key(
-            name="sc-hsm",
+            name=GENERIC,
             title="SmartCard-HSM",
             faces=(Face("application", 0, 0, "SmartCard-HSM"),),
             applications=(SC_HSM,),

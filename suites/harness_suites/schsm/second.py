@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.api import Refused
+from harness.api import NOT_OFFERED, Refused
+from harness_cards.curves import Curve
 from harness_schsm.client import ScHsm
+from harness_schsm.plugin import GENERIC
 
 NOT_LOGGED_IN = {"6982"}
 NOT_FOUND = {"6A82", "6A88"}
@@ -29,6 +31,8 @@ USED_UP = {"6984", "6A84"}
 OTHER_DKEK = {"6A80", "6A86"}
 TAKEN = {"6A89", "6985", "6A80"}
 """Assumed: a key has this number."""
+EVERY_CARD = frozenset({"secp256r1", "brainpoolP256r1"})
+"""Curves that the clients of this applet count on."""
 SECOND_PIN, SECOND_SO_PIN = "27182818", "3141592653589793"
 
 
@@ -43,6 +47,23 @@ def refused(statuses: set[str]) -> Iterator[None]:
     with pytest.raises(Refused) as caught:
         yield
     assert caught.value.status in statuses
+
+
+def generate_on(hsm: ScHsm, key_id: int, curve: Curve) -> bytes:
+    """Generate a key on a curve. A card of an unknown model need not know all of them; skip the case then."""
+    try:
+        return hsm.generate_ec(key_id, curve)
+    except Refused as refused:
+        known = hsm.rig.key.name != GENERIC or curve.name in EVERY_CARD
+        if known or refused.status not in ALGORITHM:
+            raise
+        pytest.skip(f"{NOT_OFFERED}: this card does not know {curve.name} ({refused.status})")
+
+
+def require_certificates(hsm: ScHsm) -> None:
+    """Skip a case that needs EF 2F02 on a card that has none."""
+    if not hsm.has_certificates():
+        pytest.skip(f"{NOT_OFFERED}: EF 2F02 is missing or empty: nobody has certified this card")
 
 
 @dataclass

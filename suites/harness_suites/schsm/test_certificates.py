@@ -10,11 +10,18 @@ from harness.api import NOT_OFFERED
 from harness_cards.curves import BRAINPOOL_P256
 from harness_cards.tlv import fields
 from harness_schsm import cvc
+from harness_schsm.client import ScHsm
 from harness_schsm.cvc import BadCertificate
 from harness_schsm.roots import private_of, public_of, root_for
-from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, refused
+from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, refused, require_certificates
 
 pytestmark = pytest.mark.reads
+
+
+@pytest.fixture(autouse=True)
+def certified(hsm):
+    """The card has certificates; an open implementation has none until its owner gets them from its maker."""
+    require_certificates(hsm)
 
 
 @pytest.fixture
@@ -45,8 +52,15 @@ def test_it_does_not_descend_from_another_root(hsm, root):
         cvc.require_chain(hsm.certificates(), cvc.decode(other))
 
 
+def pair(hsm: ScHsm) -> list[cvc.Certificate]:
+    """The certificates of the device and of its issuer."""
+    found = cvc.chain(hsm.certificates())
+    assert len(found) == 2, "EF 2F02 holds the certificate of the device, and of its issuer"
+    return found
+
+
 def test_names_have_country_holder_and_sequence(hsm):
-    device, issuer = cvc.chain(hsm.certificates())
+    device, issuer = pair(hsm)
     for one in (device, issuer):
         assert re.fullmatch(r"[A-Z]{2}[A-Za-z0-9]{1,9}[A-Za-z0-9]{5}", one.chr)
     assert device.car == issuer.chr
@@ -54,7 +68,7 @@ def test_names_have_country_holder_and_sequence(hsm):
 
 
 def test_roles_are_device_and_issuer(hsm):
-    assert [one.role for one in cvc.chain(hsm.certificates())] == [cvc.DEVICE_ROLE, cvc.ISSUER_ROLE]
+    assert [one.role for one in pair(hsm)] == [cvc.DEVICE_ROLE, cvc.ISSUER_ROLE]
 
 
 def test_dates_are_six_digits(hsm):

@@ -32,12 +32,15 @@ def manage(hsm: ScHsm, p1: int, domain: int, data: bytes = b"") -> bytes:
 def test_the_check_value_comes_with_the_last_share(hsm, mine, count):
     hsm.initialize(mine.so_pin, mine.pin, shares=count)
     shares = [share(number) for number in range(count)]
+    whole = check_value(combined(*shares)).hex()
     for number, one in enumerate(shares, 1):
         before = hsm.dkek()
-        assert (before.total, before.outstanding, before.kcv) == (count, count - number + 1, NO_KCV)
+        assert (before.total, before.outstanding) == (count, count - number + 1)
+        # Nobody has published whether the genuine card shows zeros until then, or what the shares so far make.
+        assert before.kcv != whole
         after = hsm.import_share(one)
         assert after.outstanding == count - number
-    assert hsm.dkek().kcv == check_value(combined(*shares)).hex()
+    assert hsm.dkek().kcv == whole
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3)))[1:], ids=str)
@@ -144,7 +147,8 @@ def test_a_domain_with_a_key_in_it_stays(hsm, mine, p1):
 def test_an_empty_domain_can_be_deleted(hsm, mine):
     domains(hsm, mine)
     manage(hsm, 0x01, 1, b"\x01")
-    manage(hsm, 0x03, 1)
+    # One card answers 9000, another what it answers of the domain that is gone.
+    assert hsm.exchange(0x52, 0x03, 1, cla=0x80)[1] in (0x9000, 0x6A88)
     with refused(NOT_FOUND | {"6A88"}):
         hsm.dkek(1)
 

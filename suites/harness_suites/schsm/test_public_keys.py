@@ -10,7 +10,14 @@ from harness_cards.tlv import tlv
 from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, ScHsm
 from harness_schsm.home import share
-from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, NOT_LOGGED_IN, WRONG_DATA, refused
+from harness_suites.schsm.second import (
+    FORBIDDEN,
+    NOT_FOUND,
+    NOT_LOGGED_IN,
+    WRONG_DATA,
+    refused,
+    require_certificates,
+)
 
 HOLDERS = ["UTCUSTA00001", "UTCUSTB00001", "UTCUSTC00001"]
 
@@ -27,6 +34,7 @@ def initialize(
 def custodians(second) -> tuple[ScHsm, list[bytes]]:
     """The second card with three keys, and their authenticated requests."""
     other = second.initialize(share(0))
+    require_certificates(other)
     requests = [
         other.generate_ec(number, BRAINPOOL_P256, holder=name) for number, name in enumerate(HOLDERS, 1)
     ]
@@ -89,8 +97,8 @@ def test_enough_custodians_log_in_and_fewer_do_not(hsm, mine, custodians, requir
 def test_one_custodian_counts_once(hsm, mine, custodians):
     initialize(hsm, mine, 2, 3)
     register(hsm, custodians, 3)
-    for _ in range(2):
-        assert answer(hsm, custodians[0], 1) == 0x9000
+    assert answer(hsm, custodians[0], 1) == 0x9000
+    assert answer(hsm, custodians[0], 1) in (0x9000, 0x6985), "a card may refuse the second answer"
     with refused(NOT_LOGGED_IN):
         hsm.generate_aes(9)
 

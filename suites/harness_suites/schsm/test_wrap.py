@@ -13,7 +13,7 @@ from harness_schsm.client import EC_SHA256, RSA_PKCS1_SHA256
 from harness_schsm.cvc import EcPublic, RsaPublic
 from harness_schsm.dkek import Contents
 from harness_schsm.home import share
-from harness_suites.schsm.second import FORBIDDEN, OTHER_DKEK, TAKEN, WRONG_DATA, refused
+from harness_suites.schsm.second import FORBIDDEN, OTHER_DKEK, TAKEN, WRONG_DATA, generate_on, refused
 
 TEXT = b"signed on the second card"
 P256 = BY_NAME["secp256r1"]
@@ -21,7 +21,7 @@ P256 = BY_NAME["secp256r1"]
 
 @pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve.name)
 def test_an_ec_key_signs_on_the_second_card(user, second, curve):
-    key = cvc.decode_authenticated(user.generate_ec(9, curve)).request.key()
+    key = cvc.decode_authenticated(generate_on(user, 9, curve)).request.key()
     assert isinstance(key, EcPublic)
     other = second.initialize(share(0))
     other.unwrap(5, user.wrap(9))
