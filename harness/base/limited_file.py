@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from pathlib import Path
@@ -43,13 +44,13 @@ def read_limited(
 
 
 def read_limited_text(path: Path, expected: str, *, what: str | None = None, mend: str | None = None) -> str:
-    """Return the text of a file in UTF-8, newlines as they are.
+    """Return the text of a file in UTF-8, newlines as they are; without the mark that editors of Windows put first.
 
     :raises CallerError: as `read_limited`, or it is no text in UTF-8.
     """
     data = read_limited(path, TEXT_LIMIT, expected, what=what, mend=mend)
     try:
-        return data.decode("utf-8")
+        return data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         found = f"no text in UTF-8: byte 0x{data[error.start]:02x} in line {line}"

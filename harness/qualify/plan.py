@@ -13,13 +13,20 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from harness.base.versions import version_key
 from harness.bench.bench import NAME
 from harness.model.key import FRESH
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
+PATTERNS_SAID = {
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "letters, digits, '.', '_' and '-', at most 64, not a sign first",
+    r"^[0-9a-f]{64}$": "a SHA-256: 64 hexadecimal digits in lower case; `sha256sum FILE` shows it",
+    r"^[0-9]+(\.[0-9]+)?[smh]$": "a time such as 8h, 30m or 45s",
+}
+"""What a pattern asks for, in words."""
 Kind = Literal["twin", "emulator", "emulator-torn", "hardware"]
 LATER = ("amendment", "exclude", "waiver", "fix")
 """Tables that are written after the plan was frozen."""
@@ -226,6 +233,10 @@ class Waiver(Table):
             raise ValueError("a waiver of an S1 finding needs two different approvers")
         if self.ceiling[0] > self.ceiling[1]:
             raise ValueError("ceiling is [k, n] with k at most n")
+        if version_key(self.firmware_from) > version_key(self.firmware_to):
+            raise ValueError(
+                f"firmware_from, {self.firmware_from}, is not above firmware_to, {self.firmware_to}"
+            )
         return self
 
 

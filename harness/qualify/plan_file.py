@@ -14,7 +14,7 @@ from harness.base.limited_file import read_limited_text
 from harness.bench.bench import LoadedBench, load_bench
 from harness.bench.registry import Plugins
 from harness.host.provenance import sha256_of
-from harness.qualify.plan import BenchUse, Plan
+from harness.qualify.plan import PATTERNS_SAID, BenchUse, Plan
 
 MEND = "docs/qualify.md shows a plan; `keyharness qualify --schema` shows every field"
 
@@ -153,10 +153,16 @@ def _explained(error: ValidationError, shown: str) -> CallerError:
     if first["type"] == "extra_forbidden":
         return CallerError(where, found=f'"{name}"', expected=one_of(name, _fields(first["loc"])), mend=MEND)
     if first["type"] == "missing":
-        return CallerError(where, found="nothing", expected=f'"{name}"', mend=f"add it; {MEND}")
+        asked = "a value" if name.isdigit() else f'"{name}"'
+        return CallerError(where, found="nothing", expected=asked, mend=f"add it; {MEND}")
     if first["type"] == "value_error":
         return CallerError(where, found="fields that do not fit together", expected=_said(first), mend=MEND)
-    return CallerError(where, found=repr(first["input"]), expected=first["msg"], mend=MEND)
+    expected = first["msg"]
+    if first["type"] == "string_pattern_mismatch":
+        expected = PATTERNS_SAID.get(str(first["ctx"]["pattern"]), expected)
+    elif first["type"].startswith("date_"):
+        expected = "a date such as 2026-11-30, without quotation marks"
+    return CallerError(where, found=repr(first["input"]), expected=expected, mend=MEND)
 
 
 def _said(first: Any) -> str:

@@ -75,6 +75,10 @@ def refused(tmp_path):
         ('kind = "twin"', 'kind = "twin"\nrigs = ["mini-9"]', "bench number 1.rigs", "nk3-mini"),
         ('kind = "twin"', 'kind = "twin"\nhomes = ["old"]', "bench.homes", "fresh"),
         ("schema = 1", "schema = 2", "schema", "1"),
+        ("schema = 1", 'schema = 1\nnight = "8 hours"', "night", "such as 8h"),
+        ('version = "1.8.3"', f'version = "1.8.3"\nsha256 = "{"A" * 64}"', "firmware.sha256", "lower case"),
+        ("[goal]", '[decision]\nstop = "soon"\n[goal]', "decision.stop", "without quotation marks"),
+        ('id = "Q-1"', f'id = "{"Q" * 300}"', "id", "at most 64"),
         ("schema = 1", "schema = ", "plan.toml", "mend that line"),
     ],
 )
@@ -91,6 +95,23 @@ def test_a_waiver_of_an_s1_needs_two_people(refused):
         assert "two different approvers" in said
     said = refused(PLAN + WAIVER.format(approver='["J.D.", "M.R."]', operation="fido2.nothing"))
     assert "waiver W-1" in said
+
+
+def test_a_waiver_that_can_fit_no_version_is_refused(refused):
+    one = WAIVER.format(approver='["J.D.", "M.R."]', operation="fido2.get_assertion")
+    assert "firmware_from, 3, is not above firmware_to, 2" in refused(
+        PLAN + one.replace('firmware_from = "1"', 'firmware_from = "3"')
+    )
+    assert "waiver number 1.ceiling number 2" in refused(PLAN + one.replace("[1, 10]", "[1]"))
+    dated = refused(PLAN + one.replace("2999-01-01", '"2999"'))
+    assert "a date such as" in dated
+
+
+def test_a_plan_from_an_editor_of_windows_is_read(tmp_path):
+    from harness.qualify.plan_file import load_plan
+
+    (tmp_path / "plan.toml").write_bytes(b"\xef\xbb\xbf" + PLAN.replace("\n", "\r\n").encode())
+    assert load_plan(tmp_path / "plan.toml").digest == digest(PLAN)
 
 
 def test_a_fix_of_an_operation_that_is_not_there_is_refused(refused):
