@@ -45,6 +45,7 @@ from harness_fido2.items import ASSERTS, ITEMS, NEW_NON_RESIDENT, NEW_RESIDENT
 from harness_fido2.paired import PAIRED
 from harness_fido2.reset import RESET_WINDOW_S as RESET_WINDOW_S
 from harness_fido2.reset import forget as forget
+from harness_fido2.reset import reset_after_power_up
 from harness_fido2.reset import reset_key as reset_key
 from harness_fido2.volatile import volatile
 from harness_transports.client_random import client_random
@@ -146,9 +147,7 @@ def _make_room(rig: Rig, memory: Memory) -> None:
     # is nothing else.
     ours = rig.evidence_kind == "hardware" and not blank(rig) and not ownership.foreign(rig)
     if mine.non_resident is not None or ours:
-        rig.power.cycle()
-        rig.wait_until_up()
-        reset_key(rig, memory)
+        reset_after_power_up(rig, memory)
         mine.resident.clear()
         mine.secrets.clear()
     elif not blank(rig):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 from fido2.ctap import CtapError
+from fido2.ctap2 import Ctap2
 
 from harness.base.clock import VirtualClock
 from harness.base.errors import (
@@ -26,6 +28,7 @@ from harness.model.rig import KeyGone
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_fido2.operations import RESET_WINDOW_S, reset_key
+from harness_fido2.reset import reset_after_power_up
 
 
 class Power:
@@ -140,6 +143,50 @@ def test_a_reset_that_this_host_asked_for_too_late_is_not_the_keys_fault(monkeyp
     monkeypatch.setattr(TwinRig, "powered_us", property(lambda rig: on_us))
     with pytest.raises(HostLate, match=r"1[23]\.\d s after power-up"):
         reset_key(rig, None)
+
+
+def late_request(monkeypatch, rig, times):
+    """A host on which a reset, asked for in time, reaches the key after its ten seconds, so many times."""
+    reset, late = Ctap2.reset, iter([True] * times)
+
+    def on_its_way(self, **how):
+        if next(late, False):
+            rig.clock.wait_us((RESET_WINDOW_S + 2) * 1_000_000)
+        return reset(self, **how)
+
+    monkeypatch.setattr(Ctap2, "reset", on_its_way)
+
+
+def powered_rig(monkeypatch):
+    """A simulated key whose rig knows when it got its power, as a real one does."""
+    plugins = discover()
+    key, twin = plugins.keys["nitrokey3-mini"], plugins.twins["nitrokey3-mini"]
+    rig = TwinRig("nk3", key, twin, TwinOptions(), 1, expendable=True)
+    rig.power.on()
+    on_us = [rig.clock.now_us]
+    switch_on = rig.power.on
+    monkeypatch.setattr(rig.power, "on", lambda: (on_us.append(rig.clock.now_us), switch_on())[1])
+    monkeypatch.setattr(TwinRig, "powered_us", property(lambda rig: on_us[-1]))
+    return rig
+
+
+def test_a_reset_that_was_on_its_way_for_long_is_not_the_keys_fault(monkeypatch):
+    rig = powered_rig(monkeypatch)
+    late_request(monkeypatch, rig, 1)
+    with pytest.raises(HostLate, match=r"refused 12\.\d s after power-up"):
+        reset_key(rig, Memory())
+
+
+@pytest.mark.parametrize(("times", "cycles"), [(2, 3), (3, 3)])
+def test_a_home_state_is_laid_down_by_a_host_that_is_late_now_and_then(monkeypatch, times, cycles):
+    rig = powered_rig(monkeypatch)
+    late_request(monkeypatch, rig, times)
+    began = rig.power.cycle
+    seen = []
+    monkeypatch.setattr(rig.power, "cycle", lambda: (seen.append("cycle"), began())[1])
+    with pytest.raises(HostLate) if times == 3 else nullcontext():
+        reset_after_power_up(rig, Memory())
+    assert len(seen) == cycles
 
 
 def test_an_operation_that_the_host_was_late_for_is_run_again():

@@ -61,7 +61,7 @@ class PluggedKey:
     :ivar is_named_key: has it ever been found to be that?
     :ivar on_loss: called with the instant at which a connection was found broken.
     :ivar serial_in_use: the open serial port; a second one is not opened beside it.
-    :ivar came_us: when it was last given power.
+    :ivar came_us: when it was last given power: the switch has acted. :ivar ordered_us: when the switch was told to.
     :ivar switch: what switches its power, in words.
     :ivar cut_fd: returns a descriptor that is readable once the armed cut has fired; None while none is armed.
     """
@@ -85,6 +85,7 @@ class PluggedKey:
         self.broken: UsbDevice | None = None
         self.left_us: int | None = None
         self.came_us: int | None = None
+        self.ordered_us: int | None = None
         self.switch = "of this rig"
         self.cut_fd: Callable[[], int | None] = lambda: None
         self.named: tuple[int, int] | None = None
@@ -159,6 +160,10 @@ class PluggedKey:
             mend="the switch bounces, or something else switches this port (the kernel does so with some hubs): "
             "use a relay, or another one",
         )
+
+    def power_comes(self) -> None:
+        """Note that the switch is told now: it may have acted long before it says so, as a hub whose lock is taken."""
+        self.ordered_us = self.clock.now_us
 
     def power_came(self) -> int:
         """Note that it has been given power; returns when."""

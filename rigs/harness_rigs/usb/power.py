@@ -24,6 +24,7 @@ class PortSwitch(PowerSwitch):
         if not self.is_on:
             self._key.rest()
             self._key.require_still_gone()
+            self._key.power_comes()
             self._actuator.on()
             self._cutter.power_came(self._key.power_came())
 

@@ -144,6 +144,10 @@ class UsbRig(Rig):
         return self.plugged.came_us
 
     @property
+    def powered_us(self) -> int | None:
+        return self.plugged.ordered_us
+
+    @property
     def face(self) -> str:
         return self.plugged.face
 

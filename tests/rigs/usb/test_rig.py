@@ -82,6 +82,16 @@ def test_a_key_answers_and_goes_with_its_power(lab, usb):
     assert (rig.plugged.boots, rig.take_deaths()) == (1, [])
 
 
+def test_a_key_counts_as_powered_from_when_its_switch_was_told(lab, usb, monkeypatch):
+    """A hub whose lock is taken may switch long before its answer comes; a reset has ten seconds from then."""
+    usb.power.off()
+    switch = usb.power._actuator
+    acts = switch.on
+    monkeypatch.setattr(switch, "on", lambda: (acts(), usb.clock.wait_us(50_000)))
+    usb.power.on()
+    assert usb.came_us - usb.powered_us >= 50_000
+
+
 def test_nodes_change_their_numbers_and_the_key_is_found_again(lab, usb):
     rig = usb
     rig.wait_until_up()
