@@ -220,9 +220,13 @@ class Gnupg:
             },
         )
 
-    def generate_on_card(self, name: str, *, backup: bool = False) -> str:
-        """Let the card make its three keys; return what gpg wrote. :param backup: of the key to encrypt."""
+    def generate_on_card(self, name: str, *, backup: bool = False, at: str = "") -> str:
+        """Let the card make its three keys; return what gpg wrote.
+
+        :param backup: of the key to encrypt. :param at: the time that gpg takes for now: "20260101T000000".
+        """
         return self.dialogue(
+            *(("--faked-system-time", f"{at}!") if at else ()),
             "--card-edit",
             commands=("admin", "generate", "quit"),
             answers={

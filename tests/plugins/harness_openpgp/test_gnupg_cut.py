@@ -35,11 +35,16 @@ pytestmark = [
     pytest.mark.skipif(gnupg.missing() is not None, reason=str(gnupg.missing())),
 ]
 WHO = "owner@example.org"
-PLACES = 8
+MOVES = 4
+"""Places in keytocard; two in generate and two in kdf-setup make eight."""
+MADE_AT, MADE_AT_S = "20260101T000000", 1_767_225_600
+"""When the keys of a live `generate` are made, for gpg and in seconds since 1970."""
+KDF, NO_KDF = 0xF9, bytes.fromhex("810100")
 NOT_DESCRIBED, NO_DATE, WHOLE = "works, not described", "works, without its date", "works, described"
+KDF_SETUP = ("admin", "kdf-setup", "quit")
 STEPS = [ABSENT, NOT_DESCRIBED, NO_DATE, WHOLE]
 """What a slot goes through. No other state may be left."""
-PUT = 0xDA
+PUT, CHANGE, RESET_RETRY = 0xDA, 0x24, 0x2C
 
 
 def looked(rig) -> Look:
@@ -76,13 +81,17 @@ def slots(rig, dates: dict[Slot, bytes]) -> list[str]:
 
 @dataclass
 class Recorded:
-    """What gpg sent: :ivar moving: for keytocard. :ivar making: for key-attr and generate. :ivar home: has keys."""
+    """What gpg sent: :ivar moving: for keytocard. :ivar making: for key-attr and generate.
+
+    :ivar deriving: for kdf-setup. :ivar home: has keys.
+    """
 
     client: CountedCard
     home: Path
     start: object
     moving: list[bytes] = field(default_factory=list)
     making: list[bytes] = field(default_factory=list)
+    deriving: list[bytes] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +125,12 @@ def record(folder: Path, client: CountedCard) -> Recorded:
         owner.dialogue("--card-edit", commands=("admin", "key-attr", "quit"), answers=CURVE_25519)
         owner.generate_on_card("Card Owner")
         made.making = client.commands
+        client.rig.power.off()
+        client.rig.vault.restore(made.start)
+        owner.close()
+        client.boot()
+        owner.dialogue("--card-edit", commands=KDF_SETUP, answers={})
+        made.deriving = client.commands
         client.rig.power.off()
     finally:
         owner.close()
@@ -196,9 +211,14 @@ def test_after_a_cut_anywhere_the_same_commands_end_where_they_would_have_ended(
 
 
 def places(commands: list[bytes]) -> list[int]:
-    """Eight commands from the first write to the last one, as numbers from 1."""
+    """Commands from the first write to the last one, as numbers from 1."""
     writes = [number for number, one in enumerate(commands, 1) if one[1] in (PUT, 0xDB)]
-    return [writes[(len(writes) - 1) * number // (PLACES - 1)] for number in range(PLACES)]
+    return [writes[(len(writes) - 1) * number // (MOVES - 1)] for number in range(MOVES)]
+
+
+def place_of(commands: list[bytes], tag: int) -> int:
+    """The number, from 1, of the command that writes a data object."""
+    return next(number for number, one in enumerate(commands, 1) if one[1:4] == bytes([PUT, 0, tag]))
 
 
 @dataclass
@@ -244,7 +264,7 @@ def test_a_cut_of_keytocard_leaves_each_key_on_the_host_or_on_the_card(live):
         both = zip(Slot, cut.kept, cut.found, strict=True)
         lost = [slot.title for slot, here, there in both if not here and "works" not in there]
         assert not lost, f"cut at command {cut.place}"
-    assert len({tuple(cut.found) for cut in live}) > PLACES // 2, "the cuts were in different steps"
+    assert len({tuple(cut.found) for cut in live}) > MOVES // 2, "the cuts were in different steps"
     assert {state for cut in live for state in cut.found} <= set(STEPS)
 
 
@@ -269,3 +289,51 @@ def test_after_a_live_cut_keytocard_again_moves_what_is_missing(recorded, live, 
     finally:
         owner.close()
         client.rig.power.off()
+
+
+def cut_at(recorded: Recorded, place: int, *commands: str, at: str = "") -> None:
+    """Cut the real gpg at a command of `generate`, or of other commands of its card menu."""
+    client, owner = recorded.client, Gnupg(recorded.client.control / f"at-{place}", DAEMON.environ, "")
+    owner.use_reader(client.rig.options.reader)
+    client.rig.power.off()
+    client.rig.vault.restore(recorded.start)
+    try:
+        client.boot(cut=place)
+        if at:
+            owner.dialogue("--card-edit", commands=("admin", "key-attr", "quit"), answers=CURVE_25519)
+            owner.generate_on_card("Card Owner", at=at)
+        else:
+            owner.dialogue("--card-edit", commands=commands, answers={})
+        assert client.rig.emulated.process.wait(HUNG_S), f"no power cut at command {place}"
+    finally:
+        owner.close()
+
+
+@pytest.mark.parametrize(
+    ("slot", "tag", "left"), [(Slot.SIGN, 0xC7, NOT_DESCRIBED), (Slot.DECIPHER, 0xCF, NO_DATE)]
+)
+def test_a_cut_of_generate_leaves_keys_that_work_and_no_description_of_another(recorded, slot, tag, left):
+    """The card has the only copy: what it made before the cut is there and works, or the slot is empty."""
+    cut_at(recorded, place_of(recorded.making, tag), at=MADE_AT)
+    recorded.client.boot()
+    found = slots(recorded.client.rig, dict.fromkeys(Slot, MADE_AT_S.to_bytes(4, "big")))
+    recorded.client.rig.power.off()
+    assert found[slot.value] == left
+    assert set(found) <= {ABSENT, WHOLE, left}
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["before F9", "after F9"])
+def test_a_cut_of_kdf_setup_leaves_the_object_whole_or_not_there(recorded, after):
+    """GnuPG 2.2 writes F9 alone; later ones change the PINs first, which no card can make one change with it."""
+    client = recorded.client
+    cut_at(recorded, place_of(recorded.deriving, KDF) + after, *KDF_SETUP)
+    changed = any(one[1] in (CHANGE, RESET_RETRY) for one in client.commands)
+    client.boot()
+    card_ = OpenPgp(client.rig)
+    found, tries = card_.get(KDF), card_.pin_status()
+    if not changed:
+        card_.verify(PW1, OTHER)
+        card_.verify(PW3, ADMIN)
+    client.rig.power.off()
+    assert found == NO_KDF if not after else len(found) in (90, 110)
+    assert (tries.pw1, tries.pw3) == (3, 3), "no try is spent"
