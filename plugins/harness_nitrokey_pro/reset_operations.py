@@ -20,7 +20,6 @@ from harness.api import (
 )
 from harness_nitrokey_pro.client import NitrokeyPro
 from harness_nitrokey_pro.home import (
-    DEFAULT_FIRMWARE_PASSWORD,
     FACTORY_CONFIG,
     OTHER_FIRMWARE_PASSWORD,
     ProMemory,
@@ -61,7 +60,7 @@ def _set_other_password(rig: Rig, memory: Memory) -> None:
 
 def _forget_slots(mine: ProMemory) -> None:
     mine.slots, mine.counters, mine.entries = {}, {}, {}
-    mine.config, mine.firmware_password = FACTORY_CONFIG, DEFAULT_FIRMWARE_PASSWORD
+    mine.config = FACTORY_CONFIG
 
 
 def _reset(rig: Rig, memory: Memory) -> None:
@@ -92,7 +91,8 @@ def emptied() -> dict[str, Value]:
         "pro.hotp_counter": ANY,
         "pro.verified": ANY,
         "pro.config": FACTORY_CONFIG,
-        "pro.firmware_password": NEW,
+        # The original leaves it intact: no PIN stands in for it.
+        "pro.firmware_password": CURRENT,
     }
 
 

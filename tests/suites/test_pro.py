@@ -15,7 +15,7 @@ SHOWN = {
     "safe-slots-mixed": "test_the_second_report_stores_nothing_that_was_announced_for_another_slot",
     "safe-key-before-pin": "test_a_refused_new_key_changes_nothing",
     "verified-code-again": "test_five_boots_of_a_verified_boot",
-    "reset-keeps-safe-key": "test_a_factory_reset_leaves_no_secret_and_no_setting",
+    "reset-keeps-settings": "test_a_factory_reset_leaves_no_secret_and_no_setting",
 }
 
 

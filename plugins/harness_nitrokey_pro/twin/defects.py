@@ -72,8 +72,8 @@ _ALL = (
     ),
     _defect(
         "user-page-without-backup",
-        "each change of the configuration erases the page that also holds the safe's key and the firmware password",
-        f"{READ}: hotp.c, write_configuration: invariant N3",
+        "each change of the firmware password erases the page that also holds the safe's key",
+        f"{READ}: FlashStorage.c, WriteUpdatePinHashToFlash: invariant N3",
     ),
     _defect(
         "update-password-in-two",
@@ -86,9 +86,9 @@ _ALL = (
         f"{READ}: report_protocol.c, factory reset: invariant N5",
     ),
     _defect(
-        "reset-keeps-safe-key",
-        "a factory reset leaves configuration and firmware password as they are",
-        "made up, of the kind of nitrokey-app #484 (what a reset leaves): invariant N5",
+        "reset-keeps-settings",
+        "a factory reset leaves the configuration as it is",
+        f"{READ}: CcidLocalAccess.c, factoryReset writes the slots alone: invariant N5",
     ),
     _defect(
         "time-page-erased-first",

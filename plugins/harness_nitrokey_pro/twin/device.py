@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from harness_nitrokey_pro import reports
 from harness_nitrokey_pro.reports import Status, Value
 from harness_nitrokey_pro.twin.card_side import CardSide
-from harness_nitrokey_pro.twin.layout import CONFIG, KEY_BYTES, SALT_BYTES, USER
+from harness_nitrokey_pro.twin.layout import KEY_BYTES, SALT_BYTES, USER
 from harness_nitrokey_pro.twin.pages import Pages
 from harness_nitrokey_pro.twin.safe import Safe
 from harness_nitrokey_pro.twin.slots import Slots
 from harness_nitrokey_pro.twin.time_page import TimePage
-from harness_nitrokey_pro.twin.user_page import DEFAULT_FIRMWARE_PASSWORD, FACTORY_CONFIG, UserPage
+from harness_nitrokey_pro.twin.user_page import DEFAULT_FIRMWARE_PASSWORD, UserPage
 
 if TYPE_CHECKING:
     from harness.api import Stream
@@ -58,13 +58,12 @@ class Device:
 
     def make_new(self) -> None:
         """Write what the maker writes into a new key."""
-        self.pages.commit({USER: self.page.with_fields(self.fresh_fields())})
+        password = self.page.password_fields(DEFAULT_FIRMWARE_PASSWORD, self.random.bytes(SALT_BYTES))
+        self.pages.commit({USER: self.page.with_fields({**self.fresh_fields(), **password})})
 
     def fresh_fields(self) -> dict[int, bytes]:
-        """The user page of a new key: a random key of the safe, the configuration and password of the factory."""
-        key, mask = self.random.bytes(KEY_BYTES), self.random.bytes(KEY_BYTES)
-        password = self.page.password_fields(DEFAULT_FIRMWARE_PASSWORD, self.random.bytes(SALT_BYTES))
-        return {CONFIG: FACTORY_CONFIG, **self.page.safe_fields(key, mask), **password}
+        """A new, random key of the safe, for the user page."""
+        return self.page.safe_fields(self.random.bytes(KEY_BYTES), self.random.bytes(KEY_BYTES))
 
     def is_admin(self, values: Values) -> bool:
         """Does a request carry the temporary password of the admin?"""

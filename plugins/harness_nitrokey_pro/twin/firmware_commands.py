@@ -6,18 +6,26 @@ from harness_nitrokey_pro.reports import Status
 from harness_nitrokey_pro.twin.card_side import ADMIN
 from harness_nitrokey_pro.twin.device import Device, Done, Values, octets
 from harness_nitrokey_pro.twin.layout import (
+    CONFIG_WRITTEN,
     COUNTERS,
+    HASH,
     IS_PENDING,
+    KEY_BYTES,
     NOT_PENDING,
     PENDING,
     SAFE,
+    SALT,
     SALT_BYTES,
     SLOTS,
+    STICK,
+    STICK_BYTES,
     TOTP_NUMBERS,
     USER,
 )
 
 LEAST_PASSWORD = 8
+OVERWRITES, RANDOM_BYTES = 7, 256
+"""How often the original overwrites a page with random numbers, and how many it draws."""
 
 
 def factory_reset(device: Device, values: Values) -> Done:
@@ -37,21 +45,37 @@ def factory_reset(device: Device, values: Values) -> Done:
 
 
 def empty(device: Device) -> None:
-    """Remove every secret, and set the factory's configuration."""
+    """Remove every secret and setting; the firmware password stays, as no PIN stands in for it."""
     pages = device.pages
-    fields = device.fresh_fields()
-    if pages.has("reset-keeps-safe-key"):
-        fields = {}
-    if not pages.has("reset-card-first"):
-        empty = dict.fromkeys((*SLOTS, SAFE, *COUNTERS.values()))
-        pages.commit({**empty, USER: device.page.with_fields({**fields, PENDING: IS_PENDING})})
-        pages.forget_copies()
+    kept = pages.read(SLOTS[0])[:CONFIG_WRITTEN] if pages.has("reset-keeps-settings") else None
+    if pages.has("reset-card-first"):
+        _empty_as_read(device)
+        if kept is None:
+            pages.rewrite(SLOTS[0], None)
         return
+    empty = {**dict.fromkeys((*SLOTS, SAFE, *COUNTERS.values())), SLOTS[0]: kept}
+    pages.commit({**empty, USER: device.page.with_fields({**device.fresh_fields(), PENDING: IS_PENDING})})
+    pages.forget_copies()
+
+
+def _empty_as_read(device: Device) -> None:
+    """Write each slot, then random numbers over user page and safe, then the firmware password from RAM.
+
+    The source: nitrokey-pro-firmware 981a7e6, CcidLocalAccess.c, factoryReset; FlashStorage.c,
+    EraseLocalFlashKeyValues_u32.
+    """
+    pages, page = device.pages, device.page
     for number in (*COUNTERS, *TOTP_NUMBERS):
-        if device.slots.get(number) is not None:
-            device.slots.erase(number)
-    device.pages.rewrite(USER, device.page.with_fields(fields))
-    device.pages.rewrite(SAFE, None)
+        device.slots.erase(number)
+    password = {HASH: page.content[HASH:][:KEY_BYTES]}
+    salt = {SALT: page.content[SALT:][:SALT_BYTES]}
+    for _ in range(OVERWRITES):
+        pages.rewrite(USER, page.with_fields({0: device.random.bytes(RANDOM_BYTES)}))
+    pages.rewrite(USER, page.with_fields({STICK: bytes(STICK_BYTES)}))
+    for _ in range(OVERWRITES):
+        pages.rewrite(SAFE, device.random.bytes(RANDOM_BYTES) * 2 + pages.read(SAFE)[2 * RANDOM_BYTES :])
+    for field in (password, salt):
+        pages.rewrite(USER, page.with_fields(field))
 
 
 def finish_reset(device: Device) -> None:

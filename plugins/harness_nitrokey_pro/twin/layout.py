@@ -22,11 +22,14 @@ TOTP_NUMBERS = tuple(range(0x20, 0x2F))
 JOURNAL_PAGES = tuple(range(JOURNAL, JOURNAL + 6))
 
 # The user page: place and size of each field.
-CONFIG, CONFIG_BYTES = 72, 5
+STICK, STICK_BYTES = 72, 28
 SAFE_MASK, SAFE_KEY, HASH, SALT = 146, 178, 210, 242
 KEY_BYTES, SALT_BYTES = 32, 10
 PENDING, IS_PENDING, NOT_PENDING = 256, b"\0", b"\xff"
 """The sound personality notes here that a factory reset still has to reset the card."""
+
+# The first page of slots begins with the configuration: num, caps, scroll, codes need the user PIN, delete.
+CONFIG_BYTES, CONFIG_WRITTEN = 5, 64
 
 # A slot: type, number, name 15, secret 40, config, token 13, counter or interval.
 SLOT_BYTES, FIRST_SLOT = 79, 64

@@ -80,7 +80,7 @@ def read_slot(device: Device, values: Values) -> Done:
 
 
 def code(device: Device, values: Values) -> Done:
-    if device.page.config[3] == 1 and not same(device.user_temporary, octets(values, "temporary")):
+    if device.slots.config[3] == 1 and not same(device.user_temporary, octets(values, "temporary")):
         return Status.NOT_AUTHORIZED, {}
     slot = found(device, values)
     if not isinstance(slot, Slot):
@@ -103,7 +103,7 @@ def code(device: Device, values: Values) -> Done:
 
 
 def finish(device: Device, answer: dict[str, Value]) -> Done:
-    if device.page.config[4] == 1:
+    if device.slots.config[4] == 1:
         device.user_temporary = b""
     return Status.OK, answer
 
@@ -134,7 +134,7 @@ def config(device: Device, values: Values) -> Done:
     if not device.is_admin(values):
         return Status.NOT_AUTHORIZED, {}
     names = ("num", "caps", "scroll", "pin_on", "delete")
-    device.page.config = bytes(integer(values, name) for name in names)
+    device.slots.config = bytes(integer(values, name) for name in names)
     return Status.OK, {}
 
 

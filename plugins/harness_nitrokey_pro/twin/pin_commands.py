@@ -12,7 +12,7 @@ VERSION = 0x000F
 
 
 def status(device: Device, values: Values) -> Done:
-    num, caps, scroll, pin_on, delete = device.page.config
+    num, caps, scroll, pin_on, delete = device.slots.config
     config = {"num": num, "caps": caps, "scroll": scroll, "pin_on": pin_on, "delete": delete}
     return Status.OK, {"version": VERSION, "serial": device.card.serial, **config}
 

@@ -1,4 +1,4 @@
-"""Slots of one-time passwords and the counters of HOTP slots."""
+"""Slots of one-time passwords, the counters of HOTP slots, and the configuration, which stands before the slots."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from harness_nitrokey_pro.reports import NAME, SECRET, TOKEN
 from harness_nitrokey_pro.twin.layout import (
     BASE_BYTES,
+    CONFIG_BYTES,
+    CONFIG_WRITTEN,
     COUNTERS,
     HOTP_TYPE,
     PAGE,
@@ -23,6 +25,7 @@ from harness_nitrokey_pro.twin.pages import Pages
 _LAYOUT = struct.Struct(f"<BB{NAME}s{SECRET}sB{TOKEN}sQ")
 assert _LAYOUT.size == SLOT_BYTES
 EIGHT_DIGITS = 0x01
+FACTORY_CONFIG = b"\xff\xff\xff\0\0"
 Changes = dict[int, bytes | None]
 
 
@@ -94,6 +97,18 @@ class Slots:
             self._write({**changes, COUNTERS[number]: None})
         else:
             self._write(changes)
+
+    @property
+    def config(self) -> bytes:
+        """Five bytes: num, caps, scroll, codes need the user PIN, the temporary password is used once."""
+        found = self._pages.read(SLOTS[0])[:CONFIG_BYTES]
+        # An erased page: nothing is configured, and codes need no PIN.
+        return FACTORY_CONFIG if found == b"\xff" * CONFIG_BYTES else found
+
+    @config.setter
+    def config(self, value: bytes) -> None:
+        page = SLOTS[0]
+        self._write({page: value.ljust(CONFIG_WRITTEN, b"\0") + self._pages.read(page)[CONFIG_WRITTEN:]})
 
     def counter(self, number: int) -> int:
         """The next counter of a HOTP slot: the base, and one for each byte that is marked."""

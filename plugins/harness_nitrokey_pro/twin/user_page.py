@@ -1,12 +1,10 @@
-"""The user page: configuration, key of the safe, firmware password. Each change rewrites the page."""
+"""The user page: key of the safe, firmware password. Each change rewrites the page."""
 
 from __future__ import annotations
 
 import hashlib
 
 from harness_nitrokey_pro.twin.layout import (
-    CONFIG,
-    CONFIG_BYTES,
     HASH,
     KEY_BYTES,
     SAFE_KEY,
@@ -17,7 +15,6 @@ from harness_nitrokey_pro.twin.layout import (
 )
 from harness_nitrokey_pro.twin.pages import Pages
 
-FACTORY_CONFIG = b"\xff\xff\xff\0\0"
 DEFAULT_FIRMWARE_PASSWORD = b"12345678"
 IN_PLACE = "user-page-without-backup"
 _ROUNDS = 10
@@ -52,17 +49,6 @@ class UserPage:
             self._pages.rewrite(USER, content)
         else:
             self._pages.commit({USER: content})
-
-    @property
-    def config(self) -> bytes:
-        """Five bytes: num, caps, scroll, codes need the user PIN, the temporary password is used once."""
-        found = self.content[CONFIG:][:CONFIG_BYTES]
-        # An erased page: nothing is configured, and codes need no PIN.
-        return FACTORY_CONFIG if found == b"\xff" * CONFIG_BYTES else found
-
-    @config.setter
-    def config(self, value: bytes) -> None:
-        self.change({CONFIG: value})
 
     @property
     def safe_key(self) -> bytes | None:

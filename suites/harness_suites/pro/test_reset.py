@@ -49,10 +49,11 @@ def test_a_factory_reset_ends_what_was_authorised(admin, pins):
         admin.erase_slot(0x10)
 
 
-def test_a_factory_reset_gives_the_firmware_password_of_the_factory(updatable, pins, mine):
+def test_a_factory_reset_leaves_the_firmware_password_in_force(updatable, pins, mine):
+    """nitrokey-pro-firmware 981a7e6, CcidLocalAccess.c, factoryReset: else the admin PIN would open the bootloader."""
     updatable.change_firmware_password(mine.firmware_password, OTHER)
     updatable.factory_reset(pins.pw3)
-    assert takes(again(updatable), b"12345678")
+    assert takes(again(updatable), OTHER)
 
 
 def test_a_refused_factory_reset_changes_nothing(hid, mine):
