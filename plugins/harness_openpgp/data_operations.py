@@ -185,7 +185,8 @@ def fresh_values(before: Memory) -> dict[str, Value]:
         "openpgp.pw1_tries": PW1.full,
         "openpgp.pw3_tries": PW3.full,
         "openpgp.code_tries": 0,
-        "openpgp.pw1_mode": ONE_SIGNATURE,
+        # The specification names no mode of a new card: some open ones begin with many signatures.
+        "openpgp.pw1_mode": {None: ANY, True: MANY_SIGNATURES, False: ONE_SIGNATURE}[mine.lasted_first],
         "openpgp.pw1": NEW,
         "openpgp.pw3": NEW,
         "openpgp.keys": canaries(before, every=ABSENT),

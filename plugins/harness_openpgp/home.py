@@ -41,6 +41,7 @@ class OpenPgpMemory:
     :ivar keys: the three keys; none after a factory reset.
     :ivar counter: the highest signature counter seen. :ivar data: what was written: tag -> content.
     :ivar certificates: what was written, by slot.
+    :ivar lasted_first: how PW1 served when the card was new (DO C4: True is for many signatures); None: not seen.
     :ivar aid: DO 4F as hex digits. :ivar has_kdf: it offers a KDF, as :ivar has_touch: flags for touches.
     """
 
@@ -51,6 +52,7 @@ class OpenPgpMemory:
     counter: int = 0
     data: dict[int, bytes] = field(default_factory=dict)
     certificates: dict[Slot, bytes] = field(default_factory=dict)
+    lasted_first: bool | None = None
     aid: str = ""
     has_kdf: bool = False
     has_touch: bool = False
@@ -95,6 +97,7 @@ def prepare(rig: Rig, memory: Memory) -> None:
         mine.pw1 = pin_for(rig, "first", PW1)
     else:
         mine.pw1, mine.pw3 = pin_for(rig, "first", PW1), pin_for(rig, "first", PW3)
+        mine.lasted_first = client.pin_status().lasts
         # The mark comes first: a card that has it has been ours, whatever happens next.
         client.verify(DEFAULT_PW3, ADMIN)
         client.put(LOGIN, DATA[LOGIN])

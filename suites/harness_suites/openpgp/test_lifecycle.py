@@ -98,7 +98,7 @@ def test_after_a_reset_the_pins_are_those_of_the_factory(admin, mine, rig):
     card.verify(DEFAULT_PW1, SIGN)
     card.verify(DEFAULT_PW3, ADMIN)
     status = card.pin_status()
-    assert (status.lasts, status.pw1, status.code, status.pw3) == (False, 3, 0, 3)
+    assert (status.pw1, status.code, status.pw3) == (3, 0, 3)
 
 
 @pytest.mark.parametrize("slot", Slot, ids=lambda slot: slot.name.lower())
@@ -137,13 +137,14 @@ def test_after_a_reset_the_counter_begins_again(admin, mine, rig):
     assert reset(admin, rig).counter() == 0
 
 
-def test_after_a_reset_flags_and_modes_are_those_of_the_factory(admin, rig):
+def test_after_a_reset_flags_and_modes_are_those_of_the_factory(admin, mine, rig):
     admin.put(0xC4, b"\x01")
     touches = admin.offers(0xD6)
     if touches:
         admin.put(0xD6, b"\x02\x20")
     card = reset(admin, rig)
-    assert not card.pin_status().lasts
+    # Some open cards begin with many signatures: what the card was like when it was new counts.
+    assert mine.lasted_first is None or card.pin_status().lasts == mine.lasted_first
     if touches:
         assert card.get(0xD6)[0] == 0
 

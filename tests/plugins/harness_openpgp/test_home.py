@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from harness.api import ANY
 from harness.base.errors import CallerError
 from harness.campaign.observe import observe
 from harness.model.key import Memory
 from harness_openpgp.client import ADMIN, OpenPgp
+from harness_openpgp.data_operations import fresh_values
 from harness_openpgp.home import DEFAULT_PW3, LOGIN, URL, as_admin, blank, foreign, known, prepare
 from harness_openpgp.items import canaries
 from harness_openpgp.slots import Slot
@@ -82,3 +84,20 @@ def test_the_answers_to_reset_are_those_of_genuine_cards():
     """With their check bytes."""
     assert CHIP_3.atr.hex().upper() == "3BDA18FF81B1FE751F030031F573C001600090001C"
     assert CHIP_2.atr.hex().upper() == "3BDA18FF81B1FE751F030031C573C001400090000C"
+
+
+@pytest.mark.parametrize(
+    ("lasted", "mode"), [(True, "many signatures"), (False, "one signature"), (None, ANY)], ids=str
+)
+def test_after_a_reset_pw1_serves_as_it_did_when_the_card_was_new(lasted, mode):
+    """Some open cards begin with many signatures. Of a card that was in use nobody knows."""
+    before = Memory()
+    known(before).lasted_first = lasted
+    assert fresh_values(before)["openpgp.pw1_mode"] == mode
+
+
+def test_how_pw1_serves_is_noted_while_the_card_is_new(new):
+    memory, again = Memory(), Memory()
+    prepare(new, memory)
+    prepare(new, again)
+    assert (known(memory).lasted_first, known(again).lasted_first) == (False, None)
