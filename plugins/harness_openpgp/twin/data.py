@@ -222,7 +222,8 @@ def _put_file(card: Card, tag: int, data: bytes) -> None:
     if tag == KDF:
         if not card.traits.has_kdf:
             raise CardError(NO_REFERENCE)
-        _require_kdf(data)
+        if card.traits.checks_kdf:
+            _require_kdf(data)
     if len(data) > most:
         raise CardError(WRONG_LENGTH)
     if card.has("data-in-place") and data:

@@ -29,6 +29,7 @@ class Traits:
     :ivar starts_selected: it is the card's only application, selected when the card gets power (ISO 7816-4, 8.2.2.2).
     :ivar change_says: the status word of a wrong old PIN in CHANGE; None is the one of VERIFY.
     :ivar wants_le: a command without Le gets no data at once: 61xx, then GET RESPONSE (ISO 7816-4, section 5.1).
+    :ivar checks_kdf: a KDF of another form is refused; otherwise it is stored as it comes.
     :ivar language: DO 5F2D of a new card. :ivar sex: DO 5F35 of a new card, as ISO 5218 has it.
     """
 
@@ -50,6 +51,7 @@ class Traits:
     change_says: int | None = None
     starts_selected: bool = True
     wants_le: bool = False
+    checks_kdf: bool = True
     language: bytes = b""
     sex: int = 0x30
     defects: frozenset[str] = field(default_factory=frozenset)
@@ -105,6 +107,7 @@ NITROKEY3 = Traits(
     change_says=0x6300,
     starts_selected=False,
     wants_le=True,
+    checks_kdf=False,
 )
 """As opcard-rs 2d9170d answers."""
 CHIP_3 = Traits(

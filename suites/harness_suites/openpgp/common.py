@@ -22,6 +22,8 @@ WRONG_P1P2 = {"6A86", "6B00", "6A88"}
 NO_REFERENCE = {"6A88", "6A82"}
 BLOCKED = {"6983", "63C0"}
 CONDITIONS = {"6985"}
+NO_CODE = BLOCKED | NOT_VERIFIED | NO_REFERENCE | CONDITIONS
+"""Of a reset code that is not set: cards say that it is blocked, or that there is none."""
 NOT_TOUCHED = {"6600", "6985"}
 
 

@@ -84,3 +84,11 @@ def test_select_data_tells_an_unknown_object_from_a_path_that_is_none(path, said
 def test_a_new_card_tells_no_name_no_language_and_no_sex():
     """DO 65, as open cards answer it: 5B and 5F2D are empty, 5F35 is "0", not known."""
     assert OpenPgp(up(openpgp_card())).get(0x65).hex().upper() == "5B005F2D005F350130"
+
+
+@pytest.mark.parametrize(("personality", "said"), [("reference", "6A80"), ("nitrokey3", "9000")])
+def test_a_nitrokey_3_looks_at_nothing_in_a_kdf(personality, said):
+    """opcard-rs 2d9170d, command/data.rs: DO F9 is stored as it comes."""
+    rig = up(openpgp_card(personality=personality))
+    OpenPgp(rig).verify(DEFAULT_PW3, ADMIN)
+    assert status(rig, [0x00, 0xDA, 0x00, 0xF9, 0x01, 0x81]) == said
