@@ -107,6 +107,15 @@ _PATTERNS = (
         ("serial", "card-no"),
         re.compile(r"(?i)\bserial(?:\s*[=:]\s*|\s+\")[\"']?([^\s\"',;)<>]+)|\bcard-no: (\S.*)"),
     ),
+    # What `uhubctl` shows of a device ends with its number; an OpenPGP card's application has it inside.
+    (
+        "serial",
+        ("[", "d2 76"),
+        re.compile(
+            r"\[[0-9a-f]{4}:[0-9a-f]{4} [^\]]* (?=[A-Za-z]*\d)([0-9A-Za-z]{6,})\s*\]"
+            rf"|\bD2 76 00 01 24 01((?: {_HEX2}){{10}})"
+        ),
+    ),
     # A reader's name ends with its number and its slot; gpg and scdaemon name one by its product and number.
     (
         "serial",

@@ -287,6 +287,19 @@ def test_the_event_viewer_has_the_time_above(report):
         ("2024-01-29T06:15:08.223Z| vmx| I125: USB: Connecting device desc:name:Acme vid:20a0 pid:42b2", set()),
         ("    |__ Port 4: Dev 7, If 0, Class=Chip/SmartCard, Driver=, 12M", set()),
         ("SO-PIN tries left    : 12", set()),
+        ("b pcscd: ccid_usb.c:621:x() Can't libusb_open(1/23): LIBUSB_ERROR_ACCESS", {"reader-not-opened"}),
+        ("00000033 [7] ifdhandler.c:1251:IFDHPowerICC() PowerUp failed", {"card-mute"}),
+        ("error: SCardTransmit failed, rc=80100016", {"reader-lost"}),
+        ("error: SCardEstablishContext failed, rc=8010001d", set()),
+        ("fido2.ctap.CtapError: CTAP error: 0x32 - PIN_BLOCKED", {"fido-pin-blocked"}),
+        ("fido2.ctap.CtapError: CTAP error: 0x34 - PIN_AUTH_BLOCKED", {"fido-pin-auth-blocked"}),
+        ("fido2.ctap.CtapError: CTAP error: 0x2E - NO_CREDENTIALS", {"fido-credential-unknown"}),
+        ("fido2.ctap.CtapError: CTAP error: 0x36 - PIN_REQUIRED", set()),
+        ("[ 1.000000] usb 2-3-port3: cannot reset (err = -32)\n[ 2.000000] usb 2-3-port3: cannot reset (err = -32)",
+         {"usb-bad-cable"}),
+        ("[ 1.000000] usb 2-3-port3: cannot reset (err = -110)", {"usb-no-answer"}),
+        ("[ 1.000000] usb 2-3-port3: connect-debounce failed", set()),
+        ("Current status for hub 3-1.5, vendor 2109:2811, 4 ports\n   Port 1: 0100 power", set()),
     ],
 )  # fmt: skip
 def test_what_clients_and_daemons_say(report, text, found):
@@ -328,6 +341,8 @@ def test_the_version_of_a_client_is_read_from_its_log(report):
         "DEBUG nitrokey.nk3 found device serial=S4711SECRET",
         "SRC=10.1.2.3 DST=fd00:12::7 x",
         "Computer:      janes-box",
+        "  Port 3: 0503 power highspeed enable connect [0930:6544 Acme Stick S4711SECRET]",
+        "DBG:       dump:  4F 10 D2 76 00 01 24 01 02 01 00 05 00 99 88 77 66 00 5F 52",
     ],
 )
 def test_nobody_is_named(line):
@@ -336,6 +351,7 @@ def test_nobody_is_named(line):
         shown = shown.replace("login.example.org", "")  # the name of a server is no site of a key
     assert not any(name in shown for name in NAMES), shown
     assert "39 39 38" not in shown
+    assert "99 88 77" not in shown
 
 
 @pytest.mark.parametrize(
@@ -351,6 +367,8 @@ def test_nobody_is_named(line):
         "SO-PIN tries left    : 12",
         "hid-generic 0003:20A0:42B2.0013: hiddev0,hidraw0: USB HID v1.11 Device [a] on usb-0000:00:14.0-5.1.1.2/input1",
         "00000000 00 20 00 81 . ..",
+        "  Port 1: 0103 power enable connect [1050:0120 Yubico Security Key by Yubico]",
+        "Current status for hub 3-2.1 [0409:0058 NEC Corporation USB2.0 Hub Controller, USB 2.00, 4 ports, ppps]",
     ],
 )
 def test_what_is_no_name_stays(line):
