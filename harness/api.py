@@ -201,7 +201,7 @@ _MODULES = {
     "Seen": "harness.campaign.observe",
     "drifts": "harness.campaign.paired_writes",
     "go_home": "harness.campaign.home",
-    "interrupt": "harness.campaign.home",
+    "interrupt": "harness.campaign.interruption",
     "observe": "harness.campaign.observe",
     "restart_breaches": "harness.campaign.home",
     "seeded": "harness.campaign.home",
@@ -267,10 +267,10 @@ if TYPE_CHECKING:
     from harness.campaign.home import (
         Home as Home,
         go_home as go_home,
-        interrupt as interrupt,
         restart_breaches as restart_breaches,
         seeded as seeded,
     )
+    from harness.campaign.interruption import interrupt as interrupt
     from harness.campaign.observe import Seen as Seen, observe as observe
     from harness.campaign.paired_writes import drifts as drifts
     from harness.evidence.ledger import now as now, state_dir as state_dir

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.base.errors import CallerError, KeyFault, RigError, one_of
+from harness.base.errors import CallerError, KeyFault, one_of
 from harness.campaign.judging import UNCUT, fingerprint
-from harness.campaign.observe import observe
+from harness.campaign.restart import Restart
 from harness.campaign.set_up import bring_up, tried_again
-from harness.model.judge import Breach, judge, unsound
+from harness.model.judge import Breach
 from harness.model.key import (
     FRESH,
     Item,
     Key,
-    Law,
     Memory,
     NamedHome,
     NextAction,
-    Observation,
     Operation,
     Value,
     client_randomness,
-    new,
 )
-from harness.model.rig import Rig, Vault
+from harness.model.rig import Rig
 from harness.model.row import replay_id
 from harness.twin.glass_box import glass_box
-from harness.twin.trace import cut_at, images
-
-FORGETFUL = "its state resets at every start"
-"""The remark about a rig whose key is blank whenever it is switched on: no cut into it says anything."""
 
 
 @dataclass(frozen=True)
@@ -104,67 +97,6 @@ def require_expendable(rig: Rig) -> None:
         )
 
 
-def interrupt(rig: Rig, act: Callable[[], None], *, at: float = 0.5, recovering: bool = True) -> None:
-    """Leave the key as a power cut about half-way through `act` does, with something to recover; off.
-
-    What writes nothing (a login of a key whose counter is constant) cannot be interrupted in a write: it is whole.
-
-    :param at: how far it gets. :param recovering: False to take the instant as it is.
-    """
-    glass = glass_box(rig)
-    if glass is None:
-        _interrupt_live(rig, act, at)
-        return
-    trace = glass.record(act)
-    if not trace.ops:
-        rig.power.off()
-        return
-    middle = min(int(len(trace.ops) * at), len(trace.ops) - 1)
-    # A boot that writes nothing would show nothing: take the first instant after which it recovers.
-    for number in [*range(middle, len(trace.ops)), *range(middle)]:
-        ((_, state),) = images(trace, [cut_at(trace, f"op{number + 1}.before", 0)])
-        glass.restore(state)
-        if not recovering or glass.record(rig.power.on).ops:
-            break
-    glass.restore(state)
-
-
-def _interrupt_live(rig: Rig, act: Callable[[], None], at: float) -> None:
-    """The same of a key whose inside nobody sees: it is run whole once, for its length, and then cut.
-
-    What the whole run did is undone where states can be copied, and stays on a real key.
-
-    :raises RigError: the rig cannot cut.
-    """
-    if rig.cutter is None:
-        raise RigError(f'rig "{rig.name}" cannot cut while an operation runs')
-    vault, state = rig.vault, None
-    if vault is not None:
-        rig.power.off()
-        state = vault.snapshot()
-        rig.power.on()
-        rig.wait_until_up()
-    rig.transports.prove()
-    began_us = rig.clock.now_us
-    act()
-    length_us = rig.clock.now_us - began_us
-    rig.power.off()
-    if vault is not None:
-        vault.restore(state)
-    rig.power.on()
-    rig.wait_until_up()
-    # Now, so that it takes no time of the act and its error is not lost with those of the cut.
-    rig.transports.prove()
-    rig.cutter.prepare()
-    rig.cutter.arm(rig.clock.now_us + round(length_us * at))
-    # Whatever a client makes of a connection that breaks; that it breaks is meant.
-    with suppress(Exception):
-        act()
-    rig.cutter.collect()
-    rig.power.off()
-    rig.take_deaths()
-
-
 def go_home(rig: Rig, known: Memory | None = None) -> Home:
     """Lay down the canaries of all applications of the key; the key is off afterwards.
 
@@ -194,7 +126,7 @@ def go_home(rig: Rig, known: Memory | None = None) -> Home:
         rig.power.off()
         glass = glass_box(rig)
         return Home(memory, glass.snapshot() if glass else None)
-    restart = _Restart(rig, memory)
+    restart = Restart(rig, memory)
     lasting = restart.check()
     rig.settle()
     rig.power.off()
@@ -298,92 +230,6 @@ def in_turn(key: Key, operation: str) -> dict[str, int]:
     return chosen
 
 
-class _Restart:
-    """What a clean restart of a key that is no twin shows, before anything is cut. The key must be on."""
-
-    def __init__(self, rig: Rig, memory: Memory):
-        self._rig, self._memory = rig, memory
-        self._items = [item for item in rig.key.items if not item.after_replug or item.law is Law.RISING]
-        self._before = self._look()
-        self.broken: tuple[Breach, ...] = ()
-
-    def _look(self) -> Observation:
-        seen = observe(self._rig, self._items, self._memory, self._memory)
-        if seen.stuck:
-            raise KeyFault(f'rig "{self._rig.name}": {seen.stuck}, before anything was cut')
-        return seen.values
-
-    def _breaches(self) -> tuple[Breach, ...]:
-        """In what the key now differs from what it was."""
-        floors = {
-            item.name: max(
-                item.floor(self._memory) if item.floor else 0, *self._before.get(item.name) or (0,)
-            )
-            for item in self._items
-            if item.law is Law.RISING
-        }
-        return judge(
-            items=self._items,
-            worlds=[new({})],
-            before=self._before,
-            seen=self._look(),
-            acknowledged=True,
-            floors=floors,
-        ).breaches
-
-    def check(self) -> bool:
-        """Is what was laid down still there after a clean restart? False if nothing is: the key is blank then.
-
-        A counter that went back, and what was wrong before, is kept in `broken`.
-
-        :raises KeyFault: a part of it is gone.
-        """
-        rig = self._rig
-        rig.settle()
-        rig.power.off()
-        wrong = self.unsound()
-        breaches = self._breaches()
-        if all(breach.law == Law.RISING.value for breach in breaches):
-            self.broken = (*breaches, *wrong)
-            return True
-        blank = [application.blank for application in rig.key.applications if application.blank]
-        if blank and all(is_blank(rig) for is_blank in blank):
-            rig.remark = FORGETFUL
-            return False
-        rig.power.off()
-        raise KeyFault(
-            f'rig "{rig.name}": the key does not keep over a clean restart what it had acknowledged',
-            found="; ".join(f"{breach.outcome}: {breach.text}" for breach in breaches),
-            expected="everything as it was before the restart",
-        )
-
-    def breaches(self) -> tuple[Breach, ...]:
-        """What a clean restart breaks; the key is on afterwards."""
-        self._rig.settle()
-        self._rig.power.off()
-        return (*self._breaches(), *self.unsound())
-
-    def unsound(self) -> tuple[Breach, ...]:
-        """What was wrong before the restart already."""
-        return tuple(unsound(self._items, (), self._memory, self._before))
-
-    def check_copies(self, vault: Vault, blank: Any) -> None:
-        """Does the key become another when its earlier state is put back?
-
-        :raises RigError: it does not: it keeps its state elsewhere.
-        """
-        vault.restore(blank)
-        followed = self._breaches()
-        self._rig.power.off()
-        if not followed:
-            raise RigError(
-                f'rig "{self._rig.name}": the key keeps its state elsewhere',
-                found="what was written is there though the files of its working directory were put back",
-                expected="all of its state in files of the working directory",
-                mend="give it {state} where its command or its environment says where state is kept",
-            )
-
-
 def restart_breaches(rig: Rig, home: Home) -> tuple[Breach, ...]:
     """What of the home state a clean restart breaks, with nothing cut at all; the key is off afterwards."""
     if home.broken:
@@ -393,7 +239,7 @@ def restart_breaches(rig: Rig, home: Home) -> tuple[Breach, ...]:
     rig.power.on()
     rig.wait_until_up()
     with seeded(rig, "restart"):
-        breaches = _Restart(rig, home.memory.copy()).breaches()
+        breaches = Restart(rig, home.memory.copy()).breaches()
     rig.power.off()
     return breaches
 

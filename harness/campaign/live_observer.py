@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.base.errors import CallerError, KeyFault, RigError
-from harness.campaign.home import FORGETFUL, Home, require_expendable
+from harness.campaign.home import Home, require_expendable
 from harness.campaign.judging import UNCUT, fingerprint, within
 from harness.campaign.observe import NO_ANSWER, Seen, complete, observe
 from harness.campaign.operation_runner import OperationRunner
+from harness.campaign.restart import FORGETFUL
 from harness.campaign.switch_watch import SwitchWatch
 from harness.campaign.uncut_laws import silence_breach
 from harness.host.cutter import lateness_us

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from harness.base.errors import RigError
-from harness.campaign.home import go_home, interrupt, missing_of
+from harness.campaign.home import go_home, missing_of
+from harness.campaign.interruption import interrupt
 from harness.campaign.observe import observe
 from harness.campaign.operation_runner import OperationRunner
 from harness.campaign.timed_live import LiveCampaign

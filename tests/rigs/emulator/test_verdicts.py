@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.emulator import summarize, table
 from harness.base.errors import KeyFault, RigError
-from harness.campaign.home import FORGETFUL, go_home, missing_of, restart_breaches
+from harness.campaign.home import go_home, missing_of, restart_breaches
+from harness.campaign.restart import FORGETFUL
 from harness.campaign.unwritten import CUTS
 from harness.model.key import Outcome
 from support.emulator.emulated import cut, tiny

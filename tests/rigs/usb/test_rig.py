@@ -10,7 +10,8 @@ import pytest
 from fido2.ctap2 import Ctap2
 
 from harness.base.errors import CallerError, RigError
-from harness.campaign.home import go_home, interrupt
+from harness.campaign.home import go_home
+from harness.campaign.interruption import interrupt
 from harness.campaign.operation_runner import OperationRunner
 from harness.campaign.timed_live import LiveCampaign
 from harness.host.uevents import wait_until
