@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,7 @@ from harness.base.errors import CallerError, RigError, one_of
 from harness.base.limited_file import read_limited_text
 from harness.bench.calibration import rested
 from harness.bench.deviations import AcceptedDeviation, check_deviations
+from harness.bench.misfit import misfit
 from harness.bench.plugin_api import Actuator, RigRequest
 from harness.bench.registry import Plugins
 from harness.model.key import FRESH
@@ -172,7 +173,7 @@ class LoadedBench:
         try:
             options = driver.options.model_validate(settings)
         except ValidationError as error:
-            raise _explain(error, where, driver.options) from None
+            raise misfit(error, where, driver.options) from None
         port = getattr(options, "port", None)
         placed = {kind: replace(one, port=port) for kind, one in actuators.items() if one is not None}
         return _Checked(entry, options, **placed)
@@ -198,7 +199,7 @@ class LoadedBench:
         try:
             return Actuator(driver, driver.options.model_validate(settings))
         except ValidationError as error:
-            raise _explain(error, where, driver.options, inside=True) from None
+            raise misfit(error, where, driver.options, inside=True) from None
 
     def key_name(self, rig: str) -> str:
         return self._requests[rig].entry.key
@@ -371,50 +372,5 @@ def parse_bench(text: str, shown: str, file: Path, plugins: Plugins) -> LoadedBe
     try:
         bench = Bench.model_validate(raw)
     except ValidationError as error:
-        raise _explain(error, shown, Bench, raw) from None
+        raise misfit(error, shown, Bench, raw) from None
     return LoadedBench(bench, shown, plugins, file)
-
-
-def _explain(
-    error: ValidationError, where: str, model: type[BaseModel], raw: Any = None, *, inside: bool = False
-) -> CallerError:
-    """The first thing that pydantic found, in our words."""
-    first = error.errors(include_url=False)[0]
-    place, known = _place(first["loc"], raw), _fields(model, first["loc"])
-    if inside:
-        place = place.replace(" · ", ".")
-    found: object = first.get("input")
-    expected = first["msg"]
-    mend = None
-    if first["type"] == "extra_forbidden":
-        name = str(first["loc"][-1])
-        found, expected = f'"{name}"', f"one of {one_of(name, known)}"
-        mend = "remove it, or spell it as it is expected"
-    elif first["type"] == "missing":
-        found, expected = "nothing", f'"{first["loc"][-1]}"'
-        mend = "add it; docs/rigs.md shows a bench file"
-    return CallerError(f"{where}{place}", found=found, expected=expected, mend=mend)
-
-
-def _place(loc: tuple[int | str, ...], raw: object) -> str:
-    parts, prefix = list(loc), ""
-    if len(parts) > 1 and parts[0] == "deviation" and isinstance(parts[1], int):
-        prefix, parts = f": deviation number {parts[1] + 1}", parts[2:]
-    if len(parts) > 1 and parts[0] == "rig" and isinstance(parts[1], int):
-        entry = raw["rig"][parts[1]] if isinstance(raw, dict) and isinstance(raw.get("rig"), list) else {}
-        name = entry.get("name") if isinstance(entry, dict) else None
-        prefix = f': rig "{name}"' if name else f": rig number {parts[1] + 1}"
-        parts = parts[2:]
-    dotted = ".".join(str(part) for part in parts)
-    return f"{prefix} · {dotted}" if dotted else prefix
-
-
-def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    for part in loc[:-1]:
-        field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        # list[AcceptedDeviation] -> AcceptedDeviation
-        annotation = next(iter(get_args(annotation)), annotation)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return list(model.model_fields)

@@ -16,6 +16,7 @@ from harness.bench.toml_file import bench_text
 from harness.evidence.rundir import RunDir, new_run_name
 from harness.field.scenario import UNKNOWN
 from harness.field.scenario_file import SHOWN, Replay, Scenario, read_scenario
+from harness.run.head import run_head
 from harness.run.scenario import Progress, ScenarioPlayer, Tried, disturbed, first_gone
 from harness.run.scenario_answers import Held, hold
 from harness.run.session import Session, Wanted
@@ -155,7 +156,7 @@ def play(
         Wanted(bench.file, (), tuple(replay.operations), asked.seed), plugins, "scenario", bench=bench
     )
     try:
-        run.start({**session.head(), "scenario": scenario.scenario.id})
+        run.start({**run_head(session), "scenario": scenario.scenario.id})
         (run.path / "scenario.toml").write_bytes(file.read_bytes())
         player = ScenarioPlayer(
             session, scenario, run, trials=asked.trials, walk=asked.walk, progress=progress

@@ -18,6 +18,7 @@ from harness.host.provenance import commit, host_facts
 from harness.model.key import Severity
 from harness.model.row import BEYOND
 from harness.report.verdict_text import failure_text
+from harness.run.head import run_head
 from harness.run.ledger_entry import began, ended, enter_abandoned, note_identity, number_run, record
 from harness.run.resume import asked_of, compare
 from harness.run.rig_facts import rig_facts
@@ -59,7 +60,7 @@ class Run:
         series = asked.get("series")
         asked = {name: value for name, value in asked.items() if name != "series"}
         head = {
-            **session.head(),
+            **run_head(session),
             **({"series": series} if series else {}),
             "asked": asked_of(session.wanted, session.bench.file, asked),
             "host": host_facts(),

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import harness
 from harness.base.errors import CallerError, KeyFault, KeyharnessError, RigError, one_of
 from harness.bench.bench import LoadedBench, load_bench
 from harness.bench.registry import Plugins, discover
@@ -25,9 +24,9 @@ from harness.campaign.timed_twin import TimedCampaign
 from harness.campaign.walk import Campaign
 from harness.evidence.abnormal import Abnormal
 from harness.evidence.port_log import PortLog
-from harness.evidence.rundir import NOT_ASKED, RunDir
+from harness.evidence.rundir import RunDir
 from harness.model.key import FRESH, NextAction, Operation
-from harness.model.rig import EvidenceKind, Rig, RigInfo
+from harness.model.rig import Rig
 from harness.model.row import Judged
 from harness.safety import quarantine
 from harness.safety.claim import Claims, port_of
@@ -232,7 +231,7 @@ class Session:
         :raises RigError: all rigs are absent; each is named.
         """
         for name in self.rig_names:
-            if not self._is_not_ours(name):
+            if not self.is_elsewhere(name):
                 with suppress(RigError):
                     self.rig(name)
         if len(self.absent) == len(self.rig_names) and not all_may_be_absent:
@@ -358,80 +357,9 @@ class Session:
         port = self.bench.usb_port(rig)
         return port is None or quarantine.quarantined(port) is None
 
-    def head(self) -> dict[str, Any]:
-        """Return the content of run.json: what is known before the first cut.
-
-        Of several workers each has its own rigs and touches no other; it adds what it learns about them later.
-        """
-        self.look_for_rigs()
-        infos = [self._about(name) for name in self.rig_names]
-        kinds = {kind for name in self.rig_names if (kind := self._kind(name))}
-        return {
-            "version": harness.__version__,
-            "seed": self.seed,
-            "bench": self.bench.shown,
-            "started": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "evidence_kind": sorted(kinds),
-            "rigs": [
-                {
-                    "name": info.name,
-                    "key": info.key,
-                    "title": info.title,
-                    "firmware": info.firmware,
-                    "personality": info.personality,
-                    "transport": info.transport,
-                    "expendable": info.expendable,
-                }
-                for info in infos
-            ],
-            "order": [list(pair) for pair in self.pairs],
-            **self._accepted(),
-            **({"untried_starts": self._untried_starts(infos)} if self.wanted.whole else {}),
-            **({"notes": self.notes} if self.notes else {}),
-        }
-
-    def _untried_starts(self, infos: Sequence[RigInfo]) -> dict[str, list[str]]:
-        """Return the versions from which a key is updated in a way of its own and no rig starts, by the key's name.
-
-        For run.json of a run that nothing limits.
-        """
-        found = {}
-        for key in sorted({info.key for info in infos}):
-            if (updates := self.plugins.update_rules.get(key)) is not None:
-                has = {str(info.firmware).removeprefix("v") for info in infos if info.key == key}
-                found[key] = sorted(set(updates.starts) - has)
-        return found
-
-    def _accepted(self) -> dict[str, list[dict[str, object]]]:
-        """Return the deviations that the bench accepts, for run.json; nothing where it accepts none."""
-        rows = [one.model_dump(mode="json", exclude_none=True) for one in self.bench.deviations]
-        return {"deviations": rows} if rows else {}
-
-    def _is_not_ours(self, name: str) -> bool:
+    def is_elsewhere(self, name: str) -> bool:
         """Return whether another worker may be using the rig's board now; then the rig is not made here."""
         return self.wanted.workers > 1 and self.bench.is_actuated(name)
-
-    def _kind(self, name: str) -> EvidenceKind | None:
-        """Return what kind of evidence tests of the rig give; None if that cannot be said of an absent rig."""
-        if self._is_not_ours(name) or (name in self.absent and self.bench.is_actuated(name)):
-            return "hardware"
-        return None if name in self.absent else self.rig(name).evidence_kind
-
-    def _about(self, name: str) -> RigInfo:
-        if self._is_not_ours(name) or name in self.absent:
-            key = self.plugins.keys[self.bench.key_name(name)]
-            may = self.bench.is_expendable(name)
-            return RigInfo(name, key.name, key.title, NOT_ASKED, None, "hardware", may)
-        rig = self.rig(name)
-        if glass_box(rig) is None and self.wanted.workers > 1:
-            return RigInfo(
-                name, rig.key.name, rig.key.title, NOT_ASKED, None, rig.evidence_kind, rig.expendable
-            )
-        if glass_box(rig) is None and rig.expendable:
-            # Going home finds out more about the rig; a failure is reported by each test.
-            with suppress(KeyharnessError):
-                self.home(name)
-        return rig.info()
 
     def campaign(
         self, rig_name: str, operation: str, run: RunDir, progress: CampaignProgress | None = None

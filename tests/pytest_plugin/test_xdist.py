@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness.base.errors import RigError
 from harness.bench.bench import NAME
 from harness.pytest_plugin.xdist import pytest_xdist_auto_num_workers, rig_ids, rig_of
+from harness.run.head import run_head
 from harness.run.session import Session, Wanted
 from support.paths import ABSENT
 from support.rig_commands import with_plugin
@@ -139,9 +140,9 @@ def test_a_worker_does_not_speak_to_the_boards_of_others(tmp_path):
         '[[rig]]\nname = "mini-1"\nkey = "nitrokey3-mini"\ndriver = "usb"\nport = "99-9"\n'
         'expendable = true\n[rig.power]\ndriver = "lcus"\nport = "/dev/null/absent"\n'
     )
-    head = Session(Wanted(bench, seed=1, workers=2)).head()
+    head = run_head(Session(Wanted(bench, seed=1, workers=2)))
     assert head["evidence_kind"] == ["hardware"]
     (row,) = head["rigs"]
     assert (row["name"], row["key"], row["expendable"]) == ("mini-1", "nitrokey3-mini", True)
     with pytest.raises(RigError, match="mini-1"):
-        Session(Wanted(bench, seed=1)).head()
+        run_head(Session(Wanted(bench, seed=1)))
