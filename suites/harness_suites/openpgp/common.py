@@ -58,6 +58,13 @@ def require_capability(card: OpenPgp, bit: int, what: str) -> None:
     require(bool(card.get(0xC0)[0] & bit), what)
 
 
+def require_aes(card: OpenPgp) -> None:
+    """Skip unless the card takes an AES key of the host's; PW3 is verified. Some cards make one themselves."""
+    require_capability(card, 0x02, "AES")
+    status = card.exchange(0xDA, 0x00, 0xD5, b"\x01")[1]
+    require(f"{status:04X}" not in NO_REFERENCE | WRONG_P1P2, "an AES key of the host's")
+
+
 def require_version(card: OpenPgp, version: tuple[int, int], what: str) -> None:
     require(card.version >= version, what)
 

@@ -258,7 +258,7 @@ def test_the_next_certificate_follows_the_one_that_is_chosen(admin):
     for _ in range(2):
         found.append(admin.command("GET NEXT DATA", 0xCC, 0x7F, 0x21, le=256))
     assert found == [b"authentication", b"decryption", b"signature"]
-    with refused(NO_REFERENCE | WRONG_P1P2):
+    with refused(NO_REFERENCE | WRONG_P1P2 | WRONG_DATA):
         admin.command("GET NEXT DATA", 0xCC, 0x7F, 0x21, le=256)
 
 

@@ -14,15 +14,13 @@ from harness_openpgp.home import message
 from harness_openpgp.public_keys import DIGEST_INFO, PublicKey
 from harness_openpgp.slots import Slot
 from harness_suites.openpgp.common import (
-    NO_REFERENCE,
     NOT_TOUCHED,
     NOT_VERIFIED,
     WRONG_DATA,
-    WRONG_P1P2,
     again,
     refused,
     require,
-    require_capability,
+    require_aes,
     require_version,
     set_algorithm,
 )
@@ -197,13 +195,6 @@ def test_what_is_no_point_of_the_curve_is_refused(user, mine, data):
 def cipher_text(key: bytes) -> bytes:
     done = Cipher(algorithms.AES(key), modes.CBC(bytes(16))).encryptor()
     return done.update(BLOCKS) + done.finalize()
-
-
-def require_aes(card: OpenPgp) -> None:
-    """Skip unless the card takes an AES key of the host's; PW3 is verified. Some cards make one themselves."""
-    require_capability(card, 0x02, "AES")
-    status = card.exchange(0xDA, 0x00, 0xD5, b"\x01")[1]
-    require(f"{status:04X}" not in NO_REFERENCE | WRONG_P1P2, "an AES key of the host's")
 
 
 @pytest.mark.parametrize("size", [16, 32])

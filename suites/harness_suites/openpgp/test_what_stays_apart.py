@@ -18,6 +18,7 @@ from harness_suites.openpgp.common import (
     again,
     refused,
     require,
+    require_aes,
     require_capability,
     require_version,
     set_algorithm,
@@ -114,7 +115,7 @@ def test_data_stay_as_they_are(everything, mine, rig, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_aes_key_stays(everything, mine, rig, way):
-    require_capability(everything, 0x02, "AES")
+    require_aes(everything)
     everything.put(0xD5, AES_KEY)
     before = everything.encipher(BLOCKS)
     WAYS[way](everything, mine)
@@ -209,7 +210,7 @@ def test_after_a_reset_no_certificate_of_any_slot_is_left(admin, rig, slot):
 
 
 def test_after_a_reset_no_aes_key_is_left(everything, rig):
-    require_capability(everything, 0x02, "AES")
+    require_aes(everything)
     everything.put(0xD5, AES_KEY)
     before = everything.encipher(BLOCKS)
     answer, status = factory(everything, rig).exchange(0x2A, 0x86, 0x80, BLOCKS, le=256)
