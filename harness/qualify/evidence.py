@@ -238,6 +238,11 @@ def deviations(
         f"run {row['run']} ({row['verdict']}) is left out: {row['reason']} ({row['by']})" for row in excluded
     ]
     said += [f"amended {one.at} by {one.by}: {one.why}" for one in plan.amendment]
+    said += [
+        f"the amendment of {one.at} replaces {one.replaces[:12]}..., a state that this ledger does not know"
+        for one in plan.amendment
+        if one.replaces not in states
+    ]
     outside = sorted({one.run for one in runs if one.number is None and one.digest not in states})
     if outside:
         said.append(

@@ -184,6 +184,11 @@ def test_a_frozen_plan_is_changed_by_an_amendment_only(own):
     assert last.group(1) in it["plan"]["states"]
     assert len(it["plan"]["states"]) == 2
     assert any("amended 2026-11-02 by J.D.: one more" in said for said in it["deviations"])
+    assert not any("does not know" in said for said in it["deviations"])
+    invented = amended.replace(last.group(1), "a" * 64)
+    weak.write(goal='models = "sample"\ncuts = 21', more=amended + invented)
+    it = json.loads(weak.again().stdout)
+    assert any("replaces aaaaaaaaaaaa..., a state that this" in said for said in it["deviations"])
 
 
 @pytest.mark.parametrize("code", [2, 4])
