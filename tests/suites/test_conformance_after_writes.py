@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness_fido2.twin import extensions
+from harness_fido2.twin import extensions, largeblobs
 from harness_fido2.twin.credentials import ResidentCredentials
+from harness_fido2.twin.features import EXTERNAL
 from harness_fido2.twin.persistent_state import PersistentState
 from support.trial_key import TrialKey
 
@@ -20,7 +21,9 @@ FORCED = "test_the_duty_to_change_the_pin_lasts_when_somebody_logs_in_then"
 COUNTED = "test_a_wrong_pin_stays_counted_until_the_right_one_was_entered"
 RENAMED = "test_a_rename_leaves_all_else_that_is_stored_with_the_credential"
 OWN = "test_credentials_of_different_boots_have_key_pairs_and_ids_of_their_own"
-CASES = (GUESSES, PIN_CHANGED, SET, FORCED, COUNTED, RENAMED, OWN)
+RESET = "test_what_is_written_in_the_boot_of_a_reset_lasts"
+TEN = "test_every_one_of_ten_accounts_is_listed_and_asserts_after_a_power_cycle"
+CASES = (GUESSES, PIN_CHANGED, SET, FORCED, COUNTED, RENAMED, OWN, RESET, TEN)
 
 
 @pytest.fixture
@@ -73,6 +76,51 @@ def test_a_write_of_what_was_read_at_power_up_fails(monkeypatch, asked, name):
     got, said = asked(case)
     assert got == "failed"
     assert says in said, said
+
+
+def test_a_large_blob_array_in_the_epoch_of_power_up_fails(monkeypatch, asked):
+    """It is read until the next power-up, when what is of an earlier epoch than the last reset is swept."""
+    store, epoch_of = largeblobs._set, {}
+
+    def of_power_up(app, *more):
+        now, then = app.persistent._state, app.persistent._at_boot
+        epoch_of[id(app)] = then.epoch if then is not None else now.epoch
+        app.persistent._state = replace(now, epoch=epoch_of[id(app)])
+        try:
+            store(app, *more)
+        finally:
+            app.persistent._state = now
+
+    def read(app):
+        data = app.platform.store(EXTERNAL).read(largeblobs.PATH) or b""
+        epoch = epoch_of.get(id(app), app.persistent.state.epoch)
+        return data[len(epoch) :] if data.startswith(epoch) else largeblobs.EMPTY
+
+    monkeypatch.setattr(largeblobs, "_set", of_power_up)
+    monkeypatch.setattr(largeblobs, "read", read)
+    got, said = asked(RESET)
+    assert got == "failed"
+    assert said.startswith("the large-blob array"), said
+
+
+def test_a_listing_of_eight_accounts_fails(monkeypatch, asked):
+    of = ResidentCredentials.of
+    monkeypatch.setattr(ResidentCredentials, "of", lambda self, rp_hash: of(self, rp_hash)[:8])
+    got, said = asked(TEN)
+    assert got == "failed"
+    assert said.startswith("listed accounts"), said
+
+
+def test_a_list_of_three_relying_parties_after_power_up_fails(monkeypatch):
+    read_state = PersistentState._read_state
+
+    def shorter(self):
+        state = read_state(self)
+        return replace(state, min_pin_rps=tuple(state.min_pin_rps)[:3])
+
+    monkeypatch.setattr(PersistentState, "_read_state", shorter)
+    key = TrialKey(monkeypatch)
+    assert key.asked("test_config::test_the_list_survives_a_power_cycle") == "failed"
 
 
 def update_with(monkeypatch, **changes):

@@ -43,6 +43,7 @@ BLOB = bytes(range(32))
 ARRAY = [{1: b"\x5a" * 40, 2: b"\xa5" * 12, 3: 20}]
 LOGINS = 6
 """Enough that a counter that went back to power-up is below one that was seen, also where its steps are random."""
+ACCOUNTS = 10
 CHALLENGE = hashlib.sha256(b"a challenge").digest()
 
 
@@ -293,6 +294,34 @@ def test_a_wrong_pin_stays_counted_until_the_right_one_was_entered(with_pin):
     changes.guess()
     changes.log_in()
     changes.last()
+
+
+@pytest.mark.case("CTAP 2.1, 6.6", needs=NEEDS)
+def test_what_is_written_in_the_boot_of_a_reset_lasts(with_pin):
+    """A key that goes on with what it knew before the reset loses it at the next power-up."""
+    with_pin.power_cycle()
+    with_pin.reset()
+    with_pin.connect()
+    assert with_pin.pin is not None
+    with_pin.client_pin().set_pin(with_pin.pin)
+    with_pin.connect()
+    if with_pin.info.options.get("alwaysUv"):
+        not_offered("a login without a PIN: alwaysUv is on")
+    changes = Changes(with_pin)
+    changes.raise_minimum()
+    changes.write_blobs()
+    changes.rename_and_delete()
+    changes.log_in()
+    changes.last()
+    changes.last_accounts()
+
+
+@pytest.mark.case("CTAP 2.1, 6.8.4; 6.2", needs=NEEDS)
+def test_every_one_of_ten_accounts_is_listed_and_asserts_after_a_power_cycle(with_pin):
+    made = {ident(one) for one in make_accounts(with_pin, ACCOUNTS)}
+    with_pin.power_cycle()
+    assert set(names(with_pin)) == {account(number)["id"] for number in range(ACCOUNTS)}, "listed accounts"
+    assert {ident(one) for one in get_all(with_pin, uv=True)} == made, "accounts that assert"
 
 
 @pytest.mark.case("WebAuthn 2, 4 (Credential ID; credential key pair)", needs="rk")

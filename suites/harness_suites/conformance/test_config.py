@@ -738,9 +738,15 @@ def test_a_request_without_a_list_leaves_the_list(with_pin):
 
 @pytest.mark.case("CTAP 2.1, 7.4.3", needs=TELLS)
 def test_the_list_survives_a_power_cycle(with_pin):
-    list_rps(with_pin, [RP["id"]])
+    """As long as it may be, and with a raised minimum."""
+    length = raised_by_one(with_pin)
+    others = [f"rp-{number}.keyharness.example" for number in range(1, with_pin.info.max_rpids_for_min_pin)]
+    list_rps(with_pin, [*others, RP["id"]])
+    change(with_pin, SET_MIN, {NEW_MIN: length})
     with_pin.power_cycle()
-    assert told(with_pin) == with_pin.info.min_pin_length
+    assert with_pin.info.min_pin_length == length
+    assert told(with_pin) == length
+    assert all(told(with_pin, {"id": one, "name": one}) == length for one in others[-1:])
 
 
 @pytest.mark.case("CTAP 2.1, 6.6; 7.4.3", needs=TELLS)
