@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_cc_pb2 as pb
 
+from harness_nitrokey3 import signing
 from harness_nitrokey3.images import Recipe
 
 
@@ -28,6 +29,10 @@ class WrongPacket:
 
 def _without(field: str, why: str) -> WrongPacket:
     return WrongPacket(f"without-{field}", lambda good, older: replace(good, left_out=(field,)), why)
+
+
+def _signature(name: str, signature: bytes, why: str) -> WrongPacket:
+    return WrongPacket(f"signature-{name}", lambda good, older: replace(good, signature=signature), why)
 
 
 def _kind(name: str, kind: pb.FwType) -> WrongPacket:
@@ -75,4 +80,9 @@ WRONG_PACKETS: tuple[WrongPacket, ...] = (
         lambda good, older: replace(good, signature_type=pb.ED25519),
         "its signature is of a kind that the bootloader does not know",
     ),
+    # Two numbers of 0 fit every message and key where they are not refused first (CVE-2022-21449 is of the kind).
+    _signature("zero", bytes(64), "a signature of zeros is nobody's"),
+    _signature("order", 2 * signing.ORDER.to_bytes(32, "little"), "two numbers that are 0 modulo the order"),
+    _signature("empty", b"", "it has no signature"),
+    _signature("half", b"\x5a" * 32, "half a signature is none"),
 )

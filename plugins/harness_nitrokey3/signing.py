@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from harness.api import Rig, Stream, child
 
 NAME = "Keyharness test key"
-_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""The order of P-256 (NIST SP 800-186, section 3.2.1.3): numbers of a signature are greater than 0 and below it."""
 
 
 def seed_of(rig: Rig) -> bytes:
@@ -22,7 +23,7 @@ def seed_of(rig: Rig) -> bytes:
 
 def private_key(seed: bytes, name: str = "firmware") -> ec.EllipticCurvePrivateKey:
     """Return the signing key of a twin. Any other name gives a key that the twin does not trust."""
-    scalar = int.from_bytes(Stream(seed, "signing key", name).bytes(40), "big") % (_ORDER - 1) + 1
+    scalar = int.from_bytes(Stream(seed, "signing key", name).bytes(40), "big") % (ORDER - 1) + 1
     return ec.derive_private_key(scalar, ec.SECP256R1())
 
 

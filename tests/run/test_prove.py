@@ -55,6 +55,7 @@ SAID = {
     "rename-leaks": "paired writes: fido2.rename",
     "debug-skips-checks": "before any cut: update.refused",
     "hardware-optional": "before any cut: update.refused",
+    "zero-signature-taken": "before any cut: update.refused",
     "version-optional": "before any cut: update.refused",
     "second-packet-unchecked": "after an accepted init packet",
     "refusal-lowers-floor": "update.accepts",

@@ -13,6 +13,7 @@ ACCEPTED_BY = {
     "debug-skips-checks": "debug-older: the debug flag is no leave to go back",
     "hardware-optional": "without-hw_version",
     "version-optional": "without-fw_version",
+    "zero-signature-taken": "signature-zero: a signature of zeros is nobody's",
 }
 """Defect -> the packet that it lets in."""
 
