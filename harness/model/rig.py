@@ -162,6 +162,10 @@ class Vault(ABC):
         """
         raise ValueError("this rig keeps no states in files")
 
+    def emptied(self, state: Any) -> Any | None:
+        """Return a state without anything that a firmware writes into it; None where that is not known."""
+        return None
+
     @abstractmethod
     def snapshot(self) -> Any: ...
 

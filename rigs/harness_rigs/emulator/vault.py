@@ -28,6 +28,16 @@ class FolderVault(Vault):
         self._key.stop()
         state.write(self._folder.path, state_before)
 
+    def emptied(self, state_before: state.DirectoryState) -> state.DirectoryState:
+        """The same without files, but for programs: firmware may lie there, too."""
+        return state.DirectoryState(
+            {
+                name: entry
+                for name, entry in state_before.entries.items()
+                if entry[0] != "file" or entry[2] & 0o111
+            }
+        )
+
     def differing(self, one: state.DirectoryState, other: state.DirectoryState) -> list[str]:
         return one.differing(other)
 

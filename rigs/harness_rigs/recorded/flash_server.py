@@ -61,6 +61,8 @@ class FlashServer:
         self._kill: Callable[[], None] | None = None
         self._hit: FileEvent | None = None
         self._dead = False
+        self._let_go = threading.Event()
+        self._let_go.set()
         self.refused: str | None = None
         """What a firmware asked for that no flash does; the last one."""
         self._idle = threading.Event()
@@ -75,10 +77,12 @@ class FlashServer:
     def start(self) -> None:
         with self._lock:
             self._on, self._events = True, []
+            self._let_go.set()
 
     def stop(self) -> list[FileEvent]:
         with self._lock:
             self._on = False
+            self._let_go.clear()
             if self.refused is not None:
                 raise RigError(
                     f'rig "{self._rig}": the firmware misused its flash',
@@ -88,6 +92,10 @@ class FlashServer:
                     mend="set [rig.flash] to the geometry that the firmware was built for",
                 )
             return self._events
+
+    def let_go(self) -> None:
+        """As `RecordingMount.let_go`."""
+        self._let_go.set()
 
     def cut_at(self, number: int, kill: Callable[[], None], act: Callable[[], None]) -> FileEvent | None:
         """As `RecordingMount.cut_at`."""
@@ -160,6 +168,12 @@ class FlashServer:
                 data if what == PROGRAM else b"",
                 length,
             )
+            held = not self._let_go.is_set()
+        if held:
+            # The recording is over, and the firmware goes on writing until it is killed.
+            self._let_go.wait(DRAIN_LIMIT_S)
+            return None
+        with self._lock:
             if self._dead:
                 return None
             self._count += 1

@@ -81,9 +81,13 @@ class RecordingMount:
         self._answer()
 
     def stop(self) -> list[FileEvent]:
-        """Stop recording; what was recorded."""
+        """Stop recording; what was recorded. Nothing is changed from now on: what is written waits."""
         self._send(do="stop")
         return [events.read(row) for row in self._answer()["events"]]
+
+    def let_go(self) -> None:
+        """Fail what waits since `stop`. The firmware must have been killed."""
+        self._send(do="release")
 
     def cut_at(self, number: int, kill: Callable[[], None], act: Callable[[], None]) -> FileEvent | None:
         """Run `act`, and take the power at its change of that number, from 1: neither it nor any after it is done.

@@ -28,7 +28,7 @@ from harness_rigs.recorded.directory_ops import apply, apply_torn
 from harness_rigs.recorded.events import FileEvent
 from harness_rigs.recorded.flash_server import FlashServer
 from harness_rigs.recorded.mount import RecordingMount
-from harness_rigs.recorded.options import FlashOptions
+from harness_rigs.recorded.options import DRIVER_FILE, FlashOptions
 from harness_rigs.recorded.recording import HIDDEN, FileRecording, Op, ops_of, recorded
 
 TORN_PHASES = 4
@@ -61,6 +61,8 @@ class Source(Protocol):
     def start(self) -> None: ...
 
     def stop(self) -> list[FileEvent]: ...
+
+    def let_go(self) -> None: ...
 
     def cut_at(self, number: int, kill: Callable[[], None], act: Callable[[], None]) -> FileEvent | None: ...
 
@@ -110,6 +112,13 @@ class FileRecorder(Recorder[DirectoryState]):
         state.write(self._rig.folder.path, state_before)
         self._rig.tap.clear()
 
+    def emptied(self, state_before: DirectoryState) -> DirectoryState:
+        empty = FolderVault(self._rig.emulated, self._rig.folder).emptied(state_before)
+        if (flash := self._rig.flash_server) is None:
+            return empty
+        erased = content(bytes([self._flash.erase_value]) * flash.size)
+        return DirectoryState({**empty.entries, DRIVER_FILE: ("file", erased, 0o644)})
+
     def differing(self, one: DirectoryState, other: DirectoryState) -> list[str]:
         return one.differing(other)
 
@@ -137,18 +146,25 @@ class FileRecorder(Recorder[DirectoryState]):
             act()
             # Some firmware writes after it has acknowledged: that is a part of what can be cut.
             rig.settle()
+            end_us = rig.clock.now_us
         finally:
-            events = source.stop()
+            try:
+                events = source.stop()
+                final = self.snapshot()
+            finally:
+                # Some firmware never ends to write. What it would write from now on is not a part of this.
+                rig.emulated.kill()
+                source.let_go()
         return recorded(
             rig.name,
             base,
-            self.snapshot(),
+            final,
             events,
             self._flash,
             self._seed,
             tuple(rig.tap.marks),
             start_us,
-            rig.clock.now_us,
+            end_us,
         )
 
     def _ready(self) -> Source:

@@ -220,6 +220,14 @@ def recorded(
             sources.append(number)
         number += len(batch)
     if differing := DirectoryState(entries).differing(final):
+        for event in events:
+            if event.kind == "link" and event.path in final.entries and event.to in final.entries:
+                raise RigError(
+                    f'rig "{rig}": {event.to} is a hard link of {event.path}, and both are kept',
+                    found="one file with two names, which copies of the directory do not keep together",
+                    expected="one name for each file that is written",
+                    mend="let the firmware use a symbolic link, or a rename",
+                )
         raise RigError(
             f'rig "{rig}": {differing[0]} changed, and nothing was seen that changed it',
             found=f"{len(differing)} files that differ from what the recorded writes make of them",

@@ -6,7 +6,8 @@ after the other, so the order that it tells is the order in which the calls were
 kept by the kernel, what the harness changes while no firmware runs is seen at once.
 
 Usage: recording_fs.py DIRECTORY SOCKET. It connects to the socket when it is mounted, and takes a line of JSON for
-each wish: {"do": "start"}, {"do": "stop"}, {"do": "arm", "at": N}, {"do": "release"}.
+each wish: {"do": "start"}, {"do": "stop"}, {"do": "arm", "at": N}, {"do": "release"}. From "stop" to
+"release" nothing is changed: a firmware that goes on writing waits, and its write is not done.
 """
 
 from __future__ import annotations
@@ -44,11 +45,13 @@ class Log:
     def __init__(self) -> None:
         self.link: socket.socket | None = None
         self.lock, self.sending = threading.Lock(), threading.Lock()
+        self.changing = threading.Lock()
+        """Held for all of a change, so that recording stops between two."""
         self.on = False
         self.rows: list[dict[str, object]] = []
         self.count = 0
         self.stop_at: int | None = None
-        self.dead = False
+        self.dead = self.held = False
         self.released = threading.Event()
 
     def tell(self, row: dict[str, object]) -> None:
@@ -66,11 +69,14 @@ class Log:
         with self.lock:
             if self.dead:
                 return False
-            self.count += 1
-            if self.stop_at is None or self.count != self.stop_at:
-                return True
-            self.dead = True
-        self.tell({"hit": row})
+            held = self.held
+            if not held:
+                self.count += 1
+                if self.stop_at is None or self.count != self.stop_at:
+                    return True
+                self.dead = True
+        if not held:
+            self.tell({"hit": row})
         self.released.wait(RELEASE_LIMIT_S)
         return False
 
@@ -80,16 +86,19 @@ class Log:
         for line in self.link.makefile("rb"):
             wish = json.loads(line)
             if wish["do"] == "release":
+                with self.lock:
+                    self.held = False
                 self.released.set()
                 continue
-            with self.lock:
-                if wish["do"] == "stop":
+            with self.changing, self.lock:
+                self.held = wish["do"] == "stop"
+                self.released.clear()
+                if self.held:
                     self.on = False
                     answer: dict[str, object] = {"events": self.rows}
                 else:
                     self.on, self.rows, self.count, self.dead = wish["do"] == "start", [], 0, False
                     self.stop_at = wish.get("at")
-                    self.released.clear()
                     answer = {}
             self.tell(answer)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -116,11 +125,12 @@ class PassThrough(mfusepy.Operations):
         row = {**what, "start_us": start_us, "end_us": start_us}
         if data:
             row["data"] = base64.b64encode(data).decode()
-        if not self._log.reached(row):
-            raise OSError(errno.EIO, "no power")
-        done = act()
-        row["end_us"] = now_us()
-        self._log.note(row)
+        with self._log.changing:
+            if not self._log.reached(row):
+                raise OSError(errno.EIO, "no power")
+            done = act()
+            row["end_us"] = now_us()
+            self._log.note(row)
         return done or 0
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
@@ -181,6 +191,13 @@ class PassThrough(mfusepy.Operations):
     def truncate(self, path: str, length: int, fh: int | None = None) -> int:
         row = {"kind": "truncate", "path": relative(path), "size": length}
         return self._change(row, b"", lambda: os.truncate(here(path) if fh is None else fh, length))
+
+    def fallocate(self, path: str, mode: int, offset: int, size: int, fh: int) -> int:
+        length = max(os.fstat(fh).st_size, offset + size)
+        if mode:
+            # FALLOC_FL_KEEP_SIZE only reserves; holes and moved content are not offered, as on many file systems.
+            raise OSError(errno.EOPNOTSUPP, "not offered")
+        return self.truncate(path, length, fh)
 
     def fsync(self, path: str, datasync: int, fh: int) -> int:
         at = now_us()

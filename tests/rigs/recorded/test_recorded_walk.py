@@ -131,6 +131,55 @@ def test_state_that_is_kept_elsewhere_is_explained(start, tmp_path):
         walked(start(FILES, "--fault", "elsewhere", "--note", str(tmp_path)))
 
 
+def test_a_firmware_that_never_ends_to_write_is_walked(start):
+    """Its writes go on while the recording ends: what comes after that is not a part of it."""
+    campaign = walked(start({"kind": "files", "faults": ["torn"]}, "--fault", "restless"), cuts=2)
+    assert campaign.result.findings == []
+    assert any(op.chip == "ticks" for op in campaign.prepared.trace.ops)
+
+
+def ran(start, program: str) -> tuple[RigError | None, list[str]]:
+    """Run a program in the place of a firmware, recorded: (the error of that, kinds of the operations)."""
+    rig = start(FILES)
+    rig.vault.ready_to_record()
+
+    def act() -> None:
+        folder, output = rig.folder.path, os.open(os.devnull, os.O_WRONLY)
+        process = rig.emulated.host.spawn([sys.executable, "-ISc", program], dict(os.environ), folder, output)
+        os.close(output)
+        assert process.wait(HUNG_S)
+        assert process.reap() == 0, "the program must not fail"
+
+    try:
+        return None, [op.kind for op in rig.vault.record(act).ops]
+    except RigError as error:
+        return error, []
+
+
+def test_space_that_is_reserved_is_a_change_of_the_size(start):
+    program = """
+import ctypes, os
+file = os.open("reserved", os.O_RDWR | os.O_CREAT)
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.fallocate(file, 0, ctypes.c_long(0), ctypes.c_long(9000)) == 0
+assert os.fstat(file).st_size == 9000
+"""
+    error, kinds = ran(start, program)
+    assert error is None
+    assert kinds == ["create", "truncate"]
+
+
+def test_a_file_with_two_names_is_explained(start):
+    program = """
+import os
+open("one", "w").close()
+os.link("one", "two")
+open("two", "a").write("x")
+"""
+    error, _ = ran(start, program)
+    assert "two is a hard link of one" in str(error)
+
+
 def test_nothing_is_left_mounted(start):
     walked(start(FILES), cuts=2)
     with open("/proc/self/mounts") as mounts:

@@ -18,6 +18,7 @@ from harness.campaign.walk import Campaign
 from harness.model.key import Outcome
 from harness_rigs.emulator.driver import make
 from harness_rigs.emulator.options import EmulatorOptions
+from harness_rigs.emulator.state import write
 from harness_rigs.recorded.flash_server import ERASE, HEAD, PROGRAM, FlashServer
 from harness_rigs.recorded.options import FlashOptions
 from harness_rigs.vendor_flash import HERE, sources
@@ -67,8 +68,14 @@ def card(monkeypatch):
 def start(firmware, card):
     rigs = []
 
-    def made(order, program=firmware, **flash):
-        options = {"transport": "vpcd", "ready_s": 20, "answer_s": 10, "settle_s": 0.1}
+    def made(order, program=firmware, directory=None, **flash):
+        options = {
+            "transport": "vpcd",
+            "ready_s": 20,
+            "answer_s": 10,
+            "settle_s": 0.1,
+            "directory": directory,
+        }
         if not namespaces_permitted():
             options["isolation"] = "none"
         command = [str(program), "{port}", order]
@@ -162,6 +169,15 @@ def test_a_mapped_page_larger_than_those_of_the_host_is_erased_once(start, tmp_p
     assert sound.findings == []
     assert [op.kind for op in sound.trace.ops] == 3 * ["erase", "program", "program"]
     assert sound.live_checked == 3, "killed before the first page of the host, it leaves the computed image"
+
+
+@needs_compiler
+def test_a_directory_that_holds_what_an_earlier_run_laid_down_is_no_state_elsewhere(start, tmp_path):
+    """The card cannot be reset: its earlier canaries are those of this run, and putting them back shows no change."""
+    first = start("right")
+    write(tmp_path, go_home(first).state)
+    again = start("right", directory=tmp_path)
+    assert go_home(again).lasting
 
 
 @needs_compiler

@@ -27,6 +27,7 @@ Nothing is imported that takes long: a campaign starts it hundreds of times. Fau
     reboot                 exits with 100 after the registration, as a reboot does
     garbage, garbage-make, garbage-init
                            answers getInfo, every registration, or CTAPHID_INIT with bytes that mean nothing
+    restless               a file is written every millisecond, without an end
     half-made              the first boot begins to make its files and never gets ready; later ones refuse to register
     hang-make, exit-make   hangs or exits in every registration, from the first one on
 """
@@ -34,6 +35,7 @@ Nothing is imported that takes long: a campaign starts it hundreds of times. Fau
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import select
@@ -41,6 +43,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 
 import minicbor as cbor
@@ -322,6 +325,13 @@ def serve_tcp(hid: Hid, port: int) -> None:
             os._exit(100)
 
 
+def tick(folder: str) -> None:
+    for number in itertools.count():
+        with open(f"{folder}/ticks", "w") as file:
+            file.write(str(number))
+        time.sleep(0.001)
+
+
 def main() -> None:
     words, rk = sys.argv[1:], "--no-rk" not in sys.argv
     if not rk:
@@ -335,6 +345,8 @@ def main() -> None:
         # Its first boot makes what it needs, and is not done in time.
         open(f"{folder}/half", "w").close()
         select.select([], [], [])
+    if fault == "restless":
+        threading.Thread(target=tick, args=[folder], daemon=True).start()
     hid = Hid(Tiny(Flash(folder), fault, note))
     hid.tiny.rk = rk
     if "--udp" in chosen:
