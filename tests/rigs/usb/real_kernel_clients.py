@@ -13,8 +13,12 @@ from support.guest.machine import Machine, PluggedKey
 
 __all__ = ["machine"]
 
-PRO = "1-1.4"
-PLUGGED = [PluggedKey(1), PluggedKey(2), PluggedKey(3, "nitrokey-hsm2"), PluggedKey(4, "nitrokey-pro")]
+PLUGGED = [
+    PluggedKey(1),
+    PluggedKey(2),
+    PluggedKey(3, "nitrokey-hsm2"),
+    PluggedKey(4, "nitrokey-pro", {"speed": "max"}),
+]
 SWITCH = "/sys/bus/usb/devices/1-1:1.0/1-1-port{port}/disable"
 SO_PIN, PIN = "3537363231383830", "648219"
 
@@ -153,17 +157,11 @@ def test_opensc_makes_a_key_on_the_hsm_and_openssl_verifies_what_it_signed(machi
     assert "Verified OK" in said.out
 
 
-@needs("gpg", "gpgconf")
-def test_gnupg_makes_a_key_on_the_pro_and_verifies_what_it_signed(machine, readers):
-    said = shell(
-        machine,
-        """
-        export GNUPGHOME=/root/gnupg
-        mkdir -m 700 $GNUPGHOME
-        printf 'disable-ccid\\nreader-port Nitrokey Nitrokey Pro\\n' > $GNUPGHOME/scdaemon.conf
-        echo allow-loopback-pinentry > $GNUPGHOME/gpg-agent.conf
-        gpg --card-status
-        """,
-    )
-    assert re.search(r"Reader .*Nitrokey Pro", said.out), said.out
-    assert "PIN retry counter : 3 0 3" in said.out, said.out
+@needs("gpg", "gpgconf", "gpg-connect-agent", "ssh-add")
+def test_gnupg_makes_keys_on_the_pro_signs_decrypts_and_offers_one_to_ssh(machine, readers):
+    (reader,) = re.findall(r"(Nitrokey Nitrokey Pro.*\S)", readers)
+    done = machine.run("module", "support.guest.gnupg_client", reader)
+    assert done.code == 0, done.out
+    assert "PIN retry counter : 3 0 3" in done.out
+    for said in ("signs True", "decrypts True", "offers to ssh 1"):
+        assert said in done.out, done.out

