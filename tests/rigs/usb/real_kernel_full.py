@@ -48,9 +48,9 @@ def test_a_relay_on_a_serial_port_takes_the_power(machine):
 
 
 def test_cases_of_conformance_pass_on_the_hidraw_node(machine, mini):
-    """Those of CTAPHID that send many packets, or wait. Each begins with a power cycle, which takes the time."""
+    """Those that need no certain speed of the guest, and no touch that is withheld: these twins touch themselves."""
     suite = ROOT / "suites" / "harness_suites" / "conformance" / "test_ctaphid.py"
-    chosen = ("-v", "-p", "no:cacheprovider", "-k", "ping or keepalive or nonce", str(suite))
+    chosen = ("-v", "-p", "no:cacheprovider", "-k", "(ping or nonce) and not touch", str(suite))
     done = machine.run("pytest", *chosen, "--kh-bench", mini)
     passed = re.search(r"(\d+) passed", done.out)
     assert done.code == 0, done.out
