@@ -42,7 +42,8 @@ def main() -> int:
     with contextlib.closing(machine):
         how = "KVM" if accelerated else "software emulation"
         sys.stderr.write(
-            f"script/lab: up after {time.monotonic() - began:.0f} s, by {how}; logs in {machine.folder}\n"
+            f"script/lab: up after {time.monotonic() - began:.0f} s ({machine.cpu_s():.0f} s of CPU time), by {how}; "
+            f"logs in {machine.folder}\n"
         )
         if asked.command:
             return machine.run(*asked.command, write=_write).code

@@ -35,6 +35,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
             pytest.fail(f"the virtual machine cannot be made: {error}")
         pytest.skip(str(error))
     with contextlib.closing(Machine(made_of, keys, kvm.works(made_of))) as running:
+        print(f"the guest started within {running.cpu_s():.0f} s of CPU time")
         bound(running, *(key.address for key in keys))
         yield running
 
