@@ -126,7 +126,10 @@ def run(channel: int, frame: dict[str, object], silent_s: float = SILENT_S) -> N
             faulthandler.enable(file=2, all_threads=True)
             code = child(frame)
         except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            if isinstance(end.code, str):
+                # As Python itself does at its end.
+                os.write(2, f"{end.code}\n".encode())
         except FileNotFoundError as error:
             os.write(2, f"{error}\n".encode())
             code = 127
