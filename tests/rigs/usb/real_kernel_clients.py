@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from support.guest.channel import Done
-from support.guest.fixtures import MINI, OTHER, bound, machine
+from support.guest.fixtures import OTHER, bound, machine
 from support.guest.machine import Machine, PluggedKey
 
 __all__ = ["machine"]
@@ -20,7 +20,6 @@ PLUGGED = [
     PluggedKey(4, "nitrokey-pro", {"speed": "max"}),
 ]
 SWITCH = "/sys/bus/usb/devices/1-1:1.0/1-1-port{port}/disable"
-SO_PIN, PIN = "3537363231383830", "648219"
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
@@ -52,7 +51,8 @@ def readers(machine: Machine) -> str:
     """The readers of a pcscd in the guest, which drives them by libccid, as opensc-tool lists them."""
     if shutil.which("pcscd") is None or shutil.which("opensc-tool") is None:
         pytest.skip("no pcscd or opensc-tool here")
-    shell(machine, "mkdir -p /run/pcscd && pcscd")
+    # Without this host's virtual readers: OpenSC has 16 slots, and takes four for each reader.
+    shell(machine, "rm -f /etc/reader.conf.d/* && mkdir -p /run/pcscd && pcscd")
     return shell(machine, "opensc-tool --list-readers").out
 
 
@@ -72,7 +72,8 @@ def test_after_a_cut_in_mid_enrolment_the_earlier_key_still_signs(machine):
     mkfifo said
     stdbuf -oL ssh-keygen -t ed25519-sk -N '' -f late -O device={hidraw(machine, OTHER)} > said 2>&1 &
     while read -r line; do
-        case $line in *"need to touch"*) echo 1 > {SWITCH.format(port=2)} ;; esac
+        # It is written before the request is sent.
+        case $line in *"need to touch"*) sleep 3; echo 1 > {SWITCH.format(port=2)} ;; esac
         echo "$line"
     done < said
     wait $! && exit 1
@@ -123,25 +124,6 @@ def test_pcscd_lists_each_key_with_a_card_by_libccid(readers):
         assert name in readers, readers
 
 
-@needs("sc-hsm-tool", "pkcs11-tool", "openssl")
-def test_opensc_makes_a_key_on_the_hsm_and_openssl_verifies_what_it_signed(machine, readers):
-    (reader,) = re.findall(r"^(\d+) .*Nitrokey HSM", readers, re.MULTILINE)
-    module = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
-    tool = f"pkcs11-tool --module {module} --token-label 'lab (UserPIN)' --login --pin {PIN}"
-    shell(machine, f"sc-hsm-tool -r {reader} --initialize --so-pin {SO_PIN} --pin {PIN} --label lab")
-    shell(machine, f"{tool} --keypairgen --key-type EC:prime256v1 --id 10 --label first")
-    said = shell(
-        machine,
-        f"""
-        echo words > signed
-        {tool} --sign --mechanism ECDSA-SHA256 --id 10 --signature-format openssl -i signed -o signature
-        {tool} --read-object --type pubkey --id 10 -o public.der
-        openssl dgst -sha256 -verify public.der -keyform DER -signature signature signed
-        """,
-    )
-    assert "Verified OK" in said.out
-
-
 @needs("gpg", "gpgconf", "gpg-connect-agent", "ssh-add")
 def test_gnupg_makes_keys_on_the_pro_signs_decrypts_and_offers_one_to_ssh(machine, readers):
     (reader,) = re.findall(r"(Nitrokey Nitrokey Pro.*\S)", readers)
@@ -150,18 +132,3 @@ def test_gnupg_makes_keys_on_the_pro_signs_decrypts_and_offers_one_to_ssh(machin
     assert "PIN retry counter : 3 0 3" in done.out
     for said in ("signs True", "decrypts True", "offers to ssh 1"):
         assert said in done.out, done.out
-
-
-@needs("nitropy")
-def test_nitropy_lists_tests_and_updates_a_key(machine):
-    nitropy = str(shutil.which("nitropy"))
-    listed = machine.run(nitropy, "nk3", "list").out
-    assert len(re.findall(r"/dev/hidraw\d+: Nitrokey 3 [0-9A-F]{32}", listed)) == 2, listed
-    (uuid,) = re.findall(rf"{hidraw(machine, MINI)}: Nitrokey 3 ([0-9A-F]+)", listed)
-    path = ("nk3", "--path", hidraw(machine, MINI))
-    said = machine.run(nitropy, *path, "status").out
-    assert re.search(r"Init status: +ok", said), said
-    tested = machine.run(nitropy, *path, "test", "--exclude", "provisioner")
-    assert tested.code == 0, tested.out
-    assert re.search(r"2 device\(s\), 2 successful|1 device\(s\), 1 successful", tested.out), tested.out
-    assert uuid in tested.out
