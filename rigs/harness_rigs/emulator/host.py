@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 LOOPBACK = "127.0.0.1"
+TO_ALL = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CLONE_NEWPID, SYS_CLONE3 = 0x20000000, 435
 """The number of clone3 is the same on all architectures (linux asm-generic/unistd.h)."""
@@ -45,7 +46,9 @@ Answer = tuple[dict[str, Any], list[int]]
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in TO_ALL:
+        # A whole process group gets it, as from `timeout` or a closed terminal: the harness ends this process itself.
+        signal.signal(number, signal.SIG_IGN)
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != int(sys.argv[1]):
@@ -184,7 +187,7 @@ def _execute(request: dict[str, Any], stdin: int, output: int, told: int) -> NoR
     try:
         os.setsid()
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        for number in (signal.SIGINT, signal.SIGPIPE):
+        for number in (*TO_ALL, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         os.dup2(stdin, 0)
         os.dup2(output, 1)

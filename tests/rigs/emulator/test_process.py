@@ -7,11 +7,13 @@ import os
 import select
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness_rigs.emulator import host as host_program
 from harness_rigs.emulator.process import ProcessHost, death, was_killed
+from support.limits import HUNG_S
 
 LIMIT_S = 10.0
 FIRMWARE = """
@@ -69,6 +71,22 @@ class Told:
 @pytest.fixture
 def told(tmp_path):
     return Told(tmp_path / "told")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_whole_group_leaves_the_end_to_the_harness(number):
+    """`timeout` and a terminal that closes signal every process of the group: the rig is still closed in order."""
+    host = ProcessHost("none")
+    try:
+        os.kill(host._process.pid, number)
+        output = os.open(os.devnull, os.O_WRONLY)
+        argv = [sys.executable, "-ISc", "import os, signal; os.kill(os.getpid(), int(signal.SIGTERM))"]
+        process = host.spawn(argv, dict(os.environ), Path("/"), output)
+        os.close(output)
+        assert process.wait(HUNG_S)
+        assert os.WTERMSIG(process.reap()) == signal.SIGTERM, "what it starts takes the signal again"
+    finally:
+        host.close()
 
 
 def spawn(host, told, tmp_path, how, *more):
