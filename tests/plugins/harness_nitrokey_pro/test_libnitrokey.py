@@ -114,6 +114,27 @@ def test_it_uses_the_password_safe(said):
     assert said["lock"] == 0
 
 
+def test_it_knows_the_model_and_draws_random_numbers(said):
+    assert (said["model"], said["serial"]) == (1, True)
+    assert (said["random"], said["AES"]) == ([0, 16], 1)
+
+
+def test_it_sets_that_codes_need_the_user_pin(said):
+    assert (said["write config"], said["config"]) == (0, [1, 255, 255, 1, 0])
+    assert (said["hotp without PIN"], said["not authorised"]) == ("", 5)
+    assert (said["user"], said["hotp with PIN"]) == (0, "969429")
+    assert (said["time again"], said["totp with PIN"]) == (0, "69279037")
+
+
+def test_it_erases_a_slot_and_an_entry(said):
+    assert (said["erase totp"], said["totp name"]) == (0, "")
+    assert (said["open again"], said["erase entry"], said["no entries"]) == (0, 0, [0] * 16)
+
+
+def test_it_changes_the_admin_pin_and_unblocks(said):
+    assert (said["admin PIN"], said["unblock"], said["admin PIN back"]) == (0, 0, 0)
+
+
 def test_it_changes_pin_and_firmware_password(said):
     assert (said["change"], said["firmware password"]) == (0, 0)
 
