@@ -19,6 +19,7 @@ from harness.api import (
     Store,
     StoreDamaged,
     TwinOptions,
+    age,
     one_of,
 )
 
@@ -103,3 +104,21 @@ def started(board: Board, store: Store, start_us: int, firmware: Callable[[], Ca
         return firmware()
     except StoreDamaged:
         raise Panic from None
+
+
+def aged(
+    board: Board, chip: str, bits: int, count: Callable[[Store], Mapping[str, int]], *, prog_size: int = 256
+) -> dict[str, int]:
+    """Age the file system of a card, and what its application counts; the board is off afterwards.
+
+    :param bits: the counters are set just below 2 ** bits.
+    :param count: sets what the application counts, on the mounted store; returns it by name.
+    """
+    board.power_off()
+    board.rail.restore_for_boot()
+    store = store_of(board, chip, prog_size=prog_size)
+    store.mount()
+    counted = dict(count(store))
+    board.power_off()
+    age(Plain(board.flash[chip]), bits)
+    return counted

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.api import Board, CardFirmware, Defect, Offered, Store, TwinOptions, child, modules_in
 from harness_cards import files, rsa
-from harness_cards.twin_model import SECURE_ELEMENT, CardModel, formatted, started, store_of
+from harness_cards.twin_model import SECURE_ELEMENT, CardModel, aged, formatted, started, store_of
 from harness_nitrokey_hsm2.defects import DEFECTS, OPEN_SOURCE
 from harness_schsm.roots import private_of, twin_certificates, twin_root
 from harness_schsm.twin.card import ENDPOINT, Maker, ScHsmFirmware
@@ -25,7 +25,7 @@ PERSONALITIES = {
 """Name -> the defects that the personality has."""
 ATR = bytes.fromhex("3BDE18FF8191FE1FC38031815448534D317380214081071C")
 VERSION = (4, 1)
-START_US = 40_000
+START_US, PROG_SIZE = 40_000, 64
 
 
 class NitrokeyHsm2Twin(CardModel):
@@ -64,6 +64,10 @@ class NitrokeyHsm2Twin(CardModel):
         board.power_off()
         return board
 
+    def age(self, board: Board, options: TwinOptions, bits: int) -> dict[str, int]:
+        """Age the file system; use counters are chosen by the host."""
+        return aged(board, CHIP, bits, lambda store: {}, prog_size=PROG_SIZE)
+
 
 def _name(seed: bytes) -> str:
     """CHR of the device: country, maker, seven digits, sequence number."""
@@ -73,7 +77,7 @@ def _name(seed: bytes) -> str:
 
 def card_store(board: Board) -> Store:
     """The card's file system, not mounted yet."""
-    return store_of(board, CHIP, prog_size=64)
+    return store_of(board, CHIP, prog_size=PROG_SIZE)
 
 
 def _start(board: Board, maker: Maker) -> CardFirmware:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from harness.api import Application, Memory, Operation, Value, World
 from harness_nitrokey_pro import otp_operations, pin_operations, reset_operations, safe_operations
 from harness_nitrokey_pro.home import blank, foreign, known, prepare, unseen
+from harness_nitrokey_pro.homes import HOMES
 from harness_nitrokey_pro.items import ITEMS, NOT_TYPED, PIN_UNKNOWN, UNUSABLE, safe_value, typable
 from harness_openpgp.application import OPENPGP
 from harness_openpgp.home import known as card_known
@@ -31,6 +32,7 @@ PRO = Application(
     foreign=foreign,
     blank=blank,
     unseen=unseen,
+    homes=HOMES,
 )
 
 Worlds = Callable[[Memory, Memory], Sequence[World]]

@@ -5,6 +5,7 @@ Plugins of other keys combine the same application with their own.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from harness.api import Face, Key, TwinModel, hookimpl
@@ -16,13 +17,14 @@ NAME = "openpgp"
 def keyharness_keys() -> list[Key]:
     from harness_openpgp.application import OPENPGP
     from harness_openpgp.home import identify
+    from harness_openpgp.homes import HOMES
 
     return [
         Key(
             name=NAME,
             title="OpenPGP card",
             faces=(Face("application", 0, 0, "OpenPGP card"),),
-            applications=(OPENPGP,),
+            applications=(replace(OPENPGP, homes=HOMES),),
             identify=identify,
         )
     ]

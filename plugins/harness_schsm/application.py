@@ -12,6 +12,7 @@ from harness_schsm import (
     update_operations,
 )
 from harness_schsm.home import blank, foreign, prepare
+from harness_schsm.homes import HOMES
 from harness_schsm.items import ITEMS
 
 SC_HSM = Application(
@@ -29,5 +30,6 @@ SC_HSM = Application(
     items=ITEMS,
     foreign=foreign,
     blank=blank,
+    homes=HOMES,
     paired=key_operations.PAIRED,
 )

@@ -48,6 +48,7 @@ class HsmMemory:
     :ivar new_request: of the key that the operation under test made. :ivar blob: the same key, wrapped.
     :ivar new_content: of the file that the operation under test writes.
     :ivar replaced_request: of the key that the operation under test replaces.
+    :ivar restricted_request: of the key of one algorithm that the coloured home has.
     :ivar certificates: EF 2F02 before the operation under test, where it may change it.
     """
 
@@ -64,6 +65,7 @@ class HsmMemory:
     new_content: bytes = b""
     replaced_request: bytes = b""
     certificates: bytes = b""
+    restricted_request: bytes = b""
 
 
 def known(memory: Memory) -> HsmMemory:

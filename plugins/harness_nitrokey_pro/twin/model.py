@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.api import Board, CardFirmware, Defect, Hid, Offered, Store, TwinOptions, child, modules_in
-from harness_cards.twin_model import SECURE_ELEMENT, CardModel, formatted, started, store_of
+from harness_cards.twin_model import SECURE_ELEMENT, CardModel, aged, formatted, started, store_of
 from harness_nitrokey_pro import reports
 from harness_nitrokey_pro.twin.defects import AS_READ, DEFECTS
 from harness_nitrokey_pro.twin.firmware import ProFirmware
 from harness_nitrokey_pro.twin.hid_side import ENDPOINT, REPORT_DESCRIPTOR
 from harness_nitrokey_pro.twin.layout import STM32F103
 from harness_nitrokey_pro.twin.pages import Pages
+from harness_nitrokey_pro.twin.slots import age_slots
 from harness_openpgp.twin.firmware import ENDPOINT as CARD_ENDPOINT
+from harness_openpgp.twin.state import age_counter
 from harness_openpgp.twin.traits import CHIP_2, CHIP_3, Traits
 
 MICROCONTROLLER, CARD = "mcu", "card"
@@ -76,6 +78,11 @@ class NitrokeyProTwin(CardModel):
         _firmware(board, store, known.traits, defects, serial).hid.device.make_new()
         board.power_off()
         return board
+
+    def age(self, board: Board, options: TwinOptions, bits: int) -> dict[str, int]:
+        """Age the card's file system, its signature counter, and the counters of HOTP slots."""
+        counted = aged(board, CARD, bits, lambda store: age_counter(store, bits))
+        return {**counted, **age_slots(board.flash[MICROCONTROLLER], bits)}
 
 
 def _firmware(

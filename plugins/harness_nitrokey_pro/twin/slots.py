@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from harness.api import Flash
 from harness_nitrokey_pro.reports import NAME, SECRET, TOKEN
 from harness_nitrokey_pro.twin.layout import (
     BASE_BYTES,
@@ -26,6 +27,8 @@ _LAYOUT = struct.Struct(f"<BB{NAME}s{SECRET}sB{TOKEN}sQ")
 assert _LAYOUT.size == SLOT_BYTES
 EIGHT_DIGITS = 0x01
 FACTORY_CONFIG = b"\xff\xff\xff\0\0"
+ERASES = 300
+"""Erases by which the pages of an aged key are older that are erased at all."""
 Changes = dict[int, bytes | None]
 
 
@@ -53,6 +56,25 @@ class Slot:
         return _LAYOUT.pack(
             kind, self.number, self.name, self.secret, self.config, self.token, self.parameter
         )
+
+
+def age_slots(flash: Flash, bits: int) -> dict[str, int]:
+    """Set the counter of each HOTP slot of a key without power to 2 ** bits - 1, or to the next number that ends so.
+
+    :returns: "HOTP 10" and what its counter is now, for each slot that has one.
+    """
+    flash.erases[:] = [count + ERASES if count else 0 for count in flash.erases]
+    counted = {}
+    for number, page in COUNTERS.items():
+        content = flash.pages[page]
+        if content == b"\xff" * PAGE:
+            continue
+        used = sum(byte != 0xFF for byte in content[BASE_BYTES:])
+        counter = int.from_bytes(content[:BASE_BYTES], "little") + used
+        counter = max(counter | (1 << bits) - 1, used)
+        flash.pages[page] = (counter - used).to_bytes(BASE_BYTES, "little") + content[BASE_BYTES:]
+        counted[f"HOTP {number:02X}"] = counter
+    return counted
 
 
 class Slots:

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.api import Board, CardFirmware, Defect, Offered, TwinOptions, child, modules_in
-from harness_cards.twin_model import SECURE_ELEMENT, CardModel, formatted, started, store_of
+from harness_cards.twin_model import SECURE_ELEMENT, CardModel, aged, formatted, started, store_of
 from harness_openpgp.twin.defects import DEFECTS, OPCARD_ORDER
 from harness_openpgp.twin.firmware import ENDPOINT, OpenPgpFirmware
+from harness_openpgp.twin.state import age_counter
 from harness_openpgp.twin.traits import CHIP_2, CHIP_3, NITROKEY3, REFERENCE, Traits
 
 CHIP = "flash"
@@ -60,6 +61,10 @@ class OpenPgpTwin(CardModel):
         OpenPgpFirmware(board, formatted(board, store_of(board, CHIP)), traits, serial)
         board.power_off()
         return board
+
+    def age(self, board: Board, options: TwinOptions, bits: int) -> dict[str, int]:
+        """Age the file system, and the signature counter."""
+        return aged(board, CHIP, bits, lambda store: age_counter(store, bits))
 
 
 def _start(board: Board, traits: Traits, serial: bytes) -> CardFirmware:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from harness.api import Damaged, Stream, records
+from harness.api import Damaged, Store, Stream, records
 from harness_openpgp.algorithms import Algorithm, decode, rsa
 from harness_openpgp.slots import Slot
 from harness_openpgp.twin.status import CONDITIONS, CardError
@@ -107,6 +107,24 @@ def fresh_state(lengths: tuple[int, int, int], traits: Traits) -> CardState:
     """The state of a card that leaves the factory: RSA keys of 2,048 bits are to come."""
     empty = KeySlot(rsa(2048))
     return CardState((empty, empty, empty), lengths, language=traits.language, sex=traits.sex)
+
+
+def age_counter(store: Store, bits: int) -> dict[str, int]:
+    """Set the signature counter of a card without power to 2 ** bits - 1, or to the next number that ends so.
+
+    Where that is beyond the three bytes that it has, and where there is no state, nothing is changed.
+
+    :returns: "signature counter" and what it is now; nothing without a state.
+    """
+    data = store.read(STATE)
+    if not data:
+        return {}
+    content = records.unseal(data)
+    wanted = content[4] | (1 << bits) - 1
+    if wanted <= COUNTER_MAX:
+        content[4] = wanted
+        store.write(STATE, records.seal(content))
+    return {"signature counter": int(content[4])}
 
 
 class CardFiles(Protocol):

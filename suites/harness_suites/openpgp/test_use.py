@@ -389,11 +389,12 @@ def test_a_wrong_pin_asks_for_no_touch(admin, rig):
         admin.sign(DIGEST)
 
 
-def test_a_flag_stays_with_a_new_key(admin, rig):
+@pytest.mark.parametrize("flag", [1, 2], ids=["on", "permanent"])
+def test_a_flag_stays_with_a_new_key(admin, rig, flag):
     require_touch(admin, rig)
-    admin.put(0xD6, b"\x01\x20")
+    admin.put(0xD6, bytes([flag, 0x20]))
     admin.generate(Slot.SIGN)
-    assert again(rig).get(0xD6)[0] == 1
+    assert again(rig).get(0xD6)[0] == flag
 
 
 @pytest.mark.reads

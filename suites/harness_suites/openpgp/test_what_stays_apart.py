@@ -142,6 +142,16 @@ def test_each_byte_of_the_longest_reset_code_counts(admin, mine):
     admin.verify(NEW_PW1, OTHER)
 
 
+def test_the_reset_code_unblocks_more_than_once(admin, mine, rig):
+    admin.set_code(CODE)
+    for pin in (NEW_PW1, "44332211", NEW_PW1):
+        card = again(rig)
+        card.reset_pw1(pin, CODE)
+        card.verify(pin, OTHER)
+        key, text = mine.keys[Slot.AUTHENTICATE], message(Slot.AUTHENTICATE)
+        assert key.verifies(card.authenticate(key.signed_data(text)), text)
+
+
 @pytest.mark.parametrize("content", [b"\0", b"\1", b"\1\x20\x20\x20"], ids=bytes.hex)
 def test_the_mode_of_pw1_gives_no_try_back(admin, content):
     admin.set_code(CODE)

@@ -159,6 +159,8 @@ def test_an_empty_domain_that_is_reset_asks_for_its_shares_again(hsm, mine):
     hsm.import_share(share(0), domain=1)
     manage(hsm, 0x04, 1)
     assert (hsm.dkek(1).outstanding, hsm.dkek(1).kcv) == (1, NO_KCV)
+    # The custodian brings the same share again.
+    assert hsm.import_share(share(0), domain=1).kcv == check_value(share(0)).hex()
 
 
 def test_a_key_leaves_under_the_dkek_of_its_own_domain(hsm, mine):

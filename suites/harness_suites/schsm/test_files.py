@@ -102,12 +102,13 @@ def test_what_is_missing_cannot_be_deleted(user):
         user.delete(0xCF7E)
 
 
-def test_protected_data_are_read_behind_the_pin_only(user):
-    user.update(0xCD09, b"secret")
-    assert user.read(0xCD09) == b"secret"
+@pytest.mark.parametrize("fid", [0xCD00, 0xCD09, 0xCD80, 0xCDFF], ids=hex)
+def test_protected_data_are_read_behind_the_pin_only(user, fid):
+    user.update(fid, b"secret")
+    assert user.read(fid) == b"secret"
     user.select()
     with refused(NOT_LOGGED_IN):
-        user.read(0xCD09)
+        user.read(fid)
     assert user.read(0xCF01), "other data need no PIN"
 
 
