@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.api import Face, Key, TwinModel, hookimpl
 
 NAME = "nitrokey-pro"
@@ -19,6 +21,7 @@ def keyharness_keys() -> list[Key]:
             faces=(Face("application", 0x20A0, 0x4108, "Nitrokey Pro", manufacturer="Nitrokey"),),
             applications=(OPENPGP_IN_PRO, PRO),
             identify=identify,
+            wear_baseline=Path(__file__).parent / "wear_baseline.json",
         )
     ]
 

@@ -26,6 +26,7 @@ def keyharness_keys() -> list[Key]:
             faces=(Face("application", 0, 0, "OpenPGP card"),),
             applications=(replace(OPENPGP, homes=HOMES),),
             identify=identify,
+            wear_baseline=Path(__file__).parent / "wear_baseline.json",
         )
     ]
 

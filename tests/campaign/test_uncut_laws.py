@@ -71,7 +71,9 @@ def test_a_campaign_finds_it_in_the_uncut_run(defect, what):
     assert not walked("fido2.client_pin.change", cuts=4).findings
 
 
-@pytest.mark.parametrize("name", ["nitrokey3-mini", "nitrokey-hsm2"])
+@pytest.mark.parametrize(
+    "name", ["nitrokey3-mini", "nitrokey-hsm2", "openpgp", pytest.param("nitrokey-pro", marks=pytest.mark.long)]
+)
 def test_the_baseline_is_of_this_firmware(name):
     """Otherwise a change of the twin hides in it: `keyharness wear KEY --write` makes it anew."""
     plugins = discover()

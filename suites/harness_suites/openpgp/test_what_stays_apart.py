@@ -125,6 +125,15 @@ def test_the_aes_key_stays(everything, mine, rig, way):
 
 
 @pytest.mark.parametrize("reference", [SIGN, ADMIN], ids=["PW1", "PW3"])
+def test_the_right_pin_of_a_change_gives_the_tries_back(card, mine, reference):
+    with refused(wrong(2)):
+        card.verify(WRONG, reference)
+    card.change(mine.pw3 if reference == ADMIN else mine.pw1, NEW_PW3, reference)
+    status = card.pin_status()
+    assert (status.pw1, status.pw3) == (3, 3)
+
+
+@pytest.mark.parametrize("reference", [SIGN, ADMIN], ids=["PW1", "PW3"])
 def test_each_byte_of_the_longest_pin_counts(card, mine, reference):
     longest = bytes(0x30 + number % 10 for number in range(card.get(0xC4)[BYTES_OF_C4[reference]]))
     card.change(mine.pw3 if reference == ADMIN else mine.pw1, longest, reference)

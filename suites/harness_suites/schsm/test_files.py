@@ -11,7 +11,7 @@ from harness_schsm.client import EC_SHA256, KEY, OF_THE_DEVICE, TOKEN_INFO, ScHs
 from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, NOT_LOGGED_IN, WRONG_DATA, refused
 
 FILE = 0xCF09
-LONG = bytes(range(256)) * 9
+LONG = bytes(range(256)) * 16
 
 
 def read_at(hsm: ScHsm, at: int, le: int) -> tuple[bytes, int]:
@@ -26,7 +26,7 @@ def fill(hsm: ScHsm) -> None:
 
 
 @pytest.mark.parametrize("block", [64, 248, 1024, 2048])
-@pytest.mark.parametrize("size", [1, 247, 1024, 1025, 2304])
+@pytest.mark.parametrize("size", [1, 247, 1024, 1025, 2304, 4000])
 def test_what_was_written_in_blocks_is_read_back(user, size, block):
     user.update(FILE, LONG[:size], block=block)
     assert user.size_of(FILE) == size

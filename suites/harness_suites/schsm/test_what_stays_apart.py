@@ -147,6 +147,14 @@ def test_the_right_user_pin_gives_the_so_pin_no_try_back(hsm, mine):
     assert hsm.tries(SO) == 14
 
 
+def test_the_right_pin_of_a_change_gives_the_tries_back(hsm, mine):
+    with refused(wrong(2)):
+        hsm.change(WRONG, "11223344")
+    hsm.change(mine.pin, "11223344")
+    hsm.select()
+    assert hsm.tries() == 3
+
+
 MALFORMED = {
     "change": (0x24, 0, USER, lambda code: code.encode() + SHORT.encode()),
     "change of the SO-PIN": (0x24, 0, SO, lambda code: bytes.fromhex(code) + b"1234567"),
