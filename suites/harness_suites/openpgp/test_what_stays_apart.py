@@ -284,3 +284,41 @@ def test_the_signature_counter_goes_beyond_a_byte(card, mine):
     for _ in range(258 - before % 256):
         card.sign(data)
     assert card.counter() == before + 258 - before % 256
+
+
+# What one object leaves of the others
+
+
+def test_writing_one_object_leaves_all_others(admin):
+    """Names, fingerprints, dates: each is written anew, and only that one changes."""
+    contents = {0x5B: b"Last<<First", 0x5F2D: b"ende", 0x5F35: b"1", 0x5E: b"login", 0x5F50: b"https://x"}
+    contents |= {tag: bytes([tag]) * 20 for tag in (*range(0xC7, 0xCA), *range(0xCA, 0xCD))}
+    contents |= {tag: bytes([tag]) * 4 for tag in range(0xCE, 0xD1)}
+    for tag, content in contents.items():
+        admin.put(tag, content)
+    # What belongs to each: a simple object, or its part of 65, C5, C6 or CD.
+    shown = {0x5E: 0x5E, 0x5F50: 0x5F50, **dict.fromkeys((0x5B, 0x5F2D, 0x5F35), 0x65)}
+    shown |= {**dict.fromkeys(range(0xC7, 0xCA), 0xC5), **dict.fromkeys(range(0xCA, 0xCD), 0xC6)}
+    shown |= dict.fromkeys(range(0xCE, 0xD1), 0xCD)
+    for tag, content in contents.items():
+        admin.put(tag, content)
+        for other, written in contents.items():
+            assert written in admin.get(shown[other]), f"{other:X} after {tag:X} was written"
+
+
+def test_pw1_serves_for_one_signature_though_82_is_verified_too(card, mine):
+    card.verify(mine.pw1, OTHER)
+    card.verify(mine.pw1, SIGN)
+    data = mine.keys[Slot.SIGN].signed_data(message(Slot.SIGN))
+    card.sign(data)
+    with refused(NOT_VERIFIED):
+        card.sign(data)
+
+
+def test_another_size_of_rsa_removes_the_key(admin, mine):
+    require_version(admin, (3, 0), "another size")
+    set_algorithm(admin, Slot.AUTHENTICATE, rsa(2048))
+    admin.verify(mine.pw3, ADMIN)
+    admin.generate(Slot.AUTHENTICATE)
+    set_algorithm(admin, Slot.AUTHENTICATE, rsa(4096))
+    assert admin.public(Slot.AUTHENTICATE) == b""
