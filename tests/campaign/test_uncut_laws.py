@@ -72,7 +72,8 @@ def test_a_campaign_finds_it_in_the_uncut_run(defect, what):
 
 
 @pytest.mark.parametrize(
-    "name", ["nitrokey3-mini", "nitrokey-hsm2", "openpgp", pytest.param("nitrokey-pro", marks=pytest.mark.long)]
+    "name",
+    ["nitrokey3-mini", "nitrokey-hsm2", "openpgp", pytest.param("nitrokey-pro", marks=pytest.mark.long)],
 )
 def test_the_baseline_is_of_this_firmware(name):
     """Otherwise a change of the twin hides in it: `keyharness wear KEY --write` makes it anew."""
