@@ -119,7 +119,7 @@ def _read(name: str, chosen: Mapping[Path, set[str] | None], ledger: Ledger) -> 
     return side
 
 
-def _mixed(rigs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+def _mixed(rigs: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
     """What the simulated rigs of one key are, if they are not all the same: one version, several flash layers."""
     models: dict[str, set[str]] = {}
     for rig in rigs:
