@@ -99,7 +99,7 @@ class Restart:
                 mend="give it {state} where its command or its environment says where state is kept",
             )
 
-    def _hangs_on(self, vault: Vault, blank: Any) -> bool:
+    def _hangs_on(self, vault: Vault, blank: object) -> bool:
         """Does the key become another without what firmware writes?
 
         Asked where its earlier state shows no other: a key that cannot be reset may have shown the same canaries then.

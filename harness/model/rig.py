@@ -162,7 +162,7 @@ class Vault(ABC):
         """
         raise ValueError("this rig keeps no states in files")
 
-    def emptied(self, state: Any) -> Any | None:
+    def emptied(self, state: object) -> object | None:
         """Return a state without anything that a firmware writes into it; None where that is not known."""
         return None
 

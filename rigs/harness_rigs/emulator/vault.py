@@ -28,14 +28,11 @@ class FolderVault(Vault):
         self._key.stop()
         state.write(self._folder.path, state_before)
 
-    def emptied(self, state_before: state.DirectoryState) -> state.DirectoryState:
+    def emptied(self, kept: object) -> state.DirectoryState:
         """The same without files, but for programs: firmware may lie there, too."""
+        assert isinstance(kept, state.DirectoryState), "a state of this vault"
         return state.DirectoryState(
-            {
-                name: entry
-                for name, entry in state_before.entries.items()
-                if entry[0] != "file" or entry[2] & 0o111
-            }
+            {name: entry for name, entry in kept.entries.items() if entry[0] != "file" or entry[2] & 0o111}
         )
 
     def differing(self, one: state.DirectoryState, other: state.DirectoryState) -> list[str]:

@@ -112,8 +112,8 @@ class FileRecorder(Recorder[DirectoryState]):
         state.write(self._rig.folder.path, state_before)
         self._rig.tap.clear()
 
-    def emptied(self, state_before: DirectoryState) -> DirectoryState:
-        empty = FolderVault(self._rig.emulated, self._rig.folder).emptied(state_before)
+    def emptied(self, kept: object) -> DirectoryState:
+        empty = FolderVault(self._rig.emulated, self._rig.folder).emptied(kept)
         if (flash := self._rig.flash_server) is None:
             return empty
         erased = content(bytes([self._flash.erase_value]) * flash.size)
