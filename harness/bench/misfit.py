@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,7 +10,7 @@ from harness.base.errors import CallerError, one_of
 
 
 def misfit(
-    error: ValidationError, where: str, model: type[BaseModel], raw: Any = None, *, inside: bool = False
+    error: ValidationError, where: str, model: type[BaseModel], raw: object = None, *, inside: bool = False
 ) -> CallerError:
     """The first thing that pydantic found, in our words.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from harness.base.errors import (
     HarnessFault,
@@ -88,7 +88,7 @@ class OperationRunner:
         self.rig, self.cutter, self.operation, self.home = rig, cutter, operation, home
         self.memory = home.memory.copy()
         self.boot_us = 0
-        self._start: Any = None
+        self._start: object = None
         """The state in which the operation starts, where a state can be copied."""
 
     def arrange(self) -> None:

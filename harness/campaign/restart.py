@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness.base.errors import CallerError, HarnessFault, KeyFault, KeyharnessError, RigError
 from harness.campaign.observe import observe
 from harness.model.judge import Breach, judge, unsound
@@ -83,7 +81,7 @@ class Restart:
         """What was wrong before the restart already."""
         return tuple(unsound(self._items, (), self._memory, self._before))
 
-    def check_copies(self, vault: Vault, blank: Any) -> None:
+    def check_copies(self, vault: Vault, blank: object) -> None:
         """Does the key become another when its earlier state is put back?
 
         :raises RigError: it does not: it keeps its state elsewhere.

@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from harness.base import signals
 from harness.base.errors import HarnessFault, KeyharnessError, RigError
@@ -138,7 +138,7 @@ class WorkerPool(Generic[T]):
             (size,) = struct.unpack(">I", raw)
             for index in pickle.loads(_read_exactly(tasks, size)):
                 try:
-                    answer: Any = (index, True, self._work(index))
+                    answer: object = (index, True, self._work(index))
                 except KeyharnessError as error:
                     answer = (index, False, error)
                 except Exception as error:

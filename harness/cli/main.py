@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -93,7 +93,7 @@ def _guarded(arguments: list[str]) -> int:
     silence_libraries()
     out = sys.stdout
     try:
-        result: Any = app(arguments, prog_name=PROGRAM, standalone_mode=False)
+        result: object = app(arguments, prog_name=PROGRAM, standalone_mode=False)
     except TyperException as error:
         show = getattr(error, "show", None)
         show() if show else sys.stderr.write(f"{error}\n")
@@ -128,4 +128,4 @@ def _guarded(arguments: list[str]) -> int:
             "  mend      please report it; KEYHARNESS_TRACEBACK=1 shows where it happened\n"
         )
         return INCONCLUSIVE
-    return int(result or 0)
+    return result if isinstance(result, int) else 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from harness.doctor.context import CheckedHost, CheckResult
 from harness.host.usb import device_at
@@ -46,7 +45,7 @@ def _nodes(checked: CheckedHost) -> Iterator[tuple[str, tuple[str, bool]]]:
             yield _named(root, node), (rig, False)
 
 
-def _paths(settings: Any) -> Iterator[str]:
+def _paths(settings: object) -> Iterator[str]:
     """The nodes that a table of the bench names, tables inside it included."""
     if isinstance(settings, str) and settings.startswith("/dev/"):
         yield settings

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from types import ModuleType
 
 import pytest
 
@@ -87,7 +87,7 @@ def option_clash(error: Exception) -> str | None:
     return _message(f"option that begins with {PREFIX}", names)
 
 
-def _has_our_option(module: Any) -> bool:
+def _has_our_option(module: ModuleType) -> bool:
     try:
         return PREFIX in inspect.getsource(module)
     except (OSError, TypeError):

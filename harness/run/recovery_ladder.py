@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TextIO
 
 from harness.base.errors import CallerError, KeyharnessError
@@ -81,7 +82,7 @@ def recover(rig: Rig, claims: Claims, *, on_stuck: str, reset: bool) -> list[Rec
         refuse_foreign(rig)
         for operation in rig.key.operations.values():
             if operation.resets:
-                tried(f"reset: {operation.title}", lambda act=operation.act: _reset(rig, act))  # type: ignore[misc]
+                tried(f"reset: {operation.title}", partial(_reset, rig, operation.act))
     return steps
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.base.atomic_file import append_durably, make_private, read_lines
 from harness.base.errors import CallerError
@@ -196,7 +196,7 @@ def _check_secret(path: Path) -> None:
         )
 
 
-def refuse_pins_in(raw: Any, shown: str, place: str = "") -> None:
+def refuse_pins_in(raw: object, shown: str, place: str = "") -> None:
     """See that a bench holds no PIN; it is a file that is shared, printed and kept.
 
     :raises CallerError: it does; its value is not repeated.

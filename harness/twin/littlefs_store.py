@@ -59,7 +59,7 @@ class _Context(UserContext):
         self.read_blocks: set[int] | None = None
         self.is_read_only = False
 
-    def read(self, cfg: Any, block: int, off: int, size: int) -> bytes:  # type: ignore[override]
+    def read(self, cfg: object, block: int, off: int, size: int) -> bytes:  # type: ignore[override]
         # Called hundreds of times for each look at a key: a table and one slice, no other call.
         if self.read_blocks is not None:
             self.read_blocks.add(block)
@@ -70,13 +70,13 @@ class _Context(UserContext):
         start += off
         return flash.pages[page][start : start + size]
 
-    def prog(self, cfg: Any, block: int, off: int, data: bytes) -> int:
+    def prog(self, cfg: object, block: int, off: int, data: bytes) -> int:
         return 0 if not self.is_read_only and self._layer.program(block, off, bytes(data)) else _IO
 
-    def erase(self, cfg: Any, block: int) -> int:
+    def erase(self, cfg: object, block: int) -> int:
         return 0 if not self.is_read_only and self._layer.erase(block) else _IO
 
-    def sync(self, cfg: Any) -> int:
+    def sync(self, cfg: object) -> int:
         return 0
 
 
