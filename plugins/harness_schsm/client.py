@@ -132,6 +132,16 @@ class ScHsm(CardClient):
         """EF 2F02: the certificate of the device and of its issuer."""
         return self.read(CERTIFICATES)
 
+    def has(self, fid: int) -> bool:
+        """Can an elementary file be selected?"""
+        try:
+            self.size_of(fid)
+        except Refused as refused:
+            if refused.status in MISSING:
+                return False
+            raise
+        return True
+
     def has_certificates(self) -> bool:
         """Is EF 2F02 there, and not empty? A card that its maker has not certified yet has none."""
         try:

@@ -26,7 +26,7 @@ from harness.api import (
     old,
 )
 from harness_schsm.client import CERTIFICATE, KEY, PRKD, ScHsm, schsm
-from harness_schsm.home import generate, known
+from harness_schsm.home import generate, keeps_files_of_its_own, known, objects
 from harness_schsm.items import ABSENT, FLASH, NEW_KEY, SIGNS, key_signs, public_of_request, shown
 from harness_schsm.key_operations import LOGIN, describe, logged_in, with_files
 
@@ -47,7 +47,7 @@ def made_key(look: Look) -> Value:
 
 def request_file(look: Look) -> Value:
     client = schsm(look)
-    if CERTIFICATE | NEW_KEY not in client.objects():
+    if CERTIFICATE | NEW_KEY not in objects(client, known(look.memory)):
         return ABSENT
     return shown(client.read(CERTIFICATE | NEW_KEY))
 
@@ -107,5 +107,6 @@ OPERATIONS = (
         worlds=_worlds,
         items=(MADE_KEY, REQUEST),
         cost=LOGIN,
+        missing=keeps_files_of_its_own,
     ),
 )

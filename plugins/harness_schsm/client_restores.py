@@ -25,7 +25,7 @@ from harness.api import (
 from harness_schsm.client import CERTIFICATE, KEY, PRKD, ScHsm, schsm
 from harness_schsm.client_operations import EMPTY, REQUEST
 from harness_schsm.description import OURS, private_key
-from harness_schsm.home import P256, generate, known
+from harness_schsm.home import P256, generate, keeps_files_of_its_own, known
 from harness_schsm.items import ABSENT, FLASH, NEW_KEY, SIGNS, key_signs, public_of_request, shown
 from harness_schsm.key_operations import LOGIN, describe, logged_in, with_files
 
@@ -180,5 +180,6 @@ OPERATIONS = (
         worlds=_restore_worlds,
         items=(REPLACED_KEY, REQUEST, DESCRIPTION),
         cost=LOGIN,
+        missing=keeps_files_of_its_own,
     ),
 )

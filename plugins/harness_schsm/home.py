@@ -45,6 +45,8 @@ class HsmMemory:
     :ivar ciphertext: what the AES canary makes of `plaintext(3)`; empty if there is none.
     :ivar shares: the DKEK shares that were imported. :ivar due: those that are still to be imported.
     :ivar content: of the canary data object. :ivar objects: the numbers of all files.
+    :ivar lists_requests: whether ENUMERATE shows the request that GENERATE stores. An open implementation does not show
+        it, and stores a description of its own with each key.
     :ivar new_request: of the key that the operation under test made. :ivar blob: the same key, wrapped.
     :ivar new_content: of the file that the operation under test writes.
     :ivar replaced_request: of the key that the operation under test replaces.
@@ -60,6 +62,7 @@ class HsmMemory:
     due: tuple[bytes, ...] = ()
     content: bytes = b""
     objects: tuple[str, ...] = ()
+    lists_requests: bool = True
     new_request: bytes = b""
     blob: bytes = b""
     new_content: bytes = b""
@@ -82,9 +85,26 @@ def share(number: int) -> bytes:
     return hashlib.sha256(f"{OURS}share {number}".encode()).digest()
 
 
-def listed(client: ScHsm) -> tuple[str, ...]:
-    """The numbers of all files, as hex digits."""
-    return tuple(f"{fid:04X}" for fid in client.objects())
+def objects(client: ScHsm, mine: HsmMemory) -> list[int]:
+    """The numbers of all files, in ascending order; requests that the card does not list are looked for."""
+    found = client.objects()
+    if mine.lists_requests:
+        return found
+    requests = {CERTIFICATE | fid & 0xFF for fid in found if fid >> 8 == KEY >> 8 and fid != KEY}
+    return sorted({*found, *(fid for fid in requests if client.has(fid))})
+
+
+def keeps_files_of_its_own(rig: Rig) -> str | None:
+    """Why what OpenSC writes around a key says nothing of this card, as it stores such files itself; None if not."""
+    found = ScHsm(rig).objects()
+    if KEY | CANARY_EC in found and CERTIFICATE | CANARY_EC not in found:
+        return "this card stores a request and a description of its own with every key, and does not list the request"
+    return None
+
+
+def listed(client: ScHsm, mine: HsmMemory) -> tuple[str, ...]:
+    """The same, as hex digits."""
+    return tuple(f"{fid:04X}" for fid in objects(client, mine))
 
 
 def prepare(rig: Rig, memory: Memory) -> None:
@@ -122,7 +142,7 @@ def initialize(client: ScHsm, mine: HsmMemory, *, shares: int, options: int = 0x
         client.import_share(one)
     if not options & 0x02:
         client.verify(mine.pin)
-    mine.objects = listed(client)
+    mine.objects = listed(client, mine)
 
 
 def forget(mine: HsmMemory) -> None:
@@ -159,7 +179,11 @@ def _lay_down(client: ScHsm, mine: HsmMemory) -> None:
     mine.content = f"{OURS}data ".encode() * 8
     client.update(DATA_INFO | CANARY_DATA, description.data(f"{OURS}data"))
     client.update(DATA | CANARY_DATA, mine.content)
-    mine.objects = listed(client)
+    mine.lists_requests = True
+    mine.objects = listed(client, mine)
+    if f"{CERTIFICATE | CANARY_EC:04X}" not in mine.objects:
+        mine.lists_requests = False
+        mine.objects = listed(client, mine)
 
 
 def generate(client: ScHsm, key_id: int, kind: str, *, curve: Curve = P256, more: bytes = b"") -> bytes:

@@ -45,7 +45,7 @@ def _lay_down(rig: Rig, memory: Memory) -> None:
     mine.restricted_request = generate(client, NUMBER, "ec", curve=P256, more=RESTRICTED)
     for fid, content in FILES.items():
         client.update(fid, content)
-    mine.objects = listed(client)
+    mine.objects = listed(client, mine)
     if _signs_without_hash(client):
         raise KeyFault(
             f"key {NUMBER}, made for one algorithm alone, signs by another one",

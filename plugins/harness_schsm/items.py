@@ -33,6 +33,7 @@ from harness_schsm.client import (
 )
 from harness_schsm.cvc import BadCertificate, EcPublic, Public
 from harness_schsm.home import CANARY_AES, CANARY_DATA, known, listed, plaintext
+from harness_schsm.home import objects as files_of
 
 ABSENT, SIGNS, ENCRYPTS, NOT_LOGGED_IN = "absent", "signs", "encrypts", "nobody is logged in"
 NOT_INITIALISED, TRANSPORT = "not initialised", "transport PIN"
@@ -84,7 +85,7 @@ def dkek(look: Look) -> Value:
 
 def objects(look: Look) -> Value:
     try:
-        return listed(schsm(look))
+        return listed(schsm(look), known(look.memory))
     except Refused as refused:
         return NOT_INITIALISED if refused.status == "6A88" else refused.value
 
@@ -205,7 +206,7 @@ def _attested(certificates: bytes, request: bytes) -> Public:
 def new_key(look: Look) -> Value:
     """Use the new key: its signature must verify under the public key of its request, which the card must attest."""
     client, made = schsm(look), known(look.promise).new_request
-    found = client.objects()
+    found = files_of(client, known(look.memory))
     if KEY | NEW_KEY not in found:
         return ABSENT
     if not _ready(look):

@@ -30,6 +30,7 @@ from harness_schsm.client import (
     DATA,
     EC_SHA256,
     KEY,
+    OF_THE_DEVICE,
     PRKD,
     SO_PIN,
     USER_PIN,
@@ -41,9 +42,12 @@ from harness_schsm.home import (
     CANARY_DATA,
     P256,
     RSA_BITS,
+    HsmMemory,
     forget,
     generate,
     known,
+    listed,
+    objects,
     plaintext,
     share,
 )
@@ -78,8 +82,10 @@ def logged_in(rig: Rig, memory: Memory) -> ScHsm:
 
 
 def with_files(memory: Memory, *fids: int) -> tuple[str, ...]:
-    """The list of files, with these among them."""
-    return tuple(sorted({*known(memory).objects, *(f"{fid:04X}" for fid in fids)}))
+    """The list of files, with these among them; and with a description that the card itself stores with a key."""
+    mine = known(memory)
+    own = {PRKD | NEW_KEY} if KEY | NEW_KEY in fids and not mine.lists_requests else set()
+    return tuple(sorted({*mine.objects, *(f"{fid:04X}" for fid in {*fids, *own})}))
 
 
 # A new key and its description
@@ -120,13 +126,20 @@ def _generate(kind: str, title: str) -> Operation:
     )
 
 
+def delete_made(client: ScHsm, mine: HsmMemory) -> None:
+    """Delete the new key with all that the card itself has stored with it."""
+    client.delete(KEY | NEW_KEY)
+    client.delete(CERTIFICATE | NEW_KEY)
+    if not mine.lists_requests and client.has(PRKD | NEW_KEY):
+        client.delete(PRKD | NEW_KEY)
+
+
 def _wrap_away(rig: Rig, memory: Memory) -> None:
     """Arrange a wrapped key that is no longer on the card."""
     client, mine = logged_in(rig, memory), known(memory)
     mine.new_request = generate(client, NEW_KEY, "ec")
     mine.blob = client.wrap(NEW_KEY)
-    client.delete(KEY | NEW_KEY)
-    client.delete(CERTIFICATE | NEW_KEY)
+    delete_made(client, mine)
 
 
 def _restore_files(client: ScHsm, memory: Memory) -> None:
@@ -175,7 +188,7 @@ _OF_A_KEY = (KEY | NEW_KEY, CERTIFICATE | NEW_KEY, PRKD | NEW_KEY)
 
 def _delete(rig: Rig, memory: Memory) -> None:
     client = logged_in(rig, memory)
-    there = client.objects()
+    there = objects(client, known(memory))
     for fid in _OF_A_KEY:
         if fid in there:
             client.delete(fid)
@@ -261,7 +274,7 @@ def _one_share_missing(rig: Rig, memory: Memory) -> None:
     client.import_share(share(0))
     mine.shares, mine.due = (share(0),), (share(1),)
     client.verify(mine.pin)
-    mine.objects = tuple(f"{fid:04X}" for fid in client.objects())
+    mine.objects = listed(client, mine)
 
 
 def _import(rig: Rig, memory: Memory) -> None:
@@ -285,6 +298,10 @@ def _initialize(rig: Rig, memory: Memory) -> None:
     mine.pin = pin_for(rig, "initialised", USER_PIN)
     ScHsm(rig).initialize(mine.so_pin, mine.pin, shares=1)
     forget(mine)
+
+
+def _of_the_device(memory: Memory) -> tuple[str, ...]:
+    return tuple(fid for fid in known(memory).objects if int(fid, 16) in OF_THE_DEVICE)
 
 
 def _initialize_worlds(before: Memory, after: Memory) -> Worlds:
@@ -321,7 +338,7 @@ def _initialize_worlds(before: Memory, after: Memory) -> Worlds:
                 "schsm.user_tries": FULL,
                 "schsm.so_tries": SO_PIN.full,
                 "schsm.dkek": (1, 1, NO_KCV),
-                "schsm.objects": (f"{KEY:04X}",),
+                "schsm.objects": _of_the_device(before),
                 **gone,
             }
         ),

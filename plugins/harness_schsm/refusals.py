@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from harness.api import Cost, Memory, Operation, Refused, Rig, Value, World, new, old, pin_for
-from harness_schsm.client import CERTIFICATE, KEY, SO_PIN, USER_PIN, ScHsm
+from harness_schsm.client import SO_PIN, USER_PIN, ScHsm
 from harness_schsm.dkek import KCV_SIZE
 from harness_schsm.home import generate, initialize, known
 from harness_schsm.items import ABSENT, NEW_KEY, NEW_KEY_ITEM
-from harness_schsm.key_operations import logged_in
+from harness_schsm.key_operations import delete_made, logged_in
 from harness_schsm.pin_operations import block_user_pin, blocked
 
 NO_OPTIONS = 0x0000
@@ -37,8 +37,7 @@ def _wrap_under_another(rig: Rig, memory: Memory) -> None:
     mine.new_request = generate(client, NEW_KEY, "ec")
     blob = client.wrap(NEW_KEY)
     mine.blob = bytes(byte ^ 0xFF for byte in blob[:KCV_SIZE]) + blob[KCV_SIZE:]
-    client.delete(KEY | NEW_KEY)
-    client.delete(CERTIFICATE | NEW_KEY)
+    delete_made(client, mine)
 
 
 def _unwrap(rig: Rig, memory: Memory) -> None:

@@ -23,7 +23,7 @@ from harness.api import (
 from harness_schsm import cvc
 from harness_schsm.client import SO, SO_PIN, USER_PIN, ScHsm
 from harness_schsm.cvc import BadCertificate
-from harness_schsm.home import known
+from harness_schsm.home import known, listed
 from harness_schsm.items import ABSENT, NOT_INITIALISED, NOT_LOGGED_IN, canaries, shown
 from harness_schsm.key_operations import logged_in
 from harness_schsm.portal import FORCED_MAX, Helper, Portal, not_offered, seen
@@ -95,7 +95,7 @@ def _empty(rig: Rig, memory: Memory) -> None:
     for fid in client.objects():
         if fid & 0xFF and fid >> 8 == 0xCC:
             client.delete(fid)
-    mine.objects = tuple(f"{fid:04X}" for fid in client.objects())
+    mine.objects = listed(client, mine)
 
 
 def _current(rig: Rig, memory: Memory) -> None:

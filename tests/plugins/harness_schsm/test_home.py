@@ -9,10 +9,10 @@ from harness.campaign.observe import observe
 from harness.model.key import Memory
 from harness_cards.curves import BY_NAME
 from harness_schsm import description
-from harness_schsm.client import CERTIFICATES, SO, USER, ScHsm
-from harness_schsm.home import blank, foreign, identify, known, prepare
+from harness_schsm.client import CERTIFICATE, CERTIFICATES, PRKD, SO, USER, ScHsm
+from harness_schsm.home import blank, foreign, identify, keeps_files_of_its_own, known, prepare
 from harness_schsm.items import canaries
-from support.hsm import hsm, up
+from support.hsm import hsm, outcomes, up, walked
 
 KEYS, FILES = "1 keys that are not ours", "1 files that are not ours"
 
@@ -52,6 +52,36 @@ def test_a_card_that_nobody_has_certified_has_no_serial_number(new, monkeypatch,
 
     monkeypatch.setattr(ScHsm, "read", without)
     assert identify(new) == {"firmware": "v4.1"}
+
+
+@pytest.fixture
+def unlisted(monkeypatch):
+    """A card that describes each key itself, and does not list the requests, as an open implementation does."""
+    listed, generated = ScHsm.objects, ScHsm.generate
+
+    def generate(client: ScHsm, key_id: int, *arguments: object, **more: object) -> bytes:
+        made = generated(client, key_id, *arguments, **more)
+        client.update(PRKD | key_id, b"\xa0\x00")
+        return made
+
+    monkeypatch.setattr(ScHsm, "generate", generate)
+    monkeypatch.setattr(
+        ScHsm, "objects", lambda client: [fid for fid in listed(client) if fid >> 8 != CERTIFICATE >> 8]
+    )
+
+
+def test_requests_that_a_card_does_not_list_are_looked_for(new, unlisted):
+    memory = Memory()
+    prepare(new, memory)
+    assert {"CE01", "CE02"} <= set(known(memory).objects)
+    assert "CE03" not in known(memory).objects, "the AES key has none"
+    assert "does not list" in keeps_files_of_its_own(new)
+    prepare(new, Memory())
+
+
+@pytest.mark.parametrize("operation", ["schsm.delete", "schsm.unwrap.foreign"])
+def test_such_a_card_is_not_blamed_for_the_files_that_it_stores_itself(unlisted, operation):
+    assert set(outcomes(walked(operation))) <= {"old", "new", "recovered"}
 
 
 def test_a_second_run_finds_its_card_and_makes_the_canaries_anew(new):

@@ -53,6 +53,48 @@ def test_two_equal_keys_have_equal_readers_and_each_rig_its_own(lab, port):
     usb.close()
 
 
+def test_a_reader_that_is_numbered_anew_is_found_by_its_port(lab):
+    """The name of a reader counts equal keys: when one of them goes, another one gets its name."""
+    lab.plug(PORT, TwinKey(1))
+    lab.plug(OTHER, TwinKey(2))
+    rigs = {port: make_rig(port) for port in (PORT, OTHER)}
+    for usb in rigs.values():
+        usb.wait_until_up()
+    known = {port: uuid_by_card(usb) for port, usb in rigs.items()}
+    names = {port: card(usb).reader for port, usb in rigs.items()}
+    first, last = sorted(names, key=names.get)
+    gone = lab.port(first).unplug()
+    rigs[last].power.cycle()
+    rigs[last].wait_until_up()
+    assert card(rigs[last]).reader == names[first], "the other one's name"
+    assert uuid_by_card(rigs[last]) == known[last]
+    lab.plug(first, gone)
+    for usb in rigs.values():
+        usb.power.cycle()
+        usb.wait_until_up()
+    assert {port: uuid_by_card(usb) for port, usb in rigs.items()} == known
+    for usb in rigs.values():
+        usb.close()
+
+
+def test_two_cards_of_one_serial_are_told_apart_by_their_ports(lab):
+    """They say the same of themselves; what is done to one of them the other does not see."""
+    for at in (PORT, OTHER):
+        lab.plug(at, TwinKey(1))
+    one, other = make_rig(PORT), make_rig(OTHER)
+    for usb in (one, other):
+        usb.wait_until_up()
+    assert uuid_by_card(one) == uuid_by_card(other)
+    connection = card(other)
+    connection.transmit(SELECT)
+    one.power.off()
+    assert connection.transmit(UUID)[1:] == (0x90, 0x00), "the other one has power"
+    with pytest.raises(KeyGone, match="its power is off"):
+        card(one)
+    for usb in (one, other):
+        usb.close()
+
+
 def test_a_card_goes_with_the_power(lab):
     lab.plug(PORT, TwinKey(1))
     usb = make_rig()
