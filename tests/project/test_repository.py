@@ -22,6 +22,11 @@ def test_no_file_is_a_link():
     assert not [line for line in git("ls-files", "-s").stdout.splitlines() if line.startswith("120000")]
 
 
+def test_no_package_is_kept_here():
+    """pip downloads into the folder in which it is called, and `git add` takes all that is new."""
+    assert not [name for name in git("ls-files").stdout.splitlines() if name.endswith((".whl", ".tar.gz"))]
+
+
 def test_runs_are_ignored_and_the_page_about_them_is_not():
     assert git("check-ignore", "-q", "reports/20261120-093012-7c1e/summary.json").returncode == 0
     assert git("check-ignore", "-q", "reports/README.md").returncode == 1
