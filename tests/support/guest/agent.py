@@ -95,15 +95,18 @@ def child(frame: dict[str, object]) -> int:
 
 
 def stuck(pid: int, proc: Path = Path("/proc")) -> str:
-    """Where the processes of a session stand in the kernel, a line for each."""
+    """Where a process and those of its session stand in the kernel, a line for each."""
     lines = []
     for folder in sorted(proc.glob("[0-9]*")):
         with suppress(OSError, IndexError, ValueError):
             # After the name, which may hold anything: state, parent, group, session (proc(5)).
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == pid:
+            if pid in (int(folder.name), int(fields[3])):
                 words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                waits = (folder / "wchan").read_text() or "-"
+                waits = "-"
+                # Not every kernel tells it.
+                with suppress(OSError):
+                    waits = (folder / "wchan").read_text() or waits
                 lines.append(f"lab: {folder.name} {fields[0]} in {waits}: {words.strip()}\n")
     return "".join(lines)
 
@@ -151,7 +154,11 @@ def run(channel: int, frame: dict[str, object], silent_s: float = SILENT_S) -> N
                 channel, {"out": f"\nlab: ended, because it wrote nothing for {silent_s:.0f} s\n{stuck(pid)}"}
             )
             is_late = True
-            os.killpg(pid, signal.SIGABRT)
+            try:
+                os.killpg(pid, signal.SIGABRT)
+            except ProcessLookupError:
+                # It has not come to making its session yet.
+                os.kill(pid, signal.SIGABRT)
             continue
         if out in ready:
             data = os.read(out, 65536)
