@@ -21,10 +21,10 @@ from harness.campaign.common import Beside, CampaignTerms
 from harness.campaign.home import Home, HomeFault, go_home, go_to_home, in_turn, missing
 from harness.campaign.paired_writes import drifts
 from harness.campaign.recording import UncutFault
-from harness.campaign.result import Result
+from harness.campaign.result import Finding, Result
 from harness.campaign.walk import Campaign
 from harness.host.provenance import commit
-from harness.model.key import Key, Operation
+from harness.model.key import Key, Operation, Severity
 from harness.run.session import default_seed
 from harness.search.stopping import Allowance
 from harness.twin.model import TwinModel, TwinOptions
@@ -223,9 +223,12 @@ class _Trial:
     def _search(self) -> tuple[str, str | None] | None:
         """Return what is found first, and its replay id: the worst finding of a campaign, or a leak of paired writes.
 
+        A remark (S3) is returned if the operations that differ from the sound twin's show nothing else.
+
         :raises UncutFault: no cut of the first round found anything, and something is wrong without a cut.
         """
         uncut: UncutFault | None = None
+        remark: tuple[str, str] | None = None
         differing: set[str] = set()
         offered = [one for one in self.key.operations.values() if not missing(self.rig, self.home, one)]
         if self.known is None:
@@ -242,17 +245,23 @@ class _Trial:
                 if uncut is not None and operation.name not in differing:
                     # What else the defect may lead to is sought where it shows only.
                     raise uncut
+                if remark is not None and operation.name not in differing:
+                    return remark
                 try:
                     result = self._campaign(operation, cuts)
                 except UncutFault as fault:
                     uncut = uncut or fault
                     continue
-                if result.findings and self._is_of_the_defect(operation, cuts):
+                if self._fails(result) and self._is_of_the_defect(operation, cuts):
                     return self._worst(operation, result)
+                if remark is None and self._only_remarked(result):
+                    remark = _said(operation, result.findings[0])
                 if not result.exhaustive:
                     again.append(operation)
             if uncut is not None:
                 raise uncut
+            if remark is not None:
+                return remark
             if cuts == rounds[0] and (leak := self._leak()) is not None:
                 return f"paired writes: {leak}", None
             left = again
@@ -280,9 +289,17 @@ class _Trial:
             if not homes and not actions:
                 continue
             result = self._campaign(operation, None, Beside(SAMPLED, homes, actions, second=False))
-            if result.findings:
+            if self._fails(result):
                 return self._worst(operation, result)
         return None
+
+    def _only_remarked(self, result: Result) -> bool:
+        sound = self.options.personality in self.twin.sound
+        return sound and bool(result.findings) and not self._fails(result)
+
+    def _fails(self, result: Result) -> bool:
+        """Whether a run would fail by it. A remark (S3) catches no defect; of a sound twin it is an alarm."""
+        return any(self.known is None or one.severity != Severity.S3 for one in result.findings)
 
     def _worst(self, operation: Operation, result: Result) -> tuple[str, str]:
         """What the worst finding says, and its replay id; the cuts after its first one do not count."""
@@ -290,7 +307,7 @@ class _Trial:
         first = [i for i, row in enumerate(result.rows) if row["id"] == worst.first]
         # What the uncut run shows needs no cut.
         self.cuts += (first[0] + 1 if first else 0) - len(result.rows)
-        return f"{operation.name}: {worst.item} {worst.outcome}", worst.first
+        return _said(operation, worst)
 
     def _campaign(self, operation: Operation, cuts: int | None, beside: Beside | None = None) -> Result:
         terms = CampaignTerms(Allowance(cuts), len(os.sched_getaffinity(0)), beside=beside or Beside())
@@ -304,7 +321,7 @@ class _Trial:
         if self.known is None or self.options.personality in self.twin.sound:
             return True
         control = _sound(self.key.name, self.options.personality, self.seed)
-        return not control._campaign(operation, cuts).findings
+        return not self._fails(control._campaign(operation, cuts))
 
     def _differing_first(self, operations: list[Operation]) -> tuple[list[Operation], set[str]]:
         """Sort operations: those whose uncut run differs from the sound twin's first, then those of its application.
@@ -329,6 +346,11 @@ class _Trial:
             )
 
         return sorted(operations, key=rank), differing
+
+
+def _said(operation: Operation, finding: Finding) -> tuple[str, str]:
+    """What a finding says, and its replay id."""
+    return f"{operation.name}: {finding.item} {finding.outcome}", finding.first
 
 
 def _show(proof: Proof, out: TextIO) -> None:
