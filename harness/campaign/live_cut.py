@@ -47,7 +47,31 @@ class LiveCuts(LiveObserver):
         self._recheck = LiveRecheck(self.previous if rig.vault is None else (), rechecks)
 
     def make(self, plan: Plan) -> Judged:
-        """Make one cut: run, cut, boot, observe, judge. Observe the key again if the outcome is abnormal."""
+        """Make one cut: run, cut, boot, observe, judge. Observe the key again if the outcome is abnormal.
+
+        A busy host holds a firmware up that runs as a process, and then a right PIN would take as long, too. So a guess
+        that is found uncounted (invariant P1) is only believed if the same cut shows it three times, after the time
+        of a right PIN has been measured anew.
+        """
+        judged = self._make(plan)
+        for _ in range(2):
+            if not self._rests_on_the_hosts_time(judged):
+                break
+            self._measure_reference_again()
+            judged = self._make(plan)
+        return judged
+
+    def _rests_on_the_hosts_time(self, judged: Judged) -> bool:
+        return (
+            self.rig.evidence_kind == "emulator"
+            and not judged.row["acknowledged"]
+            and any(
+                breach.item == self.operation.must_be_lowered and breach.outcome is Outcome.LOOSENED
+                for breach in breaches_of(judged)
+            )
+        )
+
+    def _make(self, plan: Plan) -> Judged:
         rig, prepared = self.rig, self.prepared
         if rig.losses is not None:
             rig.losses.begin()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.base.errors import CallerError, KeyFault, RigError
 from harness.campaign.home import Home, require_expendable
@@ -189,6 +189,13 @@ class LiveObserver:
             spans.append(run.marks[run.last] - run.marks[request])
         spread = max(spans) - min(spans)
         return round(max(spans) + spread) + SLACK_US
+
+    def _measure_reference_again(self) -> None:
+        """Take a longer time of the reference operation for its time, if this host is slower now."""
+        profile = self.prepared.profile
+        now_us = self._reference_us()
+        if now_us is not None and profile.reference_us is not None and now_us > profile.reference_us:
+            self._prepared = replace(self.prepared, profile=replace(profile, reference_us=now_us))
 
     def _check_before(self, before: Seen, items: tuple[Item, ...], promise: Memory) -> None:
         """:raises KeyFault: the key is not in the operation's own old world, so that no cut can be judged."""

@@ -9,14 +9,17 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 from fido2.ctap2 import Ctap2
 
 from harness.base.errors import CallerError, RigError
 from harness.campaign.home import go_home
+from harness.campaign.live_cut import LiveCuts
 from harness.model.key import Outcome
 from harness.model.rig import KeyGone
+from harness.search.plan import Plan
 from harness_rigs.emulator.port_lock import PortLock
 from harness_transports.card import card
 from harness_transports.ctaphid import ctaphid
@@ -302,6 +305,19 @@ def test_a_defect_in_the_order_of_writes_is_caught(keep):
         keep(twin("--speed", "real", "--defect", "pin-compared-first")), "fido2.client_pin.wrong", 4
     )
     assert Outcome.LOOSENED in {finding.outcome for finding in result.findings}
+
+
+@pytest.mark.long
+def test_a_guess_that_a_busy_host_held_up_is_not_taken_for_a_free_one(keep):
+    rig = keep(twin("--speed", "real"))
+    cuts = LiveCuts(rig, rig.key.operations["fido2.client_pin.wrong"], go_home(rig), rechecks=0)
+    quick = cuts.prepare().profile
+    marker = [name for name, _ in quick.markers if name.startswith("request-sent")][-1]
+    # As if a right PIN had been measured in no time, while the host was idle.
+    cuts.prepare(replace(quick, reference_us=0))
+    judged = cuts.make(Plan(marker, 500, round(dict(quick.markers)[marker]) + 500))
+    assert judged.row["outcome"] != Outcome.LOOSENED
+    assert judged.note.get("breaches", []) == []
 
 
 def test_an_emulators_state_directory_may_be_the_callers_again_and_again(directory):
