@@ -7,12 +7,14 @@ Writes a line for each thing that a person would do.
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 from pathlib import Path
 
 from harness_openpgp.gnupg import Gnupg
 
-HOME = Path("/root/gnupg")
+HOME = Path(pwd.getpwuid(os.getuid()).pw_dir, "gnupg")
 """Short, because the sockets of the agent lie in it."""
 
 
