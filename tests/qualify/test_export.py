@@ -366,9 +366,31 @@ def test_rows_that_unpack_to_very_much_are_not_unpacked(export):
     data[at : at + 4] = (3 << 30).to_bytes(4, "little")
     packed.write_bytes(data)
     journal.unlink()
-    done = verified(export)
-    assert done.returncode == 2
-    assert f"{journal.name} is {3 << 30} bytes" in done.stderr
+    assert any(f"{journal.name} is {3 << 30} bytes" in line for line in wrong(export))
+
+
+@pytest.mark.parametrize("name", ["head.txt", "manifest.json", "runs/*/run.json"])
+def test_a_byte_that_makes_a_file_unreadable_is_named(export, name):
+    """What can no longer be parsed is wrong, and is still an export."""
+    (path,) = export.glob(name)
+    data = path.read_bytes()
+    for at, bit in ((0, 0x80), (len(data) - 1, 0x01)):
+        changed = bytearray(data)
+        changed[at] ^= bit
+        path.write_bytes(changed)
+        assert any(path.name in line for line in wrong(export))
+
+
+def test_a_changed_byte_of_packed_rows_is_named(export):
+    journal = journal_of(export)
+    packed = journal.with_name("rows.zip")
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
+        made.write(journal, journal.name)
+    data = bytearray(packed.read_bytes())
+    data[200:260] = bytes(60)
+    packed.write_bytes(data)
+    journal.unlink()
+    assert any("rows.zip: cannot be read: " in line for line in wrong(export))
 
 
 def test_a_plan_that_is_refused_leaves_no_folder(own, tmp_path):

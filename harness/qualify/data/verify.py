@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,18 @@ LEFT_OUT_FILES = {"allure-results.zip", "allure.html", "index.html", "junit.xml"
 """What a redacted copy has not: folders and files of a run. Of run.json it has a part."""
 UNPACKED_MAX = 1 << 30
 """No journal is as long: a packed one that says so is not unpacked. zipfile gives no more than it says."""
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""Python raises these for files that were changed, and for archives that were."""
 TAIL = b',"prev":"'
 TAIL_LENGTH = len(TAIL) + 64 + len(b'"}\n')
 
@@ -52,7 +65,11 @@ class Check:
         self.numbers()
         rows, last = 0, ""
         for run in self.manifest["runs"]:
-            count, head = self.run(run)
+            try:
+                count, head = self.run(run)
+            except UNREADABLE as error:
+                self.wrong.append(f"runs/{run['run']}: cannot be read: {reason(error)}")
+                count, head = 0, ""
             rows += count
             last = digest(f"{last}{head}".encode())
         if (rows, last) != (self.manifest["rows"], self.manifest["head"]):
@@ -69,12 +86,15 @@ class Check:
             "head": self.manifest["head"],
             "manifest": found,
         }
-        lines = (self.folder / "head.txt").read_text("utf-8").splitlines()
+        text = (self.folder / "head.txt").read_text("utf-8", "replace")
+        lines = text.splitlines()
         said = dict(line.split(" ", 1) for line in lines[1:] if " " in line)
         other = [name for name in asked if said.get(name) != asked[name]]
         for name in other:
             self.wrong.append(f"head.txt: {name} is {said.get(name)}, and the export has {asked[name]}")
-        if not other and lines != [TITLE, *(f"{name} {value}" for name, value in asked.items())]:
+        if not other and text != "\n".join(
+            [TITLE, *(f"{name} {value}" for name, value in asked.items()), ""]
+        ):
             self.wrong.append("head.txt: changed")
 
     def files(self) -> None:
@@ -113,6 +133,8 @@ class Check:
                 self.wrong.append(f"{path}: added, it is not in the manifest")
 
     def plan(self) -> None:
+        if not (self.folder / "plan.json").is_file():
+            return
         found = digest((self.folder / "plan.json").read_bytes())
         if found != self.manifest["plan"]:
             self.wrong.append(
@@ -138,7 +160,11 @@ class Check:
         folder = self.folder / where
         if not (folder / "run.json").is_file():
             return 0, ""
-        head = json.loads((folder / "run.json").read_bytes())
+        try:
+            head = json.loads((folder / "run.json").read_bytes())
+        except UNREADABLE as error:
+            self.wrong.append(f"{where}/run.json: cannot be read: {reason(error)}")
+            return 0, ""
         series = head.get("series") or {}
         if series.get("digest") != said["plan"]:
             self.wrong.append(f"{where}/run.json: it names another plan")
@@ -186,13 +212,15 @@ class Check:
         if (folder / name).is_file():
             return (folder / name).read_bytes().splitlines(keepends=True)
         if (folder / "rows.zip").is_file():
-            with zipfile.ZipFile(folder / "rows.zip") as packed:
-                if name in packed.namelist():
-                    if packed.getinfo(name).file_size > UNPACKED_MAX:
-                        raise ValueError(
-                            f"{folder / 'rows.zip'}: {name} is {packed.getinfo(name).file_size} bytes"
-                        )
-                    return packed.read(name).splitlines(keepends=True)
+            try:
+                with zipfile.ZipFile(folder / "rows.zip") as packed:
+                    if name in packed.namelist():
+                        if packed.getinfo(name).file_size > UNPACKED_MAX:
+                            raise ValueError(f"{name} is {packed.getinfo(name).file_size} bytes")
+                        return packed.read(name).splitlines(keepends=True)
+            except UNREADABLE as error:
+                place = (folder / "rows.zip").relative_to(self.folder)
+                self.wrong.append(f"{place}: cannot be read: {reason(error)}")
         return []
 
     def chain(
@@ -289,6 +317,20 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def is_export(folder: Path) -> bool:
+    """Return whether head.txt is that of an export, and the manifest there is another one than it names."""
+    try:
+        lines = (folder / "head.txt").read_bytes().split(b"\n")
+        found = digest((folder / "manifest.json").read_bytes())
+    except OSError:
+        return False
+    return lines[0] == TITLE.encode() and f"manifest {found}".encode() not in lines
+
+
 def may_be(path: str, *, shortened: bool) -> bool:
     """Return whether `keyharness export --redact` leaves a file out, or shortens it."""
     parts = path.split("/")
@@ -334,10 +376,11 @@ def main(arguments: list[str]) -> int:
     try:
         check = Check(Path(options.folder))
         check.all()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        print(
-            f"{options.folder}: no export that can be read: {type(error).__name__}: {error}", file=sys.stderr
-        )
+    except UNREADABLE as error:
+        if is_export(Path(options.folder)):
+            print(f"WRONG  manifest.json: it is not the one that head.txt names: {reason(error)}")
+            return 1
+        print(f"{options.folder}: no export that can be read: {reason(error)}", file=sys.stderr)
         return 2
     check.signatures(options.signers, options.ca)
     for said in check.notes:
