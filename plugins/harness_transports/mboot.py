@@ -50,6 +50,8 @@ class Mboot:
     def __init__(self, packets: Packets, tap: Tap):
         self._packets, self._tap = packets, tap
         self._words = "no command"
+        self._early: bytes | None = None
+        """A response that came where data were due: it ends the data phase."""
 
     def command(self, tag: int, *words: int, data_follows: bool = False) -> Response:
         """Send a command and wait for the key's first response to it.
@@ -57,7 +59,7 @@ class Mboot:
         :param words: its parameters, 32 bits each. :param data_follows: `write` sends them, or `read` fetches them.
         :raises Refused: the status of the response is not 0; it is shown in decimal, as NXP's table has it.
         """
-        self._words = f"mboot command {tag:#04x}"
+        self._words, self._early = f"mboot command {tag:#04x}", None
         packet = _COMMAND.pack(tag, HAS_DATA if data_follows else 0, len(words))
         self._send(COMMAND_OUT, packet + struct.pack(f"<{len(words)}I", *words))
         self._tap.mark("request-sent")
@@ -65,7 +67,10 @@ class Mboot:
 
     def response(self) -> Response:
         """Wait for a command packet of the key: the end of a data phase is one, too. Errors as `command`."""
-        number, packet = self._receive()
+        number, packet = self._next()
+        if not packet:
+            # An empty packet aborts the data phase, and the status comes after it.
+            number, packet = self._receive()
         if number != COMMAND_IN:
             raise self._malformed("a data packet where a response is due", packet)
         found = self._decoded(packet)
@@ -79,11 +84,14 @@ class Mboot:
         self._send(DATA_OUT, packet)
 
     def read(self) -> bytes | None:
-        """The next packet of a data phase; None at its end, when `response` waits for how it ended."""
-        number, packet = self._receive()
-        if number != DATA_IN:
-            raise self._malformed("a response where data are due", packet)
-        # An empty packet aborts the data phase.
+        """The next packet of a data phase; None at its end, when `response` tells how it ended.
+
+        The key ends it by that response, or aborts it by an empty packet before it.
+        """
+        number, packet = self._next()
+        if number == COMMAND_IN:
+            self._early = packet or None
+            return None
         return packet or None
 
     def close(self) -> None:
@@ -93,6 +101,10 @@ class Mboot:
         report = _HEADER.pack(number, len(packet)) + packet
         self._tap.saw(">", report)
         self._packets.send(report)
+
+    def _next(self) -> tuple[int, bytes]:
+        early, self._early = self._early, None
+        return self._receive() if early is None else (COMMAND_IN, early)
 
     def _receive(self) -> tuple[int, bytes]:
         report = self._packets.receive()

@@ -54,7 +54,7 @@ class Connector:
         if self._options.transport == "ctaphid-tcp":
             return TcpLink(self._host, process, self._options.main_port)
         if self._options.transport in ("feature-tcp", "mboot-tcp"):
-            return FrameLink(self._host, process, self._options.main_port)
+            return FrameLink(self._host, process, self._options.main_port, self._options.answer_s)
         assert self._inbox is not None, "prepare() comes first"
         if self._options.transport == "ctaphid-udp":
             return UdpLink(self._host, process, self._options.main_port, self._inbox)

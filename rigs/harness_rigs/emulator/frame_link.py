@@ -12,11 +12,15 @@ GET_REPORT = b""
 
 
 class FrameLink(Link):
-    """A connection of one boot; ready when the firmware listens."""
+    """A connection of one boot; ready when the firmware listens.
 
-    def __init__(self, host: ProcessHost, process: Process, port: int):
+    :param answer_s: longest wait until the firmware takes a frame: a data phase has thousands of them in a row, and it
+        may check a signature before it reads on.
+    """
+
+    def __init__(self, host: ProcessHost, process: Process, port: int, answer_s: float):
         super().__init__(host, process)
-        self._port = port
+        self._port, self._answer_s = port, answer_s
         self._frames: Frames | None = None
 
     def ready(self, until: float) -> bool:
@@ -25,7 +29,7 @@ class FrameLink(Link):
 
     def send(self, data: bytes) -> None:
         assert self._frames is not None
-        self._frames.send(data)
+        self._frames.send(data, self._answer_s)
 
     def receive(self, limit_s: float) -> bytes | None:
         assert self._frames is not None

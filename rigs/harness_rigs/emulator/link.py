@@ -48,13 +48,14 @@ class Link(ABC):
     @abstractmethod
     def close(self) -> None: ...
 
-    def _wait(self, sock: socket.socket, limit_s: float) -> bool:
+    def _wait(self, sock: socket.socket, limit_s: float, event: int = select.POLLIN) -> bool:
         """Wait until there is something to read; False if the limit passed. What arrived before a death is read first.
 
+        :param event: POLLOUT: wait until there is room to write.
         :raises OSError: the emulator has died.
         """
         poll = select.poll()
-        poll.register(sock, select.POLLIN)
+        poll.register(sock, event)
         poll.register(self._process.pidfd, select.POLLIN)
         events = dict(poll.poll(max(0.0, limit_s) * 1000))
         if sock.fileno() in events:
@@ -144,17 +145,26 @@ class Frames:
     def __init__(self, link: Link, sock: socket.socket):
         self._link, self.socket, self._buffer = link, sock, b""
 
-    def send(self, data: bytes) -> None:
-        # Frames are far smaller than a socket's buffer: a full buffer means that the emulator does not read.
+    def send(self, data: bytes, limit_s: float = 0.0) -> None:
+        """Send a frame.
+
+        :param limit_s: longest wait for room in the socket's buffer. A single frame is far smaller than that; many that
+            follow each other without an answer are not.
+        :raises OSError: ETIMEDOUT, the emulator does not read; ENODEV, it has gone.
+        """
         frame = len(data).to_bytes(2, "big") + data
-        try:
-            sent = self.socket.send(frame)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise gone() from error
-        if sent != len(frame):
-            raise OSError(errno.ETIMEDOUT, "the emulator does not read")
+        until = time.monotonic() + limit_s
+        while True:
+            try:
+                frame = frame[self.socket.send(frame) :]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise gone() from error
+            if not frame:
+                return
+            if not self._link._wait(self.socket, until - time.monotonic(), select.POLLOUT):
+                raise OSError(errno.ETIMEDOUT, "the emulator does not read")
 
     def next(self, limit_s: float) -> bytes | None:
         until = time.monotonic() + limit_s

@@ -10,7 +10,8 @@ CHANGES = frozenset(
     {"write", "truncate", "create", "mkdir", "rmdir", "unlink", "rename", "symlink", "link", "chmod"}
     | {"program", "erase"}
 )
-"""Kinds of events that change the state. The others, "fsync" and "flush", only say what has to be on the disk."""
+"""Kinds of events that change the state. "fsync" only says what has to be on the disk, and a change that the system has
+"refused" only counts where changes are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,9 @@ class FlashServer:
                     link.sendall(struct.pack("<I", errno.EINVAL))
                     return
                 data = stream.read(length) if what == PROGRAM else b""
+                if what == PROGRAM and len(data) < length:
+                    # It was killed in the middle of a request, which no flash has seen.
+                    return
                 answer = self._do(fd, what, offset, length, data)
                 if answer is None:
                     # No power: the firmware has been killed, and gets no answer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from harness.api import CallerError, Cut, FlashOp, Mark, Recording, RigError, unit
 from harness_rigs.emulator.state import DirectoryState
@@ -114,15 +115,41 @@ class FileRecording(Recording[DirectoryState]):
 
     def _unsynced(self, number: int) -> list[int]:
         """The operations with data, up to one, that no fsync has brought to the disk by then."""
-        found = []
-        for one in range(1, number + 1):
-            op = self.ops[one - 1]
-            if isinstance(op, FileOp) and op.carries_data and not self._is_synced(op.chip, one, number):
-                found.append(one)
+        return [one for one, synced in self._synced_at.items() if one <= number and synced > number]
+
+    @cached_property
+    def _synced_at(self) -> dict[int, int]:
+        """For each operation with data: how many operations were done when its file was synced; one too many if never.
+
+        A file keeps what was written to it when it gets another name, and is synced by the name that it then has.
+        """
+        never = len(self.ops) + 1
+        found: dict[int, int] = {}
+        waiting: dict[str, list[int]] = {}
+        syncs = iter(self.synced)
+        sync = next(syncs, None)
+        for done in range(never):
+            if done:
+                self._wait_for_sync(waiting, done)
+                op = self.ops[done - 1]
+                if isinstance(op, FileOp) and op.carries_data:
+                    found[done] = never
+            while sync is not None and sync[0] == done:
+                found.update(dict.fromkeys(waiting.pop(sync[1], ()), done))
+                sync = next(syncs, None)
         return found
 
-    def _is_synced(self, path: str, since: int, until: int) -> bool:
-        return any(since <= done <= until and path == name for done, name in self.synced)
+    def _wait_for_sync(self, waiting: dict[str, list[int]], number: int) -> None:
+        """Note what an operation leaves to be synced: its own data, and a name that its file now has."""
+        op = self.ops[number - 1]
+        if isinstance(op, FlashOp):
+            return
+        if op.carries_data:
+            waiting.setdefault(op.chip, []).append(number)
+        elif op.kind == "rename":
+            for name in [one for one in waiting if one == op.chip or one.startswith(f"{op.chip}/")]:
+                moved = waiting.pop(name)
+                waiting.setdefault(op.to + name[len(op.chip) :], []).extend(moved)
 
     def _lost(self, cut: Cut) -> set[int]:
         """Numbers of the operations that a late disk has not done at a cut."""
@@ -208,6 +235,9 @@ def recorded(
     several: set[int] = set()
     for batch in batches(events, flash):
         event = batch[0]
+        if event.kind == "refused":
+            number += 1
+            continue
         if not event.changes:
             synced.append((len(ops), event.path))
             continue

@@ -173,6 +173,37 @@ def test_a_bootloaders_data_belong_to_the_command_that_they_follow():
     assert marks(rig) == [("request-sent", None), ("response", 0), ("response-2", 0)]
 
 
+@pytest.mark.parametrize("end", ["0300000000", "0400000000"])
+def test_a_bootloader_that_aborts_what_it_is_sent_says_why_afterwards(end):
+    done, refused = (
+        bytes.fromhex(f"03000c00a0000002{status}08000000") for status in ("00000000", "75270000")
+    )
+    rig = rig_with(mboot=Wire(done, bytes.fromhex(end), refused))
+    chip = mboot(rig)
+    chip.command(0x08, 3, data_follows=True)
+    chip.write(b"abc")
+    with pytest.raises(Refused, match="10101"):
+        chip.response()
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("00000000", (0, 3)), ("68000000", None)], ids=["whole", "cut"]
+)
+def test_a_response_where_data_are_due_ends_them(status, words):
+    """Nobody has to know beforehand how much a bootloader sends."""
+    done = bytes.fromhex("03000c00a00000020000000003000000")
+    data = bytes.fromhex("0400030061626300")
+    chip = mboot(rig_with(mboot=Wire(done, data, bytes.fromhex(f"03000c00a0000002{status}03000000"), done)))
+    chip.command(0x03, 0, 3, data_follows=True)
+    assert list(iter(chip.read, None)) == [b"abc"]
+    if words:
+        assert chip.response().words == words
+    else:
+        with pytest.raises(Refused, match="104"):
+            chip.response()
+    assert chip.response().words == (0, 3), "it was taken once"
+
+
 @pytest.mark.parametrize(
     "report",
     [
@@ -193,7 +224,7 @@ def test_what_is_no_packet_of_a_bootloader_is_malformed(report):
 @given(st.binary(max_size=72))
 def test_a_bootloaders_report_is_a_response_or_malformed_or_a_refusal(report):
     try:
-        mboot(rig_with(mboot=Wire(report))).command(0x07, 1)
+        mboot(rig_with(mboot=Wire(report, report))).command(0x07, 1)
     except MalformedAnswer:
         return
     except Refused as refused:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import errno
+import socket
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from harness.base.errors import Refused
 from harness_nitrokey_pro.client import NitrokeyPro
+from harness_rigs.emulator.frame_link import FrameLink
+from harness_rigs.emulator.link import Frames
 from harness_transports.feature import hid_feature
 from harness_transports.mboot import mboot
 from support.emulator import quick_mboot
 from support.emulator.emulated import make_rig
+from support.limits import HUNG_S
 from support.pro import ADMIN, SECRET
 
 PATIENT_S = 300
@@ -70,3 +76,51 @@ def test_a_bootloader_over_hid_takes_data_and_keeps_them_over_a_cut(rig_of):
     rig.power.on()
     rig.wait_until_up()
     assert mboot(rig).command(7, 1).words == (0, 0x4B030002)
+
+
+@pytest.fixture
+def slow():
+    """A link to a firmware that has not read yet: a frame does not fit into the buffer of its socket."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    process, ours_of_it = socket.socketpair()
+
+    def link(answer_s):
+        made = FrameLink(None, SimpleNamespace(pidfd=process.fileno()), 1, answer_s)
+        made._frames = Frames(made, ours)
+        return made
+
+    yield SimpleNamespace(link=link, firmware=theirs, die=ours_of_it.close)
+    for one in (ours, theirs, process, ours_of_it):
+        one.close()
+
+
+def test_a_data_phase_waits_for_a_firmware_that_reads_later(slow):
+    frames = [bytes([n]) * 60_000 for n in range(4)]
+    taken = bytearray()
+
+    def read():
+        while len(taken) < sum(2 + len(one) for one in frames):
+            taken.extend(slow.firmware.recv(1 << 16))
+
+    reader = threading.Timer(0.05, read)
+    reader.start()
+    link = slow.link(HUNG_S)
+    for one in frames:
+        link.send(one)
+    reader.join(HUNG_S)
+    assert bytes(taken) == b"".join(len(one).to_bytes(2, "big") + one for one in frames)
+
+
+def test_a_firmware_that_never_reads_is_waited_for_with_a_limit(slow):
+    with pytest.raises(OSError, match="does not read") as stuck:
+        slow.link(0.01).send(bytes(60_000))
+    assert stuck.value.errno == errno.ETIMEDOUT
+
+
+def test_a_firmware_that_dies_before_it_reads_is_gone(slow):
+    slow.die()
+    with pytest.raises(OSError, match="gone") as gone:
+        slow.link(HUNG_S).send(bytes(60_000))
+    assert gone.value.errno == errno.ENODEV

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -19,6 +21,7 @@ from harness.campaign.walk import Campaign
 from harness.report.schema import EvidenceLine
 from harness_rigs.emulator.driver import make
 from harness_rigs.emulator.options import EmulatorOptions
+from harness_rigs.emulator.process import Process
 from support.emulator.emulated import KEY, TINY_COMMAND
 from support.limits import HUNG_S
 from support.paths import with_support
@@ -178,6 +181,42 @@ open("two", "a").write("x")
 """
     error, _ = ran(start, program)
     assert "two is a hard link of one" in str(error)
+
+
+def test_a_live_cut_counts_changes_as_the_recording_does_where_the_system_refuses_one(start):
+    program = """
+import os
+os.mkdir("folder")
+open("folder/file", "w").close()
+try:
+    os.rmdir("folder")
+except OSError:
+    os.mkdir("last")
+"""
+    rig = start(FILES)
+    rig.vault.ready_to_record()
+    running: Queue[Process] = Queue()
+
+    def act() -> None:
+        folder, output = rig.folder.path, os.open(os.devnull, os.O_WRONLY)
+        process = rig.emulated.host.spawn([sys.executable, "-ISc", program], dict(os.environ), folder, output)
+        os.close(output)
+        running.put(process)
+        assert process.wait(HUNG_S)
+        process.reap()
+
+    trace = rig.vault.record(act)
+    assert [op.kind for op in trace.ops] == ["mkdir", "create", "mkdir"]
+    running.get(timeout=HUNG_S)
+    rig.vault.restore(trace.base)
+
+    def kill() -> None:
+        running.get(timeout=HUNG_S).signal(signal.SIGKILL)
+
+    hit = rig.vault._source.cut_at(trace.sources[-1] + 1, kill, act)
+    assert hit is not None
+    assert (hit.kind, hit.path) == ("mkdir", "last")
+    assert not (rig.folder.path / "last").exists()
 
 
 def test_nothing_is_left_mounted(start):

@@ -242,6 +242,18 @@ def test_a_firmware_that_asks_for_more_than_there_is_is_cut_off(flash):
     assert Client(flash).ask(ERASE, 0, 512) == 0
 
 
+@pytest.mark.parametrize("sent", [b"", b"\x00\x00"], ids=["before its data", "in its data"])
+def test_a_firmware_that_is_killed_in_a_request_has_programmed_nothing(flash, sent):
+    client = Client(flash)
+    assert client.ask(PROGRAM, 0, 4, b"\x12\x34\x56\x78") == 0
+    flash.start()
+    client.link.sendall(struct.pack("<3I", PROGRAM, 0, 4) + sent)
+    client.link.shutdown(socket.SHUT_WR)
+    assert client.link.recv(4) == b"", "no answer, as there is nobody"
+    assert client.read(0, 4) == b"\x12\x34\x56\x78"
+    assert flash.stop() == []
+
+
 def test_the_sources_are_complete():
     found = sources()
     assert {
