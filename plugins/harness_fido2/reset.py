@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from fido2.ctap import CtapError
 
 from harness.api import HostLate, Memory, Rig
@@ -19,13 +22,20 @@ def reset_key(rig: Rig, memory: Memory) -> None:
     :raises HostLate: the key refused because this host came later.
     """
     client = Fido(rig)
-    powered_us = rig.powered_us
+    with blamed_on_a_late_host(rig), rig.touch.pressing():
+        client.ctap.reset()
+    forget(memory)
+
+
+@contextmanager
+def blamed_on_a_late_host(rig: Rig) -> Iterator[None]:
+    """Raise HostLate if the key refuses a reset with NOT_ALLOWED, ten seconds or more after power-up (6.6)."""
+    since = rig.powered_us
     try:
-        with rig.touch.pressing():
-            client.ctap.reset()
+        yield
     except CtapError as error:
         # When the answer came: on a busy host the request may have been on its way for seconds.
-        late_s = 0.0 if powered_us is None else (rig.clock.now_us - powered_us) / 1e6
+        late_s = 0.0 if since is None else (rig.clock.now_us - since) / 1e6
         if error.code != CtapError.ERR.NOT_ALLOWED or late_s < RESET_WINDOW_S:
             raise
         raise HostLate(
@@ -34,7 +44,6 @@ def reset_key(rig: Rig, memory: Memory) -> None:
             expected=f"a reset within {RESET_WINDOW_S} s (CTAP 2.1, section 6.6)",
             mend="run it again when the host has less to do",
         ) from error
-    forget(memory)
 
 
 def reset_after_power_up(rig: Rig, memory: Memory) -> None:
@@ -42,11 +51,19 @@ def reset_after_power_up(rig: Rig, memory: Memory) -> None:
 
     :raises HostLate: it was, RESET_ATTEMPTS times.
     """
+    after_power_up(rig, lambda: reset_key(rig, memory))
+
+
+def after_power_up(rig: Rig, reset: Callable[[], None]) -> None:
+    """Switch a key off and on and call `reset`, which raises HostLate if this host was too late; anew if it was.
+
+    :raises HostLate: it was, RESET_ATTEMPTS times.
+    """
     for left in reversed(range(RESET_ATTEMPTS)):
         rig.power.cycle()
         rig.wait_until_up()
         try:
-            reset_key(rig, memory)
+            reset()
         except HostLate:
             if not left:
                 raise

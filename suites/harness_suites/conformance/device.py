@@ -15,8 +15,9 @@ from fido2.ctap2.pin import ClientPin, PinProtocolV1, PinProtocolV2
 from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection
 
-from harness.api import NOT_OFFERED, HostLate, Rig, deviates
+from harness.api import NOT_OFFERED, Rig, deviates
 from harness_fido2.client import client_pin
+from harness_fido2.reset import blamed_on_a_late_host
 from harness_transports.ctaphid import ctaphid, ctaphid_packets
 
 T = TypeVar("T")
@@ -29,7 +30,6 @@ EDDSA = {"type": "public-key", "alg": -8}
 PIN = "2718281845904523"
 """The PIN of the `with_pin` state: of a key that holds nothing but what this suite puts there. Its digits are mixed
 (pinComplexityPolicy), and it is long enough for every minPINLength that has been seen."""
-RESET_WINDOW_S = 10
 PIN_SPARE = 1
 """How many characters more than PIN some cases need."""
 
@@ -243,22 +243,3 @@ def refused_somehow(*recommended: CtapError.ERR) -> Iterator[None]:
             deviates(f"refused with {error.code!r}; recommended: {' or '.join(map(repr, recommended))}")
     else:
         raise AssertionError("not refused; expected an error of any code")
-
-
-@contextmanager
-def blamed_on_a_late_host(rig: Rig) -> Iterator[None]:
-    """Raise HostLate if the key refuses a reset with NOT_ALLOWED, ten seconds or more after power-up (6.6)."""
-    since = rig.powered_us
-    try:
-        yield
-    except CtapError as error:
-        # When the answer came: on a busy host the request may have been on its way for seconds.
-        late_s = 0.0 if since is None else (rig.clock.now_us - since) / 1e6
-        if error.code != CtapError.ERR.NOT_ALLOWED or late_s < RESET_WINDOW_S:
-            raise
-        raise HostLate(
-            f'rig "{rig.name}": the key refused a reset, because this host asked too late',
-            found=f"it refused {late_s:.1f} s after power-up",
-            expected=f"a reset within {RESET_WINDOW_S} s (CTAP 2.1, section 6.6)",
-            mend="run it again when the host has less to do",
-        ) from error

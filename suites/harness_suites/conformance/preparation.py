@@ -6,18 +6,16 @@ from fido2.ctap2 import Config, Ctap2
 from fido2.ctap2.base import Info
 from fido2.ctap2.pin import ClientPin
 
-from harness.api import HostLate, Rig
+from harness.api import Rig
+from harness_fido2.reset import after_power_up, blamed_on_a_late_host
 from harness_suites.conformance.device import (
     PIN,
     PIN_SPARE,
     Authenticator,
-    blamed_on_a_late_host,
     not_offered,
     unless_refused,
 )
 from harness_transports.ctaphid import ctaphid
-
-RESET_ATTEMPTS = 3
 
 
 def require(authenticator: Authenticator, needs: object) -> None:
@@ -59,19 +57,15 @@ def require_pin(info: Info) -> None:
 def reset(rig: Rig) -> None:
     """Bring a key into the state of a new one: authenticatorReset right after power-up.
 
-    :raises HostLate: this host was too slow for that, RESET_ATTEMPTS times.
+    :raises HostLate: this host was too slow for that, each time that it was tried.
     """
-    for left in reversed(range(RESET_ATTEMPTS)):
-        rig.power.cycle()
-        rig.wait_until_up()
+
+    def ask() -> None:
         ctap = Ctap2(ctaphid(rig))
-        try:
-            with blamed_on_a_late_host(rig), rig.touch.pressing():
-                ctap.reset()
-            return
-        except HostLate:
-            if not left:
-                raise
+        with blamed_on_a_late_host(rig), rig.touch.pressing():
+            ctap.reset()
+
+    after_power_up(rig, ask)
 
 
 def reset_without_always_uv(rig: Rig) -> None:
