@@ -13,22 +13,34 @@ def _spend_nothing() -> None:
     return None
 
 
-def identity(rig: Rig) -> str:
+def identity(rig: Rig, *, marks: bool = True) -> str:
     """Return the identity of a key as the key itself gives it; "model:..." if it gives none. Costs nothing.
 
     The key must be on.
+
+    :param marks: False to ask no application for a mark, of a key that is not known by one: it may be a stranger's.
     """
     if rig.evidence_kind == "twin":
         return f"twin:{rig.key.name}/{rig.name}"
     said = rig.key.identify(rig)
     for name in ("uuid", "serial"):
-        if said.get(name):
-            return f"{name}:{said[name]}"
-    for application in rig.key.applications:
+        if (told := said.get(name)) and (rig.evidence_kind != "hardware" or _names_one(told)):
+            return f"{name}:{told}"
+    for application in rig.key.applications if marks else ():
         if application.marker is not None and (found := application.marker(rig)):
             return f"marker:{found}"
     # An emulator is identified by its rig: its files are the key.
     return f"{'emulator' if rig.evidence_kind.startswith('emulator') else 'model'}:{rig.key.name}/{rig.name}"
+
+
+def _names_one(told: str) -> bool:
+    """Return False for nothing but zeros, which some firmware tells where it has no serial number."""
+    return bool(told.strip(" 0-"))
+
+
+def is_model_only(identity: str) -> bool:
+    """Return whether an identity names a model and no key: every key of the model that tells no more has it."""
+    return identity.startswith("model:")
 
 
 def prove_identity(
@@ -44,7 +56,7 @@ def prove_identity(
     """
     if expected is not None and expected.startswith("marker:"):
         spend()
-    found = identity(rig)
+    found = identity(rig, marks=expected is None or expected.startswith("marker:"))
     without_mark = expected is not None and _is_without_mark(rig, expected, found)
     if without_mark and was_reset and expected is not None:
         spend()
@@ -56,6 +68,13 @@ def prove_identity(
             found="not set",
             expected=f"the key that this rig is for; {found} is there now",
             mend="`keyharness enroll` writes it, after you have said which key may be written to",
+        )
+    if expected is not None and is_model_only(expected) and rig.evidence_kind == "hardware":
+        raise CallerError(
+            f'rig "{rig.name}" · identity',
+            found=f"{expected}: every key of this model that tells no serial number has it",
+            expected="what only one key has",
+            mend="`keyharness enroll` marks an empty key without a serial number; nothing was written to this one",
         )
     if expected is not None and found != expected:
         raise CallerError(
@@ -82,8 +101,12 @@ def is_blank(rig: Rig) -> bool:
 
 
 def same_serial(one: str, other: str) -> bool:
-    """Compare two serial numbers: zeros before them and the case of hex digits do not matter."""
-    return one.strip().lstrip("0").casefold() == other.strip().lstrip("0").casefold()
+    """Compare two serial numbers: zeros before them and the case of hex digits do not matter.
+
+    Nothing, or nothing but zeros, is no serial number, and the same as none.
+    """
+    mine, its = (text.strip().lstrip("0").casefold() for text in (one, other))
+    return bool(mine) and mine == its
 
 
 def serials_of(key: Key, said: Mapping[str, str]) -> dict[str, str]:

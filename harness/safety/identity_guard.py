@@ -16,7 +16,7 @@ from harness.base.errors import Busy, KeyFault, KeyharnessError, RigError
 from harness.model.rig import KeyGone, Presence, Rig
 from harness.model.tap import Tap
 from harness.model.transport import Reachable, Transports
-from harness.safety.identity import identity, is_blank, put_mark_back, same_serial
+from harness.safety.identity import identity, is_blank, is_model_only, put_mark_back, same_serial
 
 Handle = TypeVar("Handle")
 
@@ -133,17 +133,19 @@ class Guard:
 
     def _ask_key(self, interruptions: int | None) -> None:
         """:param interruptions: of the port by anything but our own switch, so far; None if the rig cannot tell."""
-        if self._expected.startswith("marker:"):
+        is_marked = self._expected.startswith("marker:")
+        if is_marked:
             self._spend()
         try:
-            found = identity(self._rig)
+            # A key that is known by its serial number is asked for no more: it may be a stranger's.
+            found = identity(self._rig, marks=is_marked)
             if found == self._expected:
                 self._is_reset = self._is_blank = False
                 self._interruptions = interruptions
                 if self._resets is not None:
                     self._resets.reset_finished()
                 return
-            blank = found.startswith("model:") and is_blank(self._rig)
+            blank = is_marked and is_model_only(found) and is_blank(self._rig)
         except Exception as error:
             fault = self._rig.key.fault(error)
             if isinstance(error, KeyharnessError | OSError) and not _says_nothing(fault):
@@ -153,7 +155,7 @@ class Guard:
             if isinstance(fault, Busy):
                 raise self._busy() from error
             raise self._another(f"the key did not tell its identity: {fault.what}") from error
-        if not self._expected.startswith("marker:") or not blank:
+        if not blank:
             raise self._another(found)
         if not self._is_reset:
             raise self._another("an empty key without a mark, though nothing has reset the key")

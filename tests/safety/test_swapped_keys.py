@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.base.errors import RigError
+from harness.base.errors import CallerError, RigError
 from harness.campaign.home import go_home, missing_of
 from harness.campaign.interruption import interrupt
 from harness.campaign.observe import observe
@@ -15,6 +15,7 @@ from harness.campaign.operation_runner import OperationRunner
 from harness.campaign.timed_live import LiveCampaign
 from harness.safety.budget import Grants
 from harness.safety.claim import Claims
+from harness.safety.identity import same_serial
 from harness.safety.identity_guard import AnotherKey
 from harness.safety.quarantine import quarantined
 from harness.search.plan import START, Plan
@@ -147,6 +148,45 @@ def test_a_key_that_is_exchanged_while_its_port_has_power_is_not_written_to(lab)
     assert other.writes == []
     claims.release()
     rig.close()
+
+
+def test_a_key_that_tells_no_serial_number_in_place_of_one_that_does_is_only_asked_who_it_is(lab):
+    """Not for a mark, which is an assertion, nor whether it is blank."""
+    port = lab.port(PORT)
+    port.plug(TwinKey(1))
+    rig, other = make_rig(), Substitute()
+    claims = claimed(rig)
+    port.unplug()
+    port.plug(other)
+    rig.key = replace(
+        rig.key, identify=lambda rig: {"firmware": str(Fido(rig).info.firmware_version), "uuid": ""}
+    )
+    with pytest.raises(AnotherKey, match="another key is in it"):
+        Fido(rig)
+    assert other.commands, "it was asked who it is"
+    assert other.writes == []
+    claims.release()
+    rig.close()
+
+
+@pytest.mark.parametrize("told", [{}, {"serial": ""}, {"serial": "00000000"}])
+@pytest.mark.parametrize("named", ["model:nitrokey3-mini/mini-1", "serial:00000000"])
+def test_a_bench_that_names_what_every_key_of_a_model_has_claims_none(lab, told, named):
+    key = lab.plug(PORT, Substitute(1))
+    rig = make_rig()
+    rig.key = replace(rig.key, identify=lambda rig: told)
+    with pytest.raises(CallerError, match=r"identity|another key is in it"):
+        claimed(rig, named)
+    assert key.writes == []
+    rig.close()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("0012AB", "12ab", True), ("", "", False), ("", "0", False), ("000", "0000", False), ("1", "2", False)],
+)
+def test_no_serial_number_is_the_same_as_none(one, other, same):
+    assert same_serial(one, other) is same
 
 
 def test_after_a_mismatch_nothing_is_opened_even_if_the_right_key_is_back(lab):
