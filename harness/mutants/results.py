@@ -11,9 +11,11 @@ import harness
 from harness.evidence.mutation_score import MutationScore
 from harness.mutants.choice import Mutant
 from harness.mutants.processes import Told
+from harness.mutants.trial import BUILD
 from harness.search.bounds import lower_bound, upper_bound
 
 CAUGHT, SURVIVED, EQUIVALENT, NOT_REACHED = "caught", "survived", "equivalent", "not-reached"
+NOT_BUILT = "not-built"
 TAIL = 0.975
 """One-sided confidence of each end of an interval of 95 %."""
 _NAMED = 3
@@ -24,7 +26,7 @@ _SHORT = 60
 class Result:
     """What became of one mutant. JSON-able; it is a row of the journal.
 
-    :ivar where: file and line. :ivar result: caught, survived, equivalent or not-reached.
+    :ivar where: file and line. :ivar result: caught, survived, equivalent, not-reached or not-built.
     :ivar by: what caught it: an operation, or a suite. :ivar says: what that says, or why nothing caught it.
     """
 
@@ -64,8 +66,10 @@ def result_of(mutant: Mutant, told: Told) -> Result | None:
     if "caught" in entries:
         by, says = entries["caught"]
         return _result(mutant, told, CAUGHT, by, says)
-    if "caught" not in entries and entries.get("stage") == "home":
-        said = entries.get("harness") or told.ended or _last_line(entries.get("error"))
+    said = entries.get("harness") or told.ended or _last_line(entries.get("error"))
+    if entries.get("stage") == BUILD:
+        return _result(mutant, told, NOT_BUILT, "", f"no twin can be built: {said}")
+    if entries.get("stage") == "home":
         return _result(mutant, told, SURVIVED, "", f"no home: {said}")
     if entries.get("differs"):
         return _result(mutant, told, SURVIVED, "", _reason(entries["differs"], told))
@@ -144,9 +148,10 @@ def show_sum(results: Sequence[Result], score: MutationScore, out: TextIO) -> No
     for rule in sorted({one.rule for one in results}):
         counts = Counter(one.result for one in results if one.rule == rule)
         out.write(f"  {counts[CAUGHT]:>4} {counts[SURVIVED]:>4}  {rule}\n")
+    not_built = sum(one.result == NOT_BUILT for one in results)
     out.write(
         f"\n{score.text}\n{score.equivalent} equivalent (equal traces), {score.not_reached} in code that "
-        "nothing executes: not counted\n"
+        f"nothing executes{f', {not_built} of which no twin can be built' if not_built else ''}: not counted\n"
     )
 
 

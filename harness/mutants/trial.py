@@ -42,6 +42,8 @@ from harness.twin.board import Board
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 
+BUILD = "build"
+"""The stage before there is a twin."""
 FIRST_CUTS = 40
 """Evenly spread cuts into each operation whose uncut run differs, before anything else is tried."""
 
@@ -96,6 +98,7 @@ def try_mutant(setting: Setting, reached: Reached, folder: Path, tell: Tell) -> 
     Besides it tells `stage` (what is tried now), `differs` {operation: what differs}, and `harness` (what went wrong
     that the harness would not blame on the key).
     """
+    tell(stage=BUILD)
     plugins = discover()
     stages = _Stages(plugins, setting, reached, folder, tell)
     for stage in (stages.look, stages.first_cuts, stages.suites, stages.every_cut):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,11 @@ import pytest
 from harness.base.errors import KeyFault
 from harness.bench.registry import discover
 from harness.mutants import trial
+from harness.mutants.choice import Mutant
+from harness.mutants.edit import Edit
 from harness.mutants.loading import Reached
+from harness.mutants.processes import Told
+from harness.mutants.results import NOT_BUILT, result_of, score_of, show_sum
 from harness.mutants.suite_cases import Asked
 from harness.mutants.traces import OperationTrace
 from harness.mutants.trial import Setting, compare, try_mutant
@@ -88,3 +93,24 @@ def test_a_mutant_that_offers_less_is_not_equivalent(monkeypatch, names):
     setting = Setting(KEY, 1, {seed: dict.fromkeys(names[:2], SOUND) for seed in (1, 2, 3)})
     compare(setting, Reached(), lambda **entries: said.update(entries))
     assert said["differs"] == {names[1]: "it is not offered"}
+
+
+def test_a_mutant_of_which_no_twin_can_be_built_does_not_count(monkeypatch, tmp_path):
+    """Such a key comes out of no factory: no law could see it."""
+
+    def fails(*_, **__):
+        raise ValueError("no such page")
+
+    monkeypatch.setattr(trial, "TwinRig", fails)
+    told = Told()
+    with pytest.raises(ValueError, match="no such page"):
+        try_mutant(Setting(KEY, 1, {}), Reached(), tmp_path, lambda **entries: told.entries.update(entries))
+    told.entries["error"] = "Traceback\nValueError: no such page\n"
+    result = result_of(Mutant(1, "m", "m.py", Edit("swap", 1, 0, 1, "a", "b")), told)
+    assert result is not None
+    assert (result.result, result.says) == (NOT_BUILT, "no twin can be built: ValueError: no such page")
+    score = score_of([result], KEY, "", 1, "")
+    assert (score.caught, score.counted, score.not_reached) == (0, 0, 0)
+    out = StringIO()
+    show_sum([result], score, out)
+    assert "1 of which no twin can be built: not counted" in out.getvalue()
