@@ -8,8 +8,10 @@ from harness.campaign.observe import Seen
 from harness.model.key import Item, Law, Look, Severity, Value
 from harness.twin.glass_box import glass_box
 
-SLACK = 1
-"""Blocks that the metadata of a file system may take besides: how a directory is spread depends on its history."""
+SLACK = 2
+"""Blocks that the metadata of a file system may take besides: how a directory is spread depends on its history, and
+each further part of one is a pair of blocks.
+"""
 
 
 def _free(look: Look) -> Value:
