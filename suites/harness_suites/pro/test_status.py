@@ -14,9 +14,12 @@ WRONG_CRC = (
     "status",
     "admin_tries",
     "write_slot",
+    "erase_slot",
+    "config",
     "code",
     "factory_reset",
     "safe_store",
+    "safe_erase",
     "new_aes_key",
     "update",
 )

@@ -1,13 +1,17 @@
-"""What counts to its last byte: passwords and PINs of the longest kind. And time, which goes on while the key is on."""
+"""What counts to its last byte: passwords and PINs of the longest kind. And time, which goes on while the key is on.
+
+And what is refused, which must leave everything as it was, or is stored, which must be there whole.
+"""
 
 from __future__ import annotations
 
 import pytest
 
+from harness_nitrokey_pro import client, reports
 from harness_nitrokey_pro.client import HOTP_SLOTS, TOTP_SLOTS
 from harness_nitrokey_pro.codes import hotp, totp
-from harness_nitrokey_pro.home import HOTP, TOTP, secret
-from harness_nitrokey_pro.reports import Status
+from harness_nitrokey_pro.home import DAY, HOTP, TOTP, secret
+from harness_nitrokey_pro.reports import COMMANDS, Status
 from harness_openpgp.client import ADMIN, OTHER, OpenPgp
 from harness_suites.pro.common import again, refused
 
@@ -114,3 +118,53 @@ def test_a_slot_that_is_written_anew_has_nothing_of_the_erased_one(admin):
     admin.erase_slot(HOTP)
     admin.write_slot(HOTP, b"anew", b"", 7)
     assert admin.code(HOTP) != hotp(secret("hotp"), 7)
+
+
+# Refused, and stored
+
+
+def spoilt(name, **values):
+    """A report that would be obeyed if its check sum were right."""
+    report = bytearray(reports.request(COMMANDS[name], values))
+    report[-1] ^= 0x80
+    return bytes(report)
+
+
+CHANGES = {
+    "config": {"num": 1, "caps": 1, "scroll": 1, "pin_on": 1, "delete": 1},
+    "erase_slot": {"slot": TOTP},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_wrong_check_sum_changes_nothing_though_the_admin_asks(admin, name):
+    before = admin.status(), admin.slot(TOTP)
+    found = admin.exchange(spoilt(name, temporary=client.TEMPORARY, **CHANGES[name]))
+    assert found.status == Status.WRONG_CRC
+    assert (admin.status(), admin.slot(TOTP)) == before
+
+
+def test_a_wrong_check_sum_erases_no_entry_of_an_open_safe(safe, mine):
+    place = min(mine.entries)
+    assert safe.exchange(spoilt("safe_erase", slot=place)).status == Status.WRONG_CRC
+    assert safe.entries() == mine.entries
+
+
+def test_a_time_that_was_refused_is_not_stored(hid, mine):
+    """Else who asks twice goes back: the first request is refused, and the second one is later than the first."""
+    with refused(Status.TIMESTAMP):
+        hid.set_time(mine.time - DAY, check=True)
+    later = mine.time - DAY + 3600
+    with refused(Status.TIMESTAMP):
+        hid.set_time(later, check=True)
+    with refused(Status.TIMESTAMP):
+        again(hid).set_time(later, check=True)
+
+
+@pytest.mark.parametrize("slot", [HOTP, TOTP], ids="{:02X}".format)
+def test_a_slot_keeps_its_token_id(admin, slot):
+    token = bytes(range(1, reports.TOKEN + 1))
+    admin.ask("otp_data", temporary=client.TEMPORARY, kind=ord("N"), part=0, data=b"token")
+    admin.ask("write_slot", temporary=client.TEMPORARY, slot=slot, counter=30, token=token)
+    assert admin.slot(slot)["token"] == token
+    assert again(admin).ask("read_slot", slot=slot)["token"] == token
