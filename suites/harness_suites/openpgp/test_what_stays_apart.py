@@ -135,7 +135,7 @@ def test_the_right_pin_of_a_change_gives_the_tries_back(card, mine, reference):
 
 @pytest.mark.parametrize("reference", [SIGN, ADMIN], ids=["PW1", "PW3"])
 def test_each_byte_of_the_longest_pin_counts(card, mine, reference):
-    longest = bytes(0x30 + number % 10 for number in range(card.get(0xC4)[BYTES_OF_C4[reference]]))
+    longest = bytes(0x30 + number % 10 for number in range(card.get(0xC4)[BYTES_OF_C4[reference]] & 0x7F))
     card.change(mine.pw3 if reference == ADMIN else mine.pw1, longest, reference)
     with refused(wrong(2)):
         card.verify(longest[:-1] + b"x", reference)
@@ -143,7 +143,7 @@ def test_each_byte_of_the_longest_pin_counts(card, mine, reference):
 
 
 def test_each_byte_of_the_longest_reset_code_counts(admin, mine):
-    longest = bytes(0x30 + number % 10 for number in range(admin.get(0xC4)[2]))
+    longest = bytes(0x30 + number % 10 for number in range(admin.get(0xC4)[2] & 0x7F))
     admin.set_code(longest)
     with refused(wrong(2)):
         admin.reset_pw1(NEW_PW1, longest[:-1] + b"x")
@@ -229,12 +229,12 @@ def test_after_a_reset_no_certificate_of_any_slot_is_left(admin, rig, slot):
 
 
 def test_after_a_reset_no_aes_key_is_left(everything, rig):
+    """A card may have none then, or a new one of its own."""
     require_aes(everything)
     everything.put(0xD5, AES_KEY)
     before = everything.encipher(BLOCKS)
     answer, status = factory(everything, rig).exchange(0x2A, 0x86, 0x80, BLOCKS, le=256)
     assert (status, answer) != (0x9000, before)
-    assert status != 0x9000
 
 
 # Answers of full length, and random numbers

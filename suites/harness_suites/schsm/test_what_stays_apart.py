@@ -12,7 +12,16 @@ from harness_cards.tlv import tlv
 from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, SO, USER, ScHsm, ec_public, request_body
 from harness_schsm.home import share
-from harness_suites.schsm.second import ALGORITHM, FORBIDDEN, USED_UP, WRONG_DATA, WRONG_SO, refused, wrong
+from harness_suites.schsm.second import (
+    ALGORITHM,
+    FORBIDDEN,
+    USED_UP,
+    WRONG_DATA,
+    WRONG_SO,
+    refused,
+    require_known_model,
+    wrong,
+)
 
 P256 = BY_NAME["secp256r1"]
 TEXT = b"a message of the host"
@@ -66,6 +75,7 @@ def test_a_use_counter_has_four_bytes(user):
 
 
 def test_a_derivation_is_counted(user):
+    require_known_model(user, "the use counter in a derivation")
     user.generate_ec(9, P256, more=counted(1))
     user.derive(9, 10, bytes(31) + b"\x01")
     with refused(USED_UP):
@@ -83,6 +93,7 @@ def test_the_next_key_of_a_number_has_not_the_counter_of_the_last_one(user):
 
 
 def test_a_derived_key_may_do_no_more_than_the_one_that_it_comes_from(user):
+    require_known_model(user, "what a derived key may do")
     user.generate_ec(9, P256, more=tlv(0x91, b"\x73\x98"))
     user.derive(9, 10, bytes(31) + b"\x01")
     user.sign(10, EC_SHA256, TEXT)
