@@ -70,7 +70,7 @@ def read_stamp(line: str) -> tuple[Stamp | None, str]:
 
 
 def stamp_of(seconds: float) -> Stamp:
-    """The time of so many seconds since 1970."""
+    """Return the time, in UTC, from the seconds since the beginning of 1970."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat() if 0 <= seconds < 2**36 else str(seconds)
     return Stamp("date", seconds, text)
 

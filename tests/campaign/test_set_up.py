@@ -146,7 +146,7 @@ def test_a_reset_that_this_host_asked_for_too_late_is_not_the_keys_fault(monkeyp
 
 
 def late_request(monkeypatch, rig, times):
-    """A host on which a reset, asked for in time, reaches the key after its ten seconds, so many times."""
+    """Let a reset that is asked for in time reach the key after its ten seconds, the first `times` times."""
     reset, late = Ctap2.reset, iter([True] * times)
 
     def on_its_way(self, **how):

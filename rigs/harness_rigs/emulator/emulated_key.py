@@ -24,7 +24,7 @@ from harness_rigs.emulator.state import DirectoryState
 from harness_rigs.emulator.touch import ProcessTouch
 
 FIRST_BOOT = 3
-"""The first boot has so many times `ready_s`: it may have to make the key's state."""
+"""How many times `ready_s` a first boot may take, because it may have to make the key's state."""
 
 
 class EmulatedKey:

@@ -11,7 +11,7 @@ from harness_rigs.recorded.events import FileEvent
 from harness_rigs.recorded.options import FlashOptions
 
 RUNS = 8
-"""In so many pieces a page is programmed for one write. Of more, those nearest to each other are one: a firmware that
+"""Most pieces in which a page is programmed for one write. If there are more, neighbours are joined: a firmware that
 writes a whole page programs it as a whole, and the words in between keep what they have."""
 
 
