@@ -7,7 +7,9 @@ lines in which the text of a known format stands are looked at. Where much is un
 from __future__ import annotations
 
 import codecs
+import os
 import re
+import stat
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -87,12 +89,19 @@ def read(paths: list[Path], known: Knowledge) -> Reading:
         reading.files.append(path.name)
         try:
             with path.open("rb") as file:
+                _check_ends(path, file)
                 _read_one(reading, number, file, known, redact)
         except OSError as error:
             raise CallerError(
                 f"{path}", found=error.strerror or str(error), expected="a log that can be read"
             ) from None
     return reading
+
+
+def _check_ends(path: Path, file: BinaryIO) -> None:
+    """:raises CallerError: it is a device that gives bytes without an end, as /dev/zero does. A terminal ends."""
+    if stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty() and path != Path(os.devnull):
+        raise CallerError(f"{path}", found="a device", expected="a file, or a pipe that ends")
 
 
 def _read_one(reading: Reading, number: int, file: BinaryIO, known: Knowledge, redact: Redactor) -> None:

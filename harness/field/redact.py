@@ -56,6 +56,15 @@ _PATTERNS = (
             r"|\"(?:displayName|userName|user_name|userHandle)\": ?\"([^\"]+)\"|\bas '([^']+)'|\bof user ([\w-]+)"
         ),
     ),
+    # The comment of a key is often the person and the host.
+    (
+        "user",
+        ("from agent", "public key: ", "accepts key: ", "attempt key: "),
+        re.compile(
+            r"\bsigning failed for \S+ \"(?!/|<)([^\"]+)\" from agent"
+            r"|\b(?:Offering public key|Server accepts key|Will attempt key): (?!/|<)(\S+) (?=[A-Z])"
+        ),
+    ),
     (
         "host",
         ("_hostname", "node='", "<computer"),
@@ -102,6 +111,7 @@ _PATTERNS = (
             r"(?i)serial[ _-]?(?:number|no\.?)[\"']?[ .]*(?::|=(?!\d{1,3}\b))\s*[\"']?([^\s\"',;)<]+)"
         ),
     ),
+    ("serial", ("serial ",), re.compile(r"(?i)\bserial (?!tty)(?=[A-Z]*\d)([0-9A-Z]{6,})\b")),
     (
         "serial",
         ("serial", "card-no"),

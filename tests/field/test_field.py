@@ -163,6 +163,11 @@ def test_times_that_run_backwards_are_said_and_not_used(tmp_path):
     assert "at_s" not in report.scenario
 
 
+def test_a_device_that_never_ends_is_refused():
+    with pytest.raises(CallerError, match="/dev/zero"):
+        read([Path("/dev/zero")], KNOWN)
+
+
 @given(st.binary(max_size=4000))
 @settings(max_examples=200)
 def test_what_is_no_log_is_counted_and_yields_nothing(tmp_path_factory, data):

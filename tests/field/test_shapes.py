@@ -342,6 +342,9 @@ def test_the_version_of_a_client_is_read_from_its_log(report):
         "SRC=10.1.2.3 DST=fd00:12::7 x",
         "Computer:      janes-box",
         "  Port 3: 0503 power highspeed enable connect [0930:6544 Acme Stick S4711SECRET]",
+        'sign_and_send_pubkey: signing failed for ED25519-SK "jane-laptop" from agent: agent refused operation',
+        "debug1: Offering public key: jane-laptop ED25519-SK SHA256:x authenticator agent",
+        "IOUSBHostDevice: serial S4711SECRET disconnected",
         "DBG:       dump:  4F 10 D2 76 00 01 24 01 02 01 00 05 00 99 88 77 66 00 5F 52",
     ],
 )
