@@ -73,7 +73,8 @@ def start(firmware, card):
             "transport": "vpcd",
             "ready_s": 20,
             "answer_s": 10,
-            "settle_s": 0.1,
+            # What is written after the answer is waited for, also on a busy host.
+            "settle_s": 1.0 if order == "answer-first" else 0.1,
             "directory": directory,
         }
         if not namespaces_permitted():
