@@ -6,8 +6,10 @@ Wrong PINs are `harness.api.wrong_pin`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from harness.api import (
+    ANY,
     Cost,
     Item,
     Memory,
@@ -65,3 +67,15 @@ def change(
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(pins={pin: 1}),
     )
+
+
+def may_lose(operation: Operation, item: Item) -> Operation:
+    """Return the operation, after which nothing is asked of an item that the state before it has."""
+
+    def worlds(before: Memory, after: Memory) -> list[World]:
+        return [
+            one if one.outcome is Outcome.OLD else replace(one, values={**one.values, item.name: ANY})
+            for one in operation.worlds(before, after)
+        ]
+
+    return replace(operation, worlds=worlds)

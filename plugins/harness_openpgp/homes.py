@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from harness.api import (
-    ANY,
     Item,
     Law,
     Look,
     Memory,
     NamedHome,
     Operation,
-    Outcome,
     Rig,
     Value,
-    World,
     pin_for,
 )
 from harness_cards.aged import CUTS, aged
+from harness_cards.operations import may_lose
 from harness_cards.values import shown
 from harness_openpgp.client import ADMIN, OTHER, PW1, SIGN, OpenPgp, openpgp
 from harness_openpgp.home import NAME, URL, as_admin, known, message
@@ -102,19 +99,8 @@ _SETS_IT_ITSELF = (
 def _adapt_coloured(operation: Operation) -> Operation | None:
     if operation.name.startswith(_SETS_IT_ITSELF):
         return None
-    return _without_colours(operation) if operation.name in _RESETS else operation
-
-
-def _without_colours(operation: Operation) -> Operation:
-    """A reset: what is left of the colours, the suite asks (`openpgp/test_what_stays_apart.py`)."""
-
-    def worlds(before: Memory, after: Memory) -> list[World]:
-        return [
-            one if one.outcome is Outcome.OLD else replace(one, values={**one.values, COLOURS.name: ANY})
-            for one in operation.worlds(before, after)
-        ]
-
-    return replace(operation, worlds=worlds)
+    # What a reset leaves of the colours, the suite asks (`openpgp/test_what_stays_apart.py`).
+    return may_lose(operation, COLOURS) if operation.name in _RESETS else operation
 
 
 # Writes in one boot

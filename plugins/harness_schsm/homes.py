@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from harness.api import (
-    ANY,
     Item,
     KeyFault,
     Law,
@@ -13,14 +10,13 @@ from harness.api import (
     Memory,
     NamedHome,
     Operation,
-    Outcome,
     Refused,
     Rig,
     Value,
-    World,
     pin_for,
 )
 from harness_cards.aged import CUTS, aged
+from harness_cards.operations import may_lose
 from harness_cards.tlv import tlv
 from harness_cards.values import shown
 from harness_schsm.client import DATA, EC_SHA256, PROTECTED, USER, USER_PIN, ScHsm, schsm
@@ -91,16 +87,7 @@ _EMPTIES = ("schsm.initialize", "schsm.firmware_update")
 def _adapt_coloured(operation: Operation) -> Operation | None:
     if operation.name in _NOT_SEEN:
         return None
-    if not operation.name.startswith(_EMPTIES):
-        return operation
-
-    def worlds(before: Memory, after: Memory) -> list[World]:
-        return [
-            one if one.outcome is Outcome.OLD else replace(one, values={**one.values, COLOURS.name: ANY})
-            for one in operation.worlds(before, after)
-        ]
-
-    return replace(operation, worlds=worlds)
+    return may_lose(operation, COLOURS) if operation.name.startswith(_EMPTIES) else operation
 
 
 # Writes in one boot
