@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from support.command import Cli
 from support.guest.machine import Machine as Guest
 from support.latched_lab import latched_lab
+from support.second_try import SecondTry
 
 # A busy host is no fault, and every run of the tests tries the same examples.
 settings.register_profile(
@@ -20,8 +21,12 @@ settings.register_profile(
 settings.load_profile("keyharness")
 
 
-def pytest_configure() -> None:
-    """Let signals end the processes of tests, also where what started pytest ignores them: a shell, nohup."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Give tests of live processes a second try, and let signals end them.
+
+    What starts pytest may ignore these signals: a shell, nohup.
+    """
+    config.pluginmanager.register(SecondTry(), "keyharness-second-try")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
