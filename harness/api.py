@@ -122,6 +122,7 @@ _MODULES = {
     "Cut": "harness.twin.trace",
     "Damaged": "harness.twin.records",
     "Defect": "harness.twin.model",
+    "Dfu": "harness.twin.usb_device.dfu",
     "Flash": "harness.twin.flash",
     "FlashOp": "harness.twin.parts",
     "GD25Q16": "harness.twin.parts",
@@ -420,6 +421,7 @@ if TYPE_CHECKING:
         images as images,
         torn as torn,
     )
+    from harness.twin.usb_device.dfu import Dfu as Dfu
     from harness.twin.usb_device.hid import Hid as Hid
 else:
 

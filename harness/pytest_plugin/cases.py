@@ -83,6 +83,8 @@ def _lacking(names: Iterable[str], key: Key) -> str | None:
     return next((name for name in names if name and name not in offered), None)
 
 
+POLICY = "policy"
+"""A property that a case records: a sentence about what the key allows, for the report; no failure."""
 DEVIATION = "deviation"
 """The outcome of a case whose key deviates from a recommendation, or as the bench accepts."""
 _RANK = ["passed", "not_offered", "skipped", DEVIATION, "error", "failed"]
@@ -105,6 +107,8 @@ def merge_phase(report: pytest.TestReport, before: dict[str, Any] | None) -> dic
         "clause": properties.get("clause"),
         "deviation": properties.get(PROPERTY),
     }
+    if (policy := properties.get(POLICY)) is not None:
+        row[POLICY] = policy
     if before is None:
         return row
     row["duration_s"] = round(before["duration_s"] + report.duration, 4)

@@ -94,7 +94,10 @@ CASE: Shape = {
     "nodeid": str,
     "outcome": str,
     "duration_s?": _NUMBER,
-    **{f"{name}?": _TEXT for name in ("suite", "rig", "reason", "clause", "blame", "operation", "campaign")},
+    **{
+        f"{name}?": _TEXT
+        for name in ("suite", "rig", "reason", "clause", "blame", "operation", "campaign", "policy")
+    },
 }
 
 EVIDENCE: Shape = {

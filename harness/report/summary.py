@@ -217,8 +217,18 @@ def _notes(run: RunFiles) -> list[str]:
     return [
         *(run.head.get("notes") or []),
         *([without] if without else []),
+        *_policies(run),
         *remarks(accepted, cases, today),
     ]
+
+
+def _policies(run: RunFiles) -> list[str]:
+    """Say what a key allows, as cases that passed have recorded it."""
+    found: dict[str, set[str]] = {}
+    for case in run.cases:
+        if case.get("policy") and case["outcome"] == "passed":
+            found.setdefault(case["policy"], set()).add(str(case.get("rig")))
+    return [f"policy of {', '.join(sorted(rigs))}: {said}" for said, rigs in found.items()]
 
 
 def _rig_faults(run: RunFiles) -> int:

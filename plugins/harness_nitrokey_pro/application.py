@@ -10,7 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from harness.api import Application, Memory, Operation, Value, World
-from harness_nitrokey_pro import otp_operations, pin_operations, reset_operations, safe_operations
+from harness_nitrokey_pro import (
+    otp_operations,
+    pin_operations,
+    reset_operations,
+    safe_operations,
+    update_operations,
+)
 from harness_nitrokey_pro.home import blank, foreign, known, prepare, unseen
 from harness_nitrokey_pro.homes import HOMES
 from harness_nitrokey_pro.items import ITEMS, NOT_TYPED, PIN_UNKNOWN, UNUSABLE, safe_value, typable
@@ -27,6 +33,7 @@ PRO = Application(
         *safe_operations.OPERATIONS,
         *pin_operations.OPERATIONS,
         *reset_operations.OPERATIONS,
+        *update_operations.OPERATIONS,
     ),
     items=ITEMS,
     foreign=foreign,

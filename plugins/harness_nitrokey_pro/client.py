@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.api import KeyFault, Look, MalformedAnswer, PinReference, Refused, Rig, pin_try
-from harness_nitrokey_pro import reports
+from harness_nitrokey_pro import images, reports
 from harness_nitrokey_pro.reports import COMMANDS, Answer, Status, Value
 from harness_openpgp.client import PW1, PW3
 from harness_transports.feature import hid_feature
@@ -302,3 +302,11 @@ def _text(found: Mapping[str, Value], name: str) -> bytes:
 def pro(look: Look) -> NitrokeyPro:
     """The client that items share in one boot."""
     return look.once("nitrokey-pro", lambda: NitrokeyPro(look.rig))
+
+
+def no_bootloader(rig: Rig) -> str | None:
+    """Why there is no bootloader: firmware before 0.11 has neither that nor a firmware password. None: there is one."""
+    found = number(NitrokeyPro(rig).status(), "version")
+    if found < images.BOOTLOADER_SINCE:
+        return f"firmware {images.text(found)} has no bootloader: it came with 0.11"
+    return None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from harness.api import CallerError, KeyFault, Memory, Refused, Rig
 from harness_nitrokey_pro.client import HIDDEN_SLOT, HOTP_SLOTS, TOTP_SLOTS, NitrokeyPro, number
 from harness_nitrokey_pro.codes import hotp
+from harness_nitrokey_pro.images import BOOTLOADER_SINCE, text
 from harness_openpgp.home import known as card_known
 
 OURS = b"kh "
@@ -47,6 +48,7 @@ class ProMemory:
     :ivar has_safe: the chip of the card has an AES key, and the safe can be opened.
     :ivar config: num, caps, scroll, codes need the user PIN, the temporary password is used once.
     :ivar time: what the key was told last. :ivar identity: version and serial number.
+    :ivar has_bootloader: it has a bootloader, and a firmware password.
     """
 
     slots: dict[int, OtpSlot] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class ProMemory:
     time: int | None = None
     firmware_password: bytes = DEFAULT_FIRMWARE_PASSWORD
     identity: str = ""
+    has_bootloader: bool = True
 
 
 def known(memory: Memory) -> ProMemory:
@@ -147,7 +150,8 @@ def prepare(rig: Rig, memory: Memory) -> None:
     client.set_time(TIME)
     mine.time = TIME
     mine.firmware_password = DEFAULT_FIRMWARE_PASSWORD
-    if not takes_firmware_password(client, DEFAULT_FIRMWARE_PASSWORD):
+    mine.has_bootloader = number(client.status(), "version") >= BOOTLOADER_SINCE
+    if mine.has_bootloader and not takes_firmware_password(client, DEFAULT_FIRMWARE_PASSWORD):
         client.change_firmware_password(OTHER_FIRMWARE_PASSWORD, DEFAULT_FIRMWARE_PASSWORD)
 
 
@@ -179,7 +183,7 @@ def identity(client: NitrokeyPro) -> str:
 def version(shown: int | bytes) -> str:
     """The version of a status answer: 0x000F is 0.15."""
     assert isinstance(shown, int)
-    return f"{shown >> 8}.{shown & 0xFF}"
+    return text(shown)
 
 
 # Whose key it is

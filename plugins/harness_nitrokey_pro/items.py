@@ -33,6 +33,7 @@ STALE, WRONG_CODE = "a code of a time that nobody told", "a code of another secr
 USED_AGAIN = "a code was taken twice"
 BEHIND, AHEAD = 5, 12
 """Counters around the known one among which a code is looked for."""
+NO_PASSWORD = "there is none"
 PIN_MAX = 25
 FLASH = frozenset({"flash write"})
 
@@ -264,11 +265,18 @@ def safe_value(mine: ProMemory) -> tuple[str, ...] | str:
 @shown
 def firmware_password(look: Look) -> Value:
     """Which firmware password is in force; it is set to itself."""
+    if not known(look.memory).has_bootloader:
+        return NO_PASSWORD
     for memory, name in ((look.promise, NEW), (look.memory, CURRENT)):
         password = known(memory).firmware_password
         if takes_firmware_password(pro(look), password):
             return CURRENT if password == known(look.memory).firmware_password else name
     return NEITHER
+
+
+def password_value(mine: ProMemory) -> str:
+    """The value of `pro.firmware_password` where it is as before."""
+    return CURRENT if mine.has_bootloader else NO_PASSWORD
 
 
 def _last_used(place: int) -> Callable[[Memory], int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.api import Face, Key, TwinModel, hookimpl
+from harness.api import Face, Key, TwinModel, UpdateSupport, hookimpl
 
 NAME = "nitrokey-pro"
 
@@ -13,14 +13,19 @@ NAME = "nitrokey-pro"
 def keyharness_keys() -> list[Key]:
     from harness_nitrokey_pro.application import OPENPGP_IN_PRO, PRO
     from harness_nitrokey_pro.home import identify
+    from harness_nitrokey_pro.rescue import rescue
 
     return [
         Key(
             name=NAME,
             title="Nitrokey Pro",
-            faces=(Face("application", 0x20A0, 0x4108, "Nitrokey Pro", manufacturer="Nitrokey"),),
+            faces=(
+                Face("application", 0x20A0, 0x4108, "Nitrokey Pro", manufacturer="Nitrokey"),
+                Face("bootloader", 0x20A0, 0x42B4, "Nitrokey Pro Bootloader", manufacturer="Nitrokey"),
+            ),
             applications=(OPENPGP_IN_PRO, PRO),
             identify=identify,
+            rescue=rescue,
             wear_baseline=Path(__file__).parent / "wear_baseline.json",
         )
     ]
@@ -31,3 +36,10 @@ def keyharness_twins() -> dict[str, TwinModel]:
     from harness_nitrokey_pro.twin.model import MODEL
 
     return {NAME: MODEL}
+
+
+@hookimpl
+def keyharness_updates() -> dict[str, UpdateSupport]:
+    from harness_nitrokey_pro.images import describe, make
+
+    return {NAME: UpdateSupport(describe, ("pro.update",), make)}

@@ -18,14 +18,14 @@ from harness.api import (
     new,
     old,
 )
-from harness_nitrokey_pro.client import NitrokeyPro
+from harness_nitrokey_pro.client import NitrokeyPro, no_bootloader
 from harness_nitrokey_pro.home import (
     FACTORY_CONFIG,
     OTHER_FIRMWARE_PASSWORD,
     ProMemory,
     known,
 )
-from harness_nitrokey_pro.items import FREE, UNUSABLE, safe_value
+from harness_nitrokey_pro.items import FREE, UNUSABLE, password_value, safe_value
 from harness_nitrokey_pro.items import canaries as slots_there
 from harness_openpgp.client import PW3
 from harness_openpgp.data_operations import forget, fresh_values
@@ -54,8 +54,9 @@ def _password_worlds(before: Memory, after: Memory) -> Worlds:
 
 
 def _set_other_password(rig: Rig, memory: Memory) -> None:
-    """Arrange a firmware password that is not the factory's."""
-    _change_password(rig, memory)
+    """Arrange a firmware password that is not the factory's, if there is one."""
+    if known(memory).has_bootloader:
+        _change_password(rig, memory)
 
 
 def _forget_slots(mine: ProMemory) -> None:
@@ -75,13 +76,13 @@ def _there(before: Memory) -> dict[str, Value]:
         "openpgp.pw3": CURRENT,
         "openpgp.keys": canaries(before),
         "pro.safe": safe_value(known(before)),
-        "pro.firmware_password": CURRENT,
+        "pro.firmware_password": password_value(known(before)),
         "pro.config": known(before).config,
         **slots_there(known(before)),
     }
 
 
-def emptied() -> dict[str, Value]:
+def emptied(mine: ProMemory) -> dict[str, Value]:
     """The values of a HID side without a secret of before."""
     return {
         "pro.slots": (),
@@ -92,7 +93,7 @@ def emptied() -> dict[str, Value]:
         "pro.verified": ANY,
         "pro.config": FACTORY_CONFIG,
         # The original leaves it intact: no PIN stands in for it.
-        "pro.firmware_password": CURRENT,
+        "pro.firmware_password": password_value(mine),
     }
 
 
@@ -104,7 +105,7 @@ def _reset_worlds(before: Memory, after: Memory) -> Worlds:
             "secrets gone, card as before",
             Outcome.RECOVERED,
             {
-                **emptied(),
+                **emptied(known(before)),
                 "openpgp.pw1": CURRENT,
                 "openpgp.pw3": CURRENT,
                 "openpgp.keys": canaries(before),
@@ -112,7 +113,7 @@ def _reset_worlds(before: Memory, after: Memory) -> Worlds:
             },
             complete=_reset,
         ),
-        new({**fresh_values(before), **emptied(), "pro.safe": UNUSABLE}),
+        new({**fresh_values(before), **emptied(known(before)), "pro.safe": UNUSABLE}),
     ]
 
 
@@ -123,6 +124,7 @@ OPERATIONS: tuple[Operation, ...] = (
         arrange=arrange_nothing,
         act=_change_password,
         worlds=_password_worlds,
+        missing=no_bootloader,
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(erases=1, irreversible=_LASTING),
     ),
@@ -132,6 +134,7 @@ OPERATIONS: tuple[Operation, ...] = (
         arrange=arrange_nothing,
         act=_change_password_wrong,
         worlds=lambda before, after: [old({"pro.firmware_password": CURRENT})],
+        missing=no_bootloader,
     ),
     Operation(
         name="pro.factory_reset",

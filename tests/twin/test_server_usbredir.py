@@ -22,6 +22,7 @@ from harness.twin.usb_device.shown import UsbFaces
 from harness_nitrokey3 import images
 from harness_nitrokey3.images import Recipe
 from harness_nitrokey_pro import reports
+from harness_nitrokey_pro.images import make_image
 from support.twin_process import device, forked_twin
 from support.usbredir import Guest, Reports, Serial, Slot
 
@@ -164,6 +165,42 @@ def test_a_pro_is_polled_by_feature_reports_beside_its_card(tmp_path, path):
         assert states <= {reports.READY, reports.BUSY, reports.RECEIVED}
         assert reports.read_answer(report).status == 0
         assert Slot(guest).power_on()[:1] == b"\x3b"
+
+
+def test_the_bootloader_of_a_pro_takes_an_image_by_dfu_and_gives_way(tmp_path, path):
+    with forked_twin(tmp_path / "state", key="nitrokey-pro", ctaphid_tcp=None, usbredir=path):
+        guest = Guest.dial(path)
+        guest.plugged()
+        guest.configure()
+        enter = reports.request(reports.COMMANDS["update"], {"password": b"12345678"})
+        guest.control(0x21, 9, 0x0300, 0, enter)
+        guest.removed()
+        shown = guest.plugged()
+        assert (shown.product, [kind for _, kind, *_ in shown.interfaces]) == (0x42B4, [0xFE])
+        guest.configure()
+        # bcdDFUVersion 1.10, and blocks of 1,024 bytes.
+        assert guest.control(0x81, 6, 0x2100, 0, 9) == bytes.fromhex("092109ff0000041001")
+        image = make_image(0x000E, 4096)
+        for block in range(4):
+            guest.control(0x21, 1, block, 0, image[1024 * block :][:1024])
+            wait_for_state(guest, 5)
+        assert guest.control(0xA1, 5, 0, 0, 1) == b"\x05"
+        guest.control(0x21, 1, 4, 0, b"")
+        wait_for_state(guest, 7)
+        guest.removed()
+        assert guest.plugged().product == 0x4108
+        guest.configure()
+        asked = reports.request(reports.BY_CODE[0], {})
+        guest.control(0x21, 9, 0x0300, 0, asked)
+        while (report := guest.control(0xA1, 1, 0x0300, 0, 64))[2:6] != asked[60:] or report[0]:
+            pass
+        assert reports.read_answer(report).data[:2] == b"\x0e\0"
+
+
+def wait_for_state(guest, wanted: int) -> None:
+    """GETSTATUS until the bootloader is in a state, and says that all is well."""
+    while (shown := guest.control(0xA1, 3, 0, 0, 6))[4] != wanted:
+        assert (shown[0], shown[4]) == (0, 4), "busy"
 
 
 def test_the_socket_goes_with_a_twin_that_is_asked_to_end(twin, path):

@@ -81,6 +81,11 @@ _ALL = (
         f"{READ}: report_protocol.c, change of the firmware password: invariant N8",
     ),
     _defect(
+        "update-cut-starts-anyway",
+        "after a cut in an update the bootloader starts what is there: parts of two firmwares",
+        f"{READ}: its notes on the bootloader: invariant N10",
+    ),
+    _defect(
         "reset-card-first",
         "a factory reset gives the card its default PINs before the old secrets go",
         f"{READ}: report_protocol.c, factory reset: invariant N5",

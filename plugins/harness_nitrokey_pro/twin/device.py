@@ -29,7 +29,7 @@ Values = Mapping[str, Value]
 class Device:
     """One boot of the HID side.
 
-    :ivar uptime_us: returns the time since power-up.
+    :ivar uptime_us: returns the time since power-up. :ivar version: of the firmware, 0x000F is 0.15.
     :ivar admin_temporary: what authorises commands of the admin, while it is known; `user_temporary` likewise.
     :ivar told: the time that was told in this boot, and the uptime then.
     :ivar name: of the slot that is written next; `secret` likewise.
@@ -40,6 +40,7 @@ class Device:
     card: CardSide
     random: Stream
     uptime_us: Callable[[], int]
+    version: int
     admin_temporary: bytes = b""
     user_temporary: bytes = b""
     told: tuple[int, int] | None = None

@@ -23,7 +23,7 @@ class ProFirmware(CardFirmware):
     """Implements harness.twin.board.Firmware, and OffersReports.
 
     :param store: the card's mounted file system.
-    :param serial: of the card, four bytes.
+    :param serial: of the card, four bytes. :param version: 0x000F is 0.15.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class ProFirmware(CardFirmware):
         traits: Traits,
         serial: bytes,
         start_bootloader: Callable[[], None],
+        version: int,
     ):
         super().__init__(board)
         if pages.defects & CHECKS_BACKUP:
@@ -45,7 +46,7 @@ class ProFirmware(CardFirmware):
         self.application = OpenPgpApplication(files, services, traits, serial)
         begin(self.application.card)
         card = CardSide(self.application)
-        self.hid = HidSide(board, pages, card, services.stream("microcontroller"), start_bootloader)
+        self.hid = HidSide(board, pages, card, services.stream("microcontroller"), start_bootloader, version)
         finish_reset(self.hid.device)
 
     def receive(self, endpoint: str, packet: bytes) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.api import Board, Stream
-from harness_nitrokey_pro import reports
+from harness_nitrokey_pro import images, reports
 from harness_nitrokey_pro.reports import Status
 from harness_nitrokey_pro.twin import firmware_commands, otp_commands, pin_commands, safe_commands
 from harness_nitrokey_pro.twin.card_side import CardSide
@@ -61,18 +61,27 @@ HANDLERS: dict[str, Callable[[Device, Values], Done]] = {
     "change_firmware_password": firmware_commands.change_firmware_password,
 }
 
+WITH_BOOTLOADER = ("update", "change_firmware_password")
+"""What firmware without a bootloader does not know."""
+
 
 class HidSide:
     """One boot of it.
 
-    :param start_bootloader: reboots into the bootloader.
+    :param start_bootloader: reboots into the bootloader. :param version: of the firmware, 0x000F is 0.15.
     """
 
     def __init__(
-        self, board: Board, pages: Pages, card: CardSide, random: Stream, start_bootloader: Callable[[], None]
+        self,
+        board: Board,
+        pages: Pages,
+        card: CardSide,
+        random: Stream,
+        start_bootloader: Callable[[], None],
+        version: int,
     ):
         self._board, self._card, self._start_bootloader = board, card, start_bootloader
-        self.device = Device(pages, card, random, lambda: board.uptime_us)
+        self.device = Device(pages, card, random, lambda: board.uptime_us, version)
         self._shown = self._next = bytes(reports.SIZE)
         self._picked_us = self._done_us = 0
 
@@ -109,7 +118,9 @@ class HidSide:
         if crc.to_bytes(4, "little") != report[reports.CRC_AT :]:
             return reports.answer(report[0], crc, Status.WRONG_CRC)
         command = reports.BY_CODE.get(report[0])
-        if command is None:
+        if command is None or (
+            command.name in WITH_BOOTLOADER and self.device.version < images.BOOTLOADER_SINCE
+        ):
             return reports.answer(report[0], crc, Status.UNKNOWN)
         with self._card.alone():
             status, fields = HANDLERS[command.name](self.device, reports.unpacked(command.request, body[1:]))

@@ -9,8 +9,10 @@ STM32F103 = Part("stm32f103 internal", 1024, 128, 2, 52, 30_000, 10_000)
 PAGE = 1024
 BOOTLOADER_PAGES = 8
 DATA_PAGE = 111
-"""The first page of data: a firmware image ends below it."""
-APPLICATION_BYTES = (DATA_PAGE - BOOTLOADER_PAGES) * PAGE
+"""The first page of data. A firmware image ends a page before it (build/gcc/stm32.ld)."""
+APPLICATION_PAGES = 102
+INSTALLED = BOOTLOADER_PAGES - 1
+"""The sound bootloader notes here what it has installed whole."""
 
 HIDDEN_COUNTER, SAFE, JOURNAL, USER, HEADER, TIME = 111, 112, 113, 119, 120, 121
 """Pages. 113 to 118 and 120 are free in the original; the sound personality keeps its journal there."""

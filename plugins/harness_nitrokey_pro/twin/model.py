@@ -5,12 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.api import Board, CardFirmware, Defect, Hid, Offered, Store, TwinOptions, child, modules_in
+from harness.api import (
+    Board,
+    CallerError,
+    CardFirmware,
+    Defect,
+    Dfu,
+    Hid,
+    Offered,
+    Panic,
+    Store,
+    TwinOptions,
+    child,
+    modules_in,
+)
 from harness_cards.twin_model import SECURE_ELEMENT, CardModel, aged, formatted, started, store_of
-from harness_nitrokey_pro import reports
+from harness_nitrokey_pro import images, reports
+from harness_nitrokey_pro.twin import bootloader
+from harness_nitrokey_pro.twin.bootloader import Bootloader
 from harness_nitrokey_pro.twin.defects import AS_READ, DEFECTS
 from harness_nitrokey_pro.twin.firmware import ProFirmware
 from harness_nitrokey_pro.twin.hid_side import ENDPOINT, REPORT_DESCRIPTOR
+from harness_nitrokey_pro.twin.installed import Installed, application, put_factory_image
 from harness_nitrokey_pro.twin.layout import STM32F103
 from harness_nitrokey_pro.twin.pages import Pages
 from harness_nitrokey_pro.twin.slots import age_slots
@@ -20,7 +36,8 @@ from harness_openpgp.twin.traits import CHIP_2, CHIP_3, Traits
 
 MICROCONTROLLER, CARD = "mcu", "card"
 REFERENCE, READ, OLD_CARD = "reference", "v0.15", "card-2.1"
-VERSION = "v0.15"
+VERSION = 0x000F
+"""0.15, the latest."""
 START_US = 60_000
 
 
@@ -47,7 +64,7 @@ class NitrokeyProTwin(CardModel):
 
     @property
     def personalities(self) -> Mapping[str, str]:
-        return dict.fromkeys(PERSONALITIES, VERSION)
+        return dict.fromkeys(PERSONALITIES, f"v{images.text(VERSION)}")
 
     @property
     def sound(self) -> Sequence[str]:
@@ -61,7 +78,13 @@ class NitrokeyProTwin(CardModel):
     def endpoints(self) -> Mapping[str, Offered]:
         # In the order of the interfaces on USB: HID is 0, the card is 1.
         hid = Hid(REPORT_DESCRIPTOR, feature_size=reports.SIZE)
-        return {ENDPOINT: Offered("reports", usb=hid), CARD_ENDPOINT: Offered("apdus", atr=CHIP_3.atr)}
+        return {
+            ENDPOINT: Offered("reports", usb=hid),
+            CARD_ENDPOINT: Offered("apdus", atr=CHIP_3.atr),
+            bootloader.ENDPOINT: Offered(
+                "reports", (Bootloader.face,), usb=Dfu(transfer_size=bootloader.TRANSFER)
+            ),
+        }
 
     def code(self) -> list[str]:
         """The modules of the HID side; those of the card stand in the OpenPGP card's twin."""
@@ -71,11 +94,12 @@ class NitrokeyProTwin(CardModel):
         self.check(options, PERSONALITIES, DEFECTS)
         known = PERSONALITIES[options.personality]
         defects = known.defects | set(options.defects)
-        serial = child(options.uuid or seed, "serial")[:4]
+        what = Made(known.traits, defects, child(options.uuid or seed, "serial")[:4])
         parts = {MICROCONTROLLER: STM32F103, CARD: SECURE_ELEMENT}
-        board = Board(parts, lambda board: _start(board, known.traits, defects, serial), seed)
+        board = Board(parts, lambda board: _start(board, what), seed)
+        put_factory_image(board.flash[MICROCONTROLLER], images.make_image(_version(options)))
         store = formatted(board, store_of(board, CARD))
-        _firmware(board, store, known.traits, defects, serial).hid.device.make_new()
+        _firmware(board, store, what).hid.device.make_new()
         board.power_off()
         return board
 
@@ -85,17 +109,55 @@ class NitrokeyProTwin(CardModel):
         return {**counted, **age_slots(board.flash[MICROCONTROLLER], bits)}
 
 
-def _firmware(
-    board: Board, store: Store, traits: Traits, defects: frozenset[str], serial: bytes
-) -> ProFirmware:
-    pages = Pages(board, MICROCONTROLLER, defects)
-    return ProFirmware(board, store, pages, traits, serial, board.power_on)
+@dataclass(frozen=True)
+class Made:
+    """What does not change with the firmware.
+
+    :ivar traits: of the card's chip. :ivar serial: of the card, four bytes.
+    """
+
+    traits: Traits
+    defects: frozenset[str]
+    serial: bytes
 
 
-def _start(board: Board, traits: Traits, defects: frozenset[str], serial: bytes) -> CardFirmware:
-    """Boot; the firmware may give up, too."""
+def _version(options: TwinOptions) -> int:
+    """The version that the key leaves the factory with."""
+    if options.version is None:
+        return VERSION
+    found = images.number(options.version)
+    if found is None:
+        raise CallerError(
+            "firmware version of the Nitrokey Pro twin",
+            found=options.version,
+            expected="MAJOR.MINOR, e.g. 0.10",
+        )
+    return found
+
+
+def _firmware(board: Board, store: Store, what: Made, version: int = VERSION) -> ProFirmware:
+    pages = Pages(board, MICROCONTROLLER, what.defects)
+    return ProFirmware(
+        board, store, pages, what.traits, what.serial, lambda: bootloader.enter(board), version
+    )
+
+
+def _start(board: Board, what: Made) -> CardFirmware | Bootloader:
+    """Start the bootloader, or the application that is installed; it may give up, too.
+
+    :raises Panic: what is installed is parts of two firmwares.
+    """
+    stays, board.retained = board.retained == bootloader.STAY, 0
+    installed = Installed(board, MICROCONTROLLER, what.defects)
+    if stays or not installed.starts():
+        return Bootloader(board, MICROCONTROLLER, installed, what.serial.hex())
+    found = images.about(application(board.flash[MICROCONTROLLER]))
+    if not found.is_whole:
+        raise Panic
     store = store_of(board, CARD)
-    return started(board, store, START_US, lambda: _firmware(board, store, traits, defects, serial))
+    # What an image of the vendor does, only its code knows: it is taken for the latest version.
+    version = VERSION if found.version is None else found.version
+    return started(board, store, START_US, lambda: _firmware(board, store, what, version))
 
 
 MODEL = NitrokeyProTwin()

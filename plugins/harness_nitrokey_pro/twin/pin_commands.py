@@ -7,14 +7,11 @@ from harness_nitrokey_pro.reports import Status
 from harness_nitrokey_pro.twin.card_side import ADMIN, USER
 from harness_nitrokey_pro.twin.device import Device, Done, Values, integer, octets
 
-VERSION = 0x000F
-"""0.15, the latest."""
-
 
 def status(device: Device, values: Values) -> Done:
     num, caps, scroll, pin_on, delete = device.slots.config
     config = {"num": num, "caps": caps, "scroll": scroll, "pin_on": pin_on, "delete": delete}
-    return Status.OK, {"version": VERSION, "serial": device.card.serial, **config}
+    return Status.OK, {"version": device.version, "serial": device.card.serial, **config}
 
 
 def admin_tries(device: Device, values: Values) -> Done:

@@ -11,11 +11,10 @@ import pytest
 from harness.api import NOT_OFFERED, Home, Rig
 from harness_nitrokey_pro.client import NitrokeyPro
 from harness_nitrokey_pro.home import ProMemory, known
+from harness_nitrokey_pro.images import BOOTLOADER_SINCE
 from harness_openpgp.home import OpenPgpMemory
 from harness_openpgp.home import known as card_known
 from harness_suites.powered_up import power_up
-
-FIRMWARE_PASSWORD_SINCE = 0x000B
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def updatable(hid: NitrokeyPro) -> NitrokeyPro:
     """The key; its firmware has a firmware password."""
     version = hid.status()["version"]
     assert isinstance(version, int)
-    if version < FIRMWARE_PASSWORD_SINCE:
+    if version < BOOTLOADER_SINCE:
         pytest.skip(f"{NOT_OFFERED}: a firmware password, which came with 0.11")
     return hid
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.api import Refused
+from harness.api import NOT_OFFERED, Refused
+from harness_nitrokey_pro.client import number
 from harness_nitrokey_pro.home import FACTORY_CONFIG, SLOT_NUMBERS
+from harness_nitrokey_pro.images import BOOTLOADER_SINCE, text
 from harness_nitrokey_pro.reports import Status
 from harness_openpgp.client import ADMIN, OpenPgp
 from harness_openpgp.home import DEFAULT_PW1, DEFAULT_PW3
@@ -134,4 +136,20 @@ def test_older_firmware_is_kept_out_by_the_firmware_password_alone(updatable, re
     """A fact for the report: below its password the bootloader compares no version and no signature."""
     with refused(Status.WRONG_PASSWORD):
         updatable.start_bootloader(OTHER)
-    record_property("policy", "downgrade: whoever knows the firmware password may install any image")
+    record_property(
+        "policy",
+        "whoever knows the firmware password may install any image, also an older one; who forgot it never updates, "
+        "and no PIN and no reset stands in for it",
+    )
+
+
+def test_firmware_before_0_11_has_no_update(hid, record_property):
+    """A fact for the report: it knows neither the bootloader nor its password."""
+    found = number(hid.status(), "version")
+    if found >= BOOTLOADER_SINCE:
+        pytest.skip(f"{NOT_OFFERED}: firmware before 0.11")
+    with refused(Status.UNKNOWN):
+        hid.start_bootloader(b"12345678")
+    with refused(Status.UNKNOWN):
+        hid.change_firmware_password(b"12345678", OTHER)
+    record_property("policy", f"firmware {text(found)} is never updated: the bootloader came with 0.11")

@@ -49,6 +49,9 @@ OPERATIONS = {
     "pro.firmware_password": BOTH,
     "pro.firmware_password.wrong": {"old"},
     "pro.factory_reset": THREE,
+    "pro.update": {"old", "bootloader", "new"},
+    "pro.update.refused": {"old"},
+    "pro.update.left": {"old"},
 }
 CAUGHT = {
     "backup-address-half": ("pro.write_hotp", "device", Outcome.STUCK),
@@ -66,6 +69,7 @@ CAUGHT = {
     "user-page-without-backup": ("pro.firmware_password", "pro.safe", Outcome.LOST),
     "update-password-in-two": ("pro.firmware_password", "pro.firmware_password", Outcome.TORN),
     "reset-card-first": ("pro.factory_reset", "pro.slots", Outcome.TORN),
+    "update-cut-starts-anyway": ("pro.update", "device", Outcome.STUCK),
     "time-page-erased-first": ("pro.set_time.full", "pro.time", Outcome.TORN),
 }
 UNCUT = {
