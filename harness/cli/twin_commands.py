@@ -167,7 +167,7 @@ def twin(
         typer.Option("--usbredir", metavar="SOCKET", help="Be a USB device for QEMU at this Unix socket."),
     ] = None,
     uhid: Annotated[
-        bool, typer.Option("--uhid", help="Be a HID device of this host (FIDO only; needs /dev/uhid).")
+        bool, typer.Option("--uhid", help="Be a HID device of this host (HID only; needs /dev/uhid).")
     ] = False,
     touch: Annotated[
         str,

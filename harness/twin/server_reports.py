@@ -34,6 +34,7 @@ class ReportsFace(ServedEndpoint):
         self._now_us: Callable[[], int] = lambda: 0
         self._sent: list[bytes] = []
         self._asked = 0
+        self._is_there = True
 
     def attach(self, clock: Callable[[], int]) -> None:
         self._now_us = clock
@@ -97,6 +98,7 @@ class ReportsFace(ServedEndpoint):
         self._drop()
 
     def present(self, is_there: bool) -> None:
+        self._is_there = is_there
         if not is_there:
             self._drop()
 
@@ -112,7 +114,11 @@ class ReportsFace(ServedEndpoint):
         with contextlib.suppress(OSError):
             client, _ = self._listener.accept()
             self._drop()
-            self._stream = FrameStream(client)
+            if self._is_there:
+                self._stream = FrameStream(client)
+            else:
+                # In a face without reports nothing would answer.
+                client.close()
 
     def _drop(self) -> None:
         self._sent, self._asked = [], 0

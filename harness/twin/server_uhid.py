@@ -1,6 +1,7 @@
-"""The CTAPHID endpoint of a served twin as a HID device of this host, through the kernel's /dev/uhid.
+"""The HID interface of a served twin as a HID device of this host, through the kernel's /dev/uhid.
 
-Browsers, ssh and the vendor's tools find it as they find a key in a port. Only HID is there: no card, no serial port.
+CTAPHID, or the feature reports of a key without it. Browsers, ssh and the vendor's tools find it as they find a key in
+a port. Only HID is there: no card, no serial port.
 Source: Documentation/hid/uhid.rst and include/uapi/linux/uhid.h of Linux.
 """
 
@@ -15,12 +16,13 @@ from pathlib import Path
 
 from harness.base.errors import CallerError
 from harness.twin.board import Firmware
+from harness.twin.endpoints import OffersReports
 from harness.twin.server_faces import ServedWire, Wire
 from harness.twin.usb_device.hid import Hid
 from harness.twin.usb_device.shown import UsbFaces
 
 DEVICE = Path("/dev/uhid")
-ENDPOINT = "ctaphid"
+CTAPHID = "ctaphid"
 EVENT_SIZE = 4380
 """sizeof(struct uhid_event)."""
 DATA_MAX = 4096
@@ -31,7 +33,10 @@ INPUT = struct.Struct("<IH4096s")
 NUMBER = struct.Struct("<I")
 OFF_THE_BUS_US = 200_000
 EIO = 5
-OUTPUT_REPORT = 1
+FEATURE_REPORT, OUTPUT_REPORT = 0, 1
+"""enum uhid_report_type."""
+SET_HEAD = struct.Struct("<IBBH")
+"""Number of the request, number of the report, its type, size."""
 
 
 class Event(IntEnum):
@@ -60,12 +65,12 @@ class UhidWire(ServedWire):
         self._was_there = False
         self._create_at_us: int | None = None
         self._firmware: Firmware | None = None
-        function = faces.functions("application").get(ENDPOINT)
-        if not isinstance(function, Hid):
+        found = _hid_of(faces)
+        if found is None:
             raise CallerError(
-                "--uhid", found="a key without a FIDO interface", expected="one with it", mend="omit --uhid"
+                "--uhid", found="a key without a HID interface", expected="one with it", mend="omit --uhid"
             )
-        self._descriptor = function.report_descriptor
+        self._endpoint, self._hid = found
         try:
             self._fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
@@ -94,17 +99,31 @@ class UhidWire(ServedWire):
             size, report_type = struct.unpack_from("<HB", rest, DATA_MAX)
             data = rest[:size]
             # The first byte is the number of the report, 0 where reports have none.
-            return [(ENDPOINT, data[1:])] if report_type == OUTPUT_REPORT and self._is_there else []
+            return [(self._endpoint, data[1:])] if report_type == OUTPUT_REPORT and self._is_there else []
         if kind == Event.GET_REPORT:
-            (number,) = NUMBER.unpack_from(rest)
-            self._write(struct.pack("<IIHH", Event.GET_REPORT_REPLY, number, EIO, 0))
+            number, _, report_type = struct.unpack_from("<IBB", rest)
+            report = self._feature() if report_type == FEATURE_REPORT else None
+            # The number of the report stands before it, also where reports have none.
+            data, error = (b"", EIO) if report is None else (b"\0" + report, 0)
+            self._write(struct.pack("<IIHH", Event.GET_REPORT_REPLY, number, error, len(data)) + data)
         elif kind == Event.SET_REPORT:
-            (number,) = NUMBER.unpack_from(rest)
-            self._write(struct.pack("<IIH", Event.SET_REPORT_REPLY, number, EIO))
+            number, _, report_type, size = SET_HEAD.unpack_from(rest.ljust(SET_HEAD.size, b"\0"))
+            report = rest[SET_HEAD.size :][:size][1:]
+            taken = self._is_there and report_type == FEATURE_REPORT and len(report) == self._hid.feature_size
+            taken = taken and bool(report)
+            self._write(struct.pack("<IIH", Event.SET_REPORT_REPLY, number, 0 if taken else EIO))
+            return [(self._endpoint, report)] if taken else []
         return []
 
+    def _feature(self) -> bytes | None:
+        """The feature report that the key shows now; None: it has none."""
+        firmware = self._firmware
+        if not self._is_there or not self._hid.feature_size or not isinstance(firmware, OffersReports):
+            return None
+        return firmware.report(self._endpoint, self._clock())
+
     def answer(self, endpoint: str, data: bytes, asker: object) -> None:
-        if endpoint == ENDPOINT and self._is_there:
+        if endpoint == self._endpoint and self._is_there and not self._hid.feature_size:
             self._write(INPUT.pack(Event.INPUT2, len(data), data))
 
     def replugged(self) -> None:
@@ -113,7 +132,7 @@ class UhidWire(ServedWire):
     def show(self, firmware: Firmware | None) -> None:
         self._destroy()
         self._firmware = firmware
-        if firmware is None or ENDPOINT not in self._faces.functions(firmware.face):
+        if firmware is None or self._endpoint not in self._faces.functions(firmware.face):
             return
         if self._was_there:
             self._create_at_us = self._clock() + OFF_THE_BUS_US
@@ -138,8 +157,8 @@ class UhidWire(ServedWire):
         self._write(
             CREATE.pack(
                 *(Event.CREATE2, name, b"keyharness", who.serial_number.encode()[:63]),
-                *(len(self._descriptor), BUS_USB, who.vendor_id, who.product_id, who.release, 0),
-                self._descriptor,
+                *(len(self._hid.report_descriptor), BUS_USB, who.vendor_id, who.product_id, who.release, 0),
+                self._hid.report_descriptor,
             )
         )
         self._is_there = True
@@ -157,3 +176,15 @@ class UhidWire(ServedWire):
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _hid_of(faces: UsbFaces) -> tuple[str, Hid] | None:
+    """The endpoint that is shown, and how: CTAPHID, or else the first HID interface."""
+    found = {
+        name: function
+        for name, function in faces.functions("application").items()
+        if isinstance(function, Hid)
+    }
+    if CTAPHID in found:
+        return CTAPHID, found[CTAPHID]
+    return next(iter(found.items()), None)

@@ -113,6 +113,9 @@ def main() -> int:
         library.NK_get_last_command_status(),
     ]
     said["default again"] = library.NK_enable_password_safe(USER)
+    # The password that was changed above outlives a reset.
+    said["wrong update"] = library.NK_enable_firmware_update_pro(b"12345678")
+    said["update"] = library.NK_enable_firmware_update_pro(b"another one")
     library.NK_logout()
     print(json.dumps(said))
     return 0

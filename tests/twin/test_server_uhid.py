@@ -87,7 +87,7 @@ def test_other_events_of_the_kernel_are_answered_or_left_alone(kernel):
     sock, wire = kernel
     (fd,) = wire.sockets()
     for event, reply in ((GET, GET_REPLY), (SET, SET_REPLY)):
-        sock.send(struct.pack("<II", event, 77))
+        sock.send(struct.pack("<IIBBH", event, 77, 0, 0, 0))
         assert wire.arrived(fd) == []
         kind, body = said(sock)
         assert (kind, *struct.unpack_from("<IH", body)) == (reply, 77, 5)
@@ -95,6 +95,44 @@ def test_other_events_of_the_kernel_are_answered_or_left_alone(kernel):
         sock.send(struct.pack("<IQ", quiet, 0))
         assert wire.arrived(fd) == []
     assert wire.arrived(fd) == [], "nothing more has come"
+
+
+class Polled(Booted):
+    """Firmware that shows a report of its own at each instant."""
+
+    def report(self, endpoint: str, at_us: int) -> bytes:
+        return f"{endpoint} {at_us}".encode().ljust(64, b"\0")
+
+
+def test_feature_reports_are_set_and_read_as_hidraw_carries_them(monkeypatch):
+    """Linux, drivers/hid/uhid.c and hidraw.c: the report's number stands before each report."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        monkeypatch.setattr(server_uhid.os, "open", lambda *_: os.dup(theirs.fileno()))
+        offered = {
+            "hid-feature": Offered("reports", usb=Hid(REPORTS, feature_size=64)),
+            "card": Offered("apdus"),
+        }
+        wire = UhidWire(UsbFaces(keyharness_keys()[0].faces, offered))
+        wire.attach(lambda: 1000)
+        (fd,) = wire.sockets()
+        ask = struct.pack("<IIBB", GET, 5, 0, 0)
+        ours.send(ask)
+        assert wire.arrived(fd) == []
+        assert struct.unpack("<IIHH", ours.recv(8192)) == (GET_REPLY, 5, 5, 0), "nothing is plugged in"
+        wire.show(Polled("application"))
+        assert said(ours)[0] == CREATE
+        ours.send(ask)
+        assert wire.arrived(fd) == []
+        answer = ours.recv(8192)
+        assert struct.unpack_from("<IIHH", answer) == (GET_REPLY, 5, 0, 65)
+        assert answer[12:] == b"\0" + Polled("application").report("hid-feature", 1000)
+        report = bytes(range(64))
+        for content, taken in ((b"\0" + report, True), (b"\0" + report[:10], False)):
+            ours.send(struct.pack("<IIBBH", SET, 6, 0, 0, len(content)) + content)
+            assert wire.arrived(fd) == ([("hid-feature", report)] if taken else [])
+            assert struct.unpack("<IIH", ours.recv(8192)) == (SET_REPLY, 6, 0 if taken else 5)
+        wire.close()
 
 
 def test_it_goes_with_the_application_and_comes_back_after_a_while(kernel):
@@ -118,5 +156,5 @@ def test_it_goes_with_the_application_and_comes_back_after_a_while(kernel):
 def test_a_host_without_uhid_is_told_what_to_do():
     with pytest.raises(CallerError, match="modprobe uhid"):
         UhidWire(UsbFaces(keyharness_keys()[0].faces, OFFERED), ABSENT)
-    with pytest.raises(CallerError, match="without a FIDO interface"):
+    with pytest.raises(CallerError, match="without a HID interface"):
         UhidWire(UsbFaces((), {"card": Offered("apdus")}))

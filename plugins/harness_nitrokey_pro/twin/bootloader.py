@@ -49,6 +49,8 @@ class Bootloader:
     # The board's side
 
     def receive(self, endpoint: str, packet: bytes) -> None:
+        if endpoint != ENDPOINT:
+            return
         _, ask, _, _, length = SETUP.unpack(packet[: SETUP.size].ljust(SETUP.size, b"\0"))
         data = packet[SETUP.size :]
         if ask == Ask.DOWNLOAD and length == len(data):

@@ -144,3 +144,8 @@ def test_it_resets_the_key(said):
     assert said["after"] == ["", 3]
     # The safe has no key any more, and the PIN of the factory is right.
     assert said["default again"] == 10
+
+
+def test_it_brings_the_key_to_its_bootloader_with_the_firmware_password_alone(said):
+    """A right password has no answer: the key leaves, which the library calls the loss of the device (255)."""
+    assert (said["wrong update"], said["update"]) == (4, 255)
