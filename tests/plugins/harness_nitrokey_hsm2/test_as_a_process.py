@@ -73,6 +73,24 @@ def test_the_packaged_bench_runs_cases_and_cuts_through_a_pcscd(cli):
     assert suite["not_offered"] == suite["failed"] == suite["error"] == 0
 
 
+@pytest.mark.long
+def test_a_card_of_an_unknown_model_that_takes_a_share_twice_is_not_blamed(cli):
+    """No sheet says that the applet knows a share again; a Nitrokey HSM 2 of ours must."""
+    twin = ["keyharness", "twin", NAME, "--state", "{state}", "--personality", "open-order", "--speed", "max"]
+    rig = [
+        *("[[rig]]", 'name = "unknown"', 'key = "sc-hsm"', 'driver = "emulator"', "expendable = true"),
+        *('transport = "vpcd"', "ready_s = 300", "answer_s = 300"),
+        f"command = {json.dumps([*twin, '--vpcd', '127.0.0.1:{port}'])}",
+        "" if namespaces_permitted() else 'isolation = "none"',
+    ]
+    (cli.cwd / "unknown.toml").write_text("\n".join(rig))
+    case = "test_a_share_that_was_taken_is_not_taken_again"
+    done = cli("run", "schsm", "--bench", "unknown.toml", "--seed", "1", "--", "-k", case)
+    assert done.returncode == 5, done.stdout + done.stderr
+    suite = json.loads((cli.run_dir / "summary.json").read_text())["suites"]["schsm"]
+    assert (suite["not_offered"], suite["failed"], suite["error"]) == (1, 0, 0)
+
+
 DIES = """#!/bin/sh
 case "$*" in *--version*) exec {daemon} "$@";; esac
 # It is handed its socket as its own process, and dies when somebody writes into the FIFO.
