@@ -4,7 +4,8 @@
 
 CONTROL is a folder: `cut` holds a number n (0: never), and the twin dies when the nth command APDU since its start
 arrives, before the card sees it. So a cut after the answer to a command is the cut before the next one. `count` is
-written with the number of commands so far, and `commands` gets each of them, a line of hex digits.
+written with the number of commands so far, the fatal one among them. `commands` gets each of the others, a line of hex
+digits.
 
 If CONTROL has a file `hold` with the first bytes of a command in hex, the first such command waits: the twin writes
 into the FIFO `held`, so that who reads it knows, and goes on when somebody opens the FIFO `go`.
@@ -31,9 +32,9 @@ def counted(control: Path) -> None:
 
     def count(self, endpoint, sock, packet):
         seen[0] += 1
+        (control / "count").write_text(str(seen[0]))
         if seen[0] == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
-        (control / "count").write_text(str(seen[0]))
         commands.write(packet.hex() + "\n")
         if held and packet.startswith(held[0]):
             held.clear()

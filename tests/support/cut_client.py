@@ -9,6 +9,7 @@ from harness.bench.plugin_api import RigRequest
 from harness.bench.registry import discover
 from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig
 from support import counting_twin
+from support.limits import HUNG_S
 from support.paths import with_support
 
 
@@ -40,8 +41,13 @@ class CountedCard:
 
     @property
     def count(self) -> int:
-        """Commands since the start."""
+        """Commands since the start, one that takes the power among them."""
         return int((self.control / "count").read_text())
+
+    def require_cut(self, place: int) -> None:
+        """See that the power went at a command of a client that has ended; none of its commands can come later."""
+        assert self.count >= place, f"the client ended after {self.count} commands: no power cut at {place}"
+        assert self.rig.emulated.process.wait(HUNG_S), f"the card did not die at command {place}"
 
     @property
     def commands(self) -> list[bytes]:

@@ -35,7 +35,6 @@ MADE = 1
 """The number that OpenSC gives to the first key."""
 GENERATE, DELETE, UPDATE, UNWRAP = 0x46, 0xE4, 0xD7, 0x74
 TEXT = b"text"
-BLOCK = 255
 
 
 class CutClient(CountedCard):
@@ -153,9 +152,13 @@ def before_each(writes: list[tuple[int, int]], count: int) -> list[int]:
 
 
 def test_each_cut_leaves_no_key_a_key_that_can_be_described_or_all_of_it(client, uncut):
-    """GENERATE; the request is deleted, created and written again; then the description."""
+    """GENERATE; the request is deleted, created and written again; then the description (OpenSC 0.23).
+
+    Another version may write in another order, or nothing but the description: cuts are before its own writes.
+    """
     start, writes, _ = uncut
-    assert [ins for _, ins in writes][:3] == [GENERATE, DELETE, UPDATE]
+    assert writes[0][1] == GENERATE
+    assert UPDATE in [ins for _, ins in writes[1:]], "the description at least"
     found = {}
     for place in before_each(writes, 4):
         said, card = cut(client, start, place, client.make_pair)
@@ -168,9 +171,8 @@ def test_each_cut_leaves_no_key_a_key_that_can_be_described_or_all_of_it(client,
         if "Key pair generated" in said:
             assert left == {"key", "request", "description"}, "what was acknowledged is there"
     assert set() in found.values(), "the first place is before the key is made"
-    assert any(left in ({"key"}, {"key", "request"}) for left in found.values()), (
-        "OpenSC's own order leaves a key that PKCS #11 does not see"
-    )
+    # Before the last write: the key is there, and PKCS #11 does not see it without its description.
+    assert found[writes[-1][0]] >= {"key"}
 
 
 def test_a_certificate_that_is_cut_in_its_blocks_leaves_the_key_and_is_written_again(
@@ -179,27 +181,27 @@ def test_a_certificate_that_is_cut_in_its_blocks_leaves_the_key_and_is_written_a
     public, request, start = with_key
     writes, said = recorded(client, start, client.write_certificate)
     assert ScHsm(client.rig).read(CERTIFICATE | MADE) == certificate, said
-    blocks = {certificate[:size] for size in range(0, len(certificate), BLOCK)}
+    updates = [ins for _, ins in writes].count(UPDATE)
     short = 0
     for place in before_each(writes, 3):
         _, card = cut(client, start, place, client.write_certificate)
         fid = CERTIFICATE | MADE
         left = card.read(fid) if fid in card.objects() else None
-        assert left in (None, request, certificate, *blocks), place
-        short += left in blocks
+        assert left in (None, request) or certificate.startswith(left), place
+        short += left not in (None, request, certificate)
         assert verifies(public, card.sign(MADE, EC_SHA256, TEXT), TEXT)
         client.write_certificate()
         assert card.read(fid) == certificate, "the same command leads on"
-    assert short, "one place is between two blocks"
+    assert short or updates == 1, "the last place is between two blocks"
 
 
 def test_a_forced_restore_that_is_cut_leaves_the_key_or_none_and_the_blob_leads_on(client, with_key):
-    """`--force` deletes the key before the card has shown that it opens the blob."""
+    """`--force` of OpenSC 0.23 deletes the key before the card has shown that it opens the blob."""
     public, _, start = with_key
     writes, _ = recorded(client, start, client.restore)
     kinds = [ins for _, ins in writes]
-    assert kinds.index(DELETE) < kinds.index(UNWRAP)
     unwrapped = next(number for number, ins in writes if ins == UNWRAP)
+    deletes_first = DELETE in kinds[: kinds.index(UNWRAP)]
     seen = set()
     for place in (writes[0][0], unwrapped, writes[-1][0]):
         _, card = cut(client, start, place, client.restore)
@@ -208,4 +210,4 @@ def test_a_forced_restore_that_is_cut_leaves_the_key_or_none_and_the_blob_leads_
         client.restore()
         card.verify(PIN)
         assert verifies(public, card.sign(MADE, EC_SHA256, TEXT), TEXT), "the same command leads on"
-    assert seen == {False, True}
+    assert seen == ({False, True} if deletes_first else {True})

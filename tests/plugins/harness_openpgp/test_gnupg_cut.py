@@ -27,7 +27,6 @@ from harness_rigs.emulator.private_pcscd import DAEMON
 from harness_transports.card import card
 from support import gnupg
 from support.cut_client import CountedCard
-from support.limits import HUNG_S
 from support.openpgp import NAME, openpgp_card
 
 pytestmark = [
@@ -250,7 +249,7 @@ def cut_live(recorded: Recorded, place: int, folder: Path) -> LiveCut:
     try:
         client.boot(cut=place)
         owner.move_to_card(WHO)
-        assert client.rig.emulated.process.wait(HUNG_S), f"no power cut at command {place}"
+        client.require_cut(place)
         kept = owner.on_host(WHO)
     finally:
         owner.close()
@@ -304,7 +303,7 @@ def cut_at(recorded: Recorded, place: int, *commands: str, at: str = "") -> None
             owner.generate_on_card("Card Owner", at=at)
         else:
             owner.dialogue("--card-edit", commands=commands, answers={})
-        assert client.rig.emulated.process.wait(HUNG_S), f"no power cut at command {place}"
+        client.require_cut(place)
     finally:
         owner.close()
 
