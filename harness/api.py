@@ -182,6 +182,7 @@ _MODULES = {
     "Driver": "harness.bench.plugin_api",
     "FirmwareUpdates": "harness.bench.firmware_updates",
     "NEVER_STARTS": "harness.bench.firmware_updates",
+    "OperatorUpdate": "harness.bench.operator_update",
     "PowerDriver": "harness.bench.plugin_api",
     "Progress": "harness.bench.firmware_updates",
     "REFUSED": "harness.bench.firmware_updates",
@@ -255,6 +256,7 @@ if TYPE_CHECKING:
         UpdaterKilled as UpdaterKilled,
         VersionPair as VersionPair,
     )
+    from harness.bench.operator_update import OperatorUpdate as OperatorUpdate
     from harness.bench.plugin_api import (
         ActuatorRequest as ActuatorRequest,
         Driver as Driver,

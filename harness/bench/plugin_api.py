@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.base.clock import Clock
     from harness.bench.ceremony import CeremonyRules
     from harness.bench.firmware_updates import FirmwareUpdates
+    from harness.bench.operator_update import OperatorUpdate
     from harness.host.host import Host
     from harness.host.scan import Found
     from harness.model.key import Key
@@ -180,6 +181,11 @@ class Specs:
     @hookspec
     def keyharness_ceremonies(self) -> Mapping[str, CeremonyRules[Any]]:
         """Steps of ceremonies with several simulated keys, each by the name of its key."""
+        raise AssertionError("a specification is not called")
+
+    @hookspec
+    def keyharness_operator_updates(self) -> Mapping[str, OperatorUpdate]:
+        """Updates that an operator does in a service of the maker, each by the name of its key."""
         raise AssertionError("a specification is not called")
 
     @hookspec

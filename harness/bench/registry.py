@@ -13,6 +13,7 @@ import pluggy
 from harness.base.errors import CallerError, one_of
 from harness.bench.ceremony import CeremonyRules
 from harness.bench.firmware_updates import FirmwareUpdates
+from harness.bench.operator_update import OperatorUpdate
 from harness.bench.plugin_api import GROUP, Driver, PowerDriver, Specs, Suite, TouchDriver
 from harness.host.scan import Sought
 from harness.model.key import Key
@@ -56,6 +57,8 @@ class Plugins:
     update_rules: dict[str, FirmwareUpdates] = field(default_factory=dict)
     """By the name of the key."""
     ceremonies: dict[str, CeremonyRules[Any]] = field(default_factory=dict)
+    """By the name of the key."""
+    operator_updates: dict[str, OperatorUpdate] = field(default_factory=dict)
     """By the name of the key."""
     found: list[PluginInfo] = field(default_factory=list)
 
@@ -190,6 +193,7 @@ def discover() -> Plugins:
         ("keyharness_updates", plugins.updates),
         ("keyharness_update_rules", plugins.update_rules),
         ("keyharness_ceremonies", plugins.ceremonies),
+        ("keyharness_operator_updates", plugins.operator_updates),
     ]
     for hook, table in by_key:
         for impl in getattr(manager.hook, hook).get_hookimpls():

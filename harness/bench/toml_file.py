@@ -34,6 +34,20 @@ def with_rig(text: str, rig: Mapping[str, Any]) -> str:
     return text + gap + tomlkit.dumps({"rig": [dict(rig)]})
 
 
+def with_identity(text: str, rig: str, identity: str) -> str:
+    """Return the text of a bench file with another identity of one rig; the rest stays as it is.
+
+    :raises tomlkit.exceptions.ParseError: the text is not TOML (a ValueError).
+    :raises KeyError: it has no such rig.
+    """
+    document = tomlkit.parse(text)
+    for one in document.get("rig", []):
+        if one["name"] == rig:
+            one["identity"] = identity
+            return tomlkit.dumps(document)
+    raise KeyError(rig)
+
+
 def bench_text(name: str, rigs: Sequence[Mapping[str, Any]], comment: str) -> str:
     """Return the text of a bench file that is made from parsed settings.
 

@@ -1,4 +1,4 @@
-"""Commands about rigs and their keys: enroll, inspect, rigs, recover, quarantine, history."""
+"""Commands about rigs and their keys: enroll, inspect, operator-update, rigs, recover, quarantine, history."""
 
 from __future__ import annotations
 
@@ -114,6 +114,32 @@ def inspect(rig: RigArgument, bench: BenchOption = None, json: JsonOption = Fals
         write_json("inspect", **table)
     else:
         show(table, sys.stdout)
+
+
+@app.command("operator-update")
+def operator_update(
+    rig: RigArgument,
+    helper: Annotated[
+        str, typer.Option("--helper", metavar="RIG", help="Rig of another working device, which logs in.")
+    ],
+    bench: BenchOption = None,
+) -> None:
+    """Lead an operator through an update in the maker's service, and note the device's new identity in the bench.
+
+    Asks for words at a terminal: it never runs unattended.
+    """
+    from harness.base.errors import CallerError
+    from harness.commands.operator_update import update
+
+    if not sys.stdin.isatty():
+        raise CallerError(
+            "operator-update",
+            found="no terminal",
+            expected="a person who does the update",
+            mend="run it by hand",
+        )
+    with session_for(bench, (rig, helper), "operator-update") as session:
+        update(session, rig, helper, sys.stdout, _ask)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api import CeremonyRules, Face, Key, TwinModel, hookimpl
+from harness.api import CeremonyRules, Face, Key, OperatorUpdate, TwinModel, hookimpl
 
 if TYPE_CHECKING:
     from harness_schsm.ceremony import Paper
@@ -42,3 +42,10 @@ def keyharness_ceremonies() -> dict[str, CeremonyRules[Paper]]:
     from harness_schsm.ceremony import RULES
 
     return {NAME: RULES}
+
+
+@hookimpl
+def keyharness_operator_updates() -> dict[str, OperatorUpdate]:
+    from harness_schsm.operator_update import UPDATE
+
+    return {NAME: UPDATE}
