@@ -61,6 +61,9 @@ class Why(StrEnum):
     DEAD = "Dead: the SO-PIN is blocked, keys are on the device, and five updates of it are used."
     NO_HELPER = "Get another HSM: nobody logs in to the portal without one that works."
     BLOCKED_HELPER = "Log in with another HSM: a blocked one does not log in."
+    NOT_REGISTERED = (
+        "Register the device first, or plug it in here: only registered ones are updated from afar."
+    )
 
     @property
     def is_allowed(self) -> bool:
@@ -127,6 +130,51 @@ class Portal:
                 raise PortalRefuses("firmware update by the portal", found=decision.why.value)
         assert decision.version is not None
         device.command("PORTAL INSTALL", _PORTAL, _INSTALL, 0, bytes(decision.version), cla=0x80)
+        return decision
+
+
+class Account:
+    """An owner's account in the portal: registered devices, and updates of them that were asked for from afar.
+
+    To start such an update, the owner logs in with another HSM; no session is held until the device comes.
+    """
+
+    def __init__(self, portal: Portal):
+        self.portal = portal
+        self.registered: set[str] = set()
+        """Names of devices, as their certificates show them."""
+        self._waiting: set[str] = set()
+
+    def register(self, device: ScHsm) -> str:
+        """Associate a device with the account; returns its name."""
+        name = device.device().chr
+        self.registered.add(name)
+        return name
+
+    def ask_for(self, name: str, helper: Helper) -> None:
+        """Select a device of the account's list for an update.
+
+        :raises PortalRefuses: nobody is logged in, or the device is not registered.
+        """
+        if helper is not Helper.WORKING:
+            why = Why.NO_HELPER if helper is Helper.NONE else Why.BLOCKED_HELPER
+            raise PortalRefuses("firmware update by the portal", found=why.value)
+        if name not in self.registered:
+            raise PortalRefuses("firmware update by the portal", found=Why.NOT_REGISTERED.value)
+        self._waiting.add(name)
+
+    def connected(self, device: ScHsm) -> Decision | None:
+        """A device connects to the portal: update it if that was asked for. Afterwards its registration is void.
+
+        :returns: what was done; None if nothing was asked for.
+        :raises PortalRefuses: its state forbids the update, which stays asked for.
+        """
+        name = device.device().chr
+        if name not in self._waiting:
+            return None
+        decision = self.portal.update(device, Helper.WORKING)
+        self._waiting.discard(name)
+        self.registered.discard(name)
         return decision
 
 

@@ -13,6 +13,7 @@ from harness_schsm.client import EC_SHA256, KEY, SO, ScHsm
 from harness_schsm.home import HsmMemory
 from harness_schsm.portal import (
     FORCED_MAX,
+    Account,
     Helper,
     Portal,
     PortalRefuses,
@@ -263,3 +264,54 @@ def test_initialize_keeps_the_count_of_forced_updates(prepared, mine):
     )
     hsm.initialize(mine.so_pin, mine.pin)
     assert seen(hsm).forced == FORCED_MAX
+
+
+# Remote devices
+
+
+def test_a_registered_remote_device_is_updated_at_its_next_connection(prepared, rig):
+    hsm = prepared(EMPTY)
+    account, before = Account(offered(hsm, newer=True)), hsm.certificates()
+    name = account.register(hsm)
+    assert account.connected(hsm) is None, "nothing was asked for"
+    account.ask_for(name, Helper.WORKING)
+    assert hsm.certificates() == before, "it has not connected yet"
+    hsm = again(rig)
+    assert account.connected(hsm) is not None
+    require_as_shipped(rig, hsm, before, account.portal, 0)
+    assert account.connected(again(rig)) is None, "once"
+    assert account.registered == set(), "the registration of the old identity is void"
+
+
+def test_a_remote_device_that_got_keys_meanwhile_is_updated_once_they_are_gone(prepared, mine):
+    hsm = prepared(EMPTY)
+    account, before = Account(offered(hsm, newer=True)), hsm.certificates()
+    account.ask_for(account.register(hsm), Helper.WORKING)
+    hsm.verify(mine.pin)
+    hsm.generate_ec(9, BY_NAME["secp256r1"])
+    with pytest.raises(PortalRefuses) as refused:
+        account.connected(hsm)
+    assert refused.value.found == Why.KEYS.value
+    assert hsm.certificates() == before
+    hsm.delete(KEY | 9)
+    assert account.connected(hsm) is not None
+
+
+@pytest.mark.parametrize(
+    ("registered", "helper", "why"),
+    [
+        (False, Helper.WORKING, Why.NOT_REGISTERED),
+        (True, Helper.NONE, Why.NO_HELPER),
+        (True, Helper.BLOCKED, Why.BLOCKED_HELPER),
+    ],
+    ids=str,
+)
+def test_a_remote_update_needs_a_registration_and_a_login(prepared, registered, helper, why):
+    hsm = prepared(EMPTY)
+    account, before = Account(offered(hsm, newer=True)), hsm.certificates()
+    name = account.register(hsm) if registered else hsm.device().chr
+    with pytest.raises(PortalRefuses) as refused:
+        account.ask_for(name, helper)
+    assert refused.value.found == why.value
+    assert account.connected(hsm) is None
+    assert hsm.certificates() == before

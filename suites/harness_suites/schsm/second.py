@@ -7,7 +7,7 @@ OpenSC and an open implementation take for the same refusal.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -64,6 +64,21 @@ def require_known_model(hsm: ScHsm, what: str) -> None:
     """Skip a case of what no client and no sheet tells of the applet, on a card of an unknown model."""
     if hsm.rig.key.name == GENERIC:
         pytest.skip(f"{NOT_OFFERED}: a rule for {what}, which cards of an unknown model may not have")
+
+
+def require_not_taken_again(hsm: ScHsm, share: bytes) -> None:
+    """A DKEK share that the card has taken must be refused. A card of an unknown model may take it, and then counts it.
+
+    No sheet says that the applet knows a share again, and a DKEK is the XOR of its shares.
+    """
+    if hsm.rig.key.name != GENERIC:
+        with refused(WRONG_DATA):
+            hsm.import_share(share)
+        return
+    before = hsm.dkek().outstanding
+    with suppress(Refused):
+        assert hsm.import_share(share).outstanding == before - 1, "what is taken is counted"
+        pytest.skip(f"{NOT_OFFERED}: this card takes a share twice, and counts it; no sheet forbids it")
 
 
 def require_certificates(hsm: ScHsm) -> None:

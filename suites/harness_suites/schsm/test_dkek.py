@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import permutations
 
 import pytest
 
-from harness.api import NOT_OFFERED, Refused
 from harness_cards.curves import BY_NAME
 from harness_cards.tlv import tlv
 from harness_schsm.client import ScHsm
 from harness_schsm.dkek import check_value, combined
 from harness_schsm.home import share
-from harness_schsm.plugin import GENERIC
-from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, NOT_LOGGED_IN, OTHER_DKEK, WRONG_DATA, refused
+from harness_suites.schsm.second import (
+    FORBIDDEN,
+    NOT_FOUND,
+    NOT_LOGGED_IN,
+    OTHER_DKEK,
+    WRONG_DATA,
+    refused,
+    require_not_taken_again,
+)
 
 P256 = BY_NAME["secp256r1"]
 NO_KCV = "0" * 16
@@ -55,16 +60,9 @@ def test_shares_may_come_in_any_order(hsm, mine, order):
 
 
 def test_a_share_that_was_taken_is_not_taken_again(hsm, mine):
-    """A card of an unknown model may take it: no sheet says that the card knows a share again, and a DKEK is an XOR."""
     hsm.initialize(mine.so_pin, mine.pin, shares=2)
     hsm.import_share(share(0))
-    if hsm.rig.key.name == GENERIC:
-        with suppress(Refused):
-            assert hsm.import_share(share(0)).outstanding == 0, "what is taken is counted"
-            pytest.skip(f"{NOT_OFFERED}: this card takes a share twice, and counts it; no sheet forbids it")
-    else:
-        with refused(WRONG_DATA):
-            hsm.import_share(share(0))
+    require_not_taken_again(hsm, share(0))
     assert hsm.dkek().outstanding == 1
 
 

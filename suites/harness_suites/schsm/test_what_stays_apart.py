@@ -16,10 +16,10 @@ from harness_suites.schsm.second import (
     ALGORITHM,
     FORBIDDEN,
     USED_UP,
-    WRONG_DATA,
     WRONG_SO,
     refused,
     require_known_model,
+    require_not_taken_again,
     wrong,
 )
 
@@ -110,8 +110,7 @@ def test_a_share_that_was_taken_before_the_last_one_is_not_taken_again(hsm, mine
     hsm.initialize(mine.so_pin, mine.pin, shares=3)
     hsm.import_share(share(0))
     hsm.import_share(share(1))
-    with refused(WRONG_DATA):
-        hsm.import_share(share(0))
+    require_not_taken_again(hsm, share(0))
     assert hsm.dkek().outstanding == 1
 
 

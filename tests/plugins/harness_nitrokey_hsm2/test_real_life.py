@@ -10,6 +10,8 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -86,8 +88,9 @@ class Card:
     def signs(self, client: ScHsm) -> bool:
         return verifies(self.key, client.sign(1, EC_SHA256, TEXT), TEXT)
 
-    def given_up(self) -> None:
-        """Let sc-hsm-tool initialise the card, and kill it while the card has the command and has done nothing yet."""
+    @contextmanager
+    def initializing(self) -> Iterator[subprocess.Popen[str]]:
+        """Let sc-hsm-tool initialise the card; entered while the card has the command and has done nothing yet."""
         words = ("--initialize", "--so-pin", SO_PIN, "--pin", NEW_PIN)
         held = select.poll()
         reading = os.open(self.control / "held", os.O_RDONLY | os.O_NONBLOCK)
@@ -96,13 +99,33 @@ class Card:
             [str(TOOLS / "sc-hsm-tool"), *words],
             env=self.tool.environ,
             cwd=self.tool.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as client:
             has_it = held.poll(HUNG_S * 1000)
-            client.kill()
-        os.close(reading)
-        assert has_it, "sc-hsm-tool has sent no INITIALIZE"
+            os.close(reading)
+            try:
+                assert has_it, "sc-hsm-tool has sent no INITIALIZE"
+                yield client
+            finally:
+                client.kill()
+
+    def given_up(self) -> None:
+        """Kill sc-hsm-tool in that state."""
+        with self.initializing():
+            pass
+
+    def suspended(self, client: subprocess.Popen[str], *, powered: bool) -> None:
+        """Suspend the host and resume it: nothing runs in between. :param powered: does the card keep its power?"""
+        assert DAEMON._process is not None
+        running = [client.send_signal, DAEMON._process.signal, self.rig.emulated.process.signal]
+        for send in running:
+            send(signal.SIGSTOP)
+        if not powered:
+            self.rig.emulated.kill()
+        for send in reversed(running):
+            send(signal.SIGCONT)
 
     def go_on(self) -> None:
         (self.control / "go").open("w").close()
@@ -133,6 +156,32 @@ def test_an_initialize_that_outlasts_its_client_is_done_all_the_same(card):
 def test_an_initialize_that_outlasts_its_client_and_then_loses_its_power_has_changed_nothing(card):
     card.restored(hold=INITIALIZE)
     card.given_up()
+    client = card.boot()
+    assert client.state(SO) == 0x63CF
+    client.verify(PIN)
+    assert card.signs(client)
+
+
+def test_a_host_that_is_suspended_in_mid_initialize_and_leaves_the_card_its_power_completes_it(card):
+    card.restored(hold=INITIALIZE)
+    with card.initializing() as tool:
+        card.suspended(tool, powered=True)
+        card.go_on()
+        said = tool.communicate(timeout=HUNG_S)[0]
+    assert "failed" not in said
+    client = card.boot()
+    client.verify(NEW_PIN)
+    assert client.objects() == [KEY]
+    assert client.state(SO) == 0x63CF
+
+
+def test_a_host_that_is_suspended_in_mid_initialize_without_power_for_the_card_has_changed_nothing(card):
+    """The tool says so when the host resumes, and no try is lost."""
+    card.restored(hold=INITIALIZE)
+    with card.initializing() as tool:
+        card.suspended(tool, powered=False)
+        said = tool.communicate(timeout=HUNG_S)[0]
+    assert "failed" in said
     client = card.boot()
     assert client.state(SO) == 0x63CF
     client.verify(PIN)
