@@ -27,6 +27,10 @@ class ActuatorTouch(TouchWhenAsked):
         return self._actuator is not None
 
     @property
+    def can_withhold(self) -> bool:
+        return self._actuator is None or self._actuator.can_withhold
+
+    @property
     def press_us(self) -> int | None:
         return self._actuator.press_us if self._actuator is not None else None
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from harness.base.errors import CallerError, RigError
 from harness.model.rig import PowerSwitch
 from harness_rigs.touch.finger import SwitchTouch
+from harness_rigs.usb.touch import ActuatorTouch
 from support.power.picorig import PicoRig
 from support.power.powertools import RIG, power, request, says, touch
 from support.power.serialboards import LcusBoard
@@ -157,6 +158,17 @@ def test_a_person_is_asked_and_not_waited_for(host, clock):
     (host.dev / "tty").symlink_to(os.ttyname(slave))
     with touch("hand", host, clock, on_port="1-1.4.2").holding():
         assert b'rig "mini-2" at port 1-1.4.2: touch the key' in os.read(screen, 1024)
+
+
+def test_a_firmware_that_needs_no_touch_gets_none_and_no_case_that_withholds_one(host, clock, board):
+    """Where cases ask: on the rig's touch, which holds the bench's."""
+    unneeded = ActuatorTouch(touch("none", host, clock), clock)
+    assert unneeded.can_touch
+    assert not unneeded.can_withhold
+    with unneeded.holding():
+        pass
+    assert ActuatorTouch(touch("relay", host, clock, switch=SWITCH), clock).can_withhold
+    assert ActuatorTouch(None, clock).can_withhold, "nothing touches it, so it waits"
 
 
 def test_a_finger_that_fails_in_its_own_time_is_told_to_whoever_holds_it(host, clock, board):

@@ -63,9 +63,7 @@ def enrolled(machine: Machine, port: str, name: str, *more: str) -> str:
 
 TOUCH = """
 [rig.touch]
-driver = "command"
-on = ["true"]
-off = ["true"]
+driver = "none"
 """
 """The keys are touched by themselves."""
 
