@@ -69,7 +69,13 @@ def silence_breach(
 
 
 def wear_breach(found: Written, base: Written) -> Breach | None:
-    """Compare what an operation wrote with its baseline."""
+    """Compare what an operation wrote with its baseline.
+
+    What writes nothing is done the most often, a boot above all: one erase more each time wears a page out.
+    """
+    if base == Written(0, 0) and found != base:
+        text = f"{found.erases} erases and {found.bytes_written} bytes written; none by the baseline of this firmware"
+        return Breach(WEAR_ITEM, "baseline", Outcome.LOST, Severity.S2, text)
     more = found.erases - base.erases >= ERASES or found.bytes_written - base.bytes_written >= BYTES
     pairs = (
         ("erases", base.erases, found.erases),

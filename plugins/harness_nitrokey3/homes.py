@@ -21,8 +21,13 @@ STAGED = (
     "admin.worn_pages",
     "admin.power_up.slow_store",
     "admin.power_up.lost_certificate",
-    # It begins in the bootloader, which shows nothing of a home, and an aged one would not keep the wrong bit.
+    # They begin in the bootloader, which shows nothing of a home, or an aged one would not keep the wrong bit.
     "update.damaged_image",
+    "update.forged_image",
+    "update.damaged_settings",
+    "update.damaged_backup",
+    "update.lost_settings",
+    "update.damaged_copy",
 )
 """They stage a state of their own, in which nothing of a home is left."""
 HALF_WAY = ("admin.power_up.interrupted", "update.install.interrupted")

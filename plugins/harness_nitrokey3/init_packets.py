@@ -13,6 +13,7 @@ from nitrokey.trussed._bootloader.nrf52_upload.dfu import dfu_cc_pb2 as pb
 
 from harness_nitrokey3 import signing
 from harness_nitrokey3.images import Recipe
+from harness_nitrokey3.twin.init_packet import HARDWARE_VERSION
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,14 @@ def _without(field: str, why: str) -> WrongPacket:
 
 def _signature(name: str, signature: bytes, why: str) -> WrongPacket:
     return WrongPacket(f"signature-{name}", lambda good, older: replace(good, signature=signature), why)
+
+
+def _hardware(number: int) -> WrongPacket:
+    return WrongPacket(
+        f"hardware-{number}",
+        lambda good, older: replace(good, hardware=number),
+        "an image for other hardware",
+    )
 
 
 def _kind(name: str, kind: pb.FwType) -> WrongPacket:
@@ -65,6 +74,12 @@ WRONG_PACKETS: tuple[WrongPacket, ...] = (
         "debug-unsigned",
         lambda good, older: replace(good, signer="", debug=True),
         "the debug flag is no signature",
+    ),
+    *(_hardware(number) for number in (0, HARDWARE_VERSION - 1, HARDWARE_VERSION + 1)),
+    WrongPacket(
+        "softdevice-wanted",
+        lambda good, older: replace(good, softdevice=0x100),
+        "it needs a SoftDevice that the key does not have",
     ),
     _kind("softdevice", pb.SOFTDEVICE),
     _kind("bootloader", pb.BOOTLOADER),

@@ -18,7 +18,7 @@ def keyharness_keys() -> list[Key]:
     from harness_fido2.operations import FIDO2
     from harness_nitrokey3.admin import ADMIN, identify
     from harness_nitrokey3.rescue import rescue
-    from harness_nitrokey3.update_operations import UPDATE
+    from harness_nitrokey3.update_application import UPDATE
     from harness_openpgp.application import OPENPGP
 
     return [

@@ -5,14 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from harness.api import (
-    Application,
     Cost,
     KeyFault,
     KeyGone,
     Law,
     Memory,
-    NextAction,
-    Observation,
     Operation,
     Outcome,
     Rig,
@@ -21,17 +18,14 @@ from harness.api import (
     UpdaterKilled,
     Value,
     World,
-    arrange_nothing,
     cut_at,
     glass_box,
-    holds_nothing,
     new,
     observe,
     old,
     require_glass_box,
 )
 from harness.api import images as images_of
-from harness_fido2.next_actions import changed
 from harness_nitrokey3 import bootloader_probe, images, signing
 from harness_nitrokey3.admin import identify
 from harness_nitrokey3.images import Recipe
@@ -49,18 +43,16 @@ from harness_nitrokey3.update_items import (
     untold,
     update_memory,
 )
-from harness_transports.client_random import client_random
 
 ONE_UPDATE = {"forced_updates": 1}
 BREAKS = (0.1, 0.5, 0.9)
 """How far the updater gets before it is killed, each time anew."""
-DAMAGED_PAGE, DAMAGED_BYTE = 3, 1000
-"""Where the application has a wrong bit: nothing but its check at boot reads there."""
 WRITES_BEFORE, WRITES_PER_PAGE = 8, 6
 """About the number of frames before the image, and with each of its pages (SLIP over a serial port, MTU 2051)."""
 
 
-def _arrange(rig: Rig, memory: Memory) -> None:
+def arrange(rig: Rig, memory: Memory) -> None:
+    """Note what runs, which key it is, and what is going to be installed."""
     mine = update_memory(memory)
     known = identify(rig)
     mine.ours = known["firmware"].removeprefix("v")
@@ -71,7 +63,7 @@ def _arrange(rig: Rig, memory: Memory) -> None:
     mine.takes = bootloader_probe.SIGNED if glass_box(rig) is None else ""
 
 
-def _install(rig: Rig, memory: Memory) -> None:
+def install(rig: Rig, memory: Memory) -> None:
     """Run the updater; ignore its time limit for the first boot."""
     from harness_nitrokey3.updater import update
 
@@ -83,7 +75,7 @@ def _install(rig: Rig, memory: Memory) -> None:
 def _arrange_half(rig: Rig, memory: Memory) -> None:
     """Arrange an update that was cut half-way: the key is in its bootloader."""
     glass = require_glass_box(rig)
-    _arrange(rig, memory)
+    arrange(rig, memory)
     mine = update_memory(memory)
     state = glass.snapshot()
     items = [item for item in rig.key.items if item.law is not Law.RISING]
@@ -91,7 +83,7 @@ def _arrange_half(rig: Rig, memory: Memory) -> None:
     glass.restore(state)
     rig.power.on()
     rig.wait_until_up()
-    trace = glass.record(lambda: _install(rig, memory))
+    trace = glass.record(lambda: install(rig, memory))
     # Half of what the bootloader writes; what follows its last boot is the new firmware's.
     ((_, half),) = images_of(trace, [cut_at(trace, f"op{trace.boots[-1] // 2}.before", 0)])
     glass.restore(half)
@@ -109,7 +101,7 @@ def _install_with_breaks(rig: Rig, memory: Memory) -> None:
         rig.transports = Breaking(real, WRITES_BEFORE + round(WRITES_PER_PAGE * pages * share), 0.5)
         try:
             # The client goes on where the key says that it is, so one of them may be through before it breaks off.
-            return _install(rig, memory)
+            return install(rig, memory)
         except UpdaterKilled:
             continue
         except UpdateRefused:
@@ -117,28 +109,29 @@ def _install_with_breaks(rig: Rig, memory: Memory) -> None:
         finally:
             rig.transports = real
     try:
-        _install(rig, memory)
+        install(rig, memory)
     except UpdateRefused:
         rig.power.cycle()
-        _install(rig, memory)
+        install(rig, memory)
 
 
 def _complete(rig: Rig, memory: Memory) -> None:
     """Install the same container again, from the bootloader."""
     with suppress(UpdateRefused, KeyGone):
-        _install(rig, memory)
+        install(rig, memory)
 
 
-def _takes(mine: UpdateMemory, version: str) -> str:
+def takes(mine: UpdateMemory, version: str) -> str:
     """Describe which images the bootloader takes; where only foreign ones can be offered, that it takes none."""
     return mine.takes or f"v{version} and later, signed"
 
 
-def _values(mine: UpdateMemory, version: str) -> dict[str, Value]:
+def update_values(mine: UpdateMemory, version: str) -> dict[str, Value]:
+    """What is seen of a version that runs."""
     return {
         "update.runs": f"application v{version}",
         "admin.version": f"v{version}",
-        "update.accepts": _takes(mine, images.core(version)),
+        "update.accepts": takes(mine, images.core(version)),
     }
 
 
@@ -146,38 +139,23 @@ def _worlds(before: Memory, after: Memory) -> list[World]:
     mine = update_memory(before)
     changed = mine.brought | (DELETED if deletes(mine.ours) else {})
     return [
-        old(_values(mine, mine.ours)),
-        _in_bootloader(mine),
-        new({**_values(mine, mine.wanted), **changed}),
+        old(update_values(mine, mine.ours)),
+        in_bootloader(mine),
+        new({**update_values(mine, mine.wanted), **changed}),
     ]
 
 
-def _in_bootloader(mine: UpdateMemory) -> World:
-    values = {"update.runs": "bootloader", "update.accepts": _takes(mine, images.core(mine.ours))}
+def in_bootloader(mine: UpdateMemory) -> World:
+    """The key waits in its bootloader, and the same container completes the update."""
+    values = {"update.runs": "bootloader", "update.accepts": takes(mine, images.core(mine.ours))}
     return World("bootloader", Outcome.BOOTLOADER, values, _complete)
 
 
-def _worlds_from_half(before: Memory, after: Memory) -> list[World]:
+def worlds_from_half(before: Memory, after: Memory) -> list[World]:
+    """The bootloader, or the new version with all that was seen before."""
     mine = update_memory(before)
     changed = mine.brought | (DELETED if deletes(mine.ours) else {})
-    return [_in_bootloader(mine), new({**mine.was, **_values(mine, mine.wanted), **changed})]
-
-
-def _arrange_damaged(rig: Rig, memory: Memory) -> None:
-    """Arrange an application with one wrong bit in its flash."""
-    glass = require_glass_box(rig)
-    _arrange(rig, memory)
-    state = glass.snapshot()
-    items = [item for item in rig.key.items if item.law is not Law.RISING]
-    update_memory(memory).was = observe(rig, items, memory, memory).values
-    page = bytearray(state.chips["app"].pages[DAMAGED_PAGE])
-    page[DAMAGED_BYTE] ^= 1
-    glass.restore(state.with_page("app", DAMAGED_PAGE, bytes(page)))
-
-
-def _power_up(rig: Rig, memory: Memory) -> None:
-    rig.power.on()
-    rig.wait_until_up()
+    return [in_bootloader(mine), new({**mine.was, **update_values(mine, mine.wanted), **changed})]
 
 
 def _offer_what_must_be_refused(rig: Rig, memory: Memory) -> None:
@@ -211,7 +189,7 @@ def _offer_what_must_be_refused(rig: Rig, memory: Memory) -> None:
 
 def _unchanged(before: Memory, after: Memory) -> list[World]:
     mine = update_memory(before)
-    values = _values(mine, mine.ours)
+    values = update_values(mine, mine.ours)
     return [old(values), new(values)]
 
 
@@ -222,7 +200,8 @@ def _no_bootloader(rig: Rig) -> str | None:
     return None
 
 
-def _not_an_update(rig: Rig) -> str | None:
+def not_an_update(rig: Rig) -> str | None:
+    """Say what is missing to update the firmware; None if nothing is."""
     if (why := _no_bootloader(rig)) is not None:
         return why
     if glass_box(rig) is None and rig.firmware_file is None:
@@ -233,91 +212,52 @@ def _not_an_update(rig: Rig) -> str | None:
     return None
 
 
-def _not_half_an_update(rig: Rig) -> str | None:
+def not_half_an_update(rig: Rig) -> str | None:
+    """The same of an operation that begins in the middle of one."""
     if glass_box(rig) is None:
         return "it starts in the middle of an update, on copies of that state"
-    return _not_an_update(rig)
+    return not_an_update(rig)
 
 
 OPERATIONS = (
     Operation(
         name="update.install",
         title="update the firmware",
-        arrange=_arrange,
-        act=_install,
+        arrange=arrange,
+        act=install,
         worlds=_worlds,
         items=(RUNS, COPIES, ACCEPTS),
         cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
-        missing=_not_an_update,
+        missing=not_an_update,
     ),
     Operation(
         name="update.install.interrupted",
         title="complete an update that was cut in its middle",
         arrange=_arrange_half,
-        act=_install,
-        worlds=_worlds_from_half,
+        act=install,
+        worlds=worlds_from_half,
         items=(RUNS, COPIES, ACCEPTS),
         cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
-        missing=_not_half_an_update,
+        missing=not_half_an_update,
     ),
     Operation(
         name="update.install.aborted",
         title="update the firmware with an updater that is killed on the way",
-        arrange=_arrange,
+        arrange=arrange,
         act=_install_with_breaks,
         worlds=_worlds,
         items=(RUNS, COPIES, ACCEPTS),
         cost=Cost(touches=2, seconds=60.0, irreversible=ONE_UPDATE),
-        missing=_not_an_update,
-    ),
-    Operation(
-        name="update.damaged_image",
-        title="power up with a wrong bit in the application",
-        arrange=_arrange_damaged,
-        act=_power_up,
-        worlds=_worlds_from_half,
-        items=(RUNS, COPIES, ACCEPTS),
-        missing=_not_half_an_update,
-        powered=False,
+        missing=not_an_update,
     ),
     Operation(
         name="update.refused",
         title="offer firmware that must be refused",
-        arrange=_arrange,
+        arrange=arrange,
         act=_offer_what_must_be_refused,
         worlds=_unchanged,
         items=(RUNS, COPIES, ACCEPTS),
         cost=Cost(touches=1, seconds=10.0, irreversible=ONE_UPDATE),
         missing=_no_bootloader,
-    ),
-)
-
-
-def _update_next(rig: Rig, before: Memory, after: Memory, seen: Observation) -> None:
-    """Update the firmware. After an operation that updates it there is nothing left to do."""
-    if RUNS.name in seen:
-        return
-    _arrange(rig, after)
-    _install(rig, after)
-
-
-def _updated(before: Memory, after: Memory, seen: Observation) -> list[World]:
-    mine = update_memory(after)
-    if RUNS.name in seen:
-        return changed(seen, {})
-    return changed(seen, {"admin.version": f"v{mine.wanted}", **mine.brought} if mine.wanted else {})
-
-
-UPDATE = Application(
-    "update",
-    "Firmware update",
-    # The canaries of the applications are what must survive an update.
-    arrange_nothing,
-    OPERATIONS,
-    (),
-    holds_nothing,
-    randomness=client_random,
-    next_actions=(
-        NextAction("update", "update the firmware", _update_next, _updated, missing=_not_an_update),
     ),
 )

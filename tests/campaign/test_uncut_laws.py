@@ -15,6 +15,7 @@ from harness.campaign.wear_baseline import as_text, key_of, load
 from harness.commands.wear import measure
 from harness.model.key import Severity
 from harness.model.tap import Mark
+from harness.twin.flash_layers import Safe
 from harness.twin.model import TwinOptions
 from support.nitrokey import found, walked
 
@@ -52,7 +53,10 @@ def test_a_keepalive_breaks_the_silence():
         ((4, 16_000), (4, 33_000), Severity.S3),
         ((4, 16_000), (40, 16_000), Severity.S2),
         ((0, 64), (0, 640), None),
-        ((0, 0), (1, 3_852), Severity.S3),
+        ((0, 0), (1, 3_852), Severity.S2),
+        ((0, 0), (1, 0), Severity.S2),
+        ((0, 0), (0, 4), Severity.S2),
+        ((0, 0), (0, 0), None),
     ],
 )
 def test_twice_the_baseline_is_reported_and_ten_times_fails(base, now, severity):
@@ -69,6 +73,20 @@ def test_a_campaign_finds_it_in_the_uncut_run(defect, what):
     assert what in found(result)
     assert all(":uncut:" in one.first for one in result.findings)
     assert not walked("fido2.client_pin.change", cuts=4).findings
+
+
+def test_one_erase_at_each_boot_is_found(monkeypatch):
+    """A boot of a key that was switched off cleanly writes nothing; 10,000 of them are a page's life."""
+    on_power_up = Safe.on_power_up
+
+    def erasing(self):
+        done = on_power_up(self)
+        return done and (not self.records() or self.flash.erase(1 - self.newest(self.records())))
+
+    monkeypatch.setattr(Safe, "on_power_up", erasing)
+    result = walked("admin.power_up", cuts=2)
+    assert ("flash wear", "lost") in found(result)
+    assert {one.severity for one in result.findings} == {Severity.S2}
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,23 @@ def test_a_sound_key_passes(asked, case, personality):
     assert got == "passed" or (got == "not offered" and personality == "reference"), said
 
 
+@pytest.mark.parametrize(("lowered", "result"), [(True, "passed"), (False, "not offered")])
+@pytest.mark.parametrize("case", [GUESSES, PIN_CHANGED, COUNTED])
+def test_a_key_that_protects_each_credential_by_the_pin_fails_no_case(
+    monkeypatch, asked, case, lowered, result
+):
+    """Its default level of credProtect is 3; some of these keys give no lower one."""
+    creation = extensions.creation
+
+    def protected(app, found, resident):
+        wanted = creation(app, found, resident)
+        return wanted if lowered and wanted.protect else replace(wanted, protect=3)
+
+    monkeypatch.setattr(extensions, "creation", protected)
+    got, said = asked(case)
+    assert got == result, said
+
+
 def from_boot(monkeypatch, writes, *members):
     """A write of `writes` puts members of the state back as they were at power-up."""
     to_change = PersistentState._to_change

@@ -22,7 +22,8 @@ from nitrokey.trussed import CtapErrorCode, DeviceError, TimeoutException, Versi
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 from nitrokey.trussed.admin_app import BootMode, ConfigFieldType
 
-from harness.api import NOT_OFFERED, KeyGone
+from harness.api import NOT_OFFERED, KeyGone, Refused, RigError
+from harness_openpgp.client import OpenPgp
 from harness_suites.conformance.device import PIN, Authenticator, refused
 
 ERR = CtapError.ERR
@@ -565,6 +566,59 @@ def test_a_factory_reset_forgets_the_settings(resettable, request):
     assert put(resettable, setting(SKIP_TOUCH, "true")) == CONFIG_OK
     factory_reset(resettable)
     assert get(resettable, SKIP_TOUCH) == (CONFIG_OK, b"false")
+
+
+LOGIN, LOGIN_DATA = 0x5E, b"keyharness"
+
+
+def opcard(key) -> OpenPgp:
+    """The OpenPGP card of the key, as it left the factory or as it was left."""
+    try:
+        return OpenPgp(key.rig)
+    except (Refused, RigError) as error:
+        pytest.skip(f"{NOT_OFFERED}: no OpenPGP card can be asked ({error})")
+
+
+def with_login_data(key):
+    """Write an object to the OpenPGP card; skip a card whose PW3 is not the one of the factory."""
+    card = opcard(key)
+    if key.rig.vault is None:
+        pytest.skip(f"{NOT_OFFERED}: the state of this card cannot be copied, and the case writes to it")
+    card.verify(b"12345678", 0x83)
+    card.put(LOGIN, LOGIN_DATA)
+    assert card.get(LOGIN) == LOGIN_DATA
+
+
+@pytest.mark.case("admin-app, FACTORY_RESET: every application, OpenPGP too")
+def test_a_factory_reset_forgets_what_is_on_the_openpgp_card(resettable):
+    with_login_data(resettable)
+    factory_reset(resettable)
+    assert opcard(resettable).get(LOGIN) == b"", "login data of the OpenPGP card"
+    resettable.power_cycle()
+    assert opcard(resettable).get(LOGIN) == b"", "login data of the OpenPGP card, after a power cycle"
+
+
+@pytest.mark.case("CTAP 2.1, 6.6: a reset is of FIDO2 alone")
+def test_a_reset_of_fido_leaves_the_openpgp_card_alone(nitrokey):
+    nitrokey.power_cycle()
+    with_login_data(nitrokey)
+    nitrokey.reset()
+    nitrokey.power_cycle()
+    assert opcard(nitrokey).get(LOGIN) == LOGIN_DATA, "login data of the OpenPGP card"
+
+
+@pytest.mark.case("admin-app, opcard.disabled (with a reboot)")
+def test_an_openpgp_card_that_is_switched_off_does_not_answer_and_loses_nothing(resettable):
+    if get(resettable, "opcard.disabled")[0] != CONFIG_OK:
+        pytest.skip(f"{NOT_OFFERED}: no setting opcard.disabled")
+    with_login_data(resettable)
+    assert put(resettable, setting("opcard.disabled", "true")) == CONFIG_OK
+    resettable.power_cycle()
+    with pytest.raises(Refused):
+        OpenPgp(resettable.rig)
+    assert put(resettable, setting("opcard.disabled", "false")) == CONFIG_OK
+    resettable.power_cycle()
+    assert opcard(resettable).get(LOGIN) == LOGIN_DATA, "login data of the OpenPGP card"
 
 
 @pytest.mark.case("admin-app, FACTORY_RESET; invariants F5, F6, U8")

@@ -122,6 +122,16 @@ def test_a_rename_leaves_all_else_that_is_stored_with_the_credential(with_pin):
 # Changes of one boot
 
 
+def _unprotected(authenticator: Authenticator) -> dict[str, Any]:
+    """Ask for a credential that a login without a PIN finds: a key's default level may be another one (12.1)."""
+    return {"extensions": {"credProtect": 1}} if authenticator.has("credProtect") else {}
+
+
+def _protection(made: Any) -> int:
+    """The level of credProtect that the key has given a credential."""
+    return int((made.auth_data.extensions or {}).get("credProtect", 1))
+
+
 class Changes:
     """What a case has changed since power-up, and what must be found after the next one."""
 
@@ -133,8 +143,10 @@ class Changes:
         self._told = False
         self._left = authenticator.tries_max
         self._counter = 0
-        self.plain = authenticator.make()
+        self.plain = authenticator.make(**_unprotected(authenticator))
         """A credential that is not discoverable, to log in with."""
+        if _protection(self.plain) == 3:
+            not_offered("a login without a PIN: each credential is protected by it (credProtect 3)")
         self.accounts = make_accounts(authenticator, 3)
 
     def config(self) -> Config:

@@ -1126,6 +1126,9 @@ RENEWALS = {
     ),
     "one-of-getPinToken": lambda key, version: get_token(key, version=version),
     "a-changed-pin": lambda key, version: Exchange(key, version).send(CHANGE, new_pin=OTHER_PIN),
+    "a-pin-changed-by-the-other-protocol": lambda key, version: Exchange(key, 3 - version).send(
+        CHANGE, new_pin=OTHER_PIN
+    ),
 }
 
 
