@@ -16,6 +16,7 @@ from harness.base.shape import DamagedFile, misfit, read_fitting, shape_of
         (True, int, "it is true, not a value of type int"),
         (1, float, None),
         (float("nan"), float, "it is NaN, not a finite number"),
+        (10**400, float, f"it is 1{'0' * 59}, not a finite number"),
         (None, (str, None), None),
         (1, (str, None), "it is 1, not a value of type str"),
         ([1, "x"], [int], '[1] is "x", not a value of type int'),
@@ -28,6 +29,9 @@ from harness.base.shape import DamagedFile, misfit, read_fitting, shape_of
         ({"x": 1, "y": "z"}, {"*": int}, 'y is "z", not a value of type int'),
         ({}, {"*": int}, None),
         ([], {"a": int}, "it is [], not an object"),
+        ({"b?": 2}, {"b?": str}, None),
+        ([], [int], None),
+        ({"a": [[1, "x"], [2, 3]]}, {"a": [[int, str]]}, "a[1][1] is 3, not a value of type str"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(value, shape, wrong):
