@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from harness.base.errors import NoRoom, Refused
 from harness.campaign.home import Home, seeded
+from harness.campaign.worker_pool import Died, WorkerPool
 from harness.model.key import PairedWrite
 from harness.model.rig import Rig
 from harness.twin.glass_box import GlassBox, require_glass_box
@@ -18,6 +19,8 @@ SLACK = 2
 """Blocks that the metadata of a file system may take besides."""
 REPLUGS = 4
 """How often the power goes off and on meanwhile, evenly spread."""
+HUNG_S = 600.0
+"""How long the rounds of one pair may take on a busy host; on an idle one they take seconds."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,11 @@ class Drift:
         return "; ".join(said)
 
 
-def drifts(rig: Rig, home: Home, writes: int = WRITES) -> list[Drift]:
+def drifts(rig: Rig, home: Home, writes: int = WRITES, processes: int = 1) -> list[Drift]:
     """Do the paired writes of all applications of a twin; the key is off afterwards.
 
+    :param processes: number of pairs that are worked on at the same time, each from the home state in a copy of the
+        twin: the number changes no result.
     :raises HarnessFault: the key on the rig is no twin.
     """
     glass = require_glass_box(rig)
@@ -59,9 +64,18 @@ def drifts(rig: Rig, home: Home, writes: int = WRITES) -> list[Drift]:
         with seeded(rig, "missing", pair.name):
             if pair.missing is None or pair.missing(rig) is None:
                 offered.append(pair)
-    found = [_drift(rig, glass, home, pair, max(1, writes // len(offered))) for pair in offered]
     rig.power.off()
-    return [one for one in found if one is not None]
+    rounds = max(1, writes // max(1, len(offered)))
+    found: dict[int, Drift | None] = {}
+
+    def arrived(index: int, drift: Drift | Died | None) -> None:
+        if isinstance(drift, Died):
+            drift = Drift(offered[index].name, rounds, {}, f"the simulated firmware {drift.how}")
+        found[index] = drift
+
+    pool = WorkerPool(lambda index: _drift(rig, glass, home, offered[index], rounds), processes, HUNG_S)
+    pool.run(len(offered), arrived)
+    return [drift for _, drift in sorted(found.items()) if drift is not None]
 
 
 def _drift(rig: Rig, glass: GlassBox, home: Home, pair: PairedWrite, rounds: int) -> Drift | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from itertools import pairwise
 
 from harness.bench.registry import discover
@@ -65,6 +67,27 @@ def test_a_leak_is_found_by_its_slope():
     wrong = {drift.pair: drift.text for drift in drifts(rig, home, 160) if drift.text}
     assert wrong.keys() == {"fido2.rename"}
     assert "blocks fewer are free in the store internal" in wrong["fido2.rename"]
+
+
+def test_the_number_of_processes_changes_no_result():
+    rig, home = at_home("rename-leaks")
+    assert drifts(rig, home, 160, processes=3) == drifts(rig, home, 160)
+    assert not rig.power.is_on
+
+
+def test_a_firmware_that_dies_while_it_writes_is_named_and_the_other_pairs_go_on(monkeypatch):
+    rig, home = at_home()
+    application = next(one for one in rig.key.applications if one.name == "fido2")
+    paired = [
+        replace(one, write=lambda *_: os.abort()) if one.name == "fido2.rename" else one
+        for one in application.paired
+    ]
+    changed = [replace(one, paired=paired) if one is application else one for one in rig.key.applications]
+    monkeypatch.setattr(rig, "key", replace(rig.key, applications=changed))
+    found = {drift.pair: drift.text for drift in drifts(rig, home, 40, processes=2)}
+    assert found.pop("fido2.rename") == "fido2.rename: the simulated firmware died of SIGABRT"
+    assert len(found) >= 3
+    assert set(found.values()) == {""}
 
 
 def test_a_store_that_fills_up_on_the_way_is_named():
