@@ -69,6 +69,9 @@ class CardFirmware(ABC):
         None: the card waits, and calls `answer` later, by `advance`.
         """
 
+    def card_was_reset(self) -> None:  # noqa: B027 - what is kept from command to command, the application knows
+        """The reader has reset the card, or took its power: forget what is verified and what is half done."""
+
     def receive(self, endpoint: str, packet: bytes) -> None:
         command = parsed_command(packet)
         self.answer(endpoint, lambda: (b"", WRONG_LENGTH) if command is None else self.obey(command))

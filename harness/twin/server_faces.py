@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from harness.base.errors import CallerError
 from harness.twin.board import Firmware
+from harness.twin.card_firmware import CardFirmware
 from harness.twin.frame_stream import FrameStream
 
 LOOPBACK = "127.0.0.1"
@@ -136,13 +137,14 @@ class VpcdFace(ServedEndpoint):
     """
 
     endpoint = "card"
-    _GET_ATR = 4
+    _POWER_OFF, _RESET, _GET_ATR = 0, 2, 4
 
     def __init__(self, host: str, port: int, atr: bytes, faces: tuple[str, ...] = (APPLICATION,)):
         self.faces = faces
         self._host, self._port, self._atr = host, port, atr
         self._stream: FrameStream | None = None
         self._is_there = True
+        self._firmware: Firmware | None = None
         self._connect()
 
     def _connect(self) -> None:
@@ -173,7 +175,16 @@ class VpcdFace(ServedEndpoint):
         if bytes((self._GET_ATR,)) in frames:
             self._stream.send(self._atr)
         # A frame of one byte is a control (off, on, reset, get ATR), of which only the last is answered.
-        return [frame for frame in frames if len(frame) > 1]
+        packets: list[bytes] = []
+        for frame in frames:
+            if len(frame) > 1:
+                packets.append(frame)
+            elif frame in (bytes((self._POWER_OFF,)), bytes((self._RESET,))):
+                # A reader waits for the answer to a command before it resets the card.
+                packets.clear()
+                if isinstance(self._firmware, CardFirmware):
+                    self._firmware.card_was_reset()
+        return packets
 
     def writable(self, sock: Wire) -> None:
         if self._stream is not None:
@@ -182,6 +193,10 @@ class VpcdFace(ServedEndpoint):
     def send(self, data: bytes, asker: object) -> None:
         if self._stream is not None:
             self._stream.send(data)
+
+    def show(self, firmware: Firmware | None) -> None:
+        super().show(firmware)
+        self._firmware = firmware
 
     def present(self, is_there: bool) -> None:
         if not is_there:

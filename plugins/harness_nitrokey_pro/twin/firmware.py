@@ -58,5 +58,8 @@ class ProFirmware(CardFirmware):
     def obey(self, command: Command) -> tuple[bytes, int] | None:
         return self.application.obey(command)
 
+    def card_was_reset(self) -> None:
+        self.application.restart()
+
     def report(self, endpoint: str, at_us: int) -> bytes:
         return self.hid.report(at_us)

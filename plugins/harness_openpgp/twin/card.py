@@ -57,7 +57,7 @@ class OpenPgpApplication:
 
     def __init__(self, files: CardFiles, services: Services, traits: Traits, serial: bytes):
         self.card = Card(files, services, traits, serial)
-        self._dialog = CardDialog(max(traits.longest[0], traits.special_max) + 1024)
+        self._dialog = self._new_dialog()
         self._selected = traits.starts_selected
         self._waits: Command | None = None
 
@@ -94,6 +94,17 @@ class OpenPgpApplication:
         self._selected = False
         self.card.end_session()
         self.card.read_anew()
+
+    def restart(self) -> None:
+        """The card was reset: as after power-up, but nothing is read or written."""
+        self._dialog = self._new_dialog()
+        self._waits = None
+        self.card.end_session()
+        self._selected = self.card.traits.starts_selected
+
+    def _new_dialog(self) -> CardDialog:
+        traits = self.card.traits
+        return CardDialog(max(traits.longest[0], traits.special_max) + 1024)
 
     def _finished(self, command: Command) -> Answer:
         try:

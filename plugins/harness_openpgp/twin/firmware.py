@@ -52,6 +52,10 @@ class OpenPgpFirmware(CardFirmware):
             self._waits_us = self._board.clock.now_us
         return answer
 
+    def card_was_reset(self) -> None:
+        self._waits_us = self._pressed_us = None
+        self.application.restart()
+
     def next_event_us(self) -> int | None:
         if self._waits_us is None:
             return None
