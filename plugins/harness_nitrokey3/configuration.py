@@ -32,6 +32,9 @@ from harness_nitrokey3.sdk import open_nk3, unwrapped
 SKIP_UP_OFF = "fido.disable_skip_up_timeout"
 """The setting that changes only when a touch is asked for."""
 NO_APPLICATION = "keyharness"
+_CARD = "openpgp"
+OFF_SWITCHES = {_CARD: "opcard.disabled"}
+"""Application -> the setting that switches it off (opcard-rs's name in nitrokey-3-firmware)."""
 
 
 @dataclass
@@ -46,6 +49,11 @@ def read_settings(rig: Rig) -> dict[str, str]:
     admin = open_nk3(rig).admin
     names = [one.name for one in admin.list_available_fields()] if admin.has_config(SKIP_UP_OFF) else []
     return {name: str(admin.get_config(name)) for name in names if admin.has_config(name)}
+
+
+def switches_off(rig: Rig) -> set[str]:
+    """Return the settings that would switch off an application that is tested on this key."""
+    return {OFF_SWITCHES[one.name] for one in rig.key.applications if one.name in OFF_SWITCHES}
 
 
 def shown(values: Mapping[str, str]) -> Value:
@@ -70,10 +78,11 @@ def _prepared(value: str) -> Callable[[Rig, Memory], None]:
 
     def arrange(rig: Rig, memory: Memory) -> None:
         _set(rig, SKIP_UP_OFF, value)
+        kept = {SKIP_UP_OFF, *switches_off(rig)}
         others = [
             one.name
             for one in open_nk3(rig).admin.list_available_fields()
-            if one.name != SKIP_UP_OFF and not one.requires_touch_confirmation and not one.destructive
+            if one.name not in kept and not one.requires_touch_confirmation and not one.destructive
         ]
         if rig.vault is not None and others:
             _set(rig, others[-1], "true")
@@ -124,16 +133,31 @@ def _factory_reset(rig: Rig, memory: Memory) -> None:
     with unwrapped():
         open_nk3(rig).admin.version()
     forget(memory)
+    if _CARD in memory.parts:
+        from harness_openpgp.data_operations import forget as forget_card
+        from harness_openpgp.home import known
+
+        forget_card(known(memory))
 
 
 def _reset_worlds(before: Memory, after: Memory) -> list[World]:
     was, *fresh = reset_worlds(before, after)
     values = before.part("admin", KnownSettings).values
     left, none = shown(values), shown(dict.fromkeys(values, "false"))
+    card, new_card = _card_values(before)
     return [
-        old({**was.values, SETTINGS.name: left}),
-        *(World(one.name, one.outcome, {**one.values, SETTINGS.name: none}) for one in fresh),
+        old({**was.values, SETTINGS.name: left, **card}),
+        *(World(one.name, one.outcome, {**one.values, SETTINGS.name: none, **new_card}) for one in fresh),
     ]
+
+
+def _card_values(before: Memory) -> tuple[Mapping[str, Value], Mapping[str, Value]]:
+    """What the OpenPGP card shows before and after a factory reset; nothing if the card is not tested."""
+    if _CARD not in before.parts:
+        return {}, {}
+    from harness_openpgp.data_operations import fresh_values, kept_values
+
+    return kept_values(before), fresh_values(before)
 
 
 def _lacks_both(rig: Rig) -> str | None:

@@ -79,15 +79,12 @@ AGED = tuple(
 
 
 def _switch_on(rig: Rig, memory: Memory) -> None:
-    """Switch on what can be switched on without a touch and without losing data."""
+    """Switch on what can be switched on without a touch and without losing data or an application under test."""
     admin = open_nk3(rig).admin
     known = configuration.read_settings(rig)
+    kept = {configuration.SKIP_UP_OFF, *configuration.switches_off(rig)}
     for one in admin.list_available_fields() if known else ():
-        if (
-            one.name != configuration.SKIP_UP_OFF
-            and not one.requires_touch_confirmation
-            and not one.destructive
-        ):
+        if one.name not in kept and not one.requires_touch_confirmation and not one.destructive:
             with unwrapped():
                 admin.set_config(one.name, "true")
             known[one.name] = "true"

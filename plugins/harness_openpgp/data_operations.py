@@ -234,7 +234,8 @@ def _reset_again(rig: Rig, memory: Memory) -> None:
     forget(known(memory))
 
 
-def _old(before: Memory) -> dict[str, Value]:
+def kept_values(before: Memory) -> dict[str, Value]:
+    """A card that no reset has touched: its keys work, its PINs are in force."""
     return {
         "openpgp.state": OPERATIONAL,
         "openpgp.pw1": CURRENT,
@@ -319,7 +320,7 @@ OPERATIONS = (
         title="terminate the card",
         arrange=arrange_nothing,
         act=_terminate,
-        worlds=lambda before, after: [old(_old(before)), new(_of_every_item(TERMINATED))],
+        worlds=lambda before, after: [old(kept_values(before)), new(_of_every_item(TERMINATED))],
         cost=_PW3,
     ),
     Operation(
@@ -335,7 +336,7 @@ OPERATIONS = (
         title="reset the card to its factory state",
         arrange=arrange_nothing,
         act=_reset,
-        worlds=lambda before, after: [old(_old(before)), _terminated(), new(fresh_values(before))],
+        worlds=lambda before, after: [old(kept_values(before)), _terminated(), new(fresh_values(before))],
         resets=True,
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=_PW3,
@@ -345,6 +346,6 @@ OPERATIONS = (
         title="try to reset the card without PW3",
         arrange=arrange_nothing,
         act=_terminate_unverified,
-        worlds=lambda before, after: [old(_old(before)), new(_old(before))],
+        worlds=lambda before, after: [old(kept_values(before)), new(kept_values(before))],
     ),
 )

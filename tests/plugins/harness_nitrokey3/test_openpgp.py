@@ -6,7 +6,7 @@ import pytest
 
 from harness.base.errors import Refused
 from harness.bench.registry import discover
-from harness.campaign.home import go_home
+from harness.campaign.home import go_home, go_to_home
 from harness.campaign.observe import observe
 from harness.campaign.walk import Campaign
 from harness.model.key import Memory
@@ -134,6 +134,27 @@ def test_an_external_flash_that_does_not_answer_makes_no_new_card(rig, memory):
         OpenPgp(again(rig))
     rig.board.slow["efs"] = 0
     assert card_items(again(rig), memory)["openpgp.keys"] == canaries(memory)
+
+
+@pytest.mark.parametrize("home", ["fresh", "same-boot", "coloured"])
+def test_the_sound_one_passes_uncut_from_each_home(home):
+    """Settings are switched on in some; the whole key is reset, with its card."""
+    rig = key()
+    fresh = go_home(rig)
+    begun = go_to_home(rig, fresh, home)
+    for name in ("openpgp.verify.wrong", "fido2.get_assertion", "admin.setting.on", "admin.factory_reset"):
+        campaign = Campaign(rig, rig.key.operations[name], begun, terms(1))
+        row, breaches = campaign.replay("end")
+        assert breaches == [], name
+        assert row["outcome"] == "new", name
+
+
+@pytest.mark.long
+def test_a_cut_factory_reset_leaves_the_whole_key_old_or_new():
+    rig = key()
+    result = Campaign(rig, rig.key.operations["admin.factory_reset"], go_home(rig), terms(60)).run()
+    assert result.findings == []
+    assert {"old", "new"} <= {row["outcome"] for row in result.rows}
 
 
 @pytest.mark.long
