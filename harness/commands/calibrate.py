@@ -10,17 +10,18 @@ from harness.base.errors import CallerError, RigError
 from harness.bench.calibration import Calibration, keep
 from harness.evidence.ledger import now
 from harness.host.host import here
+from harness.model.rig import Rig
 from harness.run.measure_switch import Calibrator
 from harness.run.session import Session
 from harness.run.switch_limits import HostBusyError, NoProofError
 
 
 def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibration:
-    """Measure the switch of a rig; nothing is written to its key.
+    """Measure the switch of a rig; nothing is written to its key, which must be the one that the bench names, if any.
 
     :param out: where each cycle is told.
     :raises CallerError: the cuts of the rig are computed, or its budget is too small.
-    :raises RigError: the rig is in use, or not fit for cuts; the latter is kept, too.
+    :raises RigError: the rig is in use, another key is on it, or it is not fit for cuts; the last is kept, too.
     """
     # A rig of its own, whose switch does not wait: the rest that the key needs is what is measured here.
     rig = session.bench.make(name, session.seed, rest_s=0.0)
@@ -34,12 +35,13 @@ def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibrat
         out.write(f"  {done:>3}/{most}  {what}\n")
         out.flush()
 
+    named = NamedKey(session, rig)
     try:
         session.claims.take(rig, write=False)
         try:
-            found = Calibrator(rig, here(), cycles, told).run()
+            found = Calibrator(rig, here(), cycles, told, named.prove).run()
         except RigError as error:
-            if real and not isinstance(error, HostBusyError | NoProofError):
+            if real and not named.is_unproved and not isinstance(error, HostBusyError | NoProofError):
                 keep(Calibration(name, rig.wiring, now(), fault=str(error)))
             with suppress(RigError):
                 # A broken switch may fail here, too: report the first fault.
@@ -51,6 +53,35 @@ def calibrate(session: Session, name: str, cycles: int, out: TextIO) -> Calibrat
     finally:
         session.claims.release()
         rig.close()
+
+
+class NamedKey:
+    """The key that the bench names for a rig; its owner alone may have it cut.
+
+    :ivar is_unproved: the last proof failed: that says nothing of the switch.
+    """
+
+    def __init__(self, session: Session, rig: Rig):
+        self._session, self._rig = session, rig
+        named = session.bench.settings(rig.name).identity or ""
+        self._once = named.startswith("marker:")
+        self._is_known = self.is_unproved = False
+
+    def prove(self) -> None:
+        """Prove that it is on the rig, in each enumeration; a mark only once, because to ask for it may be a write.
+
+        :raises RigError: another key is on the rig, or it is busy.
+        :raises KeyGone: none is there.
+        """
+        if self._once and self._is_known:
+            return
+        self.is_unproved = True
+        try:
+            self._session.claims.prove(self._rig)
+        finally:
+            # A guarded key is waited for when it is gone; while it is cut, that it is gone is the answer.
+            self._rig.transports.guard = None
+        self.is_unproved, self._is_known = False, True
 
 
 def table(found: Calibration) -> dict[str, Any]:

@@ -61,9 +61,17 @@ class Calibrator:
 
     :param host: the host on which the rig's neighbours are.
     :param cycles: largest number of power cycles.
+    :param prove: called in each enumeration; raises RigError if the key on the rig is not the named one.
     """
 
-    def __init__(self, rig: Rig, host: Host, cycles: int = CYCLES, on_progress: Progress | None = None):
+    def __init__(
+        self,
+        rig: Rig,
+        host: Host,
+        cycles: int = CYCLES,
+        on_progress: Progress | None = None,
+        prove: Callable[[], None] | None = None,
+    ):
         if rig.cutter is None:
             raise CallerError(
                 f'rig "{rig.name}"',
@@ -73,6 +81,7 @@ class Calibrator:
         self.rig, self._cycles = rig, cycles
         self._cutter: LiveCutter = rig.cutter
         self._say = on_progress or (lambda done, most, what: None)
+        self._prove = prove or (lambda: None)
         self._witnesses = Witnesses(rig, host)
         self._seen: list[_Cycle] = []
         self._vanished: Counter[str] = Counter()
@@ -84,12 +93,13 @@ class Calibrator:
         :raises HostBusyError: this host was too busy to measure it.
         :raises NoProofError: it is a hub, and the key shows nothing that it makes anew at each boot.
         :raises RigError: the power is not really cut, not in time or not always alike, neighbours lose their power,
-            too, or no key comes up.
+            too, no key comes up, or another one than the named one.
         """
         rig = self.rig
         if not rig.power.is_on:
             rig.power.on()
         self._wait_up("before anything was switched")
+        self._ask_who("before anything was switched")
         self._require_proof()
         self._host_late_us += host_lateness_us(rig.clock)
         self._cycle(LONG_OFF_US)
@@ -99,6 +109,7 @@ class Calibrator:
         if not rig.power.is_on:
             rig.power.on()
             self._wait_up("after the search for its shortest rest")
+            self._ask_who("after the search for its shortest rest")
         good = [cycle for cycle in self._seen if cycle.lost_power is not False]
         while len(self._seen) < self._cycles:
             good.append(self._cycle(rest_us))
@@ -120,8 +131,8 @@ class Calibrator:
             found="the key shows nothing that it makes anew at each boot, and "
             + self._witnesses.switch_words("takes it off the bus whether it cuts or not"),
             expected="a key that shows its boots, or a switch that interrupts the power line",
-            mend="calibrate this port with another key on it that shows them: the result is the port's, whatever key "
-            "is on it; or use a relay; docs/rigs.md",
+            mend="calibrate this port with another key on it that shows them, by an entry without identity: the "
+            "result is the port's, whatever key is on it; or use a relay; docs/rigs.md",
         )
 
     # One cycle.
@@ -141,14 +152,17 @@ class Calibrator:
         rig.clock.wait_us(max(0, cut.fired_us + off_us - rig.clock.now_us))
         on_us = rig.clock.now_us
         rig.power.on()
+        when = f"after {(on_us - cut.fired_us) / 1e6:.2f} s without power"
         try:
-            self._wait_up(f"after {(on_us - cut.fired_us) / 1e6:.2f} s without power")
+            self._wait_up(when)
         except RigError:
             if proves:
                 raise
             self._seen.append(_cycle_of(cut, release_us, on_us - cut.fired_us, 0, lost=False))
             return self._seen[-1]
         back_us = rig.clock.now_us - on_us
+        # After each power-up, before it is cut again: whatever was put on the port meanwhile.
+        self._ask_who(when)
         after = self._witnesses.others()
         # A neighbour that was enumerated anew has lost its power, too.
         renewed = {port: words for port, words in before.items() if port in after and after[port] != words}
@@ -216,12 +230,21 @@ class Calibrator:
         try:
             self.rig.wait_until_up()
         except KeyGone as gone:
-            raise RigError(
-                f'rig "{self.rig.name}": no key {when}',
-                found=gone.what,
-                expected="a key that comes up",
-                mend=f"`keyharness recover {self.rig.name}`",
-            ) from None
+            raise self._no_key(when, gone) from None
+
+    def _ask_who(self, when: str) -> None:
+        try:
+            self._prove()
+        except KeyGone as gone:
+            raise self._no_key(when, gone) from None
+
+    def _no_key(self, when: str, gone: KeyGone) -> RigError:
+        return RigError(
+            f'rig "{self.rig.name}": no key {when}',
+            found=gone.what,
+            expected="a key that comes up",
+            mend=f"`keyharness recover {self.rig.name}`",
+        )
 
     # How long the key has to be off.
 
@@ -248,6 +271,7 @@ class Calibrator:
         self.rig.clock.wait_us(LONG_OFF_US)
         self.rig.power.on()
         self._wait_up("after a long rest")
+        self._ask_who("after a long rest")
 
     @staticmethod
     def _rest_us(shortest_us: int) -> int:

@@ -13,16 +13,20 @@ import pytest
 
 from harness.base.errors import RigError
 from harness.bench import calibration
+from harness.bench.bench import LoadedBench
 from harness.bench.calibration import Calibration, calibration_for, calibration_of, complaint, keep
 from harness.bench.registry import discover
 from harness.commands.calibrate import calibrate
 from harness.evidence.ledger import now
 from harness.run.launch import Launch
 from harness.run.session import Session, Wanted
+from harness.safety.identity_guard import AnotherKey
+from harness.safety.quarantine import quarantined
 from support.lab import Lab, TwinKey, keyboard, mute_key, plugin
 from support.lab.labhost import LabHost
 from support.power.fakehost import FakeBackend
 from support.power.fakehubs import HubThing
+from support.substitute import Exchange, Substitute
 
 BENCH = """\
 [[rig]]
@@ -260,6 +264,53 @@ def test_behind_a_hub_such_a_key_proves_nothing_and_what_another_key_proved_stay
     assert "calibrate this port with another key" in refused.value.mend
     assert at.lab.port("1-1.4.1").offs == 0, "it is said before anything is switched"
     assert calibration_for(wiring) == kept
+
+
+@pytest.fixture
+def named(at):
+    """The key in the port, by the line of the bench that names it."""
+    at.plug(TwinKey(1, speed=40))
+    session = at.session()
+    rig = session.rig("mini-1")
+    rig.wait_until_up()
+    uuid = rig.key.identify(rig)["uuid"]
+    session.close()
+    return f'identity = "uuid:{uuid}"'
+
+
+def test_the_named_key_is_measured(at, named):
+    assert at.calibrate(cycles=6, more=named).booted
+
+
+def test_another_key_than_the_named_one_is_not_cut(at, named):
+    port, other = at.lab.port("1-1.4.1"), Substitute(2, speed=40)
+    port.unplug()
+    port.plug(other)
+    with pytest.raises(AnotherKey):
+        at.calibrate(more=named)
+    assert port.offs == 0
+    assert other.commands, "it was asked who it is"
+    assert other.writes == []
+    assert calibration_for("usb 1-1.4.1; power lab, lab None") is None, "that is not the switch's fault"
+    assert "another key is in it" in quarantined("port usb:1-1.4.1").why
+
+
+def test_a_key_that_is_exchanged_while_its_switch_is_measured_is_cut_no_more(at, named, monkeypatch):
+    port, other = at.lab.port("1-1.4.1"), Substitute(2, speed=40)
+    make = LoadedBench.make
+
+    def with_a_hand(bench, *one, **more):
+        rig = make(bench, *one, **more)
+        exchange = Exchange(at.lab, rig, 2, other)
+        assert exchange.given == 0
+        return rig
+
+    monkeypatch.setattr(LoadedBench, "make", with_a_hand)
+    with pytest.raises(AnotherKey):
+        at.calibrate(more=named)
+    assert port.offs == 2
+    assert other.writes == []
+    assert calibration_for("usb 1-1.4.1; power lab, lab None") is None
 
 
 def test_no_key_and_a_key_that_does_not_come_back(at):
