@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from harness.api import Application, Memory, Operation, Value, World
+from harness.api import ANY, Application, Memory, NextAction, Observation, Operation, Value, World
 from harness_nitrokey_pro import (
     otp_operations,
     pin_operations,
@@ -17,7 +17,7 @@ from harness_nitrokey_pro import (
     safe_operations,
     update_operations,
 )
-from harness_nitrokey_pro.home import blank, foreign, known, prepare, unseen
+from harness_nitrokey_pro.home import HOTP, blank, foreign, known, prepare, unseen
 from harness_nitrokey_pro.homes import HOMES
 from harness_nitrokey_pro.items import ITEMS, NOT_TYPED, PIN_UNKNOWN, UNUSABLE, safe_value, typable
 from harness_openpgp.application import OPENPGP
@@ -62,14 +62,41 @@ def _safe_in(world: World, before: Memory, after: Memory) -> dict[str, Value]:
     values = world.values
     if values.get("openpgp.state", OPERATIONAL) != OPERATIONAL or values.get("openpgp.pw1") == NEITHER:
         return {"pro.safe": PIN_UNKNOWN}
-    prints = values.get("openpgp.fingerprints")
-    # "Anything" would be equal to this, too.
-    if isinstance(prints, tuple) and prints == NO_FINGERPRINTS:
-        return {"pro.safe": UNUSABLE}
+    if reset := _safe_if_reset(world):
+        return reset
     if values.get("openpgp.pw1") == NEW and not typable(card_known(after).pw1):
         return {"pro.safe": NOT_TYPED}
     return {"pro.safe": safe_value(known(before))}
 
 
-OPENPGP_IN_PRO = replace(OPENPGP, operations=tuple(map(_beside_the_safe, OPENPGP.operations)))
+def _owner_beside_the_safe(action: NextAction) -> NextAction:
+    """The owner's action of a card on which the safe's key hangs."""
+
+    def worlds(before: Memory, after: Memory, seen: Observation) -> list[World]:
+        # Through another PIN the safe is seen that was not seen before.
+        hidden: dict[str, Value] = (
+            {"pro.safe": ANY} if seen.get("pro.safe") in (PIN_UNKNOWN, NOT_TYPED) else {}
+        )
+        if known(before).slots.get(HOTP) != known(after).slots.get(HOTP):
+            # Each secret has a counter of its own, and the host knows that of the new one.
+            hidden["pro.hotp_counter"] = ANY
+        return [
+            replace(world, values={**world.values, **hidden, **_safe_if_reset(world)})
+            for world in action.worlds(before, after, seen)
+        ]
+
+    return replace(action, worlds=worlds)
+
+
+def _safe_if_reset(world: World) -> dict[str, Value]:
+    prints = world.values.get("openpgp.fingerprints")
+    # "Anything" would be equal to this, too.
+    return {"pro.safe": UNUSABLE} if isinstance(prints, tuple) and prints == NO_FINGERPRINTS else {}
+
+
+OPENPGP_IN_PRO = replace(
+    OPENPGP,
+    operations=tuple(map(_beside_the_safe, OPENPGP.operations)),
+    next_actions=tuple(map(_owner_beside_the_safe, OPENPGP.next_actions)),
+)
 """Before PRO in a key's applications: the HID side uses the PINs that it lays down."""

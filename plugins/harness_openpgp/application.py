@@ -6,6 +6,7 @@ from harness.api import Application
 from harness_openpgp import data_operations, key_operations, pin_operations
 from harness_openpgp.home import blank, foreign, prepare
 from harness_openpgp.items import ITEMS
+from harness_openpgp.next_actions import NEXT_ACTIONS
 
 OPENPGP = Application(
     name="openpgp",
@@ -15,4 +16,5 @@ OPENPGP = Application(
     items=ITEMS,
     foreign=foreign,
     blank=blank,
+    next_actions=NEXT_ACTIONS,
 )

@@ -25,7 +25,7 @@ ANOTHER_PLAINTEXT, WRONG_SIGNATURE = "another plaintext", "wrong signature"
 ONE_SIGNATURE, MANY_SIGNATURES = "one signature", "many signatures"
 OFTEN = 12
 GOES_ON, BEGAN_AGAIN = "goes on", "began again"
-_DATA = (NAME, LOGIN, URL, PRIVATE)
+DATA = (NAME, LOGIN, URL, PRIVATE)
 _LOCKED = {"6985": UNUSABLE}
 PW1_TRY = frozenset({"pin try"})
 PW3_TRY = frozenset({"admin pin try"})
@@ -92,12 +92,12 @@ def pw1_mode(look: Look) -> Value:
 def data(look: Look) -> Value:
     """Name, login, URL and the second private object."""
     client = openpgp(look)
-    return tuple(shown(client.get(tag)) for tag in _DATA)
+    return tuple(shown(client.get(tag)) for tag in DATA)
 
 
 def data_value(content: dict[int, bytes]) -> tuple[str, ...]:
     """The value of `openpgp.data` for what was written: tag -> content."""
-    return tuple(shown(content.get(tag, b"")) for tag in _DATA)
+    return tuple(shown(content.get(tag, b"")) for tag in DATA)
 
 
 @operational

@@ -178,7 +178,7 @@ def _import(slot: Slot) -> Operation:
         worlds=_replaced(slot),
         items=_items(slot),
         cost=_ADMIN,
-        missing=_lacks_curves,
+        missing=lacks_curves,
     )
 
 
@@ -192,7 +192,8 @@ def _sign_often(rig: Rig, memory: Memory) -> None:
         _sign(rig, memory)
 
 
-def _lacks_curves(rig: Rig) -> str | None:
+def lacks_curves(rig: Rig) -> str | None:
+    """What a card lacks for keys on curves."""
     return None if OpenPgp(rig).version >= (3, 0) else "keys on curves, which came with version 3.0"
 
 
@@ -311,7 +312,7 @@ OPERATIONS = (
         worlds=_attributes_worlds,
         items=(NEW_KEYS[Slot.AUTHENTICATE],),
         cost=_ADMIN,
-        missing=_lacks_curves,
+        missing=lacks_curves,
     ),
     Operation(
         name="openpgp.sign",

@@ -14,6 +14,7 @@ from harness_schsm import (
 from harness_schsm.home import blank, foreign, prepare
 from harness_schsm.homes import HOMES
 from harness_schsm.items import ITEMS
+from harness_schsm.next_actions import NEXT_ACTIONS
 
 SC_HSM = Application(
     name="schsm",
@@ -31,5 +32,6 @@ SC_HSM = Application(
     foreign=foreign,
     blank=blank,
     homes=HOMES,
+    next_actions=NEXT_ACTIONS,
     paired=key_operations.PAIRED,
 )
