@@ -65,6 +65,8 @@ class NextActionObserver(ImageObserver):
         found = super().inspect(image, cycles)
         if found.seen.stuck or (found.completed is not None and found.completed.stuck):
             return found
+        if found.completed is None and super().verdict(image, found).outcome is Outcome.BOOTLOADER:
+            return found  # it waits for firmware and takes none: nothing of an owner's can follow that
         judge, rig = self.prepared.judge, self.rig
         # Where the key had to be brought to its new world first, that is what the owner goes on with.
         seen = found.seen if found.completed is None else found.completed

@@ -6,10 +6,13 @@ import zlib
 
 import pytest
 
+from harness.campaign.common import Beside
 from harness.campaign.recording import UncutFault
+from harness.campaign.walk import Campaign
 from harness_nitrokey3.twin import dfu_image, dfu_settings, migration, reset
 from harness_nitrokey3.twin.dfu_settings import DfuSettings
-from support.nitrokey import found, walked
+from support.nitrokey import at_home, found, walked
+from support.terms import terms
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,17 @@ def test_a_sound_key_passes(operation, outcome):
     result = walked(operation)
     assert set(result.outcomes) == {outcome}
     assert not result.findings
+
+
+@pytest.mark.parametrize(
+    "operation", ["update.forged_image", "update.damaged_settings", "update.lost_settings"]
+)
+def test_a_sound_key_lets_its_owner_go_on_where_it_can(operation):
+    rig, home = at_home()
+    beside = Beside(2, (), rig.key.next_actions, second=False)
+    result = Campaign(rig, rig.key.operations[operation], home, terms(beside=beside)).run()
+    assert {row["stream"] for row in result.rows} >= {"next"}
+    assert not result.findings, "in a bootloader that takes no firmware nothing can be done"
 
 
 def test_a_sound_first_boot_makes_a_damaged_copy_anew():
