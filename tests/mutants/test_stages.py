@@ -27,10 +27,8 @@ SOUND, OTHER = OperationTrace(["card 1"], ["erase"]), OperationTrace(["card 2"],
 
 @pytest.fixture
 def names():
-    """The operations of a key that has an even number of them."""
-    found = list(discover().keys[KEY].operations)
-    assert len(found) % 2 == 0
-    return found
+    """The operations of a key."""
+    return list(discover().keys[KEY].operations)
 
 
 @pytest.fixture
@@ -68,7 +66,8 @@ def test_a_suite_is_asked_of_two_halves_of_the_operations(told, names, tmp_path)
     half = names[: len(names) // 2]
     found = told(names, names, half)
     assert found["differs"].keys() == set(half)
-    assert found["stages"][-2:] == [f"suite endurance, {len(half)} operations"] * 2
+    asked = [len(half), len(names) - len(half)]
+    assert sorted(found["stages"][-2:]) == sorted(f"suite endurance, {count} operations" for count in asked)
     folders = Counter(path.name.rpartition("-")[0] for path in Path(tmp_path).iterdir())
     assert folders["endurance"] == 2
 
