@@ -32,50 +32,8 @@ def misfit(value: object, shape: Shape | None, place: str = "") -> str | None:
     A number must be finite: Python reads NaN and 1e999 as JSON. An integer fits where a float is asked for; true and
     false fit only bool.
     """
-    # Nearly every value of a run fits: what would be said of the others is not put together for it.
-    return None if _fits(value, shape) else _said(value, shape, place)
-
-
-def _fits(value: object, shape: Shape | None) -> bool:
-    """Whether a value fits: whether `_said` says None of it."""
-    if isinstance(shape, type):
-        if shape is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return _is_finite(value)
-        return type(value) is shape
-    if isinstance(shape, dict):
-        if not isinstance(value, dict):
-            return False
-        if "*" in shape:
-            return all(_fits(one, shape["*"]) for one in value.values())
-        for name, its in shape.items():
-            field = name.removesuffix("?")
-            if field not in value:
-                if field == name:
-                    return False
-            elif not _fits(value[field], its):
-                return False
-        return True
     if isinstance(shape, tuple):
-        return any(_fits(value, one) for one in shape)
-    if isinstance(shape, list):
-        if not isinstance(value, list):
-            return False
-        if len(shape) > 1:
-            return len(value) == len(shape) and all(map(_fits, value, shape))
-        return all(_fits(one, shape[0]) for one in value)
-    return value is None
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer of more than 308 digits
-        return False
-
-
-def _said(value: object, shape: Shape | None, place: str) -> str | None:
-    if isinstance(shape, tuple):
-        wrong = [_said(value, one, place) for one in shape]
+        wrong = [misfit(value, one, place) for one in shape]
         return None if None in wrong else wrong[0]
     if isinstance(shape, list):
         if not isinstance(value, list):
@@ -84,7 +42,7 @@ def _said(value: object, shape: Shape | None, place: str) -> str | None:
             return _wrong(value, f"a list of {len(shape)}", place)
         shapes = shape if len(shape) > 1 else shape * len(value)
         pairs = enumerate(zip(value, shapes, strict=True))
-        return next((said for at, (one, its) in pairs if (said := _said(one, its, f"{place}[{at}]"))), None)
+        return next((said for at, (one, its) in pairs if (said := misfit(one, its, f"{place}[{at}]"))), None)
     if isinstance(shape, dict):
         if not isinstance(value, dict):
             return _wrong(value, "an object", place)
@@ -119,12 +77,19 @@ def _shape(hint: object) -> Shape:
     return hint
 
 
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return False
+
+
 def _field_misfit(value: Mapping[str, Any], name: str, shape: Shape, place: str) -> str | None:
     field = name.removesuffix("?")
     inner = f"{place}.{field}" if place else field
     if field not in value:
         return None if name.endswith("?") else f"no {inner}"
-    return _said(value[field], shape, inner)
+    return misfit(value[field], shape, inner)
 
 
 def _wrong(value: object, expected: str, place: str) -> str:

@@ -1,8 +1,8 @@
 """`keyharness operator-update`: lead an operator through an update in the maker's service, and note the new identity.
 
-Keyharness never does such an update itself. It checks that the service would allow it and that another working device
-is there to log in, asks for words that only a person types, waits, and looks what came back. The bench then names the
-new identity: without that, the device would be refused as a stranger.
+Keyharness never does such an update itself. It checks that the service allows the update and that another working
+device can log in. It asks a person to type a few words and waits for the update. Then it reads the device and writes
+the new identity into the bench file: without that, the device would be refused as another one.
 """
 
 from __future__ import annotations

@@ -99,6 +99,7 @@ class RunDisplay:
         self._operations: list[Row] = []
         self._active: dict[tuple[str, str], tuple[int, int, float | None, float | None]] = {}
         self._said_us: dict[tuple[str, str], int] = {}
+        self._finished_us: int | None = None
 
     @property
     def width(self) -> int:
@@ -185,7 +186,13 @@ class RunDisplay:
         name = row["rig"], row["operation"]
         # A campaign that got more of the budget finishes a second time.
         self._operations = [op for op in self._operations if (op["rig"], op["operation"]) != name] + [row]
-        if not self._is_live and self._verbosity >= 0:
+        now = self._clock.now_us
+        # The end of a run has a line for each operation: meanwhile what is wrong, and one every 10 s.
+        is_due = self._finished_us is None or now - self._finished_us >= PLAIN_EVERY_US
+        if not self._is_live and (
+            self._verbosity > 0 or (self._verbosity == 0 and (is_due or row["violations"]))
+        ):
+            self._finished_us = now
             (line,) = operation_lines([row], several_rigs=self._several_rigs, width=10_000)
             self._progress(f"campaign     {' '.join(line.replace('█', '').split(' ')).strip()}")
         self._draw(now=True)

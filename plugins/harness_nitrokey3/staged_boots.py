@@ -61,14 +61,19 @@ def _arranged(stage: Stage) -> Callable[[Rig, Memory], None]:
     """Note what is seen of the key as it is, then change its flash."""
 
     def stage_it(rig: Rig, memory: Memory) -> None:
-        glass = require_glass_box(rig)
-        arrange(rig, memory)
-        state = glass.snapshot()
-        items = [item for item in rig.key.items if item.law is not Law.RISING]
-        update_memory(memory).was = observe(rig, items, memory, memory).values
-        glass.restore(stage(state))
+        state = _noted(rig, memory)
+        require_glass_box(rig).restore(stage(state))
 
     return stage_it
+
+
+def _noted(rig: Rig, memory: Memory) -> BoardState:
+    """Note what is seen of the key as it is; the state of the board before anything was asked of it."""
+    arrange(rig, memory)
+    state = require_glass_box(rig).snapshot()
+    items = [item for item in rig.key.items if item.law is not Law.RISING]
+    update_memory(memory).was = observe(rig, items, memory, memory).values
+    return state
 
 
 def _wrong_bit(state: BoardState) -> BoardState:
@@ -99,11 +104,7 @@ def _damage(*copies: int) -> Stage:
 def _arrange_damaged_copy(rig: Rig, memory: Memory) -> None:
     """Arrange a first boot that has copied all files and moved none yet; the copy has a wrong bit."""
     glass = require_glass_box(rig)
-    arrange(rig, memory)
-    state = glass.snapshot()
-    items = [item for item in rig.key.items if item.law is not Law.RISING]
-    update_memory(memory).was = observe(rig, items, memory, memory).values
-    glass.restore(state)
+    glass.restore(_noted(rig, memory))
     rig.power.on()
     rig.wait_until_up()
     trace = glass.record(lambda: install(rig, memory))

@@ -15,8 +15,8 @@ from harness.report.terminal import PLAIN_EVERY_US, RunDisplay
 from support.paths import ROOT
 from support.report import sample
 
-MOST = 160
-"""Lines of the default run's log, for one key."""
+MOST = 150
+"""Lines of the default run's log."""
 SUITES = ("conformance", "downgrade", "endurance")
 HEAD = sample.head()
 
@@ -104,6 +104,16 @@ def test_the_default_runs_log_is_short(tmp_path):
     rows = [{**summary["operations"][0], "operation": name} for name in operations]
     display.finished({**summary, "operations": rows})
     assert len(stream.getvalue().splitlines()) <= MOST
+
+
+def test_a_campaign_that_found_something_is_said_at_once():
+    clock, stream = VirtualClock(), io.StringIO()
+    display = RunDisplay(stream, clock=clock)
+    display.started(HEAD)
+    for name, violations in (("first", 0), ("second", 0), ("third", 1)):
+        display.operation({**row(name), "violations": violations})
+    said = [word for word in ("first", "second", "third") if f" {word} " in stream.getvalue()]
+    assert said == ["first", "third"], "one line every 10 s, and what is wrong"
 
 
 def test_a_verbose_log_has_a_line_for_each_case():

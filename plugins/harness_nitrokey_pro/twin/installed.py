@@ -74,7 +74,7 @@ class Installed:
             self._rail.check()
 
     def end(self, size: int) -> None:
-        """An image of so many bytes has arrived whole."""
+        """Note that a whole image has arrived. :param size: of the image, in bytes."""
         if self._has_note:
             self._write((size, zlib.crc32(application(self._flash)[:size])))
 

@@ -138,8 +138,8 @@ def test_older_firmware_is_kept_out_by_the_firmware_password_alone(updatable, re
         updatable.start_bootloader(OTHER)
     record_property(
         "policy",
-        "whoever knows the firmware password may install any image, also an older one; who forgot it never updates, "
-        "and no PIN and no reset stands in for it",
+        "the firmware password alone allows an update, also to an older image; without it no update is possible, "
+        "and no PIN and no reset replaces it",
     )
 
 

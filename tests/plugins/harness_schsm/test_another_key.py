@@ -53,7 +53,7 @@ class Runs:
         return observe(self.rig, self.items, self.home.memory, promise, exact=False)
 
     def cut_after(self, answers: int) -> bool:
-        """Run it, and take the power away after so many answers; return whether it came to its end."""
+        """Run it and cut the power after a number of answers. Return whether it ended by itself."""
         self.rig.power.off()
         self.rig.board.load(self.start)
         up(self.rig)
