@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.api import Application
+from harness_cards.faults import fault
 from harness_openpgp import data_operations, key_operations, pin_operations
 from harness_openpgp.home import blank, foreign, prepare
 from harness_openpgp.items import ITEMS
@@ -17,4 +18,5 @@ OPENPGP = Application(
     foreign=foreign,
     blank=blank,
     next_actions=NEXT_ACTIONS,
+    fault=fault,
 )

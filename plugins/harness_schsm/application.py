@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.api import Application
+from harness.api import Application, KeyFault
+from harness_cards.faults import fault as card_fault
 from harness_schsm import (
     client_operations,
     client_restores,
@@ -11,10 +12,19 @@ from harness_schsm import (
     refusals,
     update_operations,
 )
+from harness_schsm.cvc import BadCertificate
 from harness_schsm.home import blank, foreign, prepare
 from harness_schsm.homes import HOMES
 from harness_schsm.items import ITEMS
 from harness_schsm.next_actions import NEXT_ACTIONS
+
+
+def fault(error: BaseException) -> KeyFault | None:
+    """Return the fault of the card that an exception tells of; None if it tells of none."""
+    if isinstance(error, BadCertificate):
+        return KeyFault("a certificate of the card", found=str(error), expected="one that can be decoded")
+    return card_fault(error)
+
 
 SC_HSM = Application(
     name="schsm",
@@ -34,4 +44,5 @@ SC_HSM = Application(
     homes=HOMES,
     next_actions=NEXT_ACTIONS,
     paired=key_operations.PAIRED,
+    fault=fault,
 )

@@ -171,13 +171,17 @@ def test_an_empty_domain_that_is_reset_asks_for_its_shares_again(hsm, mine):
 
 
 def test_a_key_leaves_under_the_dkek_of_its_own_domain(hsm, mine):
-    domains(hsm, mine)
-    for domain in (0, 1):
+    domains(hsm, mine, 5)
+    for domain in range(5):
         manage(hsm, 0x01, domain, b"\x01")
         hsm.import_share(share(domain), domain=domain)
         hsm.generate_ec(8 + domain, P256, more=tlv(0x92, bytes([domain])))
-    for domain in (0, 1):
+        hsm.generate_aes(20 + domain, more=tlv(0x91, b"\x92") + tlv(0x92, bytes([domain])))
+    for domain in range(5):
         assert hsm.wrap(8 + domain)[:8].hex() == hsm.dkek(domain).kcv
+        assert hsm.wrap(20 + domain)[:8].hex() == hsm.dkek(domain).kcv
+        with refused(FORBIDDEN):
+            manage(hsm, 0x03, domain)
 
 
 def test_a_key_comes_back_into_the_domain_that_opens_it(hsm, mine):

@@ -7,7 +7,7 @@ import pytest
 from harness.api import NOT_OFFERED, NoRoom, Refused
 from harness_cards.tlv import tlv
 from harness_schsm import description
-from harness_schsm.client import EC_SHA256, KEY, OF_THE_DEVICE, TOKEN_INFO, ScHsm
+from harness_schsm.client import DATA, EC_SHA256, KEY, OF_THE_DEVICE, TOKEN_INFO, ScHsm
 from harness_suites.schsm.second import FORBIDDEN, NOT_FOUND, NOT_LOGGED_IN, WRONG_DATA, refused
 
 FILE = 0xCF09
@@ -148,6 +148,18 @@ def test_a_long_file_comes_back_whole_or_is_refused_for_its_size(user, size):
         assert error.status in {"6A84", "6B00", "6700", "6A80"}
         return
     assert user.read(0xCF10) == content
+
+
+@pytest.mark.parametrize("count", [60, 130])
+def test_every_file_is_listed_however_many_there_are(user, count):
+    before = user.objects()
+    made = [DATA | number for number in range(0x10, 0x10 + count)]
+    for fid in made:
+        user.update(fid, fid.to_bytes(2, "big"))
+    assert user.objects() == sorted([*before, *made])
+    assert [int.from_bytes(user.read(fid), "big") for fid in made] == made
+    user.delete(made[-1])
+    assert user.objects() == sorted([*before, *made[:-1]])
 
 
 def test_a_description_shows_its_label(user):

@@ -15,7 +15,7 @@ from harness_suites.schsm.second import (
     wrong,
 )
 
-WRONG, NEW = "99999999", "11223344"
+WRONG, NEW, LONG_PIN = "99999999", "11223344", "1234567890"
 WRONG_SO_PIN, NEW_SO_PIN = "9999999999999999", "1122334455667788"
 
 
@@ -154,6 +154,31 @@ def test_the_so_pin_unblocks_and_leaves_the_pin(hsm, mine):
     block(hsm)
     hsm.reset_retry(mine.so_pin)
     hsm.verify(mine.pin)
+
+
+@pytest.mark.parametrize("retries", [1, 2, 5, 10])
+@pytest.mark.parametrize("pin", ["", NEW], ids=["the old PIN", "a new PIN"])
+def test_unblocking_gives_as_many_tries_as_were_set_up(hsm, mine, rig, retries, pin):
+    hsm.initialize(mine.so_pin, LONG_PIN, retries=retries)
+    for left in range(retries - 1, -1, -1):
+        with refused(wrong(left)):
+            hsm.verify(WRONG)
+    hsm.reset_retry(mine.so_pin, pin)
+    assert hsm.state() == 0x63C0 + retries
+    hsm = again(rig)
+    assert hsm.state() == 0x63C0 + retries
+    hsm.verify(pin or LONG_PIN)
+
+
+@pytest.mark.parametrize("retries", [2, 5, 10])
+def test_the_right_pin_gives_as_many_tries_back_as_were_set_up(hsm, mine, rig, retries):
+    hsm.initialize(mine.so_pin, LONG_PIN, retries=retries)
+    for enter in (lambda card: card.verify(LONG_PIN), lambda card: card.change(LONG_PIN, LONG_PIN)):
+        with refused(wrong(retries - 1)):
+            hsm.verify(WRONG)
+        enter(hsm)
+        hsm = again(rig)
+        assert hsm.state() == 0x63C0 + retries
 
 
 def test_unblocking_logs_nobody_in(hsm, mine):
