@@ -27,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     What starts pytest may ignore these signals: a shell, nohup.
     """
     config.pluginmanager.register(SecondTry(), "keyharness-second-try")
+    # Tests that ask single cases of the suites import their files, which have it.
+    config.addinivalue_line("markers", "reads: the case changes nothing on the card")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:

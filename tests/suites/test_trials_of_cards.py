@@ -7,6 +7,12 @@ from typing import Any
 
 import pytest
 
+from harness_nitrokey_pro.twin import firmware_commands, otp_commands, slots
+from harness_openpgp.slots import Slot
+from harness_openpgp.twin import card as openpgp_card
+from harness_openpgp.twin import data as openpgp_data
+from harness_openpgp.twin import keys as openpgp_keys
+from harness_openpgp.twin import pins as openpgp_pins
 from harness_schsm.twin import elementary, generate, pins, use
 from support.trial_card import TrialCard, change
 
@@ -61,7 +67,66 @@ HSM = {
         "algorithms, number if number != 2 else 0)",
     ),
 }
-EVERY = [pytest.param("nitrokey-hsm2", wrong, id=name) for name, wrong in HSM.items()]
+OPENPGP = {
+    "a change of PW3 gives PW1 its tries back": Wrong(
+        "openpgp/test_what_stays_apart::test_the_right_pin_gives_no_other_one_its_tries_back",
+        openpgp_pins._set_pin,
+        "    card.commit(",
+        "    if which is Pin.ADMIN:\n        _set_tries(card, Pin.USER, FULL)\n    card.commit(",
+        {"act": "change of PW3"},
+    ),
+    "the last byte of C4 is the mode of PW1": Wrong(
+        "openpgp/test_what_stays_apart::test_the_first_byte_of_do_c4_is_the_mode_of_pw1",
+        openpgp_data._put_small,
+        "bool(data[0])",
+        "bool(data[-1])",
+        {"content": b"\1\0\0\0"},
+    ),
+    "an environment goes round the flag": Wrong(
+        "openpgp/test_use::test_an_environment_goes_round_no_flag",
+        openpgp_card.OpenPgpApplication._needs_touch,
+        "slot = card.session.swapped.get(slot, slot)",
+        "pass",
+    ),
+    "another algorithm drops the flag": Wrong(
+        "openpgp/test_use::test_a_flag_stays_with_another_algorithm",
+        openpgp_keys.set_algorithm,
+        "algorithm=algorithm)\n    after",
+        "algorithm=algorithm, touch=0)\n    after",
+        {"slot": Slot.DECIPHER, "flag": 2},
+    ),
+}
+PRO = {
+    "a temporary password serves for two TOTP codes": Wrong(
+        "pro/test_otp::test_the_users_temporary_password_serves_once_for_each_kind_of_code",
+        otp_commands.code,
+        'return finish(device, {"code": code, **about})\n    code =',
+        'return Status.OK, {"code": code, **about}\n    code =',
+        {"slot": 0x20},
+    ),
+    "the first slot takes the duty to enter a PIN": Wrong(
+        "pro/test_otp::test_a_slot_that_is_written_or_erased_leaves_the_configuration",
+        slots.Slots._changes,
+        "before = self._pages.read(page)",
+        'before = self._pages.read(page)[:3] + b"\\0" + self._pages.read(page)[4:]',
+        {"slot": 0x10},
+    ),
+    "a factory reset leaves the user's temporary password": Wrong(
+        "pro/test_reset::test_a_factory_reset_ends_what_the_user_was_allowed",
+        firmware_commands.factory_reset,
+        "device.admin_temporary = device.user_temporary",
+        "device.admin_temporary",
+    ),
+    "the hidden slot compares six digits": Wrong(
+        "pro/test_otp::test_each_digit_of_a_code_counts",
+        otp_commands.verify,
+        "slot.digits) == code",
+        "6) == code % 10**6",
+        {"digits": 8},
+    ),
+}
+KEYS = {"nitrokey-hsm2": HSM, "openpgp": OPENPGP, "nitrokey-pro": PRO}
+EVERY = [pytest.param(key, wrong, id=name) for key, found in KEYS.items() for name, wrong in found.items()]
 
 
 @pytest.mark.parametrize(("key", "wrong"), EVERY)

@@ -304,6 +304,10 @@ def test_an_environment_of_no_such_key_is_refused(card, p2, data):
 # Touches
 
 
+FLAG_OF_THE_KEY = (b"\x00\x0f", b"\xff\xfe")
+"""Manufacturers of cards whose flags go with a key whatever uses it: Nitrokey 3 (opcard-rs), and our reference."""
+
+
 def require_touch(card: OpenPgp, rig) -> None:
     require(card.offers(0xD6) and card.offers(0x7F74), "flags that ask for a touch")
     require(rig.touch.can_touch, "a rig that touches the key")
@@ -340,6 +344,22 @@ def test_with_the_flag_and_without_a_touch_no_key_is_used(admin, mine, rig, slot
     with refused(NOT_TOUCHED):
         use(admin, mine, slot)
     assert admin.counter() == before
+
+
+@pytest.mark.waits(20)
+def test_an_environment_goes_round_no_flag(card, mine, rig):
+    """The key of decryption authenticates. The flag of the key asks then, or that of the command: both are set."""
+    require_touch(card, rig)
+    require(card.version >= (3, 0) and card.get(0xC0)[9] == 1, "security environments")
+    require(rig.touch.can_withhold, "a rig on which a key can wait for a touch in vain")
+    made(card, mine, Slot.DECIPHER, rsa(2048))
+    for slot in (Slot.DECIPHER, Slot.AUTHENTICATE):
+        card.put(slot.uif, b"\x01\x20")
+    if card.aid[8:10] in FLAG_OF_THE_KEY:
+        card.put(Slot.AUTHENTICATE.uif, b"\x00\x20")
+    environment(card, 0xA4, 2)
+    with refused(NOT_TOUCHED | NOT_VERIFIED):
+        card.authenticate(DIGEST_INFO + DIGEST)
 
 
 @SLOTS
@@ -397,6 +417,26 @@ def test_a_flag_stays_with_a_new_key(admin, rig, flag):
     admin.put(0xD6, bytes([flag, 0x20]))
     admin.generate(Slot.SIGN)
     assert again(rig).get(0xD6)[0] == flag
+
+
+@SLOTS
+@pytest.mark.parametrize("flag", [1, 2], ids=["on", "permanent"])
+def test_a_flag_stays_with_another_algorithm(admin, mine, rig, slot, flag):
+    require_touch(admin, rig)
+    admin.put(slot.uif, bytes([flag, 0x20]))
+    set_algorithm(admin, slot, on_curve(ECDH if slot is Slot.DECIPHER else ECDSA, "secp384r1"))
+    assert [admin.get(one.uif)[0] for one in Slot] == [flag if one is slot else 0 for one in Slot]
+    card = again(rig)
+    card.verify(mine.pw3, ADMIN)
+    card.generate(slot)
+    assert [card.get(one.uif)[0] for one in Slot] == [flag if one is slot else 0 for one in Slot]
+
+
+def test_the_counter_begins_again_with_a_key_of_another_algorithm(admin, mine):
+    signature(admin, mine)
+    set_algorithm(admin, Slot.SIGN, on_curve(ECDSA, "secp384r1"))
+    admin.generate(Slot.SIGN)
+    assert admin.counter() == 0
 
 
 @pytest.mark.reads

@@ -175,6 +175,55 @@ def test_the_mode_of_pw1_gives_no_try_back(admin, content):
     assert (status.pw1, status.code, status.pw3) == (2, 2, 3)
 
 
+@pytest.mark.parametrize("content", [b"\0\x20\x20\x20", b"\1\0\0\0", b"\0\0\0\1"], ids=bytes.hex)
+def test_the_first_byte_of_do_c4_is_the_mode_of_pw1(admin, rig, content):
+    """Some clients send the lengths behind it, as they were read; a card may refuse those."""
+    admin.put(0xC4, bytes([1 - content[0]]))
+    if admin.exchange(0xDA, 0, 0xC4, content)[1] == 0x9000:
+        assert again(rig).pin_status().lasts == bool(content[0])
+
+
+def _as_admin(act):
+    def done(card: OpenPgp, mine) -> None:
+        card.verify(mine.pw3, ADMIN)
+        act(card)
+
+    return done
+
+
+TRIES_AFTER = {
+    "PW1 as 81": (lambda card, mine: card.verify(mine.pw1, SIGN), (3, 2, 2)),
+    "PW1 as 82": (lambda card, mine: card.verify(mine.pw1, OTHER), (3, 2, 2)),
+    "PW3": (_as_admin(lambda card: None), (2, 2, 3)),
+    "change of PW1": (lambda card, mine: card.change(mine.pw1, NEW_PW1), (3, 2, 2)),
+    "change of PW3": (lambda card, mine: card.change(mine.pw3, NEW_PW3, ADMIN), (2, 2, 3)),
+    "unblocked by PW3": (_as_admin(lambda card: card.reset_pw1(NEW_PW1)), (3, 2, 3)),
+    "unblocked by the code": (lambda card, mine: card.reset_pw1(NEW_PW1, CODE), (3, 3, 2)),
+    "new code": (_as_admin(lambda card: card.set_code("3141592653")), (2, 3, 3)),
+    "no code": (_as_admin(lambda card: card.set_code("")), (2, 0, 3)),
+    "name": (_as_admin(lambda card: card.put(0x5B, b"Last<<First")), (2, 2, 3)),
+    "new key": (_as_admin(lambda card: card.generate(Slot.AUTHENTICATE)), (2, 2, 3)),
+}
+"""What is done -> tries of PW1, reset code and PW3 after it, if each had lost one before."""
+
+
+@pytest.mark.parametrize("act", TRIES_AFTER)
+def test_the_right_pin_gives_no_other_one_its_tries_back(admin, mine, rig, act):
+    admin.set_code(CODE)
+    for offer in (
+        lambda: admin.verify(WRONG, OTHER),
+        lambda: admin.reset_pw1(NEW_PW1, "99999999"),
+        lambda: admin.verify(WRONG, ADMIN),
+    ):
+        with refused(wrong(2)):
+            offer()
+    done, expected = TRIES_AFTER[act]
+    done(admin, mine)
+    for found in (lambda: admin, lambda: again(rig)):
+        status = found().pin_status()
+        assert (status.pw1, status.code, status.pw3) == expected
+
+
 MALFORMED = {
     "change of PW1": (0x24, 0, SIGN),
     "change of PW3": (0x24, 0, ADMIN),

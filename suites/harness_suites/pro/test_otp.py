@@ -190,6 +190,29 @@ def test_the_users_temporary_password_serves_once_where_the_configuration_says_s
         admin.code(HOTP, b"user")
 
 
+@pytest.mark.parametrize("slot", [HOTP, TOTP], ids="{:02X}".format)
+def test_the_users_temporary_password_serves_once_for_each_kind_of_code(admin, mine, pins, slot):
+    admin.set_config(pin_on=1, delete=1)
+    admin.set_time(mine.time)
+    admin.log_in_user(pins.pw1, temporary=b"user")
+    admin.code(slot, b"user")
+    for other in (HOTP, TOTP):
+        with refused(Status.NOT_AUTHORIZED):
+            admin.code(other, b"user")
+
+
+@SLOTS
+def test_a_slot_that_is_written_or_erased_leaves_the_configuration(admin, slot):
+    names = ("num", "caps", "scroll", "pin_on", "delete")
+    before = dict(zip(names, (0, 1, 2, 1, 1)))
+    admin.set_config(**before)
+    for change in (lambda: set_up(admin, slot), lambda: admin.erase_slot(slot)):
+        change()
+        assert {name: admin.status()[name] for name in names} == before
+    found = again(admin).status()
+    assert {name: found[name] for name in names} == before
+
+
 @pytest.mark.parametrize("config", [(0, 1, 2, 0, 0), (255, 255, 255, 1, 0), (2, 2, 2, 1, 1)], ids=str)
 def test_a_configuration_outlives_a_power_cycle(admin, config):
     num, caps, scroll, pin_on, delete = config
@@ -214,6 +237,16 @@ def test_a_code_too_far_away_is_refused_and_nothing_is_counted(hid, mine, offset
     slot, counter = mine.slots[HIDDEN_SLOT], mine.counters[HIDDEN_SLOT]
     assert hid.verify(hotp(slot.secret, counter + offset, slot.digits)) is None
     assert hid.verify(hotp(slot.secret, counter, slot.digits)) == 0
+
+
+@pytest.mark.parametrize("digits", [6, 8])
+def test_each_digit_of_a_code_counts(admin, digits):
+    set_up(admin, HIDDEN_SLOT, parameter=5, config=EIGHT if digits == 8 else 0)
+    right = hotp(RFC, 5, digits)
+    wrong = {(right + 10**place) % 10**digits for place in range(digits)} | {right + 10**digits}
+    near = {hotp(RFC, 5 + ahead, digits) for ahead in range(10)}
+    assert [code for code in sorted(wrong - near) if admin.verify(code) is not None] == []
+    assert admin.verify(right) == 0
 
 
 def test_five_boots_of_a_verified_boot(hid, mine):

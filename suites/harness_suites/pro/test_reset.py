@@ -51,6 +51,18 @@ def test_a_factory_reset_ends_what_was_authorised(admin, pins):
         admin.erase_slot(0x10)
 
 
+def test_a_factory_reset_ends_what_the_user_was_allowed(admin, pins):
+    """Else the temporary password of the owner before gets codes of the next one."""
+    admin.set_config(pin_on=1)
+    admin.log_in_user(pins.pw1, b"of before")
+    admin.factory_reset(pins.pw3)
+    admin.log_in_admin(DEFAULT_PW3)
+    admin.write_slot(0x10, b"next", b"secret of the next owner", 0)
+    admin.set_config(pin_on=1)
+    with refused(Status.NOT_AUTHORIZED):
+        admin.code(0x10, b"of before")
+
+
 def test_a_factory_reset_leaves_the_firmware_password_in_force(updatable, pins, mine):
     """nitrokey-pro-firmware 981a7e6, CcidLocalAccess.c, factoryReset: else the admin PIN would open the bootloader."""
     updatable.change_firmware_password(mine.firmware_password, OTHER)
