@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from harness.base.clock import VirtualClock
 from harness.base.errors import HarnessFault
 from harness.model.key import Key
-from harness.model.rig import PowerSwitch, Rig, RigInfo, Touch
+from harness.model.rig import Rig
+from harness.model.rig_parts import PowerSwitch, RigInfo, Touch
 from harness.model.tap import Tap
 from harness.model.transport import BusIdentity, Transports
 from harness_transports.endpoints import Packets

@@ -23,7 +23,8 @@ from harness.campaign.recording import UncutFault
 from harness.campaign.result import Result
 from harness.campaign.timed_twin import TimedCampaign
 from harness.campaign.walk import Campaign
-from harness.model.key import Key, Operation
+from harness.model.key import Key
+from harness.model.operation import Operation
 from harness.search.search import Strategy
 from harness.search.stopping import Allowance
 from harness.twin.model import TwinOptions

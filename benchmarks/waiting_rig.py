@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from harness.bench.plugin_api import Driver, RigRequest, hookimpl
 from harness.model.instant import CutInstant
 from harness.model.power_loss import SwitchDelay
-from harness.model.rig import LiveCutter, PowerSwitch
+from harness.model.rig_parts import LiveCutter, PowerSwitch
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 

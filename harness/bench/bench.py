@@ -16,7 +16,7 @@ from harness.bench.deviations import AcceptedDeviation, check_deviations
 from harness.bench.misfit import misfit
 from harness.bench.plugin_api import Actuator, RigRequest
 from harness.bench.registry import Plugins
-from harness.model.key import FRESH
+from harness.model.operation import FRESH
 from harness.model.rig import Rig
 from harness.safety.budget import Grants
 from harness.safety.pins import refuse_pins_in

@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from harness.base.errors import KeyFault
-from harness.model.key import Memory, Value
+from harness.model.memory import Memory
+from harness.model.outcome import Value
 from harness.model.rig import Rig
 from harness.model.transport import Transports
 from harness.twin.image import BoardState

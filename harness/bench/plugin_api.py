@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from harness.host.host import Host
     from harness.host.scan import Found
     from harness.model.key import Key
-    from harness.model.rig import PowerSwitch, Rig, Touch
+    from harness.model.rig import Rig
+    from harness.model.rig_parts import PowerSwitch, Touch
     from harness.model.transport import TransportKind
     from harness.model.update_file import UpdateSupport
     from harness.twin.model import TwinModel

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from harness.campaign.home import Home
 from harness.campaign.result import Result
-from harness.model.key import NextAction, Operation
+from harness.model.operation import NextAction, Operation
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row
 from harness.search.stopping import Allowance

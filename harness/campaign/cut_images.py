@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from harness.base.seeds import unit
 from harness.campaign.observe import Seen
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness.search.low_discrepancy import cover
 from harness.twin.trace import Cut, Recording, State
 

@@ -12,17 +12,10 @@ from harness.campaign.judging import UNCUT, fingerprint
 from harness.campaign.restart import Restart
 from harness.campaign.set_up import bring_up, tried_again
 from harness.model.judge import Breach
-from harness.model.key import (
-    FRESH,
-    Item,
-    Key,
-    Memory,
-    NamedHome,
-    NextAction,
-    Operation,
-    Value,
-    client_randomness,
-)
+from harness.model.key import Key, client_randomness
+from harness.model.memory import Memory
+from harness.model.operation import FRESH, Item, NamedHome, NextAction, Operation
+from harness.model.outcome import Value
 from harness.model.rig import Rig
 from harness.model.row import replay_id
 from harness.twin.glass_box import glass_box

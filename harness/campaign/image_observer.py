@@ -12,7 +12,7 @@ from harness.campaign.recording import RecordedOperation
 from harness.campaign.worker_pool import Died
 from harness.model.instant import CutInstant
 from harness.model.judge import Judgement, find_world, stuck
-from harness.model.key import FRESH
+from harness.model.operation import FRESH
 from harness.model.row import Row
 from harness.search.plan import END
 from harness.twin.trace import Cut, State

@@ -14,7 +14,9 @@ from typing import Any
 from harness.campaign.observe import Seen
 from harness.model.instant import CutInstant
 from harness.model.judge import ANSWERS, STUCK_ITEM, Breach, Judgement, judge, stuck
-from harness.model.key import FRESH, Item, Law, Memory, Observation, Operation, Outcome, Severity, World
+from harness.model.memory import Memory
+from harness.model.operation import FRESH, Item, Operation, World
+from harness.model.outcome import Law, Observation, Outcome, Severity
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, replay_id
 

@@ -10,7 +10,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 
-from harness.model.key import Memory
+from harness.model.memory import Memory
 
 PLAIN = (type(None), bool, int, float, str)
 

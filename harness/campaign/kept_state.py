@@ -13,7 +13,8 @@ from harness.campaign.live_observer import LiveObserver
 from harness.campaign.observe import NO_ANSWER, Seen, observe
 from harness.evidence.abnormal import STATE
 from harness.model.judge import Breach
-from harness.model.key import Memory, client_logs
+from harness.model.key import client_logs
+from harness.model.memory import Memory
 from harness.model.rig import Rig
 from harness.model.row import Row
 

@@ -16,7 +16,9 @@ from harness.campaign.recheck import KINDS, LiveRecheck
 from harness.campaign.unwritten import Unwritten
 from harness.model.instant import CutInstant
 from harness.model.judge import Judgement
-from harness.model.key import Memory, Operation, Outcome
+from harness.model.memory import Memory
+from harness.model.operation import Operation
+from harness.model.outcome import Outcome
 from harness.model.power_loss import PowerLoss
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row

@@ -14,8 +14,11 @@ from harness.campaign.switch_watch import SwitchWatch
 from harness.campaign.uncut_laws import silence_breach
 from harness.host.cutter import lateness_us
 from harness.model.judge import Breach, find_world, matches
-from harness.model.key import Item, Memory, Observation, Operation, Outcome, Severity
-from harness.model.rig import LiveCutter, Rig
+from harness.model.memory import Memory
+from harness.model.operation import Item, Operation
+from harness.model.outcome import Observation, Outcome, Severity
+from harness.model.rig import Rig
+from harness.model.rig_parts import LiveCutter
 from harness.model.row import replay_id
 from harness.model.tap import Mark
 from harness.search.timing_profile import TimingProfile, UncutRun, measured_profile

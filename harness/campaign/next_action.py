@@ -18,7 +18,9 @@ from harness.campaign.observe import Seen, observe
 from harness.campaign.recording import RecordedOperation
 from harness.campaign.worker_pool import Died
 from harness.model.judge import ANSWERS, STUCK_ITEM, Breach, Judgement, judge, stuck
-from harness.model.key import ANY, Law, Memory, NextAction, Outcome, Severity, Value
+from harness.model.memory import Memory
+from harness.model.operation import NextAction
+from harness.model.outcome import ANY, Law, Outcome, Severity, Value
 from harness.model.rig import Rig
 
 NEXT_STATES = 8

@@ -12,7 +12,9 @@ from harness.base.errors import (
     Refused,
     refuse_host_error,
 )
-from harness.model.key import Item, Look, Memory, Observation, World
+from harness.model.memory import Look, Memory
+from harness.model.operation import Item, World
+from harness.model.outcome import Observation
 from harness.model.rig import KeyGone, Rig
 
 BOOTS_TO_COME_BACK = 3
@@ -44,7 +46,7 @@ def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *,
     The key is on afterwards unless it is stuck.
 
     :param promise: what the host would know had the operation been acknowledged.
-    :param exact: see `harness.model.key.Look`.
+    :param exact: see `harness.model.memory.Look`.
     """
     seen = Seen()
     look = Look(rig, memory, promise, exact)

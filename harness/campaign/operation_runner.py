@@ -19,9 +19,11 @@ from harness.base.errors import (
 from harness.campaign.home import Home, go_home
 from harness.campaign.set_up import TRIES, bring_up, settle, tried_again
 from harness.model.instant import CutInstant
-from harness.model.key import Memory, Operation
+from harness.model.memory import Memory
+from harness.model.operation import Operation
 from harness.model.power_loss import PowerLoss
-from harness.model.rig import KeyGone, LiveCutter, Rig
+from harness.model.rig import KeyGone, Rig
+from harness.model.rig_parts import LiveCutter
 from harness.model.tap import Mark
 from harness.search.plan import END, START, Plan
 from harness.search.timing_profile import UncutRun

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.base.errors import NoRoom, Refused
 from harness.campaign.home import Home, seeded
 from harness.campaign.worker_pool import Died, WorkerPool
-from harness.model.key import PairedWrite
+from harness.model.operation import PairedWrite
 from harness.model.rig import Rig
 from harness.twin.glass_box import GlassBox, require_glass_box
 

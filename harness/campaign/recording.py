@@ -17,7 +17,10 @@ from harness.campaign.uncut_laws import silence_breach, wear_breach, written
 from harness.campaign.wear_baseline import baseline
 from harness.campaign.worker_pool import WorkerPool
 from harness.model.judge import Breach, matches, unsound
-from harness.model.key import FRESH, Item, Memory, Operation, Outcome, Severity, World, client_logs
+from harness.model.key import client_logs
+from harness.model.memory import Memory
+from harness.model.operation import FRESH, Item, Operation, World
+from harness.model.outcome import Outcome, Severity
 from harness.model.rig import Rig
 from harness.model.row import replay_id
 from harness.twin.glass_box import glass_box

@@ -5,8 +5,11 @@ from __future__ import annotations
 from harness.base.errors import CallerError, HarnessFault, KeyFault, KeyharnessError, RigError
 from harness.campaign.observe import observe
 from harness.model.judge import Breach, judge, unsound
-from harness.model.key import Law, Memory, Observation, new
-from harness.model.rig import Rig, Vault
+from harness.model.memory import Memory
+from harness.model.operation import new
+from harness.model.outcome import Law, Observation
+from harness.model.rig import Rig
+from harness.model.rig_parts import Vault
 
 FORGETFUL = "its state resets at every start"
 """The remark about a rig whose key is blank whenever it is switched on: no cut into it says anything."""

@@ -9,7 +9,8 @@ from math import hypot, sqrt
 from typing import Any
 
 from harness.model.judge import Breach
-from harness.model.key import Operation, Outcome, Severity
+from harness.model.operation import Operation
+from harness.model.outcome import Outcome, Severity
 from harness.model.rig import Rig
 from harness.model.row import Row, is_covering
 from harness.search.bounds import CONFIDENCE, upper_bound

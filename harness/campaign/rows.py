@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from harness.campaign.result import Result
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.model.row import Row, is_covering, is_judged
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.campaign.observe import Seen
-from harness.model.key import Item, Law, Look, Severity, Value
+from harness.model.memory import Look
+from harness.model.operation import Item
+from harness.model.outcome import Law, Severity, Value
 from harness.twin.glass_box import glass_box
 
 SLACK = 2

@@ -24,7 +24,8 @@ from harness.campaign.recheck import KINDS, LiveRecheck, recheck_row
 from harness.campaign.result import Result, bound, window_ms
 from harness.campaign.unwritten import RIGHT_AFTER, Unwritten
 from harness.model.judge import Breach
-from harness.model.key import Operation, Outcome
+from harness.model.operation import Operation
+from harness.model.outcome import Outcome
 from harness.model.power_loss import can_prove
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering, is_judged, replay_id

@@ -22,7 +22,7 @@ from harness.campaign.result import Result, bound, window_ms
 from harness.campaign.walk import Campaign
 from harness.campaign.worker_pool import Died
 from harness.model.judge import Breach
-from harness.model.key import Operation
+from harness.model.operation import Operation
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row, is_covering
 from harness.search.localization import Localizer

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.model.judge import ANSWERS, STUCK_ITEM, Breach
-from harness.model.key import Outcome, Severity
+from harness.model.outcome import Outcome, Severity
 from harness.model.tap import Mark
 from harness.twin.trace import Trace
 

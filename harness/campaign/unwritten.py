@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.model.judge import Breach
-from harness.model.key import Outcome, Severity
+from harness.model.outcome import Outcome, Severity
 from harness.model.row import Row
 
 CUTS = 7

@@ -26,7 +26,7 @@ from harness.campaign.recording import UncutFault
 from harness.campaign.result import Result
 from harness.campaign.worker_pool import Died
 from harness.model.judge import Breach
-from harness.model.key import Operation
+from harness.model.operation import Operation
 from harness.model.rig import Rig
 from harness.model.row import BEYOND, Judged, Row, is_covering
 from harness.search.plan import END

@@ -170,7 +170,7 @@ def explain(
 
     Exit code 1 if the judge calls the state a violation.
     """
-    from harness.model.key import Outcome
+    from harness.model.outcome import Outcome
     from harness.run.explain import explain as do
     from harness.run.explain import show
 

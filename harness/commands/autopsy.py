@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from harness.base.errors import CallerError, RigError, host_error
 from harness.evidence.abnormal import STATE
-from harness.model.key import Value
+from harness.model.outcome import Value
 from harness.model.rig import KeyGone, Rig
 from harness.safety.claim import Claims
 from harness.safety.identity import bring_up, identity, why_gone

@@ -11,7 +11,7 @@ from harness.campaign.home import go_home, missing
 from harness.campaign.recording import RecordedOperation
 from harness.campaign.uncut_laws import Written, wear_breach, written
 from harness.campaign.wear_baseline import as_text, key_of, load
-from harness.model.key import Severity
+from harness.model.outcome import Severity
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness.twin.trace import twin_trace

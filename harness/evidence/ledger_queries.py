@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.base.errors import CallerError, one_of
 from harness.evidence.ledger import Ledger
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 
 if TYPE_CHECKING:
     from sqlalchemy import Subquery

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import read_json
 from harness.evidence.rundir import RunDir
-from harness.model.key import FRESH
+from harness.model.operation import FRESH
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row
 

@@ -20,7 +20,7 @@ from harness.evidence.worked_time import WorkedTime, noted_s
 from harness.model.row import slug
 
 if TYPE_CHECKING:
-    from harness.model.rig import RigInfo
+    from harness.model.rig_parts import RigInfo
 
 SCHEMA = 1
 HEAD: dict[str, Shape] = {"rigs": [{"name": str, "firmware?": (str, None)}], "order": [[str, str]]}

@@ -14,7 +14,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.base.errors import GARBLED
-from harness.model.key import Item, Law, Memory, Observation, Outcome, Severity, Value, World
+from harness.model.memory import Memory
+from harness.model.operation import Item, World
+from harness.model.outcome import Law, Observation, Outcome, Severity, Value
 
 STUCK_ITEM = "device"
 """The name of the item that stands for a key that does not come back."""

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.model.key import Cost, Memory, Operation, Outcome, arrange_nothing, new, old
+from harness.model.memory import Memory
+from harness.model.operation import Cost, Operation, arrange_nothing, new, old
+from harness.model.outcome import Outcome
 
 if TYPE_CHECKING:
     from harness.model.pin import PinReference

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model.key import FRESH
+from harness.model.operation import FRESH
 
 Row = dict[str, Any]
 

@@ -11,7 +11,7 @@ from harness.base.errors import KeyFault
 from harness.campaign.common import CampaignTerms
 from harness.campaign.home import Home, missing
 from harness.campaign.walk import Campaign
-from harness.model.key import Operation
+from harness.model.operation import Operation
 from harness.search.stopping import Allowance
 from harness.twin.rig import TwinRig
 from harness.twin.trace import Trace

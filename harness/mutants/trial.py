@@ -21,7 +21,7 @@ from harness.bench.registry import Plugins, discover
 from harness.campaign.common import CampaignTerms
 from harness.campaign.home import Home, go_home
 from harness.campaign.walk import Campaign
-from harness.model.key import Severity
+from harness.model.outcome import Severity
 from harness.mutants.choice import Module, Mutant, changed
 from harness.mutants.loading import Reached, load_instead
 from harness.mutants.suite_cases import Asked, ask, bench_of

@@ -18,8 +18,10 @@ from harness.pytest_plugin.whose import asks_ours
 if TYPE_CHECKING:
     from harness.campaign.home import Home
     from harness.campaign.result import Result
-    from harness.model.key import Key, Operation
-    from harness.model.rig import PowerSwitch, Rig, Touch
+    from harness.model.key import Key
+    from harness.model.operation import Operation
+    from harness.model.rig import Rig
+    from harness.model.rig_parts import PowerSwitch, Touch
     from harness.run.session import Session
 
 

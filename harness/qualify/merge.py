@@ -10,7 +10,7 @@ from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError
 from harness.evidence.ledger_runs import frozen_as
 from harness.evidence.rundir import RunDir
-from harness.model.key import FRESH
+from harness.model.operation import FRESH
 from harness.model.row import is_covering
 from harness.qualify.counted import plain
 from harness.qualify.plan import Plan

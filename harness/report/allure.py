@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.base.atomic_file import replace_file
 from harness.base.errors import Blame
-from harness.model.key import VIOLATIONS, Outcome
+from harness.model.outcome import VIOLATIONS, Outcome
 from harness.report import allure_history, files
 from harness.report.allure_labels import BLAME_LABEL, OUTCOME_LABEL, TAG_LABEL
 from harness.report.allure_readable import DEVIATION, NOT_OFFERED, NOT_RUN

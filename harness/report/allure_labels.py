@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.model.key import Severity
+from harness.model.outcome import Severity
 from harness.report.allure_identity import keep_history_ids
 from harness.report.verdict_text import replay_command
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import replace_file
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.report.vocabulary import CLASSES, is_violation
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.model.row import is_covering
 from harness.report import canvas, cut_coverage, vocabulary
 from harness.report.canvas import ALARM, FAINT, INK, PALE

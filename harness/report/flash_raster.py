@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.report import canvas
 from harness.report.canvas import ALARM, FAINT, INK, PALE
 from harness.report.files import Row

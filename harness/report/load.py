@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.base.errors import Blame
 from harness.base.shape import Shape, misfit
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.model.row import is_covering, is_judged
 from harness.report import files, row_shapes
 from harness.report.files import Damage, Row, read_object, read_rows

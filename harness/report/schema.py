@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from harness.base.errors import Blame
-from harness.model.key import Outcome, Severity
+from harness.model.outcome import Outcome, Severity
 
 Proof = Literal["exhaustive", "bounded", "sample"]
 Count = Annotated[int, Field(ge=0)]

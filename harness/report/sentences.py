@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.report.vocabulary import CLASSES
 
 Row = Mapping[str, Any]

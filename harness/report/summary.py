@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.base.errors import Blame
 from harness.bench.deviations import AcceptedDeviation, CaseName, remarks
 from harness.evidence.rundir import KEPT_BACK, QUARANTINED
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.report import files
 from harness.report.causes import deviations_of, failures_of
 from harness.report.files import Row

@@ -8,7 +8,7 @@ from math import ceil, floor, log10
 from typing import Any
 
 from harness.evidence.rundir import NOT_ASKED
-from harness.model.key import VIOLATIONS, Outcome
+from harness.model.outcome import VIOLATIONS, Outcome
 
 
 @dataclass(frozen=True)

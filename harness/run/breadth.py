@@ -16,7 +16,9 @@ from harness.base.json_document import json_document
 from harness.campaign.common import CampaignTerms
 from harness.campaign.home import Home, go_home, go_to_home, missing
 from harness.campaign.walk import Campaign
-from harness.model.key import FRESH, Key, Operation, Outcome
+from harness.model.key import Key
+from harness.model.operation import FRESH, Operation
+from harness.model.outcome import Outcome
 from harness.search.stopping import Allowance
 from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig

@@ -14,7 +14,7 @@ from harness.campaign.common import CampaignTerms
 from harness.campaign.nested import second_cuts
 from harness.campaign.next_action import NEXT_STATES
 from harness.campaign.walk import Campaign
-from harness.model.key import Operation
+from harness.model.operation import Operation
 from harness.model.rig import Rig
 from harness.run.session import Session
 from harness.search.stopping import WASTE, Allowance

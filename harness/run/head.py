@@ -10,7 +10,8 @@ from typing import Any
 import harness
 from harness.base.errors import KeyharnessError
 from harness.evidence.rundir import NOT_ASKED
-from harness.model.rig import EvidenceKind, RigInfo
+from harness.model.rig import EvidenceKind
+from harness.model.rig_parts import RigInfo
 from harness.run.session import Session
 from harness.twin.glass_box import glass_box
 

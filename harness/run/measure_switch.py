@@ -17,7 +17,8 @@ from harness.bench.calibration import Calibration
 from harness.evidence.ledger import now
 from harness.host.host import Host
 from harness.model.instant import CutInstant
-from harness.model.rig import KeyGone, LiveCutter, Rig
+from harness.model.rig import KeyGone, Rig
+from harness.model.rig_parts import LiveCutter
 from harness.run.switch_limits import NoProofError, host_lateness_us, require_fit
 from harness.run.switch_witnesses import Witnesses
 from harness.run.talk_to_cut import release_of, talk

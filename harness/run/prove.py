@@ -24,7 +24,9 @@ from harness.campaign.recording import UncutFault
 from harness.campaign.result import Finding, Result
 from harness.campaign.walk import Campaign
 from harness.host.provenance import commit
-from harness.model.key import Key, Operation, Severity
+from harness.model.key import Key
+from harness.model.operation import Operation
+from harness.model.outcome import Severity
 from harness.run.session import default_seed
 from harness.search.stopping import Allowance
 from harness.twin.model import TwinModel, TwinOptions

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from harness.base.errors import CallerError, KeyharnessError
 from harness.campaign.home import require_expendable
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness.model.rig import Rig
 from harness.safety.claim import Claims
 from harness.safety.identity import refuse_foreign, why_gone

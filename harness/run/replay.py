@@ -16,7 +16,8 @@ from harness.campaign.timed_live import LiveCampaign
 from harness.campaign.walk import Campaign
 from harness.evidence.abnormal import find
 from harness.model.judge import Breach
-from harness.model.key import FRESH, Outcome
+from harness.model.operation import FRESH
+from harness.model.outcome import Outcome
 from harness.model.row import REPLAY_PREFIX, Row
 from harness.run.session import Session, Wanted, campaign_kind
 from harness.search.plan import is_time_label

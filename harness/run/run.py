@@ -15,7 +15,7 @@ from harness.evidence.abnormal import TEXTS
 from harness.evidence.mutation_score import newest_score
 from harness.evidence.rundir import RunDir
 from harness.host.provenance import commit, host_facts
-from harness.model.key import Severity
+from harness.model.outcome import Severity
 from harness.model.row import BEYOND
 from harness.report.verdict_text import failure_text
 from harness.run.head import run_head

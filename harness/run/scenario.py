@@ -25,7 +25,7 @@ from harness.campaign.worker_pool import Died
 from harness.evidence.abnormal import Abnormal
 from harness.evidence.rundir import RunDir
 from harness.field.scenario_file import Replay, Scenario, StepRow
-from harness.model.key import Outcome, Value
+from harness.model.outcome import Outcome, Value
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row
 from harness.run.glitches import disturbances, draw

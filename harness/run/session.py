@@ -25,7 +25,7 @@ from harness.campaign.walk import Campaign
 from harness.evidence.abnormal import Abnormal
 from harness.evidence.port_log import PortLog
 from harness.evidence.rundir import RunDir
-from harness.model.key import FRESH, NextAction, Operation
+from harness.model.operation import FRESH, NextAction, Operation
 from harness.model.rig import Rig
 from harness.model.row import Judged
 from harness.safety import quarantine

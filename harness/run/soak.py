@@ -20,7 +20,8 @@ from harness.base.seeds import child
 from harness.campaign.common import Beside, CampaignTerms
 from harness.campaign.home import Home, HomeFault, go_home, go_to_home, in_turn, missing, missing_of
 from harness.campaign.walk import Campaign
-from harness.model.key import Key, NextAction, Operation
+from harness.model.key import Key
+from harness.model.operation import NextAction, Operation
 from harness.model.row import Row
 from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig

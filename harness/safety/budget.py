@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.base.errors import Blame, CallerError
 from harness.evidence.ledger import Ledger, now
-from harness.model.key import Cost
+from harness.model.operation import Cost
 from harness.model.pin import PinReference
 
 Count = Annotated[int, Field(ge=0)]
@@ -267,7 +267,7 @@ class PinTries:
         self._budget.draw(reference.tries, 1, f"a PIN is tried: {reference.name}", block=1)
 
     def setting(self, reference: PinReference, pin: str) -> None:
-        from harness.safety.pins import PinJournal
+        from harness.safety.pin_journal import PinJournal
 
         journal = PinJournal(self._budget.key)
         newest = journal.records(reference)[-1:]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.model.key import Key, Memory, Operation
+from harness.model.key import Key
+from harness.model.memory import Memory
+from harness.model.operation import Operation
 from harness.model.rig import Rig
 
 if TYPE_CHECKING:

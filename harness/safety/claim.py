@@ -16,8 +16,9 @@ from harness.base.errors import CallerError, HostError, PowerCameBack, RigError
 from harness.evidence.rundir import QUARANTINED
 from harness.host.host import here
 from harness.host.locks import InUse, Lock
-from harness.model.key import Observation
-from harness.model.rig import PowerSwitch, Rig
+from harness.model.outcome import Observation
+from harness.model.rig import Rig
+from harness.model.rig_parts import PowerSwitch
 from harness.safety import quarantine
 from harness.safety.budgeted_key import spend_boot, with_budget
 from harness.safety.claimed_rig import ClaimedRig

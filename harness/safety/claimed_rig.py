@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from harness.base.errors import KeyharnessError
 from harness.host.locks import Lock
 from harness.model.key import Key
-from harness.model.rig import PowerSwitch, Rig
+from harness.model.rig import Rig
+from harness.model.rig_parts import PowerSwitch
 from harness.safety.identity import bring_up, put_mark_back
 from harness.safety.power_journal import PowerLog
 

@@ -18,7 +18,7 @@ from harness.base.atomic_file import read_json, replace_file
 from harness.base.clock import Clock
 from harness.base.file_name import file_name
 from harness.host.locks import runtime_dir
-from harness.model.key import Observation
+from harness.model.outcome import Observation
 
 WITHIN_US = 200_000
 """Losses of several rigs that are no further apart have one cause: a hub reports a change of a port every 256 ms at the

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 from harness.base.errors import Busy, KeyFault, KeyharnessError, RigError
-from harness.model.rig import KeyGone, Presence, Rig
+from harness.model.rig import KeyGone, Rig
+from harness.model.rig_parts import Presence
 from harness.model.tap import Tap
 from harness.model.transport import Reachable, Transports
 from harness.safety.identity import identity, is_blank, is_model_only, put_mark_back, same_serial

@@ -12,27 +12,22 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.base.atomic_file import append_durably, make_private, read_lines
 from harness.base.errors import CallerError
 from harness.base.limited_file import read_limited_text
 from harness.base.seeds import Stream
-from harness.base.shape import DamagedFile, misfit
-from harness.evidence.ledger import now, state_dir
+from harness.base.shape import DamagedFile
+from harness.evidence.ledger import state_dir
 from harness.model.pin import PinReference
+from harness.safety.pin_journal import KEY_VARIABLE, PinJournal, check_secret, is_main
 
 if TYPE_CHECKING:
-    from cryptography.fernet import Fernet
-
     from harness.model.rig import Rig
 
-KEY_VARIABLE = "KEYHARNESS_PIN_KEY"
 FILE_VARIABLE = "KEYHARNESS_PINS"
 DIGITS, HEX_DIGITS = 8, 16
 _SECRET_WORDS = re.compile(r"(^|[_-])(pins?|puk|passwords?|passphrase|secrets?)$", re.IGNORECASE)
@@ -77,7 +72,7 @@ def known_pins() -> dict[str, str]:
 def _pin_for(rig: Rig, which: str, reference: PinReference) -> str:
     if rig.evidence_kind != "hardware":
         # A PIN that a first version knew keeps the stream that it had.
-        names = (which,) if _is_main(reference) else (reference.name, which)
+        names = (which,) if is_main(reference) else (reference.name, which)
         return _drawn(reference, Stream(rig.seed, "pin", rig.name, *names).below)
     if which == "first" and (pin := _in_force(rig, reference)):
         return pin
@@ -98,11 +93,6 @@ def _drawn(reference: PinReference, below: Callable[[int], int]) -> str:
     return f"{below(10**DIGITS):0{DIGITS}d}"
 
 
-def _is_main(reference: PinReference) -> bool:
-    """Is it the PIN that has the plain variable, and that journals of the first version are about?"""
-    return reference.tries == "pin_tries"
-
-
 def identity_of(rig: Rig) -> str:
     """The key whose PINs are meant: what custody has proved it to be, else the rig's name."""
     return getattr(rig, "identity", None) or f"rig:{rig.name}"
@@ -110,7 +100,7 @@ def identity_of(rig: Rig) -> str:
 
 def variable(rig: str, reference: PinReference) -> str:
     """The name of the environment variable for one of a rig's PINs: KEYHARNESS_PIN_<RIG>[_<REFERENCE>]."""
-    words = [rig] if _is_main(reference) else [rig, reference.name]
+    words = [rig] if is_main(reference) else [rig, reference.name]
     return "KEYHARNESS_PIN_" + "_".join(re.sub(r"[^A-Z0-9]", "_", word.upper()) for word in words)
 
 
@@ -173,27 +163,12 @@ def _from_file(name: str) -> str | None:
     if not file:
         return None
     path = Path(file)
-    _check_secret(path)
+    check_secret(path)
     for text in read_limited_text(path, "a file of secrets, a line NAME=PIN for each").splitlines():
         found, equals, value = text.partition("=")
         if equals and found.strip() == name:
             return value.strip()
     return None
-
-
-def _check_secret(path: Path) -> None:
-    """:raises CallerError: it is not there, or others than its owner may read it."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise CallerError(f"{path}", found=error.strerror, expected="a file of secrets") from None
-    if not stat.S_ISREG(mode) or mode & 0o077:
-        raise CallerError(
-            f"{path}",
-            found=f"mode {stat.S_IMODE(mode):04o}",
-            expected="mode 0600: a secret that others can read is none",
-            mend=f"chmod 600 {path}",
-        )
 
 
 def refuse_pins_in(raw: object, shown: str, place: str = "") -> None:
@@ -218,113 +193,3 @@ def refuse_pins_in(raw: object, shown: str, place: str = "") -> None:
     elif isinstance(raw, list):
         for number, value in enumerate(raw, 1):
             refuse_pins_in(value, shown, f"{place}[{number}]")
-
-
-@dataclass(frozen=True)
-class PinRecord:
-    """A PIN that was about to be sent.
-
-    :ivar reference: the name of the PIN; "" for the FIDO2 PIN.
-    """
-
-    which: str
-    pin: str
-    at: str
-    reference: str = ""
-
-
-class PinJournal:
-    """The PINs that were ever about to be given to one key, encrypted, oldest first.
-
-    :param identity: the key's identity.
-    """
-
-    def __init__(self, identity: str):
-        readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", identity)[:80]
-        self.path = state_dir() / "pins" / f"{readable}.jsonl"
-
-    def write_ahead(self, which: str, pin: str, reference: PinReference) -> None:
-        """Put a PIN on the disk before the change is sent.
-
-        :raises RigError: it could not be written: then nothing may be sent.
-        """
-        fields = (which, pin) if _is_main(reference) else (which, pin, reference.name)
-        token = _cipher().encrypt("\0".join(fields).encode()).decode()
-        append_durably(self.path, {"at": now(), "token": token})
-
-    def records(self, reference: PinReference | None = None) -> list[PinRecord]:
-        """What was written ahead, oldest first.
-
-        :param reference: only of this PIN; None is of all.
-        :raises CallerError: it was encrypted with another key.
-        """
-        from cryptography.fernet import InvalidToken
-
-        found = []
-        for row in read_lines(self.path):
-            wrong = misfit(row, {"at": str, "token": str})
-            if wrong or not row["token"].isascii():
-                # A PIN that is left out could be the one in force, and each wrong one costs a try.
-                raise DamagedFile(
-                    str(self.path),
-                    found=wrong or "a token that is no base64",
-                    expected="a line with the time and the encrypted PIN",
-                    mend="bring the file back from a copy; remove the line only if you know the PIN of the key",
-                )
-            try:
-                text = _cipher().decrypt(row["token"].encode()).decode()
-            except InvalidToken:
-                raise CallerError(
-                    f"{self.path}",
-                    found="PINs that another key encrypted",
-                    expected=f"the key that was in ${KEY_VARIABLE} or in {_key_file()} then",
-                    mend="give that key again: without it nobody knows the PIN",
-                ) from None
-            # The first version wrote two fields, and FIDO2 PINs only.
-            which, pin, *name = text.split("\0")
-            found.append(PinRecord(which, pin, row["at"], *name))
-        wanted = None if reference is None else "" if _is_main(reference) else reference.name
-        return found if wanted is None else [one for one in found if one.reference == wanted]
-
-
-def _key_file() -> Path:
-    return state_dir() / "pin.key"
-
-
-def _cipher() -> Fernet:
-    from cryptography.fernet import Fernet
-
-    try:
-        if key := os.environ.get(KEY_VARIABLE):
-            return Fernet(key)
-        return Fernet(_key_from_file())
-    except ValueError:
-        raise CallerError(
-            KEY_VARIABLE,
-            found="no key",
-            expected="32 bytes in URL-safe base64",
-            mend="python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
-        ) from None
-
-
-def _key_from_file() -> bytes:
-    from cryptography.fernet import Fernet
-
-    path = _key_file()
-    if not path.exists():
-        make_private(path.parent)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # Of two that make one at the same time the first wins: the other's would lock its PINs away.
-            os.link(beside, path)
-        except FileExistsError:
-            pass
-        finally:
-            beside.unlink()
-    _check_secret(path)
-    return path.read_bytes()

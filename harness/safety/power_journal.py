@@ -22,7 +22,8 @@ from harness.base.file_name import file_name
 from harness.base.shape import DamagedFile, Shape, read_fitting
 from harness.evidence.ledger import now, state_dir
 from harness.host.host import here
-from harness.model.rig import KeyGone, PowerSwitch, Rig
+from harness.model.rig import KeyGone, Rig
+from harness.model.rig_parts import PowerSwitch
 
 if TYPE_CHECKING:
     from harness.model.cut_action import CutAction

@@ -11,7 +11,8 @@ import sys
 
 from harness.base.errors import Refused
 from harness.evidence.ledger import Ledger
-from harness.model.key import Look, Memory, Observation
+from harness.model.memory import Look, Memory
+from harness.model.outcome import Observation
 from harness.model.rig import KeyGone, Rig
 
 REBOOTED = "the host has been rebooted since the key was last used, or the key was used on another host"

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.search.bounds import reproduction
 
 NORMAL = frozenset({Outcome.OLD, Outcome.NEW, Outcome.BOOTLOADER, Outcome.MISSED})

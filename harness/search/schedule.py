@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Collection
 
 from harness.base.seeds import child, unit
-from harness.model.key import VIOLATIONS, Outcome
+from harness.model.outcome import VIOLATIONS, Outcome
 from harness.search.low_discrepancy import cover
 from harness.search.plan import START, Plan, Stream
 from harness.search.search import CutRequest, Search, Strategy

@@ -23,7 +23,7 @@ from math import sqrt
 from typing import Literal
 
 from harness.base.seeds import child, unit
-from harness.model.key import VIOLATIONS, Outcome
+from harness.model.outcome import VIOLATIONS, Outcome
 from harness.search.acquisition import Edge, Halo
 from harness.search.low_discrepancy import cover
 from harness.search.outcome_map import OutcomeMap, Place
@@ -152,7 +152,7 @@ class Search:
     def tell(self, cut: CutRequest, outcome: str, landed: float | None = None) -> None:
         """What a cut led to.
 
-        :param outcome: a class of `harness.model.key.Outcome`; `missed` if it took no effect in the operation.
+        :param outcome: a class of `harness.model.outcome.Outcome`; `missed` if it took no effect in the operation.
         :param landed: where it was measured to have gone, in the operation's own time, if that is known.
         :raises ValueError: this cut was not asked for, or has been told.
         """

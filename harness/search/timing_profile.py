@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from math import hypot, sqrt
 from typing import Any
 
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness.search.plan import END, START
 
 TAIL_SHARE, TAIL_US = 0.05, 1_000

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from harness.base.errors import HarnessFault
-from harness.model.rig import Rig, Vault
+from harness.model.rig import Rig
+from harness.model.rig_parts import Vault
 from harness.twin.trace import Recording, State
 
 S = TypeVar("S", bound=State)

@@ -10,7 +10,8 @@ from functools import partial
 from harness.base.errors import CallerError, one_of
 from harness.base.seeds import child
 from harness.model.key import Key
-from harness.model.rig import KeyGone, PowerSwitch, Presence, Rig, RigInfo, Touch, Vault
+from harness.model.rig import KeyGone, Rig
+from harness.model.rig_parts import PowerSwitch, Presence, RigInfo, Touch, Vault
 from harness.model.tap import Tap
 from harness.model.transport import BusIdentity, Transports
 from harness.twin.board import ENUMERATION_US, Board

@@ -8,7 +8,7 @@ import pytest
 from fido2.cose import ES256
 
 from harness.campaign.kept_memory import decoded, encoded
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness_fido2.client import Credential, FidoMemory
 
 

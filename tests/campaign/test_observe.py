@@ -8,7 +8,8 @@ from harness.base.errors import HarnessFault, MalformedAnswer, Refused
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.observe import NO_ANSWER, complete, observe
-from harness.model.key import Item, Law, Outcome, World
+from harness.model.operation import Item, World
+from harness.model.outcome import Law, Outcome
 from harness.model.rig import KeyGone
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig

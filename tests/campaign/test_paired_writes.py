@@ -12,7 +12,8 @@ from harness.campaign.observe import Seen
 from harness.campaign.paired_writes import drifts
 from harness.campaign.space import least_room
 from harness.model.judge import judge
-from harness.model.key import Item, Law, Outcome, Severity, new, old
+from harness.model.operation import Item, new, old
+from harness.model.outcome import Law, Outcome, Severity
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_nitrokey_hsm2.twin import card_store

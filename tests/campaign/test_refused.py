@@ -12,7 +12,10 @@ from nitrokey.trussed import TrussedException
 from harness.base.errors import HarnessFault, KeyFault, Refused, RigError
 from harness.bench.registry import discover
 from harness.campaign.observe import observe
-from harness.model.key import Application, Face, Item, Key, Law, Memory, holds_nothing
+from harness.model.key import Application, Face, Key, holds_nothing
+from harness.model.memory import Memory
+from harness.model.operation import Item
+from harness.model.outcome import Law
 from harness.model.rig import KeyGone
 from harness.pytest_plugin.cases import blame_of
 

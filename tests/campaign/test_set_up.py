@@ -23,7 +23,7 @@ from harness.bench.registry import discover
 from harness.campaign import set_up
 from harness.campaign.operation_runner import OperationRunner
 from harness.campaign.set_up import TRIES, bring_up, tried_again
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness.model.rig import KeyGone
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig

@@ -13,7 +13,7 @@ from harness.bench.registry import discover
 from harness.campaign.uncut_laws import Written, longest_silence, silence_breach, wear_breach
 from harness.campaign.wear_baseline import as_text, key_of, load
 from harness.commands.wear import measure
-from harness.model.key import Severity
+from harness.model.outcome import Severity
 from harness.model.tap import Mark
 from harness.twin.flash_layers import Safe
 from harness.twin.model import TwinOptions

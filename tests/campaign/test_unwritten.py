@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.campaign.unwritten import CUTS, Unwritten
 from harness.model.judge import Breach
-from harness.model.key import Outcome, Severity
+from harness.model.outcome import Outcome, Severity
 
 LOST = Breach("fido2.new_credential", "atomic", Outcome.LOST, Severity.S1, "it is absent")
 

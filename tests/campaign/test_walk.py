@@ -11,7 +11,7 @@ from harness.base.seeds import child
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.walk import Campaign, spread
-from harness.model.key import Law, Outcome
+from harness.model.outcome import Law, Outcome
 from harness.search.stopping import Allowance
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig

@@ -30,7 +30,7 @@ from harness.commands.pico_server import PicoServer
 from harness.commands.rig_thread import RigThread
 from harness.host.uevents import wait_until
 from harness.host.usb import device_at
-from harness.model.rig import Touch
+from harness.model.rig_parts import Touch
 from harness.run.session import Session, Wanted
 from support.lab import Lab, TwinKey, call, plugin
 from support.limits import HUNG_S

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from harness.bench.bench import Bench, RigEntry
 from harness.bench.registry import Plugins, discover
-from harness.model.key import Law, Outcome
+from harness.model.outcome import Law, Outcome
 from harness.report import schema
 from harness.report.verdict import EXIT_CODES
 from harness.safety.budget import Grants

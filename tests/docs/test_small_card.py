@@ -16,9 +16,9 @@ from harness.bench.registry import Plugins, discover
 from harness.campaign.home import go_home
 from harness.campaign.timed_live import LiveCampaign
 from harness.evidence.ledger import Ledger
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.safety.budget import Budget, BudgetExhausted, Grants, PinTries
-from harness.safety.pins import PinJournal
+from harness.safety.pin_journal import PinJournal
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig

@@ -14,7 +14,7 @@ from sqlalchemy import event, select
 from harness.base.errors import CallerError, RigError
 from harness.evidence.ledger import Ledger
 from harness.evidence.ledger_queries import history_of, keys_of, show_history
-from harness.model.key import Cost
+from harness.model.operation import Cost
 from harness.model.pin import PinReference
 from harness.safety.budget import BLOCK, Budget, BudgetExhausted, Grants, PinTries
 from harness_fido2.client import FIDO2_PIN

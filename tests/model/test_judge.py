@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from harness.campaign.judging import with_deaths
 from harness.model.judge import Judgement, judge
-from harness.model.key import ANY, Item, Law, Outcome, Severity, World, new, old
+from harness.model.operation import Item, World, new, old
+from harness.model.outcome import ANY, Law, Outcome, Severity
 
 
 def item(name, law, **more):

@@ -25,7 +25,7 @@ from harness.report.summary import build_summary
 from harness.run.launch import checked
 from harness.run.resume import cases_done, cases_failed, read_asked
 from harness.safety import quarantine
-from harness.safety.pins import PinJournal
+from harness.safety.pin_journal import PinJournal
 from harness.safety.power_journal import PowerLog
 from harness_fido2.client import FIDO2_PIN
 from support.damage import damaged

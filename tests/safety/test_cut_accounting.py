@@ -15,7 +15,7 @@ from harness.evidence.ledger import Ledger
 from harness.host.cutter import Cutter
 from harness.model.instant import CutInstant
 from harness.safety.budget import Budget, BudgetExhausted, Grants, PinTries
-from harness.safety.pins import PinJournal
+from harness.safety.pin_journal import PinJournal
 from harness.safety.power_journal import LoggedSwitch, PowerLog
 from support.paths import with_support
 from support.relay import Relay

@@ -15,7 +15,7 @@ from harness.evidence.ledger import Ledger
 from harness.host.locks import InUse, Lock
 from harness.safety import pins, quarantine
 from harness.safety.budget import Budget, Grants
-from harness.safety.pins import PinJournal
+from harness.safety.pin_journal import PinJournal
 from harness.safety.power_journal import PowerLog
 from harness_fido2.client import FIDO2_PIN
 

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from harness.base.errors import CallerError
 from harness.model.pin import PinReference
 from harness.safety import pins
-from harness.safety.pins import PinJournal
+from harness.safety.pin_journal import PinJournal
 from harness_fido2.client import FIDO2_PIN
 
 PW3 = PinReference("PW3", 3)

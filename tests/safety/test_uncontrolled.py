@@ -13,7 +13,8 @@ from harness.bench.registry import discover
 from harness.evidence.ledger import Ledger
 from harness.evidence.ledger_queries import history_of, show_history
 from harness.host.host import Host
-from harness.model.key import Item, Law
+from harness.model.operation import Item
+from harness.model.outcome import Law
 from harness.model.rig import KeyGone
 from harness.safety import claim as claims_of
 from harness.safety.budget import Grants

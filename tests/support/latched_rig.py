@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.base.errors import RigError
 from harness.bench.plugin_api import Driver, RigRequest, Suite, hookimpl
-from harness.model.rig import KeyGone, PowerSwitch
+from harness.model.rig import KeyGone
+from harness.model.rig_parts import PowerSwitch
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_transports.ctaphid import ctaphid

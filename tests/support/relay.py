@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from harness.model.cut_action import Write
-from harness.model.rig import PowerSwitch
+from harness.model.rig_parts import PowerSwitch
 
 
 class Relay(PowerSwitch):

@@ -13,7 +13,8 @@ from harness.bench.registry import discover
 from harness.campaign.home import Home, go_home, seeded
 from harness.campaign.observe import observe
 from harness.model.judge import judge
-from harness.model.key import Outcome, Severity, new, old
+from harness.model.operation import new, old
+from harness.model.outcome import Outcome, Severity
 from harness.model.row import Judged
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
@@ -112,7 +113,8 @@ def test_a_transfer_without_an_end_is_an_answer_that_is_not_given(home, before):
 
 def test_a_bug_of_ours_in_an_item_stays_ours(home):
     from harness.base.errors import HarnessFault
-    from harness.model.key import Item, Law
+    from harness.model.operation import Item
+    from harness.model.outcome import Law
     from harness_fido2.client import fido
 
     def wrong_argument(look):

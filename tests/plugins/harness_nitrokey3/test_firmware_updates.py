@@ -8,7 +8,7 @@ import pytest
 
 from harness.bench.firmware_updates import ACCEPTED, SlowBoot, UpdateRefused
 from harness.bench.registry import discover
-from harness.model.key import ANY
+from harness.model.outcome import ANY
 from harness_nitrokey3.firmware_updates import Nitrokey3Updates
 from support.update import MakeRig
 

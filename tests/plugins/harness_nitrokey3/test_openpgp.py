@@ -9,7 +9,7 @@ from harness.bench.registry import discover
 from harness.campaign.home import go_home, go_to_home
 from harness.campaign.observe import observe
 from harness.campaign.walk import Campaign
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness.model.rig import KeyGone
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig

@@ -10,7 +10,8 @@ import pytest
 from harness.bench.registry import discover
 from harness.campaign.observe import observe
 from harness.evidence.ledger import Ledger
-from harness.model.key import Memory, Operation
+from harness.model.memory import Memory
+from harness.model.operation import Operation
 from harness.model.rig import KeyGone
 from harness.safety.budget import Budget, BudgetExhausted, Grants
 from harness.safety.budgeted_key import with_budget

@@ -12,7 +12,7 @@ import pytest
 from harness.bench.plugin_api import RigRequest
 from harness.bench.registry import discover
 from harness.campaign.observe import observe
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness_rigs.emulator.private_pcscd import daemon, driver, missing
 from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig
 from harness_schsm.home import prepare

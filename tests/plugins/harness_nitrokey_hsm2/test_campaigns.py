@@ -8,7 +8,7 @@ from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.recording import UncutFault
 from harness.campaign.walk import Campaign
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from support.hsm import NAME, hsm, outcomes, up, walked

@@ -6,7 +6,7 @@ import pytest
 
 from harness.bench.registry import discover
 from harness.campaign.recording import UncutFault
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness_nitrokey_pro.otp_operations import BEFORE_WRAP, USES
 from support.hsm import outcomes
 from support.pro import NAME, walked

@@ -11,7 +11,7 @@ import pytest
 from harness.bench.plugin_api import RigRequest
 from harness.bench.registry import discover
 from harness.campaign.observe import observe
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness_openpgp.home import as_admin, prepare
 from harness_openpgp.items import canaries
 from harness_rigs.emulator.rig import EmulatorOptions, EmulatorRig

@@ -6,7 +6,7 @@ import pytest
 
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from support.hsm import outcomes
 from support.openpgp import NAME, openpgp_card, walked
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.model.key import Look, Memory
+from harness.model.memory import Look, Memory
 from harness_cards.tlv import first
 from harness_openpgp.algorithms import decode
 from harness_openpgp.client import ADMIN, OTHER, OpenPgp

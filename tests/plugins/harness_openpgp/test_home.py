@@ -7,7 +7,7 @@ import pytest
 from harness.api import ANY
 from harness.base.errors import CallerError
 from harness.campaign.observe import observe
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness_openpgp.client import ADMIN, OpenPgp
 from harness_openpgp.data_operations import fresh_values
 from harness_openpgp.home import DEFAULT_PW3, LOGIN, URL, as_admin, blank, foreign, known, prepare

@@ -7,7 +7,8 @@ import pytest
 from harness.campaign.judging import CutJudge
 from harness.campaign.observe import Seen, complete, observe
 from harness.model.judge import find_world
-from harness.model.key import Item, Look, Memory
+from harness.model.memory import Look, Memory
+from harness.model.operation import Item
 from harness.model.rig import KeyGone
 from harness_schsm.client import CERTIFICATE, KEY, ScHsm
 from harness_schsm.client_operations import MADE_KEY, MADE_REQUEST

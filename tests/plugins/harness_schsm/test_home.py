@@ -6,7 +6,7 @@ import pytest
 
 from harness.base.errors import CallerError, Refused
 from harness.campaign.observe import observe
-from harness.model.key import Memory
+from harness.model.memory import Memory
 from harness_cards.curves import BY_NAME
 from harness_schsm import description
 from harness_schsm.client import CERTIFICATE, CERTIFICATES, PRKD, SO, USER, ScHsm

@@ -17,7 +17,7 @@ from fido2.ctap2 import Ctap2
 from harness.base.errors import CallerError, RigError
 from harness.campaign.home import go_home
 from harness.campaign.live_cut import LiveCuts
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness.model.rig import KeyGone
 from harness.search.plan import Plan
 from harness_rigs.emulator.port_lock import PortLock

@@ -12,7 +12,7 @@ from harness.base.errors import KeyFault, RigError
 from harness.campaign.home import go_home, missing_of, restart_breaches
 from harness.campaign.restart import FORGETFUL
 from harness.campaign.unwritten import CUTS
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from support.emulator.emulated import cut, tiny
 
 REGISTER = "fido2.make_credential.non_resident"

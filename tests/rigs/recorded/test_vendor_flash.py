@@ -15,7 +15,7 @@ from harness.base.errors import RigError
 from harness.bench.plugin_api import RigRequest
 from harness.campaign.home import go_home
 from harness.campaign.walk import Campaign
-from harness.model.key import Outcome
+from harness.model.outcome import Outcome
 from harness_rigs.emulator.driver import make
 from harness_rigs.emulator.options import EmulatorOptions
 from harness_rigs.emulator.state import write

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness.base.errors import CallerError, RigError
-from harness.model.rig import PowerSwitch
+from harness.model.rig_parts import PowerSwitch
 from harness_rigs.touch.finger import SwitchTouch
 from harness_rigs.usb.touch import ActuatorTouch
 from support.power.picorig import PicoRig

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from harness.base.errors import RigError
 from harness.bench.plugin_api import ActuatorRequest, PowerDriver, TouchDriver, hookimpl
 from harness.model.cut_action import CutAction, Write
-from harness.model.rig import PowerSwitch, Touch
+from harness.model.rig_parts import PowerSwitch, Touch
 from support.lab.wire import call
 
 

@@ -12,7 +12,7 @@ from harness.bench.registry import discover
 from harness.host.cutter import Cutter
 from harness.host.host import Host
 from harness.model.instant import CutInstant
-from harness.model.rig import PowerSwitch, Touch
+from harness.model.rig_parts import PowerSwitch, Touch
 
 RIG = "mini-2"
 plugins = cache(discover)
