@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.atomic_file import replace_file
 from harness.model.outcome import Outcome
+from harness.report.svg import compact
 from harness.report.vocabulary import CLASSES, is_violation
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 INK, FAINT, PALE, ALARM = "#222222", "#777777", "#EFEFEF", "#FBEDE6"
 FONT = "DejaVu Sans"
 """It comes with matplotlib, so it is always found; an SVG falls back to any sans-serif font."""
+FONT_SIZE = 8.5
 PNG_DPI = 110
 
 Box = tuple[float, float, float, float]
@@ -31,7 +32,7 @@ _SETTINGS = {
     "svg.hashsalt": "keyharness",
     "svg.fonttype": "none",
     "font.family": [FONT],
-    "font.size": 8.5,
+    "font.size": FONT_SIZE,
     "hatch.linewidth": 0.6,
     "path.simplify": False,
     "text.color": INK,
@@ -88,29 +89,9 @@ def write(figure: Figure, out: Path) -> Path:
         from matplotlib.backends.backend_svg import FigureCanvasSVG
 
         FigureCanvasSVG(figure).print_figure(data, format="svg", metadata={"Date": None, "Creator": None})
-        drawn = _compact(data.getvalue().decode()).encode()
+        drawn = compact(data.getvalue().decode(), FONT, FONT_SIZE, INK).encode()
     replace_file(out, drawn)
     return out
-
-
-_PREAMBLE = re.compile(r"<!DOCTYPE[^>]*>\s*|<metadata>.*?</metadata>\s*", re.DOTALL)
-_NAMED = re.compile(r'<g id="[A-Za-z]+_[0-9]+">')
-"""matplotlib numbers what it draws; nothing refers to these names."""
-_BETWEEN = re.compile(r"\s+<(?=[/a-zA-Z])")
-_PATH = re.compile(r' d="([^"]*)"')
-_BOX = re.compile(r"M (\S+) (\S+) L (\S+) \2 L \3 (\S+) L \1 \4 z")
-
-
-def _compact(svg: str) -> str:
-    """Shorten an SVG to a third of its bytes, and drop the address of a DTD, which some programs would fetch."""
-
-    def shorter(match: re.Match[str]) -> str:
-        # A hundredth of a point is less than any screen shows.
-        path = re.sub(r"-?\d+\.\d+", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), match[1])
-        return ' d="' + _BOX.sub(r"M\1 \2H\3V\4H\1z", " ".join(path.split())) + '"'
-
-    plain = _BETWEEN.sub("<", _NAMED.sub("<g>", _PREAMBLE.sub("", svg)))
-    return _PATH.sub(shorter, plain)
 
 
 def boxes(target: Axes, places: Iterable[Box], **look: Any) -> None:
