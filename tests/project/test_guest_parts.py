@@ -6,6 +6,7 @@ import gzip
 import json
 import lzma
 import os
+import re
 import signal
 import socket
 import struct
@@ -88,6 +89,22 @@ def test_a_busybox_that_needs_libraries_is_none():
     assert not parts.is_dynamic(elf(1, 2))
     assert not parts.is_dynamic(b"#!/bin/sh")
     assert parts.is_dynamic(Path("/proc/self/exe").resolve().read_bytes()[:65536]), "Debian's Python is"
+
+
+def test_sources_are_compiled_for_a_guest_that_keeps_no_bytecode_and_a_folder_that_cannot_be_written_is_no_error(
+    tmp_path,
+):
+    for folder in ("harness/room", "tests/support"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "one.py").write_text("WORD = 'compiled'\n")
+    (tmp_path / "tests" / "support" / "__pycache__").write_text("no folder")
+    parts.compile_sources(tmp_path)
+    words = [sys.executable, "-B", "-v", "-c", "import one; print(one.WORD)"]
+    done = subprocess.run(
+        words, cwd=tmp_path / "harness" / "room", capture_output=True, text=True, timeout=HUNG_S, check=False
+    )
+    assert done.stdout == "compiled\n", done.stderr
+    assert re.search(r"matches .*one\.py", done.stderr), "Python reads the bytecode and compiles nothing"
 
 
 PREPARED = """

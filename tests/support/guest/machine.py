@@ -28,7 +28,7 @@ from typing import Any
 
 from harness.base.signals import end_with
 from support.guest.channel import Channel, Done, GuestDied
-from support.guest.parts import QEMU, Parts
+from support.guest.parts import QEMU, Parts, compile_sources
 from support.guest.twins import Twins
 from support.limits import HUNG_S
 from support.paths import ROOT
@@ -81,6 +81,7 @@ class Machine:
         self._is_kept = False
         self._lock = threading.Lock()
         self._twins = Twins(self.folder / "twins.log")
+        compile_sources()
         self._process = subprocess.Popen(
             self._command(made_of, accelerated),
             stdin=subprocess.DEVNULL,
