@@ -56,6 +56,7 @@ class FieldReport:
             "understood": reading.understood,
             "not_understood": reading.not_understood,
             "skipped": reading.skipped,
+            "notes": reading.notes,
             "sources": dict(sorted(reading.sources.items())),
             "scrambled": self.line.scrambled,
             "power_cycles": self.line.power_cycles,
@@ -115,6 +116,7 @@ def show(report: FieldReport, out: TextIO) -> None:
         out.write(
             f"{reading.skipped:,} lines in the middle were counted only: very much was understood before.\n"
         )
+    out.writelines(f"{note}.\n" for note in reading.notes)
     if line.scrambled:
         out.write("The times run backwards: the order below is that of the lines.\n")
     if line.plugged:

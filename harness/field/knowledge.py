@@ -26,7 +26,7 @@ BROKEN = (
 )
 """Texts in the first half of lines that mail programs break."""
 PARTS = {
-    "<PORT>": r"(?P<port>\d+-\d+(?:\.\d+)*)",
+    "<PORT>": r"(?P<port>[0-9]+-\d+(?:\.\d+)*)",
     "<ROOT>": r"(?P<port>(?:usb)?\d+(?:-\d+(?:\.\d+)*)?-port\d+)",
     "<ERROR>": r"(?P<error>-\d+)",
     "<ID>": r"[0-9A-Fa-f]{4}",

@@ -1,7 +1,7 @@
 """Find the lines of a large log that can have a known format, without looking at each.
 
-Each format is a regular expression, and whatever it matches holds one of a few literal texts. Four letters of each text
-are looked up at all places of a block at once; a line counts only if the whole text stands there.
+Each format is a regular expression, and whatever it matches holds one of a few literal texts. Some letters of each text
+are looked up at every second place of a block at once; a line counts only if the whole text stands there.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from harness.field.literals import literals, worth
 
 if TYPE_CHECKING:
-    from numpy import bool_
+    from numpy import bool_, uint32
     from numpy.typing import NDArray
 
-GRAM = 4
+STRIDE = 2
+GRAM, LONG_GRAM = 4, 8
+"""So many letters of a text are looked up: the more, the fewer places have them by chance."""
 _BITS = 18
-_FACTOR = 2654435761
-"""Knuth's multiplier for hashes: 2**32 divided by the golden ratio."""
+_FACTOR, _OTHER_FACTOR = 2654435761, 2246822519
+"""Knuth's multiplier for hashes, 2**32 divided by the golden ratio, and a prime of xxHash."""
 
 
 USUAL = b"""\
@@ -28,48 +31,61 @@ session opened for user root(uid=0) by (uid=0) session closed state changed boun
 kernel: audit: type=1400 apparmor="STATUS" operation="profile_load" name="/usr/lib/" device number failed
 NetworkManager[1]: <info>  dhcp4 (eth0): address lease time manager: Application Version: Manufacturer Product Signature
 error: warning: unable to cannot open file Permission denied Connection refused No such device timeout Platform: Port
+Failed password for invalid user admin from port ssh2 "level":"info","msg":"request done status=200 path=/api/v1/users"
+docker dockerd[1]: containerd event5 as /devices/pci0000:00/usb1/1-2/1-2:1.0/0003:046D:C31C.0001/input at last services
+the Sound card was found, first and last in the kernel, not connected to reader or list; eventually released by others
+Started Session of User root; status of the device is fine
 """
 """What stands in logs of any host: letters that are often there find too much."""
-Tree = Any
-"""What Python's parser makes of a pattern: a list of (code, value), with lists in some values."""
 
 
-def literals(pattern: str) -> frozenset[str]:
-    """Return texts of which one stands in everything that a regular expression matches; empty if there are none."""
-    # Python's own parser: it has no public name, and its trees have not changed since 3.7.
-    return _of(import_module("re._parser").parse(pattern))
+class _Grams:
+    """Where in a block some letters of one of the texts stand.
 
+    :param size: how many letters: GRAM or LONG_GRAM. A text has at least one more: then as many of its letters stand at
+        a second place, wherever it does.
+    """
 
-def _of(tree: Tree) -> frozenset[str]:
-    runs: list[frozenset[str]] = []
-    run = ""
-    for code, value in tree:
-        if str(code) == "LITERAL":
-            run += chr(value)
-            continue
-        runs.append(frozenset((run,)))
-        run = ""
-        if isinstance(value, Sequence):
-            runs.append(_inside(str(code), value))
-    runs.append(frozenset((run,)))
-    return max(runs, key=_worth)
+    def __init__(self, size: int, words: Sequence[bytes]):
+        self._size = size
+        self._words: dict[bytes, list[tuple[bytes, int]]] = {}
+        for word in words:
+            first = _rarest(word, size)
+            for at in range(first, first + STRIDE):
+                self._words.setdefault(word[at : at + size], []).append((word, at))
 
+    @cached_property
+    def _table(self) -> NDArray[bool_]:
+        """Hash of so many letters -> whether a text has them."""
+        import numpy as np
 
-def _inside(code: str, value: Sequence[Tree]) -> frozenset[str]:
-    """The texts of a group, of alternatives, or of what is repeated once or more."""
-    if code == "SUBPATTERN":
-        return _of(value[-1])
-    if code == "BRANCH":
-        found = [_of(tree) for tree in value[-1]]
-        return frozenset[str]().union(*found) if all(map(_worth, found)) else frozenset()
-    if code in ("MAX_REPEAT", "MIN_REPEAT") and int(str(value[0])) > 0:
-        return _of(value[-1])
-    return frozenset()
+        table = np.zeros(1 << _BITS, dtype=bool)
+        for gram in self._words:
+            table[self._hashes(gram, 0)] = True
+        return table
 
+    def _hashes(self, block: bytes, offset: int) -> NDArray[uint32]:
+        """The hash at every fourth place, from `offset` on."""
+        import numpy as np
 
-def _worth(texts: frozenset[str]) -> int:
-    """How long the shortest of them is."""
-    return min(map(len, texts), default=0)
+        count = max(0, (len(block) - offset) // GRAM)
+        grams = np.frombuffer(block, dtype="<u4", count=count, offset=offset if count else 0)
+        mixed = grams * np.uint32(_FACTOR)
+        if self._size == LONG_GRAM:
+            mixed = mixed[:-1] ^ (grams[1:] * np.uint32(_OTHER_FACTOR))
+        return mixed >> np.uint32(32 - _BITS)
+
+    def places(self, block: bytes) -> Iterator[int]:
+        """Where letters of a text stand, and the whole text around them."""
+        import numpy as np
+
+        size = self._size
+        for offset in range(0, GRAM, STRIDE):
+            for at in (np.flatnonzero(self._table[self._hashes(block, offset)]) * GRAM + offset).tolist():
+                # Some of what has the hash of a text has not its letters.
+                words = self._words.get(block[at : at + size], ())
+                if any(at >= shift and block.startswith(word, at - shift) for word, shift in words):
+                    yield at
 
 
 class Prefilter:
@@ -83,31 +99,30 @@ class Prefilter:
         self._always: list[int] = []
         for number, pattern in enumerate(patterns):
             texts = literals(pattern.pattern)
-            if _worth(texts) < 2:
+            if worth(texts)[0] < 2:
                 self._always.append(number)
-            for text in texts if _worth(texts) >= 2 else ():
+            for text in texts if worth(texts)[0] >= 2 else ():
                 self._of_text.setdefault(text, []).append(number)
         words = [text.encode() for text in (*self._of_text, *more)]
-        self._short = [word for word in words if len(word) < GRAM]
-        self._by_gram: dict[bytes, list[tuple[bytes, int]]] = {}
-        for word in words:
-            if len(word) >= GRAM:
-                at = _rarest(word)
-                self._by_gram.setdefault(word[at : at + GRAM], []).append((word, at))
-
-    @cached_property
-    def _table(self) -> NDArray[bool_]:
-        """Hash of four letters -> whether a text has them."""
-        import numpy as np
-
-        table = np.zeros(1 << _BITS, dtype=bool)
-        grams = np.frombuffer(b"".join(self._by_gram), dtype="<u4")
-        table[(grams * np.uint32(_FACTOR)) >> np.uint32(32 - _BITS)] = True
-        return table
+        self._short = [word for word in words if len(word) <= GRAM]
+        self._grams = [
+            _Grams(GRAM, [word for word in words if GRAM < len(word) <= LONG_GRAM]),
+            _Grams(LONG_GRAM, [word for word in words if len(word) > LONG_GRAM]),
+        ]
+        self._tiny = [text for text in self._of_text if len(text) <= GRAM]
+        self._of_gram: dict[str, list[str]] = {}
+        for text in self._of_text:
+            first = _rarest(text.encode(), GRAM) if text.isascii() else 0
+            for at in range(first, first + STRIDE) if len(text) > GRAM else ():
+                self._of_gram.setdefault(text[at : at + GRAM], []).append(text)
 
     def formats(self, text: str) -> list[int]:
         """Return the numbers of the formats that a line can have, in order."""
-        found = {number for word, numbers in self._of_text.items() if word in text for number in numbers}
+        grams = {text[at : at + GRAM] for at in range(0, len(text) - GRAM + 1, STRIDE)}
+        there = [word for word in self._tiny if word in text]
+        for gram in grams & self._of_gram.keys():
+            there += [word for word in self._of_gram[gram] if word in text]
+        found = {number for word in there for number in self._of_text[word]}
         return sorted({*found, *self._always})
 
     def lines(self, block: bytes) -> Iterator[tuple[int, int]]:
@@ -120,39 +135,23 @@ class Prefilter:
                 yield begin, end
 
     def _places(self, block: bytes) -> list[int]:
-        import numpy as np
-
-        table = self._table
         found = [at for word in self._short for at in _all_of(word, block)]
-        for offset in range(GRAM):
-            count = (len(block) - offset) // GRAM
-            if count <= 0:
-                continue
-            grams = np.frombuffer(block, dtype="<u4", count=count, offset=offset)
-            hits = np.flatnonzero(table[(grams * np.uint32(_FACTOR)) >> np.uint32(32 - _BITS)])
-            for at in (hits * GRAM + offset).tolist():
-                # Most of what has the hash of a text has not its letters.
-                if (words := self._by_gram.get(block[at : at + GRAM])) is not None and _stands(
-                    block, at, words
-                ):
-                    found.append(at)
+        for grams in self._grams:
+            found += grams.places(block)
         return sorted(found)
 
 
-def _stands(block: bytes, at: int, words: Sequence[tuple[bytes, int]]) -> bool:
-    """Tell whether one of the texts stands there, whose four letters begin at `at`."""
-    return any(at >= shift and block.startswith(word, at - shift) for word, shift in words)
+def _rarest(word: bytes, size: int) -> int:
+    """Where in a word those letters begin, `size` and one more, that logs have least often."""
 
+    def often(first: int) -> tuple[int, int]:
+        grams = [word[at : at + size] for at in range(first, first + STRIDE)]
+        letters = sum(
+            1 for one in word[first : first + size + 1] if 97 <= one <= 122 or one in b" 0123456789"
+        )
+        return sum(map(USUAL.count, grams)), letters
 
-def _rarest(word: bytes) -> int:
-    """Where in a word the four letters begin that logs have least often."""
-
-    def often(at: int) -> tuple[int, int]:
-        gram = word[at : at + GRAM]
-        letters = sum(1 for one in gram if 97 <= one <= 122 or one in b" 0123456789")
-        return USUAL.count(gram), letters
-
-    return min(range(len(word) - GRAM + 1), key=often)
+    return min(range(max(1, len(word) - size)), key=often)
 
 
 def _all_of(word: bytes, block: bytes) -> Iterator[int]:

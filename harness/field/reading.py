@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from harness.base.errors import CallerError
 from harness.field.clock import Clock, joined_events
 from harness.field.events import LogEvent, classify
 from harness.field.knowledge import Knowledge
+from harness.field.packed_log import Bytes, opened
 from harness.field.redact import Redactor
 from harness.field.stamps import Stamp, read_stamp
 
@@ -31,7 +32,8 @@ KEPT_MAX = 20_000
 WHOLE_BYTES = 1 << 20
 """So much of each file is looked at line by line; after that only lines that can have a known format."""
 TAIL_BLOCKS = 16
-"""So many blocks at the end of a file are looked at, however much was understood before: the failure is there."""
+"""So many blocks at the end of a file are looked at, however much was understood before: the failure is there. Of a
+flood fewer: those whose events can all be kept."""
 _QUOTE = re.compile(r"^(?:[>|]\s?)+")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Letters that would move the cursor of who reads it."""
@@ -60,6 +62,7 @@ class Reading:
     :ivar lines: how many lines there were. :ivar blank: how many of them were empty.
     :ivar dropped: how many understood lines were counted only, because there were too many.
     :ivar skipped: how many lines in the middle of a file were not looked at, because enough was understood before.
+    :ivar notes: sentences on what of a packed file was not read.
     """
 
     files: list[str] = field(default_factory=list)
@@ -68,6 +71,7 @@ class Reading:
     blank: int = 0
     dropped: int = 0
     skipped: int = 0
+    notes: list[str] = field(default_factory=list)
     sources: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -90,7 +94,8 @@ def read(paths: list[Path], known: Knowledge) -> Reading:
         try:
             with path.open("rb") as file:
                 _check_ends(path, file)
-                _read_one(reading, number, file, known, redact)
+                log = opened(path.name, file, reading.notes.append)
+                _read_one(reading, number, log, known, redact)
         except OSError as error:
             raise CallerError(
                 f"{path}", found=error.strerror or str(error), expected="a log that can be read"
@@ -104,7 +109,7 @@ def _check_ends(path: Path, file: BinaryIO) -> None:
         raise CallerError(f"{path}", found="a device", expected="a file, or a pipe that ends")
 
 
-def _read_one(reading: Reading, number: int, file: BinaryIO, known: Knowledge, redact: Redactor) -> None:
+def _read_one(reading: Reading, number: int, file: Bytes, known: Knowledge, redact: Redactor) -> None:
     first, kept = reading.lines, len(reading.entries)
     device, clock = "", Clock()
     enough = lambda: len(reading.entries) - kept >= KEPT_MAX // 2  # noqa: E731 - asked again for each block
@@ -115,6 +120,8 @@ def _read_one(reading: Reading, number: int, file: BinaryIO, known: Knowledge, r
             clock.end_record(line - first)
             continue
         stamp, head, rest = clock(line - first, text)
+        if not known.prefilter.formats(rest):
+            continue
         # What is private goes first: nothing that is read from a line can bring it back.
         clean = redact.after_time(rest) if stamp is not None else redact(rest)
         event = classify(clean, known)
@@ -145,7 +152,7 @@ def _of_device(device: str, event: LogEvent) -> tuple[str, LogEvent]:
 
 
 def _lines(
-    file: BinaryIO, reading: Reading, known: Knowledge, enough: Callable[[], bool]
+    file: Bytes, reading: Reading, known: Knowledge, enough: Callable[[], bool]
 ) -> Iterator[tuple[int, str]]:
     """(number over all files, text) of the lines that can have a known format.
 
@@ -160,11 +167,27 @@ def _lines(
             continue
         last.append(block)
         if len(last) > TAIL_BLOCKS:
-            count = last.popleft().count(b"\n") + 1
-            reading.lines += count
-            reading.skipped += count
+            _skip(last.popleft(), reading)
+    for _ in range(len(last) - _of_the_end(last, known, KEPT_MAX - len(reading.entries))):
+        _skip(last.popleft(), reading)
     for block in last:
         yield from _of_block(block, reading, known, whole=False)
+
+
+def _skip(block: bytes, reading: Reading) -> None:
+    count = block.count(b"\n") + 1
+    reading.lines += count
+    reading.skipped += count
+
+
+def _of_the_end(last: Sequence[bytes], known: Knowledge, room: int) -> int:
+    """How many of the last blocks have no more lines that can be understood than there is room for; at least one."""
+    lines = 0
+    for number, block in enumerate(reversed(last)):
+        lines += sum(1 for _ in known.prefilter.lines(block))
+        if lines > room:
+            return max(1, number)
+    return len(last)
 
 
 def _of_block(block: bytes, reading: Reading, known: Knowledge, *, whole: bool) -> Iterator[tuple[int, str]]:
@@ -192,7 +215,7 @@ def _of_block(block: bytes, reading: Reading, known: Knowledge, *, whole: bool) 
     reading.blank += block.count(b"\n\n")
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
+def _blocks(file: Bytes) -> Iterator[bytes]:
     """Whole lines, some hundred kilobytes of them at a time, without the last newline."""
     rest = b""
     decoder: codecs.IncrementalDecoder | None = None

@@ -12,6 +12,9 @@ from functools import partial
 from harness.field.stamps import read_stamp
 
 _HEX2 = r"[0-9A-Fa-f]{2}"
+_HEX = "\x01"
+"""Any hexadecimal digit, in the words below."""
+_DIGITS = str.maketrans(dict.fromkeys("0123456789abcdef", _HEX))
 _OF_KERNEL = (
     r"(?:usb|hub|usbhid|hid\S*|cdc_\w+|xhci\S*|ehci\S*|[ou]hci\S*|dwc\S*|input|pci\S*|kernel|pcscd|vhci_hcd|usbip\S*"
     r"|(?:kern|daemon|user|auth|authpriv|syslog|local\d)\.\w+|usb-storage|usbcore|usbguard-daemon|scsi|sd|DBG|debug\d|error|warning|info)"
@@ -71,9 +74,17 @@ _PATTERNS = (
         re.compile(r"\"_HOSTNAME\": ?\"([^\"]+)\"|\b_HOSTNAME=(\S+)|\bnode='([^']+)'|<Computer>([^<]+)<"),
     ),
     ("host", ("computer:", "hostname"), re.compile(r"^Computer: +(\S+)|\bhostname[=:] ?([\w.-]+)")),
-    ("address", (".",), re.compile(r"\b(?<!\.)(?<!\d-)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")),
-    ("address", (":",), re.compile(r"\b(?<!:)(?:[0-9a-fA-F]{2}:){5,15}[0-9a-fA-F]{2}(?![\w:])")),
-    ("address", (":",), re.compile(r"\b(?<![:.])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])")),
+    ("address", (_HEX + "." + _HEX,), re.compile(r"\b(?<!\.)(?<!\d-)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")),
+    (
+        "address",
+        (_HEX * 2 + ":" + _HEX * 2,),
+        re.compile(r"\b(?<!:)(?:[0-9a-fA-F]{2}:){5,15}[0-9a-fA-F]{2}(?![\w:])"),
+    ),
+    (
+        "address",
+        (_HEX + ":" + _HEX,),
+        re.compile(r"\b(?<![:.])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])"),
+    ),
     (
         "address",
         ("::",),
@@ -81,17 +92,17 @@ _PATTERNS = (
     ),
     (
         "id",
-        ("-",),
+        (_HEX * 8 + "-" + _HEX * 4 + "-",),
         re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])"),
     ),
     (
         "fingerprint",
-        (),
+        (_HEX * 4 + " " + _HEX * 4, _HEX * 4 + "  " + _HEX * 4, "sha256:"),
         re.compile(r"(?:\b[0-9A-F]{4} {1,2}){9}[0-9A-F]{4}\b|(?<=SHA256:)[A-Za-z0-9+/]{43}"),
     ),
     (
         "serial",
-        (),
+        (_HEX * 32,),
         re.compile(
             r"(?<![0-9A-Fa-f])(?=[0-9A-Fa-f]*[1-9A-Fa-f])[0-9A-Fa-f]{32}(?:[0-9A-Fa-f]{8})?(?![0-9A-Fa-f])"
         ),
@@ -129,7 +140,7 @@ _PATTERNS = (
     # A reader's name ends with its number and its slot; gpg and scdaemon name one by its product and number.
     (
         "serial",
-        (") ", ":"),
+        (") ", _HEX * 4 + ":" + _HEX * 4 + ":"),
         re.compile(
             r"\((?=[\w.-]*\d)([\w.-]{5,32})\s*\)(?= \d\d \d\d)|\b[0-9A-F]{4}:[0-9A-F]{4}:(\w{4,}):\d+"
         ),
@@ -164,13 +175,19 @@ _PATTERNS = (
     ),
     ("site", ("http",), re.compile(r"(?<=https://)[\w-]+(?:\.[\w-]+)+|(?<=http://)[\w-]+(?:\.[\w-]+)+")),
 )
-"""(mark, words of which one stands in each match, in lower case, pattern); no words: it is always looked for."""
+"""(mark, words of which one stands in each match, as `_hinted` shows it, pattern)."""
 _HINTS = tuple(dict.fromkeys(hint for _, hints, _ in _PATTERNS for hint in hints))
 _HOST = re.compile(
     rf"(?!{_OF_KERNEL}:? )([\w.-]+) (?=(?:(?:kern|daemon|user|auth|authpriv|syslog)\.\w+ )?"
     r"(?:kernel(?:\[\d+\])?|[\w./()-]+\[\d+\]|[A-Za-z_][A-Za-z_./()-]{2,}): |[A-Za-z][\w.-]* (?:\d+|-) \S+ (?:- |\[))"
 )
 """What stands between the time and the program."""
+
+
+def _hinted(text: str) -> str:
+    """A line in lower case, and once more with one sign for every hexadecimal digit."""
+    low = text.lower()
+    return f"{low}\n{low.translate(_DIGITS)}"
 
 
 class Redactor:
@@ -194,11 +211,11 @@ class Redactor:
         return self._clean(text)
 
     def _clean(self, text: str) -> str:
-        low = text.lower()
+        shown = _hinted(text)
         # Most lines have nothing to hide: looking for a word costs a tenth of a pattern.
-        there = {hint for hint in _HINTS if hint in low}
+        there = {hint for hint in _HINTS if hint in shown}
         for kind, hints, pattern in _PATTERNS:
-            if not hints or not there.isdisjoint(hints):
+            if not there.isdisjoint(hints):
                 text = pattern.sub(partial(self._marked, kind), text)
         return text
 

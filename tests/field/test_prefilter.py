@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from harness.bench.registry import discover
 from harness.field import reading as reading_module
 from harness.field.knowledge import load
-from harness.field.prefilter import Prefilter, literals
+from harness.field.literals import literals
+from harness.field.prefilter import Prefilter
 from harness.field.reading import read
 
 KNOWN = load(discover().field_files)
@@ -75,6 +76,16 @@ def test_of_a_flood_the_begin_and_the_end_are_looked_at(tmp_path, monkeypatch):
     assert found.not_understood == 0
     assert found.skipped > count // 2
     assert (found.entries[0].line, found.entries[-1].line) == (1, count)
+
+
+def test_of_a_flood_the_last_event_is_kept(tmp_path, monkeypatch):
+    for name, value in (("KEPT_MAX", 2000), ("BLOCK_BYTES", 1 << 14)):
+        monkeypatch.setattr(reading_module, name, value)
+    log = tmp_path / "flood.log"
+    log.write_text("".join(map(ERROR.format, range(20_000))))
+    found = read([log], KNOWN)
+    assert (found.entries[-1].line, found.dropped) == (20_000, 0)
+    assert found.lines == 20_000 == found.understood + found.skipped
 
 
 def test_a_line_that_was_broken_in_a_large_log_is_put_together(tmp_path):
