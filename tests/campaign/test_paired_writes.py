@@ -16,6 +16,8 @@ from harness.model.operation import Item, new, old
 from harness.model.outcome import Law, Outcome, Severity
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
+from harness_fido2.twin import authenticator, makecredential, verification
+from harness_fido2.twin.persistent_state import PersistentState
 from harness_nitrokey_hsm2.twin import card_store
 from support.hsm import hsm
 from support.nitrokey import at_home, walked
@@ -70,6 +72,49 @@ def test_a_leak_is_found_by_its_slope():
     assert "blocks fewer are free in the store internal" in wrong["fido2.rename"]
 
 
+def leaking(monkeypatch, *patched):
+    """The pairs of a key that lose room, with methods of its firmware replaced."""
+    for where, name, value in patched:
+        monkeypatch.setattr(where, name, value)
+    rig, home = at_home()
+    return {drift.pair for drift in drifts(rig, home, 160) if drift.text}
+
+
+def test_a_reset_that_leaves_keys_of_before_on_the_flash_is_found(monkeypatch):
+    assert leaking(monkeypatch, (PersistentState, "remove_stale_keys", lambda self: None)) == {"fido2.reset"}
+
+
+def test_a_reset_that_leaves_credentials_of_before_on_the_flash_is_found(monkeypatch):
+    # As files that no boot looks at any more.
+    of_now = PersistentState.renew
+
+    def hidden(self, epoch=None):
+        for name in self._store.names("fido/rk"):
+            self._store.rename(f"fido/rk/{name}", f"fido/sec/old.{self.state.epoch.hex()}.{name}")
+        of_now(self, epoch)
+
+    assert leaking(monkeypatch, (PersistentState, "renew", hidden)) == {"fido2.reset"}
+
+
+def test_a_registration_that_is_refused_and_leaves_a_file_is_found(monkeypatch):
+    present = verification.present
+
+    def noted(store):
+        name = f"fido/sec/new{len(store.names('fido/sec'))}"
+        store.write(name, bytes(200))
+        yield from present()
+        store.remove(name)
+
+    def begun(app, *more):
+        # Its file is removed when the touch came; a cancelled request ends before.
+        monkeypatch.setattr(verification, "present", lambda: noted(app.persistent._store))
+        return made(app, *more)
+
+    made = makecredential.make_credential
+    monkeypatch.setitem(authenticator._WITH_PARAMETERS, 0x01, begun)
+    assert leaking(monkeypatch) == {"fido2.refused registration"}
+
+
 def test_the_number_of_processes_changes_no_result():
     rig, home = at_home("rename-leaks")
     assert drifts(rig, home, 160, processes=3) == drifts(rig, home, 160)
@@ -93,7 +138,7 @@ def test_a_firmware_that_dies_while_it_writes_is_named_and_the_other_pairs_go_on
 
 def test_a_store_that_fills_up_on_the_way_is_named():
     rig, home = at_home("rename-leaks")
-    (wrong,) = [drift for drift in drifts(rig, home) if drift.text]
+    (wrong,) = [drift for drift in drifts(rig, home, 800) if drift.text]
     assert "KEY_STORE_FULL" in wrong.text
 
 

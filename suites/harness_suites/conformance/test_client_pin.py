@@ -740,6 +740,21 @@ def test_the_last_try_tells_that_the_pin_is_blocked(with_pin):
     assert tries(with_pin) == 0
 
 
+@pytest.mark.case("CTAP 2.1, 6.5.5.7.1 step 9.1 (pinRetries of 0 comes before three in a row)", needs=PINS)
+def test_a_last_try_that_is_the_third_in_a_row_tells_that_the_pin_is_blocked_for_good(with_pin):
+    """A client that is told to cycle the power instead sends its user round in circles."""
+    version = with_pin.info.pin_uv_protocols[0]
+    for left in range(with_pin.tries_max - 1, 0, -1):
+        with refused(ERR.PIN_INVALID, ERR.PIN_AUTH_BLOCKED):
+            get_token(with_pin, version=version, pin=WRONG_PIN)
+        if left % 3 == 0:
+            with_pin.power_cycle()
+    for pin in (WRONG_PIN, PIN):
+        with refused(ERR.PIN_BLOCKED):
+            get_token(with_pin, version=version, pin=pin)
+    assert tries(with_pin) == 0
+
+
 @pytest.mark.case("CTAP 2.1, 6.5.5.7.1 step 10", needs=PINS)
 def test_the_right_pin_on_the_last_try_gives_all_tries_back(with_pin):
     version = with_pin.info.pin_uv_protocols[0]

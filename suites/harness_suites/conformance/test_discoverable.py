@@ -328,6 +328,21 @@ def test_a_discoverable_credential_outlives_power_cycles(blank, algorithm):
         check(assertion, made)
 
 
+@pytest.mark.case("WebAuthn 2, 5.4.3 and 6.4.1: 64 bytes each", needs=("rk", "clientPin"))
+def test_the_longest_handle_names_and_rp_id_outlive_a_power_cycle(with_pin):
+    rp = {"id": ".".join(["long-label" * 6, "keyharness", "example"])}
+    users = [
+        {"id": bytes((number,)) * 64, "name": f"{number}" * 64, "displayName": f"{number}D" * 32}
+        for number in (1, 2)
+    ]
+    made = [make_resident(with_pin, user, rp=rp) for user in users]
+    with_pin.power_cycle()
+    first = with_pin.get(rp_id=rp["id"], **with_pin.auth(HASH, GA, rp["id"]))
+    for assertion, one, user in zip((first, with_pin.ctap.get_next_assertion()), made[::-1], users[::-1]):
+        check(assertion, one)
+        assert assertion.user == user
+
+
 @pytest.mark.case("CTAP 2.1, 6.2.2 step 12.2.1", needs=("rk", "clientPin"))
 def test_order_and_names_outlive_a_power_cycle(with_pin):
     made = make_accounts(with_pin, 4)

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.cose import ES256 as Es256Key
 from fido2.cose import CoseKey
-from fido2.ctap import CtapError
+from fido2.ctap import STATUS, CtapError
 from fido2.ctap1 import RegistrationData, SignatureData
 from fido2.ctap2 import Config
 from fido2.ctap2.pin import ClientPin
@@ -235,6 +235,15 @@ def test_check_only_knows_a_handle_and_signs_nothing(blank):
     made = register(blank)
     with blank.touch():
         refuses(blank, sign_request(made.key_handle, CHECK_ONLY), NOT_SATISFIED)
+
+
+@pytest.mark.case("U2F raw, 5.1 (check-only: no test of user presence)", needs="U2F_V2")
+def test_check_only_asks_for_no_touch(blank):
+    """A browser asks with each handle that a relying party lists: a touch is for the one that it chooses then."""
+    made = register(blank)
+    said: list[int] = []
+    blank.device.call(CTAPHID.MSG, sign_request(made.key_handle, CHECK_ONLY), on_keepalive=said.append)
+    assert STATUS.UPNEEDED not in said
 
 
 @pytest.mark.case("U2F raw, 5.1 and 5.3 (bad key handle)", needs="U2F_V2")

@@ -1,0 +1,126 @@
+"""A case that its firmware breaks in one place fails, and the same case of the sound firmware passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from harness_fido2.twin import clientpin, credentials, getassertion, hid, u2f
+from harness_fido2.twin.status import Status, StatusError
+from harness_fido2.twin.verification import PRESENT, VERIFIED
+from support.trial_key import TrialKey
+
+Patch = pytest.MonkeyPatch
+Change = Callable[[Patch], None]
+
+
+def power_cycle_before_blocked(patch: Patch) -> None:
+    """Three wrong PINs in a row are told before the last try is."""
+    check = clientpin._check_pin
+
+    def checked(app, *more):
+        try:
+            check(app, *more)
+        except StatusError as refused:
+            if refused.status == Status.PIN_BLOCKED and app.tries_now == 0:
+                raise StatusError(Status.PIN_AUTH_BLOCKED) from None
+            raise
+
+    patch.setattr(clientpin, "_check_pin", checked)
+
+
+def middle_without(flag: int) -> Change:
+    """An assertion that is neither the first nor the last loses a flag."""
+
+    def change(patch: Patch) -> None:
+        made = getassertion._assert
+
+        def asserted(app, work, credential):
+            return made(
+                app, replace(work, flags=work.flags & ~flag) if work is app.pending else work, credential
+            )
+
+        patch.setattr(getassertion, "_assert", asserted)
+
+    return change
+
+
+def middle_present(patch: Patch) -> None:
+    made = getassertion._assert
+
+    def asserted(app, work, credential):
+        return made(
+            app, replace(work, flags=work.flags | PRESENT) if work is app.pending else work, credential
+        )
+
+    patch.setattr(getassertion, "_assert", asserted)
+
+
+def stored(**cut: int) -> Change:
+    """The user's members are cut when they are stored; in RAM they stay whole."""
+
+    def change(patch: Patch) -> None:
+        encode = credentials._encode
+
+        def shorter(epoch, credential):
+            user = {name: value[: cut.get(name)] for name, value in credential.user.items()}
+            return encode(epoch, replace(credential, user=user))
+
+        patch.setattr(credentials, "_encode", shorter)
+
+    return change
+
+
+def one_byte_of_channels(patch: Patch) -> None:
+    init = hid.HidFirmware._init
+
+    def wraps(self, channel, nonce):
+        self._channels %= 255
+        init(self, channel, nonce)
+
+    patch.setattr(hid.HidFirmware, "_init", wraps)
+
+
+def check_only_waits(patch: Patch) -> None:
+    perform = u2f._perform
+
+    def waiting(app, apdu):
+        if apdu.instruction == u2f.AUTHENTICATE and apdu.p1 == u2f.CHECK_ONLY:
+            yield from u2f._present()
+        return (yield from perform(app, apdu))
+
+    patch.setattr(u2f, "_perform", waiting)
+
+
+LAST = "test_client_pin::test_a_last_try_that_is_the_third_in_a_row_tells_that_the_pin_is_blocked_for_good"
+NEXT = "test_get_assertion::test_a_next_assertion_asks_for_no_touch_and_claims_what_the_first_did"
+SILENT = "test_get_assertion::test_a_next_assertion_after_a_silent_one_claims_no_presence"
+VERIFIES = "test_get_assertion::test_verification_of_the_first_assertion_holds_for_the_next"
+LONGEST = "test_discoverable::test_the_longest_handle_names_and_rp_id_outlive_a_power_cycle"
+CHECKS = "test_u2f::test_check_only_asks_for_no_touch"
+CHANNELS = "test_ctaphid::test_every_init_gives_another_channel"
+
+ROWS: dict[str, tuple[Change, str]] = {
+    "the last try tells of a power cycle": (power_cycle_before_blocked, LAST),
+    "the second of four is not present": (middle_without(PRESENT), NEXT),
+    "the second of three is not verified": (middle_without(VERIFIED), VERIFIES),
+    "the second of three is present": (middle_present, SILENT),
+    "a handle of 63 bytes": (stored(id=63), LONGEST),
+    "a name of 63 bytes": (stored(name=63), LONGEST),
+    "a display name of 63 bytes": (stored(displayName=63), LONGEST),
+    "check-only waits for a touch": (check_only_waits, CHECKS),
+    "channels are numbered by one byte": (one_byte_of_channels, CHANNELS),
+}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_a_case_fails_the_changed_firmware_alone(monkeypatch: Patch, row: tuple[Change, str]) -> None:
+    change, case = row
+    sound = TrialKey(monkeypatch)
+    assert sound.asked(case) == "passed", sound.said
+    with monkeypatch.context() as patch:
+        change(patch)
+        key = TrialKey(patch)
+        assert key.asked(case) == "failed", key.said
