@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from harness.twin.board import Board
 from harness.twin.littlefs_store import StoreDamaged, StoreFull
@@ -51,6 +52,14 @@ def parsed_command(apdu: bytes) -> Command | None:
 def _expected(field: bytes) -> int:
     """Le of one or two bytes; 0 is as many as the field can say, and one more."""
     return int.from_bytes(field, "big") or 1 << 8 * len(field)
+
+
+@runtime_checkable
+class ResetByReader(Protocol):
+    """Firmware with a card that a reader may reset: `CardFirmware`, or a key that is more than a card."""
+
+    def card_was_reset(self) -> None:
+        """The reader has reset the card, or took its power: forget what is verified and what is half done."""
 
 
 class CardFirmware(ABC):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from harness.base.errors import CallerError
 from harness.twin.board import Firmware
-from harness.twin.card_firmware import CardFirmware
+from harness.twin.card_firmware import ResetByReader
 from harness.twin.frame_stream import FrameStream
 
 LOOPBACK = "127.0.0.1"
@@ -182,7 +182,7 @@ class VpcdFace(ServedEndpoint):
             elif frame in (bytes((self._POWER_OFF,)), bytes((self._RESET,))):
                 # A reader waits for the answer to a command before it resets the card.
                 packets.clear()
-                if isinstance(self._firmware, CardFirmware):
+                if isinstance(self._firmware, ResetByReader):
                     self._firmware.card_was_reset()
         return packets
 

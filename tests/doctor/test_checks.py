@@ -41,6 +41,20 @@ port = "1-1.4.1"
 driver = "{power}"
 """
 VIRTUAL = '[[rig]]\nname = "v"\nkey = "nitrokey3-mini"\ndriver = "virtual"\n'
+VENDORS_RULES = """\
+ACTION!="add|change", GOTO="u2f_end"
+KERNEL=="hidraw*", SUBSYSTEM=="hidraw", ATTRS{idVendor}=="20a0", ATTRS{idProduct}=="42b2", TAG+="uaccess"
+SUBSYSTEMS=="usb", ATTRS{idVendor}=="20a0", ATTRS{idProduct}=="42b2", TAG+="uaccess"
+ATTRS{idVendor}=="20a0", ATTRS{idProduct}=="42e8", TAG+="uaccess"
+LABEL="u2f_end"
+SUBSYSTEM!="usb", GOTO="gnupg_rules_end"
+ACTION!="add", GOTO="gnupg_rules_end"
+ATTR{idVendor}=="20a0", ATTR{idProduct}=="4108", ENV{ID_SMARTCARD_READER}="1", TAG+="uaccess"
+ATTRS{idVendor}=="20a0", ATTRS{idProduct}=="42b4", TAG+="uaccess"
+ATTR{idVendor}=="20a0", ATTR{idProduct}=="4230", ENV{ID_SMARTCARD_READER}="1", TAG+="uaccess"
+LABEL="gnupg_rules_end"
+"""
+"""What 41-nitrokey.rules has for the known keys and their bootloaders (nitrokey-udev-rules b0e4238, CC0-1.0)."""
 WIRING = "usb 1-1.4.1; power lab, lab None"
 
 
@@ -194,9 +208,7 @@ def test_the_rule_names_every_identity_and_is_found_again(lab, patient):
 def test_the_vendors_own_rule_will_do(lab, patient):
     folder = lab.folder / "usr/lib/udev/rules.d"
     folder.mkdir(parents=True)
-    (folder / "41-nitrokey.rules").write_text(
-        'ATTRS{idVendor}=="20a0", ATTRS{idProduct}=="4108|42b4|42b2|42e8|4230", TAG+="uaccess"\n'
-    )
+    (folder / "41-nitrokey.rules").write_text(VENDORS_RULES)
     assert not list(permissions.udev_rules(patient()))
     hidden = lab.folder / "etc/udev/rules.d"
     hidden.mkdir(parents=True)

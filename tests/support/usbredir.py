@@ -333,6 +333,10 @@ class Slot:
         assert (kind, status) == (0x80, 0)
         return bytes(atr)
 
+    def power_off(self) -> None:
+        kind, status, *_ = self.ask(0x63)
+        assert (kind, status) == (0x81, 1)
+
     def exchange(self, apdu: bytes) -> bytes:
         """One APDU, chained if the answer is."""
         kind, status, error, chain, data = self.ask(0x6F, apdu)

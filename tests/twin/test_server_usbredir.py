@@ -144,6 +144,42 @@ def test_an_hsm_is_a_card_alone(tmp_path, path):
         assert slot.exchange(applet)[-2:] == b"\x90\0"
 
 
+SC_HSM, OPENPGP = (
+    bytes.fromhex("00A404000BE82B0601040181C31F020100"),
+    bytes.fromhex("00A4040006D2760001240100"),
+)
+INITIALIZE = bytes.fromhex("805000001980020001810636343832313982083537363231383830910103")
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "verify", "ask", "says"),
+    [
+        ("nitrokey-pro", [OPENPGP], "0020008206313233343536", "00200082", {"63c3"}),
+        ("nitrokey3-mini", [OPENPGP], "0020008206313233343536", "00200082", {"63c3", "6985", "6d00"}),
+        ("nitrokey-hsm2", [SC_HSM, INITIALIZE], "0020008106363438323139", "00200081", {"63c3"}),
+    ],
+)
+def test_a_card_whose_power_the_reader_takes_forgets_who_was_verified(
+    tmp_path, path, key, first, verify, ask, says
+):
+    """A host that sleeps switches the slot off, or resets it when it wakes (CCID, sections 6.1.1 and 6.1.2)."""
+    with forked_twin(tmp_path / "state", key=key, ctaphid_tcp=None, usbredir=path):
+        guest = Guest.dial(path)
+        guest.plugged()
+        guest.configure()
+        slot = Slot(guest)
+        slot.power_on()
+        for is_off_first in (True, False):
+            for apdu in first:
+                assert slot.exchange(apdu)[-2:] == b"\x90\0"
+            assert slot.exchange(bytes.fromhex(verify)) == b"\x90\0"
+            assert slot.exchange(bytes.fromhex(ask)) == b"\x90\0"
+            if is_off_first:
+                slot.power_off()
+            slot.power_on()
+            assert slot.exchange(bytes.fromhex(ask))[-2:].hex() in says
+
+
 def test_a_pro_is_polled_by_feature_reports_beside_its_card(tmp_path, path):
     with forked_twin(tmp_path / "state", key="nitrokey-pro", ctaphid_tcp=None, usbredir=path):
         guest = Guest.dial(path)

@@ -159,11 +159,13 @@ class RunningCcid(RunningFunction):
     def _obey(self, kind: int, sequence: int, more: bytes, body: bytes) -> None:
         match kind:
             case To.POWER_ON:
+                # Of a card that has power it is a warm reset (CCID, section 6.1.1).
+                self._restart()
                 self._power = ACTIVE
                 self._say(From.DATA_BLOCK, sequence, self._atr)
             case To.POWER_OFF:
+                self._restart()
                 self._power = INACTIVE
-                self._command = self._answer = b""
                 self._say(From.SLOT_STATUS, sequence)
             case To.SLOT_STATUS:
                 self._say(From.SLOT_STATUS, sequence)
@@ -173,6 +175,11 @@ class RunningCcid(RunningFunction):
                 self._transfer(sequence, int.from_bytes(more[1:], "little"), body)
             case _:
                 self._say(From.SLOT_STATUS, sequence, error=NOT_SUPPORTED)
+
+    def _restart(self) -> None:
+        """The card loses what is verified, and what is half sent."""
+        self._command = self._answer = b""
+        self._ways.reset_card()
 
     def _transfer(self, sequence: int, level: int, body: bytes) -> None:
         if level == Chain.GO_ON and self._answer:

@@ -54,6 +54,7 @@ class UsbDevice:
     :param to_key: (endpoint, packet): takes what the host sends to the board.
     :param clock: the server's clock in microseconds.
     :param shown: the feature report that an endpoint shows now, as `Ways.shown`.
+    :param reset_card: tells the firmware that the card of an endpoint was reset, as `Ways.reset_card`.
     :ivar configuration: 0 until the host has chosen one.
     :ivar waiting: address of an IN pipe -> transfers for the host, the oldest first.
     """
@@ -65,9 +66,10 @@ class UsbDevice:
         to_key: Callable[[str, bytes], None],
         clock: Callable[[], int],
         shown: Callable[[str], bytes | None] = lambda endpoint: None,
+        reset_card: Callable[[str], None] = lambda endpoint: None,
     ):
         self.identity = identity
-        self._shown = shown
+        self._shown, self._reset_card = shown, reset_card
         self.configuration = 0
         self.waiting: dict[int, deque[bytes]] = {}
         numbers = Numbers()
@@ -84,6 +86,7 @@ class UsbDevice:
             lambda address, data: self.waiting[address].append(data),
             lambda packet: to_key(endpoint, packet),
             lambda: self._shown(endpoint),
+            lambda: self._reset_card(endpoint),
         )
 
     @property

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from harness.model.key import Face
 from harness.twin.board import Firmware
+from harness.twin.card_firmware import ResetByReader
 from harness.twin.endpoints import OffersReports
 from harness.twin.model import Offered
 from harness.twin.usb_device.ccid import Ccid
@@ -62,7 +63,11 @@ class UsbFaces:
         def report(endpoint: str) -> bytes | None:
             return firmware.report(endpoint, clock()) if isinstance(firmware, OffersReports) else None
 
-        return UsbDevice(who, functions, to_key, clock, report)
+        def reset_card(endpoint: str) -> None:
+            if isinstance(firmware, ResetByReader):
+                firmware.card_was_reset()
+
+        return UsbDevice(who, functions, to_key, clock, report, reset_card)
 
 
 def function_of(offered: Offered) -> UsbFunction | None:

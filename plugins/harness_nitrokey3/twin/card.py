@@ -83,6 +83,15 @@ class CardSide:
         else:
             self._run(None)
 
+    def restart(self) -> None:
+        """The reader has reset the card: no application is selected, nothing is verified, nothing waits."""
+        if self._handler is not None:
+            self._handler.close()
+        self._handler = self._wait = self._pressed_us = None
+        self._selected = self._in_openpgp = False
+        if self._openpgp is not None:
+            self._openpgp.restart()
+
     def _taken_by_openpgp(self, apdu: bytes) -> bool:
         """Let the OpenPGP application answer, if it is selected, or is to be."""
         if self._openpgp is None:
@@ -223,6 +232,9 @@ class KeyFirmware:
             self._card.receive(packet)
         else:
             self.hid.receive(endpoint, packet)
+
+    def card_was_reset(self) -> None:
+        self._card.restart()
 
     def next_event_us(self) -> int | None:
         hid, card = self.hid.next_event_us(), self._card.next_event_us()
