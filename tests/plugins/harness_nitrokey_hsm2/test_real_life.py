@@ -26,6 +26,7 @@ from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, KEY, SO, ScHsm
 from harness_schsm.items import verifies
 from support import counting_twin, opensc
+from support.emulator.emulated import kill_the_daemon
 from support.hsm import NAME
 from support.limits import HUNG_S
 from support.opensc import TOOLS, Tools
@@ -240,7 +241,7 @@ def test_a_card_that_another_program_resets_is_the_rigs_fault(card):
 def test_a_daemon_that_is_started_again_ends_the_login_and_loses_nothing(card):
     client = card.restored()
     client.verify(PIN)
-    os.kill(DAEMON.pid, signal.SIGKILL)
+    kill_the_daemon()
     with pytest.raises(RigError, match="pcsc"):
         client.sign(1, EC_SHA256, TEXT)
     card.rig.emulated.kill()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 import sys
 
@@ -16,7 +15,7 @@ from harness_rigs.emulator import private_pcscd
 from harness_rigs.emulator.private_pcscd import DAEMON, READERS
 from harness_transports.card import card
 from support.emulator import quick_card
-from support.emulator.emulated import TWIN_COMMAND, make_rig
+from support.emulator.emulated import TWIN_COMMAND, kill_the_daemon, make_rig
 from support.paths import ABSENT
 
 LACKS = private_pcscd.missing()
@@ -109,7 +108,7 @@ def test_a_daemon_that_dies_is_the_rigs_fault_and_the_next_power_up_starts_anoth
     one.wait_until_up()
     connection = card(one)
     connection.connect()
-    os.kill(DAEMON.pid, signal.SIGKILL)
+    kill_the_daemon()
     with pytest.raises(RigError) as error:
         connection.transmit(SELECT_ADMIN)
     assert "pcscd" in f"{error.value.what} {error.value.expected} {error.value.mend}"
@@ -132,7 +131,7 @@ def test_a_connection_to_a_daemon_that_died_is_forgotten_without_a_complaint(mon
         rig.power.on()
         rig.wait_until_up()
         card(rig).connect()
-        os.kill(DAEMON.pid, signal.SIGKILL)
+        kill_the_daemon()
         rig.emulated.kill()
         with pytest.raises(RigError):
             rig.power.off()
@@ -149,7 +148,7 @@ def test_a_rig_that_is_closed_after_its_daemon_died_gives_its_reader_back():
     rig = make_rig(QUICK_COMMAND, transport="pcsc", **PATIENT)
     rig.power.on()
     rig.wait_until_up()
-    os.kill(DAEMON.pid, signal.SIGKILL)
+    kill_the_daemon()
     with pytest.raises(RigError, match="reader"):
         rig.close()
     assert private_pcscd.SOCKET not in os.environ, "the last rig has ended the daemon"

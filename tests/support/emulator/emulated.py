@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +14,9 @@ from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.timed_live import LiveCampaign
 from harness_rigs.emulator.options import EmulatorOptions
+from harness_rigs.emulator.private_pcscd import DAEMON
 from harness_rigs.emulator.rig import EmulatorRig
+from support.limits import HUNG_S
 from support.terms import terms
 
 TINY = Path(__file__).with_name("tiny.py")
@@ -30,6 +35,19 @@ def namespaces_permitted() -> bool:
         if subprocess.run(["unshare", *way, "true"], capture_output=True, check=False).returncode == 0:
             return True
     return False
+
+
+def kill_the_daemon() -> None:
+    """Kill the pcscd of this process's rigs; return when it is dead."""
+    assert DAEMON.pid is not None
+    daemon = os.pidfd_open(DAEMON.pid)
+    try:
+        signal.pidfd_send_signal(daemon, signal.SIGKILL)
+        ended = select.poll()
+        ended.register(daemon, select.POLLIN)
+        assert ended.poll(HUNG_S * 1000), "it outlived its SIGKILL"
+    finally:
+        os.close(daemon)
 
 
 def make_rig(command, *, name="emu", seed=1, **options) -> EmulatorRig:
