@@ -19,7 +19,7 @@ from harness_schsm.twin.state import DEVICE, Identity
 CHIP, REFERENCE, OPEN = "flash", "reference", "open-order"
 PERSONALITIES = {
     REFERENCE: frozenset[str](),
-    # Writes in the order of an open implementation of the same applet.
+    # Writes in the order of an open implementation of the same applet, and has its further ciphers.
     OPEN: frozenset(defect.name for defect in DEFECTS.values() if defect.source.startswith(OPEN_SOURCE)),
 }
 """Name -> the defects that the personality has."""
@@ -55,7 +55,8 @@ class NitrokeyHsm2Twin(CardModel):
 
     def build(self, options: TwinOptions, seed: bytes) -> Board:
         self.check(options, PERSONALITIES, DEFECTS)
-        maker = Maker(VERSION, twin_root().encoded, PERSONALITIES[options.personality] | set(options.defects))
+        defects = PERSONALITIES[options.personality] | set(options.defects)
+        maker = Maker(VERSION, twin_root().encoded, defects, is_open=options.personality == OPEN)
         board = Board({CHIP: SECURE_ELEMENT}, lambda board: _start(board, maker), seed)
         store = formatted(board, card_store(board))
         origin = options.uuid or seed

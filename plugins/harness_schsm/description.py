@@ -11,15 +11,17 @@ KINDS = {"rsa": _SEQUENCE, "ec": _EC, "aes": _AES}
 _USAGE = {"rsa": b"\x02\x74", "ec": b"\x06\x20\x40", "aes": b"\x06\xc0"}
 
 
-def private_key(kind: str, label: str, key_id: int, bits: int) -> bytes:
+def private_key(kind: str, label: str, key_id: int, bits: int, *, sized: bool = False) -> bytes:
     """Encode the content of C4xx.
 
-    :param kind: "rsa", "ec" or "aes". :param bits: of the modulus or field.
+    :param kind: "rsa", "ec" or "aes". :param bits: of the modulus, field or AES key.
+    :param sized: an AES key shows its bits in its own part (CommonSecretKeyAttributes), too.
     """
     common = tlv(_SEQUENCE, tlv(_LABEL, label.encode()), tlv(0x03, b"\x07\x80"), tlv(0x04, b"\x01"))
     names = tlv(_SEQUENCE, tlv(0x04, bytes([key_id])), tlv(0x03, _USAGE[kind]))
     value = tlv(_SEQUENCE, tlv(_SEQUENCE, tlv(0x04)), tlv(0x02, bits.to_bytes(2, "big")))
-    return tlv(KINDS[kind], common, names, tlv(0xA1, value))
+    size = tlv(0xA0, tlv(_SEQUENCE, tlv(0x02, bits.to_bytes(2, "big")))) if sized and kind == "aes" else b""
+    return tlv(KINDS[kind], common, names, size, tlv(0xA1, value))
 
 
 def data(label: str) -> bytes:

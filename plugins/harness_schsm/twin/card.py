@@ -62,11 +62,13 @@ class Maker:
     """What the maker of a device decided.
 
     :ivar version: major and minor number, as SELECT shows them. :ivar root: the root certificate of the maker.
+    :ivar is_open: the device answers as an open implementation of the applet.
     """
 
     version: tuple[int, int]
     root: bytes
     defects: frozenset[str] = frozenset()
+    is_open: bool = False
 
 
 class ScHsmFirmware(CardFirmware):
@@ -83,7 +85,7 @@ class ScHsmFirmware(CardFirmware):
         if identity is None:
             raise Panic
         version = identity.version or maker.version
-        self._card = Card(files, board, identity, maker.root, version, maker.defects)
+        self._card = Card(files, board, identity, maker.root, version, maker.defects, is_open=maker.is_open)
         if "blocked-forgotten" in maker.defects:
             pins.forget_block(self._card)
         self._selected = 0

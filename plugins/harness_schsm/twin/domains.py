@@ -78,7 +78,7 @@ def dkek_of(card: Card, number: int) -> bytes:
     domain = load_domain(card, number)
     dkek = domain.dkek if domain else None
     if dkek is None:
-        raise CardError(CONDITIONS)
+        raise CardError(NOT_REFERENCED if card.is_open else CONDITIONS)
     return dkek
 
 

@@ -97,6 +97,7 @@ class Card:
     """One boot of the card.
 
     :ivar version: major and minor number. :ivar staged: content of EF 2F10, a wrapped key to be unwrapped.
+    :ivar is_open: it answers as an open implementation does where that is known to differ.
     :ivar ram_tries: tries that a defect keeps in RAM. :ivar later: what a defect does before the next command.
     """
 
@@ -108,6 +109,7 @@ class Card:
     defects: frozenset[str]
     session: Session = field(default_factory=Session)
     staged: bytes = b""
+    is_open: bool = False
     ram_tries: dict[int, int] = field(default_factory=dict)
     later: list[Callable[[], None]] = field(default_factory=list)
     _streams: dict[str, Stream] = field(default_factory=dict)

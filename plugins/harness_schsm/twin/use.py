@@ -19,6 +19,7 @@ from harness_cards import rsa
 from harness_cards.curves import PublicKey, private_key, public_key, shared_x
 from harness_cards.plain_curves import PlainPrivate, PlainPublic
 from harness_cards.rsa import DIGESTS, RsaPrivate
+from harness_schsm.twin import extended
 from harness_schsm.twin.generate import Restrictions, require_free, store
 from harness_schsm.twin.keys import AesKey, EcPrivate, require, use
 from harness_schsm.twin.state import Card
@@ -125,7 +126,8 @@ def decipher(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes
         remove = _UNPADDED[p2]
         return _used(card, p1, lambda: remove(secret.raw(data)))
     if isinstance(secret, EcPrivate) and p2 == ECDH:
-        return _used(card, p1, lambda: _agree(secret, data))
+        size = 1 + secret.curve.size if card.is_open else None
+        return _used(card, p1, lambda: _agree(secret, data)[:size])
     raise CardError(NOT_SUPPORTED)
 
 
@@ -176,7 +178,10 @@ def derive(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
 
 
 def aes(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
-    """AES with key P1: CBC with an IV of zeros (10 encrypts, 11 decrypts), a CMAC (18), or a derived key (99)."""
+    """AES with key P1: CBC with an IV of zeros (10 encrypts, 11 decrypts), a CMAC (18), or a derived key (99).
+
+    An open implementation has more with 51 and 52.
+    """
     card.require_login()
     key = require(card, p1)
     if not isinstance(key.secret, AesKey):
@@ -189,6 +194,9 @@ def aes(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
         if not data:
             raise CardError(WRONG_LENGTH)
         return _used(card, p1, lambda: _derived(value, data))
+    if card.is_open and p2 in (extended.ENCRYPT, extended.DECRYPT):
+        encrypt = p2 == extended.ENCRYPT
+        return _used(card, p1, lambda: extended.answered(value, data, le, encrypt=encrypt))
     if p2 not in (CBC_ENCRYPT, CBC_DECRYPT):
         raise CardError(NOT_SUPPORTED)
     if len(data) % 16 or not data:

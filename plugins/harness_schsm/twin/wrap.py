@@ -5,10 +5,12 @@ from __future__ import annotations
 from harness_cards.curves import with_prime
 from harness_cards.rsa import RsaPrivate, primes_of
 from harness_schsm import dkek
+from harness_schsm.description import private_key
 from harness_schsm.dkek import BadBlob, Contents
 from harness_schsm.twin.domains import dkek_of, load_domain
+from harness_schsm.twin.elementary import ef_file, sealed_ef
 from harness_schsm.twin.generate import Restrictions, require_free, store
-from harness_schsm.twin.keys import AesKey, CardKey, EcPrivate, Secret, require
+from harness_schsm.twin.keys import AesKey, CardKey, EcPrivate, Secret, request, require
 from harness_schsm.twin.state import Card
 from harness_schsm.twin.status import CONDITIONS, WRONG_DATA, WRONG_P1P2, CardError
 
@@ -66,20 +68,40 @@ def unwrap(card: Card, p1: int, p2: int, data: bytes, le: int | None) -> bytes:
             continue
         try:
             contents = dkek.unwrapped(domain.dkek, blob, checked=checked)
-            secret = _secret(contents)
+            secret = _secret(contents, most=64 if card.is_open else 32)
         except (BadBlob, ValueError):
             break
         store(card, p1, secret, Restrictions(None, contents.algorithms or None, number))
+        if card.is_open:
+            _describe(card, p1, secret)
         card.staged = b""
         return b""
     raise CardError(WRONG_DATA)
 
 
-def _secret(contents: Contents) -> Secret:
-    """:raises ValueError: the numbers are no key."""
+def _describe(card: Card, key_id: int, secret: Secret) -> None:
+    """Write the files that hosts write beside a restored key, as an open implementation does itself."""
+    if isinstance(secret, AesKey):
+        kind, bits = "aes", 8 * len(secret.value)
+    elif isinstance(secret, RsaPrivate):
+        kind, bits = "rsa", secret.n.bit_length()
+    else:
+        kind, bits = "ec", secret.curve.bits
+    description = private_key(kind, str(key_id), key_id, bits, sized=True)
+    card.files.write(ef_file(0xC400 | key_id), sealed_ef(description))
+    if not isinstance(secret, AesKey):
+        name = card.identity.name.encode()
+        card.files.write(ef_file(0xCE00 | key_id), sealed_ef(request(card, secret, name, name, name)))
+
+
+def _secret(contents: Contents, *, most: int) -> Secret:
+    """:param most: bytes of an AES key.
+
+    :raises ValueError: the numbers are no key.
+    """
     parts = contents.parts
     if contents.kind == dkek.AES:
-        if len(parts[0]) not in (16, 24, 32):
+        if len(parts[0]) not in (16, 24, 32, 64) or len(parts[0]) > most:
             raise ValueError("no AES key")
         return AesKey(parts[0])
     if contents.kind == dkek.EC:
