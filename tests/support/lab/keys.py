@@ -105,6 +105,7 @@ class TwinKey(Thing):
         self._commands: list[tuple[str, int, socket.socket | None]] = []
         self._cut_us: int | None = None
         self._base_ns, self._base_us = time.monotonic_ns(), 0
+        self._limit_us: int | None = None
         self._thread: threading.Thread | None = None
         super().__init__(self._face())
 
@@ -139,13 +140,20 @@ class TwinKey(Thing):
 
     def _now_us(self, at_ns: int | None = None) -> int:
         passed_ns = (time.monotonic_ns() if at_ns is None else at_ns) - self._base_ns
-        return self._base_us + int(passed_ns * self._rate / 1000)
+        now_us = self._base_us + int(passed_ns * self._rate / 1000)
+        return now_us if self._limit_us is None else min(now_us, self._limit_us)
 
-    def _run_at(self, rate: float) -> None:
-        """From now on its time passes so many times faster than ours."""
-        if rate != self._rate:
-            at_ns = time.monotonic_ns()
-            self._base_us, self._base_ns, self._rate = self._now_us(at_ns), at_ns, rate
+    def _run_at(self, rate: float, until_us: int | None = None) -> None:
+        """From now on its time passes so many times faster than ours.
+
+        :param until_us: it stands still from then on, until the next call: of a fast key's time, what this thread
+            waits for its processor would else be seconds, and the window for a reset would be over.
+        """
+        if (rate, until_us) == (self._rate, self._limit_us):
+            return
+        at_ns = time.monotonic_ns()
+        self._base_us, self._base_ns, self._rate = self._now_us(at_ns), at_ns, rate
+        self._limit_us = None if until_us is None else max(until_us, self._base_us)
 
     def _run(self) -> None:
         while self._take_commands():
@@ -157,9 +165,11 @@ class TwinKey(Thing):
                 self._flush(self._now_us())
                 board.advance(self._now_us())
             if board.firmware is not None and not self.port.shown:
-                self._run_at(self._boot_speed)
+                self._run_at(self._boot_speed, board.ready_us)
+            elif packet := board.next_packet():
+                self._run_at(self._speed, packet.at_us)
             else:
-                self._run_at(self._speed if board.next_packet() else 1.0)
+                self._run_at(1.0)
             if board.boots == self._shown_boot or self._shown_boot is None:
                 self._listen(self._next_us())
         self._leave()
@@ -169,7 +179,7 @@ class TwinKey(Thing):
         if board.firmware is None:
             return None
         if not self.port.shown:
-            return board.ready_us
+            return None if self._gone_for_good else board.ready_us
         if self._silent:
             return None
         packet = board.next_packet()
@@ -207,6 +217,7 @@ class TwinKey(Thing):
         if not board.rail.dead:
             return
         self._base_us, self._base_ns = max(board.clock.now_us, self._now_us()), time.monotonic_ns()
+        self._limit_us = None
         board.clock.reach_us(self._base_us)
         self._cut_us, self._sent = None, 0
         board.power_on()
@@ -315,7 +326,7 @@ class TwinKey(Thing):
     def _paced(self, start_us: int, end_us: int) -> tuple[int, float] | None:
         """A flash operation in real time; it is torn where the power goes meanwhile."""
         rail = self.board.rail
-        self._run_at(self._speed)
+        self._run_at(self._speed, end_us)
         self._notice_cut()
         while self._cut_us is None and (left_us := end_us - self._now_us()) > 0:
             if self.port.shown:
