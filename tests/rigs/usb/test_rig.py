@@ -528,13 +528,14 @@ def test_an_operation_is_interrupted_where_nobody_sees_inside(lab, usb):
     def pings():
         runs.append(0)
         device = ctaphid(usb)
-        for _ in range(50):
+        # The second run goes on until it is cut: on a busy host it may be much faster than the first one.
+        while runs[-1] < (50 if len(runs) == 1 else 50_000):
             device.ping()
             runs[-1] += 1
 
     interrupt(usb, pings)
     assert runs[0] == 50, "whole, for its length"
     assert len(runs) == 2
-    assert runs[1] < 50, "and cut"
+    assert runs[1] < 50_000, "and cut"
     assert not usb.power.is_on
     assert usb.take_deaths() == [], "nothing that the key did by itself"
