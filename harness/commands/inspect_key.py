@@ -24,7 +24,7 @@ def inspect(rig: Rig, claims: Claims) -> dict[str, Any]:
     if why := bring_up(rig):
         raise RigError(f'rig "{rig.name}": no key', found=why, expected="a key that comes up")
     try:
-        return _read(rig)
+        return _read(rig, claims)
     except (KeyGone, OSError) as error:
         if host_error(error) is not None:
             raise
@@ -46,14 +46,16 @@ def _died(rig: Rig, error: Exception) -> KeyFault:
     )
 
 
-def _read(rig: Rig) -> dict[str, Any]:
+def _read(rig: Rig, claims: Claims) -> dict[str, Any]:
+    presence = rig.presence
     items = free_items(rig)
-    info = rig.info()
+    info, told = rig.info(), identity(rig)
+    claims.note_told(rig, told, presence)
     return {
         "rig": rig.name,
         "key": rig.key.name,
         "title": rig.key.title,
-        "identity": identity(rig),
+        "identity": told,
         "firmware": info.firmware,
         "transport": info.transport,
         "evidence_kind": rig.evidence_kind,

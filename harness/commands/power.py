@@ -58,8 +58,8 @@ def touch(session: Session, name: str, hold_s: float, out: TextIO, *, prove: boo
     """Touch the key on a rig once.
 
     :param prove: ask the key first who it is, if the bench names one.
-    :raises RigError: the rig is in use, the key has no power, nothing can touch it; or it is another key than the bench
-        names, or is busy, so that it cannot be asked.
+    :raises RigError: the rig is in use, the key has no power, nothing can touch it; it is another key than the bench
+        names; or it is busy, so that it cannot be asked, and has not told who it is since it came to its port.
     :raises KeyGone: no key is there.
     """
     rig = session.rig(name)
@@ -98,5 +98,5 @@ def _prove(session: Session, rig: Rig) -> None:
     except AnotherKey:
         raise
     except RigError as error:
-        mend = "end that request, or touch with --unproved; `keyharness serve` asks when it gives power"
+        mend = "end that request and ask first, by `keyharness inspect` or a touch; or touch with --unproved"
         raise RigError(error.what, found=error.found, expected=error.expected, mend=mend) from None

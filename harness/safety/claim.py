@@ -18,7 +18,7 @@ from harness.host.host import here
 from harness.host.locks import InUse, Lock
 from harness.model.outcome import Observation
 from harness.model.rig import Rig
-from harness.model.rig_parts import PowerSwitch
+from harness.model.rig_parts import PowerSwitch, Presence
 from harness.safety import quarantine
 from harness.safety.budgeted_key import spend_boot, with_budget
 from harness.safety.claimed_rig import ClaimedRig
@@ -133,10 +133,11 @@ class Claims:
         spend = self._proof_budget(claim)
         if claim.log is not None:
             claim.log.note_enumeration()
-        was_reset = claim.log is not None and claim.log.was_reset
+        was_reset, presence = claim.log is not None and claim.log.was_reset, rig.presence
         rig.identity = prove_identity(rig, policy.identity, was_reset=was_reset, spend=spend)
         if claim.log is not None:
             claim.log.reset_finished()
+            claim.log.note_proved(rig.identity, presence)
         claim.proved = True
         if policy.identity is not None:
             self._guard(claim, policy.identity)
@@ -169,7 +170,8 @@ class Claims:
 
         From then on no other key is reached there. What was proved in this enumeration is not asked again.
 
-        :raises RigError: it is another key, or it is busy with a request of another program.
+        :raises RigError: it is another key; or it is busy with a request of another program, and has not told who it is
+            since it came to its port.
         :raises KeyGone: it is not there.
         """
         claim, expected = self._claimed.get(rig.name), self._policy_of(rig.name).identity
@@ -178,6 +180,15 @@ class Claims:
         if rig.transports.guard is None:
             self._guard(claim, expected)
         rig.transports.prove()
+
+    def note_told(self, rig: Rig, told: str, presence: Presence | None) -> None:
+        """Note that the key on a claimed rig has told an identity; one that the bench does not name is of no use.
+
+        :param presence: the rig's, from before it was asked.
+        """
+        claim = self._claimed.get(rig.name)
+        if claim is not None and claim.log is not None and told == self._policy_of(rig.name).identity:
+            claim.log.note_proved(told, presence)
 
     def _guard(self, claim: ClaimedRig, expected: str) -> None:
         rig = claim.rig

@@ -29,8 +29,14 @@ class AnotherKey(RigError):
     """Another key than the named one is on a rig, or its identity cannot be proved any more. Nothing was written."""
 
 
-class ResetJournal(Protocol):
-    """Keeps on disk that a key was reset by us and has no mark until it is marked again."""
+class ProofJournal(Protocol):
+    """Keeps on disk in which enumeration a key told its identity, and that it has no mark since a reset of ours."""
+
+    def note_proved(self, identity: str, presence: Presence | None) -> None:
+        """The key told this identity in that enumeration."""
+
+    def was_proved(self, identity: str) -> bool:
+        """Return whether it told this identity in the enumeration that it is in now."""
 
     def reset_begun(self) -> None:
         """A reset is about to be sent."""
@@ -51,7 +57,7 @@ class Guard:
     :param serials: name of a face other than the first -> the serial number that it shows, recorded at enrolment.
     :param spend: called before a proof or a mark that may cost the key a write.
     :param stop: called with the error when the rig is stopped.
-    :param resets: the journal of resets, for a key that is known by its mark; None on a rig without one.
+    :param journal: None on a rig without one.
     """
 
     def __init__(
@@ -61,9 +67,9 @@ class Guard:
         serials: Mapping[str, str],
         spend: Callable[[], None],
         stop: Callable[[AnotherKey], None],
-        resets: ResetJournal | None = None,
+        journal: ProofJournal | None = None,
     ):
-        self._resets = resets if expected.startswith("marker:") else None
+        self._journal, self._resets = journal, journal if expected.startswith("marker:") else None
         self._rig, self._expected, self._serials = rig, expected, serials
         self._spend, self._stop = spend, stop
         self._is_asking = False
@@ -120,7 +126,7 @@ class Guard:
         self._is_asking = True
         try:
             if rig.face == rig.key.faces[0].name:
-                self._ask_key(presence.interruptions if presence is not None else None)
+                self._ask_key(presence)
             else:
                 self._read_serial()
         except AnotherKey as error:
@@ -132,8 +138,8 @@ class Guard:
             self._is_asking = False
         self._proved = presence
 
-    def _ask_key(self, interruptions: int | None) -> None:
-        """:param interruptions: of the port by anything but our own switch, so far; None if the rig cannot tell."""
+    def _ask_key(self, presence: Presence | None) -> None:
+        interruptions = presence.interruptions if presence is not None else None
         is_marked = self._expected.startswith("marker:")
         if is_marked:
             self._spend()
@@ -145,6 +151,8 @@ class Guard:
                 self._interruptions = interruptions
                 if self._resets is not None:
                     self._resets.reset_finished()
+                if self._journal is not None:
+                    self._journal.note_proved(found, presence)
                 return
             blank = is_marked and is_model_only(found) and is_blank(self._rig)
         except Exception as error:
@@ -154,6 +162,8 @@ class Guard:
             if fault is None:
                 raise
             if isinstance(fault, Busy):
+                if self._journal is not None and self._journal.was_proved(self._expected):
+                    return
                 raise self._busy() from error
             raise self._another(f"the key did not tell its identity: {fault.what}") from error
         if not blank:

@@ -23,7 +23,7 @@ from harness.base.shape import DamagedFile, Shape, read_fitting
 from harness.evidence.ledger import now, state_dir
 from harness.host.host import here
 from harness.model.rig import KeyGone, Rig
-from harness.model.rig_parts import PowerSwitch
+from harness.model.rig_parts import PowerSwitch, Presence
 
 if TYPE_CHECKING:
     from harness.model.cut_action import CutAction
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _NOTED: Shape = {
     **dict.fromkeys(("given_back", "before", "on"), bool),
     **{f"{name}?": bool for name in ("unfinished", "came_by_itself", "reset")},
-    **{f"{name}?": str for name in ("boot", "enumeration")},
+    **{f"{name}?": str for name in ("boot", "enumeration", "proved", "proved_in")},
 }
 _UNKNOWN = {"given_back": False, "before": True, "on": True, "unfinished": True}
 """What a damaged file is taken for: a killed run left the port, whose power was on before."""
@@ -52,6 +52,7 @@ class PowerLog:
         self.came_by_itself = self.was_reset = False
         self._rig: Rig | None = None
         self._reset = self._came_in_run = False
+        self._proved: tuple[str, str] | None = None
         self.path: Path = state_dir() / "power" / file_name(port, ".json")
 
     @property
@@ -79,6 +80,8 @@ class PowerLog:
                 and noted.get("boot") == here().boot_id()
                 and (here_still if rig.power.is_on else not noted["on"])
             )
+            if noted.get("proved") and noted.get("proved_in") and noted.get("boot") == here().boot_id():
+                self._proved = noted["proved"], noted["proved_in"]
             came = not noted["on"] and rig.power.is_on and not here_still
             self.came_by_itself = came or bool(noted.get("came_by_itself"))
         restored = noted is not None and not noted["given_back"]
@@ -122,6 +125,20 @@ class PowerLog:
             self._reset = False
             self._write(self._rig.power.is_on, given_back=False, old_will_do=True)
 
+    def note_proved(self, identity: str, presence: Presence | None) -> None:
+        """Write down that the key in this enumeration has told this identity.
+
+        :param presence: the rig's, from before it was asked; None if the rig cannot tell: then nothing is noted.
+        """
+        proved = identity, _named(presence)
+        if proved[1] and proved != self._proved and self._rig is not None:
+            self._proved = proved
+            self._write(self._rig.power.is_on, given_back=False, old_will_do=True)
+
+    def was_proved(self, identity: str) -> bool:
+        """Return whether the key has told this identity since it came to its port, to this process or another one."""
+        return self._rig is not None and self._proved == (identity, _enumeration(self._rig))
+
     def give_back(self, rig: Rig, *, seen: bool = False) -> None:
         """Put the power back as it was found.
 
@@ -149,13 +166,15 @@ class PowerLog:
                 self._rig.wait_until_up()
 
     def _write(self, on: bool, *, given_back: bool, old_will_do: bool = False) -> None:
-        reset = {}
+        kept: dict[str, object] = {}
+        if self._proved is not None:
+            kept |= {"boot": here().boot_id(), "proved": self._proved[0], "proved_in": self._proved[1]}
         if self._reset and self._rig is not None:
-            reset = {"reset": True, "boot": here().boot_id(), "enumeration": _enumeration(self._rig)}
+            kept |= {"reset": True, "boot": here().boot_id(), "enumeration": _enumeration(self._rig)}
         write_durably(
             self.path,
             {
-                **reset,
+                **kept,
                 "port": self.port,
                 "on": on,
                 "before": self._before,
@@ -171,7 +190,10 @@ class PowerLog:
 
 def _enumeration(rig: Rig) -> str:
     """Return what names the enumeration that the key on a rig is in; "" without a key, or if the rig cannot tell."""
-    presence = rig.presence
+    return _named(rig.presence)
+
+
+def _named(presence: Presence | None) -> str:
     return "" if presence is None or presence.enumeration is None else repr(presence.enumeration)
 
 

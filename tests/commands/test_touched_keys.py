@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,11 +13,14 @@ from fido2.ctap2 import Ctap2
 
 from harness.base.errors import RigError
 from harness.bench.registry import discover
+from harness.commands.inspect_key import inspect
 from harness.commands.pico_server import serve
 from harness.commands.power import touch
 from harness.commands.rig_thread import RigThread
+from harness.host.host import here
 from harness.run.session import Session, Wanted
 from harness.safety.identity_guard import AnotherKey
+from harness.safety.power_journal import PowerLog
 from harness.safety.quarantine import quarantined
 from harness_transports.ctaphid import ctaphid
 from support.lab import TwinKey, call, plugin
@@ -121,6 +125,57 @@ def test_a_key_that_is_busy_is_touched_only_unproved(lab, session, fingers, monk
         assert quarantined(f"port usb:{PORT}") is None
         assert touch(session, "mini-1", 0.01, io.StringIO(), prove=False) == 0
     assert fingers.touches == 1
+
+
+def told_by(session, how):
+    """The key tells its identity to a command, which ends."""
+    if how == "touch":
+        touch(session, "mini-1", 0.01, io.StringIO())
+    else:
+        inspect(session.rig("mini-1"), session.claims)
+    session.claims.release()
+
+
+@pytest.mark.parametrize("how", ["touch", "inspect"])
+def test_a_busy_key_that_has_told_its_identity_in_this_enumeration_is_touched(
+    lab, session, fingers, monkeypatch, how
+):
+    monkeypatch.setattr("harness_transports.request_limit.BUSY_TRIES", 2)
+    told_by(session, how)
+    with pending_request(lab):
+        before = fingers.touches
+        assert touch(session, "mini-1", 0.01, io.StringIO()) == 0
+        assert fingers.touches == before + 1
+
+
+def _another_key(lab, monkeypatch):
+    exchange(lab)
+
+
+def _the_same_key_plugged_in_again(lab, monkeypatch):
+    lab.port(PORT).plug(lab.port(PORT).unplug())
+
+
+def _another_boot_of_the_host(lab, monkeypatch):
+    monkeypatch.setattr(type(here()), "boot_id", lambda _: "another boot")
+
+
+def _another_identity_in_the_bench(lab, monkeypatch):
+    path = PowerLog(f"port usb:{PORT}").path
+    path.write_text(json.dumps({**json.loads(path.read_text()), "proved": "uuid:00FF"}))
+
+
+@pytest.mark.parametrize(
+    "then",
+    [_another_key, _the_same_key_plugged_in_again, _another_boot_of_the_host, _another_identity_in_the_bench],
+)
+def test_what_a_busy_key_told_before_that_is_no_proof(lab, session, fingers, monkeypatch, then):
+    monkeypatch.setattr("harness_transports.request_limit.BUSY_TRIES", 2)
+    told_by(session, "inspect")
+    then(lab, monkeypatch)
+    with pending_request(lab), pytest.raises(RigError, match="cannot be asked who it is"):
+        touch(session, "mini-1", 0.01, io.StringIO())
+    assert fingers.touches == 0
 
 
 @contextmanager
