@@ -20,6 +20,7 @@ from harness_nitrokey_pro import (
 from harness_nitrokey_pro.home import HOTP, blank, foreign, known, prepare, unseen
 from harness_nitrokey_pro.homes import HOMES
 from harness_nitrokey_pro.items import ITEMS, NOT_TYPED, PIN_UNKNOWN, UNUSABLE, safe_value, typable
+from harness_nitrokey_pro.next_actions import NEXT_ACTIONS
 from harness_openpgp.application import OPENPGP
 from harness_openpgp.home import known as card_known
 from harness_openpgp.items import NEITHER, NEW, NO_FINGERPRINTS, OPERATIONAL
@@ -40,6 +41,7 @@ PRO = Application(
     blank=blank,
     unseen=unseen,
     homes=HOMES,
+    next_actions=NEXT_ACTIONS,
 )
 
 Worlds = Callable[[Memory, Memory], Sequence[World]]

@@ -71,7 +71,7 @@ def slots(look: Look) -> Value:
     client = pro(look)
     found = ((place, client.slot(place)) for place in SLOT_NUMBERS)
     return tuple(
-        _described(place, _octets(slot["name"]), number(slot, "config"), number(slot, "counter"))
+        described(place, _octets(slot["name"]), number(slot, "config"), number(slot, "counter"))
         for place, slot in found
         if slot is not None
     )
@@ -82,7 +82,8 @@ def _octets(value: int | bytes) -> bytes:
     return value
 
 
-def _described(place: int, name: bytes, config: int, parameter: int) -> str:
+def described(place: int, name: bytes, config: int, parameter: int) -> str:
+    """A slot in the value of `pro.slots`."""
     text = f"{place:02X} {name.decode('latin-1')} {config:02X}"
     return text if place < 0x20 else f"{text} {parameter} s"
 
@@ -90,8 +91,7 @@ def _described(place: int, name: bytes, config: int, parameter: int) -> str:
 def slots_value(mine: ProMemory) -> tuple[str, ...]:
     """The value of `pro.slots` for what was written."""
     return tuple(
-        _described(place, slot.name, slot.config, slot.parameter)
-        for place, slot in sorted(mine.slots.items())
+        described(place, slot.name, slot.config, slot.parameter) for place, slot in sorted(mine.slots.items())
     )
 
 
@@ -251,10 +251,12 @@ def typable(pin: str) -> bool:
 
 def entries_value(entries: dict[int, tuple[bytes, bytes, bytes]]) -> tuple[str, ...]:
     """The value of `pro.safe` for what was written: slot -> name, login, password."""
-    return tuple(
-        f"{slot} {hashlib.sha256(b'|'.join(parts)).hexdigest()[:8]}"
-        for slot, parts in sorted(entries.items())
-    )
+    return tuple(digest(slot, parts) for slot, parts in sorted(entries.items()))
+
+
+def digest(slot: int, parts: tuple[bytes, bytes, bytes]) -> str:
+    """An entry in the value of `pro.safe`. :param parts: name, login and password."""
+    return f"{slot} {hashlib.sha256(b'|'.join(parts)).hexdigest()[:8]}"
 
 
 def safe_value(mine: ProMemory) -> tuple[str, ...] | str:

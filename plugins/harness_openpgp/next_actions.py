@@ -51,7 +51,7 @@ def _as_admin(rig: Rig, before: Memory, after: Memory, seen: Observation) -> Ope
     return client
 
 
-def _changed(seen: Observation, values: Mapping[str, Value]) -> list[World]:
+def changed(seen: Observation, values: Mapping[str, Value]) -> list[World]:
     """The world that an action leaves."""
     # Of a new signature key the host does not know the counter; that it began again, the look has seen.
     again: dict[str, Value] = {"openpgp.counter": ANY} if seen.get(COUNTER_START.name) == BEGAN_AGAIN else {}
@@ -89,7 +89,7 @@ def _move(rig: Rig, before: Memory, after: Memory, seen: Observation) -> None:
 def _with_key(slot: Slot, before: Memory, after: Memory, seen: Observation) -> list[World]:
     """The world of a key that was made by the action: it works, it is described, and all else is as it was."""
     if pw3_of(before, after, seen) is None:
-        return _changed(seen, {})
+        return changed(seen, {})
     place = list(known(before).keys).index(slot)
     keys, prints = list(_values(seen, "openpgp.keys")), list(_values(seen, "openpgp.fingerprints"))
     usable = pw1_of(before, after, seen) is not None
@@ -101,7 +101,7 @@ def _with_key(slot: Slot, before: Memory, after: Memory, seen: Observation) -> l
         values["openpgp.algorithms"] = ANY
     if "openpgp.new_key" in seen:
         values["openpgp.new_key"] = ANY
-    return _changed(seen, values)
+    return changed(seen, values)
 
 
 # PINs
@@ -117,7 +117,7 @@ def _change_pw1(rig: Rig, before: Memory, after: Memory, seen: Observation) -> N
 
 
 def _pw1_changed(before: Memory, after: Memory, seen: Observation) -> list[World]:
-    return _changed(seen, {} if pw1_of(before, after, seen) is None else _new_pw1(seen))
+    return changed(seen, {} if pw1_of(before, after, seen) is None else _new_pw1(seen))
 
 
 def _new_pw1(seen: Observation) -> dict[str, Value]:
@@ -135,12 +135,12 @@ def _set_pw1(rig: Rig, before: Memory, after: Memory, seen: Observation) -> None
 
 def _pw1_set(before: Memory, after: Memory, seen: Observation) -> list[World]:
     if pw3_of(before, after, seen) is None:
-        return _changed(seen, {})
+        return changed(seen, {})
     values = _new_pw1(seen)
     if pw1_of(before, after, seen) is None:
         # What nobody could use without PW1 is seen now.
         values |= {name: ANY for name in ("openpgp.keys", "openpgp.new_key") if name in seen}
-    return _changed(seen, values)
+    return changed(seen, values)
 
 
 # Data
@@ -154,10 +154,10 @@ def _put_data(rig: Rig, before: Memory, after: Memory, seen: Observation) -> Non
 
 def _data_put(before: Memory, after: Memory, seen: Observation) -> list[World]:
     if pw3_of(before, after, seen) is None:
-        return _changed(seen, {})
+        return changed(seen, {})
     found = list(_values(seen, "openpgp.data"))
     found[DATA.index(URL)] = shown(NOTE)
-    return _changed(seen, {"openpgp.data": tuple(found)})
+    return changed(seen, {"openpgp.data": tuple(found)})
 
 
 # Sign
@@ -207,12 +207,12 @@ def _reset(rig: Rig, before: Memory, after: Memory, seen: Observation) -> None:
 
 def _was_reset(before: Memory, after: Memory, seen: Observation) -> list[World]:
     if seen.get("openpgp.state") != TERMINATED and pw3_of(before, after, seen) is None:
-        return _changed(seen, {})
+        return changed(seen, {})
     rest: dict[str, Value] = {name: ANY for name in seen if name.startswith("openpgp.")}
     mine = known(before)
     which = {True: CURRENT, False: NEW}
     pins = {"openpgp.pw1": which[mine.pw1 == DEFAULT_PW1], "openpgp.pw3": which[mine.pw3 == DEFAULT_PW3]}
-    return _changed(seen, {**rest, **fresh_values(before), **pins})
+    return changed(seen, {**rest, **fresh_values(before), **pins})
 
 
 NEXT_ACTIONS: tuple[NextAction, ...] = (
@@ -233,7 +233,7 @@ NEXT_ACTIONS: tuple[NextAction, ...] = (
     NextAction("set-pw1", "set PW1 with PW3", _set_pw1, _pw1_set),
     NextAction("put-data", "write a data object", _put_data, _data_put),
     NextAction(
-        "sign-on-card", f"sign {SIGNATURES} times", _sign, lambda before, after, seen: _changed(seen, {})
+        "sign-on-card", f"sign {SIGNATURES} times", _sign, lambda before, after, seen: changed(seen, {})
     ),
     NextAction("reset-card", "reset the card", _reset, _was_reset),
 )
