@@ -58,7 +58,9 @@ class NextActionObserver(ImageObserver):
         super().__init__(recorded.rig, recorded.rig.key.operations[recorded.operation.name], recorded.home)
         self._next, self.action = action, action.name
         # What offers firmware to a bootloader may leave the key in it: nothing of an owner's can follow that.
-        self.items = tuple(item for item in recorded.items if "firmware" not in item.spends)
+        self.items = tuple(
+            item for item in recorded.items if "firmware" not in item.spends and not item.owner_changes
+        )
         judge = replace(recorded.prepared.judge, items=self.items)
         self._prepared = replace(recorded.prepared, judge=judge)
         self._check = fingerprint(recorded.rig, recorded.home.name, action.name)

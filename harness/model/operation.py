@@ -34,6 +34,7 @@ class Item:
         Without it an item that is wrong from the start is wrong in the same way after each cut, and counts as kept.
     :param may_be_constant_zero: for rising items: a key without this counter reports 0 for ever, and may (WebAuthn
         level 2, section 6.1.1, of the signature counter).
+    :param owner_changes: what the owner does next may change it, so it is not observed after that.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Item:
     floor: Callable[[Memory], int] | None = None
     sound: Callable[[Memory], Value] | None = None
     may_be_constant_zero: bool = False
+    owner_changes: bool = False
 
     @property
     def breach_outcome(self) -> Outcome:

@@ -5,9 +5,10 @@ Only a simulated key has one: `glass_box(rig)` is None for every other rig.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,26 @@ class GlassBox(Recorder[BoardState]):
             except StoreDamaged:
                 # It is not mounted, or cannot be read to its end: other items show that.
                 continue
+        return found
+
+    def files(self) -> dict[str, str]:
+        """Return a digest of each file of the mounted file systems, by "store:path". Reads only.
+
+        What cannot be read is left out: other items show that.
+        """
+        found: dict[str, str] = {}
+        for name, store in sorted(self._board.stores.items()):
+            waiting = ["/"]
+            while waiting:
+                path = waiting.pop()
+                with suppress(StoreDamaged):
+                    waiting += [f"{path.rstrip('/')}/{one}" for one in store.names(path)]
+                    continue
+                # littlefs opens a file as no directory.
+                with suppress(StoreDamaged):
+                    content = store.read(path)
+                    if content is not None:
+                        found[f"{name}:{path}"] = hashlib.sha256(content).hexdigest()
         return found
 
     @contextmanager

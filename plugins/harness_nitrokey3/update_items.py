@@ -48,6 +48,8 @@ class UpdateMemory:
     brought: dict[str, Value] = field(default_factory=dict)
     was: dict[str, Value] = field(default_factory=dict)
     """What was seen before the update, where the operation begins in the middle of one."""
+    files: frozenset[str] = frozenset()
+    """Digests of the files that the update has to keep, counted inside a twin."""
     takes: str = ""
     """What a sound bootloader takes, as it can be asked on this rig: see `_takes`."""
 
@@ -81,6 +83,18 @@ def untold(rig: Rig) -> dict[str, Value]:
     if device.admin.status().init_status is None:
         untold |= {"admin.status": "ok", "admin.status_after_replug": "ok"}
     return untold
+
+
+REWRITTEN = ("fido/sec/state", "admin/layout")
+"""Files that a key writes anew while it is used, or while it is updated."""
+
+
+def kept_files(rig: Rig, ours: str) -> frozenset[str]:
+    """Return the digests of all files that an update from this version keeps; none where nobody can see them."""
+    glass = glass_box(rig)
+    if glass is None or deletes(ours):
+        return frozenset()
+    return frozenset(digest for path, digest in glass.files().items() if not path.endswith(REWRITTEN))
 
 
 def deletes(ours: str) -> bool:
@@ -129,4 +143,24 @@ COPIES = Item(
     "the bootloader's settings, after a boot,",
     face="",
     sound=lambda memory: TWO_COPIES,
+)
+
+
+def _files(look: Look) -> Value:
+    """Whether each file of before is still there, whole, under whatever name."""
+    glass, had = glass_box(look.rig), update_memory(look.memory).files
+    if glass is None:
+        return "not told"
+    gone = len(had - set(glass.files().values()))
+    return f"{gone} of {len(had)} files are gone or changed" if gone else ALL_FILES
+
+
+ALL_FILES = "all there"
+FILES = Item(
+    "update.files",
+    Law.KEPT,
+    _files,
+    "the files of before the update",
+    sound=lambda memory: ALL_FILES,
+    owner_changes=True,
 )

@@ -34,12 +34,15 @@ from harness_nitrokey3.twin.bootloader import PAGE
 from harness_nitrokey3.twin.dfu_image import number_of
 from harness_nitrokey3.update_items import (
     ACCEPTS,
+    ALL_FILES,
     COPIES,
     DELETED,
+    FILES,
     RUNS,
     UpdateMemory,
     container_for,
     deletes,
+    kept_files,
     untold,
     update_memory,
 )
@@ -58,6 +61,7 @@ def arrange(rig: Rig, memory: Memory) -> None:
     mine.ours = known["firmware"].removeprefix("v")
     mine.uuid = int(known["uuid"], 16) if known["uuid"] else None
     mine.brought = untold(rig)
+    mine.files = kept_files(rig, mine.ours)
     container = container_for(rig, mine.ours)
     mine.wanted, mine.container = container.version.removeprefix("v"), container.data
     mine.takes = bootloader_probe.SIGNED if glass_box(rig) is None else ""
@@ -79,7 +83,7 @@ def _arrange_half(rig: Rig, memory: Memory) -> None:
     mine = update_memory(memory)
     state = glass.snapshot()
     items = [item for item in rig.key.items if item.law is not Law.RISING]
-    mine.was = observe(rig, items, memory, memory).values
+    mine.was = {**observe(rig, items, memory, memory).values, FILES.name: ALL_FILES}
     glass.restore(state)
     rig.power.on()
     rig.wait_until_up()
@@ -226,7 +230,7 @@ OPERATIONS = (
         arrange=arrange,
         act=install,
         worlds=_worlds,
-        items=(RUNS, COPIES, ACCEPTS),
+        items=(RUNS, COPIES, FILES, ACCEPTS),
         cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
         missing=not_an_update,
     ),
@@ -236,7 +240,7 @@ OPERATIONS = (
         arrange=_arrange_half,
         act=install,
         worlds=worlds_from_half,
-        items=(RUNS, COPIES, ACCEPTS),
+        items=(RUNS, COPIES, FILES, ACCEPTS),
         cost=Cost(touches=1, seconds=30.0, irreversible=ONE_UPDATE),
         missing=not_half_an_update,
     ),
@@ -246,7 +250,7 @@ OPERATIONS = (
         arrange=arrange,
         act=_install_with_breaks,
         worlds=_worlds,
-        items=(RUNS, COPIES, ACCEPTS),
+        items=(RUNS, COPIES, FILES, ACCEPTS),
         cost=Cost(touches=2, seconds=60.0, irreversible=ONE_UPDATE),
         missing=not_an_update,
     ),
