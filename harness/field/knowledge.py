@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -48,12 +48,14 @@ class Sign(BaseModel):
 
     :ivar where: name -> regular expression that the event's own value must match whole.
     :ivar times: it must be seen at least so often.
+    :ivar of_key: it must tell of a device whose vendor makes keys; logs of a whole host tell of all its devices.
     """
 
     model_config = ConfigDict(extra="forbid")
     kind: list[str] = Field(min_length=1)
     where: dict[str, str] = {}
     times: int = Field(default=1, ge=1)
+    of_key: bool = False
 
 
 class Signature(BaseModel):
@@ -83,6 +85,7 @@ class Signature(BaseModel):
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
+    vendors: list[Annotated[str, Field(pattern=r"^[0-9a-f]{4}$")]] = []
     format: list[Format] = []
     signature: list[Signature] = []
 
@@ -91,11 +94,13 @@ class _File(BaseModel):
 class Knowledge:
     """Formats in the order in which they are tried, and signatures by their ids.
 
+    :ivar vendors: USB's numbers of vendors that make keys, as "20a0".
     :ivar prefilter: says quickly which formats a line can have.
     """
 
     formats: tuple[tuple[str, str, re.Pattern[str]], ...]
     signatures: dict[str, Signature] = field(default_factory=dict)
+    vendors: frozenset[str] = frozenset()
 
     @cached_property
     def prefilter(self) -> Prefilter:
@@ -109,8 +114,10 @@ def load(files: Sequence[Path]) -> Knowledge:
     """
     formats: list[tuple[str, str, re.Pattern[str]]] = []
     signatures: dict[str, Signature] = {}
+    vendors: set[str] = set()
     for path in (*files, OWN):
         found = _read(path)
+        vendors.update(found.vendors)
         for one in found.format:
             pattern = one.pattern
             for name, part in PARTS.items():
@@ -130,7 +137,7 @@ def load(files: Sequence[Path]) -> Knowledge:
                     f"{path} · signature {signature.id}", found="an id that is taken", expected="a new id"
                 )
             signatures[signature.id] = signature
-    return Knowledge(tuple(formats), signatures)
+    return Knowledge(tuple(formats), signatures, frozenset(vendors))
 
 
 def _read(path: Path) -> _File:

@@ -143,7 +143,7 @@ def _of_device(device: str, event: LogEvent) -> tuple[str, LogEvent]:
     if event.kind == "setup-section":
         return event.about["text"], event
     if event.kind == "setup-device":
-        return device or "USB\\", event
+        return device or "USB\\VID_{vendor}&PID_{product}".format_map(event.about), event
     if event.kind == "setup-failed":
         return device, replace(event, about={**event.about, "device": device})
     if event.kind == "setup-status":

@@ -10,6 +10,7 @@ from harness.field.reading import Entry, Reading
 
 PROTECT = "Do not update, reset or initialise the key yet: it is the evidence. Keep it, and keep the logs."
 """The first advice, whatever was found."""
+_VENDOR = re.compile(r"(?i)vid_([0-9a-f]{4})")
 STRENGTHS = ("certain", "likely", "possible")
 
 
@@ -24,18 +25,21 @@ class Recognised:
 def recognise(reading: Reading, known: Knowledge) -> list[Recognised]:
     """The signatures of a reading, the strongest first."""
     found = []
+    vendors = known.vendors
     for signature in known.signatures.values():
         entries: list[Entry] = []
         for sign in signature.all_of:
-            seen = _seen(sign, reading)
+            seen = _seen(sign, reading, vendors)
             if len(seen) < sign.times:
                 break
             entries += seen[: sign.times]
         else:
-            some = [seen for sign in signature.any_of if len(seen := _seen(sign, reading)) >= sign.times]
+            some = [
+                seen for sign in signature.any_of if len(seen := _seen(sign, reading, vendors)) >= sign.times
+            ]
             if signature.any_of and not some:
                 continue
-            if any(len(_seen(sign, reading)) >= sign.times for sign in signature.none_of):
+            if any(len(_seen(sign, reading, vendors)) >= sign.times for sign in signature.none_of):
                 continue
             entries += [entry for seen in some for entry in seen[:1]]
             unique = {(entry.file, entry.line): entry for entry in entries}
@@ -46,8 +50,8 @@ def recognise(reading: Reading, known: Knowledge) -> list[Recognised]:
     )
 
 
-def _seen(sign: Sign, reading: Reading) -> list[Entry]:
-    return [
+def _seen(sign: Sign, reading: Reading, vendors: frozenset[str]) -> list[Entry]:
+    found = [
         entry
         for entry in reading.entries
         if entry.event.kind in sign.kind
@@ -55,3 +59,19 @@ def _seen(sign: Sign, reading: Reading) -> list[Entry]:
             re.fullmatch(pattern, entry.event.about.get(name, "")) for name, pattern in sign.where.items()
         )
     ]
+    return [entry for entry in found if _is_of_key(entry, reading, vendors)] if sign.of_key else found
+
+
+def _is_of_key(entry: Entry, reading: Reading, vendors: frozenset[str]) -> bool:
+    """Tell whether a line is about a device of a vendor that makes keys.
+
+    A line that names no vendor, as of a card in a reader, is taken for one if another line names such a device.
+    """
+    named = _vendors_of(entry)
+    return not vendors.isdisjoint(named or [one for other in reading.entries for one in _vendors_of(other)])
+
+
+def _vendors_of(entry: Entry) -> list[str]:
+    about = entry.event.about
+    named = [found.lower() for value in about.values() for found in _VENDOR.findall(value)]
+    return [*named, about["vendor"].lower()] if "vendor" in about else named

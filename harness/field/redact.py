@@ -53,9 +53,20 @@ _PATTERNS = (
     ),
     (
         "user",
-        ("cardholder", "login data", "url of", "general key", 'name"', 'handle"', " as '", " user "),
+        (
+            "cardholder",
+            "login data",
+            "url of",
+            "general key",
+            "pkcs#15 card [",
+            'name"',
+            'handle"',
+            "as '",
+            "of user ",
+        ),
         re.compile(
-            r"(?:Name of cardholder|Login data|URL of public key|General key info) *\.*: *(?!\[)(\S.*)"
+            r"(?<=PKCS#15 Card \[)([^\]]+)"
+            r"|(?:Name of cardholder|Login data|URL of public key|General key info)[ .…]*: *(?!\[)(\S.*)"
             r"|\"(?:displayName|userName|user_name|userHandle)\": ?\"([^\"]+)\"|\bas '([^']+)'|\bof user ([\w-]+)"
         ),
     ),
@@ -74,7 +85,7 @@ _PATTERNS = (
         re.compile(r"\"_HOSTNAME\": ?\"([^\"]+)\"|\b_HOSTNAME=(\S+)|\bnode='([^']+)'|<Computer>([^<]+)<"),
     ),
     ("host", ("computer:", "hostname"), re.compile(r"^Computer: +(\S+)|\bhostname[=:] ?([\w.-]+)")),
-    ("address", (_HEX + "." + _HEX,), re.compile(r"\b(?<!\.)(?<!\d-)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")),
+    ("address", (_HEX + "." + _HEX,), re.compile(r"\b(?<!\.)(?<!\d-)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\d.])")),
     (
         "address",
         (_HEX * 2 + ":" + _HEX * 2,),
@@ -119,7 +130,7 @@ _PATTERNS = (
         "serial",
         ("serial",),
         re.compile(
-            r"(?i)serial[ _-]?(?:number|no\.?)[\"']?[ .]*(?::|=(?!\d{1,3}\b))\s*[\"']?([^\s\"',;)<]+)"
+            r"(?i)serial[ _-]?(?:number|no\.?)[\"']?[ .…]*(?::|=(?!\d{1,3}\b))\s*[\"']?([^\s\"',;)<]+)"
         ),
     ),
     ("serial", ("serial ",), re.compile(r"(?i)\bserial (?!tty)(?=[A-Z]*\d)([0-9A-Z]{6,})\b")),
@@ -142,7 +153,7 @@ _PATTERNS = (
         "serial",
         (") ", _HEX * 4 + ":" + _HEX * 4 + ":"),
         re.compile(
-            r"\((?=[\w.-]*\d)([\w.-]{5,32})\s*\)(?= \d\d \d\d)|\b[0-9A-F]{4}:[0-9A-F]{4}:(\w{4,}):\d+"
+            r"\((?=[\w.-]*\d)([\w.-]{5,32})\s*\)(?= \d\d \d\d| init failed)|\b[0-9A-F]{4}:[0-9A-F]{4}:(\w{4,}):\d+"
         ),
     ),
     (

@@ -24,6 +24,7 @@ SECTION = """\
 <<<  Section end 2024/01/29 06:15:09.250
 <<<  [Exit status: FAILURE(0x000005b3)]
 """
+MOUSE, YUBIKEY = r"USB\VID_046D&PID_C31C\5&1A2B3C&0&2", r"HID\VID_1050&PID_0407&MI_01\8&1&0&0000"
 USB, GPU = r"USB\VID_20A0&PID_42B2\5&1A2B3C&0&2", r"PCI\VEN_10DE&DEV_1C03\4&2&0&3"
 
 
@@ -47,6 +48,10 @@ def ids(tmp_path, text: str) -> set[str]:
         "[   10.000000] usb 1-1: can't set config #1, error -71\n",
         "sc_card_ctl(*, SC_CARDCTL_SC_HSM_INITIALIZE, *) failed with Card removed\n",
         SECTION.format(device=GPU),
+        SECTION.format(device=MOUSE),
+        SECTION.format(device=USB).replace("FAILURE(0x000005b3)", "SUCCESS") + SECTION.format(device=MOUSE),
+        SECTION.format(device=r"SCFILTER\CID_80318065\7&2&0&3"),
+        f"Device {MOUSE} had a problem starting.\n",
         SECTION.format(device=USB).replace("FAILURE(0x000005b3)", "SUCCESS") + SECTION.format(device=GPU),
         ">>>  [SetupCopyOEMInf - C:\\Windows\\oem1.inf]\n<<<  [Exit status: FAILURE(0x000005b3)]\n",
         "Init status: running\n",
@@ -65,6 +70,14 @@ def test_what_something_else_says_is_no_failure_of_a_key(tmp_path, text):
     [
         (SECTION.format(device=USB), "windows-device-not-started"),
         (SECTION.format(device=USB).partition("\n")[2].replace("0x1f", USB), "windows-device-not-started"),
+        (SECTION.format(device=USB.lower()), "windows-device-not-started"),
+        (SECTION.format(device=YUBIKEY), "windows-device-not-started"),
+        (
+            r"Device USB\VID_1050&PID_0407\8&1&0&0000 was started."
+            + "\n"
+            + SECTION.format(device=r"SCFILTER\CID_80318065\7&2&0&3"),
+            "windows-device-not-started",
+        ),
         (CARD.format(tries="3 0 3") + "gpg: decryption failed: No secret key\n", "openpgp-key-elsewhere"),
         (
             "sc_card_ctl(*, SC_CARDCTL_SC_HSM_INITIALIZE, *) failed with PIN code or key incorrect\n",
