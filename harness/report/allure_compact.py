@@ -1,7 +1,10 @@
-"""Shrink a large page of Allure's to a fifth: its program and its data are compressed, and unpacked by the browser.
+"""Shrink a large page of Allure's to an eighth: its program and its data are compressed, and unpacked by the browser.
 
 Allure writes each result several times, as base64. A run of two thousand cases would have a page of 17 MB.
 Small pages stay as they are.
+
+What the browser can unpack looks 32 kB back. The names and ids of a result stand megabytes apart: in the result, the
+tree, the search index. So texts that come again are numbered first, and stand in a table.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import binascii
 import gzip
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from harness.report.rendering import data_text
@@ -18,6 +22,9 @@ from harness.report.rendering import data_text
 ABOVE = 1_000_000
 """Bytes of data in a page, from which it is shrunk."""
 _ENTRY = re.compile(r'd\("([^"\\]+)","([A-Za-z0-9+/=]*)"\)')
+_FRAGMENT = re.compile(rb'[0-9a-f]{32}|(?<=")[^"\\\x00-\x1f]{12,}(?=")')
+"""An id, or a text in quotes. Shorter ones are no longer than their number."""
+_DIGITS = b"0123456789abcdefghijklmnopqrstuvwxyz"
 _LOADER = re.compile(r"<script defer>\s*Promise\.allSettled\(\[.*?\]\)\s*\.then\(.*?</script>", re.DOTALL)
 _PROGRAM = re.compile(r'<script\s+src="data:text/javascript;base64,([A-Za-z0-9+/=]+)"></script>')
 
@@ -73,13 +80,62 @@ def _unordered(body: bytes) -> str | None:
         return None
 
 
+def _numbered(texts: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Return the fragments that come more than once, and the texts with their numbers instead of them.
+
+    A number is in base 36, between the bytes 1 and 2, which no JSON holds.
+    """
+    count = Counter(fragment for text in texts for fragment in _FRAGMENT.findall(text))
+    table: dict[bytes, int] = {}
+
+    def number(fragment: re.Match[bytes]) -> bytes:
+        if count[fragment[0]] < 2:
+            return fragment[0]
+        return b"\x01%s\x02" % _base36(table.setdefault(fragment[0], len(table)))
+
+    written = [_FRAGMENT.sub(number, text) for text in texts]
+    return list(table), written
+
+
+def _base36(number: int) -> bytes:
+    digits = b""
+    while number or not digits:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit : digit + 1] + digits
+    return digits
+
+
 def _packed(parts: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return one line of JSON with [name, start, length] of each part, then the parts; equal ones are held once."""
+    """Return a line of JSON with the fragments, a line with [name, start, length, is numbered] of each part, the parts.
+
+    Equal parts are held once.
+    """
+    distinct = list(dict.fromkeys(body for _, body in parts))
+    numbered = [body for body in distinct if _is_text(body)]
+    names = "\n".join(name for name, _ in parts).encode()
+    table, (names, *written) = _numbered([names, *numbered])
+    held = {body: body for body in distinct} | dict(zip(numbered, written, strict=True))
     places: dict[bytes, int] = {}
     size = 0
-    for _, body in parts:
-        if body not in places:
-            places[body] = size
-            size += len(body)
-    index = [[name, places[body], len(body)] for name, body in parts]
-    return json.dumps(index, separators=(",", ":")).encode() + b"\n" + b"".join(places)
+    for body in distinct:
+        places[body] = size
+        size += len(held[body])
+    texts = set(numbered)
+    index = [
+        [name, places[body], len(held[body]), int(body in texts)]
+        for name, (_, body) in zip(names.decode().split("\n"), parts, strict=True)
+    ]
+    lines = ([fragment.decode() for fragment in table], index)
+    head = b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in lines)
+    return head + b"".join(held.values())
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether a part is JSON, in which nothing can be taken for a number; the program is left as it is."""
+    if not body.startswith((b"{", b"[")) or b"\x01" in body:
+        return False
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

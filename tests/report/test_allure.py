@@ -366,6 +366,10 @@ def test_a_large_page_is_compressed_and_holds_the_same():
     bodies = {f"data/{n}.json": json.dumps({"n": n, "text": "ü" * n}).encode() for n in range(300)}
     bodies["widgets/tree.json"] = json.dumps([*range(200_000)]).encode()
     bodies["widgets/default/tree.json"] = json.dumps([*range(199_999, -1, -1)]).encode()
+    again = "a name that comes again, ü"
+    bodies[f"data/{'b' * 32}.json"] = json.dumps({"name": again, "id": "a" * 32}, ensure_ascii=False).encode()
+    bodies["data/other.json"] = json.dumps([again, f"{'b' * 32}.{'c' * 32}"], ensure_ascii=False).encode()
+    bodies["data/attachment"] = b'"a name that comes again, \xff" \x010\x02 "a name that comes again, \xff"'
     bodies["widgets/nav.json"], bodies["widgets/default/nav.json"] = b"[1]", b"[2]"
     calls = ",".join(f'd("{name}","{base64.b64encode(body).decode()}")' for name, body in bodies.items())
     program = b"console.log('program')"
@@ -377,8 +381,19 @@ def test_a_large_page_is_compressed_and_holds_the_same():
     assert len(small) < len(html) / 4
     assert small == compact(html), "the same page gives the same bytes"
     (packed,) = re.findall(r'const text = "([^"\\]+)";', small)
-    head, _, rest = gzip.decompress(base64.b85decode(packed)).partition(b"\n")
-    found = [(name, rest[start : start + length]) for name, start, length in json.loads(head)]
+    table, head, rest = gzip.decompress(base64.b85decode(packed)).split(b"\n", 2)
+    fragments = json.loads(table)
+    assert sorted(fragments) == [again, "b" * 32]
+
+    def filled(held):
+        number = re.compile("\x01([0-9a-z]+)\x02")
+        return number.sub(lambda one: fragments[int(one[1], 36)], held.decode()).encode()
+
+    found = [
+        (filled(name.encode()).decode(), filled(body) if numbered else body)
+        for name, start, length, numbered in json.loads(head)
+        for body in [rest[start : start + length]]
+    ]
     # Of two that differ in order only, one is held.
     bodies["widgets/default/tree.json"] = bodies["widgets/tree.json"]
     assert found == [("", program), *bodies.items()]

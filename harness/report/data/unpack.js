@@ -1,4 +1,5 @@
-// The page's programs and data: a line of JSON with [name, start, length] of each part, then the parts. No name: a program.
+// The page's programs and data: a line of JSON with the texts that come again, a line with [name, start, length, is numbered]
+// of each part, then the parts. No name: a program.
 (async () => {
   const text = "PACKED";
   // Base 85 as Python's base64.b85encode writes it: five letters stand for four bytes, the last ones perhaps for less.
@@ -17,10 +18,15 @@
   }
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const whole = new Uint8Array(await new Response(stream).arrayBuffer());
-  const end = whole.indexOf(10);
+  const line = (from) => whole.subarray(from, whole.indexOf(10, from));
+  const table = JSON.parse(new TextDecoder().decode(line(0)));
+  const filled = (text) => text.replace(/\x01([0-9a-z]+)\x02/g, (_, number) => table[parseInt(number, 36)]);
+  const second = line(line(0).length + 1);
+  const parts = whole.subarray(second.byteOffset + second.length + 1);
   const programs = [];
-  for (const [name, start, length] of JSON.parse(new TextDecoder().decode(whole.subarray(0, end)))) {
-    const part = whole.subarray(end + 1 + start, end + 1 + start + length);
+  for (const [name, start, length, numbered] of JSON.parse(new TextDecoder().decode(second))) {
+    const held = parts.subarray(start, start + length);
+    const part = numbered ? new TextEncoder().encode(filled(new TextDecoder().decode(held))) : held;
     if (!name) {
       programs.push(part);
       continue;
@@ -29,7 +35,7 @@
     for (let from = 0; from < part.length; from += 32768) {
       letters += String.fromCharCode(...part.subarray(from, from + 32768));
     }
-    window.allureReportData[name] = btoa(letters);
+    window.allureReportData[filled(name)] = btoa(letters);
   }
   window.allureReportDataReady = true;
   for (const program of programs) {
