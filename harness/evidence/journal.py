@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from harness.base.errors import RigError
 from harness.base.shape import DamagedFile
 from harness.evidence import chain
+from harness.evidence.repeats import Repeats, restored
 from harness.model.row import Judged, Row
 
 NOTE = "note"
@@ -61,6 +62,7 @@ class Journal:
                 mend="wait for that run, or end it",
             ) from None
         self.kept: list[Judged] = read_journal(path)
+        self._repeats = Repeats(one.row for one in self.kept)
         self._last = None if beginning is None else _last_digest(path) or beginning
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -81,7 +83,8 @@ class Journal:
 
     def keep(self, judged: Iterable[Judged]) -> None:
         """Write rows with their notes. A row and its note are one line, so that a kill keeps both or neither."""
-        self.append({**one.row, NOTE: one.note} if one.note else one.row for one in judged)
+        written = ((self._repeats.shortened(one.row), one.note) for one in judged)
+        self.append({**row, NOTE: note} if note else row for row, note in written)
 
     def close(self) -> None:
         self._file.close()
@@ -94,7 +97,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Judged]:
-    """Read the rows of a journal; cut a half-written last line off the file.
+    """Read the rows of a journal, in full; cut a half-written last line off the file.
 
     :raises DamagedFile: another line is no row; nothing is cut off then.
     """
@@ -118,7 +121,8 @@ def read_journal(path: Path) -> list[Judged]:
                 expected="a JSON object in each line, as Keyharness wrote it",
                 mend="bring the file back from a copy; `keyharness report` shows the run without that line",
             )
-    return kept
+    rows = restored(one.row for one in kept)
+    return [Judged(row, one.note) for row, one in zip(rows, kept, strict=True)]
 
 
 def _last_digest(path: Path) -> str | None:

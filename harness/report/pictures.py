@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.evidence.repeats import restored
 from harness.report import files
 from harness.report.cut_map import cut_map
 from harness.report.files import Damage, Row, read_object, read_rows
@@ -60,4 +61,4 @@ def _by_operation(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         found.setdefault((row["rig"], row["operation"]), []).append(row)
-    return found
+    return {names: restored(of) for names, of in found.items()}

@@ -235,6 +235,7 @@ class EvidenceLine(Shape):
     outcome: Outcome
     world: str | None
     changed: dict[str, tuple[object, object]]
+    like: Count | None = None
     death: str | None
     blame: Blame | None
     seed: int
