@@ -175,6 +175,8 @@ class RunDir:
         return self.path / "logs" / f"{rig}.{slug(operation)}.kernel.log"
 
     def note_case(self, row: Mapping[str, Any]) -> None:
+        """Write the line of a case that has ended, without the fields of which nothing is known."""
+        row = {name: value for name, value in row.items() if value is not None}
         with (self.path / "results.jsonl").open("a", encoding="utf-8", errors=ESCAPED) as file:
             file.write(line(row))
         self._note_time()
