@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.api import ANY, Item, Law, Look, Memory, Outcome, Rig, Value, glass_box
@@ -13,6 +14,8 @@ from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.twin.dfu_image import number_of, text_of
 from harness_nitrokey3.twin.dfu_settings import TWO_COPIES, copies
 
+NOT_TOLD = "not told"
+"""The value of what shows inside a twin alone, on every other rig."""
 STEPS = ("1.8.3", "1.9.0")
 """The versions that a key is updated to: the next one of these, so that first boots have something to do."""
 
@@ -131,9 +134,14 @@ ACCEPTS = Item(
 )
 
 
+def _inside(value: str) -> Callable[[Memory], Value]:
+    """The value of an item that is seen inside a twin alone. A key without an inside is asked for no more."""
+    return lambda memory: NOT_TOLD if update_memory(memory).takes else value
+
+
 def _copies(look: Look) -> Value:
     glass = glass_box(look.rig)
-    return copies(glass.snapshot().chips["settings"].pages) if glass else "not told"
+    return copies(glass.snapshot().chips["settings"].pages) if glass else NOT_TOLD
 
 
 COPIES = Item(
@@ -142,7 +150,7 @@ COPIES = Item(
     _copies,
     "the bootloader's settings, after a boot,",
     face="",
-    sound=lambda memory: TWO_COPIES,
+    sound=_inside(TWO_COPIES),
 )
 
 
@@ -150,7 +158,7 @@ def _files(look: Look) -> Value:
     """Whether each file of before is still there, whole, under whatever name."""
     glass, had = glass_box(look.rig), update_memory(look.memory).files
     if glass is None:
-        return "not told"
+        return NOT_TOLD
     gone = len(had - set(glass.files().values()))
     return f"{gone} of {len(had)} files are gone or changed" if gone else ALL_FILES
 
@@ -161,6 +169,6 @@ FILES = Item(
     Law.KEPT,
     _files,
     "the files of before the update",
-    sound=lambda memory: ALL_FILES,
+    sound=_inside(ALL_FILES),
     owner_changes=True,
 )

@@ -10,6 +10,7 @@ import pytest
 from harness.bench.registry import discover
 from harness.campaign.observe import observe
 from harness.evidence.ledger import Ledger
+from harness.model.judge import unsound
 from harness.model.memory import Memory
 from harness.model.operation import Operation
 from harness.model.rig import KeyGone
@@ -82,7 +83,9 @@ def test_an_update_is_spent_before_it_is_begun_and_no_more_than_was_granted(
         "update.runs": "application v1.9.0",
         "update.accepts": bootloader_probe.SIGNED,
         "update.settings_copies": "not told",
+        "update.files": "not told",
     }
+    assert not unsound(items, (), memory, seen.values), "a real key is no glass box, and no fault"
     assert budget.spent("forced_updates") == 2
     with pytest.raises(BudgetExhausted, match="forced_updates"):
         operation.act(real, memory)
