@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 TEXTS_MAX, LETTERS_MAX = 64, 10
-"""So many texts of a pattern, and so many letters of a set in brackets, are told apart."""
+"""Limits: texts kept of one pattern, and letters of a set in brackets that are tried one by one."""
 EMPTY = frozenset(("",))
 Tree = Any
 """What Python's parser makes of a pattern: a list of (code, value), with lists in some values."""
@@ -34,7 +34,7 @@ def _of(tree: Tree) -> frozenset[str]:
     return max((*found, run), key=worth)
 
 
-def _part(code: str, value: Any) -> tuple[bool, frozenset[str]]:
+def _part(code: str, value: Tree) -> tuple[bool, frozenset[str]]:
     """(whether these are all texts that one part matches, whole; texts with which each match of it begins)."""
     if code == "LITERAL":
         return True, frozenset((chr(value),))
@@ -86,7 +86,7 @@ def _letters(value: Tree) -> frozenset[str]:
     return frozenset(found) if len(found) <= LETTERS_MAX else frozenset()
 
 
-def _inside(code: str, value: Any) -> frozenset[str]:
+def _inside(code: str, value: Tree) -> frozenset[str]:
     """The texts of a group, of alternatives, or of what is repeated once or more."""
     if code == "SUBPATTERN":
         return _of(value[-1])

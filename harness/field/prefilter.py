@@ -56,7 +56,7 @@ class _Grams:
 
     @cached_property
     def _table(self) -> NDArray[bool_]:
-        """Hash of so many letters -> whether a text has them."""
+        """Hash of a group of letters -> whether some text contains such a group."""
         import numpy as np
 
         table = np.zeros(1 << _BITS, dtype=bool)

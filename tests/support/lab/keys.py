@@ -144,7 +144,7 @@ class TwinKey(Thing):
         return now_us if self._limit_us is None else min(now_us, self._limit_us)
 
     def _run_at(self, rate: float, until_us: int | None = None) -> None:
-        """From now on its time passes so many times faster than ours.
+        """Let the time of the key pass at another rate from now on.
 
         :param until_us: it stands still from then on, until the next call: of a fast key's time, what this thread
             waits for its processor would else be seconds, and the window for a reset would be over.
