@@ -13,7 +13,7 @@ from harness_openpgp.twin import card as openpgp_card
 from harness_openpgp.twin import data as openpgp_data
 from harness_openpgp.twin import keys as openpgp_keys
 from harness_openpgp.twin import pins as openpgp_pins
-from harness_schsm.twin import elementary, generate, pins, use
+from harness_schsm.twin import domains, elementary, generate, pins, use
 from support.trial_card import TrialCard, change
 
 
@@ -65,6 +65,48 @@ HSM = {
         generate.restrictions,
         "algorithms, number)",
         "algorithms, number if number != 2 else 0)",
+    ),
+    "a derived key replaces another one": Wrong(
+        "schsm/test_keys::test_a_derived_key_replaces_no_key",
+        use.derive,
+        "require_free(card, p2)",
+        "pass",
+        {"place": 2},
+    ),
+    "a derived key is the difference of bits": Wrong(
+        "schsm/test_keys::test_a_derived_key_is_the_sum_of_key_and_parameter",
+        use.derive,
+        "secret.d + int",
+        "secret.d ^ int",
+        {"number": 2**255 + 2**127 + 5},
+    ),
+    "a CMAC of the first 256 bytes": Wrong(
+        "schsm/test_keys::test_each_byte_of_a_message_is_in_its_cmac",
+        use._cmac,
+        "update(data)",
+        "update(data[:256])",
+        {"length": 257},
+    ),
+    "a signature of the first 256 bytes": Wrong(
+        "schsm/test_keys::test_each_byte_of_a_message_is_signed",
+        use._sign_ec,
+        "sign(data,",
+        "sign(data[:256],",
+        {"length": 257},
+    ),
+    "one kind of file is not listed": Wrong(
+        "schsm/test_files::test_every_kind_of_file_can_be_written_and_deleted",
+        elementary.enumerate_objects,
+        "in PREFIXES:",
+        "in PREFIXES[:3]:",
+        {"fid": 0xCA09},
+    ),
+    "a domain that waits for shares is ended by anybody": Wrong(
+        "schsm/test_dkek::test_ending_a_domain_needs_a_login",
+        domains.manage,
+        "    card.require_login()\n    if any",
+        "    if domain.dkek is not None:\n        card.require_login()\n    if any",
+        {"p1": 0x03, "taken": 1},
     ),
 }
 OPENPGP = {

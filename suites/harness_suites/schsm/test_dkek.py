@@ -140,6 +140,20 @@ def test_making_a_domain_needs_a_login(hsm, mine):
 
 
 @pytest.mark.parametrize("p1", [0x03, 0x04], ids=["delete", "reset"])
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_ending_a_domain_needs_a_login(hsm, mine, p1, taken):
+    domains(hsm, mine)
+    manage(hsm, 0x01, 1, b"\x02")
+    for number in range(taken):
+        hsm.import_share(share(number), domain=1)
+    before = hsm.dkek(1)
+    hsm.select()
+    with refused(NOT_LOGGED_IN):
+        manage(hsm, p1, 1)
+    assert hsm.dkek(1) == before
+
+
+@pytest.mark.parametrize("p1", [0x03, 0x04], ids=["delete", "reset"])
 def test_a_domain_with_a_key_in_it_stays(hsm, mine, p1):
     domains(hsm, mine)
     manage(hsm, 0x01, 1, b"\x01")

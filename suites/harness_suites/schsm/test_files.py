@@ -84,11 +84,14 @@ def test_a_block_can_be_replaced_in_the_middle(user):
 
 @pytest.mark.parametrize("fid", [0xC409, 0xC809, 0xC909, 0xCA09, 0xCD09, 0xCE09, 0xCF09], ids="{:04X}".format)
 def test_every_kind_of_file_can_be_written_and_deleted(user, fid):
+    before = user.objects()
     user.update(fid, b"content")
     assert user.read(fid) == b"content"
+    assert user.objects() == sorted([*before, fid])
     user.delete(fid)
     with refused(NOT_FOUND):
         user.size_of(fid)
+    assert user.objects() == before
 
 
 @pytest.mark.parametrize("fid", [0xCC09, 0x3F00, 0x0001, 0xD009], ids="{:04X}".format)

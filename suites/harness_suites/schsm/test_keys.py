@@ -45,6 +45,14 @@ def digest(number: int) -> bytes:
     return hashlib.new(NAMES[number], TEXT).digest()
 
 
+LENGTHS = pytest.mark.parametrize("length", [1, 15, 17, 63, 64, 65, 255, 256, 257, 1000])
+
+
+def message(length: int) -> bytes:
+    """A message of which no part repeats another one."""
+    return b"".join(hashlib.sha256(bytes([at])).digest() for at in range(-(-length // 32)))[:length]
+
+
 def verify_ec(key: cvc.Public, signature: bytes, hash_: hashes.HashAlgorithm) -> None:
     assert isinstance(key, EcPublic)
     public_key(key.curve, key.point).verify(signature, TEXT, ec.ECDSA(hash_))
@@ -179,6 +187,17 @@ def rsa(user, mine):
     return user, key.key()
 
 
+@LENGTHS
+def test_each_byte_of_a_message_is_signed(rsa, mine, length):
+    hsm, key = rsa
+    text = message(length)
+    key.verify(hsm.sign(2, RSA_PKCS1_SHA256, text), text, padding.PKCS1v15(), hashes.SHA256())
+    of_curve = cvc.decode_authenticated(mine.requests[1]).request.key()
+    assert isinstance(of_curve, EcPublic)
+    signature = hsm.sign(1, EC_SHA256, text)
+    public_key(of_curve.curve, of_curve.point).verify(signature, text, ec.ECDSA(hashes.SHA256()))
+
+
 @HASHED
 def test_pkcs1_with_a_hash_that_the_card_computes(rsa, number):
     hsm, key = rsa
@@ -295,19 +314,34 @@ def test_a_point_off_the_curve_is_refused(user):
         user.decipher(1, 0x80, b"\x04" + bytes(63) + b"\x01")
 
 
-def test_a_derived_key_is_the_sum_of_key_and_parameter(user, mine):
+@pytest.mark.parametrize("number", [1, 0xFFFF, 2**255 + 2**127 + 5], ids=hex)
+def test_a_derived_key_is_the_sum_of_key_and_parameter(user, mine, number):
     base = cvc.decode_authenticated(mine.requests[1]).request.key()
     assert isinstance(base, EcPublic)
-    user.derive(1, 9, bytes(31) + b"\x01")
-    # Q + G is on the line through Q and G; the library that verifies needs the point itself.
+    user.derive(1, 9, number.to_bytes(32, "big"))
+    # Q + G, with G times the number, is on the line through both; the library that verifies needs the point itself.
     p = int.from_bytes(P256.prime, "big")
     q = public_key(P256, base.point).public_numbers()
-    g = public_key(P256, P256.point(1)).public_numbers()
+    g = public_key(P256, P256.point(number)).public_numbers()
     slope = (q.y - g.y) * pow(q.x - g.x, -1, p) % p
     x = (slope * slope - q.x - g.x) % p
     y = (slope * (q.x - x) - q.y) % p
     derived = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
     derived.verify(user.sign(9, EC_SHA256, TEXT), TEXT, ec.ECDSA(hashes.SHA256()))
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_a_derived_key_replaces_no_key(user, mine, place):
+    used = {1: (0x68, EC_SHA256), 2: (0x68, RSA_PKCS1_SHA256), 3: (0x78, 0x18)}[place]
+    before = user.command("use", used[0], place, used[1], TEXT, cla=0x80, le=512)
+    with refused(TAKEN):
+        user.derive(1, place, bytes(31) + b"\x01")
+    after = user.command("use", used[0], place, used[1], TEXT, cla=0x80, le=512)
+    if place > 1:
+        assert after == before
+        return
+    key = cvc.decode_authenticated(mine.requests[1]).request.key()
+    verify_ec(key, after, hashes.SHA256())
 
 
 # AES
@@ -330,11 +364,33 @@ def test_encryption_is_cbc_from_zeros(user):
 
 def test_the_cmac_is_that_of_the_cipher(user):
     """AES-CMAC (RFC 4493) from the card's own encryption of zeros, by the host."""
-    zero = int.from_bytes(user.aes(3, 0x10, bytes(16)), "big")
-    doubled = (zero << 1) & (1 << 128) - 1 ^ (0x87 if zero >> 127 else 0)
     text = b"sixteen bytes ok"
-    mixed = bytes(left ^ right for left, right in zip(text, doubled.to_bytes(16, "big")))
-    assert user.aes(3, 0x18, text) == user.aes(3, 0x10, mixed)
+    assert user.aes(3, 0x18, text) == by_cbc(user, 3, text)
+
+
+def by_cbc(hsm: ScHsm, key_id: int, text: bytes) -> bytes:
+    """AES-CMAC by the card's encryption: the last block of a chain whose last block is mixed with a subkey."""
+    subkey = int.from_bytes(hsm.aes(key_id, 0x10, bytes(16)), "big")
+    whole = len(text) > 0 and len(text) % 16 == 0
+    for _ in range(1 if whole else 2):
+        subkey = (subkey << 1) & (1 << 128) - 1 ^ (0x87 if subkey >> 127 else 0)
+    padded = text if whole else text + b"\x80" + bytes(-(len(text) + 1) % 16)
+    last = bytes(left ^ right for left, right in zip(padded[-16:], subkey.to_bytes(16, "big")))
+    return hsm.aes(key_id, 0x10, padded[:-16] + last)[-16:]
+
+
+@LENGTHS
+def test_each_byte_of_a_message_is_in_its_cmac(user, length):
+    text = message(length)
+    assert user.aes(3, 0x18, text) == by_cbc(user, 3, text)
+
+
+@pytest.mark.parametrize("length", [256, 512, 1024])
+def test_long_texts_are_encrypted_whole(user, length):
+    text = message(length)
+    cipher = user.aes(3, 0x10, text)
+    assert len({cipher[at : at + 16] for at in range(0, length, 16)}) == length // 16
+    assert user.aes(3, 0x11, cipher) == text
 
 
 def test_a_key_that_is_derived_depends_on_the_parameter_and_on_the_key(user):
