@@ -1,9 +1,9 @@
-"""Cases that have ended, file by file: a log has one line for each file of cases."""
+"""Cases that have ended, file by file: a log has a line for each of the first files."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,20 @@ class FileTally:
     file: str
     counts: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no case failed or was broken."""
+        return not (self.counts["failed"] or self.counts["error"])
+
+
+def added(tallies: Iterable[FileTally]) -> FileTally:
+    """Return the cases of several files as those of one without a name."""
+    whole = FileTally("", "")
+    for one in tallies:
+        whole.counts += one.counts
+        whole.seconds += one.seconds
+    return whole
 
 
 class OpenFiles:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from harness.report.causes import blame_of, cause_of
 from harness.report.load import CASE_OUTCOMES
-from harness.report.open_files import FileTally, OpenFiles
+from harness.report.notable import notable
+from harness.report.open_files import FileTally, OpenFiles, added
 from harness.report.text import (
     CAMPAIGN_SUITE,
     Row,
@@ -31,7 +32,7 @@ from harness.report.text import (
     suite_lines,
 )
 from harness.report.verdict_text import verdict_block
-from harness.report.vocabulary import number
+from harness.report.vocabulary import counted, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 PLAIN_WIDTH = 140
 """Width of a log, whose readers have terminals of any width."""
 PLAIN_EVERY_US = 10_000_000
+FILES_SAID = 30
+"""Files of cases that have a line of their own in a log; those after them are said together, every 10 s."""
 LIVE_EVERY_US = 100_000
 _ASCII = str.maketrans({"·": "-", "█": "#", "▌": "+", "…": "~", "—": "-", "“": '"', "”": '"'})
 _WORDS = {"not_offered": "not offered", "skipped": "not run", "error": "broken", "deviation": "deviates"}
@@ -57,7 +60,7 @@ class RunDisplay:
     :param live: whether to draw bars; by default if the stream is a terminal that can show them.
     :param width: columns; by default the terminal's.
     :param verbosity: 1 shows each case, -1 only what is wrong and the verdict. By default a log has one line for each
-        file of cases, and a terminal counts.
+        of the first files of cases, and a terminal counts.
     :param color: "yes", "no", or "auto": on terminals, unless NO_COLOR is set.
     """
 
@@ -85,6 +88,9 @@ class RunDisplay:
         coloured = can_draw and not environ.get("NO_COLOR") if color == "auto" else color == "yes"
         self._paint = ansi if coloured else plain
         self._open_files = OpenFiles()
+        self._files_said = 0
+        self._unsaid_files: list[FileTally] = []
+        self._unsaid_us = clock.now_us
         self._campaign_suite = campaign_suite
         self._live: Live | None = None
         self._drawn_us: int | None = None
@@ -187,7 +193,7 @@ class RunDisplay:
         # A campaign that got more of the budget finishes a second time.
         self._operations = [op for op in self._operations if (op["rig"], op["operation"]) != name] + [row]
         now = self._clock.now_us
-        # The end of a run has a line for each operation: meanwhile what is wrong, and one every 10 s.
+        # The end of a run names the operations: meanwhile what is wrong, and one every 10 s.
         is_due = self._finished_us is None or now - self._finished_us >= PLAIN_EVERY_US
         if not self._is_live and (
             self._verbosity > 0 or (self._verbosity == 0 and (is_due or row["violations"]))
@@ -199,11 +205,18 @@ class RunDisplay:
 
     def finished(self, summary: Row) -> None:
         """Show how the run ended."""
-        self._say_files(self._open_files.rest())
+        self._say_files(self._open_files.rest(), last=True)
         self.close()
-        width = self.width
+        width, named, more = self.width, summary["operations"], ""
+        if self._verbosity <= 0 and not self._is_live:
+            named, more = notable(named)
         suites = suite_lines(
-            summary, self._groups, campaign_suite=self._campaign_suite, width=width, paint=self._paint
+            {**summary, "operations": named},
+            self._groups,
+            campaign_suite=self._campaign_suite,
+            more=more,
+            width=width,
+            paint=self._paint,
         )
         block = verdict_block(summary, self.bench, self.report, width=width, paint=self._paint)
         self._say([*([""] if self._lines_said else []), *suites, "", *block])
@@ -318,11 +331,25 @@ class RunDisplay:
         self._say([line if self._is_live else at + line])
         self._lines_said = True
 
-    def _say_files(self, files: list[FileTally]) -> None:
+    def _say_files(self, files: list[FileTally], *, last: bool = False) -> None:
+        """Say the files that are finished; after the first ones together, but for those with a case that failed."""
         for one in files:
-            name = f"{one.rig} {one.file}" if self._several_rigs and one.rig else one.file
-            counts = " · ".join(f"{number(n)} {_WORDS.get(what, what)}" for what, n in one.counts.items())
-            self._progress(f"{'cases':<11}  {name}   {counts}   {duration(one.seconds)}")
+            if not one.is_clean or self._files_said < FILES_SAID:
+                self._files_said += one.is_clean
+                name = f"{one.rig} {one.file}" if self._several_rigs and one.rig else one.file
+                self._say_cases(name, one)
+            else:
+                self._unsaid_files.append(one)
+        waited = self._clock.now_us - self._unsaid_us
+        if self._unsaid_files and (last or waited >= PLAIN_EVERY_US):
+            together, self._unsaid_files = self._unsaid_files, []
+            self._say_cases(counted(len(together), "file"), added(together))
+        if not self._unsaid_files:
+            self._unsaid_us = self._clock.now_us
+
+    def _say_cases(self, name: str, tally: FileTally) -> None:
+        counts = " · ".join(f"{number(n)} {_WORDS.get(what, what)}" for what, n in tally.counts.items())
+        self._progress(f"{'cases':<11}  {name}   {counts}   {duration(tally.seconds)}")
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

@@ -86,12 +86,13 @@ def suite_lines(
     *,
     campaign_suite: str = CAMPAIGN_SUITE,
     active: Sequence[str] = (),
+    more: str = "",
     width: int = 120,
     paint: Paint = plain,
 ) -> list[str]:
     """Return a line for each suite, and under the suite of campaigns a line for each operation.
 
-    :param active: lines of campaigns that are under way.
+    :param active: lines of campaigns that are under way. :param more: a sentence about operations that have no line.
     """
     suites: Mapping[str, Row] = summary["suites"]
     operations: Sequence[Row] = summary["operations"]
@@ -117,7 +118,7 @@ def suite_lines(
             ]
         if name == campaign_suite:
             lines += operation_lines(operations, several_rigs=several_rigs(summary), width=width, paint=paint)
-            lines += active
+            lines += [*active, *([f"    {more}"] if more else [])]
     return lines
 
 

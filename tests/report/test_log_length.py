@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.base.clock import VirtualClock
 from harness.bench.registry import discover
+from harness.report.notable import FEW, UNBOUND, notable
 from harness.report.summary import build_summary
-from harness.report.terminal import PLAIN_EVERY_US, RunDisplay
+from harness.report.terminal import FILES_SAID, PLAIN_EVERY_US, RunDisplay
 from support.paths import ROOT
 from support.report import sample
 
 MOST = 150
 """Lines of the default run's log."""
-SUITES = ("conformance", "downgrade", "endurance")
 HEAD = sample.head()
 
 
@@ -81,29 +83,94 @@ def test_lines_depend_on_files_campaigns_and_time_only(files, few, many, campaig
     assert lines <= head + files - 1 + campaigns + steps
 
 
-def test_the_default_runs_log_is_short(tmp_path):
-    """With the files and operations that there are, in two minutes of campaigns that take more than 10 s each."""
+@pytest.fixture(scope="module")
+def default_log(tmp_path_factory):
+    """A log with the files of all suites and the operations of all keys, in two minutes of campaigns."""
     nodes = (ROOT / "tests" / "golden" / "node_ids.txt").read_text().split()
-    files = sorted({node.partition("::")[0] for node in nodes if node.startswith(SUITES) and "::" in node})
-    operations = list(discover().keys["nitrokey3-mini"].operations)
-    assert len(files) > 20
-    assert len(operations) > 30
+    files = sorted({node.partition("::")[0] for node in nodes if "::" in node})
+    # Each name of an operation once for each key that has it.
+    operations = [(key.name, name) for key in discover().keys.values() for name in key.operations]
+    assert len(files) > 50
+    assert len(operations) > 107
     made = sample.passing()
     clock, stream = VirtualClock(), io.StringIO()
     display = RunDisplay(stream, clock=clock)
-    display.started(HEAD)
+    display.started({**HEAD, "rigs": [{**HEAD["rigs"][0], "name": name} for name in discover().keys]})
     for file in files:
         for number in range(30):
             display.case(case(file, number))
-    for number, name in enumerate(operations):
-        for done in range(40 if number < 4 else 1):
-            display.campaign("nk3-mini", name, done, 40, 100.0, 1.0)
+        clock.wait_us(400_000)
+    for number, (rig, name) in enumerate(operations):
+        for done in range(40 if number < 2 else 1):
+            display.campaign(rig, name, done, 40, 100.0, 1.0)
             clock.wait_us(1_000_000)
-        display.operation(row(name))
-    summary = build_summary(made.write(tmp_path / "run"))
-    rows = [{**summary["operations"][0], "operation": name} for name in operations]
+        display.operation({**row(name), "rig": rig})
+    summary = build_summary(made.write(tmp_path_factory.mktemp("a") / "run"))
+    (op, *_) = summary["operations"]
+    rows = [
+        {**op, "rig": rig, "operation": name, "exhaustive": n % 3 > 0}
+        for n, (rig, name) in enumerate(operations)
+    ]
     display.finished({**summary, "operations": rows})
-    assert len(stream.getvalue().splitlines()) <= MOST
+    return stream.getvalue(), files, rows
+
+
+def test_the_default_runs_log_is_short(default_log):
+    log, *_ = default_log
+    assert len(log.splitlines()) <= MOST, log
+
+
+def test_each_of_the_first_files_has_a_line_and_the_others_are_counted(default_log):
+    log, files, _ = default_log
+    named = [file for file in files if f" {file} " in log]
+    assert len(named) == FILES_SAID
+    together = [int(count) for count in re.findall(r"cases +(\d+) files? ", log)]
+    assert len(together) > 1
+    assert len(named) + sum(together) == len(files)
+
+
+def test_the_end_names_what_has_no_bound_and_counts_the_others(default_log):
+    log, _, rows = default_log
+    end = log[log.index("endurance\n" if "endurance\n" in log else "endurance ") :]
+    unbound = [op for op in rows if not op["exhaustive"]]
+    assert len(unbound) > UNBOUND
+    assert [f" {op['rig']} {op['operation']} " in end for op in unbound] == [
+        n < UNBOUND for n in range(len(unbound))
+    ]
+    others = f"{len(rows) - UNBOUND} more operations without a violation: "
+    others += f"{len(rows) - len(unbound)} cut at every modelled flash operation, "
+    assert f"{others}{len(unbound) - UNBOUND} without a bound" in end
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=120))
+def test_no_operation_with_a_violation_is_only_counted(kinds):
+    rows = [
+        {
+            **finished_campaign(),
+            "operation": f"op{n}",
+            "violations": int(bad),
+            "exhaustive": whole,
+            "bound": None,
+        }
+        for n, (bad, whole) in enumerate(kinds)
+    ]
+    named, more = notable(rows)
+    assert [op for op in named if op["violations"]] == [op for op in rows if op["violations"]]
+    assert len(named) + int((more or "0").split()[0]) == len(rows)
+    if len(rows) <= FEW:
+        assert named == rows
+
+
+def test_a_file_with_a_case_that_failed_always_has_a_line(tmp_path):
+    clock, stream = VirtualClock(), io.StringIO()
+    display = RunDisplay(stream, clock=clock)
+    display.started(HEAD)
+    for number in range(FILES_SAID + 9):
+        outcome = "failed" if number == FILES_SAID + 3 else "passed"
+        display.case({**case(f"conformance/test_{number}.py", 0), "outcome": outcome})
+    display.finished(build_summary(sample.passing().write(tmp_path / "run")))
+    assert f"conformance/test_{FILES_SAID + 3}.py   1 failed" in stream.getvalue()
+    assert " 8 files   8 passed" in stream.getvalue()
 
 
 def test_a_campaign_that_found_something_is_said_at_once():
