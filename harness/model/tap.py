@@ -51,6 +51,9 @@ class Tap:
         self._messages: deque[tuple[int, str, bytes]] = deque(maxlen=MESSAGES)
         self.on_mark: Callable[[Mark], None] | None = None
         """Called with each mark as soon as it is seen."""
+        self.arrived_us: int | None = None
+        """When the packet that was read last had arrived, on the rig's clock. A rig sets it if its kernel says so: a
+        busy host reads later. None: packets arrive when they are read."""
 
     def saw(self, direction: str, message: bytes) -> None:
         """Remember a message; `direction` is ">" to the key, "<" from it."""
@@ -70,11 +73,15 @@ class Tap:
         """Start counting anew."""
         self._seen.clear()
         self.marks = []
+        self.arrived_us = None
 
     def mark(self, name: str, status: int | None = None) -> Mark:
-        """Note that `name` was seen now."""
+        """Note that `name` was seen now; what the key sent is dated by its arrival, never before an earlier mark."""
         number = self._seen[name] = self._seen.get(name, 0) + 1
-        mark = Mark(name if number == 1 else f"{name}-{number}", self._clock.now_us, status)
+        at_us = self._clock.now_us
+        if self.arrived_us is not None and name in RECEIVED:
+            at_us = max(min(self.arrived_us, at_us), self.marks[-1].at_us if self.marks else 0)
+        mark = Mark(name if number == 1 else f"{name}-{number}", at_us, status)
         self.marks.append(mark)
         if self.on_mark is not None:
             self.on_mark(mark)

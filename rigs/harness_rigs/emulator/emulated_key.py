@@ -88,6 +88,7 @@ class EmulatedKey:
                 "none" if self.options.transport == "pcsc" else self.options.isolation,
                 mounts=self.options.flash is not None and self.options.flash.kind != "driver",
             )
+            self._host.acknowledge_at_once()
         return self._host
 
     @property
@@ -232,6 +233,7 @@ class EmulatedKey:
         if packet is None:
             self.note_hang()
             raise OSError(errno.ETIMEDOUT, self.answers.limit_words)
+        self.tap.arrived_us = link.arrived_us
         return packet
 
     def output(self) -> bytes:

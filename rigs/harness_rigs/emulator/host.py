@@ -9,6 +9,7 @@ stdin, a socket, gets one answer, with file descriptors attached:
     {"do": "is_alone", "pid"}                                {"alone"}: has the program started no other process?
     {"do": "reap", "pid"}                                    {"status"}: of waitpid; only after the death
     {"do": "udp" | "listen" | "connect", "port"}             {} + socket
+    {"do": "acknowledge_at_once"}                            {}: TCP, in this network namespace
     a request that fails                                     {"errno"}
 
 Each emulator gets a PID namespace where that is permitted. Its first process, `pid`, is a guard that starts the program
@@ -39,6 +40,9 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CLONE_NEWPID, SYS_CLONE3 = 0x20000000, 435
 """The number of clone3 is the same on all architectures (linux asm-generic/unistd.h)."""
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+NETLINK_ROUTE, RTM_NEWROUTE, REPLACE_AND_ANSWER = 0, 24, 0x105
+"""rtnetlink(7): a request (1) that is answered (4) and takes the place of a route (0x100)."""
+RTA_DST, RTA_OIF, RTA_PREFSRC, RTA_METRICS, RTAX_QUICKACK = 1, 4, 7, 8, 15
 LIBC, PYTHON = ctypes.CDLL(None), ctypes.PyDLL(None)
 """The same functions; those of PYTHON keep its lock, as a fork needs."""
 
@@ -85,6 +89,9 @@ def _answer(request: dict[str, Any], fds: list[int]) -> Answer:
         return {"alone": len(programs) <= 1 and not any(_children(one) for one in programs)}, []
     if request["do"] == "reap":
         return {"status": _reap(request["pid"])}, []
+    if request["do"] == "acknowledge_at_once":
+        acknowledge_at_once()
+        return {}, []
     return {}, [_socket(request["do"], request["port"])]
 
 
@@ -262,6 +269,33 @@ def _parent(pid: str) -> int | None:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return None
+
+
+def acknowledge_at_once() -> None:
+    """Let TCP acknowledge each segment on the loopback interface when it comes.
+
+    A firmware that sends a length and then its content has the content held back until the length is acknowledged
+    (RFC 9293, section 3.7.4). That may take 40 ms: what it writes to its flash meanwhile would come before its answer.
+
+    :raises OSError: the kernel refuses.
+    """
+    loopback = struct.pack("=I", socket.if_nametoindex("lo"))
+    quick = _attribute(RTA_METRICS, _attribute(RTAX_QUICKACK, struct.pack("=I", 1)))
+    for network, bits in (("127.0.0.0", 8), (LOOPBACK, 32)):
+        # struct rtmsg (rtnetlink(7)): family, bits of the destination and of the source, tos, table, protocol, scope,
+        # type, flags; RT_TABLE_LOCAL, RTPROT_KERNEL, RT_SCOPE_HOST, RTN_LOCAL, as the kernel has made them.
+        route = struct.pack("=8BI", socket.AF_INET, bits, 0, 0, 255, 2, 254, 2, 0)
+        route += _attribute(RTA_DST, socket.inet_aton(network)) + _attribute(RTA_OIF, loopback)
+        route += _attribute(RTA_PREFSRC, socket.inet_aton(LOOPBACK)) + quick
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as link:
+            link.send(struct.pack("=IHHII", 16 + len(route), RTM_NEWROUTE, REPLACE_AND_ANSWER, 1, 0) + route)
+            (refused,) = struct.unpack("=i", link.recv(4096)[16:20])
+        if refused:
+            raise OSError(-refused, os.strerror(-refused))
+
+
+def _attribute(kind: int, data: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(data), kind) + data
 
 
 def loopback_up() -> None:

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 
 from harness.api import KeyGone
+from harness_rigs.emulator.arrival import date_packets, receive
 from harness_rigs.emulator.process import Process, ProcessHost
 
 REPORT = 64
@@ -26,6 +27,9 @@ VPCD_ON, VPCD_RESET, VPCD_ATR = b"\x01", b"\x02", b"\x04"
 
 class Link(ABC):
     """The connection to an emulator in one boot."""
+
+    arrived_us: int | None = None
+    """When the packet that `receive` has returned had arrived, on the monotonic clock; None where nobody knows."""
 
     def __init__(self, host: ProcessHost, process: Process):
         self._host, self._process = host, process
@@ -116,6 +120,7 @@ class UdpLink(_Reports):
         super().__init__(host, process)
         self._to = ("127.0.0.1", port)
         self._socket = inbox
+        date_packets(inbox)
 
     def ready(self, until: float) -> bool:
         while True:
@@ -130,7 +135,7 @@ class UdpLink(_Reports):
 
     def _next(self, limit_s: float) -> bytes | None:
         while self._wait(self._socket, limit_s):
-            data = self._socket.recv(2048)
+            data, self.arrived_us = receive(self._socket, 2048)
             if len(data) in (REPORT, REPORT + 1):
                 return data[-REPORT:]
         return None
@@ -144,6 +149,7 @@ class Frames:
 
     def __init__(self, link: Link, sock: socket.socket):
         self._link, self.socket, self._buffer = link, sock, b""
+        date_packets(sock)
 
     def send(self, data: bytes, limit_s: float = 0.0) -> None:
         """Send a frame.
@@ -177,7 +183,7 @@ class Frames:
                 return None
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             try:
-                data = self.socket.recv(65536)
+                data, self._link.arrived_us = receive(self.socket, 65536)
             except OSError:
                 data = b""
             if not data:
