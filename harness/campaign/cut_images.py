@@ -109,5 +109,4 @@ def where(trace: Recording[State], cut: Cut) -> str:
         after = f"{(cut.at_us - trace.start_us) / 1000:.1f} ms after the start"
     if cut.phase == "end":
         return f"{after} (after everything)"
-    phase = "torn" if cut.phase.startswith("torn") else cut.phase
-    return f"{after} (flash op {cut.flash_op}, {trace.words(cut.flash_op)}, {phase})"
+    return f"{after} (flash op {cut.flash_op}, {trace.words(cut.flash_op)}, {trace.phase_words(cut)})"

@@ -15,7 +15,7 @@ from harness.model.outcome import Outcome, Severity
 
 Proof = Literal["exhaustive", "bounded", "sample"]
 Count = Annotated[int, Field(ge=0)]
-_PHASE = r"before|torn[1-9][0-9]*|after|(without|file)[1-9][0-9]*|unsynced"
+_PHASE = r"before|torn[1-9][0-9]*|after|(without|file)[1-9][0-9]*|unsynced|alone"
 Phase = Annotated[str, StringConstraints(pattern=rf"^({_PHASE}|end)$")]
 Marker = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 ReplayId = Annotated[

@@ -121,6 +121,10 @@ class Recording(ABC, Generic[S_co]):
     def words(self, number: int) -> str:
         """Describe a write by its number, from 1: "erase of page 4"."""
 
+    def phase_words(self, cut: Cut) -> str:
+        """Describe how far the write of a cut has come."""
+        return "torn" if cut.phase.startswith("torn") else cut.phase
+
     @abstractmethod
     def wear(self) -> dict[tuple[str, int], int]:
         """Erases per (chip, page)."""

@@ -1,20 +1,50 @@
-"""What a mapped flash file writes back: pages of the host, which together are one write to a page of the flash."""
+"""What a mapped flash file writes back, in an order that nobody has promised: the pages of one msync."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from harness_rigs.recorded.directory_ops import Entries
+from harness.api import FlashOp
+from harness_rigs.recorded.directory_ops import Entries, FileOp
 from harness_rigs.recorded.events import FileEvent
 from harness_rigs.recorded.options import FlashOptions
 
-HOST_PAGE = 4096
-"""Size of the pages in which a mapping is written back."""
+
+@dataclass(frozen=True, slots=True)
+class WriteBack:
+    """Pages of a flash file that were written back together.
+
+    The kernel writes them by their addresses. In which order the firmware changed them is not seen, and a kernel whose
+    power goes may have written any of them.
+
+    :ivar pages: numbers of the operations of each page, from 1, in the order in which they were written.
+    """
+
+    pages: tuple[tuple[int, ...], ...]
+
+    def before(self, number: int) -> tuple[tuple[int, ...], ...]:
+        """The pages before the one whose last operation it is; none if it is no last one."""
+        for n, page in enumerate(self.pages):
+            if page[-1] == number:
+                return self.pages[:n]
+        return ()
+
+
+def written_back(ops: Sequence[FileOp | FlashOp], runs: Sequence[int | None]) -> tuple[WriteBack, ...]:
+    """Find the pages that were written back together; two at least.
+
+    :param runs: for each operation, the number of the write-back that it belongs to; None: the firmware wrote itself.
+    """
+    found: dict[int, dict[int, list[int]]] = {}
+    for number, (op, run) in enumerate(zip(ops, runs), 1):
+        if run is not None and isinstance(op, FlashOp):
+            found.setdefault(run, {}).setdefault(op.page, []).append(number)
+    return tuple(WriteBack(tuple(map(tuple, pages.values()))) for pages in found.values() if len(pages) > 1)
 
 
 def batches(events: Sequence[FileEvent], flash: FlashOptions) -> Iterator[list[FileEvent]]:
-    """The events in their order; host pages of one flash page that follow each other are one item.
+    """The events in their order; host pages of one flash page that are written back one after the other are one item.
 
     The flash page is larger than a page of the host: each of its parts alone would be an erase and a program of all of
     it, which no firmware does.
@@ -44,13 +74,17 @@ def joined(batch: Sequence[FileEvent], entries: Entries) -> FileEvent:
     return replace(first, data=data, end_us=last.end_us)
 
 
+def together(before: FileEvent, event: FileEvent, flash: FlashOptions) -> bool:
+    """Whether the kernel writes both for one file, the second one further behind: an fsync in between parts them."""
+    return (
+        before.mapped
+        and event.mapped
+        and before.path == event.path
+        and event.path in flash.images
+        and before.offset + len(before.data) <= event.offset
+    )
+
+
 def _belongs(before: FileEvent, event: FileEvent, flash: FlashOptions) -> bool:
-    if (
-        not before.kind == event.kind == "write"
-        or before.path != event.path
-        or event.path not in flash.images
-    ):
-        return False
-    whole = all(one.offset % HOST_PAGE == 0 == len(one.data) % HOST_PAGE for one in (before, event))
-    end = before.offset + len(before.data)
-    return whole and end <= event.offset and (end - 1) // flash.page_size == event.offset // flash.page_size
+    last = before.offset + len(before.data) - 1
+    return together(before, event, flash) and last // flash.page_size == event.offset // flash.page_size

@@ -22,6 +22,7 @@ class FileEvent:
     :ivar offset: of a write. :ivar size: after a truncate; of what is programmed or erased.
     :ivar mode: of what is made, or set.
     :ivar target: of a symbolic link.
+    :ivar mapped: a write of what a mapped file holds, which the kernel makes.
     :ivar start_us: on the host's monotonic clock, as `end_us`.
     """
 
@@ -35,6 +36,7 @@ class FileEvent:
     mode: int = 0
     to: str = ""
     target: str = ""
+    mapped: bool = False
 
     @property
     def changes(self) -> bool:

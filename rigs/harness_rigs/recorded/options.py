@@ -37,7 +37,7 @@ class FlashOptions(BaseModel):
     """files: what the disk writes as one."""
     faults: list[Fault] = ["torn", "reordered"]
     """files: torn: a write breaks between two blocks. reordered: until fsync, data may reach the disk late: after later
-    writes, and after the rename of its file."""
+    writes, and after the rename of its file. image: reordered: the pages of one msync are written in any order."""
 
     @model_validator(mode="after")
     def _fits(self) -> FlashOptions:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from harness.api import CallerError, Cut, FlashOp, Mark, Recording, RigError, unit
 from harness_rigs.emulator.state import DirectoryState
-from harness_rigs.recorded.batches import batches, joined
+from harness_rigs.recorded.batches import WriteBack, batches, joined, together, written_back
 from harness_rigs.recorded.directory_ops import Entries, FileOp, apply, apply_torn, blocks
 from harness_rigs.recorded.events import FileEvent
 from harness_rigs.recorded.flash_ops import driver_ops, flash_ops
@@ -18,9 +18,9 @@ from harness_rigs.recorded.options import FlashOptions
 Op = FileOp | FlashOp
 
 LATE_WRITES = 64
-"""So many unsynced writes before an instant are left out one at a time."""
+"""So many unsynced writes before an instant, or pages of one write-back, are left out one at a time."""
 _LABEL = re.compile(r"op([1-9][0-9]{0,8})\.([a-z]+)([0-9]{0,9})")
-_LATE = re.compile(r"(without|file|unsynced)([0-9]*)")
+_LATE = re.compile(r"(without|file|unsynced|alone)([0-9]*)")
 HIDDEN = ".fuse_hidden"
 """How the FUSE library names a file that is removed while it is open."""
 
@@ -33,6 +33,7 @@ class FileRecording(Recording[DirectoryState]):
     :ivar synced: (number of operations done before, path) of each fsync.
     :ivar flash: how the files break.
     :ivar batches: the sources that are several changes in one: of a mapped file (see `batches`).
+    :ivar write_backs: the pages of flash files that the kernel has written in an order of its own.
     """
 
     base: DirectoryState
@@ -46,6 +47,7 @@ class FileRecording(Recording[DirectoryState]):
     synced: tuple[tuple[int, str], ...]
     flash: FlashOptions
     batches: frozenset[int] = frozenset()
+    write_backs: tuple[WriteBack, ...] = ()
 
     def all_cuts(self, torn_phases: int) -> list[Cut]:
         cuts = []
@@ -101,8 +103,11 @@ class FileRecording(Recording[DirectoryState]):
 
     def _late(self, number: int) -> list[str]:
         """The phases of an instant after an operation, in which earlier data has not reached the disk."""
-        if "reordered" not in self.flash.faults or isinstance(self.ops[number - 1], FlashOp):
+        if "reordered" not in self.flash.faults:
             return []
+        if isinstance(self.ops[number - 1], FlashOp):
+            before = self._written_before(number)
+            return [f"without{page[0]}" for page in before[-LATE_WRITES:]] + ["alone"] * (len(before) > 1)
         waiting = self._unsynced(number)
         phases = [f"without{one}" for one in waiting if one != number][-LATE_WRITES:]
         files = {self.ops[one - 1].chip for one in waiting}
@@ -112,6 +117,10 @@ class FileRecording(Recording[DirectoryState]):
             firsts = {self.ops[one - 1].chip: one for one in reversed(waiting)}
             phases += [f"file{one}" for one in sorted(firsts.values())]
         return phases
+
+    def _written_before(self, number: int) -> tuple[tuple[int, ...], ...]:
+        """Pages of the write-back in which an operation is the last of its page: those that were written before it."""
+        return next((found for one in self.write_backs if (found := one.before(number))), ())
 
     def _unsynced(self, number: int) -> list[int]:
         """The operations with data, up to one, that no fsync has brought to the disk by then."""
@@ -156,6 +165,9 @@ class FileRecording(Recording[DirectoryState]):
         match = _LATE.fullmatch(cut.phase)
         if match is None:
             return set()
+        if isinstance(self.ops[cut.flash_op - 1], FlashOp):
+            pages = self._written_before(cut.flash_op)
+            return {op for page in pages if match[1] == "alone" or page[0] == int(match[2]) for op in page}
         if match[1] == "without":
             return {int(match[2])}
         unsynced = self._unsynced(cut.flash_op)
@@ -194,6 +206,13 @@ class FileRecording(Recording[DirectoryState]):
         what = "erase of" if op.kind == "erase" else f"program of {len(op.data)} bytes in"
         return f"{what} page {op.page} of {op.chip}"
 
+    def phase_words(self, cut: Cut) -> str:
+        match = _LATE.fullmatch(cut.phase)
+        if match is None or not isinstance(self.ops[cut.flash_op - 1], FlashOp):
+            return super().phase_words(cut)
+        others = "the pages before it" if match[1] == "alone" else f"the page of flash op {match[2]}"
+        return f"written back before {others}: the map does not tell the order"
+
     def wear(self) -> dict[tuple[str, int], int]:
         worn: dict[tuple[str, int], int] = {}
         for op in self.ops:
@@ -229,12 +248,17 @@ def recorded(
         require_fits(rig, name, base, flash)
     ops: list[Op] = []
     sources: list[int] = []
+    runs: list[int | None] = []
+    last: FileEvent | None = None
+    run = 0
     synced: list[tuple[int, str]] = []
     entries: Entries = dict(base.entries)
     number = 0
     several: set[int] = set()
     for batch in batches(events, flash):
         event = batch[0]
+        run += last is None or not together(last, event, flash)
+        last = batch[-1]
         if event.kind == "refused":
             number += 1
             continue
@@ -248,6 +272,7 @@ def recorded(
             apply(entries, op, flash)
             ops.append(op)
             sources.append(number)
+            runs.append(run if event.mapped else None)
         number += len(batch)
     if differing := DirectoryState(entries).differing(final):
         for event in events:
@@ -276,6 +301,7 @@ def recorded(
         tuple(synced),
         flash,
         frozenset(several),
+        written_back(ops, runs),
     )
 
 

@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import mfusepy
 
@@ -111,6 +112,7 @@ class PassThrough(mfusepy.Operations):
 
     def __init__(self, folder: int, link: str, log: Log):
         self._folder, self._address, self._log = folder, link, log
+        self.mapped = False
 
     def init(self, path: str) -> None:
         # Here, because libfuse goes to "/" when it begins.
@@ -190,7 +192,7 @@ class PassThrough(mfusepy.Operations):
         return os.pread(fh, size, offset)
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
-        row = {"kind": "write", "path": relative(path), "offset": offset}
+        row = {"kind": "write", "path": relative(path), "offset": offset, "mapped": self.mapped}
         return self._change(row, data, lambda: os.pwrite(fh, data, offset))
 
     def truncate(self, path: str, length: int, fh: int | None = None) -> int:
@@ -257,6 +259,26 @@ class PassThrough(mfusepy.Operations):
         return 0
 
 
+class FileInfo(Protocol):
+    """What libfuse says of an open file (struct fuse_file_info of fuse_common.h)."""
+
+    writepage: int
+
+
+class ToFileInfo(Protocol):
+    contents: FileInfo
+
+
+class Mount(mfusepy.FUSE):
+    """The mount, which tells who makes a write: a firmware, or the kernel for a mapping of its file."""
+
+    def write(self, path: bytes | None, buf: object, size: int, offset: int, fip: ToFileInfo) -> int:
+        # FUSE_WRITE_CACHE (linux/fuse.h), which mfusepy does not hand on.
+        self.operations.mapped = bool(fip.contents.writepage)
+        written: int = super().write(path, buf, size, offset, fip)
+        return written
+
+
 def here(path: str) -> str:
     return "." + path
 
@@ -270,7 +292,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     with contextlib.suppress(RuntimeError):
-        mfusepy.FUSE(
+        Mount(
             PassThrough(below, address, Log()),
             folder,
             foreground=True,

@@ -67,8 +67,11 @@ def test_a_page_that_is_written_whole_is_programmed_in_few_pieces():
     assert done(b"\xff" * 128, ops, FlashOptions(kind="image", files=["f"], page_size=128)) == new + new
 
 
-def host_pages(*at: int, size: int = 4096) -> list[FileEvent]:
-    return [FileEvent("write", "f", n, n + 1, offset, bytes([n + 1]) * size) for n, offset in enumerate(at)]
+def host_pages(*at: int, mapped: bool = True) -> list[FileEvent]:
+    return [
+        FileEvent("write", "f", n, n + 1, offset, bytes([n + 1]) * 4096, mapped=mapped)
+        for n, offset in enumerate(at)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -78,10 +81,10 @@ def host_pages(*at: int, size: int = 4096) -> list[FileEvent]:
         (host_pages(4096, 12288), [2]),
         (host_pages(8192, 16384, 20480), [1, 2]),
         (host_pages(4096, 0), [1, 1]),
-        (host_pages(0, 4096, size=64), [1, 1]),
+        (host_pages(0, 4096, mapped=False), [1, 1]),
         ([*host_pages(0), FileEvent("fsync", "f", 1, 1), *host_pages(4096)], [1, 1, 1]),
     ],
-    ids=["whole", "with a gap", "two pages", "backwards", "no host pages", "synced between"],
+    ids=["whole", "with a gap", "two pages", "backwards", "by the firmware", "synced between"],
 )
 def test_host_pages_of_one_flash_page_are_one_write(events, sizes):
     flash = FlashOptions(kind="image", files=["f"], page_size=16384)

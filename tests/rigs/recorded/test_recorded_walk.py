@@ -22,6 +22,8 @@ from harness.report.schema import EvidenceLine
 from harness_rigs.emulator.driver import make
 from harness_rigs.emulator.options import EmulatorOptions
 from harness_rigs.emulator.process import Process
+from harness_rigs.emulator.state import DirectoryState
+from harness_rigs.recorded.recording import FileRecording
 from support.emulator.emulated import KEY, TINY_COMMAND
 from support.limits import HUNG_S
 from support.paths import with_support
@@ -143,7 +145,13 @@ def test_a_firmware_that_never_ends_to_write_is_walked(start):
 
 def ran(start, program: str) -> tuple[RigError | None, list[str]]:
     """Run a program in the place of a firmware, recorded: (the error of that, kinds of the operations)."""
-    rig = start(FILES)
+    try:
+        return None, [op.kind for op in recorded(start(FILES), program).ops]
+    except RigError as error:
+        return error, []
+
+
+def recorded(rig, program: str) -> FileRecording:
     rig.vault.ready_to_record()
 
     def act() -> None:
@@ -153,10 +161,47 @@ def ran(start, program: str) -> tuple[RigError | None, list[str]]:
         assert process.wait(HUNG_S)
         assert process.reap() == 0, "the program must not fail"
 
-    try:
-        return None, [op.kind for op in rig.vault.record(act).ops]
-    except RigError as error:
-        return error, []
+    return rig.vault.record(act)
+
+
+@pytest.mark.parametrize("synced", ["at the end", "after each"])
+def test_pages_of_one_msync_may_be_left_in_any_order(start, synced):
+    """The same pages by pwrite have one order: that in which they were written."""
+    program = f"""
+import mmap, os
+file = os.open("flash.bin", os.O_RDWR)
+with mmap.mmap(file, 12288) as flash:
+    for page in (2, 0, 1):
+        flash[4096 * page] = 0
+        if {synced == "after each"}:
+            flash.flush()
+    flash.flush()
+for page in (2, 0, 1):
+    os.pwrite(file, bytes(2), 4096 * page)
+"""
+    rig = start({"kind": "image", "files": ["flash.bin"]})
+    (rig.folder.path / "flash.bin").write_bytes(b"\xff" * 12288)
+    run = recorded(rig, program)
+    cuts = run.all_cuts(0)
+    late = {cut.label: seen(state) for cut, state in run.images(cuts) if cut.phase.startswith(("wi", "al"))}
+    if synced == "after each":
+        assert [op.page for op in run.ops] == 2 * [2, 0, 1]
+        assert late == {}
+        return
+    assert [op.page for op in run.ops] == [0, 1, 2, 2, 0, 1], "the kernel writes by address"
+    assert late == {"op2.without1": [1], "op3.without1": [1, 2], "op3.without2": [0, 2], "op3.alone": [2]}
+    assert not any(run.can_be_live(cut) for cut in cuts if cut.label in late)
+    (place,) = [run.phase_words(cut) for cut in cuts if cut.label == "op3.without2"]
+    assert place == "written back before the page of flash op 2: the map does not tell the order"
+    rig = start({"kind": "image", "files": ["flash.bin"], "faults": ["torn"]})
+    (rig.folder.path / "flash.bin").write_bytes(b"\xff" * 12288)
+    assert {cut.phase for cut in recorded(rig, program).all_cuts(0)} == {"before", "after", "end"}
+
+
+def seen(state: DirectoryState) -> list[int]:
+    """The pages whose first byte was written."""
+    content = state.entries["flash.bin"][1]
+    return [page for page in range(3) if content[4096 * page] == 0]
 
 
 def test_space_that_is_reserved_is_a_change_of_the_size(start):
