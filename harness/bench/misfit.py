@@ -5,8 +5,35 @@ from __future__ import annotations
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from harness.base.errors import CallerError, one_of
+
+UNFIT = "unfit"
+"""Type of a `PydanticCustomError` of settings that do not fit each other; its context has `field`, `found`, `expected`
+and `mend`, so that a driver's own check is told as every other one."""
+
+BOUNDS = {
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number from {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number up to {le}",
+    "literal_error": "{expected}",
+    UNFIT: "{expected}",
+}
+KINDS = {
+    "list_type": "a list, in square brackets",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "string_type": "text, in quotation marks",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
 
 
 def misfit(
@@ -22,9 +49,14 @@ def misfit(
     if inside:
         place = place.replace(" · ", ".")
     found: object = first.get("input")
-    expected = first["msg"]
+    expected = _expected(first)
     mend = None
-    if first["type"] == "extra_forbidden":
+    if first["type"] == UNFIT:
+        place += f".{first['ctx']['field']}"
+        found, mend = first["ctx"]["found"], first["ctx"]["mend"]
+    elif first["type"] in BOUNDS or first["type"] in KINDS:
+        mend = "write that there; docs/rigs.md describes each setting"
+    elif first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
         found, expected = f'"{name}"', f"one of {one_of(name, known)}"
         mend = "remove it, or spell it as it is expected"
@@ -32,6 +64,14 @@ def misfit(
         found, expected = "nothing", f'"{first["loc"][-1]}"'
         mend = "add it; docs/rigs.md shows a bench file"
     return CallerError(f"{where}{place}", found=found, expected=expected, mend=mend)
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What pydantic expected, in our words where we have some."""
+    kind = error["type"]
+    if kind in BOUNDS:
+        return BOUNDS[kind].format(**error["ctx"]).replace("'", '"')
+    return KINDS.get(kind) or error["msg"].removeprefix("Value error, ")
 
 
 def _place(loc: tuple[int | str, ...], raw: object) -> str:

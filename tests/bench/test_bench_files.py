@@ -101,3 +101,26 @@ def test_a_file_that_a_suite_does_not_have_is_named(plugins, tmp_path):
     assert 'rig "mine" · suites' in said
     assert '"conformance/test_u3f.py"' in said
     assert "test_u2f.py" in said
+
+
+@pytest.mark.parametrize(
+    ("flash", "place", "found", "expected"),
+    [
+        ("kind = 'imag'", "flash.kind", "imag", '"image", "files" or "driver"'),
+        ("kind = 'image'", "flash.files", "nothing", "the names of the files"),
+        ("kind = 'files'\nfaults = 'torn'", "flash.faults", "torn", "a list"),
+        ("kind = 'driver'\npages = 0", "flash.pages", "0", "a number above 0"),
+        ("kind = 'driver'\npages = true", "flash.pages", "True", "a whole number"),
+    ],
+)
+def test_a_setting_that_does_not_fit_says_what_to_write(flash, place, found, expected, plugins, tmp_path):
+    file = tmp_path / "bench.toml"
+    rig = "[[rig]]\nname = 'e'\nkey = 'fido2'\ndriver = 'emulator'\ncommand = ['x']\ntransport = 'ctaphid-udp'\n"
+    file.write_text(f"{rig}expendable = true\n[rig.flash]\n{flash}\n")
+    with pytest.raises(CallerError) as error:
+        load_bench(file, plugins)
+    said = error.value
+    assert said.what.endswith(f'rig "e" · {place}')
+    assert str(said.found) == found
+    assert str(said.expected).startswith(expected)
+    assert said.mend

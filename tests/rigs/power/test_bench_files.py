@@ -200,7 +200,12 @@ def test_a_driver_from_outside_is_like_our_own(cli):
     assert done.returncode == 4
     says(Exception(done.stderr), 'rig "mini-2" · power', "acme 1")
     (cli.cwd / "lab.toml").write_text(rig("mini-1", "1-1.1", outlet.format('"x"')))
-    says(Exception(cli("list", "--bench", "lab.toml").stderr), 'rig "mini-1" · power.outlet', "x", "integer")
+    says(
+        Exception(cli("list", "--bench", "lab.toml").stderr),
+        'rig "mini-1" · power.outlet',
+        "x",
+        "whole number",
+    )
     parts = 'parts.{} = {{ driver = "acme-strip", outlet = {} }}\n'
     combined = '[rig.power]\ndriver = "combined"\n' + parts.format("one", 1) + parts.format("two", 2)
     (cli.cwd / "lab.toml").write_text(rig("mini-1", "1-1.1", combined))

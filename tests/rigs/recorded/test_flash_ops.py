@@ -136,12 +136,18 @@ def test_a_request_of_a_driver_is_split_at_pages(offset, words, erased):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"kind": "image"}, "which files are flash"),
-        ({"kind": "files", "files": ["a"]}, "has none"),
-        ({"kind": "driver"}, "pages = N"),
-        ({"kind": "image", "files": ["/etc/passwd"]}, "not inside the working directory"),
-        ({"kind": "image", "files": ["../a"]}, "not inside the working directory"),
+        ({"kind": "image"}, "files: found nothing"),
+        ({"kind": "files", "files": ["a"]}, 'files: found .*with kind = "files"'),
+        ({"kind": "files", "pages": 3}, 'pages: found 3, with kind = "files"'),
+        ({"kind": "driver"}, "pages: found nothing"),
+        ({"kind": "driver", "pages": True}, "valid integer"),
+        ({"kind": "driver", "pages": 1 << 16, "page_size": 1 << 20}, "268,435,456 bytes at most"),
+        ({"kind": "image", "files": ["a", "b", "a"]}, '"a" twice'),
         ({"kind": "image", "files": ["a"], "page_size": 100, "word_size": 8}, "no multiple"),
+        *(
+            ({"kind": "image", "files": [name]}, "the plain name of a file")
+            for name in ("", ".", "..", "/etc/passwd", "../a", "./a", "a//b", "a/", "a\0b")
+        ),
     ],
 )
 def test_a_table_that_does_not_fit_is_explained(options, words):
