@@ -18,7 +18,13 @@ PLUGGED = [
     PluggedKey(2),
     PluggedKey(3, "nitrokey-hsm2"),
     PluggedKey(4, "nitrokey-pro", {"speed": "max"}),
+    PluggedKey(5, options={"twin": {"personality": "1.3.1"}}),
+    PluggedKey(6),
 ]
+SO_PIN, PIN = "3537363231383830", "648219"
+OLD, SAFE = "1-1.5", "1-1.6"
+GLITCHES = 100
+"""Each meets the window with a chance of about a tenth."""
 SWITCH = "/sys/bus/usb/devices/1-1:1.0/1-1-port{port}/disable"
 
 
@@ -116,12 +122,60 @@ def test_fido2_token_tells_what_a_key_is_and_it_registers_and_logs_in_by_libfido
     )
 
 
+def test_a_key_of_firmware_1_3_1_that_is_glitched_forgets_its_ssh_keys_and_makes_new_ones_and_a_safe_one_keeps_them(
+    machine,
+):
+    """The story of a Nitrokey 3A Mini: https://support.nitrokey.com/t/nitrokey-3a-mini-spontaneous-reset/5903."""
+    for port in (OLD, SAFE):
+        enrol = f"ssh-keygen -q -t ed25519-sk -N '' -f {port} -O device={hidraw(machine, port)}"
+        shell(machine, enrol)
+    shell(machine, "echo words > told")
+
+    def signs(key: str) -> Done:
+        return machine.run("sh", "-c", f"rm -f told.sig; ssh-keygen -Y sign -f {key} -n file told")
+
+    def glitched(port: str, cuts: int) -> Done:
+        return machine.run("module", "support.guest.glitch_client", port, port, str(cuts))
+
+    assert signs(OLD).code == 0
+    lost = glitched(OLD, GLITCHES)
+    assert lost.code == 0, lost.out
+    refused = signs(OLD)
+    assert refused.code, refused.out
+    assert "device not found" in refused.out, refused.out
+    shell(machine, f"ssh-keygen -q -t ed25519-sk -N '' -f new -O device={hidraw(machine, OLD)}")
+    assert signs("new").code == 0
+    (cuts,) = re.findall(r"lost after (\d+) cuts", lost.out)
+    kept = glitched(SAFE, max(int(cuts), 12))
+    assert "kept after" in kept.out, kept.out
+    assert signs(SAFE).code == 0
+
+
 # Cards through libccid
 
 
 def test_pcscd_lists_each_key_with_a_card_by_libccid(readers):
     for name in ("Nitrokey Nitrokey 3", "Nitrokey Nitrokey HSM", "Nitrokey Nitrokey Pro"):
         assert name in readers, readers
+
+
+@needs("sc-hsm-tool", "pkcs11-tool", "openssl")
+def test_opensc_makes_a_key_on_the_hsm_and_openssl_verifies_what_it_signed(machine, readers):
+    (reader,) = re.findall(r"^(\d+) .*Nitrokey HSM", readers, re.MULTILINE)
+    module = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
+    tool = f"pkcs11-tool --module {module} --token-label 'lab (UserPIN)' --login --pin {PIN}"
+    shell(machine, f"sc-hsm-tool -r {reader} --initialize --so-pin {SO_PIN} --pin {PIN} --label lab")
+    shell(machine, f"{tool} --keypairgen --key-type EC:prime256v1 --id 10 --label first")
+    said = shell(
+        machine,
+        f"""
+        echo words > signed
+        {tool} --sign --mechanism ECDSA-SHA256 --id 10 --signature-format openssl -i signed -o signature
+        {tool} --read-object --type pubkey --id 10 -o public.der
+        openssl dgst -sha256 -verify public.der -keyform DER -signature signature signed
+        """,
+    )
+    assert "Verified OK" in said.out
 
 
 @needs("gpg", "gpgconf", "gpg-connect-agent", "ssh-add")

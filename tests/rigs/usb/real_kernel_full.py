@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from support.guest.fixtures import MINI, OTHER, RELAYED, enrolled, keyharness, machine, mini, on_bus, touched
-from support.guest.machine import RELAY_PORT
+from support.guest.machine import RELAY_PORT, PluggedKey
 from support.paths import ROOT
 
 __all__ = ["machine", "mini"]
@@ -78,7 +78,8 @@ def test_cuts_of_an_operation_take_the_power_and_the_key_keeps_what_it_had(machi
 
 
 def test_an_update_over_cdc_acm_is_cut_and_completed(machine):
-    made = keyharness(machine, "firmware", "make", "--version", "1.9.0", "--key", "test", "new.zip")
+    trusted = ("--key", "test", "--seed", str(PluggedKey(2).seed))
+    made = keyharness(machine, "firmware", "make", "--version", "1.9.0", *trusted, "new.zip")
     (test_key,) = re.findall(r"test key +([0-9a-f]+)", made.out)
     other = enrolled(machine, OTHER, "updated")
     (uuid,) = re.findall(r'identity = "uuid:([0-9A-F]+)"', machine.run("cat", other).out)

@@ -38,6 +38,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         print(f"the guest started within {running.cpu_s():.0f} s of CPU time")
         bound(running, *(key.address for key in keys))
         yield running
+        print(f"the guest took {running.cpu_s():.0f} s of CPU time in all")
 
 
 def bound(machine: Machine, *ports: str) -> str:

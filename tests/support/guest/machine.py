@@ -4,6 +4,7 @@
               2   a hub that says so and does not cut the power: a key on port 8
               3   a serial adapter (FTDI) with a relay board of the LCUS kind
               4   a key whose power the relay's channel 1 switches
+              5   a key whose power nothing switches
 
 QEMU's hub leaves the device behind a port alone when the port is switched off. Its trace says what the guest's kernel
 asked for, and the twin's process is then killed: its flash keeps what was stored by that instant.
@@ -34,8 +35,9 @@ from support.limits import HUNG_S
 from support.paths import ROOT
 
 POWER = re.compile(r"usb_hub_(set|clear)_port_feature dev \d+, port (\d+), feature power")
-LIAR_PORT, RELAY_PORT = 8, 0
-PATHS = {**{port: f"1.{port}" for port in range(1, 8)}, LIAR_PORT: f"2.{LIAR_PORT}", RELAY_PORT: "4"}
+LIAR_PORT, RELAY_PORT, PLAIN_PORT = 8, 0, 9
+BEHIND = {**{port: f"1.{port}" for port in range(1, 8)}, LIAR_PORT: f"2.{LIAR_PORT}"}
+PATHS = {**BEHIND, RELAY_PORT: "4", PLAIN_PORT: "5"}
 """Port, as keys name it -> where it is below the xHCI controller."""
 MEMORY_MB = 1536
 KERNEL_WORDS = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off no_timer_check"
@@ -46,7 +48,7 @@ CONSOLE_LINES = 60
 class PluggedKey:
     """A key in the machine.
 
-    :ivar port: 1 to 7, LIAR_PORT, or RELAY_PORT.
+    :ivar port: 1 to 7, LIAR_PORT, RELAY_PORT or PLAIN_PORT.
     :ivar options: further ones of `ServeOptions`; "twin" has those of `TwinOptions`.
     """
 
@@ -57,6 +59,11 @@ class PluggedKey:
     @property
     def name(self) -> str:
         return f"port{self.port}"
+
+    @property
+    def seed(self) -> int:
+        """Another one for each: keys of one seed have the same secrets, and one takes a credential of the other."""
+        return self.port + 1
 
     @property
     def address(self) -> str:
@@ -78,6 +85,9 @@ class Machine:
         self.cuts: dict[int, int] = {}
         """Port -> how often its key has lost its power."""
         self._keys = {key.port: key for key in keys}
+        self._pulled: list[PluggedKey] = []
+        self._live: set[int] = set()
+        """Ports that have power."""
         self._is_kept = False
         self._lock = threading.Lock()
         self._twins = Twins(self.folder / "twins.log")
@@ -99,7 +109,7 @@ class Machine:
             self._relay = self._dial("relay")
             self._threads.append(threading.Thread(target=self._follow_relay, daemon=True))
             self._threads[-1].start()
-            for port in (LIAR_PORT, RELAY_PORT):
+            for port in (LIAR_PORT, RELAY_PORT, PLAIN_PORT):
                 self._switch(port, on=True)
             self._channel.wait_until_ready()
         except BaseException:
@@ -124,9 +134,9 @@ class Machine:
         for port in (1, 2):
             command += ["-device", f"usb-hub,bus=usb.0,port={port},port-power=on,ports=8"]
         command += [*self._chardev("relay"), "-device", "usb-serial,bus=usb.0,port=3,chardev=relay"]
-        for key in self._keys.values():
-            command += [*self._chardev(key.name)]
-            command += ["-device", f"usb-redir,bus=usb.0,port={PATHS[key.port]},chardev={key.name}"]
+        for port, path in PATHS.items():
+            command += [*self._chardev(f"port{port}")]
+            command += ["-device", f"usb-redir,bus=usb.0,port={path},chardev=port{port}"]
         for event in ("set", "clear"):
             command += ["-trace", f"usb_hub_{event}_port_feature"]
         return command
@@ -176,13 +186,15 @@ class Machine:
                         got = got[at + 1 :]
 
     def _switch(self, port: int, on: bool) -> None:
-        key = self._keys.get(port)
-        if key is None:
-            return
         with self._lock:
+            (self._live.add if on else self._live.discard)(port)
+            key = self._keys.get(port)
+            if key is None:
+                return
             if on:
-                state, path = self.folder / f"{key.name}.state", self.folder / key.name
-                options = {"key": key.key, "name": key.name, "state": str(state), "usbredir": str(path)}
+                state, path = self.folder / f"{key.name}.state", self.folder / f"port{port}"
+                options = {"key": key.key, "name": key.name, "seed": key.seed}
+                options |= {"state": str(state), "usbredir": str(path)}
                 self._twins.start(key.name, {**options, **key.options})
             else:
                 self._twins.kill(key.name)
@@ -193,6 +205,21 @@ class Machine:
         with self._lock:
             key = self._keys[port]
             self._keys[port] = replace(key, options={**key.options, **options})
+
+    def pull(self, port: int) -> None:
+        """Take the key out of that port, where it loses its power; nothing is in the port then."""
+        with self._lock:
+            key = self._keys.pop(port)
+            self._twins.kill(key.name)
+            self._pulled.append(key)
+
+    def plug(self, port: int) -> None:
+        """Put the key that was pulled last into that port, which is empty; it boots if the port has power."""
+        with self._lock:
+            self._keys[port] = self._pulled.pop()
+            has_power = port in self._live
+        if has_power:
+            self._switch(port, on=True)
 
     # Commands
 
