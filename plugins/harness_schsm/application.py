@@ -8,6 +8,7 @@ from harness_schsm import (
     client_operations,
     client_restores,
     key_operations,
+    other_keys,
     pin_operations,
     refusals,
     update_operations,
@@ -33,6 +34,7 @@ SC_HSM = Application(
     operations=(
         *pin_operations.OPERATIONS,
         *key_operations.OPERATIONS,
+        *other_keys.OPERATIONS,
         *client_operations.OPERATIONS,
         *client_restores.OPERATIONS,
         *refusals.OPERATIONS,

@@ -143,12 +143,13 @@ def canaries(memory: Memory, instead: str = "") -> tuple[str, ...]:
     return (*found, f"{CANARY_AES} {instead or ENCRYPTS}") if mine.ciphertext else tuple(found)
 
 
-def _ready(look: Look) -> bool:
+def is_ready(look: Look) -> bool:
+    """Is a user PIN in force that the host knows, so that keys can be used? It is verified then."""
     return pin_in_force(look) in (CURRENT, NEW)
 
 
 def key_signs(look: Look, key_id: int, public: Public) -> str:
-    if not _ready(look):
+    if not is_ready(look):
         return NOT_LOGGED_IN
     message = plaintext(key_id)
     algorithm = EC_SHA256 if isinstance(public, EcPublic) else RSA_PKCS1_SHA256
@@ -160,7 +161,7 @@ def key_signs(look: Look, key_id: int, public: Public) -> str:
 
 
 def _encrypts(look: Look, ciphertext: bytes) -> str:
-    if not _ready(look):
+    if not is_ready(look):
         return NOT_LOGGED_IN
     try:
         made = schsm(look).aes(CANARY_AES, AES_ENCRYPT, plaintext(CANARY_AES))
@@ -209,7 +210,7 @@ def new_key(look: Look) -> Value:
     found = files_of(client, known(look.memory))
     if KEY | NEW_KEY not in found:
         return ABSENT
-    if not _ready(look):
+    if not is_ready(look):
         return NOT_LOGGED_IN
     if CERTIFICATE | NEW_KEY in found:
         try:
@@ -224,7 +225,7 @@ def new_key(look: Look) -> Value:
 
 def uses_left(look: Look) -> Value:
     """Use the new key until it is refused."""
-    if not _ready(look):
+    if not is_ready(look):
         return NOT_LOGGED_IN
     for count in range(USES_MAX):
         try:

@@ -102,6 +102,8 @@ def _generated(before: Memory, after: Memory, seen: Observation) -> list[World]:
 
 _OF_NEW_KEY = (
     "schsm.new_key",
+    "schsm.new_aes",
+    "schsm.spent_key",
     "schsm.made_key",
     "schsm.replaced_key",
     "schsm.request",

@@ -11,8 +11,10 @@ from harness.campaign.walk import Campaign
 from harness.model.outcome import Outcome
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
+from harness_schsm.twin import elementary, generate
 from support.hsm import NAME, hsm, outcomes, up, walked
 from support.terms import terms
+from support.trial_card import change
 
 OPERATIONS = {
     "schsm.verify": {"old", "recovered", "new"},
@@ -37,6 +39,8 @@ OPERATIONS = {
     "schsm.write.blocks": {"old", "recovered", "new"},
     "schsm.import_share": {"old", "new"},
     "schsm.initialize": {"old", "new"},
+    "schsm.generate.aes": {"old", "new"},
+    "schsm.delete.spent": {"old", "new"},
     "schsm.generate.opensc": {"old", "recovered", "new"},
     "schsm.certificate.opensc": {"old", "recovered", "new"},
     "schsm.unwrap.forced": {"old", "recovered", "new"},
@@ -99,6 +103,33 @@ def test_each_bug_is_caught_by_the_law_that_it_breaks(defect):
     operation, item, outcome = CAUGHT[defect]
     found = {(finding.item, finding.outcome) for finding in walked(operation, defect).findings}
     assert (item, outcome) in found
+
+
+@pytest.mark.parametrize(
+    ("operation", "item", "function", "was", "now"),
+    [
+        (
+            "schsm.generate.aes",
+            "schsm.objects",
+            generate.store,
+            'if "key-in-place" in card.defects:',
+            "if isinstance(secret, AesKey):",
+        ),
+        (
+            "schsm.delete.spent",
+            "schsm.spent_key",
+            elementary.delete,
+            "card.files.change({key_file(key_id): None, uses_file(key_id): None})",
+            "card.files.remove(uses_file(key_id)), card.files.remove(key_file(key_id))",
+        ),
+    ],
+    ids=["an AES key in place", "the use counter removed before its key"],
+)
+def test_a_key_of_another_kind_is_written_and_removed_as_whole(
+    monkeypatch, operation, item, function, was, now
+):
+    change(monkeypatch, function, was, now)
+    assert item in {finding.item for finding in walked(operation).findings}
 
 
 @pytest.mark.parametrize("defect", UNCUT)
