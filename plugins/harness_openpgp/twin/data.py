@@ -13,7 +13,6 @@ from harness_openpgp.twin.state import AES_KEY, DATE, FINGERPRINT, Card
 from harness_openpgp.twin.status import (
     CONDITIONS,
     NO_REFERENCE,
-    NOT_TOUCHED,
     NOT_VERIFIED,
     WRONG_DATA,
     WRONG_LENGTH,
@@ -46,9 +45,10 @@ NAME_MAX, LANGUAGE_MAX = 39, 8
 
 def select_data(card: Card, p1: int, p2: int, data: bytes) -> bytes:
     """SELECT DATA: which cardholder certificate the next commands mean."""
-    if p2 != 0x04 or card.traits.certificates == 1:
+    # The occurrence stands in P1: SmartPGP, canokey-core and opcard-rs say so of one that is not there, too.
+    if p2 != 0x04 or card.traits.certificates == 1 or p1 >= card.traits.certificates:
         raise CardError(WRONG_P1P2)
-    if _named(data) != CERTIFICATE or p1 >= card.traits.certificates:
+    if _named(data) != CERTIFICATE:
         raise CardError(NO_REFERENCE)
     card.session.occurrence = p1
     return b""
@@ -253,8 +253,7 @@ def _require_kdf(data: bytes) -> None:
 
 
 def _put_aes(card: Card, data: bytes) -> None:
-    if len(data) not in (16, 32):
-        raise CardError(WRONG_DATA)
+    _require_length(len(data) in (16, 32))
     key = pins.user_key(card)
     card.commit({AES_KEY: pins.wrapped(pins.key_for(key, AES_KEY), data)})
 
@@ -262,12 +261,12 @@ def _put_aes(card: Card, data: bytes) -> None:
 def _put_touch(card: Card, slot: Slot, data: bytes) -> None:
     state = card.state
     before = state.slot(slot)
-    if len(data) != 2 or data[0] not in (OFF, ON, PERMANENT):
-        raise CardError(WRONG_DATA)
+    _require_length(len(data) == 2)
+    _require(data[0] in (OFF, ON, PERMANENT))
     if data[1] != BUTTON:
-        raise CardError(NOT_TOUCHED)
+        raise CardError(card.traits.flag_refused or WRONG_DATA)
     if before.touch == PERMANENT and data[0] != PERMANENT:
-        raise CardError(CONDITIONS)
+        raise CardError(card.traits.flag_refused or CONDITIONS)
     card.save(state.with_slot(slot, replace(before, touch=data[0])))
 
 
@@ -276,8 +275,7 @@ def _put_small(card: Card, tag: int, data: bytes) -> None:
     state = card.state
     if tag in range(0xC7, 0xD1) and tag != 0xCD:
         size = DATE if tag >= 0xCE else FINGERPRINT
-        if len(data) != size:
-            raise CardError(WRONG_DATA)
+        _require_length(len(data) == size)
         slot = Slot((tag - (0xCE if tag >= 0xCE else 0xC7)) % 3)
         before = state.slot(slot)
         if tag >= 0xCE:
@@ -286,19 +284,26 @@ def _put_small(card: Card, tag: int, data: bytes) -> None:
             after = replace(before, ca=data) if tag >= 0xCA else replace(before, fingerprint=data)
         card.save(state.with_slot(slot, after))
     elif tag == 0x5B:
-        _require(len(data) <= NAME_MAX)
+        _require_length(len(data) <= NAME_MAX)
         card.save(replace(state, name=data))
     elif tag == 0x5F2D:
-        _require(len(data) <= LANGUAGE_MAX and len(data) % 2 == 0)
+        _require_length(len(data) <= LANGUAGE_MAX and len(data) % 2 == 0)
         card.save(replace(state, language=data))
     elif tag == 0x5F35:
-        _require(len(data) == 1 and data[0] in SEXES)
+        _require_length(len(data) == 1)
+        _require(data[0] in SEXES)
         card.save(replace(state, sex=data[0]))
     elif tag == 0xC4:
-        _require(len(data) in (1, 4) and data[0] in (0, 1))
+        _require_length(len(data) in (1, 4))
+        _require(data[0] in (0, 1))
         card.save(replace(state, pw1_lasts=bool(data[0])))
     else:
         raise CardError(NO_REFERENCE)
+
+
+def _require_length(right: bool) -> None:
+    if not right:
+        raise CardError(WRONG_LENGTH)
 
 
 def _require(right: bool) -> None:

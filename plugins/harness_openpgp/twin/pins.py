@@ -236,11 +236,10 @@ def change(card: Card, p1: int, p2: int, data: bytes) -> bytes:
     which = Pin.ADMIN if p2 == ADMIN else Pin.USER
     state = card.state
     length = state.lengths[which.value]
-    before, after = data[:length], data[length:]
-    if tries(card, which) and len(data) <= length:
+    if len(data) < 2 * which.least and tries(card, which):
+        # No old and new PIN are in it, whatever the old one is: this tells nothing about its length.
         raise CardError(WRONG_LENGTH)
-    if tries(card, which):
-        require_length(card, which, after)
+    before, after = data[:length], data[length:]
     _forget(card, p2)
     if which is Pin.USER:
         _forget(card, OTHER)
@@ -250,6 +249,7 @@ def change(card: Card, p1: int, p2: int, data: bytes) -> bytes:
         if card.traits.change_says and refused.status & 0xFFF0 == TRIES:
             raise CardError(card.traits.change_says) from None
         raise
+    require_length(card, which, after)
     _set_pin(card, which, after, key, pieces="pin-before-length")
     return b""
 
@@ -280,9 +280,12 @@ def reset_retry(card: Card, p1: int, p2: int, data: bytes) -> bytes:
             raise CardError(BLOCKED if card.traits.says_blocked else NOT_VERIFIED)
         if not tries(card, Pin.CODE):
             raise _blocked(card)
+        if len(data) < Pin.CODE.least + Pin.USER.least:
+            raise CardError(WRONG_LENGTH)
         code, pin = data[:length], data[length:]
+        found = try_pin(card, Pin.CODE, code)
         require_length(card, Pin.USER, pin)
-        key = _copy(card, CODE_COPY, try_pin(card, Pin.CODE, code))
+        key = _copy(card, CODE_COPY, found)
     _forget(card, SIGN)
     _forget(card, OTHER)
     if card.has("pw1-mode-lost"):

@@ -28,6 +28,8 @@ class Traits:
     :ivar says_blocked: a blocked PIN is answered with 6983; otherwise with 63C0.
     :ivar starts_selected: it is the card's only application, selected when the card gets power (ISO 7816-4, 8.2.2.2).
     :ivar change_says: the status word of a wrong old PIN in CHANGE; None is the one of VERIFY.
+    :ivar hash_says: the status word of what is too long, or no hash, in a request for a signature.
+    :ivar flag_refused: the status word of a touch flag that cannot be written so; None: 6A80 and 6985.
     :ivar wants_le: a command without Le gets no data at once: 61xx, then GET RESPONSE (ISO 7816-4, section 5.1).
     :ivar checks_kdf: a KDF of another form is refused; otherwise it is stored as it comes.
     :ivar language: DO 5F2D of a new card. :ivar sex: DO 5F35 of a new card, as ISO 5218 has it.
@@ -50,6 +52,8 @@ class Traits:
     says_blocked: bool = True
     change_says: int | None = None
     starts_selected: bool = True
+    hash_says: int = 0x6700
+    flag_refused: int | None = None
     wants_le: bool = False
     checks_kdf: bool = True
     language: bytes = b""
@@ -105,6 +109,8 @@ NITROKEY3 = Traits(
     public_wanted=True,
     says_blocked=False,
     change_says=0x6300,
+    hash_says=0x6985,
+    flag_refused=0x6983,
     starts_selected=False,
     wants_le=True,
     checks_kdf=False,

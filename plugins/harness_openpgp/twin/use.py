@@ -68,7 +68,7 @@ def sign(card: Card, data: bytes) -> bytes:
         signature = _signed(card, secret, data)
         card.later = counter
     else:
-        _check(secret, data)
+        _check(card, secret, data)
         card.save(replace(state, counter=counter))
         signature = _signed(card, secret, data)
     if not state.pw1_lasts:
@@ -130,23 +130,23 @@ def _require_other(card: Card) -> None:
         raise CardError(NOT_VERIFIED)
 
 
-def _check(secret: Secret, data: bytes) -> None:
+def _check(card: Card, secret: Secret, data: bytes) -> None:
     """:raises CardError: the data cannot be signed with the key."""
     if isinstance(secret, RsaPrivate):
         # The specification leaves 40 % of the modulus to DigestInfo.
         if not data or len(data) > secret.size * 2 // 5:
-            raise CardError(WRONG_DATA)
+            raise CardError(card.traits.hash_says)
     elif secret.name == X25519:
         raise CardError(CONDITIONS)
     elif secret.name == ED25519:
         if not data:
             raise CardError(WRONG_DATA)
     elif len(data) not in _HASHES:
-        raise CardError(CONDITIONS)
+        raise CardError(card.traits.hash_says)
 
 
 def _signed(card: Card, secret: Secret, data: bytes) -> bytes:
-    _check(secret, data)
+    _check(card, secret, data)
     card.services.work(_USE_US)
     if isinstance(secret, RsaPrivate):
         return secret.raw(pkcs1_block(data, secret.size))

@@ -311,6 +311,10 @@ def test_an_import_of_another_form_is_refused_and_keeps_the_key(admin, mine, rig
         require(admin.algorithm(slot).name == "secp256r1", "keys on P-256")
     require(not admin.algorithm(slot).is_rsa, "keys on curves")
     status = admin.exchange(0xDB, 0x3F, 0xFF, damaged(slot)[kind])[1]
+    if kind == "longer" and status == 0x9000:
+        # A card may ignore what follows the template; then it has imported the key.
+        assert works(again(rig), mine, slot, host_key(slot).public)
+        return
     assert f"{status:04X}" in WRONG_DATA | {"6A88", "6A86", "6581", "6F00"}
     card = again(rig)
     assert card.public(slot) == mine.keys[slot].content

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness_openpgp.client import ADMIN, OpenPgp
-from harness_openpgp.home import DEFAULT_PW3
+from harness_openpgp.client import ADMIN, SIGN, OpenPgp
+from harness_openpgp.home import DEFAULT_PW1, DEFAULT_PW3
+from harness_openpgp.slots import Slot
 from harness_transports.card import card
 from support.hsm import up
 from support.openpgp import openpgp_card
@@ -92,3 +93,72 @@ def test_a_nitrokey_3_looks_at_nothing_in_a_kdf(personality, said):
     rig = up(openpgp_card(personality=personality))
     OpenPgp(rig).verify(DEFAULT_PW3, ADMIN)
     assert status(rig, [0x00, 0xDA, 0x00, 0xF9, 0x01, 0x81]) == said
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("00A5030406" + "60045C027F21", "6A86"),
+        ("00DA00C713" + "11" * 19, "6700"),
+        ("00DA00CE05" + "11" * 5, "6700"),
+        ("00DA005B28" + "41" * 40, "6700"),
+        ("00DA5F3502" + "3131", "6700"),
+        ("00DA5F3501" + "37", "6A80"),
+        ("00DA00C402" + "0101", "6700"),
+        ("00DA00C401" + "02", "6A80"),
+        ("00DA00D601" + "00", "6700"),
+        ("00DA00D602" + "0120", "9000"),
+        ("00DA00D602" + "0320", "6A80"),
+        ("00DA00D602" + "0121", "6A80"),
+        ("00DA00C106" + "132A8648CE3D", "6A80"),
+    ],
+)
+def test_a_wrong_length_is_told_from_wrong_content(command, said):
+    """As SmartPGP, canokey-core and opcard-rs answer; the specification names no word for each case."""
+    rig = up(openpgp_card())
+    OpenPgp(rig).verify(DEFAULT_PW3, ADMIN)
+    assert status(rig, list(bytes.fromhex(command))) == said
+
+
+@pytest.mark.parametrize(("personality", "said"), [("reference", "6700"), ("nitrokey3", "6985")])
+@pytest.mark.parametrize("length", [49, 103])
+def test_what_is_too_long_to_be_signed_is_refused_before_it_is_counted(personality, said, length):
+    """49 bytes are no hash for ECDSA; 103 are more than 40 % of an RSA key's 256 (specification 3.4, 7.2.10)."""
+    rig = up(openpgp_card(personality=personality))
+    client = OpenPgp(rig)
+    client.verify(DEFAULT_PW3, ADMIN)
+    if length == 49:
+        client.put(0xC1, bytes.fromhex("132A8648CE3D030107"))
+    client.generate(Slot.SIGN)
+    client.verify(DEFAULT_PW1, SIGN)
+    assert status(rig, [0x00, 0x2A, 0x9E, 0x9A, length, *bytes(length)]) == said
+    assert client.get(0x7A) == bytes.fromhex("9303000000")
+
+
+@pytest.mark.parametrize("data", [b"123456" + b"1" * 5, b"1" * 11, b"1" * 6])
+def test_a_change_that_cannot_hold_two_pins_costs_nothing(data):
+    rig = up(openpgp_card())
+    client = OpenPgp(rig)
+    assert status(rig, [0x00, 0x24, 0x00, 0x81, len(data), *data]) == "6700"
+    assert client.pin_status().pw1 == 3
+
+
+@pytest.mark.parametrize("old", ["1234567890", "12345678901234567890"])
+def test_no_answer_to_a_change_tells_how_long_the_pin_is(old):
+    """A wrong PIN costs a try whatever its length is; else the length could be found for nothing."""
+    rig = up(openpgp_card())
+    client = OpenPgp(rig)
+    client.change(DEFAULT_PW1, old)
+    data = b"9" * 13
+    assert status(rig, [0x00, 0x24, 0x00, 0x81, len(data), *data]) == "63C2"
+    assert client.pin_status().pw1 == 2
+
+
+def test_no_answer_to_a_reset_by_code_tells_how_long_the_code_is():
+    rig = up(openpgp_card())
+    client = OpenPgp(rig)
+    client.verify(DEFAULT_PW3, ADMIN)
+    client.set_code("a reset code of many bytes")
+    data = b"9" * 14
+    assert status(rig, [0x00, 0x2C, 0x00, 0x81, len(data), *data]) == "63C2"
+    assert (client.pin_status().code, client.pin_status().pw1) == (2, 3)
