@@ -72,6 +72,7 @@ def make_readable(
         if str(details.get("trace") or "") in str(details.get("message") or ""):
             # A failed campaign has no trace: pytest repeats the message.
             details.pop("trace", None)
+        _tell_apart(result)
         if result.get("status") == "passed":
             _slim(result)
         if campaign is not None:
@@ -98,6 +99,15 @@ def _keep_last(results: Path) -> None:
             (_, older), (start, path) = sorted((last[history], (start, path)))
             older.unlink()
         last[history] = start, path
+
+
+def _tell_apart(result: Row) -> None:
+    """Let Allure tell the cases of a test apart by pytest's id and by the rig; a failed case shows the others, too."""
+    parameters = result.get("parameters") or []
+    if any(one["name"] == "case" for one in parameters):
+        for one in parameters:
+            if one["name"] not in ("case", "rig"):
+                one["excluded"] = True
 
 
 def _slim(result: Row) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from harness.report import files
 from harness.report.files import Row
+from harness.report.picture_archive import read_cut_maps
 from harness.report.text import operation_name, several_rigs
 from harness.report.vocabulary import shares
 
@@ -38,7 +39,7 @@ class Picture:
 def pictures_of(run_dir: Path, summary: Row) -> dict[tuple[str, str], list[Picture]]:
     """Return the pictures of each (rig, operation). Ids in an <img> cannot clash with those of other pictures."""
     found: dict[tuple[str, str], list[Picture]] = {}
-    left = BYTES_MAX
+    left, packed = BYTES_MAX, read_cut_maps(run_dir)
     several = several_rigs(summary)
     for op in summary["operations"]:
         names = op["rig"], op["operation"]
@@ -48,7 +49,9 @@ def pictures_of(run_dir: Path, summary: Row) -> dict[tuple[str, str], list[Pictu
             try:
                 drawn = path.read_bytes()
             except (OSError, ValueError):  # a damaged name may hold a zero byte
-                continue
+                if path.name not in packed:
+                    continue
+                drawn = packed[path.name]
             main = kind == files.CUT_MAP
             shown = main or bool(op["violations"])
             inside = _data_url(drawn) if shown else ""
