@@ -14,6 +14,8 @@ FIELD = "prev"
 _OPEN = f',"{FIELD}":"'.encode()
 _CLOSE = b'"}\n'
 _LENGTH = len(_OPEN) + 64 + len(_CLOSE)
+_UNLINKED = b'{"unlinked":true}\n'
+"""Before the lines of a journal of which only the first and the last carry a digest."""
 
 
 def beginning(run: str, rig: str, operation: str, plan: str | None) -> str:
@@ -41,3 +43,27 @@ def split(text: bytes) -> tuple[bytes, str | None]:
     if not (body and tail.startswith(_OPEN) and tail.endswith(_CLOSE)):
         return text, None
     return body + b"}\n", tail[len(_OPEN) : -len(_CLOSE)].decode("ascii", "replace")
+
+
+def unlinked(journal: bytes) -> bytes:
+    """Return a journal without the digests that follow from its other lines, for an archive: nothing compresses them.
+
+    The last line keeps its own: a line that is changed in the archive does not fit it. A journal that is not chained
+    stays as it is.
+    """
+    lines = journal.splitlines(keepends=True)
+    if len(lines) < 3:
+        return journal
+    first, *between, last = lines
+    short = b"".join([_UNLINKED, first, *(split(text)[0] for text in between), last])
+    return short if linked(short) == journal else journal
+
+
+def linked(journal: bytes) -> bytes:
+    """Return a journal of an archive with the digests that `unlinked` took; any other one as it is."""
+    if not journal.startswith(_UNLINKED):
+        return journal
+    lines = journal.splitlines(keepends=True)[1:]
+    for at in range(1, len(lines) - 1):
+        lines[at] = chained(lines[at], digest(lines[at - 1]))
+    return b"".join(lines)

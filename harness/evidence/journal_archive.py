@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.base.archive import UnreadableArchive, packed, unpacked
 from harness.base.atomic_file import replace_file
 from harness.base.shape import DamagedFile
+from harness.evidence import chain
 
 NAME, RESULTS = "rows.zip", "results.zip"
 """The archives of the campaigns' rows, and of their results: a file for each campaign, in both."""
@@ -23,7 +24,8 @@ def pack_journals(folder: Path) -> None:
     if not ABOVE <= _bytes(journals) <= BYTES_MAX or len(journals) > FILES_MAX or _bytes(results) > BYTES_MAX:
         return
     for name, paths in ((NAME, journals), (RESULTS, results)):
-        replace_file(folder / name, packed({path.name: path.read_bytes() for path in paths}), durable=True)
+        held = {path.name: chain.unlinked(path.read_bytes()) for path in paths}
+        replace_file(folder / name, packed(held), durable=True)
         for path in paths:
             path.unlink()
 
@@ -80,4 +82,4 @@ def read_packed(folder: Path, names: Sequence[str], archive: str = NAME) -> dict
             expected="the journals of the run",
             mend="bring the file back from a copy; evidence.jsonl and operations.jsonl hold the same rows",
         ) from None
-    return {name: held[name] for name in names if name in held}
+    return {name: chain.linked(held[name]) for name in names if name in held}

@@ -76,3 +76,42 @@ def test_the_plan_opens_the_chain(tmp_path):
         found[name] = run.journal_path("rig", "op").read_bytes()
     assert found["a"] == found["b"] != found["c"]
     assert linked(found["c"], chain.beginning("run-1", "rig", "op", "1" * 64))
+
+
+@given(st.lists(rows, max_size=6), st.booleans(), st.binary(max_size=8))
+def test_an_archive_needs_no_digest_that_follows_from_other_lines(some, is_chained, end):
+    lines, before = [], BEGINNING
+    for one in some:
+        text_ = line(one).encode()
+        lines.append(chain.chained(text_, before) if is_chained else text_)
+        before = chain.digest(lines[-1])
+    for journal in (b"".join(lines), b"".join(lines) + end):
+        short = chain.unlinked(journal)
+        assert chain.linked(short) == journal
+        assert chain.linked(journal) == journal
+    if is_chained and len(some) > 2:
+        kept = chain.unlinked(b"".join(lines)).splitlines(keepends=True)
+        assert [chain.split(one)[1] is not None for one in kept[1:]] == [
+            True,
+            *[False] * (len(some) - 2),
+            True,
+        ]
+
+
+@given(st.lists(rows, min_size=3, max_size=6, unique_by=str), st.data())
+def test_what_is_changed_in_an_archive_breaks_the_chain(some, data):
+    lines, before = [], BEGINNING
+    for one in some:
+        lines.append(chain.chained(line(one).encode(), before))
+        before = chain.digest(lines[-1])
+    kept = chain.unlinked(b"".join(lines)).splitlines(keepends=True)
+    at = data.draw(st.integers(1, len(kept) - 1))
+    how = data.draw(st.sampled_from(["removed", "changed", "repeated"]))
+    kept[at : at + 1] = {
+        "removed": [],
+        "changed": [kept[at].replace(b"{", b'{"a":1,', 1)],
+        "repeated": [kept[at], kept[at]],
+    }[how]
+    journal = chain.linked(b"".join(kept))
+    last = chain.digest(journal.splitlines(keepends=True)[-1])
+    assert not linked(journal) or last != before

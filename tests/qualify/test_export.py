@@ -14,6 +14,7 @@ from threading import Thread
 
 import pytest
 
+from harness.evidence.chain import unlinked
 from support.limits import HUNG_S
 
 
@@ -428,3 +429,29 @@ def test_a_folder_that_is_there_is_not_overwritten(weak, original):
     done = weak.cli.inside("export", "--audit", "plan.toml", "--out", original)
     assert done.returncode == 4
     assert "a file or a folder" in done.stderr
+
+
+def test_rows_that_are_packed_as_a_run_packs_them_are_checked_one_by_one(export):
+    journal = journal_of(export)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) > 3
+    short = unlinked(journal.read_bytes()).splitlines(keepends=True)
+    assert len(b"".join(short)) < len(b"".join(lines)) - 60 * (len(lines) - 3)
+    journal.unlink()
+
+    def packed(rows):
+        with zipfile.ZipFile(journal.with_name("rows.zip"), "w", zipfile.ZIP_DEFLATED) as made:
+            made.writestr(journal.name, b"".join(rows))
+        said = wrong(export)
+        # The manifest has the journal, and no archive.
+        about = [one for one in said if " row" in one or "truncated" in one]
+        return [one for one in about if journal.name in one], [
+            one for one in about if "evidence.jsonl" in one
+        ]
+
+    assert packed(short) == ([], [])
+    assert packed([short[0], short[1], short[3], short[2], *short[4:]])[0]
+    assert packed(short[:-1])[0]
+    chained, rows = packed([*short[:2], short[2].replace(b'"rig":"', b'"rig":"x'), *short[3:]])
+    assert len(chained) == len(rows) == 1
+    assert "row 2 is not that of the journal" in rows[0]

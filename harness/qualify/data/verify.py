@@ -45,6 +45,8 @@ UNREADABLE = (
 """Python raises these for files that were changed, and for archives that were."""
 TAIL = b',"prev":"'
 TAIL_LENGTH = len(TAIL) + 64 + len(b'"}\n')
+UNLINKED = b'{"unlinked":true}\n'
+"""Before the rows of a packed journal of which only the first and the last carry a digest."""
 
 
 class Check:
@@ -217,7 +219,7 @@ class Check:
                     if name in packed.namelist():
                         if packed.getinfo(name).file_size > UNPACKED_MAX:
                             raise ValueError(f"{name} is {packed.getinfo(name).file_size} bytes")
-                        return packed.read(name).splitlines(keepends=True)
+                        return linked(packed.read(name).splitlines(keepends=True))
             except UNREADABLE as error:
                 place = (folder / "rows.zip").relative_to(self.folder)
                 self.wrong.append(f"{place}: cannot be read: {reason(error)}")
@@ -349,6 +351,19 @@ def carried_by(line: bytes) -> str | None:
         if tail.startswith(TAIL) and tail.endswith(b'"}\n')
         else None
     )
+
+
+def linked(lines: list[bytes]) -> list[bytes]:
+    """Return the rows of a packed journal with the digests that follow from the rows before them.
+
+    The last row carries its own: it does not fit if a row before it was changed.
+    """
+    if lines[:1] != [UNLINKED]:
+        return lines
+    rows = lines[1:]
+    for at in range(1, len(rows) - 1):
+        rows[at] = rows[at][:-2] + TAIL + digest(rows[at - 1]).encode() + b'"}\n'
+    return rows
 
 
 def without(line: bytes) -> bytes:
