@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from harness.base.errors import CallerError
 from harness.base.limited_file import read_limited_text
 
-Act = Literal["connect", "disconnect", "glitch", "bounce", "enumeration-cut", "power-cycle"]
+Act = Literal[
+    "connect", "disconnect", "glitch", "bounce", "enumeration-cut", "power-cycle", "data-before-power"
+]
 Span = tuple[float, float]
 NAME = r"^[a-z0-9][a-z0-9.-]*$"
 SHOWN = "docs/field.md shows one"

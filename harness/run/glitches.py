@@ -15,7 +15,8 @@ from harness.search.plan import START, Plan
 
 GLITCHES_MAX = 6
 """So often at most does one `glitch` of a log give power: what it counts are errors, several for each time."""
-ON_MS: dict[str, Span] = {"bounce": (1.0, 40.0), "glitch": (1.0, 150.0)}
+DATA_FIRST = "data-before-power"
+ON_MS: dict[str, Span] = {"bounce": (1.0, 40.0), "glitch": (1.0, 150.0), DATA_FIRST: (0.1, 20.0)}
 """How long the key has power in a disturbance. The kernel waits 100 ms before it asks anything of a new device."""
 OFF_MS: dict[str, Span] = {"bounce": (1.0, 50.0), "glitch": (5.0, 500.0), "power-cycle": (100.0, 1500.0)}
 SETTLE_MS = 100.0
@@ -32,6 +33,18 @@ def disturbances(steps: Sequence[StepRow]) -> list[StepRow]:
             continue
         found.append(step)
     return found
+
+
+def beyond_a_switch(steps: Sequence[StepRow]) -> str | None:
+    """Say which disturbance needs more than a switch of a key's power, or the end of a process; None if none does.
+
+    A key whose data lines have contact before VBUS lives on what they give, and its first packets come before its power
+    is good. On a twin that is a boot that begins and is lost when the power comes: there is no gap, and nobody hears
+    what was sent to it.
+    """
+    if any(one.act == DATA_FIRST for one in disturbances(steps)):
+        return f"{DATA_FIRST}: this rig switches power, and leaves the data lines as they are; twins can"
+    return None
 
 
 def draw(steps: Sequence[StepRow], length_us: int, boot_us: int, stream: Stream) -> Plan:

@@ -28,7 +28,7 @@ from harness.field.scenario_file import Replay, Scenario, StepRow
 from harness.model.outcome import Outcome, Value
 from harness.model.rig import Rig
 from harness.model.row import Judged, Row
-from harness.run.glitches import disturbances, draw
+from harness.run.glitches import beyond_a_switch, disturbances, draw
 from harness.run.session import Session
 from harness.safety.pins import handed_out
 from harness.search.bounds import CONFIDENCE, reproduction
@@ -157,6 +157,8 @@ class ScenarioPlayer:
             tried = Tried(rig_name, name, rig.info().firmware, rig.evidence_kind)
             found.append(tried)
             tried.lacking = self._session.missing(rig_name, name)
+            if tried.lacking is None and glass_box(rig) is None:
+                tried.lacking = beyond_a_switch(self._steps)
             if tried.lacking is None:
                 self._try(tried, rig, home)
         return found

@@ -167,7 +167,17 @@ def test_the_first_version_without_it_is_found_by_few_tries(later):
 STEPS = st.lists(
     st.builds(
         StepRow,
-        act=st.sampled_from(["bounce", "glitch", "enumeration-cut", "power-cycle", "connect", "disconnect"]),
+        act=st.sampled_from(
+            [
+                "bounce",
+                "glitch",
+                "enumeration-cut",
+                "power-cycle",
+                "data-before-power",
+                "connect",
+                "disconnect",
+            ]
+        ),
         times=st.integers(1, 5),
         errors=st.none() | st.integers(1, 20),
         growth=st.floats(1, 3),
@@ -186,6 +196,14 @@ def test_a_drawn_cut_can_be_named_and_found_again(steps, length_us, boot_us, see
     again = planned(plan.label, {"start": 0}, length_us)
     assert (again.boots, again.offset_us, again.label) == (plan.boots, plan.offset_us, plan.label)
     assert again.gaps in (plan.gaps, ()) or not any(plan.gaps)
+
+
+def test_a_boot_on_the_data_lines_ends_without_a_gap():
+    step = StepRow(act="data-before-power", times=3, on_ms=(2, 2))
+    plan = draw([step], 1, 900_000, Stream(1, "test"))
+    assert (plan.boots, plan.gaps) == ((2000,) * 3, (0,) * 3)
+    short = draw([StepRow(act="data-before-power")], 1, 900_000, Stream(1, "test")).boots
+    assert 100 <= short[0] <= 20_000
 
 
 def test_gaps_grow():
@@ -283,6 +301,17 @@ def test_what_cannot_be_replayed_is_refused_with_one_message(cli, text, options,
     assert done.returncode == 4
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.long
+def test_data_lines_before_power_are_a_boot_of_a_twin_that_is_lost(cli):
+    (cli.cwd / "my.toml").write_text(
+        LOST_TO_A_FORMAT + "[[step]]\nact = 'data-before-power'\ntimes = 2\n[[step]]\nact = 'connect'\n"
+    )
+    done = cli("run", "--scenario", "my.toml", "--cuts", "1", "--trials", "2", "--seed", "3", "--json")
+    assert done.returncode in (0, 1), done.stderr
+    rows = [json.loads(line) for line in (cli.run_dir / "evidence.jsonl").read_text().splitlines()]
+    assert [len(row["planned"].get("burst") or ()) for row in rows].count(2) == 2
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ SIGKILL keeps the page cache: such a rig tests the order of writes and what live
 from __future__ import annotations
 
 import hashlib
+from os.path import basename
 
 from harness.api import (
     CallerError,
@@ -163,8 +164,10 @@ class EmulatorRig(Rig):
         )
 
     def fingerprint(self) -> str:
-        parts = [self.key.name, self.firmware, self.options.transport, *self.options.command]
-        parts += [f"{name}={value}" for name, value in sorted(self.options.env.items())]
+        # Of files only the names: another host has the same firmware in another folder.
+        parts = [self.key.name, self.firmware, self.options.transport]
+        parts += [basename(word) or word for word in self.options.command]
+        parts += [f"{name}={basename(value)}" for name, value in sorted(self.options.env.items())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def settle(self) -> None:
