@@ -24,10 +24,13 @@ from harness.model.row import Row
 from harness.qualify.command import JSON, PAGE, qualify
 from harness.qualify.evidence import Evidence
 from harness.qualify.plan_file import load_plan
+from harness.qualify.redaction import PUBLIC, public_files
 
 MANIFEST, HEAD, VERIFY, REDACTED = "manifest.json", "head.txt", "verify.py", "redacted.json"
 RUNS = "runs"
 TITLE = "keyharness audit 1"
+NAMING = ("plan.json", "plan.toml", JSON, PAGE)
+"""Files that name people and keys: a redacted copy has those of `public/` instead."""
 LEFT_OUT = ("abnormal", "logs", "allure-results", "pictures")
 """Folders of a run that may name people, hosts or keys in free text."""
 LEFT_OUT_FILES = ("allure-results.zip", "allure.html", "index.html", "junit.xml", "results.jsonl")
@@ -58,6 +61,9 @@ def export(plan_path: Path, out: Path, reports: Path) -> Path:
     shutil.copyfile(plan_path, out / "plan.toml")
     for name in (JSON, PAGE):
         shutil.copyfile(done.folder / name, out / name)
+    (out / PUBLIC).mkdir()
+    for path, text in public_files(plan, done.statement).items():
+        (out / path).write_text(text, encoding="utf-8")
     (out / VERIFY).write_text(verify_text(), encoding="utf-8")
     runs = [_copied(folder, out) for folder in _folders(done.evidence)]
     manifest = _manifest(done.evidence, runs, out)
@@ -131,7 +137,7 @@ def _manifest(evidence: Evidence, runs: Sequence[Row], out: Path) -> Row:
         "plan": evidence.plan.digest,
         "states": [row["digest"] for row in evidence.history],
         "numbers": [{"number": row["number"], "run": row["run"]} for row in numbers],
-        "excluded": evidence.excluded,
+        "excluded": [{"run": row["run"]} for row in evidence.excluded],
         "runs": list(runs),
         "rows": sum(journal["rows"] for run in runs for journal in run["journals"]),
         "head": last,
@@ -160,10 +166,17 @@ def redact(source: Path, out: Path) -> list[str]:
     """Copy an export without what may name people, hosts or keys; its digests, head and signature stay.
 
     :returns: the paths that are left out or shortened.
-    :raises CallerError: the source is no export, or the folder is there.
+    :raises CallerError: the source is no export, or one without a public part, or the folder is there.
     """
     if not (source / MANIFEST).exists():
         raise CallerError(f"--redact {source}", found=f"no {MANIFEST}", expected="an export")
+    if not (source / PUBLIC).is_dir():
+        raise CallerError(
+            f"--redact {source}",
+            found=f"no folder {PUBLIC}: an earlier version made it, or it is redacted already",
+            expected="an export that holds its plan and its page without names",
+            mend="make it again with `keyharness export --audit`",
+        )
     _make(out)
     redacted: dict[str, str | None] = {}
     for file in sorted(source.rglob("*")):
@@ -187,6 +200,8 @@ def redact(source: Path, out: Path) -> list[str]:
 
 def _is_left_out(path: Path) -> bool:
     parts = path.parts
+    if str(path) in NAMING:
+        return True
     if parts[0] != RUNS or len(parts) < 3:
         return False
     return (

@@ -161,6 +161,22 @@ def test_a_redacted_export_keeps_its_hashes_and_its_signature(weak, original, ke
     text = next(out.glob("runs/*/run.json")).read_text()
     assert "host" not in json.loads(text)
     assert not [*out.glob("runs/*/logs/*")]
+    # People stand in no file of it, and the verdict is signed.
+    assert not (out / "plan.json").exists()
+    for path in out.rglob("*"):
+        if path.is_file() and path.suffix in (".json", ".html", ".toml", ".txt", ".jsonl", ".log"):
+            assert not [name for name in ("A.K.", "M.R.", "J.D.") if name in path.read_text()], path
+    shown = json.loads((out / "public" / "qualification.json").read_text())
+    assert shown["roles"] == {"executor": "[person 1]", "reviewer": "[person 2]", "approver": "[person 3]"}
+    assert shown["verdict"] == json.loads((original / "qualification.json").read_text())["verdict"]
+    assert shown["verdict"].upper() in (out / "public" / "qualification.html").read_text()
+    page = out / "public" / "qualification.html"
+    text = page.read_text()
+    page.write_text(text.replace("NOT QUALIFIED", "QUALIFIED"))
+    assert any(line.startswith("public/qualification.html: ") for line in wrong(out))
+    page.write_text(text)
+    again = weak.cli.inside("export", "--redact", tmp_path / "redacted" / "runs", "--out", tmp_path / "x")
+    assert again.returncode == 4
     # It is held to its digests as the whole is.
     path = journal_of(out)
     path.write_bytes(path.read_bytes().replace(b'"boots":2', b'"boots":3', 1))

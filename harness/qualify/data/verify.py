@@ -26,9 +26,11 @@ from typing import Any
 NAMESPACE = "keyharness-audit"
 TITLE = "keyharness audit 1"
 UNLISTED = {"manifest.json", "head.txt", "head.txt.sig", "head.tsq", "head.tsr", "redacted.json"}
+NAMING = {"plan.json", "plan.toml", "qualification.json", "qualification.html"}
 LEFT_OUT = {"abnormal", "logs", "allure-results", "pictures"}
 LEFT_OUT_FILES = {"allure-results.zip", "allure.html", "index.html", "junit.xml", "results.jsonl"}
-"""What a redacted copy has not: folders and files of a run. Of run.json it has a part."""
+"""What a redacted copy has not: files that name people and keys, of which public/ has the rest; folders and files of a
+run. Of run.json it has a part."""
 UNPACKED_MAX = 1 << 30
 """No journal is as long: a packed one that says so is not unpacked. zipfile gives no more than it says."""
 UNREADABLE = (
@@ -336,6 +338,8 @@ def is_export(folder: Path) -> bool:
 def may_be(path: str, *, shortened: bool) -> bool:
     """Return whether `keyharness export --redact` leaves a file out, or shortens it."""
     parts = path.split("/")
+    if path in NAMING:
+        return not shortened
     if parts[0] != "runs" or len(parts) < 3:
         return False
     if shortened:
