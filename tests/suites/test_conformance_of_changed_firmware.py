@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness_fido2.twin import clientpin, credentials, getassertion, hid, u2f
+from harness_fido2.twin import authenticator, clientpin, credentials, getassertion, hid, u2f
+from harness_fido2.twin.persistent_state import PersistentState
 from harness_fido2.twin.status import Status, StatusError
 from harness_fido2.twin.verification import PRESENT, VERIFIED
+from harness_suites.conformance import test_client_pin
 from support.trial_key import TrialKey
 
 Patch = pytest.MonkeyPatch
@@ -94,6 +96,25 @@ def check_only_waits(patch: Patch) -> None:
     patch.setattr(u2f, "_perform", waiting)
 
 
+def three_tries_again(patch: Patch) -> None:
+    """What is signed gives the tries of this boot back, as a right PIN does."""
+    count = PersistentState.next_counter
+
+    def counted(self):
+        if (app := self.__dict__.get("app")) is not None:
+            app.tries_now = 3
+        return count(self)
+
+    patch.setattr(PersistentState, "next_counter", counted)
+    made = authenticator.Authenticator.__init__
+
+    def make(self, *more):
+        made(self, *more)
+        self.persistent.app = self
+
+    patch.setattr(authenticator.Authenticator, "__init__", make)
+
+
 LAST = "test_client_pin::test_a_last_try_that_is_the_third_in_a_row_tells_that_the_pin_is_blocked_for_good"
 NEXT = "test_get_assertion::test_a_next_assertion_asks_for_no_touch_and_claims_what_the_first_did"
 SILENT = "test_get_assertion::test_a_next_assertion_after_a_silent_one_claims_no_presence"
@@ -101,6 +122,8 @@ VERIFIES = "test_get_assertion::test_verification_of_the_first_assertion_holds_f
 LONGEST = "test_discoverable::test_the_longest_handle_names_and_rp_id_outlive_a_power_cycle"
 CHECKS = "test_u2f::test_check_only_asks_for_no_touch"
 CHANNELS = "test_ctaphid::test_every_init_gives_another_channel"
+
+BLOCK = "test_client_pin::test_what_needs_no_pin_does_not_lift_the_block"
 
 ROWS: dict[str, tuple[Change, str]] = {
     "the last try tells of a power cycle": (power_cycle_before_blocked, LAST),
@@ -124,3 +147,13 @@ def test_a_case_fails_the_changed_firmware_alone(monkeypatch: Patch, row: tuple[
         change(patch)
         key = TrialKey(patch)
         assert key.asked(case) == "failed", key.said
+
+
+@pytest.mark.parametrize("use", ["_log_in", "_register", "_use_u2f"])
+def test_a_use_that_lifts_the_block_of_this_boot_fails(monkeypatch: Patch, use: str) -> None:
+    asked = {"use": getattr(test_client_pin, use)}
+    sound = TrialKey(monkeypatch)
+    assert sound.asked(BLOCK, **asked) == "passed", sound.said
+    three_tries_again(monkeypatch)
+    key = TrialKey(monkeypatch)
+    assert key.asked(BLOCK, **asked) == "failed", key.said

@@ -6,12 +6,16 @@ the case also checks that this cost no try.
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from fido2.ctap1 import ApduError, Ctap1
 from fido2.ctap2.pin import PinProtocol
 
+from harness_suites.conformance.ceremonies import make_without_pin
 from harness_suites.conformance.device import (
     HASH,
     PIN,
@@ -671,6 +675,35 @@ def test_a_new_channel_does_not_lift_the_block(with_pin):
     with_pin.connect()
     with refused(ERR.PIN_AUTH_BLOCKED):
         get_token(with_pin, version=version)
+
+
+def _log_in(authenticator: Authenticator, made: Any) -> None:
+    authenticator.get(made)
+
+
+def _register(authenticator: Authenticator, made: Any) -> None:
+    # A key that asks for the PIN here refuses.
+    unless_refused(lambda: make_without_pin(authenticator, rp=OTHER_RP))
+
+
+def _use_u2f(authenticator: Authenticator, made: Any) -> None:
+    ctap1, application = Ctap1(authenticator.device), hashlib.sha256(b"u2f").digest()
+    with suppress(ApduError), authenticator.touch():
+        handle = ctap1.register(HASH, application).key_handle
+        ctap1.authenticate(HASH, application, handle)
+
+
+@pytest.mark.case("CTAP 2.1, 6.5.5.7.1 step 9.1.2 ('power cycling is needed')", needs=PINS)
+@pytest.mark.parametrize("use", [_log_in, _register, _use_u2f], ids=["an-assertion", "a-registration", "u2f"])
+def test_what_needs_no_pin_does_not_lift_the_block(with_pin, use):
+    """Whoever guesses would go on after each login."""
+    version = with_pin.info.pin_uv_protocols[0]
+    made = with_pin.make(**({"extensions": {"credProtect": 1}} if with_pin.has("credProtect") else {}))
+    block_for_this_boot(with_pin, version)
+    unless_refused(lambda: use(with_pin, made))
+    with refused(ERR.PIN_AUTH_BLOCKED):
+        get_token(with_pin, version=version)
+    assert tries(with_pin) == with_pin.tries_max - 3
 
 
 @pytest.mark.waits(60)
