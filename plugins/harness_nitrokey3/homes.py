@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.api import Memory, NamedHome, Operation, Rig, Value, glass_box
-from harness_fido2.client import fido_memory
+from harness.api import Memory, NamedHome, Operation, Rig, Value, arrange_nothing, glass_box
+from harness_fido2 import account_order
+from harness_fido2.client import fido_memory, lacks
+from harness_fido2.coloured import RESETS, with_values
 from harness_nitrokey3 import configuration
 from harness_nitrokey3.sdk import open_nk3, unwrapped
 
 AGES = (8, 16, 32)
 """Bits of the counters that wrap."""
+COUNTER_BITS = 32
 STAGED = (
     "admin.interrupted_registrations",
     "admin.worn_page",
@@ -54,6 +57,30 @@ def _age(bits: int) -> Callable[[Rig, Memory], None]:
     return age
 
 
+def _register_over_wrap(bits: int) -> Callable[[Rig, Memory], None]:
+    """Register an account, age the key, and register another one: their counters wrap in between."""
+
+    def lay_down(rig: Rig, memory: Memory) -> None:
+        if lacks(rig, "rk") is not None:
+            return
+        account_order.register(rig, memory, account_order.BEFORE)
+        _age(bits)(rig, memory)
+        rig.power.on()
+        rig.wait_until_up()
+        account_order.register(rig, memory, account_order.AFTER)
+        rig.power.cycle()
+        rig.wait_until_up()
+        account_order.check(rig, memory)
+
+    return lay_down
+
+
+def _adapt_aged(operation: Operation) -> Operation | None:
+    if operation.name in (*STAGED, *HALF_WAY):
+        return None
+    return with_values(operation, {account_order.ORDER.name: ()}) if operation.name in RESETS else operation
+
+
 def _cannot_age(rig: Rig) -> str | None:
     glass = glass_box(rig)
     if glass is None or glass.age is None:
@@ -65,8 +92,11 @@ AGED = tuple(
     NamedHome(
         name=f"aged-{bits}",
         title=f"counters just below 2^{bits}, pages erased hundreds of times",
+        # The signature counter of 32 bits cannot wrap.
+        lay_down=_register_over_wrap(bits) if bits < COUNTER_BITS else arrange_nothing,
         settle=_age(bits),
-        adapt=_not_among(*STAGED, *HALF_WAY),
+        adapt=_adapt_aged,
+        items=(account_order.ORDER,) if bits < COUNTER_BITS else (),
         missing=_cannot_age,
         cuts=10,
         turn="aged",

@@ -31,6 +31,7 @@ DELETED: dict[str, Value] = {
     "fido2.non_resident_credential": "absent",
     "fido2.u2f_handle": ANY,
     "fido2.sign_count": ANY,
+    "fido2.order": (),
 }
 """What is to be seen where an update deletes the user's data; what the factory put there stays."""
 

@@ -23,7 +23,8 @@ RENAMED = "test_a_rename_leaves_all_else_that_is_stored_with_the_credential"
 OWN = "test_credentials_of_different_boots_have_key_pairs_and_ids_of_their_own"
 RESET = "test_what_is_written_in_the_boot_of_a_reset_lasts"
 TEN = "test_every_one_of_ten_accounts_is_listed_and_asserts_after_a_power_cycle"
-CASES = (GUESSES, PIN_CHANGED, SET, FORCED, COUNTED, RENAMED, OWN, RESET, TEN)
+PARTIES = "test_every_one_of_ten_relying_parties_is_listed_after_a_power_cycle"
+CASES = (GUESSES, PIN_CHANGED, SET, FORCED, COUNTED, RENAMED, OWN, RESET, TEN, PARTIES)
 
 
 @pytest.fixture
@@ -126,6 +127,20 @@ def test_a_listing_of_eight_accounts_fails(monkeypatch, asked):
     got, said = asked(TEN)
     assert got == "failed"
     assert said.startswith("listed accounts"), said
+
+
+def test_a_listing_of_eight_relying_parties_fails(monkeypatch, asked):
+    every = ResidentCredentials.all
+
+    def eight(self):
+        found = every(self)
+        told = sorted({one.rp_id for one in found})[:8]
+        return [one for one in found if one.rp_id in told]
+
+    monkeypatch.setattr(ResidentCredentials, "all", eight)
+    got, said = asked(PARTIES)
+    assert got == "failed"
+    assert said.startswith("listed relying parties"), said
 
 
 def test_a_list_of_three_relying_parties_after_power_up_fails(monkeypatch):

@@ -33,6 +33,7 @@ from harness_suites.conformance.ceremonies import (
     make_without_pin,
     management,
     option,
+    room_for,
 )
 from harness_suites.conformance.device import HASH, RP, Authenticator, not_offered, refused, unless_refused
 from harness_suites.conformance.pinuv import OTHER_PIN, OTHER_RP, WRONG_PIN, P, fresh_info, tries
@@ -334,6 +335,20 @@ def test_every_one_of_ten_accounts_is_listed_and_asserts_after_a_power_cycle(wit
     with_pin.power_cycle()
     assert set(names(with_pin)) == {account(number)["id"] for number in range(ACCOUNTS)}, "listed accounts"
     assert {ident(one) for one in get_all(with_pin, uv=True)} == made, "accounts that assert"
+
+
+@pytest.mark.case("CTAP 2.1, 6.8.3", needs=NEEDS)
+def test_every_one_of_ten_relying_parties_is_listed_after_a_power_cycle(with_pin):
+    rps = [{"id": f"rp-{number}.keyharness.example"} for number in range(ACCOUNTS)]
+    with room_for("ten discoverable credentials"):
+        made = {rp["id"]: ident(make_resident(with_pin, rp=rp)) for rp in rps}
+    with_pin.power_cycle()
+    manager = management(with_pin)
+    listed = {one[3]["id"]: bytes(one[4]) for one in manager.enumerate_rps()}
+    assert listed == {rp: hashlib.sha256(rp.encode()).digest() for rp in made}, "listed relying parties"
+    for rp, known in made.items():
+        (one,) = manager.enumerate_creds(listed[rp])
+        assert bytes(one[7]["id"]) == known, f"the credential of {rp}"
 
 
 @pytest.mark.case("WebAuthn 2, 4 (Credential ID; credential key pair)", needs="rk")

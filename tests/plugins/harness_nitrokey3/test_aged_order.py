@@ -1,0 +1,38 @@
+"""An aged key tells two accounts in the order in which they were registered, over the wrap of what it orders by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.campaign.home import HomeFault, go_home, go_to_home
+from harness_fido2.account_order import ORDER
+from harness_fido2.client import fido_memory
+from harness_fido2.twin import credentials
+from support.nitrokey import nitrokey
+
+
+def begun(home):
+    rig = nitrokey()
+    return go_to_home(rig, go_home(rig), home)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_an_order_that_is_stored_in_too_few_bits_fails(monkeypatch, bits):
+    assert len(fido_memory(begun(f"aged-{bits}").memory).accounts) == 2
+    encode = credentials._encode
+
+    def shorter(epoch, credential):
+        return encode(epoch, replace(credential, order=credential.order % (1 << bits)))
+
+    monkeypatch.setattr(credentials, "_encode", shorter)
+    with pytest.raises(HomeFault) as fault:
+        begun(f"aged-{bits}")
+    assert "the newest first" in str(fault.value)
+
+
+def test_a_counter_of_32_bits_has_no_wrap_to_look_over():
+    home = begun("aged-32")
+    assert not fido_memory(home.memory).accounts
+    assert ORDER not in [item for part in home.parts for item in part.items]
