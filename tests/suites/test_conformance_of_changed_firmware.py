@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness_fido2.twin import authenticator, clientpin, credentials, getassertion, hid, u2f
+from harness_fido2.twin import authenticator, clientpin, credentials, getassertion, hid, makecredential, u2f
 from harness_fido2.twin.persistent_state import PersistentState
 from harness_fido2.twin.status import Status, StatusError
 from harness_fido2.twin.verification import PRESENT, VERIFIED
+from harness_nitrokey3.twin import admin, settings
 from harness_suites.conformance import test_client_pin
 from support.trial_key import TrialKey
 
@@ -115,12 +116,40 @@ def three_tries_again(patch: Patch) -> None:
     patch.setattr(authenticator.Authenticator, "__init__", make)
 
 
+def every_setting_forgotten(patch: Patch) -> None:
+    reset = settings.Settings.reset
+    patch.setattr(settings.Settings, "reset", lambda self, application=None: reset(self))
+
+
+def rp_ids_in_lower_case(patch: Patch) -> None:
+    read = makecredential._read
+
+    def lower(app, members):
+        request = read(app, members)
+        return replace(request, rp_id=request.rp_id.lower())
+
+    patch.setattr(makecredential, "_read", lower)
+
+
+def blocks_in_the_wrong_order(patch: Patch) -> None:
+    status = admin.Admin._status
+
+    def swapped(self, data):
+        told = yield from status(self, data)
+        return told[:2] + told[3:1:-1] + told[4:]
+
+    patch.setattr(admin.Admin, "_status", swapped)
+
+
 LAST = "test_client_pin::test_a_last_try_that_is_the_third_in_a_row_tells_that_the_pin_is_blocked_for_good"
 NEXT = "test_get_assertion::test_a_next_assertion_asks_for_no_touch_and_claims_what_the_first_did"
 SILENT = "test_get_assertion::test_a_next_assertion_after_a_silent_one_claims_no_presence"
 VERIFIES = "test_get_assertion::test_verification_of_the_first_assertion_holds_for_the_next"
 LONGEST = "test_discoverable::test_the_longest_handle_names_and_rp_id_outlive_a_power_cycle"
 CHECKS = "test_u2f::test_check_only_asks_for_no_touch"
+OTHERS = "test_admin::test_the_reset_of_one_application_leaves_the_settings_of_the_others"
+AS_IT_COMES = "test_discoverable::test_an_rp_id_is_taken_as_it_comes"
+ROOM = "test_admin::test_there_is_room_in_both_file_systems"
 CHANNELS = "test_ctaphid::test_every_init_gives_another_channel"
 
 BLOCK = "test_client_pin::test_what_needs_no_pin_does_not_lift_the_block"
@@ -134,6 +163,9 @@ ROWS: dict[str, tuple[Change, str]] = {
     "a name of 63 bytes": (stored(name=63), LONGEST),
     "a display name of 63 bytes": (stored(displayName=63), LONGEST),
     "check-only waits for a touch": (check_only_waits, CHECKS),
+    "the reset of one application forgets every setting": (every_setting_forgotten, OTHERS),
+    "an RP id is stored in lower case": (rp_ids_in_lower_case, AS_IT_COMES),
+    "free blocks have their bytes in the wrong order": (blocks_in_the_wrong_order, ROOM),
     "channels are numbered by one byte": (one_byte_of_channels, CHANNELS),
 }
 

@@ -313,6 +313,19 @@ def test_rp_ids_that_end_alike_are_kept_apart(blank):
         check(assertion, one)
 
 
+@pytest.mark.case("WebAuthn 2, 6.1 (rpIdHash); CTAP 2.1, 6.2.2 step 7", needs="rk")
+def test_an_rp_id_is_taken_as_it_comes(blank):
+    """A browser writes it in lower case. A key that does so, too, mixes what an application keeps apart."""
+    mixed = {"id": "Mixed.Keyharness.Example"}
+    made = make_resident(blank, rp=mixed)
+    blank.power_cycle()
+    assertion = blank.get(rp_id=mixed["id"])
+    check(assertion, made)
+    assert assertion.auth_data.rp_id_hash == hashlib.sha256(mixed["id"].encode()).digest()
+    with refused(ERR.NO_CREDENTIALS):
+        blank.get(rp_id=mixed["id"].lower())
+
+
 # Power
 
 
