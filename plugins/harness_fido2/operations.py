@@ -23,6 +23,7 @@ from harness.api import (
 from harness_fido2 import (
     extensions,
     homes,
+    left_behind,
     management,
     next_actions,
     ownership,
@@ -232,6 +233,7 @@ def reset_worlds(before: Memory, after: Memory) -> Worlds:
         "fido2.pin_retries": mine.tries if mine.pin else "not offered",
         # All credentials are gone, and with them every value that a relying party could compare.
         "fido2.sign_count": ANY,
+        **left_behind.values(before, left_behind.NONE),
     }
     return [
         old(
@@ -243,6 +245,7 @@ def reset_worlds(before: Memory, after: Memory) -> Worlds:
                 "fido2.non_resident_credential": ASSERTS,
                 **extensions.kept(before),
                 "fido2.u2f_handle": "authenticates" if mine.handle else "not offered",
+                **left_behind.values(before, left_behind.ALL),
             }
         ),
         new(fresh),
@@ -333,20 +336,21 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="fido2.reset",
         title="reset the FIDO2 application",
-        arrange=arrange_nothing,
+        arrange=left_behind.note,
         act=reset_key,
         resets=True,
         worlds=reset_worlds,
+        items=(left_behind.FILES_OF_BEFORE,),
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(touches=1),
     ),
     Operation(
         name="fido2.reset.register",
         title="reset the FIDO2 application and register at once",
-        arrange=arrange_nothing,
+        arrange=left_behind.note,
         act=_reset_and_register,
         worlds=_reset_and_register_worlds,
-        items=(NEW_NON_RESIDENT,),
+        items=(NEW_NON_RESIDENT, left_behind.FILES_OF_BEFORE),
         cost=Cost(touches=2),
     ),
 )

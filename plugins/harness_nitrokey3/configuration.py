@@ -26,6 +26,7 @@ from harness.api import (
     new,
     old,
 )
+from harness_fido2 import left_behind
 from harness_fido2.operations import forget, reset_worlds
 from harness_nitrokey3.sdk import open_nk3, unwrapped
 
@@ -89,6 +90,11 @@ def _prepared(value: str) -> Callable[[Rig, Memory], None]:
         memory.part("admin", KnownSettings).values = read_settings(rig)
 
     return arrange
+
+
+def _before_factory_reset(rig: Rig, memory: Memory) -> None:
+    _prepared("true")(rig, memory)
+    left_behind.note(rig, memory)
 
 
 def _change(value: str) -> Callable[[Rig, Memory], None]:
@@ -180,10 +186,10 @@ OPERATIONS = (
     Operation(
         name="admin.factory_reset",
         title="reset the whole key to how it left the factory",
-        arrange=_prepared("true"),
+        arrange=_before_factory_reset,
         act=_factory_reset,
         worlds=_reset_worlds,
-        items=(SETTINGS,),
+        items=(SETTINGS, left_behind.FILES_OF_BEFORE),
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(touches=1),
         missing=_lacks_both,
