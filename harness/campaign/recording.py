@@ -13,7 +13,7 @@ from harness.campaign.home import Home, require_expendable, seeded
 from harness.campaign.judging import UNCUT, CutJudge, fingerprint
 from harness.campaign.observe import Seen, observe
 from harness.campaign.space import FREE_BLOCKS, least_room
-from harness.campaign.uncut_laws import silence_breach, wear_breach, written
+from harness.campaign.uncut_laws import every_page_took, silence_breach, wear_breach, written
 from harness.campaign.wear_baseline import baseline
 from harness.campaign.worker_pool import WorkerPool
 from harness.model.judge import Breach, matches, unsound
@@ -224,7 +224,8 @@ class RecordedOperation:
             breach := silence_breach(trace.marks, application.keepalive_us, stands_us, Severity.S2)
         ):
             yield breach
-        base = baseline(rig, name) if isinstance(rig, TwinRig) and self.home.name == FRESH else None
+        is_comparable = self.home.name == FRESH and every_page_took(trace)
+        base = baseline(rig, name) if isinstance(rig, TwinRig) and is_comparable else None
         if base is not None and (breach := wear_breach(written(trace), base)):
             yield breach
 

@@ -9,7 +9,7 @@ from harness.base.errors import CallerError, KeyFault, one_of
 from harness.bench.registry import Plugins, discover
 from harness.campaign.home import go_home, missing
 from harness.campaign.recording import RecordedOperation
-from harness.campaign.uncut_laws import Written, wear_breach, written
+from harness.campaign.uncut_laws import Written, every_page_took, wear_breach, written
 from harness.campaign.wear_baseline import as_text, key_of, load
 from harness.model.outcome import Severity
 from harness.twin.model import TwinOptions
@@ -20,7 +20,7 @@ from harness.twin.trace import twin_trace
 def measure(plugins: Plugins, key_name: str, options: TwinOptions, seed: int) -> dict[str, Written]:
     """Run each operation that a twin offers once, uncut: its name and what it wrote.
 
-    An operation that this firmware fails at is left out: campaigns report it.
+    Left out: an operation that this firmware fails at, which campaigns report, and one in which a page failed.
     """
     key, twin = plugins.keys[key_name], plugins.twin(key_name)
     rig = TwinRig("wear", key, twin, options, seed, expendable=True)
@@ -30,7 +30,9 @@ def measure(plugins: Plugins, key_name: str, options: TwinOptions, seed: int) ->
         if missing(rig, home, operation):
             continue
         with suppress(KeyFault):
-            found[name] = written(twin_trace(RecordedOperation(rig, operation, home).prepare().trace))
+            trace = twin_trace(RecordedOperation(rig, operation, home).prepare().trace)
+            if every_page_took(trace):
+                found[name] = written(trace)
     return found
 
 

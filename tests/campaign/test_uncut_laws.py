@@ -75,6 +75,17 @@ def test_a_campaign_finds_it_in_the_uncut_run(defect, what):
     assert not walked("fido2.client_pin.change", cuts=4).findings
 
 
+@pytest.mark.parametrize(
+    ("operation", "personality", "seed"),
+    [("admin.worn_page", "reference-1.7", 23), ("admin.worn_pages", "reference", 10)],
+)
+def test_what_a_sound_key_writes_because_pages_fail_is_compared_with_no_baseline(
+    operation, personality, seed
+):
+    """On these seeds it moves blocks of its file system off failing pages: 60 erases where other seeds need 3 and 8."""
+    assert not walked(operation, cuts=2, personality=personality, seed=seed).findings
+
+
 def test_one_erase_at_each_boot_is_found(monkeypatch):
     """A boot of a key that was switched off cleanly writes nothing; 10,000 of them are a page's life."""
     on_power_up = Safe.on_power_up
