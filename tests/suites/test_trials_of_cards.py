@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness_nitrokey_pro.twin import firmware_commands, otp_commands, slots
+from harness_nitrokey_pro.twin import firmware_commands, otp_commands, pin_commands, slots
 from harness_openpgp.slots import Slot
 from harness_openpgp.twin import card as openpgp_card
 from harness_openpgp.twin import data as openpgp_data
@@ -158,6 +158,54 @@ PRO = {
         firmware_commands.factory_reset,
         "device.admin_temporary = device.user_temporary",
         "device.admin_temporary",
+    ),
+    "a secret stays for the next slot": Wrong(
+        "pro/test_what_stays_apart::test_what_was_sent_for_one_slot_does_not_serve_for_the_next_one",
+        otp_commands.write_slot,
+        'device.name, device.secret = b"", bytes(reports.SECRET)',
+        'device.name = b""',
+    ),
+    "a name stays for the next slot": Wrong(
+        "pro/test_what_stays_apart::test_what_was_sent_for_one_slot_does_not_serve_for_the_next_one",
+        otp_commands.write_slot,
+        'device.name, device.secret = b"", bytes(reports.SECRET)',
+        "device.secret = bytes(reports.SECRET)",
+    ),
+    "the configuration is read once in a boot": Wrong(
+        "pro/test_what_stays_apart::test_the_configuration_takes_effect_at_once",
+        otp_commands.code,
+        "device.slots.config[3] == 1",
+        'device.__dict__.setdefault("at_first", device.slots.config)[3] == 1',
+    ),
+    "a wrong user PIN leaves the temporary password": Wrong(
+        "pro/test_what_stays_apart::test_a_wrong_user_pin_ends_the_users_temporary_password",
+        pin_commands.user,
+        'device.user_temporary = b""',
+        "pass",
+    ),
+    "who is logged in unblocks without the PIN": Wrong(
+        "pro/test_what_stays_apart::test_unblocking_asks_for_the_admin_pin_though_the_admin_is_logged_in",
+        pin_commands.unblock,
+        "if not device.card.verify(",
+        "if not device.admin_temporary and not device.card.verify(",
+    ),
+    "a refused time moves the clock": Wrong(
+        "pro/test_what_stays_apart::test_a_time_that_was_refused_does_not_move_the_clock",
+        otp_commands.time,
+        'forced = integer(values, "set") == 1',
+        'forced = integer(values, "set") == 1; device.told = device.told and (time, device.uptime_us())',
+    ),
+    "a full counter page forgets what was passed over": Wrong(
+        "pro/test_what_stays_apart::test_a_counter_that_is_passed_over_goes_on_beyond_its_page",
+        slots.Slots.use,
+        "self.counter(number) + steps) %",
+        "self.counter(number) + 1) %",
+    ),
+    "a factory reset leaves the safe open": Wrong(
+        "pro/test_reset::test_a_factory_reset_closes_the_safe",
+        firmware_commands.factory_reset,
+        "device.safe.close()",
+        "pass",
     ),
     "the hidden slot compares six digits": Wrong(
         "pro/test_otp::test_each_digit_of_a_code_counts",

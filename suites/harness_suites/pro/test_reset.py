@@ -51,6 +51,14 @@ def test_a_factory_reset_ends_what_was_authorised(admin, pins):
         admin.erase_slot(0x10)
 
 
+def test_a_factory_reset_closes_the_safe(hid, pins, mine):
+    if mine.has_safe:
+        hid.open_safe(pins.pw1)
+    hid.factory_reset(pins.pw3)
+    with refused(Status.NOT_AUTHORIZED):
+        hid.ask("safe_status")
+
+
 def test_a_factory_reset_ends_what_the_user_was_allowed(admin, pins):
     """Else the temporary password of the owner before gets codes of the next one."""
     admin.set_config(pin_on=1)

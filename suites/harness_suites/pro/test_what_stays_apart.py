@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.api import Refused
 from harness_nitrokey_pro import client, reports
-from harness_nitrokey_pro.client import HOTP_SLOTS, TOTP_SLOTS
+from harness_nitrokey_pro.client import HIDDEN_SLOT, HOTP_SLOTS, TOTP_SLOTS
 from harness_nitrokey_pro.codes import hotp, totp
 from harness_nitrokey_pro.home import DAY, HOTP, TOTP, secret
 from harness_nitrokey_pro.reports import COMMANDS, Status
@@ -118,6 +119,60 @@ def test_a_slot_that_is_written_anew_has_nothing_of_the_erased_one(admin):
     admin.erase_slot(HOTP)
     admin.write_slot(HOTP, b"anew", b"", 7)
     assert admin.code(HOTP) != hotp(secret("hotp"), 7)
+
+
+def test_what_was_sent_for_one_slot_does_not_serve_for_the_next_one(admin, mine):
+    """Name and secret go ahead in reports of their own, and are used up when the slot is written."""
+    admin.write_slot(HOTP_SLOTS[1], b"first", b"secret of the first slot", 0)
+    before = admin.slot(TOTP)
+    with pytest.raises(Refused):
+        admin.ask("write_slot", temporary=client.TEMPORARY, slot=TOTP, counter=30)
+    assert admin.slot(TOTP) == before
+    admin.write_slot(TOTP, b"renamed", b"", 30)
+    admin.set_time(mine.time)
+    assert admin.code(TOTP) == totp(mine.slots[TOTP].secret, mine.time)
+
+
+def test_the_configuration_takes_effect_at_once(admin):
+    assert admin.code(HOTP) == hotp(secret("hotp"), 7)
+    admin.set_config(pin_on=1)
+    with refused(Status.NOT_AUTHORIZED):
+        admin.code(HOTP)
+    admin.set_config(pin_on=0)
+    assert admin.code(HOTP) == hotp(secret("hotp"), 8)
+
+
+def test_a_wrong_user_pin_ends_the_users_temporary_password(admin, pins):
+    admin.set_config(pin_on=1)
+    admin.log_in_user(pins.pw1, b"user")
+    with refused(Status.WRONG_PASSWORD):
+        admin.log_in_user("99999999", b"user")
+    with refused(Status.NOT_AUTHORIZED):
+        admin.code(HOTP, b"user")
+
+
+def test_unblocking_asks_for_the_admin_pin_though_the_admin_is_logged_in(admin, pins, rig):
+    with refused(Status.WRONG_PASSWORD):
+        admin.unblock("99999999", LONG_PIN)
+    assert admin.tries() == (3, 2)
+    OpenPgp(rig).verify(pins.pw1, OTHER)
+
+
+def test_a_time_that_was_refused_does_not_move_the_clock(hid, mine):
+    hid.set_time(mine.time)
+    with refused(Status.TIMESTAMP):
+        hid.set_time(mine.time - DAY, check=True)
+    assert hid.code(TOTP) == totp(mine.slots[TOTP].secret, mine.time)
+
+
+def test_a_counter_that_is_passed_over_goes_on_beyond_its_page(admin):
+    """A page has room for 1,016 uses. Codes are passed over when a computer starts without the key."""
+    content = b"secret of a boot"
+    admin.write_slot(HIDDEN_SLOT, b"boot", content, 0)
+    for counter in range(9, 1120, 10):
+        assert admin.verify(hotp(content, counter)) == 9
+        assert admin.verify(hotp(content, counter)) is None
+    assert again(admin).verify(hotp(content, 1120)) == 0
 
 
 # Refused, and stored
