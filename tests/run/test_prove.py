@@ -23,7 +23,7 @@ QUICK = {
 """One of each kind: the flash layer, two writes instead of one, an old personality, no cut needed, another home, and an
 action of the owner."""
 SAID = {
-    "sign-counter-short": "fido2.sign_count rolled-back",
+    "sign-counter-short": 'the home "aged-16" cannot be laid down',
     "sign-counter-signed": "fido2.sign_count rolled-back",
     "delete-needs-room": "in the home full",
     "full-replaces-oldest": "a full key refuses no registration",
