@@ -17,13 +17,22 @@ BEFORE, AFTER = "before the wrap", "after the wrap"
 NEWEST_FIRST = (AFTER, BEFORE)
 
 
-def register(rig: Rig, memory: Memory, name: str) -> None:
-    """Register one of the two accounts."""
+def register(rig: Rig, memory: Memory, name: str) -> bool:
+    """Register one of the two accounts; return False if the key has no room. Then there is no order to ask for."""
     mine = fido_memory(memory)
-    made, response = Fido(rig, mine.pin).make_credential(ORDER_RP, name.encode(), resident=True, pin=mine.pin)
+    try:
+        made, response = Fido(rig, mine.pin).make_credential(
+            ORDER_RP, name.encode(), resident=True, pin=mine.pin
+        )
+    except CtapError as error:
+        if error.code != CtapError.ERR.KEY_STORE_FULL:
+            raise
+        mine.accounts.clear()
+        return False
     mine.accounts[name] = made
     mine.filled += 1
     mine.counter = max(mine.counter, response.auth_data.counter)
+    return True
 
 
 def check(rig: Rig, memory: Memory) -> None:

@@ -6,11 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from harness.bench.registry import discover
 from harness.campaign.home import HomeFault, go_home, go_to_home
+from harness.twin.model import TwinOptions
+from harness.twin.rig import TwinRig
 from harness_fido2.account_order import ORDER
 from harness_fido2.client import fido_memory
 from harness_fido2.twin import credentials
 from support.nitrokey import nitrokey
+
+KEY = "nitrokey3-mini"
 
 
 def begun(home):
@@ -36,3 +41,11 @@ def test_a_counter_of_32_bits_has_no_wrap_to_look_over():
     home = begun("aged-32")
     assert not fido_memory(home.memory).accounts
     assert ORDER not in [item for part in home.parts for item in part.items]
+
+
+def test_a_full_key_ages_without_accounts():
+    plugins = discover()
+    key, model = plugins.keys[KEY], plugins.twins[KEY]
+    rig = TwinRig("full", key, model, TwinOptions(fill=1.0), 1, expendable=True)
+    home = go_to_home(rig, go_home(rig), "aged-8")
+    assert not fido_memory(home.memory).accounts
