@@ -43,9 +43,10 @@ def test_a_counter_of_32_bits_has_no_wrap_to_look_over():
     assert ORDER not in [item for part in home.parts for item in part.items]
 
 
-def test_a_full_key_ages_without_accounts():
+@pytest.mark.parametrize("fill", [0.5, 1.0])
+def test_a_key_that_the_bench_fills_ages_without_accounts(fill):
     plugins = discover()
     key, model = plugins.keys[KEY], plugins.twins[KEY]
-    rig = TwinRig("full", key, model, TwinOptions(fill=1.0), 1, expendable=True)
+    rig = TwinRig("full", key, model, TwinOptions(fill=fill), 1, expendable=True)
     home = go_to_home(rig, go_home(rig), "aged-8")
     assert not fido_memory(home.memory).accounts
