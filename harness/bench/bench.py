@@ -287,6 +287,7 @@ class LoadedBench:
             power,
             checked.touch,
             self.plugins.twins.get(key.name),
+            entry.identity,
         )
         try:
             rig = (driver.serve if served and driver.serve else driver.make)(request)

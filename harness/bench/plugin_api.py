@@ -58,6 +58,7 @@ class RigRequest:
     :ivar power: what switches the power, for a driver that is `actuated`; None if the bench names nothing.
     :ivar touch: what touches the key; None likewise.
     :ivar twin: how to simulate the key; None if no plugin offers a twin of it.
+    :ivar identity: of the key, as the bench has it ("uuid:...", "serial:..."); a rig may look for the key by it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class RigRequest:
     power: Actuator | None = None
     touch: Actuator | None = None
     twin: TwinModel | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True)

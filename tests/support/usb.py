@@ -26,7 +26,14 @@ def laboratory(folder: Path, ports: int = 4) -> Iterator[Lab]:
         yield lab
 
 
-def make_rig(port: str = PORT, *, slow: bool = False, key: str = "nitrokey3-mini", **options: Any) -> UsbRig:
+def make_rig(
+    port: str = PORT,
+    *,
+    slow: bool = False,
+    key: str = "nitrokey3-mini",
+    identity: str | None = None,
+    **options: Any,
+) -> UsbRig:
     """A rig on a port, with the laboratory's relay and finger."""
     (power,), (touch,) = keyharness_power(), keyharness_touch()
     request = RigRequest(
@@ -37,5 +44,6 @@ def make_rig(port: str = PORT, *, slow: bool = False, key: str = "nitrokey3-mini
         UsbOptions(port=port, **{**QUICK, **options}),
         Actuator(power, Options(slow=slow)),
         Actuator(touch, Options()),
+        identity=identity,
     )
     return UsbRig(request)

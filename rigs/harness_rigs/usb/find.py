@@ -150,18 +150,21 @@ def _another(key: PluggedKey, ask_uuid: AskUuid, found: str, expected: str) -> C
 def _elsewhere(key: PluggedKey, ask_uuid: AskUuid) -> Iterator[tuple[UsbDevice, str]]:
     """The rig's key on other ports, by its serial or by the UUID that it tells."""
     options = key.options
+    kind, _, told = (key.identity or "").partition(":")
+    serial = options.serial or (told if kind == "serial" else None)
+    uuid = options.uuid or (told if kind == "uuid" else None)
     for device in devices(key.host):
         if device.port == key.port or _ids(device) not in [
             (face.vendor_id, face.product_id) for face in key.key.faces
         ]:
             continue
-        if options.serial is not None and device.serial == options.serial:
+        if serial is not None and device.serial == serial:
             yield device, f"serial {device.serial}"
-        elif options.uuid is not None and device.fido is not None:
+        elif uuid is not None and device.fido is not None:
             # A key that another process uses is not asked: the request would disturb that process.
             held = Lock(f"port usb:{device.port}").holder() is not None
-            if not held and ask_uuid(device) == options.uuid:
-                yield device, f"uuid {options.uuid}"
+            if not held and ask_uuid(device).lower() == uuid.lower():
+                yield device, f"uuid {uuid}"
 
 
 def _ids(device: UsbDevice) -> tuple[int, int]:

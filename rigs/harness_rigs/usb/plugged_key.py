@@ -63,6 +63,7 @@ class PluggedKey:
     :ivar serial_in_use: the open serial port; a second one is not opened beside it.
     :ivar came_us: when it was last given power: the switch has acted. :ivar ordered_us: when the switch was told to.
     :ivar switch: what switches its power, in words.
+    :ivar identity: of the key, as the bench has it; None if it says none.
     :ivar cut_fd: returns a descriptor that is readable once the armed cut has fired; None while none is armed.
     """
 
@@ -87,6 +88,7 @@ class PluggedKey:
         self.came_us: int | None = None
         self.ordered_us: int | None = None
         self.switch = "of this rig"
+        self.identity: str | None = None
         self.cut_fd: Callable[[], int | None] = lambda: None
         self.named: tuple[int, int] | None = None
         self.is_named_key = False

@@ -77,6 +77,7 @@ class UsbRig(Rig):
         self.plugged = PluggedKey(self.name, self.key, self.options, self.host, self.clock, self.tap, touch)
         if request.power is not None:
             self.plugged.switch = f"{request.power.driver.name}, {request.power.channel}"
+        self.plugged.identity = request.identity
         cutter = self._cutter = UsbCutter(self, self.plugged, self.actuator)
         self.plugged.cut_fd = lambda: cutter.fired_fd
         self.power: PowerSwitch = PortSwitch(self.plugged, self.actuator, self._cutter)

@@ -88,6 +88,18 @@ def test_a_key_that_was_moved_is_found_by_its_uuid(lab):
     usb.close()
 
 
+def test_a_key_that_was_moved_is_found_by_the_identity_that_enroll_has_written(lab):
+    lab.plug(OTHER, TwinKey(1))
+    said = uuid_at(OTHER)
+    wrong = refused(identity=f"uuid:{said.upper()}", up_s=0.2)
+    assert wrong.what == f'rig "mini-1": its key is not on port {PORT}'
+    assert wrong.found == f"uuid {said.upper()} on port {OTHER}"
+    stranger = make_rig(identity=f"uuid:{said[::-1]}", up_s=0.2)
+    with pytest.raises(KeyGone, match="nothing came up"):
+        stranger.wait_until_up()
+    stranger.close()
+
+
 def test_a_key_that_was_asked_on_another_port_is_let_go_of(lab, monkeypatch):
     lab.plug(OTHER, TwinKey(1))
     said = uuid_at(OTHER)
