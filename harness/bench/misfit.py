@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.base.errors import CallerError, one_of
+from harness.base.wording import fields_at
 
 UNFIT = "unfit"
 """Type of a `PydanticCustomError` of settings that do not fit each other; its context has `field`, `found`, `expected`
@@ -45,7 +44,7 @@ def misfit(
     :param inside: the model is of a table inside a rig: its place is written with dots.
     """
     first = error.errors(include_url=False)[0]
-    place, known = _place(first["loc"], raw), _fields(model, first["loc"])
+    place, known = _place(first["loc"], raw), fields_at(model, first["loc"])
     if inside:
         place = place.replace(" · ", ".")
     found: object = first.get("input")
@@ -85,14 +84,3 @@ def _place(loc: tuple[int | str, ...], raw: object) -> str:
         parts = parts[2:]
     dotted = ".".join(str(part) for part in parts)
     return f"{prefix} · {dotted}" if dotted else prefix
-
-
-def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    for part in loc[:-1]:
-        field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        # list[AcceptedDeviation] -> AcceptedDeviation
-        annotation = next(iter(get_args(annotation)), annotation)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return list(model.model_fields)

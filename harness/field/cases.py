@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from harness.base.errors import CallerError, one_of
 from harness.base.limited_file import read_limited_text
+from harness.base.wording import refuse_truth
 from harness.field.reading import Reading
 from harness.field.recognise import PROTECT, Recognised
 from harness.field.scenario import UNKNOWN, client_of, last_of, product_of
@@ -144,12 +145,14 @@ def read_cases(folder: Path, signatures: Collection[str]) -> list[KeptCase]:
 def _read(path: Path) -> Case:
     text = read_limited_text(path, "a case file", mend=MEND)
     try:
-        case = Case.model_validate(tomllib.loads(text))
+        raw = tomllib.loads(text)
+        refuse_truth(raw, f"case {path}", MEND)
+        case = Case.model_validate(raw)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         said = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "tables hundreds deep"
         raise CallerError(f"case {path}", found=said, expected="TOML", mend="mend that line") from None
     except ValidationError as error:
-        raise misfit_of(error, f"case {path}", MEND) from None
+        raise misfit_of(error, Case, f"case {path}", MEND) from None
     for one in case.file:
         beside = path.parent / one.name
         if Path(one.name).name == one.name and beside.is_file() and (found := sha256(beside)) != one.sha256:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from harness.base.errors import CallerError
 from harness.base.limited_file import read_limited_text
+from harness.base.wording import in_words, refuse_truth
 
 Act = Literal[
     "connect", "disconnect", "glitch", "bounce", "enumeration-cut", "power-cycle", "data-before-power"
@@ -25,7 +26,7 @@ SHOWN = "docs/field.md shows one"
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class About(_Table):
@@ -144,29 +145,25 @@ def parse_scenario(text: str, shown: str) -> Scenario:
     :raises CallerError: it is not TOML, or no scenario.
     """
     try:
-        return Scenario.model_validate(tomllib.loads(text))
+        raw = tomllib.loads(text)
+        refuse_truth(raw, f"scenario {shown}", SHOWN)
+        return Scenario.model_validate(raw)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         said = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "tables hundreds deep"
         raise CallerError(f"scenario {shown}", found=said, expected="TOML", mend="mend that line") from None
     except ValidationError as error:
-        raise misfit_of(error, f"scenario {shown}", SHOWN) from None
+        raise misfit_of(error, Scenario, f"scenario {shown}", SHOWN) from None
 
 
-def misfit_of(error: ValidationError, what: str, mend: str) -> CallerError:
+def misfit_of(error: ValidationError, model: type[BaseModel], what: str, mend: str) -> CallerError:
     """The first thing that does not fit in a file of a person's, in our words.
 
-    :param what: the file. :param mend: where a right one is shown.
+    :param model: of the whole file. :param what: the file. :param mend: where a right one is shown.
     """
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
-    where = f"{what} · {place}" if place else what
-    match first["type"]:
-        case "extra_forbidden":
-            return CallerError(where, found="a name that is not known", expected="another name", mend=mend)
-        case "missing":
-            return CallerError(where, found="nothing", expected="a value", mend=mend)
-    said = first["msg"].removeprefix("Value error, ")
-    return CallerError(where, found=repr(first["input"])[:200], expected=said, mend=mend)
+    found, expected = in_words(first, model)
+    return CallerError(f"{what} · {place}" if place else what, found=found, expected=expected, mend=mend)
 
 
 def read_scenario(path: Path) -> Scenario:

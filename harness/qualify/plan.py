@@ -21,12 +21,6 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
-PATTERNS_SAID = {
-    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "letters, digits, '.', '_' and '-', at most 64, not a sign first",
-    r"^[0-9a-f]{64}$": "a SHA-256: 64 hexadecimal digits in lower case; `sha256sum FILE` shows it",
-    r"^[0-9]+(\.[0-9]+)?[smh]$": "a time such as 8h, 30m or 45s",
-}
-"""What a pattern asks for, in words."""
 Kind = Literal["twin", "emulator", "emulator-torn", "hardware"]
 LATER = ("amendment", "exclude", "waiver", "fix")
 """Tables that are written after the plan was frozen."""
@@ -35,7 +29,7 @@ LATER = ("amendment", "exclude", "waiver", "fix")
 class Table(BaseModel):
     """A table of a plan: exactly these fields."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Sample(Table):

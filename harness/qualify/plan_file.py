@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from harness.base.errors import CallerError, one_of
 from harness.base.limited_file import read_limited_text
+from harness.base.wording import in_words, refuse_truth
 from harness.bench.bench import LoadedBench, load_bench
 from harness.bench.registry import Plugins
 from harness.host.provenance import sha256_of
-from harness.qualify.plan import PATTERNS_SAID, BenchUse, Plan
+from harness.qualify.plan import BenchUse, Plan
 
 MEND = "docs/qualify.md shows a plan; `keyharness qualify --schema` shows every field"
 
@@ -30,6 +31,7 @@ def load_plan(path: Path) -> Plan:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise CallerError(shown, found=str(error), expected="TOML", mend="mend that line") from None
+    refuse_truth(raw, shown, MEND)
     try:
         plan = Plan.model_validate(raw)
     except ValidationError as error:
@@ -77,11 +79,27 @@ def check_plan(plan: Plan, path: Path, plugins: Plugins) -> list[tuple[BenchUse,
                 )
         if not rigs_of(plan, use, bench):
             raise CallerError(f"{where}.file", found="no rig of it", expected=f"a {plan.product.key}")
+        _check_kind(use, bench, rigs_of(plan, use, bench), plugins, where)
         for suite in use.suites:
             plugins.suite(suite)
         benches.append((use, bench))
     _check_names(plan, shown, plugins, benches)
     return benches
+
+
+def _check_kind(
+    use: BenchUse, bench: LoadedBench, rigs: Collection[str], plugins: Plugins, where: str
+) -> None:
+    """Refuse a kind of evidence that a bench cannot give: its row would wait for cuts for ever."""
+    for entry in bench.bench.rig:
+        simulated = plugins.drivers[entry.driver].simulated
+        if entry.name in rigs and simulated != (use.kind == "twin"):
+            raise CallerError(
+                f"{where}.kind",
+                found=f'"{use.kind}", and its rig "{entry.name}" has the driver {entry.driver}',
+                expected='"twin"' if simulated else '"emulator", "emulator-torn" or "hardware"',
+                mend="name the kind of evidence that the rig gives, or another bench",
+            )
 
 
 def rigs_of(plan: Plan, use: BenchUse, bench: LoadedBench) -> list[str]:
@@ -148,33 +166,6 @@ def _explained(error: ValidationError, shown: str) -> CallerError:
     place = "".join(
         f" number {part + 1}" if isinstance(part, int) else f".{part}" for part in first["loc"]
     ).lstrip(".")
-    where = f"{shown} · {place}" if place else shown
-    name = str(first["loc"][-1]) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":
-        return CallerError(where, found=f'"{name}"', expected=one_of(name, _fields(first["loc"])), mend=MEND)
-    if first["type"] == "missing":
-        asked = "a value" if name.isdigit() else f'"{name}"'
-        return CallerError(where, found="nothing", expected=asked, mend=f"add it; {MEND}")
-    if first["type"] == "value_error":
-        return CallerError(where, found="fields that do not fit together", expected=_said(first), mend=MEND)
-    expected = first["msg"]
-    if first["type"] == "string_pattern_mismatch":
-        expected = PATTERNS_SAID.get(str(first["ctx"]["pattern"]), expected)
-    elif first["type"].startswith("date_"):
-        expected = "a date such as 2026-11-30, without quotation marks"
-    return CallerError(where, found=repr(first["input"]), expected=expected, mend=MEND)
-
-
-def _said(first: Any) -> str:
-    return str(first["msg"]).removeprefix("Value error, ")
-
-
-def _fields(loc: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Plan
-    for part in loc[:-1]:
-        field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        annotation = next(iter(get_args(annotation)), annotation)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return [field.alias or name for name, field in model.model_fields.items()]
+    found, expected = in_words(first, Plan)
+    mend = f"add it; {MEND}" if first["type"] == "missing" else MEND
+    return CallerError(f"{shown} · {place}" if place else shown, found=found, expected=expected, mend=mend)

@@ -263,7 +263,7 @@ def test_the_scenarios_that_are_brought_along_fit(name):
             "[replay]\nkey = 'k'\noperations = ['o']\nsees = [{ item = 'i', value = '(' }]\n",
             "regular expression",
         ),
-        ("[scenario]\nname = 'x'\n", "not known"),
+        ("[scenario]\nname = 'x'\n", "id, "),
         (
             "[replay]\nkey = 'k'\noperations = ['o']\n[[answer]]\nsays = 's'\nsuite = 's'\ncases = ['c']\n",
             "not both",
