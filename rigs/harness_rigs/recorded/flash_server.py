@@ -124,7 +124,12 @@ class FlashServer:
         fd = os.open(self.path, os.O_RDWR)
         try:
             head = HEAD.pack(MAGIC, flash.page_size, flash.pages, flash.word_size, flash.erase_value)
-            socket.send_fds(link, [head], [fd])
+            readable = os.open(self.path, os.O_RDONLY)
+            try:
+                # Only what is asked for is seen, so the firmware cannot write in another way.
+                socket.send_fds(link, [head], [readable])
+            finally:
+                os.close(readable)
             stream = link.makefile("rb")
             while raw := stream.read(REQUEST.size):
                 if len(raw) < REQUEST.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import socket
@@ -234,6 +235,15 @@ def test_what_no_flash_does_is_refused_and_named(flash, what, offset, length):
     with pytest.raises(RigError, match="misused its flash") as error:
         flash.stop()
     assert f"{length} bytes at {offset}" in str(error.value)
+
+
+def test_a_firmware_cannot_write_past_its_recorder(flash):
+    client = Client(flash)
+    with pytest.raises(OSError):
+        os.pwrite(client.file, b"\0", 0)
+    with pytest.raises(OSError):
+        mmap.mmap(client.file, 1024, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    assert client.read(0, 1024) == b"\xff" * 1024
 
 
 def test_a_firmware_that_asks_for_more_than_there_is_is_cut_off(flash):
