@@ -99,6 +99,7 @@ class RecordedOperation:
 
     def pool(self, work: Callable[[int], T], processes: int) -> WorkerPool[T]:
         """Processes that work on images of the key side by side."""
+        self.glass.give_way()
         most = self.glass.most_processes
         return WorkerPool(work, processes if most is None else min(processes, most), self.glass.look_limit_s)
 
@@ -123,6 +124,7 @@ class RecordedOperation:
         logs = client_logs(rig.key)
         if glass.may_vary:
             again = known.copy()
+            glass.before_repeat()
             self._bring_to(start, operation, again)
             glass.compare(self._recorded(operation, again), trace)
             if not glass.repeats:

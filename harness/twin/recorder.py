@@ -47,8 +47,14 @@ class Recorder(Vault, Generic[S]):
     def record(self, act: Callable[[], None]) -> Recording[S]:
         """Run `act` uncut and keep everything that is written, and every mark."""
 
+    def before_repeat(self) -> None:
+        """Call before an operation is recorded again for `compare`."""
+
     def compare(self, one: Recording[S], other: Recording[S]) -> None:
         """Note whether two recordings of the same operation, from the same state, wrote the same."""
+
+    def give_way(self) -> None:
+        """Free what only one process of this host can have: others will run the key."""
 
     @abstractmethod
     def writes(self, act: Callable[[], None]) -> int:

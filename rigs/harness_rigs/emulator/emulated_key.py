@@ -249,6 +249,13 @@ class EmulatedKey:
         if self.process is not None:
             self.process.signal(signal.SIGKILL)
 
+    def give_way(self) -> None:
+        """Switch it off, and free its ports for another process."""
+        self.stop()
+        if self._connector is not None:
+            self._connector.close()
+            self._connector = None
+
     def _leave(self) -> None:
         """Leave where the emulators ran."""
         if self._connector is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -99,6 +100,10 @@ class FileRecorder(Recorder[DirectoryState]):
             self._owner = os.getpid()
             self._source = None
             self._rig.make_anew()
+
+    def give_way(self) -> None:
+        if self.most_processes is not None:
+            self._rig.emulated.give_way()
 
     def snapshot(self) -> DirectoryState:
         found = state.read(self._rig.folder.path)
@@ -206,6 +211,11 @@ class FileRecorder(Recorder[DirectoryState]):
         before = self.snapshot()
         act()
         return len(before.differing(self.snapshot()))
+
+    def before_repeat(self) -> None:
+        # Many a firmware seeds its random numbers with the time in seconds: in the same one it writes the same again,
+        # and would be taken for one that always does.
+        self._rig.clock.wait_us(1_000_000 - time.time_ns() // 1000 % 1_000_000)
 
     def compare(self, one: Recording[DirectoryState], other: Recording[DirectoryState]) -> None:
         """Note whether two recordings of the same operation wrote the same."""

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.base.errors import CallerError, RigError
 from harness.bench.plugin_api import RigRequest
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
+from harness.campaign.recording import VARIES
 from harness.campaign.walk import Campaign
 from harness.report.schema import EvidenceLine
 from harness_rigs.emulator.driver import make
@@ -108,6 +110,14 @@ def test_only_a_state_that_a_kill_can_leave_is_compared_with_one(start):
     assert campaign.result.live_checked == 3
 
 
+def test_a_firmware_that_writes_the_time_in_seconds_does_not_write_the_same_again(start):
+    """Two runs within a second wrote the same; a live cut later left another image, and that was a fault of ours."""
+    campaign = walked(start({"kind": "files", "faults": ["torn"]}, "--fault", "dated"), cuts=2)
+    assert not campaign.glass.repeats
+    assert campaign.rig.remark == VARIES
+    assert campaign.result.live_checked
+
+
 def test_on_a_disk_that_keeps_the_order_it_is_sound(start):
     campaign = walked(start({"kind": "files", "faults": ["torn"]}))
     assert campaign.result.findings == []
@@ -136,11 +146,26 @@ def test_state_that_is_kept_elsewhere_is_explained(start, tmp_path):
         walked(start(FILES, "--fault", "elsewhere", "--note", str(tmp_path)))
 
 
-def test_a_firmware_that_never_ends_to_write_is_walked(start):
+@pytest.mark.parametrize("fault", ["restless", "forked"])
+def test_a_firmware_that_never_ends_to_write_is_walked(fault, start):
     """Its writes go on while the recording ends: what comes after that is not a part of it."""
-    campaign = walked(start({"kind": "files", "faults": ["torn"]}, "--fault", "restless"), cuts=2)
+    campaign = walked(start({"kind": "files", "faults": ["torn"]}, "--fault", fault), cuts=2)
     assert campaign.result.findings == []
     assert any(op.chip == "ticks" for op in campaign.prepared.trace.ops)
+
+
+def test_on_the_ports_of_this_host_one_process_after_the_other_runs_it(start):
+    """What had recorded it kept the ports, and the first process that was to boot an image was refused them."""
+    port, answers = free_port(), free_port()
+    files = {"kind": "files", "faults": ["torn"]}
+    rig = start(files, "--fault", "forked", isolation="none", port=port, answer_port=answers)
+    assert walked(rig, cuts=3).result.findings == []
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
 
 
 def ran(start, program: str) -> tuple[RigError | None, list[str]]:

@@ -28,6 +28,8 @@ Nothing is imported that takes long: a campaign starts it hundreds of times. Fau
     garbage, garbage-make, garbage-init
                            answers getInfo, every registration, or CTAPHID_INIT with bytes that mean nothing
     restless               a file is written every millisecond, without an end
+    dated                  a registration writes the time in seconds
+    forked                 a process in a session of its own writes that file
     half-made              the first boot begins to make its files and never gets ready; later ones refuse to register
     hang-make, exit-make   hangs or exits in every registration, from the first one on
 """
@@ -168,7 +170,7 @@ class Tiny:
             return {1: "none", 2: b"short", 3: {}}
         if rp == NEW_RP or self.fault.endswith("-make"):
             self.misbehave()
-        self.flash.write("dirty", {})
+        self.flash.write("dirty", {"at": int(time.time())} if self.fault == "dated" else {})
         time.sleep(0.06 if rp == NEW_RP else 0)
         ident = os.urandom(16)
         ident += self.tag(rp, ident)
@@ -345,6 +347,9 @@ def main() -> None:
         # Its first boot makes what it needs, and is not done in time.
         open(f"{folder}/half", "w").close()
         select.select([], [], [])
+    if fault == "forked" and os.fork() == 0:
+        os.setsid()
+        tick(folder)
     if fault == "restless":
         threading.Thread(target=tick, args=[folder], daemon=True).start()
     hid = Hid(Tiny(Flash(folder), fault, note))
