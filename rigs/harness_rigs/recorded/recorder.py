@@ -181,24 +181,28 @@ class FileRecorder(Recorder[DirectoryState]):
 
     def read_dump(self, path: Path, like: DirectoryState) -> DirectoryState:
         """A folder as the firmware's working directory, or a file in the place of its only flash."""
-        if path.is_dir():
-            return state.read(path)
         images = self._flash.images
+        if path.is_dir():
+            return self._dumped_folder(path, like)
         if not path.is_file() or len(images) != 1:
-            expected = f"a folder like the firmware's, or a file like {images[0]}" if images else "a folder"
-            raise CallerError(
-                f"dump {path}", found="a file" if path.is_file() else "no such file", expected=expected
-            )
-        (name,) = images
-        kind, held, mode = like.entries[name]
-        data = path.read_bytes()
-        if len(data) != len(held):
+            found = "a file" if path.is_file() else "no regular file" if path.exists() else "no such file"
             raise CallerError(
                 f"dump {path}",
-                found=f"{len(data):,} bytes",
-                expected=f"{len(held):,} bytes, as {name} has",
+                found=found,
+                expected=f"a folder like the firmware's, or a file like {images[0]}"
+                if images
+                else "a folder",
+                mend="name the folder in which the firmware ran, or a copy of it",
             )
-        return DirectoryState({**like.entries, name: (kind, content(data), mode)})
+        return DirectoryState({**like.entries, images[0]: _dumped(path, images[0], like)})
+
+    def _dumped_folder(self, path: Path, like: DirectoryState) -> DirectoryState:
+        """A folder: of it the files that are flash, or all that it holds, and the programs of the firmware's own."""
+        if images := self._flash.images:
+            flash = {name: _dumped(path / name, name, like) for name in images}
+            return DirectoryState({**like.entries, **flash})
+        programs = {name: one for name, one in like.entries.items() if one[0] == "file" and one[2] & 0o111}
+        return DirectoryState({**programs, **state.read(path).entries})
 
     def distance(self, one: DirectoryState, other: DirectoryState) -> int:
         word = self._flash.word_size
@@ -262,6 +266,23 @@ class FileRecorder(Recorder[DirectoryState]):
     def close(self) -> None:
         if self._source is not None and os.getpid() == self._owner:
             self._source.close()
+
+
+def _dumped(path: Path, name: str, like: DirectoryState) -> state.Entry:
+    """The flash file `name` as it was dumped.
+
+    :raises CallerError: it is not there, or has another size.
+    """
+    kind, held, mode = like.entries[name]
+    size = path.stat().st_size if path.is_file() else None
+    if size != len(held):
+        raise CallerError(
+            f"dump {path}",
+            found="no such file" if size is None else f"{size:,} bytes",
+            expected=f"{len(held):,} bytes, as {name} has",
+            mend="dump the whole flash of this firmware, or name the bench whose flash it is of",
+        )
+    return kind, content(path.read_bytes()), mode
 
 
 def _of(of: DirectoryState, name: str) -> Content:

@@ -12,14 +12,15 @@ import sys
 
 import pytest
 
-from harness.base.errors import RigError
+from harness.base.errors import CallerError, RigError
 from harness.bench.plugin_api import RigRequest
 from harness.campaign.home import go_home
 from harness.campaign.walk import Campaign
 from harness.model.outcome import Outcome
+from harness_rigs.emulator.content import content
 from harness_rigs.emulator.driver import make
 from harness_rigs.emulator.options import EmulatorOptions
-from harness_rigs.emulator.state import write
+from harness_rigs.emulator.state import DirectoryState, write
 from harness_rigs.recorded.flash_server import ERASE, HEAD, PROGRAM, FlashServer
 from harness_rigs.recorded.options import FlashOptions
 from harness_rigs.vendor_flash import HERE, sources
@@ -180,6 +181,25 @@ def test_a_directory_that_holds_what_an_earlier_run_laid_down_is_no_state_elsewh
     write(tmp_path, go_home(first).state)
     again = start("right", directory=tmp_path)
     assert go_home(again).lasting
+
+
+@needs_compiler
+def test_a_dump_that_is_not_of_this_flash_is_explained(start, tmp_path):
+    vault = start("right").vault
+    blank = content(b"\xff" * 1024)
+    like = DirectoryState({"tiny_card": ("file", b"", 0o755), "flash.bin": ("file", blank, 0o600)})
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "short").write_bytes(b"\xff" * 1000)
+    for name, found in (("empty", "no such file"), ("short", "1,000 bytes"), ("nowhere", "no such file")):
+        with pytest.raises(CallerError) as error:
+            vault.read_dump(tmp_path / name, like)
+        assert (error.value.found, bool(error.value.mend)) == (found, True)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "flash.bin").write_bytes(b"\0" * 1024)
+    dumped = vault.read_dump(folder, like)
+    assert dumped.entries.keys() == like.entries.keys(), "the firmware's program is not a part of a dump"
+    assert bytes(dumped.entries["flash.bin"][1]) == b"\0" * 1024
 
 
 @needs_compiler
