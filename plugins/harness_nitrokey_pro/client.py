@@ -221,6 +221,16 @@ class NitrokeyPro:
     def open_safe(self, pin: str) -> None:
         self._try(PW1, "safe_enable", pin=pin.encode())
 
+    def has_aes(self, pin: str) -> bool:
+        """Has the chip of the card an AES key, which a safe needs? Costs the right user PIN."""
+        try:
+            self._try(PW1, "detect_aes", pin=pin.encode())
+        except Refused as refused:
+            if refused.status == f"{Status.WRONG_PASSWORD:02X}":
+                raise
+            return False
+        return True
+
     def new_safe(self, admin: str) -> None:
         """Make a new key of the safe, which empties it."""
         self._try(PW3, "new_aes_key", pin=admin.encode())

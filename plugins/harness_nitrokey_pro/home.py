@@ -156,11 +156,20 @@ def prepare(rig: Rig, memory: Memory) -> None:
 
 
 def makes_safe(client: NitrokeyPro, user: str, admin: str) -> bool:
-    """Make a new, empty safe. False: the chip of the card has no AES key, so there is none."""
+    """Make a new, empty safe. False: the chip of the card has no AES key, so there is none.
+
+    :raises KeyFault: it has one, and the safe cannot be made or opened.
+    """
     try:
         client.new_safe(admin)
         client.open_safe(user)
-    except Refused:
+    except Refused as refused:
+        if client.has_aes(user):
+            raise KeyFault(
+                "the password safe of a card with an AES key",
+                found=refused.value,
+                expected="a new safe, which the user PIN opens",
+            ) from None
         return False
     return True
 

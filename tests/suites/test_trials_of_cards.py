@@ -13,6 +13,7 @@ from harness_openpgp.twin import card as openpgp_card
 from harness_openpgp.twin import data as openpgp_data
 from harness_openpgp.twin import keys as openpgp_keys
 from harness_openpgp.twin import pins as openpgp_pins
+from harness_openpgp.twin import use as openpgp_use
 from harness_schsm.twin import domains, elementary, generate, pins, use
 from support.trial_card import TrialCard, change
 
@@ -129,6 +130,22 @@ OPENPGP = {
         openpgp_card.OpenPgpApplication._needs_touch,
         "slot = card.session.swapped.get(slot, slot)",
         "pass",
+    ),
+    "a deciphered message loses zeros": Wrong(
+        "openpgp/test_use::test_zeros_of_a_deciphered_message_come_back",
+        openpgp_use._unpadded,
+        "return block[end + 1 :]",
+        'return block[end + 1 :].lstrip(b"\\0")',
+        {"secret": b"\0\0begins with zeros"},
+    ),
+    "a new key clears the date of another one": Wrong(
+        "openpgp/test_keys::test_a_new_key_leaves_the_other_slots_alone",
+        openpgp_keys._store,
+        "    state = card.state\n",
+        "    state = card.state\n"
+        "    last = state.slot(Slot.AUTHENTICATE)\n"
+        "    state = state.with_slot(Slot.AUTHENTICATE, replace(last, date=bytes(4)))\n",
+        {"slot": Slot.SIGN},
     ),
     "another algorithm drops the flag": Wrong(
         "openpgp/test_use::test_a_flag_stays_with_another_algorithm",

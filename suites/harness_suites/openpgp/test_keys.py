@@ -171,7 +171,13 @@ def test_a_generated_key_replaces_the_one_before_it(admin, mine, slot):
 
 @SLOTS
 def test_a_new_key_leaves_the_other_slots_alone(admin, mine, slot):
+    described = {tag: admin.get(tag) for tag in (0xC5, 0xC6, 0xCD)}
     admin.generate(slot)
+    for tag, before in described.items():
+        now, size = admin.get(tag), len(before) // 3
+        for other in set(Slot) - {slot}:
+            part = slice(size * other.value, size * (other.value + 1))
+            assert now[part] == before[part], f"DO {tag:02X}, {other.title}"
     for other in set(Slot) - {slot}:
         assert admin.public(other) == mine.keys[other].content
         assert works(admin, mine, other, mine.keys[other])

@@ -147,6 +147,14 @@ def test_rsa_deciphers_messages_of_any_length(card, mine, length):
     assert card.decipher(cryptogram) == right
 
 
+@pytest.mark.parametrize("secret", [b"\0\0begins with zeros", bytes(16), b"ends with zeros\0\0"], ids=repr)
+def test_zeros_of_a_deciphered_message_come_back(card, mine, secret):
+    key = made(card, mine, Slot.DECIPHER, rsa(2048))
+    cryptogram, right = key.cryptogram(secret)
+    assert right == secret
+    assert card.decipher(cryptogram) == secret
+
+
 @pytest.mark.parametrize(
     "change",
     [

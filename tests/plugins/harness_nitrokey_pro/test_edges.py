@@ -6,12 +6,16 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from harness.base.errors import KeyFault, Refused
+from harness.campaign.home import go_home
 from harness_nitrokey_pro import reports
 from harness_nitrokey_pro.client import TEMPORARY
 from harness_nitrokey_pro.codes import hotp
+from harness_nitrokey_pro.home import known
 from harness_nitrokey_pro.otp_operations import USES
+from harness_nitrokey_pro.twin import safe_commands
 from harness_nitrokey_pro.twin.safe import USED
-from support.pro import ADMIN, SECRET, USER, client
+from support.pro import ADMIN, SECRET, USER, client, pro
+from support.trial_card import change
 
 SLOT, LAST = 0x10, 2**64 - 1
 
@@ -63,3 +67,14 @@ def test_a_key_that_neither_answers_nor_goes_to_its_bootloader_is_waited_for_no_
     with pytest.raises(KeyFault, match="bootloader") as caught:
         hid.start_bootloader(b"12345678")
     assert caught.value.blame == "key"
+
+
+def test_a_safe_that_cannot_be_made_is_a_fault_of_a_key_whose_card_has_an_aes_key(monkeypatch):
+    """Else every case of the safe is not offered, and the run passes."""
+    change(monkeypatch, safe_commands.new_aes_key, "if not device.card.verify(", "if device.card.verify(")
+    with pytest.raises(KeyFault, match="password safe"):
+        go_home(pro())
+
+
+def test_a_card_without_an_aes_key_has_no_safe():
+    assert not known(go_home(pro(personality="card-2.1")).memory).has_safe
