@@ -27,6 +27,7 @@ from harness.api import (
 from harness_fido2 import settings
 from harness_fido2.client import Fido, fido, fido_memory
 from harness_fido2.items import refusals
+from harness_nitrokey3.sdk import open_nk3
 from harness_nitrokey3.storage_leak import (
     AS_BEFORE,
     REGISTRATIONS,
@@ -43,6 +44,8 @@ INTERNAL, EXTERNAL = "ifs", "efs"
 DELAYS_US = (10_000, 30_000, 36_000, 38_000, 40_000, 45_000, 60_000, 100_000, 300_000)
 """How long the external flash takes to answer after power-up: before, while and after the firmware asks it."""
 SOUND = "right or refused"
+EXTERNAL_FLASH_ERROR = 0x04
+"""The init status bit (nitrokey SDK, admin_app.InitStatus). Without an external file system 0 free blocks are told."""
 RP = "attested.keyharness.example"
 SLICE = 32
 """Bytes of a file that are looked for at once: so long that nothing else reads the same."""
@@ -113,6 +116,9 @@ def _power_up_slowly(rig: Rig, memory: Memory) -> None:
                 found = settings.BLOBS
             if found != settings.BLOBS:
                 _mishap(memory).answered = "an array that nobody wrote"
+            status = open_nk3(rig).admin.status()
+            if status.efs_blocks == 0 and not (status.init_status or 0) & EXTERNAL_FLASH_ERROR:
+                _mishap(memory).answered = "no external file system, under a status that does not say so"
             rig.power.off()
 
 

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.base.errors import KeyFault
 from harness.bench.registry import discover
 from harness.campaign.home import go_home
 from harness.campaign.walk import Campaign
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_nitrokey3.hardware_faults import SLICE, without
+from harness_nitrokey3.twin import boot
 from support.terms import terms
 
 PLUGINS = discover()
@@ -71,3 +73,17 @@ def test_a_sound_key_answers_right_or_refuses_on_worn_pages():
     rig = TwinRig("nk3", KEY, TWIN, TwinOptions(), 7, expendable=True)
     campaign = Campaign(rig, KEY.operations["admin.worn_pages"], go_home(rig), terms(20))
     assert not campaign.run().findings
+
+
+def asked_slowly():
+    rig = TwinRig("nk3", KEY, TWIN, TwinOptions(personality="reference-all"), 1, expendable=True)
+    return Campaign(rig, KEY.operations["admin.power_up.slow_store"], go_home(rig), terms(4)).run()
+
+
+def test_a_status_that_does_not_tell_of_a_missing_external_flash_fails(monkeypatch):
+    assert not asked_slowly().findings
+    mount = boot._mount_external
+    monkeypatch.setattr(boot, "_mount_external", lambda *more: (mount(*more)[0], 0))
+    with pytest.raises(KeyFault, match="before anything was cut") as fault:
+        asked_slowly()
+    assert "a status that does not say so" in str(fault.value.found)
