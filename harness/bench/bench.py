@@ -220,6 +220,11 @@ class LoadedBench:
         suite = file.parent.name
         return wanted is None or suite in wanted or f"{suite}/{file.name}" in wanted
 
+    def asks(self, rig: str, suite: str) -> bool:
+        """Return whether a rig runs a suite, or a file of it."""
+        wanted = self._requests[rig].entry.suites
+        return wanted is None or any(name.partition("/")[0] == suite for name in wanted)
+
     def is_expendable(self, rig: str) -> bool:
         return self._requests[rig].entry.expendable
 

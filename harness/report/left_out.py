@@ -1,4 +1,5 @@
-"""What a run asked of no key, in one sentence: features that no rig offers, versions that none starts from.
+"""What a run asked of no key, in one sentence: features that no rig offers, versions that none starts from,
+suites that the bench asks of no rig with that key.
 
 A case that one rig does not offer and another one does is not left out.
 """
@@ -15,14 +16,19 @@ NAMED_MAX = 3
 """Reasons that the sentence names; the page lists all of them, case by case."""
 
 
-def left_out(cases: Iterable[Row], starts: Mapping[str, Sequence[str]]) -> str | None:
+def left_out(
+    cases: Iterable[Row],
+    starts: Mapping[str, Sequence[str]],
+    suites: Mapping[str, Sequence[str]] | None = None,
+) -> str | None:
     """Return the sentence; None if nothing was left out.
 
     :param cases: rows of results.jsonl, the last one of each case.
     :param starts: name of a key -> versions from which its firmware is updated in a way of its own, and which no
         rig starts from.
+    :param suites: name of a key -> suites that no rig with it was asked.
     """
-    said = [part for part in (_not_offered(cases), _starts(starts)) if part]
+    said = [part for part in (_not_offered(cases), _starts(starts), _suites(suites or {})) if part]
     return f"left out: {'; '.join(said)}" if said else None
 
 
@@ -60,4 +66,12 @@ def _starts(starts: Mapping[str, Sequence[str]]) -> str:
         f"no {key} that starts from {' or '.join(f'v{version}' for version in versions)}"
         for key, versions in sorted(starts.items())
         if versions
+    )
+
+
+def _suites(suites: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(
+        f"suite{'s' if len(names) > 1 else ''} {' and '.join(names)} of {key}"
+        for key, names in sorted(suites.items())
+        if names
     )

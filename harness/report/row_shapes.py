@@ -41,6 +41,7 @@ HEAD: Shape = {
     "deviations?": (list, None),
     "notes?": ([str], None),
     "untried_starts?": ({"*": [str]}, None),
+    "untried_suites?": ({"*": [str]}, None),
     "host?": ({"*": (str, int, None)}, None),
     "commit?": _TEXT,
 }

@@ -213,7 +213,12 @@ def _notes(run: RunFiles) -> list[str]:
     ]
     # A run of a selection has left out what nobody asked for; a run that cuts nothing, updates.
     starts = run.head.get("untried_starts")
-    without = left_out(run.cases, starts if run.operations else {}) if starts is not None else None
+    asked = (run.head.get("asked") or {}).get("suites") or ()
+    suites = {
+        key: [name for name in names if name in asked]
+        for key, names in (run.head.get("untried_suites") or {}).items()
+    }
+    without = left_out(run.cases, starts if run.operations else {}, suites) if starts is not None else None
     return [
         *(run.head.get("notes") or []),
         *([without] if without else []),

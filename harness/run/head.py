@@ -44,16 +44,36 @@ def run_head(session: Session) -> dict[str, Any]:
         ],
         "order": [list(pair) for pair in session.pairs],
         **_accepted(session),
-        **({"untried_starts": _untried_starts(session, infos)} if session.wanted.whole else {}),
+        **(_untried(session, infos) if session.wanted.whole else {}),
         **({"notes": session.notes} if session.notes else {}),
     }
 
 
-def _untried_starts(session: Session, infos: Sequence[RigInfo]) -> dict[str, list[str]]:
-    """Return the versions from which a key is updated in a way of its own and no rig starts, by the key's name.
+def _untried(session: Session, infos: Sequence[RigInfo]) -> dict[str, dict[str, list[str]]]:
+    """Return what no rig tries, for run.json of a run that nothing limits; suites only where there are some."""
+    suites = _untried_suites(session)
+    return {
+        "untried_starts": _untried_starts(session, infos),
+        **({"untried_suites": suites} if suites else {}),
+    }
 
-    For run.json of a run that nothing limits.
-    """
+
+def _untried_suites(session: Session) -> dict[str, list[str]]:
+    """Return the suites that ask what a key has and that the bench asks of no rig with it, by the key's name."""
+    found: dict[str, list[str]] = {}
+    for key in sorted({session.bench.key_name(name) for name in session.rig_names}):
+        rigs = [name for name in session.rig_names if session.bench.key_name(name) == key]
+        offered = {application.name for application in session.plugins.keys[key].applications}
+        found[key] = [
+            suite.name
+            for suite in session.plugins.suites.values()
+            if suite.application in offered and not any(session.bench.asks(rig, suite.name) for rig in rigs)
+        ]
+    return {key: names for key, names in found.items() if names}
+
+
+def _untried_starts(session: Session, infos: Sequence[RigInfo]) -> dict[str, list[str]]:
+    """Return the versions from which a key is updated in a way of its own and no rig starts, by the key's name."""
     found = {}
     for key in sorted({info.key for info in infos}):
         if (updates := session.plugins.update_rules.get(key)) is not None:

@@ -48,6 +48,22 @@ def test_versions_that_no_rig_starts_from():
     )
 
 
+def test_suites_that_the_bench_asks_of_no_rig_with_a_key():
+    assert (
+        left_out([], {}, {"acme": ["loss", "openpgp"], "other": ["pro"], "third": []})
+        == "left out: suites loss and openpgp of acme; suite pro of other"
+    )
+
+
+@pytest.mark.parametrize(("asked", "said"), [(["openpgp", "pro"], True), (["pro"], False), (None, False)])
+def test_a_suite_that_nobody_asked_for_is_not_left_out(tmp_path, asked, said):
+    made = sample.passing()
+    made.head["untried_starts"], made.head["untried_suites"] = {}, {"acme": ["openpgp"]}
+    made.head["asked"] = {"suites": asked} if asked else {}
+    notes = " ".join(build_summary(made.write(tmp_path / "run"))["notes"])
+    assert ("suite openpgp of acme" in notes) is said
+
+
 def test_it_is_one_line_of_summary_and_terminal(tmp_path):
     made = sample.passing()
     made.head["untried_starts"] = {"nitrokey3-mini": ["1.0.0"]}
@@ -75,6 +91,8 @@ def test_the_default_bench_starts_from_every_version_that_keeps_data(wanted, sta
     plugins = discover()
     session = Session(wanted, plugins, bench=load_bench(None, plugins))
     try:
-        assert run_head(session).get("untried_starts") == starts
+        head = run_head(session)
+        assert head.get("untried_starts") == starts
+        assert head.get("untried_suites") == (starts and {"nitrokey-pro": ["openpgp", "loss"]})
     finally:
         session.close()

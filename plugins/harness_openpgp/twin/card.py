@@ -154,7 +154,8 @@ class OpenPgpApplication:
 
     def _challenge(self, command: Command) -> bytes:
         traits = self.card.traits
-        if not traits.capabilities[0] & 0x40:
+        # The application of the Nitrokey 3 gives them and does not say so in the first byte of DO C0.
+        if not traits.challenge_max:
             raise CardError(NO_INSTRUCTION)
         if command.p1 or command.p2:
             raise CardError(WRONG_P1P2)

@@ -162,3 +162,11 @@ def test_no_answer_to_a_reset_by_code_tells_how_long_the_code_is():
     data = b"9" * 14
     assert status(rig, [0x00, 0x2C, 0x00, 0x81, len(data), *data]) == "63C2"
     assert (client.pin_status().code, client.pin_status().pw1) == (2, 3)
+
+
+@pytest.mark.parametrize("count", [10, 1024])
+def test_a_nitrokey_3_gives_challenges_though_its_capabilities_do_not_say_so(count):
+    """opcard-rs 2d9170d: its test vectors ask for 10 and 1,024 bytes; DO C0 begins with 3F."""
+    client = OpenPgp(up(openpgp_card(personality="nitrokey3")))
+    assert client.get(0xC0)[0] == 0x3F
+    assert len(client.challenge(count)) == count
