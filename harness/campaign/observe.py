@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.base.errors import (
+    MALFORMED,
     HarnessFault,
+    KeyFault,
     KeyharnessError,
     MalformedAnswer,
     Refused,
@@ -20,6 +22,8 @@ from harness.model.rig import KeyGone, Rig
 BOOTS_TO_COME_BACK = 3
 """So many times is the power switched on before a key counts as stuck."""
 
+SHOWN = 80
+"""Most characters of what a client found that are a part of an item's value."""
 NO_ANSWER = "no answer"
 """The value of an item during whose observation the key hung or fell off the bus."""
 
@@ -74,7 +78,7 @@ def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *,
             if not _bring_up(rig, seen):
                 return seen
         except Exception as error:
-            if isinstance(error, KeyharnessError) and not isinstance(error, Refused | MalformedAnswer):
+            if isinstance(error, KeyharnessError) and not isinstance(error, KeyFault):
                 raise
             fault = rig.key.fault(error)
             if isinstance(fault, MalformedAnswer):
@@ -89,8 +93,8 @@ def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *,
                     return seen
                 continue
             if fault is not None:
-                # What the key refuses is what was seen of the item.
-                seen.values[item.name] = fault.value if isinstance(fault, Refused) else fault.what
+                # What the key refuses, or answers without sense, is what was seen of the item.
+                seen.values[item.name] = _value(fault)
                 continue
             raise HarnessFault(
                 f'item "{item.name}" could not be observed',
@@ -99,6 +103,12 @@ def observe(rig: Rig, items: Sequence[Item], memory: Memory, promise: Memory, *,
                 mend=f"mend the plugin that offers {item.name.partition('.')[0]}",
             ) from error
     return seen
+
+
+def _value(fault: KeyFault) -> str:
+    if isinstance(fault, Refused):
+        return fault.value
+    return f"{MALFORMED}: {fault.what} ({str(fault.found)[:SHOWN]})" if fault.found else fault.what
 
 
 def complete(rig: Rig, world: World, memory: Memory) -> str | None:

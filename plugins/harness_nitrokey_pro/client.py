@@ -45,7 +45,7 @@ class NitrokeyPro:
 
     def __init__(self, rig: Rig):
         self.rig = rig
-        self.handle = hid_feature(rig)
+        self.handle, self._last = hid_feature(rig), b""
 
     # Reports
 
@@ -53,7 +53,7 @@ class NitrokeyPro:
         """Send a command and return the fields of its answer.
 
         :raises Refused: any status but ok, as two hex digits.
-        :raises KeyFault: the key stays busy, drops the report, or its answer makes no sense.
+        :raises MalformedAnswer: the key stays busy, drops the report, or its answer makes no sense.
         """
         command = COMMANDS[name]
         found = self.exchange(reports.request(command, values))
@@ -72,18 +72,17 @@ class NitrokeyPro:
                     return found
                 others += 1
                 if others >= DROPPED_AFTER:
-                    raise KeyFault(
-                        "the key dropped a report",
-                        found=f"ready, with the answer to command {found.code:02X}",
-                        expected=f"the answer to command {report[0]:02X}",
+                    why = (
+                        f"the key dropped a report: it is ready, with the answer to command {found.code:02X}"
                     )
+                    raise self._no_answer(report, why)
             if self.rig.clock.now_us >= until_us:
-                raise KeyFault(
-                    "the key stays busy",
-                    found=f"state {found.state} after {limit_us / 1e6:.0f} s",
-                    expected=f"the answer to command {report[0]:02X}",
-                )
+                why = f"the key stays busy: state {found.state} after {limit_us / 1e6:.0f} s"
+                raise self._no_answer(report, why)
             self.rig.clock.wait_us(POLL_US)
+
+    def _no_answer(self, report: bytes, why: str) -> MalformedAnswer:
+        return MalformedAnswer(why, command=f"command {report[0]:02X}", answer=self._last, garbled=True)
 
     def _read(self, report: bytes) -> Answer:
         def status(answer: bytes) -> int | None:
@@ -92,7 +91,7 @@ class NitrokeyPro:
             found = reports.read_answer(answer)
             return found.status if found.state == reports.READY and _answers(report, found) else None
 
-        raw = self.handle.get(status)
+        raw = self._last = self.handle.get(status)
         try:
             found = reports.read_answer(raw)
         except ValueError as error:

@@ -195,7 +195,7 @@ def use(look: Look, slot: Slot, key: PublicKey) -> str:
     if pw1(look) not in (CURRENT, NEW):
         return NOT_VERIFIED
     with ExitStack() as touching:
-        if known(look.memory).has_touch and openpgp(look).get(slot.uif)[0]:
+        if known(look.memory).has_touch and openpgp(look).get(slot.uif)[:1] not in (b"", b"\0"):
             touching.enter_context(look.rig.touch.pressing())
         return _used(look, slot, key)
 

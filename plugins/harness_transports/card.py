@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.api import MalformedAnswer, Reachable, Refused, Tap, TransportKind, wrong_endpoint
 from harness_transports.endpoints import Apdus, InReader
+from harness_transports.request_limit import RequestLimit
 
 HEADER = 4
 """CLA, INS, P1, P2 (ISO 7816-4, section 5.1)."""
@@ -97,17 +98,23 @@ class Card:
         else:
             size = bytes([len(data)]) if data else b""
             expected = b"" if le is None else bytes([le % 256])
-        answer, sw1, sw2 = self.transmit(list(bytes([cla, ins, p1, p2]) + size + data + expected))
+        apdu = bytes([cla, ins, p1, p2]) + size + data + expected
+        return self._whole(apdu, 0, f"INS {ins:02X}")
+
+    def _whole(self, apdu: bytes, cla: int, what: str) -> tuple[bytes, int]:
+        """Send a command and collect its answer by GET RESPONSE of a class; returns data and status word."""
+        answer, sw1, sw2 = self.transmit(list(apdu))
+        # From here on: a card may take minutes to make an RSA key before it answers at all.
+        limit = RequestLimit(lambda: self._tap.now_us)
+        limit.begin(again=False)
         while sw1 == _MORE:
-            more, sw1, sw2 = self.transmit([0, _GET_RESPONSE, 0, 0, sw2])
+            more, sw1, sw2 = self.transmit([cla, _GET_RESPONSE, 0, 0, sw2])
             answer += more
+            why = limit.passed()
             if len(answer) > ANSWER_BYTES or not more:
-                raise MalformedAnswer(
-                    f"no end after {len(answer)} bytes",
-                    command=f"INS {ins:02X}",
-                    answer=bytes(answer),
-                    garbled=True,
-                )
+                why = f"no end after {len(answer)} bytes"
+            if why is not None:
+                raise MalformedAnswer(why, command=what, answer=bytes(answer), garbled=True)
         return bytes(answer), sw1 << 8 | sw2
 
     def command(
@@ -126,17 +133,10 @@ class Card:
             if len(data) < 256
             else b"\0" + len(data).to_bytes(2, "big")
         )
-        answer, sw1, sw2 = self.transmit(list(bytes([cla, ins, p1, p2]) + size + data))
-        while sw1 == _MORE:
-            more, sw1, sw2 = self.transmit([cla, _GET_RESPONSE, 0, 0, sw2])
-            answer += more
-            if len(answer) > ANSWER_BYTES or not more:
-                raise MalformedAnswer(
-                    f"no end after {len(answer)} bytes", command=what, answer=bytes(answer), garbled=True
-                )
-        if sw1 << 8 | sw2 != _OK:
-            raise Refused(what, f"{sw1:02X}{sw2:02X}")
-        return bytes(answer)
+        answer, status = self._whole(bytes([cla, ins, p1, p2]) + size + data, cla, what)
+        if status != _OK:
+            raise Refused(what, f"{status:04X}")
+        return answer
 
 
 def _card(rig: Reachable, endpoint: object) -> Card:

@@ -61,10 +61,6 @@ class UsbCard:
             lambda: self._scard.SCardTransmit(self._handle, self._protocol, list(apdu))
         )
         self._check(code)
-        if len(answer) < 2:
-            raise OSError(
-                errno.EPROTO, f"a response APDU of {len(answer)} bytes; it must end with two of status"
-            )
         return bytes(answer)
 
     def atr(self) -> bytes:

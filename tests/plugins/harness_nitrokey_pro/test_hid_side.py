@@ -65,7 +65,7 @@ def test_the_client_says_that_a_report_was_dropped(rig):
     wire.send(report("admin", pin=ADMIN.encode(), temporary=b"t"))
     with pytest.raises(KeyFault, match="dropped a report") as caught:
         hid.status()
-    assert "command 07" in caught.value.found
+    assert "ready, with the answer to command 07" in str(caught.value)
 
 
 def test_a_wrong_check_sum_is_refused_and_nothing_else_is_done(rig):
@@ -138,7 +138,7 @@ def over(rig, *answers: bytes) -> NitrokeyPro:
 def test_a_key_that_stays_busy_is_the_keys_fault(rig):
     with pytest.raises(KeyFault, match="stays busy") as caught:
         over(rig, reports.answer(0, 0, 0, state=BUSY)).status()
-    assert "state 1 after 30 s" in caught.value.found
+    assert "state 1 after 30 s" in str(caught.value)
     assert caught.value.blame == "key"
 
 
