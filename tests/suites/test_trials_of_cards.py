@@ -131,6 +131,20 @@ OPENPGP = {
         "slot = card.session.swapped.get(slot, slot)",
         "pass",
     ),
+    "PW1 for signatures shows a private object": Wrong(
+        "openpgp/test_data::test_pw1_for_signatures_neither_writes_nor_shows_a_private_object",
+        openpgp_data.get,
+        "if not card.session.other:",
+        "if not card.session.other and not card.session.sign:",
+        {"tag": 0x0103},
+    ),
+    "PW1 for signatures writes a private object": Wrong(
+        "openpgp/test_data::test_pw1_for_signatures_neither_writes_nor_shows_a_private_object",
+        openpgp_data.put,
+        "if not card.session.other:",
+        "if not card.session.other and not card.session.sign:",
+        {"tag": 0x0101},
+    ),
     "a deciphered message loses zeros": Wrong(
         "openpgp/test_use::test_zeros_of_a_deciphered_message_come_back",
         openpgp_use._unpadded,

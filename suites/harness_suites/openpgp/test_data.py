@@ -6,7 +6,7 @@ import pytest
 
 from harness_cards.tlv import fields
 from harness_openpgp.algorithms import decode
-from harness_openpgp.client import ADMIN, OTHER
+from harness_openpgp.client import ADMIN, OTHER, SIGN
 from harness_openpgp.home import CERTIFICATE, DATE
 from harness_openpgp.slots import Slot
 from harness_suites.openpgp.common import (
@@ -240,6 +240,18 @@ def test_a_private_object_is_read_by_nobody_else(card, mine, tag):
     verify(card, mine, ADMIN if reader(tag) == OTHER else OTHER)
     with refused(NOT_VERIFIED):
         card.get(tag)
+
+
+@pytest.mark.parametrize("tag", [0x0101, 0x0103], ids=lambda tag: f"{tag:04X}")
+def test_pw1_for_signatures_neither_writes_nor_shows_a_private_object(card, mine, tag):
+    """82 opens them (specification 3.4, section 4.4.1); 81 is for signatures alone."""
+    require_capability(card, 0x08, "private data objects")
+    card.verify(mine.pw1, SIGN)
+    with refused(NOT_VERIFIED):
+        card.put(tag, b"of somebody who signs")
+    if tag == 0x0103:
+        with refused(NOT_VERIFIED):
+            card.get(tag)
 
 
 # Certificates
