@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.base.atomic_file import read_json
 from harness.base.errors import CallerError, one_of
 from harness.campaign.uncut_laws import longest_silence
 from harness.evidence.rundir import RunDir
 from harness.model.row import is_covering
 from harness.model.tap import Mark
 from harness.qualify.counted import operations_rows, plain
-from harness.report.files import EVIDENCE, Damage, Row, read_rows, trace_path
+from harness.report.files import EVIDENCE, Damage, Row, read_rows
+from harness.report.large_run import read_trace
 from harness.report.load import check_evidence
 from harness.report.vocabulary import is_violation
 
@@ -164,7 +164,7 @@ def _measures(folder: Path, row: Row) -> dict[str, float]:
     boot = (row.get("timing") or {}).get("boot_ms")
     if boot is not None:
         found["boot_ms"] = float(boot)
-    trace = read_json(trace_path(folder, row["rig"], row["operation"]))
+    trace = read_trace(folder, row["rig"], row["operation"], Damage())
     if trace:
         marks = [Mark(str(mark["name"]), int(mark["at_us"])) for mark in trace.get("marks") or ()]
         found["silence_ms"] = longest_silence(marks)[0] / 1000

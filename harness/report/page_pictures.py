@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from harness.report import files
 from harness.report.files import Row
-from harness.report.picture_archive import read_cut_maps
+from harness.report.large_run import read_cut_maps
 from harness.report.text import operation_name, several_rigs
 from harness.report.vocabulary import shares
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from harness.evidence.repeats import restored
 from harness.report import files
 from harness.report.cut_map import cut_map
-from harness.report.files import Damage, Row, read_object, read_rows
+from harness.report.files import Damage, Row, read_rows
 from harness.report.flash_raster import commit_point, flash_raster
+from harness.report.large_run import read_trace
 from harness.report.load import check_evidence, check_operation
 from harness.report.risk import risk
 
@@ -51,7 +52,7 @@ def draw_run(run_dir: Path) -> list[Path]:
     drawn = []
     for operation in operations:
         names = operation["rig"], operation["operation"]
-        trace = read_object(files.trace_path(run_dir, *names), unread)
+        trace = read_trace(run_dir, *names, unread)
         if rows.get(names):
             drawn += draw(run_dir, operation, rows[names], trace)
     return drawn

@@ -17,7 +17,7 @@ from harness.evidence.rundir import RunDir
 from harness.host.provenance import commit, host_facts
 from harness.model.outcome import Severity
 from harness.model.row import BEYOND
-from harness.report.picture_archive import pack_cut_maps
+from harness.report.large_run import pack_clean
 from harness.report.verdict_text import failure_text
 from harness.run.head import run_head
 from harness.run.ledger_entry import began, ended, enter_abandoned, note_identity, number_run, record
@@ -213,7 +213,7 @@ def finish(path: Path, *, complete: bool, interrupted: bool, display: Display | 
     summary, code = make_report(path)
     if complete and not interrupted:
         run.pack()
-        pack_cut_maps(path, summary)
+        pack_clean(path, summary)
     if display is not None:
         display.finished(summary, path)
     try:
