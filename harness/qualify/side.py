@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import CallerError, one_of
 from harness.campaign.uncut_laws import longest_silence
-from harness.evidence.rundir import RunDir
 from harness.model.row import is_covering
 from harness.model.tap import Mark
-from harness.qualify.counted import operations_rows, plain
+from harness.qualify.counted import operations_rows, plain, whole_head
 from harness.report.files import EVIDENCE, Damage, Row, read_rows
 from harness.report.large_run import read_trace
 from harness.report.load import check_evidence
@@ -93,7 +92,7 @@ def _of_firmware(version: str, ledger: Ledger) -> dict[Path, set[str] | None]:
 
 def _read(name: str, chosen: Mapping[Path, set[str] | None], ledger: Ledger) -> Side:
     folders = list(chosen)
-    heads = [RunDir(folder).head() for folder in folders]
+    heads = [whole_head(folder) for folder in folders]
     rigs = [
         rig
         for names, head in zip(chosen.values(), heads, strict=True)

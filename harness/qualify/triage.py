@@ -10,9 +10,8 @@ from harness.base.versions import version_key
 from harness.evidence.ledger import Ledger
 from harness.evidence.ledger_runs import findings_known
 from harness.evidence.ledger_tested import home_of
-from harness.evidence.rundir import RunDir
 from harness.model.row import Row
-from harness.qualify.counted import operations_rows, plain
+from harness.qualify.counted import operations_rows, plain, whole_head
 from harness.run.launch import find_run
 from harness.run.ledger_entry import enter_abandoned
 
@@ -29,7 +28,7 @@ def triage(name: str | None, reports: Path) -> Row:
     """
     path = find_run(name, reports)
     enter_abandoned()
-    head = RunDir(path).head()
+    head = whole_head(path)
     rigs = {rig["name"]: rig for rig in head["rigs"]}
     rows = operations_rows(path)
     if not rows:
@@ -47,7 +46,7 @@ def triage(name: str | None, reports: Path) -> Row:
             found.append(_sorted(row, finding, rig, seen))
     return {
         "run": head["run"],
-        "findings": sorted(found, key=lambda one: (one["severity"], one["operation"])),
+        "findings": sorted(found, key=lambda one: (str(one["severity"]), one["operation"])),
     }
 
 

@@ -88,6 +88,7 @@ OPERATION: Shape = {
         {"name": str, "calibrated": bool, "cuts": int, "strayed": int, "first": _TEXT},
         None,
     ),
+    "timing?": ({"boot_ms?": _NUMBER}, None),
     "wear?": ([{"what": str, "used": int, "limit?": _COUNT, "estimated?": _FLAG}], None),
 }
 
