@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.api import ANY, Item, Law, Look, Memory, Outcome, Rig, Value, glass_box
-from harness_fido2.client import Fido
+from harness_fido2.client import Fido, fido_memory
 from harness_nitrokey3 import bootloader_probe, containers, images, signing
 from harness_nitrokey3.containers import Container
 from harness_nitrokey3.images import Recipe
@@ -31,7 +31,6 @@ DELETED: dict[str, Value] = {
     "fido2.non_resident_credential": "absent",
     "fido2.u2f_handle": ANY,
     "fido2.sign_count": ANY,
-    "fido2.order": (),
 }
 """What is to be seen where an update deletes the user's data; what the factory put there stays."""
 
@@ -99,6 +98,14 @@ def kept_files(rig: Rig, ours: str) -> frozenset[str]:
     if glass is None or deletes(ours):
         return frozenset()
     return frozenset(digest for path, digest in glass.files().items() if not path.endswith(REWRITTEN))
+
+
+def deleted(memory: Memory) -> dict[str, Value]:
+    """Return what is to be seen after an update, where it deletes the user's data; empty where it keeps them."""
+    if not deletes(update_memory(memory).ours):
+        return {}
+    # Only an aged home has the accounts of the order, and asks for it.
+    return {**DELETED, "fido2.order": ()} if fido_memory(memory).accounts else DELETED
 
 
 def deletes(ours: str) -> bool:

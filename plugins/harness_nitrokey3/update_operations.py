@@ -36,12 +36,11 @@ from harness_nitrokey3.update_items import (
     ACCEPTS,
     ALL_FILES,
     COPIES,
-    DELETED,
     FILES,
     RUNS,
     UpdateMemory,
     container_for,
-    deletes,
+    deleted,
     kept_files,
     untold,
     update_memory,
@@ -141,7 +140,7 @@ def update_values(mine: UpdateMemory, version: str) -> dict[str, Value]:
 
 def _worlds(before: Memory, after: Memory) -> list[World]:
     mine = update_memory(before)
-    changed = mine.brought | (DELETED if deletes(mine.ours) else {})
+    changed = mine.brought | deleted(before)
     return [
         old(update_values(mine, mine.ours)),
         in_bootloader(mine),
@@ -158,7 +157,7 @@ def in_bootloader(mine: UpdateMemory) -> World:
 def worlds_from_half(before: Memory, after: Memory) -> list[World]:
     """The bootloader, or the new version with all that was seen before."""
     mine = update_memory(before)
-    changed = mine.brought | (DELETED if deletes(mine.ours) else {})
+    changed = mine.brought | deleted(before)
     return [in_bootloader(mine), new({**mine.was, **update_values(mine, mine.wanted), **changed})]
 
 
