@@ -129,6 +129,8 @@ class RecordedOperation:
             glass.compare(self._recorded(operation, again), trace)
             if not glass.repeats:
                 rig.remark = VARIES
+        if trace.remark not in rig.remark:
+            rig.remark = "; ".join(filter(None, (rig.remark, trace.remark)))
         worlds = list(operation.worlds(memory, promise))
         reference = self._reference(start, known)
         glass.restore(trace.base)

@@ -47,6 +47,8 @@ _HEAD: Shape = {
     "version": str,
     "evidence_kind": [str],
 }
+LEFT_OUT = ("suite", "rig", "blame", "reason", "campaign", "operation", "clause", "deviation")
+"""Fields that the line of a case may be without: nothing was known of them."""
 _SAME = ("version", "seed", "order", "evidence_kind", "rigs")
 
 
@@ -176,7 +178,8 @@ def take_up(path: Path) -> None:
 
 def cases_done(path: Path) -> dict[str, Row]:
     """Return the finished cases by node id. A case that was skipped because of its rig is not finished."""
-    rows = [one.row for one in read_journal(path / "results.jsonl") if isinstance(one.row.get("nodeid"), str)]
+    noted = (one.row for one in read_journal(path / "results.jsonl"))
+    rows = [{**dict.fromkeys(LEFT_OUT), **row} for row in noted if isinstance(row.get("nodeid"), str)]
     return {row["nodeid"]: row for row in rows if not str(row.get("reason") or "").startswith(KEPT_BACK)}
 
 

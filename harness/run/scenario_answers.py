@@ -102,7 +102,7 @@ def _held(answer: Answer, rows: Sequence[dict[str, Any]]) -> Held:
     mine = {
         row["nodeid"]: row["outcome"]
         for row in rows
-        if row["suite"] in (answer.suite, None)
+        if row.get("suite") in (answer.suite, None)
         and any(case_fits(case, row["nodeid"]) for case in answer.cases)
     }
     asked = {node: outcome for node, outcome in mine.items() if outcome not in NOT_OFFERED}

@@ -98,6 +98,11 @@ class Recording(ABC, Generic[S_co]):
                 return mark.at_us
         return self.start_us
 
+    @property
+    def remark(self) -> str:
+        """What the recording cannot show, to be said beside its results; "" if nothing."""
+        return ""
+
     @abstractmethod
     def all_cuts(self, torn_phases: int) -> list[Cut]:
         """Every cut: each write in each phase, and a power-off after the last."""

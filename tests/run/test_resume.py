@@ -14,6 +14,7 @@ import pytest
 
 from harness.base.archive import unpacked
 from harness.bench.registry import discover
+from harness.evidence.chain import linked
 from harness.evidence.journal import Journal, read_journal
 from harness.evidence.journal_archive import NAME
 from harness.host.locks import Lock
@@ -169,7 +170,7 @@ def test_a_killed_run_is_in_the_history_and_no_judged_cut_is_judged_again(cli, w
         kept = data[: data.rfind(b"\n") + 1]
         # A run that came to its end may have packed its journals.
         packed = {} if path.exists() else unpacked(path.with_name(NAME), bytes_max=1 << 30, files_max=9)
-        now = packed.get(path.name) or path.read_bytes()
+        now = linked(packed[path.name]) if path.name in packed else path.read_bytes()
         assert now.startswith(kept), "what was judged is where it was"
         rows = [json.loads(text)["id"] for text in now.splitlines()]
         assert len(rows) == len(set(rows))

@@ -41,7 +41,8 @@ class FlashOptions(BaseModel):
     """files: what the disk writes as one."""
     faults: list[Fault] = ["torn", "reordered"]
     """files: torn: a write breaks between two blocks. reordered: until fsync, data may reach the disk late: after later
-    writes, and after the rename of its file. image: reordered: the pages of one msync are written in any order."""
+    writes, and after the rename of its file. image: reordered, where the bench names it: each page of one msync is
+    written before each other one."""
 
     @model_validator(mode="after")
     def _fits(self) -> FlashOptions:
@@ -85,6 +86,15 @@ class FlashOptions(BaseModel):
                 raise _unfit("files", f'"{name}"', expected, "name it as seen from where the firmware runs")
         if twice := [name for name in self.files if self.files.count(name) > 1]:
             raise _unfit("files", f'"{twice[0]}" twice', "each file once", "remove one of them")
+
+    @property
+    def is_reordered(self) -> bool:
+        """Whether writes are tried in other orders than the one that was seen.
+
+        A chip keeps the order in which a firmware changed the pages of one msync, and nobody sees it here: to try all
+        of them would blame sound firmware. So a bench has to ask for it.
+        """
+        return "reordered" in self.faults and (self.kind == "files" or "faults" in self.model_fields_set)
 
     @property
     def images(self) -> tuple[str, ...]:

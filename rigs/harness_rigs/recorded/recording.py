@@ -24,6 +24,11 @@ _LATE = re.compile(r"(without|file|unsynced|alone)([0-9]*)")
 HIDDEN = ".fuse_hidden"
 """How the FUSE library names a file that is removed while it is open."""
 
+ORDER_UNSEEN = (
+    "it maps its flash and syncs several pages at once: in which order it changed them is not seen, and they are "
+    'written by address; faults = ["torn", "reordered"] tries each before each other one'
+)
+
 
 @dataclass(frozen=True)
 class FileRecording(Recording[DirectoryState]):
@@ -48,6 +53,10 @@ class FileRecording(Recording[DirectoryState]):
     flash: FlashOptions
     batches: frozenset[int] = frozenset()
     write_backs: tuple[WriteBack, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        return ORDER_UNSEEN if self.write_backs and not self.flash.is_reordered else ""
 
     def all_cuts(self, torn_phases: int) -> list[Cut]:
         cuts = []
@@ -103,7 +112,7 @@ class FileRecording(Recording[DirectoryState]):
 
     def _late(self, number: int) -> list[str]:
         """The phases of an instant after an operation, in which earlier data has not reached the disk."""
-        if "reordered" not in self.flash.faults:
+        if not self.flash.is_reordered:
             return []
         if isinstance(self.ops[number - 1], FlashOp):
             before = self._written_before(number)
