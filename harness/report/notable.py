@@ -31,4 +31,5 @@ def notable(operations: Sequence[Row]) -> tuple[list[Row], str]:
     named = [op for op in operations if op.get("violations") or any(op is one for one in unbound)]
     others = Counter(proof_of(op) for op in operations if not any(op is one for one in named))
     said = ", ".join(f"{count} {_WORDS[proof]}" for proof, count in sorted(others.items()))
-    return named, f"{counted(others.total(), 'more operation')} without a violation: {said}" if others else ""
+    what = "more operation" if named else "operation"
+    return named, f"{counted(others.total(), what)} without a violation: {said}" if others else ""

@@ -185,3 +185,11 @@ def test_a_campaign_that_found_something_is_said_at_once():
 
 def test_a_verbose_log_has_a_line_for_each_case():
     assert len(log(["a/test_a.py"], 9, [], 0, 0, verbosity=1)) == len(log([], 0, [], 0, 0)) + 9
+
+
+def test_operations_that_are_all_counted_are_no_others():
+    rows = [{**finished_campaign(), "operation": f"op{n}", "exhaustive": True} for n in range(FEW + 1)]
+    assert notable(rows) == (
+        [],
+        f"{FEW + 1} operations without a violation: {FEW + 1} cut at every modelled flash operation",
+    )
