@@ -32,6 +32,8 @@ OUT_OF = {NAME: "evidence.jsonl", RESULTS: "operations.jsonl"}
 NOT_ASKED = "not asked yet"
 """The firmware of a rig that another worker has, until that worker notes it."""
 QUARANTINED, NOT_THERE = "quarantined", "not there"
+LEFT_OUT = ("campaign", "operation", "clause", "deviation")
+"""Fields that the line of a case may be without, because nothing was known of them."""
 KEPT_BACK = (f"{QUARANTINED}: ", f"{NOT_THERE}: ")
 """How the reason begins of a case that was skipped because of its rig. Such a run is inconclusive."""
 
@@ -175,8 +177,8 @@ class RunDir:
         return self.path / "logs" / f"{rig}.{slug(operation)}.kernel.log"
 
     def note_case(self, row: Mapping[str, Any]) -> None:
-        """Write the line of a case that has ended, without the fields of which nothing is known."""
-        row = {name: value for name, value in row.items() if value is not None}
+        """Write the line of a case that has ended, without those of `LEFT_OUT` of which nothing is known."""
+        row = {name: value for name, value in row.items() if value is not None or name not in LEFT_OUT}
         with (self.path / "results.jsonl").open("a", encoding="utf-8", errors=ESCAPED) as file:
             file.write(line(row))
         self._note_time()

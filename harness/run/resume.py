@@ -19,7 +19,7 @@ from harness.base.shape import DamagedFile, Shape, misfit, read_fitting, shape_o
 from harness.bench.bench import find_bench
 from harness.bench.registry import discover
 from harness.evidence.journal import read_journal
-from harness.evidence.rundir import BEGIN_ANEW, HEAD, KEPT_BACK, NOT_ASKED, RunDir
+from harness.evidence.rundir import BEGIN_ANEW, HEAD, KEPT_BACK, LEFT_OUT, NOT_ASKED, RunDir
 from harness.model.row import Row
 from harness.run.session import Wanted
 from harness.search.stopping import Goal
@@ -47,8 +47,6 @@ _HEAD: Shape = {
     "version": str,
     "evidence_kind": [str],
 }
-LEFT_OUT = ("suite", "rig", "blame", "reason", "campaign", "operation", "clause", "deviation")
-"""Fields that the line of a case may be without: nothing was known of them."""
 _SAME = ("version", "seed", "order", "evidence_kind", "rigs")
 
 

@@ -138,7 +138,7 @@ def test_rigs_that_share_a_board_are_fine(tmp_path, text):
 OUTSIDE = '''
 from pydantic import BaseModel
 from harness.bench.plugin_api import PowerDriver, hookimpl
-from harness.model.rig import PowerSwitch
+from harness.api import PowerSwitch
 
 
 class Options(BaseModel):
