@@ -69,3 +69,22 @@ def test_a_table_fails_for_a_bug_that_shows_without_a_cut(cli):
         if one["outcome"] == "failed"
     }
     assert failed == {(name, shown[defect]) for name, defect in rigs.items()}
+
+
+def test_a_nitrokey_3_whose_card_is_under_test_passes_what_its_admin_application_does_to_it(cli):
+    """The home of the card has PINs of ours, not those of the factory."""
+    done = cli(
+        "run",
+        "conformance",
+        "--seed",
+        "1",
+        "--bench",
+        "full.toml",
+        "--rig",
+        "nk3-card",
+        "--",
+        "-k",
+        "openpgp_card",
+    )
+    assert done.returncode == 0, done.stdout
+    assert [one["outcome"] for one in cases(cli)] == ["passed"] * 3
