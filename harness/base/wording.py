@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel
 
@@ -116,5 +116,5 @@ def _expected(first: ErrorDetails) -> str:
     return first["msg"]
 
 
-def _shown(told: Any) -> str:
+def _shown(told: object) -> str:
     return str(told) if isinstance(told, date) else repr(told)[:SHOWN_MAX]

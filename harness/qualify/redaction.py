@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from harness.model.row import Row
 from harness.qualify.page import page
@@ -25,7 +24,7 @@ SHORTEST = 2
 def public_files(plan: Plan, statement: Row) -> dict[str, str]:
     """Return {path: text} of what an export shows to everybody: the frozen plan, the statement and its page."""
     marks = _marks(plan.model_dump(mode="json"), statement)
-    shown = _masked(statement, marks)
+    shown: Row = {name: _masked(value, marks, named=name in PERSONS) for name, value in statement.items()}
     frozen = _masked(json.loads(plan.frozen()), marks)
     return {
         f"{PUBLIC}/plan.json": json.dumps(frozen, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
@@ -44,7 +43,7 @@ def _marks(plan: Row, statement: Row) -> dict[str, str]:
     return found | {name: f"[key {number}]" for number, name in enumerate(dict.fromkeys(keys), 1)}
 
 
-def _people(table: Any, *, named: bool = False) -> Iterator[str]:
+def _people(table: object, *, named: bool = False) -> Iterator[str]:
     if isinstance(table, Mapping):
         for name, value in table.items():
             yield from _people(value, named=name in PERSONS)
@@ -55,7 +54,7 @@ def _people(table: Any, *, named: bool = False) -> Iterator[str]:
         yield table
 
 
-def _masked(table: Any, marks: Mapping[str, str], *, named: bool = False) -> Any:
+def _masked(table: object, marks: Mapping[str, str], *, named: bool = False) -> object:
     """The same table with marks in place of names, wherever they stand in a text."""
     if isinstance(table, Mapping):
         return {name: _masked(value, marks, named=name in PERSONS) for name, value in table.items()}

@@ -27,7 +27,7 @@ def silence() -> OSError:
 
 
 class _Damaging:
-    """Calls what is not overridden on the sound endpoint."""
+    """Pass each method that a subclass does not have to the sound endpoint."""
 
     def __init__(self, inner, is_hit: Callable[[], bool], corruption: Corruption):
         self._inner, self._is_hit, self._one = inner, is_hit, corruption

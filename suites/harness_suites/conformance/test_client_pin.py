@@ -696,7 +696,7 @@ def _use_u2f(authenticator: Authenticator, made: Any) -> None:
 @pytest.mark.case("CTAP 2.1, 6.5.5.7.1 step 9.1.2 ('power cycling is needed')", needs=PINS)
 @pytest.mark.parametrize("use", [_log_in, _register, _use_u2f], ids=["an-assertion", "a-registration", "u2f"])
 def test_what_needs_no_pin_does_not_lift_the_block(with_pin, use):
-    """Whoever guesses would go on after each login."""
+    """Else a thief could guess on after each login of the owner."""
     version = with_pin.info.pin_uv_protocols[0]
     made = with_pin.make(**({"extensions": {"credProtect": 1}} if with_pin.has("credProtect") else {}))
     block_for_this_boot(with_pin, version)
