@@ -92,7 +92,7 @@ def prepare(rig: Rig, memory: Memory) -> None:
         client.activate()
         client = OpenPgp(rig)
     if client.get(LOGIN).startswith(OURS):
-        mine.pw3 = _in_force(rig, client, "PW3")
+        mine.pw3 = verified_admin(rig, client)
         client.reset_pw1(pin_for(rig, "first", PW1))
         mine.pw1 = pin_for(rig, "first", PW1)
     else:
@@ -108,7 +108,11 @@ def prepare(rig: Rig, memory: Memory) -> None:
     _lay_down(client, mine)
 
 
-def _in_force(rig: Rig, client: OpenPgp, name: str) -> str:
+def verified_admin(rig: Rig, client: OpenPgp) -> str:
+    """Verify PW3 by one of the PINs that it may have; return that one.
+
+    :raises CallerError: it is none of ours, and not that of the factory.
+    """
     for pin in dict.fromkeys([*candidates(rig, PW3), DEFAULT_PW3]):
         try:
             client.verify(pin, ADMIN)
@@ -117,7 +121,7 @@ def _in_force(rig: Rig, client: OpenPgp, name: str) -> str:
         return pin
     raise CallerError(
         f'rig "{rig.name}": the OpenPGP card has been set up',
-        found=f"none of the known PINs is its {name}",
+        found="none of the known PINs is its PW3",
         expected="a card with the PINs of the factory, or the PINs of this one",
         mend="give its PINs as docs/safety.md says",
     )

@@ -22,10 +22,9 @@ from nitrokey.trussed import CtapErrorCode, DeviceError, TimeoutException, Versi
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 from nitrokey.trussed.admin_app import BootMode, ConfigFieldType
 
-from harness.api import NOT_OFFERED, KeyGone, Refused, RigError, candidates
-from harness_openpgp.client import ADMIN as OF_ADMIN
-from harness_openpgp.client import PW3, OpenPgp
-from harness_openpgp.home import DEFAULT_PW3
+from harness.api import NOT_OFFERED, CallerError, KeyGone, Refused, RigError
+from harness_openpgp.client import OpenPgp
+from harness_openpgp.home import verified_admin
 from harness_suites.conformance.device import PIN, Authenticator, refused
 
 ERR = CtapError.ERR
@@ -588,12 +587,10 @@ def with_login_data(key):
     card = opcard(key)
     if key.rig.vault is None:
         pytest.skip(f"{NOT_OFFERED}: the state of this card cannot be copied, and the case writes to it")
-    for pin in dict.fromkeys([DEFAULT_PW3, *candidates(key.rig, PW3)]):
-        with suppress(Refused):
-            card.verify(pin, OF_ADMIN)
-            break
-    else:
-        pytest.skip(f"{NOT_OFFERED}: none of the known PINs is the PW3 of the OpenPGP card")
+    try:
+        verified_admin(key.rig, card)
+    except CallerError as error:
+        pytest.skip(f"{NOT_OFFERED}: {error.found}")
     card.put(LOGIN, LOGIN_DATA)
     assert card.get(LOGIN) == LOGIN_DATA
 
