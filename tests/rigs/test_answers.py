@@ -55,7 +55,7 @@ def test_its_limit_is_no_answer(clock):
     answers = AnswerWait(clock, DueTouch(clock), 0.5)
     assert answers.until(nothing_until(clock, clock.now_us + 10_000_000)) is None
     assert answers.spent_us == 500_000
-    assert answers.limit_words == "no answer within 0.5 s"
+    assert answers.limit_words() == "no answer within 0.5 s"
 
 
 def test_a_key_that_goes_ends_the_wait_and_its_time_counts(clock):
@@ -68,3 +68,30 @@ def test_a_key_that_goes_ends_the_wait_and_its_time_counts(clock):
     with pytest.raises(OSError, match="gone"):
         answers.until(gone)
     assert answers.spent_us == 40_000
+
+
+@pytest.mark.parametrize(
+    ("apdu", "limit_s"),
+    [
+        ("0047800002B60000", 600),
+        ("0047810002B60000", 30),
+        ("0046010000", 600),
+        ("0046810000", 600),
+        ("00A4040000", 30),
+        ("004801B100", 30),
+    ],
+    ids=[
+        "OpenPGP makes",
+        "OpenPGP reads",
+        "HSM makes",
+        "HSM makes 81",
+        "SELECT",
+        "HSM makes a symmetric key",
+    ],
+)
+def test_a_card_may_take_long_for_a_key_pair_alone(clock, apdu, limit_s):
+    assert AnswerWait(clock, DueTouch(clock), 30).limit_of(bytes.fromhex(apdu)) == limit_s
+
+
+def test_a_longer_limit_of_the_rig_holds_for_a_key_pair_too(clock):
+    assert AnswerWait(clock, DueTouch(clock), 900).limit_of(bytes.fromhex("0046010000")) == 900

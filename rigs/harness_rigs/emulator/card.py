@@ -37,4 +37,4 @@ class VpcdCard:
         """
         self._link().send(apdu)
         self._key.touch.asked_of_a_card()
-        return self._key.receive(self._boot)
+        return self._key.receive(self._boot, self._key.answers.limit_of(apdu))

@@ -219,20 +219,21 @@ class EmulatedKey:
             raise OSError(errno.ENODEV, "the emulator has been switched off")
         return self._link
 
-    def receive(self, boot: int) -> bytes:
+    def receive(self, boot: int, limit_s: float | None = None) -> bytes:
         """The next packet of a boot.
 
+        :param limit_s: longest wait for it; None for that of all answers.
         :raises OSError: the emulator has gone, or gave no answer within its limit.
         """
         link = self.link(boot)
         try:
-            packet = self.answers.until(link.receive)
+            packet = self.answers.until(link.receive, limit_s)
         except OSError:
             self.lost_us = self.clock.now_us
             raise
         if packet is None:
-            self.note_hang()
-            raise OSError(errno.ETIMEDOUT, self.answers.limit_words)
+            self.note_hang(limit_s)
+            raise OSError(errno.ETIMEDOUT, self.answers.limit_words(limit_s))
         self.tap.arrived_us = link.arrived_us
         return packet
 
@@ -240,9 +241,9 @@ class EmulatedKey:
         """The end of what it has printed in its latest boot."""
         return self._output.tail()
 
-    def note_hang(self) -> None:
+    def note_hang(self, limit_s: float | None = None) -> None:
         """Note that it gave no answer within its limit."""
-        self.deaths.note(f"hung: {self.answers.limit_words}")
+        self.deaths.note(f"hung: {self.answers.limit_words(limit_s)}")
 
     def kill(self) -> None:
         """Take its power, which ends every call to it; `stop` has to follow."""

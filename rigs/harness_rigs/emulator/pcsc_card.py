@@ -53,7 +53,9 @@ class PcscCard:
         """
         self._key.link(self._boot)
         self._key.touch.asked_of_a_card()
-        data, sw1, sw2 = self._in_time(lambda: self._connection.transmit(list(apdu)))
+        data, sw1, sw2 = self._in_time(
+            lambda: self._connection.transmit(list(apdu)), self._key.answers.limit_of(apdu)
+        )
         return bytes((*data, sw1, sw2))
 
     def atr(self) -> bytes:
@@ -75,15 +77,15 @@ class PcscCard:
         # Of a daemon that has ended nothing is left to be released; pyscard would try again, and complain.
         getattr(self._connection, "component", self._connection).hcontext = None
 
-    def _in_time(self, do: Callable[[], T]) -> T:
+    def _in_time(self, do: Callable[[], T], limit_s: float | None = None) -> T:
         """Call the daemon. Only the card's answer or its death ends such a call: after the limit it is killed."""
         from smartcard.Exceptions import SmartcardException
 
         key, is_over = self._key, threading.Event()
 
         def watch() -> None:
-            if key.answers.until(lambda limit_s: is_over.wait(limit_s) or None) is None:
-                key.note_hang()
+            if key.answers.until(lambda left_s: is_over.wait(left_s) or None, limit_s) is None:
+                key.note_hang(limit_s)
                 key.kill()
 
         thread = threading.Thread(target=watch, daemon=True)

@@ -38,6 +38,8 @@ class UsbCard:
         self._handle: Any = None
         self._protocol = 0
         self._gone = False
+        self._under_way: threading.Thread | None = None
+        """The last call to the daemon: a context takes one at a time (pcsc-lite locks it in each function)."""
 
     def connect(self) -> None:
         """Connect in shared mode, with T=0 or T=1."""
@@ -57,8 +59,9 @@ class UsbCard:
         """
         self.connect()
         self._key.touch.asked_of_a_card()
+        handle, protocol = self._handle, self._protocol
         code, answer = self._in_time(
-            lambda: self._scard.SCardTransmit(self._handle, self._protocol, list(apdu))
+            lambda: self._scard.SCardTransmit(handle, protocol, list(apdu)), self._key.answers.limit_of(apdu)
         )
         self._check(code)
         return bytes(answer)
@@ -69,7 +72,8 @@ class UsbCard:
         :raises OSError: the card has gone.
         """
         self.connect()
-        code, _, _, _, atr = self._scard.SCardStatus(self._handle)
+        handle = self._handle
+        code, _, _, _, atr = self._in_time(lambda: self._scard.SCardStatus(handle))
         self._check(code)
         return bytes(atr)
 
@@ -82,6 +86,9 @@ class UsbCard:
         return self._gone
 
     def power_went(self) -> None:
+        """Close it; the daemon ends a call that is under way when it sees that the reader has gone."""
+        if self._under_way is not None:
+            self._under_way.join(self._key.options.gone_s)
         self.close()
 
     def close(self) -> None:
@@ -89,12 +96,29 @@ class UsbCard:
         self._disconnect()
         if not self._gone:
             self._gone = True
-            self._scard.SCardReleaseContext(self._context)
+            self._let_go(lambda: self._scard.SCardReleaseContext(self._context))
 
     def _disconnect(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
-            self._scard.SCardDisconnect(handle, self._scard.SCARD_LEAVE_CARD)
+            self._let_go(lambda: self._scard.SCardDisconnect(handle, self._scard.SCARD_LEAVE_CARD))
+
+    def _let_go(self, do: Callable[[], object]) -> None:
+        """Do it now; after a call that the card has not answered, without waiting for that."""
+        before = self._under_way
+        if before is None or not before.is_alive():
+            do()
+            return
+
+        def then() -> None:
+            before.join()
+            do()
+
+        self._start(then)
+
+    def _start(self, do: Callable[[], None]) -> None:
+        self._under_way = threading.Thread(target=do, name="card", daemon=True)
+        self._under_way.start()
 
     def _check(self, code: int) -> None:
         _refuse_if_denied(self._scard, self._key.rig, code)
@@ -102,9 +126,10 @@ class UsbCard:
             self._key.note_lost()
             raise OSError(errno.ENODEV, f"the card has gone: {self._scard.SCardGetErrorMessage(code)}")
 
-    def _in_time(self, do: Callable[[], T]) -> T:
+    def _in_time(self, do: Callable[[], T], limit_s: float | None = None) -> T:
         """A call to the daemon ends when the card answers or is gone; we wait no longer than our limit, and touch
-        meanwhile where that is due.
+        meanwhile where that is due. A card that asks for more time for ever (CCID, section 6.2.6: bmCommandStatus 2)
+        hangs: its driver goes on waiting.
         """
         if self._gone:
             raise OSError(errno.ENODEV, "the key has been switched off")
@@ -115,11 +140,11 @@ class UsbCard:
             got.append(do())
             is_done.set()
 
-        threading.Thread(target=call, name="card", daemon=True).start()
-        answer = key.answers.until(lambda limit_s: got[0] if is_done.wait(limit_s) else None)
+        self._start(call)
+        answer = key.answers.until(lambda left_s: got[0] if is_done.wait(left_s) else None, limit_s)
         if answer is None:
-            key.note_hang()
-            raise OSError(errno.ETIMEDOUT, key.answers.limit_words)
+            key.note_hang(limit_s)
+            raise OSError(errno.ETIMEDOUT, key.answers.limit_words(limit_s))
         key.touch.answered()
         return answer
 
@@ -143,7 +168,7 @@ def open_card(key: PluggedKey, device: UsbDevice) -> UsbCard:
     until = time.monotonic() + key.options.up_s
     while True:
         names = _readers(scard, context)
-        reader = next((name for name in names if _is_on(key, scard, context, name, device)), None)
+        reader = next((name for name in names if _is_on(key, scard, name, device)), None)
         if reader is not None:
             return UsbCard(key, scard, context, reader)
         left_ms = round((until - time.monotonic()) * 1000)
@@ -199,19 +224,33 @@ def _readers(scard: Any, context: Any) -> list[str]:
     return list(names or ()) if code == scard.SCARD_S_SUCCESS else []
 
 
-def _is_on(key: PluggedKey, scard: Any, context: Any, name: str, device: UsbDevice) -> bool:
+def _is_on(key: PluggedKey, scard: Any, name: str, device: UsbDevice) -> bool:
     if key.options.reader is not None:
         return key.options.reader in name
-    # Direct mode: the card in it is not touched, and not reset by the disconnect.
-    code, handle, _ = scard.SCardConnect(context, name, scard.SCARD_SHARE_DIRECT, 0)
+    told: list[tuple[int, int]] = []
+    asking = threading.Thread(target=lambda: told.append(_channel(scard, name)), name="channel", daemon=True)
+    asking.start()
+    # A reader whose card hangs answers nobody, and may be that of another rig.
+    asking.join(LOOK_AGAIN_MS / 1000)
+    if not told:
+        return False
+    code, channel = told[0]
     _refuse_if_denied(scard, key.rig, code)
+    return code == scard.SCARD_S_SUCCESS and channel == (USB_CHANNEL << 16 | device.bus << 8 | device.number)
+
+
+def _channel(scard: Any, name: str) -> tuple[int, int]:
+    """Return code, and the channel of a reader. It is asked in a context of its own, which may have to wait for it."""
+    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
     if code != scard.SCARD_S_SUCCESS:
-        return False
+        return code, 0
     try:
+        # Direct mode: the card in it is not touched, and not reset by the disconnect.
+        code, handle, _ = scard.SCardConnect(context, name, scard.SCARD_SHARE_DIRECT, 0)
+        if code != scard.SCARD_S_SUCCESS:
+            return code, 0
         code, channel = scard.SCardGetAttrib(handle, scard.SCARD_ATTR_CHANNEL_ID)
-    finally:
         scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
-    if code != scard.SCARD_S_SUCCESS:
-        return False
-    number = int.from_bytes(bytes(channel), "little")
-    return number == USB_CHANNEL << 16 | device.bus << 8 | device.number
+        return code, int.from_bytes(bytes(channel), "little") if code == scard.SCARD_S_SUCCESS else 0
+    finally:
+        scard.SCardReleaseContext(context)

@@ -82,7 +82,7 @@ class ReportNode:
                 raise OSError(errno.ENODEV, "its power was cut, and nothing came any more")
         if packet is None:
             key.note_hang()
-            raise OSError(errno.ETIMEDOUT, key.answers.limit_words)
+            raise OSError(errno.ETIMEDOUT, key.answers.limit_words())
         return packet
 
     def _next_or_cut(self, fd: int, limit_s: float) -> bytes | None:

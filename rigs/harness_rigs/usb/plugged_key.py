@@ -257,10 +257,10 @@ class PluggedKey:
             if self.on_loss is not None:
                 self.on_loss(self.left_us)
 
-    def note_hang(self) -> None:
+    def note_hang(self, limit_s: float | None = None) -> None:
         """Note that it gave no answer within its limit. One whose power was cut does not hang."""
         if not self.was_cut:
-            self.deaths.note(f"hung: {self.answers.limit_words}")
+            self.deaths.note(f"hung: {self.answers.limit_words(limit_s)}")
 
     # What is on the port.
 

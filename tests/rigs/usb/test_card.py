@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 
 import pytest
 
@@ -10,9 +11,11 @@ from harness.base.errors import RigError
 from harness.host.host import Host
 from harness.model.rig import KeyGone
 from harness_nitrokey3.twin.card import ADMIN_AID, ATR
+from harness_rigs import answers
 from harness_transports.card import card
 from support.lab import LabHost, TwinKey, keyboard
 from support.lab.scard import LabScard
+from support.limits import HUNG_S
 from support.usb import PORT, laboratory, make_rig
 
 OTHER = "1-1.4.3"
@@ -129,6 +132,48 @@ def test_a_card_that_does_not_answer_hangs(lab):
         connection.transmit(SELECT)
     assert hung.value.errno == errno.ETIMEDOUT
     assert usb.take_deaths() == ["hung: no answer within 0.2 s"]
+    usb.close()
+
+
+def in_time(do):
+    """What it returns; it must not wait for a card that hangs."""
+    got = []
+    thread = threading.Thread(target=lambda: got.append(do()), daemon=True)
+    thread.start()
+    thread.join(HUNG_S)
+    return got[0]
+
+
+def test_a_card_that_asks_for_more_time_for_ever_holds_up_nobody(lab):
+    """Its driver waits for it, and with it every call in that context: the handle is let go of when the call ends."""
+    lab.plug(PORT, TwinKey(1, hangs=0))
+    lab.plug(OTHER, TwinKey(2))
+    usb, other = make_rig(answer_s=0.2), make_rig(OTHER)
+    connection = card(usb)
+    with pytest.raises(OSError, match="no answer within"):
+        connection.transmit(SELECT)
+    assert in_time(connection.disconnect) is None
+    assert in_time(lambda: uuid_by_card(other)) == other.key.identify(other)["uuid"], (
+        "asks each reader for its port"
+    )
+    usb.close()
+    usb = make_rig(answer_s=0.2)
+    assert in_time(usb.close) is None
+    assert in_time(usb.power.off) is None
+    other.close()
+
+
+def test_a_card_that_makes_a_key_pair_may_take_minutes(lab, monkeypatch):
+    """Nothing shows of the time extensions that it asks for meanwhile."""
+    monkeypatch.setattr(answers, "GENERATION_S", 0.3)
+    lab.plug(PORT, TwinKey(1, hangs=0))
+    usb = make_rig(answer_s=0.2)
+    with pytest.raises(OSError, match=r"no answer within 0\.3 s"):
+        card(usb).transmit([0x00, 0x47, 0x80, 0x00, 0x02, 0xB6, 0x00])
+    assert usb.take_deaths() == ["hung: no answer within 0.3 s"]
+    usb.power.cycle()
+    with pytest.raises(OSError, match=r"no answer within 0\.2 s"):
+        card(usb).transmit([0x00, 0x47, 0x81, 0x00, 0x02, 0xB6, 0x00])
     usb.close()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.host.uevents import wait_until
@@ -15,8 +17,14 @@ if TYPE_CHECKING:
     from support.lab.labhost import LabHost
 
 
+READERS: dict[tuple[Path, tuple[int, int]], threading.Lock] = {}
+
+
 class LabScard:
-    """The constants are those of pcsc-lite's winscard.h."""
+    """The constants are those of pcsc-lite's winscard.h.
+
+    As there, a context takes one call at a time (winscard_clnt.c), and a reader one command (ifdwrapper.c).
+    """
 
     SCARD_S_SUCCESS = 0
     SCARD_E_TIMEOUT = 0x8010000A
@@ -32,6 +40,12 @@ class LabScard:
         self._host = host
         self._open: dict[int, tuple[UsbDevice, socket.socket | None]] = {}
         self._last = 0
+        self._contexts: dict[int, threading.Lock] = {}
+        self._of: dict[int, int] = {}
+
+    def _reader(self, device: UsbDevice) -> threading.Lock:
+        """The lock of a reader, which all of this process's connections to the daemon share."""
+        return READERS.setdefault((self._host.root, device.token), threading.Lock())
 
     def _cards(self) -> dict[str, UsbDevice]:
         found = [device for device in devices(self._host) if device.has_card]
@@ -41,10 +55,13 @@ class LabScard:
         return "Card was removed." if code == self.SCARD_W_REMOVED_CARD else f"error {code:#x}"
 
     def SCardEstablishContext(self, scope: int) -> list[int]:
-        return [self.SCARD_S_SUCCESS, 1]
+        self._last += 1
+        self._contexts[self._last] = threading.Lock()
+        return [self.SCARD_S_SUCCESS, self._last]
 
     def SCardReleaseContext(self, context: int) -> int:
-        return self.SCARD_S_SUCCESS
+        with self._contexts[context]:
+            return self.SCARD_S_SUCCESS
 
     def SCardListReaders(self, context: int, groups: list[str]) -> list[Any]:
         names = list(self._cards())
@@ -62,33 +79,38 @@ class LabScard:
                 return [self.SCARD_W_REMOVED_CARD, 0, 0]
         self._last += 1
         self._open[self._last] = device, link
+        self._of[self._last] = context
         return [self.SCARD_S_SUCCESS, self._last, self.SCARD_PROTOCOL_T1]
 
     def SCardDisconnect(self, handle: int, disposition: int) -> int:
-        _, link = self._open.pop(handle)
-        if link is not None:
-            link.close()
+        with self._contexts[self._of[handle]]:
+            _, link = self._open.pop(handle)
+            if link is not None:
+                link.close()
         return self.SCARD_S_SUCCESS
 
     def SCardGetAttrib(self, handle: int, attribute: int) -> list[Any]:
         assert attribute == self.SCARD_ATTR_CHANNEL_ID
         device, _ = self._open[handle]
-        return [
-            self.SCARD_S_SUCCESS,
-            list((0x200000 | device.bus << 8 | device.number).to_bytes(4, "little")),
-        ]
+        with self._contexts[self._of[handle]], self._reader(device):
+            return [
+                self.SCARD_S_SUCCESS,
+                list((0x200000 | device.bus << 8 | device.number).to_bytes(4, "little")),
+            ]
 
     def SCardStatus(self, handle: int) -> list[Any]:
-        return [self.SCARD_S_SUCCESS, "", 0, self.SCARD_PROTOCOL_T1, list(ATR)]
+        with self._contexts[self._of[handle]]:
+            return [self.SCARD_S_SUCCESS, "", 0, self.SCARD_PROTOCOL_T1, list(ATR)]
 
     def SCardTransmit(self, handle: int, protocol: int, apdu: list[int]) -> list[Any]:
-        _, link = self._open[handle]
+        device, link = self._open[handle]
         assert link is not None
-        try:
-            link.send(bytes(apdu))
-            answer = link.recv(65536)
-        except OSError:
-            answer = b""
+        with self._contexts[self._of[handle]], self._reader(device):
+            try:
+                link.send(bytes(apdu))
+                answer = link.recv(65536)
+            except OSError:
+                answer = b""
         return [self.SCARD_S_SUCCESS, list(answer)] if answer else [self.SCARD_W_REMOVED_CARD, []]
 
     def SCardGetStatusChange(self, context: int, limit_ms: int, states: list[Any]) -> list[Any]:
