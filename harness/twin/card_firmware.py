@@ -58,8 +58,11 @@ def _expected(field: bytes) -> int:
 class ResetByReader(Protocol):
     """Firmware with a card that a reader may reset: `CardFirmware`, or a key that is more than a card."""
 
-    def card_was_reset(self) -> None:
-        """The reader has reset the card, or took its power: forget what is verified and what is half done."""
+    def card_was_reset(self) -> bool:
+        """The reader has reset the card, or took its power: forget what is verified and what is half done.
+
+        :returns: whether a command was waiting, which now gets no answer. All others get one each.
+        """
 
 
 class CardFirmware(ABC):
@@ -75,11 +78,12 @@ class CardFirmware(ABC):
     def obey(self, command: Command) -> tuple[bytes, int] | None:
         """Carry out a command: data and status word. A file system that fails is answered with 6581.
 
-        None: the card waits, and calls `answer` later, by `advance`.
+        None: the card waits, and calls `answer` later, by `advance`, or when the next command comes first.
         """
 
-    def card_was_reset(self) -> None:  # noqa: B027 - what is kept from command to command, the application knows
-        """The reader has reset the card, or took its power: forget what is verified and what is half done."""
+    def card_was_reset(self) -> bool:
+        """See `ResetByReader`. What is kept from command to command, the application knows."""
+        return False
 
     def receive(self, endpoint: str, packet: bytes) -> None:
         command = parsed_command(packet)

@@ -179,7 +179,8 @@ class RunningCcid(RunningFunction):
     def _restart(self) -> None:
         """The card loses what is verified, and what is half sent."""
         self._command = self._answer = b""
-        self._ways.reset_card()
+        # It waited for a command that was aborted: nothing else is under way when a reset is obeyed.
+        self._stale -= self._ways.reset_card()
 
     def _transfer(self, sequence: int, level: int, body: bytes) -> None:
         if level == Chain.GO_ON and self._answer:

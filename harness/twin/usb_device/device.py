@@ -66,7 +66,7 @@ class UsbDevice:
         to_key: Callable[[str, bytes], None],
         clock: Callable[[], int],
         shown: Callable[[str], bytes | None] = lambda endpoint: None,
-        reset_card: Callable[[str], None] = lambda endpoint: None,
+        reset_card: Callable[[str], bool] = lambda endpoint: False,
     ):
         self.identity = identity
         self._shown, self._reset_card = shown, reset_card

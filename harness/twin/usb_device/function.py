@@ -77,13 +77,14 @@ class Ways:
     :ivar to_host: (address of an IN pipe, one transfer).
     :ivar to_key: one packet for the board's endpoint.
     :ivar shown: the feature report that the firmware shows now; None: it sends one for each that it has received.
-    :ivar reset_card: tells the firmware that its card was reset, or has lost its power.
+    :ivar reset_card: tells the firmware that its card was reset, or has lost its power; returns whether a command
+        waited, which gets no answer then.
     """
 
     to_host: Callable[[int, bytes], None]
     to_key: Callable[[bytes], None]
     shown: Callable[[], bytes | None] = lambda: None
-    reset_card: Callable[[], None] = lambda: None
+    reset_card: Callable[[], bool] = lambda: False
 
 
 class RunningFunction(ABC):

@@ -63,9 +63,8 @@ class UsbFaces:
         def report(endpoint: str) -> bytes | None:
             return firmware.report(endpoint, clock()) if isinstance(firmware, OffersReports) else None
 
-        def reset_card(endpoint: str) -> None:
-            if isinstance(firmware, ResetByReader):
-                firmware.card_was_reset()
+        def reset_card(endpoint: str) -> bool:
+            return isinstance(firmware, ResetByReader) and firmware.card_was_reset()
 
         return UsbDevice(who, functions, to_key, clock, report, reset_card)
 

@@ -63,11 +63,9 @@ class CardSide:
         self._pressed_us: int | None = None
 
     def receive(self, apdu: bytes) -> None:
-        if self._handler is not None:
+        if self._wait is not None:
             # A reader has one command under way at a time; a second one means that the first was given up.
-            self._handler.close()
-            self._handler = None
-        self._wait = None
+            self._finish(touched=False)
         if self._taken_by_openpgp(apdu):
             return
         try:
@@ -83,14 +81,19 @@ class CardSide:
         else:
             self._run(None)
 
-    def restart(self) -> None:
-        """The reader has reset the card: no application is selected, nothing is verified, nothing waits."""
+    def restart(self) -> bool:
+        """The reader has reset the card: no application is selected, nothing is verified, nothing waits.
+
+        :returns: whether a command waited; it gets no answer.
+        """
+        waited = self._wait is not None
         if self._handler is not None:
             self._handler.close()
         self._handler = self._wait = self._pressed_us = None
         self._selected = self._in_openpgp = False
         if self._openpgp is not None:
             self._openpgp.restart()
+        return waited
 
     def _taken_by_openpgp(self, apdu: bytes) -> bool:
         """Let the OpenPGP application answer, if it is selected, or is to be."""
@@ -131,13 +134,16 @@ class CardSide:
 
     def advance(self) -> None:
         touch = self._touch_us()
-        granted = touch is not None and self._board.clock.now_us >= touch
+        self._finish(touched=touch is not None and self._board.clock.now_us >= touch)
+
+    def _finish(self, *, touched: bool) -> None:
+        """Go on with the command that waits for a touch."""
         self._wait = self._pressed_us = None
         if self._handler is None and self._openpgp is not None:
             application = self._openpgp
-            self._finish_openpgp(lambda: application.resume(granted))
+            self._finish_openpgp(lambda: application.resume(touched))
             return
-        self._run(Touched.GRANTED if granted else Touched.TIMED_OUT)
+        self._run(Touched.GRANTED if touched else Touched.TIMED_OUT)
 
     def press(self) -> bool:
         """Touch the key now. Returns False if no request waits for a touch."""
@@ -233,8 +239,8 @@ class KeyFirmware:
         else:
             self.hid.receive(endpoint, packet)
 
-    def card_was_reset(self) -> None:
-        self._card.restart()
+    def card_was_reset(self) -> bool:
+        return self._card.restart()
 
     def next_event_us(self) -> int | None:
         hid, card = self.hid.next_event_us(), self._card.next_event_us()

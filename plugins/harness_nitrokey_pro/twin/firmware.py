@@ -58,8 +58,9 @@ class ProFirmware(CardFirmware):
     def obey(self, command: Command) -> tuple[bytes, int] | None:
         return self.application.obey(command)
 
-    def card_was_reset(self) -> None:
+    def card_was_reset(self) -> bool:
         self.application.restart()
+        return False
 
     def report(self, endpoint: str, at_us: int) -> bytes:
         return self.hid.report(at_us)

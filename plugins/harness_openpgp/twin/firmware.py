@@ -45,16 +45,23 @@ class OpenPgpFirmware(CardFirmware):
         self._waits_us: int | None = None
         self._pressed_us: int | None = None
 
+    def receive(self, endpoint: str, packet: bytes) -> None:
+        if self._waits_us is not None:
+            # A reader has one command under way at a time: the host gave up the one that waits for a touch.
+            self._finish(touched=False)
+        super().receive(endpoint, packet)
+
     def obey(self, command: Command) -> tuple[bytes, int] | None:
-        self._waits_us = self._pressed_us = None
         answer = self.application.obey(command)
         if answer is None:
             self._waits_us = self._board.clock.now_us
         return answer
 
-    def card_was_reset(self) -> None:
+    def card_was_reset(self) -> bool:
+        waited = self._waits_us is not None
         self._waits_us = self._pressed_us = None
         self.application.restart()
+        return waited
 
     def next_event_us(self) -> int | None:
         if self._waits_us is None:
@@ -64,7 +71,9 @@ class OpenPgpFirmware(CardFirmware):
 
     def advance(self) -> None:
         touch = self._touch_us()
-        touched = touch is not None and self._board.clock.now_us >= touch
+        self._finish(touched=touch is not None and self._board.clock.now_us >= touch)
+
+    def _finish(self, *, touched: bool) -> None:
         self._waits_us = self._pressed_us = None
         self.answer(ENDPOINT, lambda: self.application.resume(touched))
 

@@ -110,10 +110,11 @@ class ScHsmFirmware(CardFirmware):
         # A host that takes 256 bytes at most asks for the rest; an extended Le takes everything.
         return self._cut(data, command.le, status) if command.le and command.le <= 256 else (data, status)
 
-    def card_was_reset(self) -> None:
+    def card_was_reset(self) -> bool:
         self._card.session = Session()
         self._card.staged = b""
         self._selected, self._chain, self._rest = 0, None, b""
+        return False
 
     def _cut(self, data: bytes, most: int, status: int) -> tuple[bytes, int]:
         if len(data) <= most:
