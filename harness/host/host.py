@@ -33,6 +33,8 @@ _CONTROL = struct.Struct("@BBHHHIP")
 """struct usbdevfs_ctrltransfer of linux/usbdevice_fs.h."""
 USBDEVFS_CONTROL = 3 << 30 | _CONTROL.size << 16 | ord("U") << 8
 _STATUS_LIMIT_MS = 500
+_CONNECTED = 1
+"""PORT_CONNECTION, bit 0 of a port's status."""
 
 
 class Host:
@@ -102,22 +104,42 @@ class Host:
 
         None if this process cannot ask it.
         """
-        node = self.dev / f"bus/usb/{bus:03}/{number:03}"
         try:
-            device = os.open(node, os.O_RDWR | os.O_CLOEXEC)
+            device = self._open_usb(bus, number)
         except FileNotFoundError:
             return False
         except OSError:
             return None
-        status = ctypes.create_string_buffer(2)
-        request = _CONTROL.pack(0x80, 0, 0, 0, 2, _STATUS_LIMIT_MS, ctypes.addressof(status))
         try:
-            fcntl.ioctl(device, USBDEVFS_CONTROL, request)
+            _control_in(device, 0x80, 0, 2)
         except OSError as error:
             return error.errno in (errno.EPIPE, errno.ETIMEDOUT)
         finally:
             os.close(device)
         return True
+
+    def hub_sees_device(self, bus: int, number: int, port: int) -> bool | None:
+        """Return whether a hub sees a device on its port (GET_STATUS: USB 2.0, 11.24.2.7; USB 3.2, 10.16.2.6).
+
+        The hub knows before the kernel does: of a port that a request has switched off, the kernel is told nothing.
+
+        :param bus: of the hub. :param number: of the hub on its bus, not of the device.
+        :returns: None if this process cannot ask the hub.
+        """
+        try:
+            device = self._open_usb(bus, number)
+        except OSError:
+            return None
+        try:
+            status = _control_in(device, 0xA3, port, 4)
+        except OSError:
+            return None
+        finally:
+            os.close(device)
+        return bool(status[0] & _CONNECTED)
+
+    def _open_usb(self, bus: int, number: int) -> int:
+        return os.open(self.dev / f"bus/usb/{bus:03}/{number:03}", os.O_RDWR | os.O_CLOEXEC)
 
     def scard(self) -> Any:
         """Return pyscard's module of PC/SC functions, which talk to the pcscd of this host.
@@ -205,3 +227,18 @@ def _make(name: str | None) -> Host:
         ) from None
     assert isinstance(made, Host)
     return made
+
+
+def _control_in(device: int, kind: int, index: int, size: int) -> bytes:
+    """Ask a USB device for its status, or for that of one of its ports.
+
+    :param kind: bmRequestType. :param index: wIndex. :param size: of the answer, in bytes.
+    :raises OSError: it does not answer.
+    """
+    answer = ctypes.create_string_buffer(size)
+    fcntl.ioctl(
+        device,
+        USBDEVFS_CONTROL,
+        _CONTROL.pack(kind, 0, 0, index, size, _STATUS_LIMIT_MS, ctypes.addressof(answer)),
+    )
+    return answer.raw

@@ -52,7 +52,9 @@ class Witnesses:
             what = error.what
         return RigError(
             what,
-            found=self.switch_words("claims per-port power and does not cut it"),
+            found=self.switch_words(
+                "claims per-port power and does not cut it" if self.is_hub else "does not cut its power"
+            ),
             expected="that the key goes",
             mend="use a relay or a hub that `keyharness calibrate` accepts; docs/rigs.md lists some",
         )

@@ -193,6 +193,24 @@ def test_a_switch_that_lies_is_named(at):
     session.close()
 
 
+def test_a_relay_that_does_not_cut_is_no_hub_that_claims_something(at):
+    at.plug(TwinKey(speed=40))
+    at.lab.port("1-1.4.1").lies = True
+    with pytest.raises(RigError) as error:
+        at.calibrate()
+    assert error.value.found == "the switch (lab, lab None) does not cut its power"
+
+
+def test_a_switch_of_which_the_kernel_is_told_nothing_is_measured(at):
+    """As a hub that is asked by requests: what it cut answers nothing, as a busy key does."""
+    at.plug(TwinKey(speed=40))
+    port = at.lab.port("1-1.4.1")
+    port.stale = port.times_out = True
+    found = at.calibrate(cycles=4)
+    assert found.booted
+    assert port.offs == 4
+
+
 def test_a_port_that_leaves_the_bus_and_keeps_its_power_is_told_by_the_key(at):
     at.plug(Buffered(for_s=60, speed=40))
     with pytest.raises(RigError) as error:

@@ -1,8 +1,10 @@
-"""Whether a device is still on the bus: what each error of the kernel's control request means."""
+"""Whether a device is still on the bus, as it and its hub say: what the kernel's control requests mean."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import struct
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,29 @@ def test_a_stall_and_a_busy_key_are_there_and_errors_of_the_wire_are_not(host, m
 
 def test_a_node_that_is_not_there_is_a_device_that_has_gone(host):
     assert host.usb_answers(1, 5) is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "sees"),
+    [
+        ("03010000", True),  # connected, enabled, powered: USB 2.0, table 11-21
+        ("00010100", False),  # powered, nothing connected, and that is a change
+        ("00000000", False),  # not powered
+        (None, None),
+    ],
+)
+def test_a_hub_says_whether_something_is_on_its_port(host, monkeypatch, answer, sees):
+    asked = []
+
+    def ioctl(node: int, request: int, transfer: bytes) -> int:
+        *what, _, data = struct.unpack("@BBHHHIP", transfer)
+        asked.append(what)
+        if answer is None:
+            raise OSError(errno.EPIPE, "")
+        ctypes.memmove(data, bytes.fromhex(answer), 4)
+        return 4
+
+    monkeypatch.setattr(host_module.fcntl, "ioctl", ioctl)
+    assert host.hub_sees_device(1, 4, 7) is sees
+    assert asked == [[0xA3, 0, 0, 7, 4]]
+    assert host.hub_sees_device(1, 5, 7) is None, "a hub that is not there"

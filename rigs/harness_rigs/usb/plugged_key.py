@@ -21,6 +21,7 @@ from harness.api import (
     Tap,
     UsbDevice,
     device_at,
+    hub_of,
     wait_until,
 )
 from harness_rigs.answers import AnswerWait
@@ -208,7 +209,8 @@ class PluggedKey:
         if there is None:
             return self.clock.now_us
         answers = self.host.usb_answers(there.bus, there.number)
-        if answers is False:
+        # A request that runs out of time may be a busy key's, or one that nobody heard: the hub tells them apart.
+        if answers is False or (answers and self._hub_sees_nothing()):
             # Its nodes stay until the power returns: they must not be taken for those of the next boot.
             self.stale, self._is_deaf = there.token, True
             return self.clock.now_us
@@ -227,6 +229,12 @@ class PluggedKey:
             expected="that the key goes: a switch that reports off and does not cut proves nothing",
             mend="use a relay or a hub that `keyharness calibrate` accepts; docs/rigs.md lists some",
         )
+
+    def _hub_sees_nothing(self) -> bool:
+        """Does the hub say that the port is empty?"""
+        name, number = hub_of(self.port)
+        hub = device_at(self.host, name)
+        return hub is not None and self.host.hub_sees_device(hub.bus, hub.number, number) is False
 
     # Connections.
 

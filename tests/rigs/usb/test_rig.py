@@ -127,6 +127,17 @@ def test_a_stale_node_is_not_taken_for_the_next_boots(lab, usb):
     assert ctaphid(rig).ping(b"x") == b"x"
 
 
+def test_a_key_of_which_only_its_hub_says_that_it_has_gone_has_gone(lab, usb):
+    """Requests to it run out of time, as those to a busy key do: its hub was said to leave its power on."""
+    usb.wait_until_up()
+    port = lab.port(PORT)
+    port.stale = port.times_out = True
+    usb.power.off()
+    usb.power.on()
+    usb.wait_until_up()
+    assert ctaphid(usb).ping(b"back") == b"back"
+
+
 def test_a_device_that_may_not_be_asked_whether_it_has_gone(lab, usb, monkeypatch):
     monkeypatch.setattr(LabHost, "usb_answers", lambda self, bus, number: None)
     lab.port(PORT).stale = True

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from harness.host.host import Host
+from harness.host.usb import devices
 from support.lab.scard import LabScard
 from support.lab.wire import call
 
@@ -25,6 +26,12 @@ class LabHost(Host):
     def usb_answers(self, bus: int, number: int) -> bool | None:
         with call(self.root, "relay") as link:
             link.send(f"answers {bus} {number}".encode())
+            return {b"yes": True, b"no": False}.get(link.recv(64))
+
+    def hub_sees_device(self, bus: int, number: int, port: int) -> bool | None:
+        (hub,) = (one.port for one in devices(self) if (one.bus, one.number) == (bus, number))
+        with call(self.root, "relay") as link:
+            link.send(f"sees {hub}.{port}".encode())
             return {b"yes": True, b"no": False}.get(link.recv(64))
 
     def scard(self) -> LabScard:

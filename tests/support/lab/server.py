@@ -34,6 +34,7 @@ class LabPort:
         late is ((0.35, False),), one that bounces ((0, False), (0.1, True), (0.4, False)).
     :ivar misled: the port that goes off in its place.
     :ivar stale: what was on it stays in the tree until the power returns, as after a raw request to the hub.
+    :ivar times_out: nobody answers for what has left it: a request to it runs out of time, as one to a busy key.
     :ivar lingers_s: what reboots there is still in the tree for so long after its connections have broken.
     :ivar offs: how often it was switched off.
     """
@@ -41,7 +42,7 @@ class LabPort:
     def __init__(self, lab: Lab, name: str):
         self.lab, self.name = lab, name
         self.powered = True
-        self.lies = self.stale = False
+        self.lies = self.stale = self.times_out = False
         self.lingers_s = 0.0
         self.off_course: tuple[tuple[float, bool], ...] = ((0.0, False),)
         self.misled: LabPort | None = None
@@ -134,6 +135,11 @@ class LabPort:
     def keep(self, client: socket.socket) -> None:
         """A connection that stays open as long as what is on the port now."""
         self._kept.append(client)
+
+    def answers(self, number: int) -> bool:
+        """What a request to that device is taken for: one that runs out of time is a busy key's."""
+        there = self.shown is not None and self.powered and self.shown.number == number
+        return there or (self.times_out and self._left is not None and self._left.number == number)
 
     @property
     def nodes(self) -> list[str]:
@@ -349,10 +355,7 @@ class Lab:
             if not words:
                 return False
             if words[0] == "answers":
-                there = any(
-                    port.shown is not None and port.powered and port.shown.number == int(words[2])
-                    for port in self.ports.values()
-                )
+                there = any(port.answers(int(words[2])) for port in self.ports.values())
                 link.send(b"yes" if there else b"no")
                 return True
             port = self.ports.get(words[1])
@@ -369,6 +372,8 @@ class Lab:
             port.power(word == "on")
         elif word == "is":
             return "on" if port.powered else "off"
+        elif word == "sees":
+            return "yes" if port.powered and port.thing is not None else "no"
         elif word in ("touch", "release") and isinstance(port.thing, TwinKey):
             port.thing.touch(int(more[0]) if word == "touch" else None)
         return "ok"
