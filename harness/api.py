@@ -28,6 +28,7 @@ _MODULES = {
     "unit": "harness.base.seeds",
     "child": "harness.base.seeds",
     "file_name": "harness.base.file_name",
+    "expected_words": "harness.base.wording",
     "one_of": "harness.base.errors",
     "read_json": "harness.base.atomic_file",
     "read_limited": "harness.base.limited_file",
@@ -236,6 +237,7 @@ if TYPE_CHECKING:
         RigError as RigError,
         one_of as one_of,
     )
+    from harness.base.wording import expected_words as expected_words
     from harness.base.file_name import file_name as file_name
     from harness.base.limited_file import read_limited as read_limited
     from harness.base.seeds import Stream as Stream, child as child, unit as unit

@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel
+from pydantic_core.core_schema import ErrorType
 
 from harness.base.errors import CallerError, one_of
 
@@ -39,7 +40,10 @@ _KINDS = {
     "dict": "a table",
     "model": "a table",
     "date": "a date such as 2026-11-30, without quotation marks and without a time",
+    "bool": "true or false",
+    "string": "a text in quotation marks",
 }
+_OTHER = "a value of another kind"
 
 
 def in_words(first: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
@@ -54,7 +58,7 @@ def in_words(first: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     if kind == "missing":
         return "nothing", "a value" if name.isdigit() else f'"{name}"'
     found = TOGETHER if kind == "value_error" and isinstance(told, Mapping | BaseModel) else _shown(told)
-    return found, _expected(first)
+    return found, expected_words(first)
 
 
 def fields_at(model: type[BaseModel], loc: Iterable[int | str]) -> list[str]:
@@ -95,17 +99,23 @@ def _values(raw: object, place: tuple[str, ...]) -> Iterable[tuple[tuple[str, ..
         yield place, raw
 
 
-def _expected(first: ErrorDetails) -> str:
+def expected_words(first: ErrorDetails) -> str:
+    """Return what pydantic expected, in words for a person who does not know it."""
     kind, more = first["type"], first.get("ctx", {})
+    if kind == "path_type":
+        return "a path in quotation marks"
+    if kind not in get_args(ErrorType):
+        return first["msg"]  # a driver's or a model's own words
     if kind == "value_error":
         return first["msg"].removeprefix("Value error, ")
     if kind == "literal_error":
         return str(more["expected"]).replace(" or ", ", ").replace("'", '"')
     if kind == "string_pattern_mismatch":
-        return _PATTERNS.get(str(more["pattern"]), first["msg"])
+        return _PATTERNS.get(str(more["pattern"]), f"a text that fits {more['pattern']}")
     if kind in _NUMBERS:
         limit, words = _NUMBERS[kind]
-        return f"{words} {more[limit]:g}"
+        given = more[limit]
+        return f"{words} {given:g}" if isinstance(given, int | float) else f"{words} {given}"
     if kind == "too_short":
         return f"a list of {more['min_length']} or more"
     if kind == "too_long":
@@ -113,7 +123,7 @@ def _expected(first: ErrorDetails) -> str:
     for begin, words in _KINDS.items():
         if kind.startswith(begin):
             return words
-    return first["msg"]
+    return _OTHER
 
 
 def _shown(told: object) -> str:

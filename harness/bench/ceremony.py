@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.base.errors import CallerError, one_of
 from harness.base.limited_file import read_limited_text
+from harness.base.wording import in_words
 from harness.model.rig import Rig
 
 P = TypeVar("P")
@@ -105,8 +106,11 @@ def read_script(file: Path, rules: Mapping[str, CeremonyRules[Any]]) -> Script:
         raise CallerError(where, found=str(error), expected="TOML", mend="mend that line") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CallerError(f"{where} · {place}", found=first.get("input"), expected=first["msg"]) from None
+        place = " · ".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
+        found, expected = in_words(first, Script)
+        raise CallerError(
+            f"{where} · {place}", found=found, expected=expected, mend="root-key.toml is one"
+        ) from None
     if script.key not in rules:
         raise CallerError(
             f"{where} · key",

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.base.errors import CallerError, one_of
-from harness.base.wording import fields_at
+from harness.base.wording import expected_words, fields_at
 
 UNFIT = "unfit"
 """Type of a `PydanticCustomError` of settings that do not fit each other; its context has `field`, `found`, `expected`
@@ -70,7 +70,7 @@ def _expected(error: ErrorDetails) -> str:
     kind = error["type"]
     if kind in BOUNDS:
         return BOUNDS[kind].format(**error["ctx"]).replace("'", '"')
-    return KINDS.get(kind) or error["msg"].removeprefix("Value error, ")
+    return KINDS.get(kind) or expected_words(error)
 
 
 def _place(loc: tuple[int | str, ...], raw: object) -> str:

@@ -10,7 +10,7 @@ from harness.model.outcome import Outcome, Severity
 from harness.model.tap import Mark
 from harness.twin.trace import Trace
 
-WEAR_ITEM = "flash wear"
+WEAR_ITEM, BASELINE = "flash wear", "baseline"
 MUCH, FAR_TOO_MUCH = 2, 10
 """From which multiple of the baseline on it is reported, and from which it fails."""
 ERASES, BYTES = 3, 2048
@@ -80,7 +80,7 @@ def wear_breach(found: Written, base: Written) -> Breach | None:
     """
     if base == Written(0, 0) and found != base:
         text = f"{found.erases} erases and {found.bytes_written} bytes written; none by the baseline of this firmware"
-        return Breach(WEAR_ITEM, "baseline", Outcome.LOST, Severity.S2, text)
+        return Breach(WEAR_ITEM, BASELINE, Outcome.LOST, Severity.S2, text)
     more = found.erases - base.erases >= ERASES or found.bytes_written - base.bytes_written >= BYTES
     pairs = (
         ("erases", base.erases, found.erases),
@@ -93,7 +93,7 @@ def wear_breach(found: Written, base: Written) -> Breach | None:
     severity = Severity.S2 if far else Severity.S3
     limits = f"{MUCH} times as many are reported, {FAR_TOO_MUCH} times as many fail"
     text = f"{now} {what}, and {was} by the baseline of this firmware; {limits}"
-    return Breach(WEAR_ITEM, "baseline", Outcome.LOST, severity, text)
+    return Breach(WEAR_ITEM, BASELINE, Outcome.LOST, severity, text)
 
 
 Baselines = Mapping[str, Mapping[str, Written]]

@@ -22,7 +22,9 @@ class CaseReport:
     """
 
     def __init__(self, folder: Path):
-        self.kept: list[KeptCase] = read_cases(folder, load(discover().field_files).signatures.keys())
+        plugins = discover()
+        known = load(plugins.field_files).signatures.keys()
+        self.kept: list[KeptCase] = read_cases(folder, known, plugins.scenario_files())
         self.cases: list[Case] = [one.case for one in self.kept]
         self.by_firmware: dict[str, list[Case]] = {}
         for case in sorted(self.cases, key=lambda one: version_key(one.version)):

@@ -20,7 +20,7 @@ from harness.base.wording import refuse_truth
 from harness.field.reading import Reading
 from harness.field.recognise import PROTECT, Recognised
 from harness.field.scenario import UNKNOWN, client_of, last_of, product_of
-from harness.field.scenario_file import NAME, misfit_of
+from harness.field.scenario_file import NAME, misfit_of, read_scenario
 from harness.field.timeline import Timeline
 
 DAYS_OF_MONTH = 365.25 / 12
@@ -59,7 +59,7 @@ class Case(_Table):
     :ivar in_use_since: when this key was used first. :ivar failures: how often it failed since then.
     :ivar plugs: how often it was plugged in since then, as far as the owner knows.
     :ivar actions: what was done to it since the failure. :ivar works: what still works.
-    :ivar scenario: name of the scenario that replays it.
+    :ivar scenario: the scenario that replays it: a plugin's by its name, or a file beside the case file.
     """
 
     id: str = Field(pattern=NAME)
@@ -112,11 +112,12 @@ class KeptCase:
     case: Case
 
 
-def read_cases(folder: Path, signatures: Collection[str]) -> list[KeptCase]:
+def read_cases(folder: Path, signatures: Collection[str], scenarios: Collection[str] = ()) -> list[KeptCase]:
     """Read and check the case files of a folder, in the order of their names.
 
-    :param signatures: the ids that are known.
-    :raises CallerError: there is none, one does not fit, two have one id, or a file beside one has another hash.
+    :param signatures: the ids that are known. :param scenarios: the names of those that plugins bring.
+    :raises CallerError: there is none, one does not fit, two have one id, a file beside one has another hash, or
+        its scenario is not there or does not fit.
     """
     files = sorted(folder.glob("*.toml"))
     if not files:
@@ -124,7 +125,10 @@ def read_cases(folder: Path, signatures: Collection[str]) -> list[KeptCase]:
             f"--cases {folder}", found="no *.toml", expected="a folder with case files", mend=MEND
         )
     found: list[KeptCase] = []
+    replayed = _scenarios_of(files)
     for path in files:
+        if path in replayed:
+            continue
         case = _read(path)
         for one in case.signatures:
             if one not in signatures:
@@ -134,6 +138,7 @@ def read_cases(folder: Path, signatures: Collection[str]) -> list[KeptCase]:
                     expected=one_of(one, sorted(signatures)),
                     mend=MEND,
                 )
+        _check_scenario(case, path, scenarios)
         if (other := next((kept for kept in found if kept.case.id == case.id), None)) is not None:
             raise CallerError(
                 f"case {path} · id", found=f"{case.id}, as in {other.path.name}", expected="an id of its own"
@@ -163,6 +168,34 @@ def _read(path: Path) -> Case:
                 mend="bring the file back: a case stands on what was sent",
             )
     return case
+
+
+def _scenarios_of(files: Sequence[Path]) -> set[Path]:
+    """The files that cases name as their scenario: they may lie among them, and are no cases."""
+    named = set()
+    for path in files:
+        try:
+            name = tomllib.loads(read_limited_text(path, "a case file", mend=MEND)).get("scenario")
+        except (tomllib.TOMLDecodeError, RecursionError):
+            continue  # said when it is read
+        if isinstance(name, str):
+            named.add(path.parent / name)
+    return named
+
+
+def _check_scenario(case: Case, path: Path, known: Collection[str]) -> None:
+    """Refuse a scenario that nobody can replay."""
+    if not case.scenario or case.scenario in known:
+        return
+    beside = path.parent / case.scenario
+    if not beside.is_file():
+        raise CallerError(
+            f"case {path} · scenario",
+            found=f'"{case.scenario}"',
+            expected=f"a scenario file beside the case, or one of {one_of(case.scenario, sorted(known))}",
+            mend=f"`keyharness field LOG --scenario {path.parent / 'NAME.toml'}` writes one; {MEND}",
+        )
+    read_scenario(beside)
 
 
 def sha256(path: Path) -> str:

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.base.errors import CallerError
+from harness.base.wording import in_words
 from harness.field.prefilter import Prefilter
 
 OWN = Path(__file__).with_name("data") / "field.toml"
@@ -146,8 +147,9 @@ def _read(path: Path) -> _File:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CallerError(f"{path}", found=str(error), expected="formats and signatures in TOML") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
+        found, expected = in_words(first, _File)
         raise CallerError(
-            f"{path} · {place}", found=first["msg"], expected="as docs/field.md has it"
+            f"{path} · {place}", found=found, expected=expected, mend="docs/field.md shows such a file"
         ) from None

@@ -18,6 +18,7 @@ from harness.qualify import counted, wear
 from harness.qualify.cells import Cell, cells_of
 from harness.qualify.counted import Campaign, CountedRun
 from harness.qualify.findings import Finding, WaiverState, findings_of, fixes, name_first_bad, waive
+from harness.qualify.persons import shared_roles
 from harness.qualify.plan import BenchUse, Plan
 from harness.qualify.plan_file import rigs_of
 from harness.qualify.ruling import Verdict, rule
@@ -237,6 +238,7 @@ def deviations(
     said = [
         f"run {row['run']} ({row['verdict']}) is left out: {row['reason']} ({row['by']})" for row in excluded
     ]
+    said += shared_roles(plan.roles)
     said += [f"amended {one.at} by {one.by}: {one.why}" for one in plan.amendment]
     said += [
         f"the amendment of {one.at} replaces {one.replaces[:12]}..., a state that this ledger does not know"

@@ -15,6 +15,7 @@ from harness.base.wording import in_words, refuse_truth
 from harness.bench.bench import LoadedBench, load_bench
 from harness.bench.registry import Plugins
 from harness.host.provenance import sha256_of
+from harness.qualify.fingerprints import check_fingerprint
 from harness.qualify.plan import BenchUse, Plan
 
 MEND = "docs/qualify.md shows a plan; `keyharness qualify --schema` shows every field"
@@ -142,10 +143,11 @@ def _check_names(
     for use, _ in benches:
         for home in use.homes:
             _check_home(home, homes, f"{shown} · bench.homes")
-    for one in plan.waiver:
-        _check_home(one.finding.home, homes, f"{shown} · waiver {one.id}")
-    for fix in plan.fix:
-        _check_home(fix.finding.home, homes, f"{shown} · fix {fix.ticket}")
+    findings = [(f"{shown} · waiver {one.id}", one.finding) for one in plan.waiver]
+    findings += [(f"{shown} · fix {one.ticket}", one.finding) for one in plan.fix]
+    for place, finding in findings:
+        _check_home(finding.home, homes, place)
+        check_fingerprint(finding, plugins.keys[plan.product.key], place)
 
 
 def _check_home(home: str | None, homes: list[str], place: str) -> None:

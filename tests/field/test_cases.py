@@ -109,6 +109,47 @@ def test_a_case_that_does_not_fit_says_where(cli, folder, text, said):
     assert "Traceback" not in done.stderr
 
 
+SCENARIO = """
+[replay]
+key = "nitrokey3-mini"
+operations = ["fido2.make_credential.non_resident"]
+"""
+
+
+def test_a_scenario_lies_beside_its_case_and_is_none(cli, folder):
+    (folder / "1.toml").write_text(case(id="one", scenario="again.toml"))
+    (folder / "2.toml").write_text(case(id="two", scenario="nk3-spontaneous-reset"))
+    (folder / "again.toml").write_text(SCENARIO)
+    done = cli.inside("field", "--cases", "cases", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [one["id"] for one in json.loads(done.stdout)["cases"]] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place", "said"),
+    [
+        ("nk3-spontanous-reset", None, "case cases/1.toml · scenario", "or one of nk3-spontaneous-reset, "),
+        ("again.toml", None, "case cases/1.toml · scenario", "a scenario file beside the case"),
+        (
+            "again.toml",
+            SCENARIO.replace("key =", "keys ="),
+            "scenario cases/again.toml · replay.key",
+            '"key"',
+        ),
+        ("again.toml", "[replay\n", "scenario cases/again.toml", "TOML"),
+        ("..", None, "case cases/1.toml · scenario", "a scenario file beside the case"),
+    ],
+)
+def test_a_scenario_that_nobody_can_replay_is_refused(cli, folder, name, text, place, said):
+    (folder / "1.toml").write_text(case(scenario=name))
+    if text is not None:
+        (folder / "again.toml").write_text(text)
+    done = cli.inside("field", "--cases", "cases")
+    assert done.returncode == 4, done.stdout
+    assert done.stderr.splitlines()[0].startswith(place)
+    assert said in done.stderr
+
+
 def test_one_id_is_one_case(cli, folder):
     for name in ("1", "2"):
         (folder / f"{name}.toml").write_text(case())

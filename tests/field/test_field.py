@@ -250,6 +250,7 @@ def test_a_catalogue_that_is_damaged_is_explained(tmp_path):
         ("[[format]]\nsource = 1", "source"),
         ("[[format]]\nsource = 'a'\nkind = 'b'\npattern = '('", "regular expression"),
         ("no toml", "TOML"),
+        ("[[format]]\nsource = 1", "expected  a text in quotation marks"),
     ):
         path.write_text(text)
         with pytest.raises(CallerError, match=words):

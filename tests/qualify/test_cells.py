@@ -284,6 +284,22 @@ def test_a_second_night_of_a_sample_cuts_each_operation():
     assert _cuts(cells) == 3
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("A.K.", "M.R.", "J.D."), []),
+        (("A.K.", "a. k.", "J.D."), ["one person, A.K., is executor and reviewer"]),
+        (("A.K.", "M.R.", "AK"), ["one person, A.K., is executor and approver"]),
+        (("A", "B", "B"), ["one person, B, is reviewer and approver"]),
+        (("A", "A", "A"), ["one person, A, is executor, reviewer and approver"]),
+        (("...", "---", "J.D."), []),
+    ],
+)
+def test_roles_that_one_person_holds_stand_on_the_page(names, said):
+    roles = dict(zip(("executor", "reviewer", "approver"), names, strict=True))
+    assert deviations(Plan.model_validate({**PLAN, "roles": roles}), [], [], []) == said
+
+
 def test_a_merged_run_of_this_plan_is_no_deviation():
     plan = Plan.model_validate(PLAN)
     mine = campaign().of

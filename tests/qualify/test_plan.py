@@ -5,7 +5,9 @@ import tomllib
 
 import pytest
 
+from harness.bench.registry import discover
 from harness.qualify.plan import Plan
+from harness.qualify.plan_file import check_plan, load_plan
 from support.command import Cli
 
 PLAN = """
@@ -98,7 +100,7 @@ def test_each_mistake_has_its_place(refused, before, after, place, words):
 
 
 def test_a_waiver_of_an_s1_needs_two_people(refused):
-    for one in ('["J.D."]', '["J.D.", "j.d."]'):
+    for one in ('["J.D."]', '["J.D.", "j.d."]', '["J.D.", "J. D."]'):
         said = refused(PLAN + WAIVER.format(approver=one, operation="fido2.get_assertion"))
         assert "waiver number 1" in said
         assert "two different approvers" in said
@@ -117,8 +119,6 @@ def test_a_waiver_that_can_fit_no_version_is_refused(refused):
 
 
 def test_a_plan_from_an_editor_of_windows_is_read(tmp_path):
-    from harness.qualify.plan_file import load_plan
-
     (tmp_path / "plan.toml").write_bytes(b"\xef\xbb\xbf" + PLAN.replace("\n", "\r\n").encode())
     assert load_plan(tmp_path / "plan.toml").digest == digest(PLAN)
 
@@ -133,6 +133,49 @@ def test_a_waiver_of_a_home_that_is_not_there_is_refused(refused):
     said = refused(PLAN + held)
     assert "waiver W-1" in said
     assert '"agd"' in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "place", "expected"),
+    [
+        ('item = "fido2.pin"', 'item = "fido2.pin_retry"', "finding.item", "fido2.pin_retries, "),
+        ('item = "fido2.pin"', 'item = "device"', "finding.law", "answers"),
+        ('item = "fido2.pin"\nlaw = "kept"', 'item = "flash wear"\nlaw = "kept"', "finding.law", "baseline"),
+        ('law = "kept"', 'law = "keptt"', "finding.law", "kept or answers"),
+        ('law = "kept"', 'law = "falling"', "finding.law", "kept or answers"),
+    ],
+)
+def test_a_waiver_or_a_fix_names_a_finding_that_there_can_be(refused, before, after, place, expected):
+    waiver = WAIVER.format(approver='["J.D.", "M.R."]', operation="fido2.get_assertion")
+    said = refused(PLAN + waiver.replace(before, after))
+    assert f"waiver W-1 · {place}" in said.splitlines()[0]
+    assert f"expected  {expected}" in said
+    assert "keyharness list" in said
+    fix = '[[fix]]\nticket = "T-1"\nby = "A"\n[fix.finding]\n' + waiver.partition("[waiver.finding]\n")[2]
+    assert f"fix T-1 · {place}" in refused(PLAN + fix.replace(before, after)).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("item", "law"), [("device", "answers"), ("flash wear", "baseline"), ("fido2.pin", "answers")]
+)
+def test_what_every_key_can_show_may_be_waived(tmp_path, item, law):
+    text = WAIVER.format(approver='["J.D.", "M.R."]', operation="fido2.get_assertion")
+    text = text.replace('item = "fido2.pin"', f'item = "{item}"').replace('law = "kept"', f'law = "{law}"')
+    (tmp_path / "plan.toml").write_text(PLAN + text)
+    check_plan(load_plan(tmp_path / "plan.toml"), tmp_path / "plan.toml", discover())
+
+
+def test_an_item_of_another_operation_or_home_is_no_finding_of_this_one(refused):
+    plugins = discover()
+    key = plugins.keys["nitrokey3-mini"]
+    common = {item.name for item in key.items}
+    own = {name: {item.name for item in one.items} - common for name, one in key.operations.items()}
+    operation = next(name for name, items in own.items() if items and not own["fido2.get_assertion"] & items)
+    item = min(own[operation])
+    waiver = WAIVER.format(approver='["J.D.", "M.R."]', operation="fido2.get_assertion")
+    said = refused(PLAN + waiver.replace("fido2.pin", item))
+    assert f'found     "{item}"' in said
+    assert "what is observed after a cut into fido2.get_assertion" in said
 
 
 def test_a_container_of_another_digest_is_refused(refused, tmp_path):

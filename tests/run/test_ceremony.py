@@ -91,3 +91,11 @@ def test_a_script_that_names_what_is_not_there_is_explained(cli, before, after, 
 def test_a_script_that_is_not_there_and_a_bug_that_nobody_knows_are_explained(cli):
     assert "ceremony none.toml" in cli.inside("ceremony", "none.toml").stderr
     assert 'defect "nonsense"' in cli.inside("ceremony", "root-key.toml", "--defect", "nonsense").stderr
+
+
+def test_a_script_that_does_not_fit_says_where_and_what(cli):
+    (cli.cwd / "own.toml").write_text(SHIPPED.read_text().replace("role = ", "rolle = ", 1))
+    done = cli.inside("ceremony", "own.toml")
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[0] == "ceremony own.toml · step · 1 · role"
+    assert '  found     nothing\n  expected  "role"\n' in done.stderr

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from harness.api import ActuatorRequest, CallerError, PowerDriver, PowerSwitch, one_of
+from harness.api import ActuatorRequest, CallerError, PowerDriver, PowerSwitch, expected_words, one_of
 from harness_rigs.power.board_errors import Part, place_of
 
 
@@ -64,7 +64,7 @@ def nested(table: Mapping[str, Any], name: str, **defaults: Any) -> Nested:
             raise _wrong(
                 f'{name}.{field}: no such setting of "{driver.name}", which has {", ".join(known)}'
             ) from None
-        raise _wrong(f"{name}.{field}: {first['msg']}") from None
+        raise _wrong(f"{name}.{field}: {expected_words(first)}") from None
     except CallerError as error:
         raise _wrong(f"{name}: {error.what}") from None
 

@@ -318,7 +318,7 @@ class TestCombined:
                 "data.driver: the name of a power driver",
             ),
             ({"parts": {"vbus": relay(1), "data": relay(2, chanel=3)}}, "data.chanel: no such setting"),
-            ({"parts": {"vbus": relay(1), "data": relay(0)}}, "data.channel: Input should be greater"),
+            ({"parts": {"vbus": relay(1), "data": relay(0)}}, "data.channel: a number, at least 1"),
             (
                 {"parts": {"vbus": relay(1), "data": relay(2)}, "off": ["vbus"]},
                 "name each part once: vbus, data",
