@@ -16,7 +16,8 @@ from benchmarks import bounds, by_time, cutter, decoding, discovery, drawing, em
 from benchmarks.campaigns import Bench, Speed
 from benchmarks.timing import Beside
 from harness.base.errors import CallerError
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 
 OPERATIONS = ("fido2.client_pin.change", "fido2.get_assertion", "fido2.make_credential.resident")
 

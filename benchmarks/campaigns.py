@@ -58,7 +58,10 @@ class Bench:
 
     def campaign(self, processes: int) -> Campaign:
         return Campaign(
-            self.rig, self.operation, self.session.home(self.rig.name), CampaignTerms(processes=processes)
+            self.rig,
+            self.operation,
+            self.session.homes.home(self.rig.name),
+            CampaignTerms(processes=processes),
         )
 
     def speed(self, repeats: int) -> Speed:

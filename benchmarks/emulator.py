@@ -12,7 +12,8 @@ from typing import Any
 
 from harness.campaign.common import CampaignTerms
 from harness.campaign.timed_live import LiveCampaign
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from harness.search.stopping import Allowance
 
 OPERATION = "fido2.get_assertion"
@@ -30,7 +31,7 @@ def measure(cuts: int = CUTS) -> dict[str, Any]:
         rig = session.rig(name)
         terms = CampaignTerms(Allowance(cuts))
         campaign = LiveCampaign(
-            rig, rig.key.operations[operation], session.home(name), terms, strategy="vdc", rechecks=0
+            rig, rig.key.operations[operation], session.homes.home(name), terms, strategy="vdc", rechecks=0
         )
         timing = campaign.run().timing
         assert timing is not None, "no cut hit: it cannot be measured on a machine this busy"

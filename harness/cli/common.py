@@ -105,7 +105,8 @@ def session_for(
     :param served: other programs will use the keys.
     :raises CallerError: no such bench or rig.
     """
-    from harness.run.session import Session, Wanted
+    from harness.run.session import Session
+    from harness.run.wanted import Wanted
 
     session = Session(Wanted(bench, rigs, (), 1), purpose=purpose, served=served)
     try:

@@ -177,7 +177,7 @@ def run(
         # The earlier run's bench and seed go before those of the environment and of files.
         bench = bench if is_typed(context, "bench") else None
         seed = seed if is_typed(context, "seed") else None
-    from harness.run.session import Wanted
+    from harness.run.wanted import Wanted
 
     if firmware is not None:
         from harness.commands.update_matrix import SUITES, matrix

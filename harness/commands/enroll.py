@@ -21,7 +21,8 @@ from harness.bench.toml_file import rig_names, with_rig
 from harness.commands.enroll_switch import AS_OFFERED, SwitchOptions, with_switch
 from harness.host.scan import Found
 from harness.model.rig import Rig
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from harness.safety.claim import Claims
 from harness.safety.identity import bring_up, foreign, identity, serials_of, unseen
 from harness.safety.identity_guard import SameEnumeration

@@ -19,7 +19,8 @@ from harness.field.scenario_file import SHOWN, Replay, Scenario, read_scenario
 from harness.run.head import run_head
 from harness.run.scenario import Progress, ScenarioPlayer, Tried, disturbed, first_gone
 from harness.run.scenario_answers import Held, hold
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 
 TOLD, CONTROL = "as-told", "control"
 """Names of the rigs that a scenario makes: the firmware of the failure, and one that must not show it."""

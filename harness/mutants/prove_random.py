@@ -19,7 +19,7 @@ from harness.evidence.mutation_score import MutationScore, keep_score
 from harness.mutants.choice import choose
 from harness.mutants.results import Result, score_of, show, show_sum
 from harness.mutants.trials import Trials
-from harness.run.session import default_seed
+from harness.run.wanted import default_seed
 
 LEAST = 30
 """Mutants that count, from which a score is kept for reports: the interval of fewer is too wide to say anything."""

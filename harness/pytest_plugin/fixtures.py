@@ -130,7 +130,7 @@ def _home(session: Session, rig: Rig) -> Home:
 
     try:
         session.claims.refuse_quarantined(rig)
-        return session.home(rig.name)
+        return session.homes.home(rig.name)
     except RigQuarantined as error:
         pytest.skip(f"{QUARANTINED}: {first_line(str(error.found))}")
 
@@ -140,7 +140,7 @@ def home(rig: Rig, request: pytest.FixtureRequest) -> Home:
     """The canaries on the key and what the host remembers of them; a test may change this copy of the memory."""
     from dataclasses import replace
 
-    home = session_of(request.config).home(rig.name)
+    home = session_of(request.config).homes.home(rig.name)
     return replace(home, memory=home.memory.copy())
 
 
@@ -175,7 +175,7 @@ def campaign(request: pytest.FixtureRequest, rig: Rig, operation: Operation) -> 
     from harness.pytest_plugin.cases import NOT_OFFERED
 
     run = run_of(request.config)
-    missing = run.session.missing(rig.name, operation.name)
+    missing = run.session.homes.missing(rig.name, operation.name)
     if missing:
         pytest.skip(f"not offered: {missing}")
 

@@ -10,7 +10,8 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.run.run import Run
-    from harness.run.session import Session, Wanted
+    from harness.run.session import Session
+    from harness.run.wanted import Wanted
 
 DISPLAY = "keyharness-display"
 """Name of the plugin that shows the run; pytest has it only with --kh-display."""
@@ -100,7 +101,7 @@ def close_session(config: pytest.Config) -> None:
 
 def _wanted(config: pytest.Config) -> Wanted:
     from harness.run import options
-    from harness.run.session import Wanted
+    from harness.run.wanted import Wanted
 
     bench, budget = config.getoption("kh_bench"), config.getoption("kh_budget")
     worker = getattr(config, "workerinput", {})

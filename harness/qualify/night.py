@@ -17,7 +17,7 @@ from harness.qualify.plan import BenchUse, Plan
 from harness.qualify.plan_file import bench_path, container_of, rigs_of
 from harness.run import options
 from harness.run.launch import Launch
-from harness.run.session import Wanted
+from harness.run.wanted import Wanted
 from harness.search.stopping import Goal
 
 INTERRUPTED = 2

@@ -16,6 +16,7 @@ from harness.campaign.next_action import NEXT_STATES
 from harness.campaign.walk import Campaign
 from harness.model.operation import Operation
 from harness.model.rig import Rig
+from harness.run.run_campaigns import RunCampaigns
 from harness.run.session import Session
 from harness.search.stopping import WASTE, Allowance
 from harness.twin.glass_box import glass_box
@@ -117,7 +118,7 @@ def _of_walks(session: Session, rig: Rig, operations: list[Operation]) -> tuple[
         one = Each(operation, len(cuts), 0, wear, 1 / WALK_CUTS_PER_S / session.processes())
         each.append(one)
         # A budget is spent on cuts into the operation alone.
-        beside = session.beside(rig.name, operation.name)
+        beside = RunCampaigns(session).beside(rig.name, operation.name)
         nested = beside.second and not shares.limited
         second = second_cuts(campaign, cuts, session.processes()) if nested else 0
         more = sum(most for home, most in beside.homes if most and home.adapted(operation) is not None)
@@ -130,7 +131,7 @@ def _of_walks(session: Session, rig: Rig, operations: list[Operation]) -> tuple[
 
 def _recorded(session: Session, rig: Rig, operation: Operation) -> tuple[Campaign, Counter[str]]:
     """Record an operation of a twin; return its walk of every cut, and the erases of a single cut by page."""
-    campaign = Campaign(rig, operation, session.home(rig.name), CampaignTerms())
+    campaign = Campaign(rig, operation, session.homes.home(rig.name), CampaignTerms())
     campaign.prepare()
     return campaign, Counter({row["what"]: row["used"] for row in campaign.estimated_wear(1)})
 

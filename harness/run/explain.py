@@ -11,7 +11,8 @@ from harness.campaign.common import CampaignTerms
 from harness.campaign.judging import fingerprint
 from harness.campaign.walk import Campaign
 from harness.model.row import replay_id
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from harness.twin.recorder import recorder
 
 NEAREST = 5
@@ -109,7 +110,7 @@ def _explain(session: Session, image: Path, name: str) -> Explained:
             expected=one_of(name, list(rig.key.operations)),
             mend="name one of these",
         )
-    campaign = Campaign(rig, rig.key.operations[name], session.home(rig.name), CampaignTerms())
+    campaign = Campaign(rig, rig.key.operations[name], session.homes.home(rig.name), CampaignTerms())
     trace = campaign.prepare().trace
     dump = inside.read_dump(image, trace.base)
     words = {}

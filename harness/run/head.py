@@ -106,5 +106,5 @@ def _about(session: Session, name: str) -> RigInfo:
     if glass_box(rig) is None and rig.expendable:
         # Going home finds out more about the rig; a failure is reported by each test.
         with suppress(KeyharnessError):
-            session.home(name)
+            session.homes.home(name)
     return rig.info()

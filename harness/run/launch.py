@@ -23,7 +23,8 @@ from harness.evidence.rundir import new_run_name
 from harness.report.verdict import EXIT_CODES, FAIL, INCONCLUSIVE, PASS
 from harness.run.notify import notify as tell
 from harness.run.plan import Plan, plan_of
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 
 INCONCLUSIVE_CODE = EXIT_CODES[INCONCLUSIVE]
 

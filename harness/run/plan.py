@@ -174,7 +174,7 @@ def _rig(session: Session, rig_name: str) -> RigPlan:
     names = [operation for at, operation in session.pairs if at == rig_name]
     # To ask a real key, its home state has to be written first; a plan writes nothing.
     real = rig.evidence_kind == "hardware"
-    missing = {name: None if real else session.missing(rig_name, name) for name in names}
+    missing = {name: None if real else session.homes.missing(rig_name, name) for name in names}
     offered = [name for name in names if missing[name] is None]
     found, rest = costs_of(session, rig, [rig.key.operations[name] for name in offered])
     costs = dict(zip(offered, found, strict=True))

@@ -27,7 +27,7 @@ from harness.host.provenance import commit
 from harness.model.key import Key
 from harness.model.operation import Operation
 from harness.model.outcome import Severity
-from harness.run.session import default_seed
+from harness.run.wanted import default_seed
 from harness.search.stopping import Allowance
 from harness.twin.model import TwinModel, TwinOptions
 from harness.twin.rig import TwinRig

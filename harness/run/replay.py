@@ -19,7 +19,9 @@ from harness.model.judge import Breach
 from harness.model.operation import FRESH
 from harness.model.outcome import Outcome
 from harness.model.row import REPLAY_PREFIX, Row
-from harness.run.session import Session, Wanted, campaign_kind
+from harness.run.run_campaigns import campaign_kind
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from harness.search.plan import is_time_label
 
 _ID = re.compile(
@@ -122,7 +124,7 @@ def _replay(session: Session, text: str, match: re.Match[str], evidence: Path | 
         )
     kind = campaign_kind(rig, "time" if is_time_label(match["cut"].partition(ACTION)[0]) else None)
     try:
-        home = session.named_home(rig.name, name)
+        home = session.homes.named_home(rig.name, name)
     except HomeFault as fault:
         if match["cut"] != UNCUT:
             raise

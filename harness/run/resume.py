@@ -21,7 +21,7 @@ from harness.bench.registry import discover
 from harness.evidence.journal import read_journal
 from harness.evidence.rundir import BEGIN_ANEW, HEAD, KEPT_BACK, LEFT_OUT, NOT_ASKED, RunDir
 from harness.model.row import Row
-from harness.run.session import Wanted
+from harness.run.wanted import Wanted
 from harness.search.stopping import Goal
 
 _ASKED: Shape = {

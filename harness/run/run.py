@@ -23,6 +23,7 @@ from harness.run.head import run_head
 from harness.run.ledger_entry import began, ended, enter_abandoned, note_identity, number_run, record
 from harness.run.resume import asked_of, compare
 from harness.run.rig_facts import rig_facts
+from harness.run.run_campaigns import RunCampaigns
 from harness.run.session import Session
 from harness.twin.glass_box import glass_box
 
@@ -50,6 +51,7 @@ class Run:
 
     def __init__(self, session: Session, path: Path, display: Display | None):
         self.session, self.dir, self._display = session, RunDir(path), display
+        self._campaigns = RunCampaigns(session)
 
     def start(self, asked: Mapping[str, Any], *, resumed: bool = False) -> None:
         """Write run.json, if this is the first process of the run.
@@ -113,7 +115,7 @@ class Run:
         """Run one campaign; return its result, and why it failed (None if it did not)."""
         show = self._display.campaign if self._display else None
         try:
-            result = self.session.campaign(rig, operation, self.dir, show)
+            result = self._campaigns.run(rig, operation, self.dir, show)
         finally:
             # If the key dies, there is no result, and the kernel log says most.
             self._show_kernel_log()
@@ -127,9 +129,9 @@ class Run:
         """Attach the kernel's lines and the kept texts of cuts that failed since the last call."""
         from harness.report import allure_labels
 
-        for text in self.session.take_kernel_lines():
+        for text in self._campaigns.take_kernel_lines():
             allure_labels.attach_text(text, "kernel log")
-        for folder in self.session.take_abnormal():
+        for folder in self._campaigns.take_abnormal():
             for path in sorted(folder.glob("*")):
                 if path.is_file() and path.suffix in TEXTS:
                     text = path.read_text(encoding="utf-8", errors="replace")
@@ -141,10 +143,10 @@ class Run:
         :returns: of each operation with a new violation its line of operations.jsonl, and why it failed.
         """
         show = self._display.campaign if self._display else None
-        before = {pair: found_by(one.result) for pair, one in self.session.campaigns.items()}
+        before = {pair: found_by(one.result) for pair, one in self._campaigns.done.items()}
         failures = []
         try:
-            went_on = self.session.rest(rig, self.dir, show)
+            went_on = self._campaigns.rest(rig, self.dir, show)
         finally:
             self._show_kernel_log()
         for operation, result in went_on:

@@ -151,12 +151,12 @@ class ScenarioPlayer:
 
         :raises KeyharnessError: the rig or its key fails before anything is cut.
         """
-        rig, home = self._session.rig(rig_name), self._session.home(rig_name)
+        rig, home = self._session.rig(rig_name), self._session.homes.home(rig_name)
         found = []
         for name in self._replay.operations:
             tried = Tried(rig_name, name, rig.info().firmware, rig.evidence_kind)
             found.append(tried)
-            tried.lacking = self._session.missing(rig_name, name)
+            tried.lacking = self._session.homes.missing(rig_name, name)
             if tried.lacking is None and glass_box(rig) is None:
                 tried.lacking = beyond_a_switch(self._steps)
             if tried.lacking is None:
@@ -246,7 +246,9 @@ class ScenarioPlayer:
     def _go_on(self, tried: Tried, rig: Rig, walk: Campaign) -> None:
         """Let the owner go on after some of the cuts that show it: does it stay?"""
         offered = (
-            {action.name for action in self._session.next_actions(rig.name)} if self._replay.then else set()
+            {action.name for action in self._session.homes.next_actions(rig.name)}
+            if self._replay.then
+            else set()
         )
         trace = walk.prepared.trace
         for name in self._replay.then:

@@ -11,7 +11,7 @@ from typing import Any
 from harness.base.errors import CallerError, one_of
 from harness.field.scenario_file import Answer, Scenario
 from harness.run.launch import Launch
-from harness.run.session import Wanted
+from harness.run.wanted import Wanted
 
 PASSED, NOT_OFFERED = "passed", ("not_offered", "skipped")
 

@@ -10,7 +10,8 @@ import pytest
 from harness.base.errors import CallerError
 from harness.bench.bench import find_bench, load_bench
 from harness.bench.registry import Plugins, discover
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from support.paths import ROOT
 
 OURS = sorted((ROOT / "rigs").glob("*.toml"))

@@ -19,7 +19,8 @@ from harness.bench.registry import discover
 from harness.commands.calibrate import calibrate
 from harness.evidence.ledger import now
 from harness.run.launch import Launch
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from harness.safety.identity_guard import AnotherKey
 from harness.safety.quarantine import quarantined
 from support.lab import Lab, TwinKey, keyboard, mute_key, plugin

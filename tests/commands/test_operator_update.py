@@ -12,7 +12,8 @@ from harness.base.errors import CallerError, KeyFault
 from harness.bench.registry import discover
 from harness.commands.operator_update import DONE, WORDS, update
 from harness.evidence.ledger import Ledger
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from harness.safety.budget import Budget, BudgetExhausted, Grants
 from harness.safety.claim import Claims
 from harness_cards.curves import BY_NAME

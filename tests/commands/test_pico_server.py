@@ -31,7 +31,8 @@ from harness.commands.rig_thread import RigThread
 from harness.host.uevents import wait_until
 from harness.host.usb import device_at
 from harness.model.rig_parts import Touch
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from support.lab import Lab, TwinKey, call, plugin
 from support.limits import HUNG_S
 from support.rig_commands import free_port, going_on, latched, switch

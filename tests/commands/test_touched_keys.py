@@ -18,7 +18,8 @@ from harness.commands.pico_server import serve
 from harness.commands.power import touch
 from harness.commands.rig_thread import RigThread
 from harness.host.host import here
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from harness.safety.identity_guard import AnotherKey
 from harness.safety.power_journal import PowerLog
 from harness.safety.quarantine import quarantined

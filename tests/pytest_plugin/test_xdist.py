@@ -14,7 +14,8 @@ from harness.base.errors import RigError
 from harness.bench.bench import NAME
 from harness.pytest_plugin.xdist import pytest_xdist_auto_num_workers, rig_ids, rig_of
 from harness.run.head import run_head
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from support.paths import ABSENT
 from support.rig_commands import with_plugin
 

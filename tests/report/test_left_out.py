@@ -10,7 +10,8 @@ from harness.report.left_out import left_out
 from harness.report.summary import build_summary
 from harness.report.verdict_text import verdict_block
 from harness.run.head import run_head
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from support.report import sample
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.run.launch import Launch
-from harness.run.session import Wanted
+from harness.run.wanted import Wanted
 
 RIG = '[[rig]]\nname = "{0}"\nkey = "{0}"\ndriver = "virtual"\nexpendable = true\n'
 CARD, FIDO = "nitrokey-hsm2", "nitrokey3-mini"

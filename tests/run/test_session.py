@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.base.errors import RigError
-from harness.run.session import Session, Wanted
+from harness.run.session import Session
+from harness.run.wanted import Wanted
 from harness.safety import quarantine
 
 RIG = '[[rig]]\nname = "{}"\nkey = "nitrokey3-mini"\ndriver = "virtual"\nexpendable = {}\n'

@@ -44,7 +44,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _in_state(request: pytest.FixtureRequest, rig: Rig, state: str) -> Iterator[Authenticator]:
     mark = request.node.get_closest_marker("case")
-    states = request.config.stash.setdefault(_STATES, States(session_of(request.config).state))
+    states = request.config.stash.setdefault(_STATES, States(session_of(request.config).homes.state))
     with seeded(rig, "bring", state):
         authenticator = states.bring(rig, state, mark.kwargs if mark else {})
     with seeded(rig, "case", request.node.name):
