@@ -109,7 +109,7 @@ def test_sources_are_compiled_for_a_guest_that_keeps_no_bytecode_and_a_folder_th
 
 PREPARED = """
 case ${0##*/} in
-apt-cache) echo "  Depends: linux-image-6.1.0-1-amd64" ;;
+apt-cache) echo "  Depends: $KERNEL" ;;
 apt-get) : > linux-image.deb ;;
 dpkg) mkdir -p "$3/boot" "$3/$MODULES/6.1.0-1-amd64"; printf "MZ" > "$3/boot/vmlinuz-6.1.0-1-amd64" ;;
 busybox) exit "$DEPMOD" ;;
@@ -131,6 +131,7 @@ def prepared(folder: Path, **environment: str) -> str:
         "XDG_CACHE_HOME": str(folder / "cache"),
         "MODULES": "lib/modules",
         "DEPMOD": "0",
+        "KERNEL": "linux-image-6.1.0-1-amd64",
         **environment,
     }
     command = [sys.executable, "-m", "support.guest.parts"]
@@ -144,6 +145,7 @@ def prepared(folder: Path, **environment: str) -> str:
     [
         ({"MODULES": "usr/lib/modules"}, "has no modules in lib/modules"),
         ({"XDG_CACHE_HOME": "/dev/null"}, "Not a directory: '/dev/null/keyharness/lab'"),
+        ({"KERNEL": "initramfs-tools"}, "apt knows no package linux-image-amd64: sudo apt-get update"),
         ({}, "not compressed by xz"),
     ],
 )

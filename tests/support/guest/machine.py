@@ -156,6 +156,9 @@ class Machine:
             if self._process.poll() is not None:
                 break
             limit.wait(0.05)
+        # What it wrote at its end is in the log then.
+        self._process.kill()
+        self._threads[0].join()
         raise GuestDied(f"QEMU does not run: {self._kept_words()}")
 
     # Power
