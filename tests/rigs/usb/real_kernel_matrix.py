@@ -1,10 +1,16 @@
-"""What ports, nodes and hubs do that is rare on a desk, on a real Linux USB stack: `script/lab --test` runs it."""
+"""What ports, nodes, hubs and whole hosts do that is rare on a desk, on a real Linux USB stack.
+
+`script/lab --test` runs it.
+"""
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from support.guest.fixtures import MINI, OTHER, enrolled, keyharness, machine, mini, on_bus
+from support.guest.channel import GuestDied
+from support.guest.fixtures import DESTROY, MINI, OTHER, enrolled, keyharness, machine, mini, on_bus
 from support.guest.hung import hung_device
 from support.guest.machine import LIAR_PORT, PLAIN_PORT, RELAY_PORT, Machine, PluggedKey
 
@@ -163,3 +169,28 @@ def test_a_hub_that_is_switched_by_requests_alone_takes_the_power_and_is_no_swit
     assert machine.cuts[1] > cuts
     done = keyharness(machine, "power", "on", "mini", "--bench", mini)
     assert done.code == 0, done.out
+
+
+def test_a_guest_whose_disk_is_full_says_so_and_goes_on(machine):
+    full = machine.run("sh", "-c", "head -c 2G /dev/zero > filled")
+    assert full.code
+    assert "No space left on device" in full.out
+    late = ("--bench", "late.toml", "--pick", OTHER, "--name", "late", *DESTROY)
+    done = keyharness(machine, "enroll", *late)
+    assert done.code, done.out
+    assert "No space left on device" in done.out, done.out
+    assert "Traceback" not in done.out
+    shell(machine, "rm -f filled late.toml")
+    done = keyharness(machine, "enroll", *late)
+    assert done.code == 0, done.out
+
+
+def test_a_guest_that_panics_is_named_with_the_command_and_the_kernels_last_words(machine):
+    """The last of this file: the machine is gone."""
+    with pytest.raises(GuestDied) as told:
+        machine.run("sh", "-c", "echo c > /proc/sysrq-trigger")
+    assert "in: sh -c echo c" in str(told.value)
+    assert "Kernel panic - not syncing: sysrq triggered crash" in str(told.value)
+    with pytest.raises(GuestDied, match="is not asked again"):
+        machine.run("true")
+    shutil.rmtree(machine.folder)

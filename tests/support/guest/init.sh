@@ -15,7 +15,7 @@ if [ -n "$probe" ]; then
 fi
 while read -r module; do $b insmod "/m/$module" || echo "lab: no module $module"; done </m/order
 $b mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=512000,cache=loose root /ro || echo "lab: no file system"
-$b mount -t tmpfs -o size=75% memory /rw
+$b mount -t tmpfs -o size=60% memory /rw
 $b mkdir /rw/upper /rw/work
 $b mount -t overlay -o lowerdir=/ro,upperdir=/rw/upper,workdir=/rw/work overlay /new
 for at in proc sys dev; do $b mkdir -p /new/$at && $b mount -o bind /$at /new/$at; done
