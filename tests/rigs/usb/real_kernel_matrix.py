@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
 
-from support.guest.channel import GuestDied
+from support.guest.channel import Done, GuestDied
 from support.guest.fixtures import DESTROY, MINI, OTHER, enrolled, keyharness, machine, mini, on_bus
 from support.guest.hung import hung_device
 from support.guest.machine import LIAR_PORT, PLAIN_PORT, RELAY_PORT, Machine, PluggedKey
@@ -169,6 +170,29 @@ def test_a_hub_that_is_switched_by_requests_alone_takes_the_power_and_is_no_swit
     assert machine.cuts[1] > cuts
     done = keyharness(machine, "power", "on", "mini", "--bench", mini)
     assert done.code == 0, done.out
+
+
+def confined(machine: Machine, *words: str) -> Done:
+    return machine.run("module", "support.guest.confined", *words)
+
+
+def test_doctor_names_each_node_that_a_user_without_a_rule_may_not_open(machine, mini):
+    # This host's Python may be in root's own folder.
+    shell(machine, "chmod a+rx /root")
+    done = confined(machine, "nobody", "doctor", "--bench", mini)
+    assert done.code, done.out
+    assert f"/dev/hidraw{node(machine, MINI)} is not readable by you (crw------- root): rig mini" in done.out
+    assert re.search(r"/1-1-port1/disable is not writable by you \(-rw-r--r-- root\): rig mini", done.out), (
+        done.out
+    )
+
+
+def test_a_container_into_which_no_event_comes_is_told_so_at_once(machine, mini):
+    cuts = dict(machine.cuts)
+    done = confined(machine, "container", "inspect", "mini", "--bench", mini)
+    assert done.code == 3, done.out
+    assert "the kernel's device events cannot be heard" in done.out
+    assert machine.cuts == cuts
 
 
 def test_a_guest_whose_disk_is_full_says_so_and_goes_on(machine):
