@@ -1,7 +1,7 @@
-"""Python tools of others on a real Linux USB stack, each in the environment that it is installed in on this host.
+"""A twin that is a HID device of its own host, and Python tools of others on a real Linux USB stack.
 
-`script/lab --test` runs it. `pipx install pynitrokey` and `pipx install labgrid` bring the tools; in the guest nothing
-can be read of this host's /tmp and /run.
+`script/lab --test` runs it. The tools run in the environments that they are installed in on this host, by
+`pipx install pynitrokey` and `pipx install labgrid`. In the guest nothing of this host's /tmp and /run can be read.
 """
 
 from __future__ import annotations
@@ -84,6 +84,24 @@ def test_nitropy_updates_a_key_over_its_bootloaders_serial_port(machine, uuid):
     assert uuid in listed
     shell(machine, f"echo 0 > {SWITCH.format(port=2)}")
     bound(machine, OTHER)
+
+
+@pytest.mark.skipif(
+    None in (shutil.which("fido2-token"), shutil.which("ssh-keygen")),
+    reason="no fido2-token or ssh-keygen here",
+)
+def test_a_twin_that_is_a_hid_device_of_its_own_host_is_used_by_libfido2_and_ssh(machine):
+    done = machine.run(
+        "module",
+        "support.guest.uhid_client",
+        "fido2-token -I $NODE",
+        "ssh-keygen -q -t ed25519-sk -N '' -f on-uhid -O device=$NODE",
+        "echo words > of-uhid; ssh-keygen -q -Y sign -f on-uhid -n file of-uhid; cat of-uhid.sig",
+    )
+    assert done.code == 0, done.out
+    assert "FIDO_2_1" in done.out
+    assert "BEGIN SSH SIGNATURE" in done.out
+    assert "gone True" in done.out
 
 
 def test_a_wait_for_a_key_returns_beside_labgrids(machine):
