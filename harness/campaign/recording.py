@@ -123,12 +123,7 @@ class RecordedOperation:
         # Now: looking at the key uses the libraries again.
         logs = client_logs(rig.key)
         if glass.may_vary:
-            again = known.copy()
-            glass.before_repeat()
-            self._bring_to(start, operation, again)
-            glass.compare(self._recorded(operation, again), trace)
-            if not glass.repeats:
-                rig.remark = VARIES
+            self._compare_again(start, known, trace)
         if trace.remark not in rig.remark:
             rig.remark = "; ".join(filter(None, (rig.remark, trace.remark)))
         worlds = list(operation.worlds(memory, promise))
@@ -288,6 +283,24 @@ class RecordedOperation:
             trace = self.glass.record(lambda: operation.act(self.rig, promise))
         self.rig.power.off()
         return trace
+
+    def varies(self) -> bool:
+        """Record the operation once more: whether the key writes something else than it did.
+
+        Two recordings may be equal by luck: what a firmware draws may depend on how often it was asked before, which a
+        busy host decides.
+        """
+        if self.glass.may_vary and self.glass.repeats:
+            self._compare_again(self.prepared.start, self.prepared.memory, self.prepared.trace)
+        return not self.glass.repeats
+
+    def _compare_again(self, start: State, known: Memory, trace: Recording[State]) -> None:
+        again = known.copy()
+        self.glass.before_repeat()
+        self._bring_to(start, self.operation, again)
+        self.glass.compare(self._recorded(self.operation, again), trace)
+        if not self.glass.repeats and VARIES not in self.rig.remark:
+            self.rig.remark = "; ".join(filter(None, (VARIES, self.rig.remark)))
 
     def _reference(self, start: State, known: Memory) -> Recording[State] | None:
         """The reference operation, run uncut from the same state (docs/invariants.md, P1)."""

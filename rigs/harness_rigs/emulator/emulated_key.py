@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import time
+from collections.abc import Callable
 
 from harness.api import Clock, KeyGone, RigError, Tap
 from harness_rigs.answers import AnswerWait
@@ -37,6 +38,7 @@ class EmulatedKey:
     :ivar boot_us: time that all boots took together.
     :ivar was_ever_up: whether it has been ready once: if it never is again, the key is stuck, and not the bench wrong.
     :ivar began_us: when it was last started, on the rig's clock.
+    :ivar refusal: what the rig refused it: tells better why it never becomes ready than that it did not.
     :ivar lost_us: when the link broke in this boot, on the rig's clock; None while it holds.
     """
 
@@ -73,6 +75,7 @@ class EmulatedKey:
         """What the working directory held before a first boot that has not become ready."""
         self.deaths = DeathNotes()
         self.began_us = 0
+        self.refusal: Callable[[], RigError | None] = lambda: None
 
     @property
     def host(self) -> ProcessHost:
@@ -145,6 +148,8 @@ class EmulatedKey:
             if self._blank is not None:
                 # What it has half made is no key: the next boot would begin with it, and be blamed for it.
                 state.write(self._folder.path, self._blank)
+            if (cause := self.refusal()) is not None:
+                raise cause
             raise RigError(
                 f'rig "{self.rig}": the emulator has never become ready: {why}',
                 found=self._output.last_lines() or "no output",

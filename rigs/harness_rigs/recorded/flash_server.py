@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 import threading
@@ -63,8 +64,8 @@ class FlashServer:
         self._dead = False
         self._let_go = threading.Event()
         self._let_go.set()
-        self.refused: str | None = None
-        """What a firmware asked for that no flash does; the last one."""
+        self.refused: RigError | None = None
+        """What a firmware did that no flash can serve; the last of it."""
         self._idle = threading.Event()
         self._idle.set()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -84,13 +85,7 @@ class FlashServer:
             self._on = False
             self._let_go.clear()
             if self.refused is not None:
-                raise RigError(
-                    f'rig "{self._rig}": the firmware misused its flash',
-                    found=self.refused,
-                    expected=f"programs of whole words of {self._flash.word_size} bytes and erases of whole pages of "
-                    f"{self._flash.page_size}, inside {self.size} bytes",
-                    mend="set [rig.flash] to the geometry that the firmware was built for",
-                )
+                raise self.refused
             return self._events
 
     def let_go(self) -> None:
@@ -130,16 +125,13 @@ class FlashServer:
                 socket.send_fds(link, [head], [readable])
             finally:
                 os.close(readable)
-            stream = link.makefile("rb")
-            while raw := stream.read(REQUEST.size):
-                if len(raw) < REQUEST.size:
-                    return
+            while len(raw := self._request(link)) == REQUEST.size:
                 what, offset, length = REQUEST.unpack(raw)
                 if what == PROGRAM and length > self.size:
-                    self.refused = f"a program of {length} bytes"
+                    self.refused = self._misused(f"a program of {length} bytes")
                     link.sendall(struct.pack("<I", errno.EINVAL))
                     return
-                data = stream.read(length) if what == PROGRAM else b""
+                data = link.recv(length, socket.MSG_WAITALL) if what == PROGRAM else b""
                 if what == PROGRAM and len(data) < length:
                     # It was killed in the middle of a request, which no flash has seen.
                     return
@@ -151,13 +143,40 @@ class FlashServer:
         finally:
             os.close(fd)
 
+    def _request(self, link: socket.socket) -> bytes:
+        """The head of the next request; fewer bytes once the firmware has hung up. Nobody else gets the flash."""
+        poll = select.poll()
+        for one in (link, self._listener):
+            poll.register(one, select.POLLIN)
+        # A firmware that has ended has hung up before the next one is started.
+        while link.fileno() not in [fd for fd, _ in poll.poll()]:
+            second, _ = self._listener.accept()
+            second.close()
+            self.refused = RigError(
+                f'rig "{self._rig}": the firmware opened its flash twice',
+                found="a second connection while the first one is open",
+                expected="one connection, of one process, from its start to its end",
+                mend="open the flash once; a firmware of several processes lets one of them use it",
+            )
+        return link.recv(REQUEST.size, socket.MSG_WAITALL)
+
+    def _misused(self, found: str) -> RigError:
+        flash = self._flash
+        return RigError(
+            f'rig "{self._rig}": the firmware misused its flash',
+            found=found,
+            expected=f"programs of whole words of {flash.word_size} bytes and erases of whole pages of "
+            f"{flash.page_size}, inside {self.size} bytes",
+            mend="set [rig.flash] to the geometry that the firmware was built for",
+        )
+
     def _do(self, fd: int, what: int, offset: int, length: int, data: bytes) -> int | None:
         flash = self._flash
         unit = flash.word_size if what == PROGRAM else flash.page_size
         name = "program" if what == PROGRAM else "erase" if what == ERASE else f"command {what}"
         whole = what in (PROGRAM, ERASE) and offset % unit == 0 and length % unit == 0
         if not whole or not length or offset + length > self.size:
-            self.refused = f"{name} of {length} bytes at {offset}"
+            self.refused = self._misused(f"{name} of {length} bytes at {offset}")
             return errno.EINVAL
         start_us = self._now_us()
         if what == ERASE:

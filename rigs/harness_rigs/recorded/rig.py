@@ -33,8 +33,11 @@ class RecordedEmulatorRig(EmulatorRig):
         """Make the flash behind the driver, and tell the firmware where it is."""
         if self.flash.kind != "driver":
             return
-        self.flash_server = FlashServer(self.name, self.folder.path, self.flash, lambda: self.clock.now_us)
-        env = {**self._plain.env, VARIABLE: self.flash_server.address}
+        self.flash_server = server = FlashServer(
+            self.name, self.folder.path, self.flash, lambda: self.clock.now_us
+        )
+        self.emulated.refusal = lambda: server.refused
+        env = {**self._plain.env, VARIABLE: server.address}
         self.options = self._plain.model_copy(update={"env": env})
         self.emulated.options = self.options
 

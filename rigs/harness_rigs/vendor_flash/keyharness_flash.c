@@ -90,6 +90,11 @@ int keyharness_flash_open(struct keyharness_flash_geometry *geometry)
     const char *path = getenv("KEYHARNESS_FLASH");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     uint8_t head[20];
+    if (content != NULL) {
+        if (geometry != NULL)
+            *geometry = flash;
+        return 0;
+    }
     if (path == NULL)
         return -ENOENT;
     if (strlen(path) >= sizeof address.sun_path)

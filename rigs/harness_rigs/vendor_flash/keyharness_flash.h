@@ -23,8 +23,9 @@ struct keyharness_flash_geometry {
     uint32_t erase_value; /* 0xFF or 0x00: what an erased byte reads */
 };
 
-/* Open the flash that the environment variable KEYHARNESS_FLASH names. Call it once, before all others.
- * Returns 0, or a negative errno: -ENOENT without the variable, -EPROTO if something else listens there. */
+/* Open the flash that the environment variable KEYHARNESS_FLASH names. Call it before all others;
+ * called again it only tells the geometry. One process at a time can have the flash open. Returns 0, or a negative errno:
+ * -ENOENT without the variable, -EPROTO if it is open elsewhere or something else listens there. */
 int keyharness_flash_open(struct keyharness_flash_geometry *geometry);
 
 /* Copy length bytes from offset. Returns 0; -EINVAL outside the flash; -ENODEV before open. */

@@ -21,10 +21,11 @@ from harness_rigs.emulator.content import content
 from harness_rigs.emulator.driver import make
 from harness_rigs.emulator.options import EmulatorOptions
 from harness_rigs.emulator.state import DirectoryState, write
-from harness_rigs.recorded.flash_server import ERASE, HEAD, PROGRAM, FlashServer
+from harness_rigs.recorded.flash_server import ERASE, HEAD, PROGRAM, VARIABLE, FlashServer
 from harness_rigs.recorded.options import FlashOptions
 from harness_rigs.vendor_flash import HERE, sources
 from support.emulator.emulated import namespaces_permitted
+from support.limits import HUNG_S
 from support.paths import ROOT
 from support.recorded import no_recording
 from support.terms import terms
@@ -205,8 +206,35 @@ def test_a_dump_that_is_not_of_this_flash_is_explained(start, tmp_path):
 @needs_compiler
 def test_a_geometry_that_the_firmware_does_not_fit_is_explained(start):
     rig = start("right", word_size=256)
-    with pytest.raises(RigError, match="never become ready"):
+    with pytest.raises(RigError, match="misused its flash") as error:
         walked(rig, "card.update")
+    assert "whole words of 256 bytes" in str(error.value)
+
+
+@needs_compiler
+def test_a_firmware_may_open_its_flash_again_in_the_same_process(flash, tmp_path):
+    """Two modules of one firmware may both open it: the second call only tells the geometry."""
+    (tmp_path / "two.c").write_text("""
+#include "keyharness_flash.h"
+int main(void)
+{
+    struct keyharness_flash_geometry first = {0}, second = {0};
+    uint32_t word = 0x12345678, read = 0;
+    if (keyharness_flash_open(&first) != 0 || keyharness_flash_open(&second) != 0 || keyharness_flash_open(0) != 0)
+        return 1;
+    if (second.pages != 2 || second.page_size != first.page_size)
+        return 2;
+    if (keyharness_flash_program(4, &word, 4) != 0 || keyharness_flash_read(4, &read, 4) != 0)
+        return 3;
+    return read != word;
+}
+""")
+    program, files = tmp_path / "two", [tmp_path / "two.c", HERE / "keyharness_flash.c"]
+    subprocess.run([COMPILER, "-std=c11", "-Wall", "-Werror", f"-I{HERE}", "-o", program, *files], check=True)
+    env = {**os.environ, VARIABLE: flash.address}
+    assert subprocess.run([program], env=env, timeout=HUNG_S, check=False).returncode == 0
+    flash.drained()
+    assert flash.refused is None
 
 
 @pytest.fixture
@@ -221,6 +249,7 @@ class Client:
 
     def __init__(self, server):
         self.link = socket.socket(socket.AF_UNIX)
+        self.link.settimeout(HUNG_S)
         self.link.connect(server.address)
         head, fds, _, _ = socket.recv_fds(self.link, HEAD.size, 1)
         self.head = HEAD.unpack(head)
@@ -264,6 +293,29 @@ def test_a_firmware_cannot_write_past_its_recorder(flash):
     with pytest.raises(OSError):
         mmap.mmap(client.file, 1024, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     assert client.read(0, 1024) == b"\xff" * 1024
+
+
+def test_a_flash_that_is_opened_twice_at_once_is_explained(flash):
+    """The second one waited without an end for somebody to serve it."""
+    first, second = Client(flash), socket.socket(socket.AF_UNIX)
+    second.settimeout(HUNG_S)
+    second.connect(flash.address)
+    assert second.recv(1) == b"", "it is told at once that it does not get it"
+    assert first.ask(ERASE, 0, 512) == 0, "the first one keeps it"
+    with pytest.raises(RigError, match="opened its flash twice") as error:
+        flash.stop()
+    assert error.value.mend
+    second.close()
+    first.link.close()
+
+
+def test_the_next_boot_opens_it_after_the_one_before_has_ended(flash):
+    for _ in range(3):
+        client = Client(flash)
+        assert client.ask(ERASE, 0, 512) == 0
+        client.link.close()
+    flash.drained()
+    assert flash.refused is None
 
 
 def test_a_firmware_that_asks_for_more_than_there_is_is_cut_off(flash):

@@ -28,7 +28,8 @@ Nothing is imported that takes long: a campaign starts it hundreds of times. Fau
     garbage, garbage-make, garbage-init
                            answers getInfo, every registration, or CTAPHID_INIT with bytes that mean nothing
     restless               a file is written every millisecond, without an end
-    dated                  a registration writes the time in seconds
+    dated                  a registration writes the time in seconds, and nothing random
+    drawn                  nor does this: the first two of that party write the same, later ones a number each (--note)
     forked                 a process in a session of its own writes that file
     half-made              the first boot begins to make its files and never gets ready; later ones refuse to register
     hang-make, exit-make   hangs or exits in every registration, from the first one on
@@ -170,9 +171,9 @@ class Tiny:
             return {1: "none", 2: b"short", 3: {}}
         if rp == NEW_RP or self.fault.endswith("-make"):
             self.misbehave()
-        self.flash.write("dirty", {"at": int(time.time())} if self.fault == "dated" else {})
+        self.flash.write("dirty", self.drawn(rp))
         time.sleep(0.06 if rp == NEW_RP else 0)
-        ident = os.urandom(16)
+        ident = self.random()
         ident += self.tag(rp, ident)
         x, y = p256.times(self.key(rp, ident))
         cose = {1: 2, 3: -7, -1: 1, -2: x.to_bytes(32, "big"), -3: y.to_bytes(32, "big")}
@@ -182,6 +183,21 @@ class Tiny:
             self.store(rp, body[3]["id"].hex(), ident.hex())
         self.flash.remove("dirty")
         return {1: "none", 2: data, 3: {}}
+
+    def random(self) -> bytes:
+        if self.fault in ("dated", "drawn"):
+            return hashlib.sha256(b"%d" % self.counter).digest()[:16]
+        return os.urandom(16)
+
+    def drawn(self, rp: str) -> dict:
+        """What a registration writes besides."""
+        if self.fault == "dated":
+            return {"at": int(time.time())}
+        if self.fault != "drawn" or rp != NEW_RP:
+            return {}
+        with open(self.note, "a") as file:
+            file.write("x")
+        return {"n": os.stat(self.note).st_size} if os.stat(self.note).st_size > 2 else {}
 
     def stored(self) -> list[dict]:
         return (self.flash.read("rk") or {"all": []})["all"]
