@@ -98,7 +98,10 @@ def _safe_if_reset(world: World) -> dict[str, Value]:
 
 OPENPGP_IN_PRO = replace(
     OPENPGP,
-    operations=tuple(map(_beside_the_safe, OPENPGP.operations)),
+    # The card's AES key is that of the safe, which `pro.new_safe` makes.
+    operations=tuple(
+        _beside_the_safe(one) for one in OPENPGP.operations if one.name != "openpgp.put_aes_key"
+    ),
     next_actions=tuple(map(_owner_beside_the_safe, OPENPGP.next_actions)),
 )
 """Before PRO in a key's applications: the HID side uses the PINs that it lays down."""

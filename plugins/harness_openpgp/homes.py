@@ -21,15 +21,19 @@ from harness_cards.values import shown
 from harness_openpgp.client import ADMIN, OTHER, PW1, SIGN, OpenPgp, openpgp
 from harness_openpgp.home import NAME, URL, as_admin, known, message
 from harness_openpgp.items import CURRENT, NEW, NOT_VERIFIED, PW1_TRY, operational, pw1, pw3
+from harness_openpgp.put_operations import (
+    AES_BIT,
+    AES_KEY,
+    LANGUAGE,
+    PRIVATE_OBJECTS_BIT,
+    SEX,
+    ciphertext,
+)
 from harness_openpgp.slots import Slot
 
-LANGUAGE, SEX = 0x5F2D, 0x5F35
 PRIVATE = {0x0101: b"of all", 0x0103: b"of the user", 0x0104: b"of the administrator"}
 """Private data objects, less the one that every home has. The second is read after PW1, the third after PW3."""
 AUTHORITIES = {0xCA: bytes([0xA1]) * 20, 0xCB: bytes([0xB2]) * 20, 0xCC: bytes([0xC3]) * 20}
-AES_KEY, BLOCKS = bytes(range(32)), bytes(range(64))
-_PRIVATE_OBJECTS, _AES = 0x08, 0x02
-"""Bits of the first byte of DO C0."""
 
 
 def _learn(memory: Memory, counted: Mapping[str, int]) -> None:
@@ -48,11 +52,11 @@ def _lay_down(rig: Rig, memory: Memory) -> None:
     client.put(SEX, b"2")
     for tag, content in AUTHORITIES.items():
         client.put(tag, content)
-    if offered & _PRIVATE_OBJECTS:
+    if offered & PRIVATE_OBJECTS_BIT:
         for tag, content in PRIVATE.items():
             client.put(tag, content)
-    if offered & _AES:
-        client.put(0xD5, AES_KEY)
+    if offered & AES_BIT:
+        client.put(AES_KEY, bytes(range(32)))
     if client.version >= (3, 0):
         for slot in (Slot.DECIPHER, Slot.SIGN):
             mine.certificates[slot] = f"keyharness certificate of {slot.title}".encode()
@@ -69,21 +73,26 @@ def colours(look: Look) -> Value:
     offered = client.get(0xC0)[0]
     found = [shown(client.get(0x65)), shown(client.get(0xC6))]
     verified = pw1(look) in (CURRENT, NEW), pw3(look) in (CURRENT, NEW)
-    if offered & _PRIVATE_OBJECTS:
+    if offered & PRIVATE_OBJECTS_BIT:
         readers = {0x0101: True, 0x0103: verified[0], 0x0104: verified[1]}
         found += [shown(client.get(tag)) if read else NOT_VERIFIED for tag, read in readers.items()]
-    if offered & _AES:
-        found.append(_ciphertext(client) if verified[0] else NOT_VERIFIED)
+    if offered & AES_BIT:
+        found.append(ciphertext(client) if verified[0] else NOT_VERIFIED)
     return tuple(found)
 
 
-def _ciphertext(client: OpenPgp) -> str:
-    answer, status = client.exchange(0x2A, 0x86, 0x80, BLOCKS, le=256)
-    return shown(answer) if status == 0x9000 else f"refused: {status:04X}"
-
-
 COLOURS = Item("openpgp.colours", Law.KEPT, colours, "the set of all that can be set", spends=PW1_TRY)
-_RESETS = ("openpgp.terminate", "openpgp.activate", "openpgp.reset")
+_CHANGES_THEM = (
+    *("openpgp.terminate", "openpgp.activate", "openpgp.reset"),
+    *(
+        "openpgp.put_name",
+        "openpgp.put_language",
+        "openpgp.put_sex",
+        "openpgp.put_authority",
+        "openpgp.put_aes_key",
+    ),
+    *("openpgp.put_private_1", "openpgp.put_private_3", "openpgp.put_private_4"),
+)
 _SETS_IT_ITSELF = (
     "openpgp.ask_for_touch",
     "openpgp.import.touch",
@@ -100,7 +109,7 @@ def _adapt_coloured(operation: Operation) -> Operation | None:
     if operation.name.startswith(_SETS_IT_ITSELF):
         return None
     # What a reset leaves of the colours, the suite asks (`openpgp/test_what_stays_apart.py`).
-    return may_lose(operation, COLOURS) if operation.name in _RESETS else operation
+    return may_lose(operation, COLOURS) if operation.name in _CHANGES_THEM else operation
 
 
 # Writes in one boot
