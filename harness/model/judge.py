@@ -155,9 +155,11 @@ def judge(
         if item.name not in seen and place.outcome is Outcome.BOOTLOADER:
             # In the bootloader the application cannot be asked; it can, after the world has been completed.
             continue
+        if item.name in named:
+            continue
         if item.law is Law.ROOM:
             breaches += _no_room(item, seen.get(item.name), (least or {}).get(item.name, ()))
-        elif item.name not in named and (breach := _by_law(item, before, seen, floors or {})):
+        elif breach := _by_law(item, before, seen, floors or {}):
             breaches.append(breach)
     breaches.sort(key=_badness)
     changed = {

@@ -13,7 +13,7 @@ from harness.campaign.paired_writes import drifts
 from harness.campaign.space import least_room
 from harness.model.judge import judge
 from harness.model.operation import Item, new, old
-from harness.model.outcome import Law, Outcome, Severity
+from harness.model.outcome import ANY, Law, Outcome, Severity
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_fido2.twin import authenticator, makecredential, verification
@@ -25,10 +25,10 @@ from support.nitrokey import at_home, walked
 FREE = Item("free", Law.ROOM, lambda look: (), "the free blocks", Severity.S2)
 
 
-def judged(now):
+def judged(now, **named):
     return judge(
         items=(FREE,),
-        worlds=[old({}), new({})],
+        worlds=[old(named), new(named)],
         before={"free": (9, 9)},
         seen={"free": now},
         acknowledged=False,
@@ -42,6 +42,10 @@ def test_room_may_grow_and_shrink_to_what_the_uncut_operation_leaves():
     (breach,) = judged((9, 7)).breaches
     assert breach.outcome is Outcome.LOST
     assert "at least (7, 8)" in breach.text
+
+
+def test_a_world_may_leave_the_room_open():
+    assert not judged((9, 2), free=ANY).breaches
 
 
 def test_a_directory_that_grows_is_no_finding():

@@ -157,7 +157,12 @@ def _start(board: Board, what: Made) -> CardFirmware | Bootloader:
     store = store_of(board, CARD)
     # What an image of the vendor does, only its code knows: it is taken for the latest version.
     version = VERSION if found.version is None else found.version
-    return started(board, store, START_US, lambda: _firmware(board, store, what, version))
+
+    def firmware() -> ProFirmware:
+        board.stores["files of the card"] = store
+        return _firmware(board, store, what, version)
+
+    return started(board, store, START_US, firmware)
 
 
 MODEL = NitrokeyProTwin()

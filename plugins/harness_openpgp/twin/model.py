@@ -69,7 +69,12 @@ class OpenPgpTwin(CardModel):
 
 def _start(board: Board, traits: Traits, serial: bytes) -> CardFirmware:
     store = store_of(board, CHIP)
-    return started(board, store, START_US, lambda: OpenPgpFirmware(board, store, traits, serial))
+
+    def firmware() -> OpenPgpFirmware:
+        board.stores["files"] = store
+        return OpenPgpFirmware(board, store, traits, serial)
+
+    return started(board, store, START_US, firmware)
 
 
 MODEL = OpenPgpTwin()
