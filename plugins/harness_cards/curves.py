@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from harness_cards.faults import NotOnCurve
 from harness_cards.plain_curves import PlainCurve, PlainPrivate, PlainPublic
 from harness_cards.tlv import tlv
 
@@ -233,8 +234,15 @@ def private_key(curve: Curve, private: int) -> PrivateKey:
 def public_key(curve: Curve, point: bytes) -> PublicKey:
     """Return the key object of an uncompressed point.
 
-    :raises ValueError: the point is not on the curve.
+    :raises NotOnCurve: the point is not on the curve.
     """
+    try:
+        return _public_key(curve, point)
+    except ValueError as error:
+        raise NotOnCurve(f"{point.hex() or 'nothing'} is no point of {curve.name}: {error}") from None
+
+
+def _public_key(curve: Curve, point: bytes) -> PublicKey:
     if not isinstance(curve.curve, PlainCurve):
         return ec.EllipticCurvePublicKey.from_encoded_point(curve.curve, point)
     if len(point) != 1 + 2 * curve.size or point[0] != 4:

@@ -127,7 +127,7 @@ class PlainPublic:
 
     def verify(self, signature: bytes, data: bytes, scheme: ec.ECDSA) -> None:
         """:raises InvalidSignature: it is not this key's signature."""
-        r, s = decode_dss_signature(signature)
+        r, s = dss_numbers(signature)
         curve, n = self.curve, self.curve.order
         if not (0 < r < n and 0 < s < n):
             raise InvalidSignature
@@ -197,3 +197,14 @@ def _nonces(d: int, z: int, n: int, name: str) -> Iterator[int]:
             yield k
         key = mac(key, value + b"\0")
         value = mac(key, value)
+
+
+def dss_numbers(signature: bytes) -> tuple[int, int]:
+    """r and s of a signature in DER.
+
+    :raises InvalidSignature: it is none, as the library's own keys say.
+    """
+    try:
+        return decode_dss_signature(signature)
+    except ValueError:
+        raise InvalidSignature from None

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NoReturn
 
 
 class NotTlv(ValueError):
     """The bytes are no sequence of BER-TLV objects."""
+
+
+class NoObject(NotTlv, KeyError):
+    """An object that must be there is not among those of a sequence."""
+
+
+class Objects(dict[int, bytes]):
+    """Tag -> value. To ask for a tag that is not there is a NoObject, which tells of whoever sent the bytes."""
+
+    def __missing__(self, tag: int) -> NoReturn:
+        raise NoObject(f"no object {tag:02X}, but {', '.join(f'{one:02X}' for one in self) or 'none'}")
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:
@@ -48,12 +60,12 @@ def objects(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         at += size
 
 
-def fields(data: bytes) -> dict[int, bytes]:
+def fields(data: bytes) -> Objects:
     """Return tag -> value of a sequence of objects; of two with one tag the first.
 
     :raises NotTlv: as `objects`.
     """
-    found: dict[int, bytes] = {}
+    found = Objects()
     for tag, value, _ in objects(data):
         found.setdefault(tag, value)
     return found

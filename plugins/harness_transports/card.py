@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import SupportsIndex, overload
+
 from harness.api import MalformedAnswer, Reachable, Refused, Tap, TransportKind, wrong_endpoint
 from harness_transports.endpoints import Apdus, InReader
 from harness_transports.request_limit import RequestLimit
@@ -14,6 +16,22 @@ _CHAINED = 0x10
 """In CLA of the interindustry classes: this command is not the last of its chain (ISO 7816-4, section 5.4.1)."""
 _GET_RESPONSE, _MORE = 0xC0, 0x61
 _OK = 0x9000
+
+
+class Data(bytes):
+    """The data of a response. To ask for a byte that is not there is a MalformedAnswer, not an IndexError."""
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> bytes: ...
+
+    def __getitem__(self, place: SupportsIndex | slice) -> int | bytes:
+        try:
+            return super().__getitem__(place)
+        except IndexError:
+            raise MalformedAnswer(f"it has no byte {place}", answer=bytes(self)) from None
 
 
 class Card:
@@ -115,7 +133,7 @@ class Card:
                 why = f"no end after {len(answer)} bytes"
             if why is not None:
                 raise MalformedAnswer(why, command=what, answer=bytes(answer), garbled=True)
-        return bytes(answer), sw1 << 8 | sw2
+        return Data(answer), sw1 << 8 | sw2
 
     def command(
         self, what: str, ins: int, *, p1: int = 0, p2: int = 0, data: bytes = b"", cla: int = 0

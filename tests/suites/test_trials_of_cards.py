@@ -261,3 +261,11 @@ def test_a_wrong_key_fails(monkeypatch, key, wrong):
     card = TrialCard(key)
     change(monkeypatch, wrong.function, wrong.old, wrong.new)
     assert card.asked(wrong.case, **wrong.parameters) == "failed", card.said
+
+
+def test_a_card_with_flags_and_without_what_they_mean_is_asked_for_touches(monkeypatch):
+    """DO 7F74 says what a card has besides its chip; a card may have the flags of D6 and not that object."""
+    change(monkeypatch, openpgp_data._told, "simple[0x7F74]", "simple[-1]")
+    card = TrialCard("openpgp")
+    case = "openpgp/test_use::test_with_the_flag_a_key_is_used_after_a_touch"
+    assert card.asked(case, slot=Slot.SIGN) == "passed", card.said

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from harness_cards.curves import BRAINPOOL_P256, BY_NAME
+from harness_cards.plain_curves import dss_numbers
 from harness_cards.tlv import tlv
 from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, ScHsm
@@ -58,7 +58,8 @@ def signed(hsm: ScHsm, other: ScHsm, number: int, *, message: bytes | None = Non
     """A custodian's signature over a challenge, or over another message; r || s."""
     hsm.command("MANAGE SE", 0x22, 0x81, 0xA4, tlv(0x83, HOLDERS[number - 1].encode()))
     asked = hsm.device().chr.encode() + hsm.challenge(8)
-    r, s = decode_dss_signature(other.sign(number, EC_SHA256, asked if message is None else message))
+    r, s = dss_numbers(other.sign(number, EC_SHA256, asked if message is None else message))
+    assert max(r, s) < 1 << 256
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
@@ -186,7 +187,9 @@ def test_a_stranger_is_not_known(hsm):
 
 
 def test_a_certificate_that_its_issuer_did_not_sign_is_refused(hsm, second):
-    device, issuer = cvc.chain(second.client.certificates())
+    chain = cvc.chain(second.client.certificates())
+    assert len(chain) == 2
+    device, issuer = chain
     hsm.trust([issuer])
     hsm.command("MANAGE SE", 0x22, 0x81, 0xB6, tlv(0x83, issuer.chr.encode()))
     content = bytearray(device.encoded[3:] if device.encoded[2] < 0x80 else device.encoded[4:])
