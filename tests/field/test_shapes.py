@@ -335,6 +335,23 @@ def test_the_event_viewer_has_the_time_above(report):
         ("Version \u2026: 2.0\nPIN retry counter : 3 0 3\ngpg: key operation not possible: Card error", set()),
         ("scdaemon[7]: no supported card application found: Invalid value", set()),
         ("GPG: selecting card failed: End of file", set()),
+        ("Jan 29 06:15:08 h pcscd[1]: 00000004 ../src/winscard_svc.c:5:ContextThread() CONNECT for client 12, "
+         "rv=SCARD_E_SHARING_VIOLATION", {"reader-shared"}),
+        ("SCardConnect failed, rc=8010000b", {"reader-shared"}),
+        ("error: Failed to begin pcsc transaction, rc=ffffffff80100068", set()),
+        ("error: Failed to begin pcsc transaction, rc=80100069", {"reader-lost"}),
+        ("Perform firmware update: 100%|###| 45k/45k [4:00<00:00, 31.3B/s]\nCritical error:\nFailed to perform "
+         "firmware update\n\tException encountered: McuBootConnectionError()", {"nk3-update-died"}),
+        ("Jan 29 06:15:08 h kernel: usb_alloc_device: set address 3 failed (USB_ERR_STALLED, ignored)", set()),
+        ("Jan 29 06:15:08 h kernel: usbd_setup_device_desc: getting device descriptor at addr 3 failed, "
+         "USB_ERR_STALLED", set()),
+        ("[  341.91] xhci_hcd 0000:00:14.0: Timeout while waiting for setup device command", set()),
+        ("[ 29.4] usb 1-1.7: device descriptor read/64, error -145", {"usb-no-answer"}),
+        ("Jan 29 06:15:08 mac com.apple.SecurityServer[98]: Token reader Acme Key 00 inserted into system", set()),
+        ("Jan 29 06:15:08 mac com.apple.SecurityServer[98]: token in reader Acme Key cannot be used (error 100002)",
+         set()),
+        (" INFO  solo2::device    > device fw version: 1:20200101.8", set()),
+        ("thread 'main' panicked at 'success: AbortDataPhase', /x/lpc55-0.1/src/protocol.rs:110:76", set()),
     ],
 )  # fmt: skip
 def test_what_clients_and_daemons_say(report, text, found):
