@@ -1,7 +1,8 @@
-"""The order of two accounts of one relying party, between which the counters of the key wrapped.
+"""The order of the accounts of one relying party: one from before the counters of the key wrapped, the others after.
 
 A key says which credential is the newest (CTAP 2.1, section 6.2.2 step 12.2.1). What it goes by is stored with each of
-them, and a number that is stored in too few bytes begins again.
+them. A number that is stored in too few bytes begins again, so that those of after the wrap seem older; or it stays at
+the highest one, so that they are alike.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from harness_fido2.client import Credential, Fido, fido_memory, usable
 from harness_fido2.items import refusals
 
 ORDER_RP = "order.keyharness.example"
-BEFORE, AFTER = "before the wrap", "after the wrap"
-NEWEST_FIRST = (AFTER, BEFORE)
+BEFORE = "before the wrap"
+AFTER = tuple(f"{number} after the wrap" for number in ("first", "second", "third", "fourth"))
+"""Several: those that are alike may be told in the right order by chance, four in one of 24 cases."""
+NEWEST_FIRST = (*reversed(AFTER), BEFORE)
 
 
 def register(rig: Rig, memory: Memory, name: str) -> bool:
-    """Register one of the two accounts; return False if the key has no room. Then there is no order to ask for."""
+    """Register one of the accounts; return False if the key has no room. Then there is no order to ask for."""
     mine = fido_memory(memory)
     try:
         made, response = Fido(rig, mine.pin).make_credential(
@@ -41,7 +44,7 @@ def check(rig: Rig, memory: Memory) -> None:
     found = _order(Fido(rig, mine.pin), mine.accounts, [])
     if found != NEWEST_FIRST:
         raise KeyFault(
-            "two accounts are not told as they were registered, the newest first, although nothing was cut",
+            "accounts of one relying party are not told as they were registered, the newest first, although nothing was cut",
             found=found,
             expected=NEWEST_FIRST,
         )

@@ -80,7 +80,7 @@ class FidoMemory:
     lists: bool = False
     """True if the key lists its resident credentials (credential management, with a PIN)."""
     accounts: dict[str, Credential] = field(default_factory=dict)
-    """Two accounts of one relying party, in the order in which they were registered (`harness_fido2.account_order`)."""
+    """Accounts of one relying party, in the order in which they were registered (`harness_fido2.account_order`)."""
     coloured: dict[str, Credential] = field(default_factory=dict)
     """Credentials in which everything that can be set is set (`harness_fido2.coloured`)."""
     extensions: dict[str, object] = field(default_factory=dict)

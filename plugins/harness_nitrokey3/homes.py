@@ -58,7 +58,7 @@ def _age(bits: int) -> Callable[[Rig, Memory], None]:
 
 
 def _register_over_wrap(bits: int) -> Callable[[Rig, Memory], None]:
-    """Register an account, age the key, and register another one: their counters wrap in between."""
+    """Register an account, age the key, and register others: their counters wrap in between."""
 
     def lay_down(rig: Rig, memory: Memory) -> None:
         # A bench that fills the key leaves no room that an operation could do without.
@@ -69,7 +69,7 @@ def _register_over_wrap(bits: int) -> Callable[[Rig, Memory], None]:
         _age(bits)(rig, memory)
         rig.power.on()
         rig.wait_until_up()
-        if account_order.register(rig, memory, account_order.AFTER):
+        if all(account_order.register(rig, memory, name) for name in account_order.AFTER):
             rig.power.cycle()
             rig.wait_until_up()
             account_order.check(rig, memory)

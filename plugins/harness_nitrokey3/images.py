@@ -30,6 +30,7 @@ class Recipe:
     :ivar boot: the kind of that check, and whether it fits: see BOOT_CHECKS.
     :ivar left_out: fields of the init command that are not there at all.
     :ivar debug: the flag that a debug build of the bootloader takes for leave to skip checks.
+    :ivar hash_size: bytes of the hash; zeros follow the 32 that it has.
     :ivar signature: stands in the place of the signer's, in a packet that says that it is signed.
     """
 
@@ -46,6 +47,7 @@ class Recipe:
     left_out: tuple[str, ...] = ()
     debug: bool = False
     hash_type: pb.HashType = pb.SHA256
+    hash_size: int = 32
     signature_type: pb.SignatureType = pb.ECDSA_P256_SHA256
     signature: bytes | None = None
 
@@ -71,7 +73,7 @@ def make(recipe: Recipe, seed: bytes) -> Image:
     init.sd_size = init.bl_size = 0
     init.app_size = len(binary)
     init.hash.hash_type = recipe.hash_type
-    init.hash.hash = hashlib.sha256(binary).digest()[::-1]
+    init.hash.hash = hashlib.sha256(binary).digest()[::-1][: recipe.hash_size].ljust(recipe.hash_size, b"\0")
     init.is_debug = recipe.debug
     key = signing.private_key(seed, recipe.signer) if recipe.signer else None
     if key is not None and recipe.validated:

@@ -44,6 +44,14 @@ def _hardware(number: int) -> WrongPacket:
     )
 
 
+def _hash_of(size: int) -> WrongPacket:
+    return WrongPacket(
+        f"hash-of-{size}-bytes",
+        lambda good, older: replace(good, hash_size=size),
+        "a SHA-256 has 32 bytes; to compare a part of one lets other images in",
+    )
+
+
 def _kind(name: str, kind: pb.FwType) -> WrongPacket:
     return WrongPacket(
         f"kind-{name}", lambda good, older: replace(good, kind=kind), "it replaces something else"
@@ -90,6 +98,7 @@ WRONG_PACKETS: tuple[WrongPacket, ...] = (
     WrongPacket(
         "hash-sha512", lambda good, older: replace(good, hash_type=pb.SHA512), "its hash is of another kind"
     ),
+    *(_hash_of(size) for size in (0, 16, 31, 33)),
     WrongPacket(
         "signature-ed25519",
         lambda good, older: replace(good, signature_type=pb.ED25519),

@@ -1,4 +1,4 @@
-"""An aged key tells two accounts in the order in which they were registered, over the wrap of what it orders by."""
+"""An aged key tells the accounts of one relying party in the order in which they were registered, over the wrap of what it orders by."""
 
 from __future__ import annotations
 
@@ -23,13 +23,22 @@ def begun(home):
     return go_to_home(rig, go_home(rig), home)
 
 
+def wraps(order, bits):
+    return order % (1 << bits)
+
+
+def stays_at_the_highest(order, bits):
+    return min(order, (1 << bits) - 1)
+
+
+@pytest.mark.parametrize("stored", [wraps, stays_at_the_highest])
 @pytest.mark.parametrize("bits", [8, 16])
-def test_an_order_that_is_stored_in_too_few_bits_fails(monkeypatch, bits):
-    assert len(fido_memory(begun(f"aged-{bits}").memory).accounts) == 2
+def test_an_order_that_is_stored_in_too_few_bits_fails(monkeypatch, bits, stored):
+    assert len(fido_memory(begun(f"aged-{bits}").memory).accounts) == 5
     encode = credentials._encode
 
     def shorter(epoch, credential):
-        return encode(epoch, replace(credential, order=credential.order % (1 << bits)))
+        return encode(epoch, replace(credential, order=stored(credential.order, bits)))
 
     monkeypatch.setattr(credentials, "_encode", shorter)
     with pytest.raises(HomeFault) as fault:
