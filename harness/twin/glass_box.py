@@ -117,6 +117,19 @@ class GlassBox(Recorder[BoardState]):
                         found[f"{name}:{path}"] = hashlib.sha256(content).hexdigest()
         return found
 
+    def damage(self, store: str, path: str) -> bool:
+        """Change one bit in the last byte of a file, as nothing but a write of its own could; the file system is right.
+
+        :param store: the name of a mounted file system.
+        :returns: False if there is no such file, or it is empty.
+        """
+        files = self._board.stores[store]
+        content = files.read(path)
+        if not content:
+            return False
+        files.write(path, content[:-1] + bytes((content[-1] ^ 1,)))
+        return True
+
     @contextmanager
     def worn_out(self, chip: str, page: int) -> Iterator[None]:
         """While entered, a page is past its endurance."""

@@ -44,7 +44,7 @@ def check(rig: Rig, memory: Memory) -> None:
     found = _order(Fido(rig, mine.pin), mine.accounts, [])
     if found != NEWEST_FIRST:
         raise KeyFault(
-            "accounts of one relying party are not told as they were registered, the newest first, although nothing was cut",
+            "accounts are not told as they were registered, the newest first, although nothing was cut",
             found=found,
             expected=NEWEST_FIRST,
         )

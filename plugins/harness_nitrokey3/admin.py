@@ -20,7 +20,7 @@ from harness.api import (
     old,
 )
 from harness_fido2.client import Fido, fido_memory
-from harness_nitrokey3 import configuration, hardware_faults, homes, sdk_log
+from harness_nitrokey3 import configuration, damaged_settings, hardware_faults, homes, sdk_log
 from harness_nitrokey3.sdk import fault, open_nk3
 from harness_transports.client_random import client_random
 
@@ -105,6 +105,7 @@ OPERATIONS = (
         powered=False,
     ),
     *hardware_faults.OPERATIONS,
+    *damaged_settings.OPERATIONS,
     *configuration.OPERATIONS,
 )
 

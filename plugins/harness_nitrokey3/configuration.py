@@ -69,7 +69,8 @@ def _look(look: Look) -> Value:
 SETTINGS = Item("admin.settings", Law.ATOMIC, _look, "the settings")
 
 
-def _set(rig: Rig, name: str, value: str) -> None:
+def set_setting(rig: Rig, name: str, value: str) -> None:
+    """Change one setting that asks for no touch."""
     with unwrapped():
         open_nk3(rig).admin.set_config(name, value)
 
@@ -78,7 +79,7 @@ def _prepared(value: str) -> Callable[[Rig, Memory], None]:
     """Arrange this value of the setting; where a state can be restored, another setting is switched on too."""
 
     def arrange(rig: Rig, memory: Memory) -> None:
-        _set(rig, SKIP_UP_OFF, value)
+        set_setting(rig, SKIP_UP_OFF, value)
         kept = {SKIP_UP_OFF, *switches_off(rig)}
         others = [
             one.name
@@ -86,7 +87,7 @@ def _prepared(value: str) -> Callable[[Rig, Memory], None]:
             if one.name not in kept and not one.requires_touch_confirmation and not one.destructive
         ]
         if rig.vault is not None and others:
-            _set(rig, others[-1], "true")
+            set_setting(rig, others[-1], "true")
         memory.part("admin", KnownSettings).values = read_settings(rig)
 
     return arrange
@@ -98,7 +99,7 @@ def _before_factory_reset(rig: Rig, memory: Memory) -> None:
 
 
 def _change(value: str) -> Callable[[Rig, Memory], None]:
-    return lambda rig, memory: _set(rig, SKIP_UP_OFF, value)
+    return lambda rig, memory: set_setting(rig, SKIP_UP_OFF, value)
 
 
 def _changed(value: str) -> Callable[[Memory, Memory], list[World]]:
@@ -109,7 +110,8 @@ def _changed(value: str) -> Callable[[Memory, Memory], list[World]]:
     return worlds
 
 
-def _lacks_settings(rig: Rig) -> str | None:
+def lacks_settings(rig: Rig) -> str | None:
+    """Say what is missing to change settings; None if nothing is."""
     return None if read_settings(rig) else "no settings"
 
 
@@ -167,7 +169,7 @@ def _card_values(before: Memory) -> tuple[Mapping[str, Value], Mapping[str, Valu
 
 
 def _lacks_both(rig: Rig) -> str | None:
-    return _lacks_settings(rig) or _lacks_reset(rig)
+    return lacks_settings(rig) or _lacks_reset(rig)
 
 
 OPERATIONS = (
@@ -179,7 +181,7 @@ OPERATIONS = (
             act=_change(becomes),
             worlds=_changed(becomes),
             items=(SETTINGS,),
-            missing=_lacks_settings,
+            missing=lacks_settings,
         )
         for word, was, becomes in (("on", "false", "true"), ("off", "true", "false"))
     ),

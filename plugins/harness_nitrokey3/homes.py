@@ -24,6 +24,7 @@ STAGED = (
     "admin.worn_pages",
     "admin.power_up.slow_store",
     "admin.power_up.lost_certificate",
+    "admin.power_up.damaged_settings",
     # They begin in the bootloader, which shows nothing of a home, or an aged one would not keep the wrong bit.
     "update.damaged_image",
     "update.forged_image",

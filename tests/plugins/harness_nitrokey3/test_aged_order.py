@@ -1,4 +1,4 @@
-"""An aged key tells the accounts of one relying party in the order in which they were registered, over the wrap of what it orders by."""
+"""An aged key tells accounts in the order in which they were registered, over the wrap of what it orders by."""
 
 from __future__ import annotations
 
