@@ -7,12 +7,24 @@ from dataclasses import replace
 
 import pytest
 
-from harness_fido2.twin import authenticator, clientpin, credentials, getassertion, hid, makecredential, u2f
+from harness.twin import littlefs_store
+from harness_fido2.twin import (
+    authenticator,
+    clientpin,
+    credentials,
+    crypto,
+    getassertion,
+    hid,
+    largeblobs,
+    makecredential,
+    u2f,
+)
+from harness_fido2.twin.features import TRIES
 from harness_fido2.twin.persistent_state import PersistentState
 from harness_fido2.twin.status import Status, StatusError
 from harness_fido2.twin.verification import PRESENT, VERIFIED
 from harness_nitrokey3.twin import admin, settings
-from harness_suites.conformance import test_client_pin
+from harness_suites.conformance import test_after_writes, test_client_pin
 from support.trial_key import TrialKey
 
 Patch = pytest.MonkeyPatch
@@ -74,6 +86,43 @@ def stored(**cut: int) -> Change:
         patch.setattr(credentials, "_encode", shorter)
 
     return change
+
+
+def hidden_ones_counted(patch: Patch) -> None:
+    """The number of credentials is that of all of the relying party."""
+    get = getassertion.get_assertion
+
+    def counted(app, members):
+        response = yield from get(app, members)
+        if 0x05 in response:
+            response[0x05] = len(app.residents.of(crypto.sha256(members[0x01].encode())))
+        return response
+
+    patch.setitem(authenticator._WITH_PARAMETERS, 0x02, counted)
+
+
+def destructive_without_touch(patch: Patch) -> None:
+    for name, field in settings.FIELDS.items():
+        patch.setitem(settings.FIELDS, name, field._replace(touch=field.touch and not field.destructive))
+
+
+def order_is_a_count(patch: Patch) -> None:
+    add = credentials.ResidentCredentials.add
+
+    def counted(self, credential, limit):
+        add(self, replace(credential, order=self.count()), limit)
+
+    patch.setattr(credentials.ResidentCredentials, "add", counted)
+
+
+def same_length_not_written(patch: Patch) -> None:
+    write = littlefs_store.Store.write
+
+    def saving(self, path, data):
+        if path != largeblobs.PATH or len(self.read(path) or b"") != len(data):
+            write(self, path, data)
+
+    patch.setattr(littlefs_store.Store, "write", saving)
 
 
 def one_byte_of_channels(patch: Patch) -> None:
@@ -149,9 +198,14 @@ LONGEST = "test_discoverable::test_the_longest_handle_names_and_rp_id_outlive_a_
 CHECKS = "test_u2f::test_check_only_asks_for_no_touch"
 OTHERS = "test_admin::test_the_reset_of_one_application_leaves_the_settings_of_the_others"
 AS_IT_COMES = "test_discoverable::test_an_rp_id_is_taken_as_it_comes"
+UNCOUNTED = "test_cred_protect::test_credentials_that_are_not_told_are_not_counted"
+NEWEST = "test_discoverable::test_a_new_account_is_the_newest_after_older_ones_were_deleted"
+SAME_LENGTH = "test_large_blobs::test_an_array_of_the_same_length_takes_the_place_of_another"
+LISTED = "test_admin::test_settings_are_listed_with_what_changing_them_takes"
 ROOM = "test_admin::test_there_is_room_in_both_file_systems"
 CHANNELS = "test_ctaphid::test_every_init_gives_another_channel"
 
+EARLIER = "test_after_writes::test_a_wrong_pin_stays_counted_whatever_an_earlier_token_is_used_for"
 BLOCK = "test_client_pin::test_what_needs_no_pin_does_not_lift_the_block"
 
 ROWS: dict[str, tuple[Change, str]] = {
@@ -166,6 +220,10 @@ ROWS: dict[str, tuple[Change, str]] = {
     "the reset of one application forgets every setting": (every_setting_forgotten, OTHERS),
     "an RP id is stored in lower case": (rp_ids_in_lower_case, AS_IT_COMES),
     "free blocks have their bytes in the wrong order": (blocks_in_the_wrong_order, ROOM),
+    "credentials that are not told are counted": (hidden_ones_counted, UNCOUNTED),
+    "the order is the number of credentials": (order_is_a_count, NEWEST),
+    "an array of the same length is not written": (same_length_not_written, SAME_LENGTH),
+    "a setting that deletes data asks for no touch": (destructive_without_touch, LISTED),
     "channels are numbered by one byte": (one_byte_of_channels, CHANNELS),
 }
 
@@ -189,3 +247,24 @@ def test_a_use_that_lifts_the_block_of_this_boot_fails(monkeypatch: Patch, use: 
     three_tries_again(monkeypatch)
     key = TrialKey(monkeypatch)
     assert key.asked(BLOCK, **asked) == "failed", key.said
+
+
+USES = ["_renames", "_deletes", "_registers", "_asserts", "_writes_blobs", "_configures"]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_use_of_a_token_that_gives_a_try_back_fails(monkeypatch: Patch, use: str) -> None:
+    asked = {"use": getattr(test_after_writes, use)}
+    sound = TrialKey(monkeypatch)
+    assert sound.asked(EARLIER, **asked) == "passed", sound.said
+    authorised = authenticator.Authenticator.authorised
+
+    def generous(self, *more):
+        found = authorised(self, *more)
+        self.persistent.change(tries=TRIES)
+        return found
+
+    monkeypatch.setattr(authenticator.Authenticator, "authorised", generous)
+    key = TrialKey(monkeypatch)
+    assert key.asked(EARLIER, **asked) == "failed", key.said
+    assert key.said.startswith("PIN tries in the same boot"), key.said

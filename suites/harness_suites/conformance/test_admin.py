@@ -326,6 +326,7 @@ def test_settings_are_listed_with_what_changing_them_takes(nitrokey):
         assert set(field) >= {"n", "c", "r", "d", "t"}
         assert type(field["n"]) is str
         assert [type(field[name]) for name in "crdt"] == [bool, bool, bool, int]
+        assert field["c"] or not field["d"], f"{field['n']} deletes data and asks for no touch"
     names = [field["n"] for field in listed]
     assert len(set(names)) == len(names)
     assert SKIP_TOUCH in names

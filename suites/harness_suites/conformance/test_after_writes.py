@@ -8,6 +8,7 @@ else, cycles the power again and looks at all of it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -307,6 +308,60 @@ def test_a_wrong_pin_stays_counted_until_the_right_one_was_entered(with_pin):
     changes.guess()
     changes.log_in()
     changes.last()
+
+
+def _renames(authenticator: Authenticator, made: Any) -> Callable[[], object]:
+    manager = management(authenticator)
+    user = PublicKeyCredentialUserEntity(id=account(0)["id"], name="renamed")
+    return lambda: manager.update_user_info(named(made), user)
+
+
+def _deletes(authenticator: Authenticator, made: Any) -> Callable[[], object]:
+    manager = management(authenticator)
+    return lambda: manager.delete_cred(named(made))
+
+
+def _registers(authenticator: Authenticator, made: Any) -> Callable[[], object]:
+    authorised = authenticator.auth(HASH, P.MAKE_CREDENTIAL, RP["id"])
+    return lambda: make_resident(authenticator, account(1), **authorised)
+
+
+def _asserts(authenticator: Authenticator, made: Any) -> Callable[[], object]:
+    authorised = authenticator.auth(HASH, GA, RP["id"])
+    return lambda: authenticator.get(made, **authorised)
+
+
+def _writes_blobs(authenticator: Authenticator, made: Any) -> Callable[[], object]:
+    if not option(authenticator, "largeBlobs"):
+        not_offered("getInfo does not say largeBlobs")
+    blobs = LargeBlobs(authenticator.ctap, *authenticator.token(P.LARGE_BLOB_WRITE))
+    return lambda: blobs.write_blob_array(ARRAY)
+
+
+def _configures(authenticator: Authenticator, made: Any) -> Callable[[], object]:
+    if not option(authenticator, "setMinPINLength"):
+        not_offered("getInfo does not say setMinPINLength")
+    config = Config(authenticator.ctap, *authenticator.token(P.AUTHENTICATOR_CFG))
+    return lambda: config.set_min_pin_length(authenticator.info.min_pin_length)
+
+
+@pytest.mark.case("CTAP 2.1, 6.5.5.7 (pinRetries)", needs=("clientPin", "rk"))
+@pytest.mark.parametrize(
+    "use",
+    [_renames, _deletes, _registers, _asserts, _writes_blobs, _configures],
+    ids=lambda use: use.__name__[1:],
+)
+def test_a_wrong_pin_stays_counted_whatever_an_earlier_token_is_used_for(with_pin, use):
+    """The right PIN alone gives a try back, and not what somebody does who has entered it before."""
+    made = make_resident(with_pin, account(0))
+    act = use(with_pin, made)
+    with refused(ERR.PIN_INVALID):
+        with_pin.client_pin().get_pin_token(WRONG_PIN)
+    # A key may let a wrong PIN end the token.
+    unless_refused(act, ERR.PIN_AUTH_INVALID)
+    for when in ("in the same boot", "after a power cycle"):
+        assert tries(with_pin) == with_pin.tries_max - 1, f"PIN tries {when}"
+        with_pin.power_cycle()
 
 
 @pytest.mark.case("CTAP 2.1, 6.6", needs=NEEDS)

@@ -18,6 +18,7 @@ from harness_suites.conformance.ceremonies import (
     either_kind,
     get_all,
     ident,
+    make_accounts,
     make_either,
     make_resident,
     make_without_pin,
@@ -163,6 +164,17 @@ def test_the_level_outlives_a_power_cycle(with_pin, level):
     with refused(ERR.NO_CREDENTIALS):
         with_pin.get()
     check(with_pin.get(**with_pin.auth(HASH, GA, RP["id"])), made)
+
+
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 7; 6.2.3 numberOfCredentials", needs=NEEDS)
+def test_credentials_that_are_not_told_are_not_counted(with_pin):
+    told = make_accounts(with_pin, 2, **_protected(1))
+    for number, level in ((7, 2), (8, 3)):
+        make_resident(with_pin, account(number), **_protected(level))
+    found = get_all(with_pin)
+    assert found[0].number_of_credentials == len(told)
+    assert [ident(one) for one in found] == [ident(one) for one in reversed(told)]
+    assert len(get_all(with_pin, uv=True)) == len(told) + 2
 
 
 @pytest.mark.case("CTAP 2.1, 12.1: the default should be level 1", needs=NEEDS, level="SHOULD")

@@ -421,6 +421,21 @@ def test_a_deleted_credential_is_not_found_and_the_others_are(with_pin):
         with_pin.power_cycle()
 
 
+@pytest.mark.case("CTAP 2.1, 6.2.2 step 12.2.1", needs=("rk", "clientPin"))
+def test_a_new_account_is_the_newest_after_older_ones_were_deleted(with_pin):
+    """A number that is counted from what is there would be given twice."""
+    made = make_accounts(with_pin, 4)
+    for number in range(10, 13):
+        gone = made.pop(0)
+        management(with_pin).delete_cred(
+            PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=ident(gone))
+        )
+        made.append(make_resident(with_pin, account(number)))
+    for _ in range(2):
+        assert [ident(one) for one in get_all(with_pin)] == [ident(one) for one in reversed(made)]
+        with_pin.power_cycle()
+
+
 @pytest.mark.case("CTAP 2.1, 6.2.2 step 6", needs=("rk", "clientPin"))
 def test_the_account_that_a_user_chose_may_be_asserted_with_its_id(with_pin):
     made = make_accounts(with_pin, 3)

@@ -266,6 +266,18 @@ def test_a_shorter_array_takes_the_place_of_a_longer_one(open_key, size):
     assert read(open_key) == shorter
 
 
+@pytest.mark.case("CTAP 2.1, 6.10.2 step 5j")
+def test_an_array_of_the_same_length_takes_the_place_of_another(open_key):
+    """A key that saves itself a write must compare all of it."""
+    for number in range(1, 4):
+        other = hashed(NEW[:-LEAST] + bytes((NEW[-LEAST] ^ number,)))
+        assert len(other) == len(NEW)
+        write(open_key, other)
+        assert read(open_key) == other
+    open_key.power_cycle()
+    assert read(open_key) == other
+
+
 @pytest.mark.case("CTAP 2.1, 6.10.2 step 5j (only the hash is looked at)")
 def test_what_is_stored_is_the_platforms_affair(open_key):
     content = hashed(b"\xff this is no CBOR")
