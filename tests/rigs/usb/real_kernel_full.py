@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from support.guest.fixtures import MINI, OTHER, RELAYED, enrolled, keyharness, machine, mini, on_bus, touched
@@ -70,11 +71,20 @@ def test_cuts_of_an_operation_take_the_power_and_the_key_keeps_what_it_had(machi
         "7",
         "--bench",
         mini,
+        "--",
+        "-k",
+        "power_cut",
     )
     done = keyharness(machine, "run", *words)
     assert machine.cuts[1] - before >= 10
     assert done.code in (0, 3), done.out
     assert " 0 violations" in done.out, done.out
+    (folder,) = re.findall(r"report +(reports/\S+)/index\.html", done.out)
+    kept = machine.run("sh", "-c", f"cat {folder}/logs/mini.*.kernel.log").out
+    assert kept.count(f"usb {MINI}: USB disconnect") >= 10, kept
+    (plugs,) = json.loads(machine.run("cat", f"{folder}/summary.json").out)["plugs"]
+    assert plugs["rig"] == "mini"
+    assert plugs["plugs"] >= 10
 
 
 def test_an_update_over_cdc_acm_is_cut_and_completed(machine):

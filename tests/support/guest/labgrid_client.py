@@ -38,8 +38,10 @@ class KernelLog:
     def __init__(self) -> None:
         self._log = os.open("/dev/kmsg", os.O_RDWR | os.O_NONBLOCK)
         os.lseek(self._log, 0, os.SEEK_END)
+        self._ahead_s = 0.0
         now = time.monotonic()
-        os.write(self._log, f"<7>{MARK}".encode())
+        # Without an end of line the kernel waits for the rest of it, and shows none.
+        os.write(self._log, f"<7>{MARK}\n".encode())
         self._ahead_s = now - self.when(MARK)
 
     def when(self, said: str) -> float:
@@ -56,7 +58,7 @@ class KernelLog:
                     found = int(head.split(",")[2]) / 1e6
         if found is None:
             raise LookupError(said)
-        return found + getattr(self, "_ahead_s", 0.0)
+        return found + self._ahead_s
 
     def close(self) -> None:
         os.close(self._log)
