@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from support.guest.channel import Done
-from support.guest.fixtures import OTHER, bound, machine
+from support.guest.fixtures import OTHER, SWITCH, bound, hidraw, machine, shell
 from support.guest.machine import Machine, PluggedKey
 
 __all__ = ["machine"]
@@ -25,19 +25,11 @@ SO_PIN, PIN = "3537363231383830", "648219"
 OLD, SAFE = "1-1.5", "1-1.6"
 GLITCHES = 100
 """Each meets the window with a chance of about a tenth."""
-SWITCH = "/sys/bus/usb/devices/1-1:1.0/1-1-port{port}/disable"
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
     absent = [program for program in programs if shutil.which(program) is None]
     return pytest.mark.skipif(bool(absent), reason=f"no {', '.join(absent)} here")
-
-
-def shell(machine: Machine, script: str) -> Done:
-    """Run a script that must succeed."""
-    done = machine.run("sh", "-ec", script)
-    assert done.code == 0, done.out
-    return done
 
 
 def power(machine: Machine, port: int, on: bool) -> None:
@@ -47,11 +39,6 @@ def power(machine: Machine, port: int, on: bool) -> None:
         bound(machine, f"1-1.{port}")
 
 
-def hidraw(machine: Machine, port: str) -> str:
-    (node,) = shell(machine, f"basename /sys/bus/usb/devices/{port}/*/*/hidraw/*").out.split()
-    return f"/dev/{node}"
-
-
 @pytest.fixture(scope="module")
 def readers(machine: Machine) -> str:
     """The readers of a pcscd in the guest, which drives them by libccid, as opensc-tool lists them."""
@@ -59,7 +46,7 @@ def readers(machine: Machine) -> str:
         pytest.skip("no pcscd or opensc-tool here")
     # Without this host's virtual readers: OpenSC has 16 slots, and takes four for each reader.
     shell(machine, "rm -f /etc/reader.conf.d/* && mkdir -p /run/pcscd && pcscd")
-    return shell(machine, "opensc-tool --list-readers").out
+    return shell(machine, "opensc-tool --list-readers")
 
 
 # Nitrokey 3
@@ -69,7 +56,7 @@ def readers(machine: Machine) -> str:
 def test_after_a_cut_in_mid_enrolment_the_earlier_key_still_signs(machine):
     """The key that is cut waits for a touch: the enrolment has begun, and cannot have ended."""
     made = shell(machine, f"ssh-keygen -q -t ed25519-sk -N '' -f early -O device={hidraw(machine, OTHER)}")
-    assert "error" not in made.out.lower()
+    assert "error" not in made.lower()
     power(machine, 2, on=False)
     machine.change(2, touch="never")
     power(machine, 2, on=True)
@@ -86,7 +73,7 @@ def test_after_a_cut_in_mid_enrolment_the_earlier_key_still_signs(machine):
     test ! -e late
     """
     failed = shell(machine, cut)
-    assert "Key enrollment failed" in failed.out, failed.out
+    assert "Key enrollment failed" in failed, failed
     assert machine.cuts[2] == before + 1
     machine.change(2, touch="always")
     power(machine, 2, on=True)
@@ -175,7 +162,7 @@ def test_opensc_makes_a_key_on_the_hsm_and_openssl_verifies_what_it_signed(machi
         openssl dgst -sha256 -verify public.der -keyform DER -signature signature signed
         """,
     )
-    assert "Verified OK" in said.out
+    assert "Verified OK" in said
 
 
 @needs("gpg", "gpgconf", "gpg-connect-agent", "ssh-add")

@@ -11,7 +11,19 @@ import shutil
 import pytest
 
 from support.guest.channel import Done, GuestDied
-from support.guest.fixtures import DESTROY, MINI, OTHER, enrolled, keyharness, machine, mini, on_bus
+from support.guest.fixtures import (
+    DESTROY,
+    MINI,
+    OTHER,
+    SWITCH,
+    enrolled,
+    hidraw,
+    keyharness,
+    machine,
+    mini,
+    on_bus,
+    shell,
+)
 from support.guest.hung import hung_device
 from support.guest.machine import LIAR_PORT, PLAIN_PORT, RELAY_PORT, Machine, PluggedKey
 
@@ -20,7 +32,6 @@ __all__ = ["machine", "mini"]
 SWITCHED = range(1, 8)
 PLUGGED = [PluggedKey(port) for port in (*SWITCHED, LIAR_PORT, RELAY_PORT, PLAIN_PORT)]
 EMPTIED, MOVED = 7, 6
-SWITCH = "/sys/bus/usb/devices/1-1:1.0/1-1-port{port}/disable"
 SUSPENDED = """
 cd /sys/bus/usb/devices/{port}/power
 echo 0 > autosuspend_delay_ms
@@ -51,13 +62,6 @@ def emptied(machine: Machine) -> str:
     return f"1-1.{EMPTIED}"
 
 
-def shell(machine: Machine, script: str) -> str:
-    """Run a script that must succeed; returns what it wrote."""
-    done = machine.run("sh", "-ec", script)
-    assert done.code == 0, done.out
-    return done.out
-
-
 def switch(on: bool, *ports: int) -> str:
     """A script that switches ports at once, by the kernel's own files."""
     return "".join(f"echo {int(not on)} > {SWITCH.format(port=port)} &\n" for port in ports) + "wait\n"
@@ -71,7 +75,7 @@ def uuids(machine: Machine, *ports: str) -> dict[str, str]:
 
 def node(machine: Machine, port: str) -> int:
     """The number of the key's hidraw node."""
-    return int(shell(machine, f"basename /sys/bus/usb/devices/{port}/*/*/hidraw/*").removeprefix("hidraw"))
+    return int(hidraw(machine, port).removeprefix("/dev/hidraw"))
 
 
 def test_ten_keys_are_there_and_those_that_are_powered_at_once_come_back_as_they_were(machine):

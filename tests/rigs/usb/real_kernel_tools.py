@@ -12,15 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from support.guest.channel import Done
-from support.guest.fixtures import MINI, OTHER, bound, keyharness, machine
+from support.guest.fixtures import MINI, OTHER, SWITCH, bound, hidraw, keyharness, machine, shell
 from support.guest.machine import Machine, PluggedKey
 from support.paths import ROOT
 
 __all__ = ["machine"]
 
 PLUGGED = [PluggedKey(1), PluggedKey(2)]
-SWITCH = "/sys/bus/usb/devices/1-1:1.0/1-1-port{port}/disable"
 GUEST = ROOT / "tests" / "support" / "guest"
 CYCLES = 6
 
@@ -31,18 +29,6 @@ def python_of(program: str) -> str:
     if found is None:
         pytest.skip(f"no {program} here")
     return Path(found).read_text().splitlines()[0].removeprefix("#!")
-
-
-def shell(machine: Machine, script: str) -> Done:
-    """Run a script that must succeed."""
-    done = machine.run("sh", "-ec", script)
-    assert done.code == 0, done.out
-    return done
-
-
-def hidraw(machine: Machine, port: str) -> str:
-    (node,) = shell(machine, f"basename /sys/bus/usb/devices/{port}/*/*/hidraw/*").out.split()
-    return f"/dev/{node}"
 
 
 @pytest.fixture(scope="module")

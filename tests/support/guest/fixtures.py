@@ -15,6 +15,8 @@ from support.guest.parts import MissingPart, parts
 
 DESTROY = ("--expendable", "this key may be destroyed")
 MINI, OTHER, HSM, LIAR, RELAYED = "1-1.1", "1-1.2", "1-1.3", f"1-2.{LIAR_PORT}", "1-4"
+SWITCH = "/sys/bus/usb/devices/1-1:1.0/1-1-port{port}/disable"
+"""The kernel's switch of a port of the hub: 1 is off."""
 KEYS = [
     PluggedKey(1),
     PluggedKey(2),
@@ -46,6 +48,19 @@ def bound(machine: Machine, *ports: str) -> str:
     done = machine.run("module", "support.guest.plugged", *ports)
     assert done.code == 0, done.out + machine.run("dmesg").out
     return done.out
+
+
+def shell(machine: Machine, script: str) -> str:
+    """Run a script that must succeed; returns what it wrote."""
+    done = machine.run("sh", "-ec", script)
+    assert done.code == 0, done.out
+    return done.out
+
+
+def hidraw(machine: Machine, port: str) -> str:
+    """The node of the key on a port."""
+    (node,) = shell(machine, f"basename /sys/bus/usb/devices/{port}/*/*/hidraw/*").split()
+    return f"/dev/{node}"
 
 
 def keyharness(machine: Machine, *words: str) -> Done:
