@@ -12,6 +12,7 @@ from harness.model.operation import FRESH, NextAction
 from harness.model.rig import Rig
 from harness.run.wanted import Wanted
 from harness.safety.claim import Claims
+from harness.twin.glass_box import glass_box
 
 
 class RigHomes:
@@ -79,8 +80,11 @@ class RigHomes:
         chosen: list[tuple[str, int | None]]
         if names:
             chosen = [(name, self._bench.settings(rig_name).home_cuts) for name in names[1:]]
-        else:
+        elif glass_box(self._rig(rig_name)) is not None:
             chosen = [*in_turn(self._rig(rig_name).key, operation).items()]
+        else:
+            # What a home needs, a firmware that nobody knows may not do as homes expect it: no cut is to blame for that.
+            chosen = []
         found = []
         for name, cuts in chosen:
             if (rig_name, name) in self._no_homes:

@@ -89,10 +89,10 @@ class RunCampaigns:
             return result
 
     def beside(self, rig_name: str, operation: str) -> Beside:
-        """Return what a campaign cuts besides its walk; nothing where it has a budget, or nobody sees the flash."""
+        """Return what a campaign cuts besides its walk; nothing where it has a budget, or nothing records the key."""
         if self._session.shares(rig_name).limited or self._session.wanted.search is not None:
             return Beside()
-        if glass_box(self._session.rig(rig_name)) is None:
+        if recorder(self._session.rig(rig_name)) is None:
             return Beside()
         wanted = self._session.bench.settings(rig_name)
         homes = self._session.homes

@@ -110,13 +110,18 @@ def _enrolled(before: Memory, after: Memory, seen: Observation) -> list[World]:
         seen,
         {
             **({"fido2.new_credential": ASSERTS} if mine.new and mine.new.rp == management.NEW_RP else {}),
-            "fido2.user_name": management.name_of(after),
+            **({"fido2.user_name": management.name_of(after)} if _lists(before) else {}),
             "fido2.enrolment": "second",
             "fido2.new_colours": ANY,
             **(_paid_back(before) if pin_of(before, after, seen) else {}),
             **_count(seen, 0 if replaced else 1),
         },
     )
+
+
+def _lists(before: Memory) -> bool:
+    """Whether the key lists credentials: one without credential management shows no names."""
+    return fido_memory(before).lists
 
 
 # Change the PIN
