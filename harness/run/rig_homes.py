@@ -83,7 +83,7 @@ class RigHomes:
         elif glass_box(self._rig(rig_name)) is not None:
             chosen = [*in_turn(self._rig(rig_name).key, operation).items()]
         else:
-            # What a home needs, a firmware that nobody knows may not do as homes expect it: no cut is to blame for that.
+            # A firmware that nobody knows may not do what a home needs: no cut is to blame for that.
             chosen = []
         found = []
         for name, cuts in chosen:

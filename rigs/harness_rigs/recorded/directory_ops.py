@@ -64,7 +64,10 @@ class FileOp:
         return f"{self.kind} of {self.chip}"
 
 
-def apply(entries: Entries, op: FileOp | FlashOp, flash: FlashOptions) -> None:
+Op = FileOp | FlashOp
+
+
+def apply(entries: Entries, op: Op, flash: FlashOptions) -> None:
     """Do an operation to the entries of a directory."""
     if isinstance(op, FlashOp):
         _into_page(entries, op, 1.0, b"", 0, flash)
@@ -93,9 +96,7 @@ def apply(entries: Entries, op: FileOp | FlashOp, flash: FlashOptions) -> None:
         _rename(entries, op.chip, op.to)
 
 
-def apply_torn(
-    entries: Entries, op: FileOp | FlashOp, phi: float, seed: bytes, number: int, flash: FlashOptions
-) -> None:
+def apply_torn(entries: Entries, op: Op, phi: float, seed: bytes, number: int, flash: FlashOptions) -> None:
     """Do the part of an operation that was done at the fraction `phi` of its time.
 
     A page of a flash is torn as those of the twins are. A write to a file breaks between two blocks. A change of names

@@ -40,9 +40,9 @@ class FlashOptions(BaseModel):
     block_size: int = Field(default=4096, gt=0, le=1 << 20)
     """files: what the disk writes as one."""
     faults: list[Fault] = ["torn", "reordered"]
-    """files: torn: a write breaks between two blocks. reordered: until fsync, data may reach the disk late: after later
-    writes, and after the rename of its file. image: reordered, where the bench names it: each page of one msync is
-    written before each other one."""
+    """torn: a write to a file breaks between two blocks, a flash operation in its cells; without it each is whole.
+    reordered, files: until fsync, data may reach the disk late: after later writes, and after the rename of its file.
+    reordered, image, where the bench names it: each page of one msync is written before each other one."""
 
     @model_validator(mode="after")
     def _fits(self) -> FlashOptions:

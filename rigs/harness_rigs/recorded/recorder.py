@@ -25,12 +25,13 @@ from harness_rigs.emulator.emulated_key import EmulatedKey
 from harness_rigs.emulator.folder import WorkingFolder
 from harness_rigs.emulator.state import DirectoryState
 from harness_rigs.emulator.vault import FolderVault
-from harness_rigs.recorded.directory_ops import apply, apply_torn
+from harness_rigs.recorded.directory_ops import Op, apply, apply_torn
 from harness_rigs.recorded.events import FileEvent
 from harness_rigs.recorded.flash_server import FlashServer
+from harness_rigs.recorded.from_events import HIDDEN, ops_of, recorded
 from harness_rigs.recorded.mount import RecordingMount
 from harness_rigs.recorded.options import DRIVER_FILE, FlashOptions
-from harness_rigs.recorded.recording import HIDDEN, FileRecording, Op, ops_of, recorded
+from harness_rigs.recorded.recording import FileRecording
 
 TORN_PHASES = 4
 """Torn states that are tried in each flash operation, besides before and after; as on twins."""

@@ -7,23 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.api import CallerError, Cut, FlashOp, Mark, Recording, RigError, unit
+from harness.api import CallerError, Cut, FlashOp, Mark, Recording, unit
 from harness_rigs.emulator.state import DirectoryState
-from harness_rigs.recorded.batches import WriteBack, batches, joined, together, written_back
-from harness_rigs.recorded.directory_ops import Entries, FileOp, apply, apply_torn, blocks
-from harness_rigs.recorded.events import FileEvent
-from harness_rigs.recorded.flash_ops import driver_ops, flash_ops
+from harness_rigs.recorded.batches import WriteBack
+from harness_rigs.recorded.directory_ops import Entries, FileOp, Op, apply, apply_torn, blocks
 from harness_rigs.recorded.options import FlashOptions
-
-Op = FileOp | FlashOp
+from harness_rigs.recorded.synced import synced_at
 
 LATE_WRITES = 64
 """So many unsynced writes before an instant, or pages of one write-back, are left out one at a time."""
 _LABEL = re.compile(r"op([1-9][0-9]{0,8})\.([a-z]+)([0-9]{0,9})")
 _LATE = re.compile(r"(without|file|unsynced|alone)([0-9]*)")
-HIDDEN = ".fuse_hidden"
-"""How the FUSE library names a file that is removed while it is open."""
-
 ORDER_UNSEEN = (
     "it maps its flash and syncs several pages at once: in which order it changed them is not seen, and they are "
     'written by address; faults = ["torn", "reordered"] tries each before each other one'
@@ -95,9 +89,11 @@ class FileRecording(Recording[DirectoryState]):
         return Cut(number, phase, phi, op.start_us + round(phi * (op.end_us - op.start_us)))
 
     def _torn_phases(self, op: Op, torn_phases: int) -> int:
+        if "torn" not in self.flash.faults:
+            return 0
         if isinstance(op, FlashOp):
             return torn_phases
-        if op.kind != "write" or "torn" not in self.flash.faults:
+        if op.kind != "write":
             return 0
         return min(torn_phases, len(blocks(op, self.flash.block_size)) - 1)
 
@@ -137,37 +133,7 @@ class FileRecording(Recording[DirectoryState]):
 
     @cached_property
     def _synced_at(self) -> dict[int, int]:
-        """For each operation with data: how many operations were done when its file was synced; one too many if never.
-
-        A file keeps what was written to it when it gets another name, and is synced by the name that it then has.
-        """
-        never = len(self.ops) + 1
-        found: dict[int, int] = {}
-        waiting: dict[str, list[int]] = {}
-        syncs = iter(self.synced)
-        sync = next(syncs, None)
-        for done in range(never):
-            if done:
-                self._wait_for_sync(waiting, done)
-                op = self.ops[done - 1]
-                if isinstance(op, FileOp) and op.carries_data:
-                    found[done] = never
-            while sync is not None and sync[0] == done:
-                found.update(dict.fromkeys(waiting.pop(sync[1], ()), done))
-                sync = next(syncs, None)
-        return found
-
-    def _wait_for_sync(self, waiting: dict[str, list[int]], number: int) -> None:
-        """Note what an operation leaves to be synced: its own data, and a name that its file now has."""
-        op = self.ops[number - 1]
-        if isinstance(op, FlashOp):
-            return
-        if op.carries_data:
-            waiting.setdefault(op.chip, []).append(number)
-        elif op.kind == "rename":
-            for name in [one for one in waiting if one == op.chip or one.startswith(f"{op.chip}/")]:
-                moved = waiting.pop(name)
-                waiting.setdefault(op.to + name[len(op.chip) :], []).extend(moved)
+        return synced_at(self.ops, self.synced)
 
     def _lost(self, cut: Cut) -> set[int]:
         """Numbers of the operations that a late disk has not done at a cut."""
@@ -235,132 +201,3 @@ class FileRecording(Recording[DirectoryState]):
     def repeats(self, other: FileRecording) -> bool:
         """Whether another run of the same operation wrote the same."""
         return len(self.ops) == len(other.ops) and all(a.same_as(b) for a, b in zip(self.ops, other.ops))
-
-
-def recorded(
-    rig: str,
-    base: DirectoryState,
-    final: DirectoryState,
-    events: Sequence[FileEvent],
-    flash: FlashOptions,
-    tear_seed: bytes,
-    marks: tuple[Mark, ...],
-    start_us: int,
-    end_us: int,
-) -> FileRecording:
-    """Make a recording of events.
-
-    :raises CallerError: a flash file does not have the geometry that the bench says.
-    :raises RigError: the events do not lead from the one state to the other.
-    """
-    for name in flash.images:
-        require_fits(rig, name, base, flash)
-    ops: list[Op] = []
-    sources: list[int] = []
-    runs: list[int | None] = []
-    last: FileEvent | None = None
-    run = 0
-    synced: list[tuple[int, str]] = []
-    entries: Entries = dict(base.entries)
-    number = 0
-    several: set[int] = set()
-    for batch in batches(events, flash):
-        event = batch[0]
-        run += last is None or not together(last, event, flash)
-        last = batch[-1]
-        if event.kind == "refused":
-            number += 1
-            continue
-        if not event.changes:
-            synced.append((len(ops), event.path))
-            continue
-        if len(batch) > 1:
-            several.add(number)
-            event = joined(batch, entries)
-        for op in ops_of(event, entries, flash):
-            apply(entries, op, flash)
-            ops.append(op)
-            sources.append(number)
-            runs.append(run if event.mapped else None)
-        number += len(batch)
-    if differing := DirectoryState(entries).differing(final):
-        for event in events:
-            if event.kind == "link" and event.path in final.entries and event.to in final.entries:
-                raise RigError(
-                    f'rig "{rig}": {event.to} is a hard link of {event.path}, and both are kept',
-                    found="one file with two names, which copies of the directory do not keep together",
-                    expected="one name for each file that is written",
-                    mend="let the firmware use a symbolic link, or a rename",
-                )
-        raise RigError(
-            f'rig "{rig}": {differing[0]} changed, and nothing was seen that changed it',
-            found=f"{len(differing)} files that differ from what the recorded writes make of them",
-            expected="every change by a system call on a file in the working directory",
-            mend='a memory map that is never synced writes only when the process ends: use kind = "driver", or sync it',
-        )
-    return FileRecording(
-        base,
-        ops,
-        marks,
-        start_us,
-        end_us,
-        final,
-        tear_seed,
-        tuple(sources),
-        tuple(synced),
-        flash,
-        frozenset(several),
-        written_back(ops, runs),
-    )
-
-
-def ops_of(event: FileEvent, entries: Entries, flash: FlashOptions) -> Sequence[Op]:
-    """The operations of one event, on a directory as it is before."""
-    if HIDDEN in event.path:
-        return []
-    if event.kind == "rename" and HIDDEN in event.to:
-        return [FileOp(event.path, "unlink", event.start_us, event.end_us)]
-    if event.kind in ("program", "erase"):
-        return driver_ops(event, flash)
-    if event.kind == "write" and event.path in flash.images:
-        content = entries.get(event.path, ("file", b"", 0))[1]
-        if event.offset + len(event.data) <= len(content):
-            return flash_ops(
-                event.path, content, event.offset, event.data, event.start_us, event.end_us, flash
-            )
-    op = FileOp(
-        event.path,
-        event.kind,
-        event.start_us,
-        event.end_us,
-        event.offset,
-        event.data,
-        event.size,
-        event.mode,
-        event.to,
-        event.target,
-    )
-    return [op]
-
-
-def require_fits(rig: str, name: str, state: DirectoryState, flash: FlashOptions) -> None:
-    """Check that a flash file consists of whole pages.
-
-    :raises CallerError: it does not, or it is not there.
-    """
-    entry = state.entries.get(name)
-    if entry is None or entry[0] != "file":
-        files = [path for path, (kind, _, _) in state.entries.items() if kind == "file"]
-        raise CallerError(
-            f'rig "{rig}" · flash.files',
-            found=f"no file {name} in its working directory, which has {', '.join(files) or 'none'}",
-            expected="the file in which the firmware keeps its flash",
-            mend="name the file as the firmware does, relative to where it runs",
-        )
-    if len(entry[1]) % flash.page_size or not entry[1]:
-        raise CallerError(
-            f'rig "{rig}" · flash.page_size',
-            found=f"{name} has {len(entry[1])} bytes: {len(entry[1]) / flash.page_size:.2f} pages of {flash.page_size}",
-            expected="whole pages",
-            mend="set page_size to that of the firmware's flash",
-        )

@@ -10,8 +10,8 @@ from harness_rigs.recorded.batches import batches, joined
 from harness_rigs.recorded.directory_ops import apply, apply_torn
 from harness_rigs.recorded.events import FileEvent
 from harness_rigs.recorded.flash_ops import RUNS, driver_ops, flash_ops
+from harness_rigs.recorded.from_events import ops_of
 from harness_rigs.recorded.options import FlashOptions
-from harness_rigs.recorded.recording import ops_of
 
 SMALL = {"page_size": 32, "word_size": 4}
 ERASED = st.sampled_from([0xFF, 0x00])
