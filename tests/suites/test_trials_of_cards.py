@@ -111,6 +111,12 @@ HSM = {
     ),
 }
 OPENPGP = {
+    "the signature counter stops": Wrong(
+        "openpgp/test_use::test_a_week_of_daily_use_leaves_the_tries_and_counts_each_signature",
+        openpgp_use.sign,
+        "COUNTER_MAX)",
+        "5)",
+    ),
     "a change of PW3 gives PW1 its tries back": Wrong(
         "openpgp/test_what_stays_apart::test_the_right_pin_gives_no_other_one_its_tries_back",
         openpgp_pins._set_pin,
@@ -213,6 +219,12 @@ PRO = {
         pin_commands.user,
         'device.user_temporary = b""',
         "pass",
+    ),
+    "the counter of signatures stops after an update": Wrong(
+        "pro/test_update::test_in_the_week_after_an_update_no_counter_goes_astray",
+        openpgp_use.sign,
+        "COUNTER_MAX)",
+        "5)",
     ),
     "who is logged in unblocks without the PIN": Wrong(
         "pro/test_what_stays_apart::test_unblocking_asks_for_the_admin_pin_though_the_admin_is_logged_in",

@@ -23,6 +23,7 @@ from harness_suites.openpgp.common import (
     require_aes,
     require_version,
     set_algorithm,
+    wrong,
 )
 
 DIGEST = hashlib.sha256(b"keyharness").digest()
@@ -59,6 +60,23 @@ def test_the_counter_lasts(card, mine, rig):
     before = card.counter()
     signature(card, mine)
     assert again(rig).counter() == before + 1
+
+
+WEEK = range(1, 8)
+
+
+def test_a_week_of_daily_use_leaves_the_tries_and_counts_each_signature(card, mine, rig):
+    """Each day the key is plugged in, a PIN is mistyped once, and every key is used (nitrokey-3-firmware issue 526)."""
+    signed, tries = card.counter(), card.pin_status()
+    for day in WEEK:
+        card = again(rig)
+        for right, reference in ((mine.pw1, OTHER), (mine.pw3, ADMIN)):
+            with refused(wrong(2)):
+                card.verify("99999999", reference)
+            card.verify(right, reference)
+        for slot in Slot:
+            assert use(card, mine, slot)
+        assert (card.counter(), card.pin_status()) == (signed + day, tries)
 
 
 def test_a_refused_signature_does_not_count(card, mine):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.api import NOT_OFFERED, KeyFault, Rig, glass_box
+from harness.api import NOT_OFFERED, KeyFault, Refused, Rig, glass_box
 from harness_nitrokey_pro import images
 from harness_nitrokey_pro.client import NitrokeyPro
 from harness_nitrokey_pro.home import SLOT_NUMBERS, use_hotp
@@ -22,6 +22,9 @@ from harness_nitrokey_pro.updater import (
     make_idle,
     update,
 )
+from harness_openpgp.client import SIGN, OpenPgp
+from harness_openpgp.home import message
+from harness_openpgp.slots import Slot
 from harness_suites.pro.common import again, refused
 from harness_transports.dfu import Ask, DfuHandle, State, Status, dfu, request
 
@@ -78,6 +81,26 @@ def test_an_image_of_any_version_is_taken_and_everything_is_kept(
         hid.open_safe(pins.pw1)
         assert entries_value(hid.entries()) == entries_value(mine.entries)
     hid.change_firmware_password(mine.firmware_password, mine.firmware_password)
+
+
+WEEK = range(1, 8)
+
+
+def test_in_the_week_after_an_update_no_counter_goes_astray(loader, rig, home, mine, pins):
+    """Each day the key is plugged in, the user PIN is mistyped once, a code is made and something is signed."""
+    install(rig, images.make_image(NEWER))
+    memory, signed = home.memory.copy(), OpenPgp(rig).counter()
+    for day in WEEK:
+        hid = again(NitrokeyPro(rig))
+        assert hid.tries() == (3, 3)
+        card = OpenPgp(rig)
+        with pytest.raises(Refused):
+            card.verify("99999999", SIGN)
+        card.verify(pins.pw1, SIGN)
+        key = pins.keys[Slot.SIGN]
+        assert key.verifies(card.sign(key.signed_data(message(Slot.SIGN))), message(Slot.SIGN))
+        use_hotp(rig, memory)
+        assert card.counter() == signed + day
 
 
 def test_a_power_cycle_leaves_the_bootloader_and_changes_nothing(before, loader, rig):
