@@ -82,9 +82,10 @@ class PinJournal:
                     expected=f"the key that was in ${KEY_VARIABLE} or in {_key_file()} then",
                     mend="give that key again: without it nobody knows the PIN",
                 ) from None
-            # The first version wrote two fields, and FIDO2 PINs only.
-            which, pin, *name = text.split("\0")
-            found.append(PinRecord(which, pin, row["at"], *name))
+            # The first version wrote two fields, and FIDO2 PINs only. What a KDF makes of a PIN may hold zeros.
+            which, _, rest = text.partition("\0")
+            pin, _, name = rest.rpartition("\0") if "\0" in rest else (rest, "", "")
+            found.append(PinRecord(which, pin, row["at"], name))
         wanted = None if reference is None else "" if is_main(reference) else reference.name
         return found if wanted is None else [one for one in found if one.reference == wanted]
 

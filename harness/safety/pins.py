@@ -74,16 +74,29 @@ def _pin_for(rig: Rig, which: str, reference: PinReference) -> str:
         # A PIN that a first version knew keeps the stream that it had.
         names = (which,) if is_main(reference) else (reference.name, which)
         return _drawn(reference, Stream(rig.seed, "pin", rig.name, *names).below)
-    if which == "first" and (pin := _in_force(rig, reference)):
-        return pin
     journal = PinJournal(identity_of(rig))
+    if which == "first" and (pin := _in_force(rig, reference)):
+        records = journal.records(reference)
+        if records and records[-1].pin != pin and any(one.pin == pin for one in records):
+            # It is put back: from here on it is the likeliest.
+            journal.write_ahead(which, pin, reference)
+        return pin
     known = {one.pin for one in journal.records(reference)} | {given(rig.name, reference)}
     if which == "wrong":
         length = HEX_DIGITS if reference.hexadecimal else DIGITS
         return next(pin for digit in "0123456789" if (pin := digit * length) not in known)
-    pin = _drawn(reference, secrets.randbelow)
+    pin = _put_before(journal, which, reference) or _drawn(reference, secrets.randbelow)
     journal.write_ahead(which, pin, reference)
     return pin
+
+
+def _put_before(journal: PinJournal, which: str, reference: PinReference) -> str | None:
+    """The PIN that this purpose had on this key before.
+
+    What an operation puts in place must be known after a cut in which it was not acknowledged: it is what its uncut
+    run had put there. And each PIN more that may be in force may cost a try.
+    """
+    return next((one.pin for one in reversed(journal.records(reference)) if one.which == which), None)
 
 
 def _drawn(reference: PinReference, below: Callable[[int], int]) -> str:

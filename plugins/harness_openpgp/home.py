@@ -92,7 +92,10 @@ def prepare(rig: Rig, memory: Memory) -> None:
         client.activate()
         client = OpenPgp(rig)
     if client.get(LOGIN).startswith(OURS):
-        mine.pw3 = verified_admin(rig, client)
+        in_force, mine.pw3 = verified_admin(rig, client), pin_for(rig, "first", PW3)
+        if in_force != mine.pw3:
+            client.change(in_force, mine.pw3, ADMIN)
+            client.verify(mine.pw3, ADMIN)
         client.reset_pw1(pin_for(rig, "first", PW1))
         mine.pw1 = pin_for(rig, "first", PW1)
     else:
@@ -139,6 +142,8 @@ def _lay_down(client: OpenPgp, mine: OpenPgpMemory) -> None:
         if changes and client.version >= (3, 0):
             _set_algorithm(client, slot, P256[slot])
         make(client, mine, slot)
+        if mine.has_touch and client.get(slot.uif)[:1] not in (b"", b"\0"):
+            client.put(slot.uif, b"\0\x20")
     mine.counter = client.counter()
     for tag, content in DATA.items():
         client.put(tag, content)

@@ -135,12 +135,23 @@ def algorithms(look: Look) -> Value:
 
 @operational
 def fingerprints(look: Look) -> Value:
-    """Fingerprint and date of each slot, as hex digits."""
-    prints, dates = openpgp(look).get(0xC5), openpgp(look).get(0xCD)
-    return tuple(
-        f"{prints[20 * slot.value :][:20].hex()} {dates[4 * slot.value :][:4].hex()}" for slot in Slot
-    )
+    """Fingerprint and date of each slot: `OF_ITS_KEY`, else hex digits.
 
+    The home of a real card is laid down anew before each cut, with new keys: the digits would differ every time.
+    """
+    prints, dates = openpgp(look).get(0xC5), openpgp(look).get(0xCD)
+    keys = known(look.memory).keys
+
+    def shown(slot: Slot) -> str:
+        found = prints[20 * slot.value :][:20], dates[4 * slot.value :][:4]
+        is_its = slot in keys and found == (keys[slot].fingerprint(DATE), DATE)
+        return OF_ITS_KEY if is_its else " ".join(part.hex() for part in found)
+
+    return tuple(shown(slot) for slot in Slot)
+
+
+OF_ITS_KEY = "of its key"
+"""In `openpgp.fingerprints`: the fingerprint and the date of the key that the host knows in that slot."""
 
 NO_FINGERPRINTS = (f"{bytes(20).hex()} {bytes(4).hex()}",) * 3
 """The value of `openpgp.fingerprints` of a card without keys."""

@@ -8,12 +8,13 @@ from harness.api import ANY, KeyFault, Memory, NextAction, Observation, Rig, Val
 from harness_cards.values import CURRENT, NEW, shown
 from harness_openpgp.client import ADMIN, PW1, SIGN, OpenPgp
 from harness_openpgp.data_operations import fresh_values
-from harness_openpgp.home import DATE, DEFAULT_PW1, DEFAULT_PW3, P256, URL, describe, known, make, message
+from harness_openpgp.home import DEFAULT_PW1, DEFAULT_PW3, P256, URL, describe, known, make, message
 from harness_openpgp.items import (
     BEGAN_AGAIN,
     COUNTER_START,
     DATA,
     NOT_VERIFIED,
+    OF_ITS_KEY,
     OPERATIONAL,
     TERMINATED,
     WORKS,
@@ -95,7 +96,7 @@ def _with_key(slot: Slot, before: Memory, after: Memory, seen: Observation) -> l
     usable = pw1_of(before, after, seen) is not None
     # A canary that was not on the card before has no place in what was seen.
     keys[place : place + 1] = [f"{slot.title} {WORKS if usable else NOT_VERIFIED}"]
-    prints[slot.value] = f"{known(before).keys[slot].fingerprint(DATE).hex()} {DATE.hex()}"
+    prints[slot.value] = OF_ITS_KEY
     values: dict[str, Value] = {"openpgp.keys": tuple(keys), "openpgp.fingerprints": tuple(prints)}
     if slot is Slot.AUTHENTICATE:
         values["openpgp.algorithms"] = ANY

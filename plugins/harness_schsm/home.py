@@ -118,15 +118,19 @@ def prepare(rig: Rig, memory: Memory) -> None:
         mine.pin, mine.so_pin = pin_for(rig, "first", USER_PIN), pin_for(rig, "first", SO_PIN)
         initialize(client, mine, shares=1)
     else:
-        if found := foreign(rig):
+        # Of a card that this run has brought home before, it is what an operation has left.
+        if not mine.pin and (found := foreign(rig)):
             raise CallerError(
                 f'rig "{rig.name}": the SmartCard-HSM is not empty',
                 found=", ".join(found),
                 expected="an empty card: what others put on a card is never removed",
                 mend="take another card, or initialise this one yourself if nobody needs what is on it",
             )
-        mine.pin = _pin_in_force(rig, client)
-        mine.so_pin = candidates(rig, SO_PIN)[0] if candidates(rig, SO_PIN) else ""
+        in_force, mine.pin = _pin_in_force(rig, client), pin_for(rig, "first", USER_PIN)
+        if in_force != mine.pin:
+            client.change(in_force, mine.pin)
+            client.verify(mine.pin)
+        mine.so_pin = _first_so_pin(rig, client)
         for fid in client.objects():
             if fid not in OF_THE_DEVICE:
                 client.delete(fid)
@@ -150,6 +154,21 @@ def forget(mine: HsmMemory) -> None:
     mine.requests.clear()
     mine.ciphertext = mine.content = b""
     mine.shares = mine.due = ()
+
+
+def _first_so_pin(rig: Rig, client: ScHsm) -> str:
+    """Put the first SO-PIN back where an operation has put another one in its place; "" if none is known."""
+    may_be = candidates(rig, SO_PIN)
+    if not may_be:
+        return ""
+    first = pin_for(rig, "first", SO_PIN)
+    for pin in may_be if may_be[0] != first else ():
+        try:
+            client.change_so(pin, first)
+        except Refused:
+            continue
+        break
+    return first
 
 
 def _pin_in_force(rig: Rig, client: ScHsm) -> str:

@@ -14,6 +14,7 @@ from harness.model.pin import PinReference
 from harness.safety import pins
 from harness.safety.pin_journal import PinJournal
 from harness_fido2.client import FIDO2_PIN
+from harness_openpgp.client import PW1
 
 PW3 = PinReference("PW3", 3)
 SO_PIN = PinReference("SO-PIN", 15, counted_as="so_pin_tries", granted=False, hexadecimal=True)
@@ -84,6 +85,29 @@ def test_a_new_pin_is_on_the_disk_encrypted_before_it_is_returned(own_state):
         if path.is_file():
             assert pin.encode() not in path.read_bytes()
             assert path.stat().st_mode & 0o077 == 0
+
+
+def test_each_purpose_keeps_its_pin_on_a_key(own_state):
+    """After a cut that was not acknowledged the PIN must be one that the host knows."""
+    first, changed = (pins.pin_for(rig(), which, FIDO2_PIN) for which in ("first", "changed"))
+    assert changed not in (first, pins.pin_for(rig(), "reset", FIDO2_PIN))
+    assert pins.pin_for(rig(), "changed", FIDO2_PIN) == changed
+    assert pins.pin_for(rig(), "first", FIDO2_PIN) == first
+    assert pins.candidates(rig(), FIDO2_PIN)[:2] == [first, changed], (
+        "what was handed out last is tried first"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pin", "reference"),
+    [("123456", FIDO2_PIN), ("123456", PW1), ("\0\xff\0\x80", PW1)],
+    ids=["FIDO2", "PW1", "PW1 made by a KDF"],
+)
+def test_whatever_bytes_a_pin_has_are_read_back(own_state, pin, reference):
+    journal = PinJournal("uuid:1")
+    journal.write_ahead("next", pin, reference)
+    (record,) = journal.records(reference)
+    assert (record.which, record.pin) == ("next", pin)
 
 
 def test_a_torn_record_spoils_no_other(own_state):
