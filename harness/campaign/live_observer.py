@@ -132,15 +132,16 @@ class LiveObserver:
         runner.begin()
         before = observe(rig, self._watched, runner.memory, promise, exact=False)
         rig.power.off()
+        answered = tuple(item for item in self._watched if before.values.get(item.name) != NO_ANSWER)
+        # Now: where no state is put back, the runs that follow begin with keys and files of their own.
+        self._check_before(before, answered, promise)
         uncut: UncutLook | None = None
         at_once: UncutLook | None = None
         if profile is None:
             at_once, uncut = self._uncut(settled=False), self._uncut(settled=True)
             runs += [at_once.run, uncut.run]
             profile = self._measured(runs)
-        answered = tuple(item for item in self._watched if before.values.get(item.name) != NO_ANSWER)
         values = {name: value for name, value in before.values.items() if value != NO_ANSWER}
-        self._check_before(before, answered, promise)
         breaches = self._silent(profile)
         self._prepared = LivePrepared(answered, values, promise, profile, realtime, uncut, at_once, breaches)
         return self._prepared

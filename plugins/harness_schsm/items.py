@@ -206,7 +206,8 @@ def _attested(certificates: bytes, request: bytes) -> Public:
 
 def new_key(look: Look) -> Value:
     """Use the new key: its signature must verify under the public key of its request, which the card must attest."""
-    client, made = schsm(look), known(look.promise).new_request
+    # What is unwrapped was made when the run was arranged; the promise may be that of an earlier run.
+    client, made = schsm(look), known(look.memory).new_request or known(look.promise).new_request
     found = files_of(client, known(look.memory))
     if KEY | NEW_KEY not in found:
         return ABSENT

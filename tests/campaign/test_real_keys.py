@@ -18,6 +18,10 @@ QUICK = (
     ("openpgp", "openpgp.import.touch"),
     ("nitrokey3-mini", "fido2.client_pin.set"),
     ("nitrokey3-mini", "fido2.client_pin.change"),
+    ("nitrokey-hsm2", "schsm.unwrap"),
+    ("nitrokey-hsm2", "schsm.unwrap.forced"),
+    ("nitrokey-hsm2", "schsm.change_pin"),
+    ("nitrokey-hsm2", "schsm.change_so_pin"),
 )
 """Each of these failed a sound key."""
 
