@@ -164,14 +164,22 @@ def test_a_device_that_hangs_in_its_enumeration_keeps_no_other_key_from_its_owne
     assert done.code == 0, done.out
 
 
-def test_a_hub_that_is_switched_by_requests_alone_takes_the_power_and_is_no_switch(machine, mini):
-    """The kernel is not told, and gives the power back when it hears of the key again (hub_port_connect)."""
+def test_a_hub_that_is_switched_by_requests_alone_takes_the_power_and_is_measured_or_what_it_does_is_named(
+    machine, mini
+):
+    """The kernel is not told, and may give the power back when it hears of the key again (hub_port_connect)."""
     shell(machine, f'sed \'s/^driver = "hub"/&\\nway = "request"/\' {mini} > request.toml')
     cuts = machine.cuts.get(1, 0)
     done = keyharness(machine, "calibrate", "mini", "--bench", "request.toml", "--cycles", "4")
-    assert done.code == 3, done.out
-    assert "still on the bus" in done.out or "came back while its port was switched off" in done.out, done.out
     assert machine.cuts[1] > cuts
+    measured = done.out.count("gone after") == 4 and machine.cuts[1] - cuts >= 4
+    # An emulated guest is slow: its switch is measured, and no figures are kept of it.
+    slow = "too loaded to measure" in done.out or "not fit for cuts" in done.out
+    given_back = "came back while its port was switched off" in done.out
+    assert (done.code, measured) == (0, True) or (done.code == 3 and ((measured and slow) or given_back)), (
+        done.out
+    )
+    assert "does not cut" not in done.out
     done = keyharness(machine, "power", "on", "mini", "--bench", mini)
     assert done.code == 0, done.out
 
