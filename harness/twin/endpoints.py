@@ -21,7 +21,6 @@ import errno
 from typing import Protocol, runtime_checkable
 
 from harness.base.clock import VirtualClock
-from harness.base.errors import HarnessFault
 from harness.twin.board import FRAME_US, Board
 
 BYTES_PER_FRAME = 64
@@ -72,12 +71,11 @@ class Endpoint:
     def receive(self) -> bytes:
         """Take the next packet; the host's clock moves to the instant at which it was on the wire.
 
-        :raises OSError: the key has gone.
-        :raises HarnessFault: the twin will never send one.
+        :raises OSError: the key has gone, or it will never send one: a client of a real key waits in vain, too.
         """
         packet = self.poll(None)
         if packet is None:
-            raise HarnessFault("a client waits for a packet that the twin will never send")
+            raise OSError(errno.ETIMEDOUT, "the key does not answer")
         return packet
 
     def poll(self, until_us: int | None) -> bytes | None:

@@ -58,6 +58,12 @@ def _kind(name: str, kind: pb.FwType) -> WrongPacket:
     )
 
 
+def _below(number: int, bits: int) -> int:
+    """The highest number whose upper part is lower (major << 22 | minor << 6 | patch); the same where there is none."""
+    upper = number >> bits
+    return (upper << bits) - 1 if upper else number
+
+
 WRONG_PACKETS: tuple[WrongPacket, ...] = (
     _without("fw_version", "without a version it cannot be known to be as high"),
     _without("hw_version", "without a hardware version it may be for another key"),
@@ -67,6 +73,16 @@ WRONG_PACKETS: tuple[WrongPacket, ...] = (
     _without("hash", "nothing ties the image to the signed packet"),
     WrongPacket(
         "older", lambda good, older: replace(good, number=older), "its number is below the version that runs"
+    ),
+    WrongPacket(
+        "older-minor",
+        lambda good, older: replace(good, number=_below(older, 6)),
+        "its patch number is higher, and its minor one lower",
+    ),
+    WrongPacket(
+        "older-major",
+        lambda good, older: replace(good, number=_below(older, 22)),
+        "its minor number is higher, and its major one lower",
     ),
     WrongPacket(
         "debug-older",

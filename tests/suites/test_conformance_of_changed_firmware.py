@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.api import Touched
 from harness.twin import littlefs_store
 from harness_fido2.twin import (
     authenticator,
@@ -23,7 +24,7 @@ from harness_fido2.twin.features import TRIES
 from harness_fido2.twin.persistent_state import PersistentState
 from harness_fido2.twin.status import Status, StatusError
 from harness_fido2.twin.verification import PRESENT, VERIFIED
-from harness_nitrokey3.twin import admin, settings
+from harness_nitrokey3.twin import admin, card, settings
 from harness_suites.conformance import test_after_writes, test_client_pin
 from support.trial_key import TrialKey
 
@@ -104,6 +105,17 @@ def hidden_ones_counted(patch: Patch) -> None:
 def destructive_without_touch(patch: Patch) -> None:
     for name, field in settings.FIELDS.items():
         patch.setitem(settings.FIELDS, name, field._replace(touch=field.touch and not field.destructive))
+
+
+def free_blocks_wrap(patch: Patch) -> None:
+    told = admin.Admin._status
+
+    def wrapped(self, data):
+        whole = yield from told(self, data)
+        free = self._platform.store("internal").free_blocks()
+        return whole[:1] + bytes((free & 0xFF,)) + whole[2:]
+
+    patch.setattr(admin.Admin, "_status", wrapped)
 
 
 def order_is_a_count(patch: Patch) -> None:
@@ -224,6 +236,7 @@ ROWS: dict[str, tuple[Change, str]] = {
     "the order is the number of credentials": (order_is_a_count, NEWEST),
     "an array of the same length is not written": (same_length_not_written, SAME_LENGTH),
     "a setting that deletes data asks for no touch": (destructive_without_touch, LISTED),
+    "the free blocks are told modulo 256": (free_blocks_wrap, ROOM),
     "channels are numbered by one byte": (one_byte_of_channels, CHANNELS),
 }
 
@@ -268,3 +281,25 @@ def test_a_use_of_a_token_that_gives_a_try_back_fails(monkeypatch: Patch, use: s
     key = TrialKey(monkeypatch)
     assert key.asked(EARLIER, **asked) == "failed", key.said
     assert key.said.startswith("PIN tries in the same boot"), key.said
+
+
+BY_CARD = "test_admin::test_without_a_touch_nothing_is_reset_over_the_card_interface"
+
+
+@pytest.mark.parametrize("command", [0x84, 0x85, 0x51])
+def test_a_command_that_asks_for_no_touch_over_the_card_interface_fails(
+    monkeypatch: Patch, command: int
+) -> None:
+    sound = TrialKey(monkeypatch)
+    assert sound.asked(BY_CARD, command=command) == "passed", sound.said
+    run = card.CardSide._run
+
+    def granted(self, touched):
+        run(self, touched)
+        if self._wait is not None and self._instruction == command:
+            self._wait = None
+            run(self, Touched.GRANTED)
+
+    monkeypatch.setattr(card.CardSide, "_run", granted)
+    key = TrialKey(monkeypatch)
+    assert key.asked(BY_CARD, command=command) == "failed", key.said

@@ -22,7 +22,8 @@ from nitrokey.trussed import CtapErrorCode, DeviceError, TimeoutException, Versi
 from nitrokey.trussed._connection.ctaphid import CtapHidConnection
 from nitrokey.trussed.admin_app import BootMode, ConfigFieldType
 
-from harness.api import NOT_OFFERED, CallerError, KeyGone, Refused, RigError
+from harness.api import NOT_OFFERED, CallerError, KeyGone, Refused, RigError, glass_box
+from harness_cards.client import OK, CardClient
 from harness_openpgp.client import OpenPgp
 from harness_openpgp.home import verified_admin
 from harness_suites.conformance.device import PIN, Authenticator, refused
@@ -36,6 +37,7 @@ RESET_DONE, RESET_NOT_CONFIRMED, RESET_NOT_ALLOWED, RESET_NOT_PARSED = 0, 1, 2, 
 SKIP_TOUCH = "fido.disable_skip_up_timeout"
 """A setting of every version that has settings: changed without touch, reboot or loss."""
 
+ADMIN_AID = bytes.fromhex("A00000084700000001")
 CHIP_BLOCKS = 512
 """Blocks of 4 KiB in the external flash of 2 MiB (GD25Q16C), of which the file system has fewer."""
 PATIENCE_US = 15_000_000
@@ -244,6 +246,12 @@ def test_there_is_room_in_both_file_systems(nitrokey, sdk):
         pytest.skip(f"{NOT_OFFERED}: this version does not say how much is free")
     assert status.ifs_blocks >= 5
     assert 10 <= status.efs_blocks <= CHIP_BLOCKS
+    inside = glass_box(nitrokey.rig)
+    if inside is not None:
+        # What a byte and two bytes can tell of the blocks that are free in a simulated key.
+        free = inside.free_blocks()
+        told = (status.ifs_blocks, status.efs_blocks)
+        assert told == (min(free["internal"], 0xFF), min(free["external"], 0xFFFF)), f"{told} of {free}"
 
 
 @pytest.mark.case("invariant E2: no leak")
@@ -573,6 +581,29 @@ def test_a_factory_reset_forgets_the_settings(resettable, request):
 
 
 LOGIN, LOGIN_DATA = 0x5E, b"keyharness"
+
+
+@pytest.mark.case("admin-app, FACTORY_RESET and UPDATE as APDUs: not confirmed", withheld=True)
+@pytest.mark.parametrize(
+    "command", [FACTORY_RESET, RESET_APP, UPDATE], ids=["factory-reset", "reset-openpgp", "update"]
+)
+def test_without_a_touch_nothing_is_reset_over_the_card_interface(resettable, command):
+    """The same commands come as APDUs, from any program that may use a smart card."""
+    with_login_data(resettable)
+    try:
+        reader = CardClient(resettable.rig)
+        _, selected = reader.exchange(0xA4, 0x04, 0x00, ADMIN_AID)
+    except (Refused, RigError) as error:
+        pytest.skip(f"{NOT_OFFERED}: no card interface ({error})")
+    if selected != OK:
+        pytest.skip(f"{NOT_OFFERED}: the admin application is not on the card interface")
+    try:
+        answer, status = reader.exchange(command, data=b"opcard" if command == RESET_APP else b"")
+    except (OSError, KeyGone):
+        raise AssertionError("without a touch the key left the bus") from None
+    assert status != OK or answer == bytes((RESET_NOT_CONFIRMED,)), f"answered {answer.hex()} {status:04x}"
+    is_intact(resettable)
+    assert opcard(resettable).get(LOGIN) == LOGIN_DATA, "login data of the OpenPGP card"
 
 
 def opcard(key) -> OpenPgp:
