@@ -106,8 +106,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Read the whole rows of a JSON-lines file; skip what a kill left half written."""
+    return parsed_lines(path.read_bytes()) if path.exists() else []
+
+
+def parsed_lines(body: bytes) -> list[dict[str, Any]]:
+    """As `read_lines`, of the content of such a file."""
     rows = []
-    for text in path.read_bytes().splitlines() if path.exists() else ():
+    for text in body.splitlines():
         try:
             row = json.loads(text)
         except (ValueError, RecursionError):

@@ -19,6 +19,11 @@ def visible(text: str, *, keep: str = "") -> str:
     return "".join(one if one.isprintable() or one in keep else _escape(one) for one in text)
 
 
+def encodable(text: str) -> str:
+    """Return text that can be written as UTF-8: what a file's name has instead of a letter becomes "\\udcff"."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def shortened(text: str, longest: int = LONGEST) -> str:
     """Return text of bounded length: of a longer one both ends, and how many characters are left out between them."""
     if len(text) <= longest:

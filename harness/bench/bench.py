@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.base.errors import CallerError, RigError, one_of
 from harness.base.limited_file import read_limited_text
+from harness.base.visible import visible
 from harness.bench.calibration import rested
 from harness.bench.deviations import AcceptedDeviation, check_deviations
 from harness.bench.misfit import misfit
@@ -97,7 +98,8 @@ class LoadedBench:
     """
 
     def __init__(self, bench: Bench, shown: str, plugins: Plugins, file: Path | None = None):
-        self.bench, self.shown, self.plugins = bench, shown, plugins
+        # It gets into messages, evidence and reports: a file's name may hold what nobody can print.
+        self.bench, self.shown, self.plugins = bench, visible(shown), plugins
         self.file = file or Path(shown)
         names = [entry.name for entry in bench.rig]
         for name in names:

@@ -5,6 +5,7 @@ Commands import what they need when they run: `keyharness --help` must be quick.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -55,6 +56,9 @@ def root(
 
 def main(argv: list[str] | None = None) -> None:
     """Run a command; errors of caller and rig become one message and an exit code, never a traceback."""
+    # A name on this host may hold what the output cannot: it is escaped, and the rest is shown.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if argv is None else argv
     if "--" in arguments and arguments[:1] == ["run"]:
         at = arguments.index("--")

@@ -140,10 +140,10 @@ class Ledger:
             at.execute(
                 tables.runs.insert().values(
                     id=head["run"],
-                    started=head["started"],
+                    started=head.get("started"),
                     seed=str(head["seed"]),
-                    bench=head["bench"],
-                    version=head["version"],
+                    bench=head.get("bench"),
+                    version=head.get("version"),
                     verdict=verdict,
                 )
             )
@@ -199,7 +199,7 @@ class Ledger:
                 )
             )
         common = {"run": run, "key": key, "kind": kind, "operation": row["operation"]}
-        if row["outcomes"]:
+        if row.get("outcomes"):
             at.execute(
                 tables.outcomes.insert(),
                 [{**common, "outcome": name, "cuts": count} for name, count in row["outcomes"].items()],
@@ -215,8 +215,8 @@ class Ledger:
                         **common,
                         "what": part["what"],
                         "used": part["used"],
-                        "upto": part["limit"],
-                        "estimated": bool(part["estimated"]),
+                        "upto": part.get("limit"),
+                        "estimated": bool(part.get("estimated")),
                     }
                     for part in worn
                 ],

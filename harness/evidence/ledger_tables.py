@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+
+from harness.base.visible import encodable
 
 if TYPE_CHECKING:
     from sqlalchemy import Column, Table
+    from sqlalchemy.types import TypeEngine
+
+
+_ESCAPED = re.compile(r"\\udc([89a-f][0-9a-f])")
+
+
+def restored_path(text: str) -> str:
+    """Return the path that a text of the ledger stands for: the escape of a byte that is no UTF-8 becomes that byte."""
+    return _ESCAPED.sub(lambda found: chr(0xDC00 + int(found[1], 16)), text)
+
+
+def _texts() -> tuple[TypeEngine[str], TypeEngine[str]]:
+    """The types of a text and of a path. A file's name and a damaged file may hold what is no UTF-8: it is escaped.
+
+    A path is read as it was, a text with the escapes.
+    """
+    from sqlalchemy import String
+    from sqlalchemy.types import TypeDecorator
+
+    class Text(TypeDecorator[str]):
+        impl = String
+        cache_ok = True
+
+        def process_bind_param(self, value: object, dialect: object) -> str | None:
+            return None if value is None else encodable(str(value))
+
+    class PathText(Text):
+        cache_ok = True
+
+        def process_result_value(self, value: str | None, dialect: object) -> str | None:
+            return None if value is None else restored_path(value)
+
+    return Text(), PathText()
 
 
 class Tables:
     """The tables. Made when SQLAlchemy is first needed, because it is slow to import."""
 
     def __init__(self) -> None:
-        from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
+        from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table
 
         self.metadata = MetaData()
+        text_type, path_type = _texts()
 
         def table(name: str, *columns: Column[Any]) -> Table:
             return Table(name, self.metadata, *columns)
 
         def text(name: str, **more: Any) -> Column[Any]:
-            return Column(name, String, **more)
+            return Column(name, text_type, **more)
 
         self.keys = table(
             "keys",
@@ -87,7 +124,7 @@ class Tables:
             "tested",
             Column("n", Integer, primary_key=True),
             *(text("run", index=True), text("key"), text("rig"), text("kind"), text("model", index=True)),
-            *(text("firmware"), text("about"), text("files"), text("folder"), text("digest")),
+            *(text("firmware"), text("about"), text("files"), Column("folder", path_type), text("digest")),
         )
         self.findings = table(
             "findings",

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from harness.model.rig_parts import RigInfo
 
 SCHEMA = 1
-HEAD: dict[str, Shape] = {"rigs": [{"name": str, "firmware?": (str, None)}], "order": [[str, str]]}
+HEAD: dict[str, Shape] = {
+    "rigs": [{"name": str, "firmware?": (str, None)}],
+    "order": [[str, str]],
+    "series?": ({"plan?": (str, None), "digest?": (str, None)}, None),
+}
 """What is needed of run.json to read the rest of its folder."""
 BEGIN_ANEW = "begin a new run: the folder, with what was judged, stays for `keyharness report`"
 NUMBER = "journal/number.json"
@@ -160,7 +164,8 @@ class RunDir:
     def journal(self, rig: str, operation: str) -> Journal:
         """Open the journal of one campaign."""
         head = read_json(self.path / "run.json") or {}
-        plan = (head.get("series") or {}).get("digest")
+        series = head.get("series")
+        plan = series.get("digest") if isinstance(series, dict) else None
         opened = beginning(str(head.get("run") or self.name), rig, operation, plan)
         return Journal(self.journal_path(rig, operation), lambda: self._note_time(rig), opened)
 

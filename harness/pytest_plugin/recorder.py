@@ -208,8 +208,14 @@ class Recorder:
     def pytest_runtest_logstart(self) -> None:
         signals.check()
 
-    def pytest_keyboard_interrupt(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note it; leave pytest the innermost frame, because it shows every frame's source and arguments.
+
+        That takes as long as the whole report, and who interrupts a run waits for it.
+        """
         self._interrupted = True
+        excinfo.traceback = excinfo.traceback[-1:]
 
     def _stopped_early(self, session: pytest.Session) -> bool:
         return bool(session.shouldfail) and any(item.nodeid not in self._cases for item in session.items)

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.atomic_file import read_json
-from harness.base.shape import DamagedFile, misfit
 from harness.evidence.ledger_tested import home_of
 from harness.evidence.rundir import RunDir
 from harness.model.row import is_covering, is_judged
 from harness.qualify.plan import Plan
-from harness.report import row_shapes
 from harness.report.files import EVIDENCE, FINISH, OPERATIONS, SUMMARY, Damage, Row, read_rows
 from harness.report.load import check_evidence, check_operation
 from harness.report.vocabulary import is_violation
@@ -217,21 +215,3 @@ def outcomes_of(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
 def operations_rows(folder: Path) -> list[Row]:
     """Return the whole lines of a run's operations.jsonl."""
     return list(read_rows(folder / OPERATIONS, Damage(), check_operation))
-
-
-def whole_head(folder: Path) -> dict[str, Any]:
-    """Return what a run was, as its run.json says.
-
-    :raises DamagedFile: something in it is not as a run writes it.
-    """
-    head = RunDir(folder).head()
-    if wrong := misfit(head, row_shapes.HEAD) or misfit(
-        head, {"run": str, "seed": int, "rigs": [{"key": str}]}
-    ):
-        raise DamagedFile(
-            f"the run in {folder}",
-            found=f"run.json is damaged: {wrong}",
-            expected="what a run writes",
-            mend="leave this run out",
-        )
-    return head

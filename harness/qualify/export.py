@@ -15,6 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from harness.base.errors import CallerError
+from harness.base.shape import read_fitting
+from harness.evidence.case_archive import ARCHIVE
 from harness.evidence.chain import digest
 from harness.evidence.journal_archive import read_held
 from harness.evidence.ledger import Ledger
@@ -25,6 +27,7 @@ from harness.qualify.command import JSON, PAGE, qualify
 from harness.qualify.evidence import Evidence
 from harness.qualify.plan_file import load_plan
 from harness.qualify.redaction import PUBLIC, public_files
+from harness.report.load import whole_head
 
 MANIFEST, HEAD, VERIFY, REDACTED = "manifest.json", "head.txt", "verify.py", "redacted.json"
 RUNS = "runs"
@@ -103,8 +106,7 @@ def _folders(evidence: Evidence) -> list[Path]:
 
 def _copied(folder: Path, out: Path) -> Row:
     """Copy a run's folder; return {"run", "plan", "journals": [{"name", "rows", "head"}]}."""
-    run = RunDir(folder)
-    head = run.head()
+    run, head = RunDir(folder), whole_head(folder)
     shutil.copytree(folder, out / RUNS / str(head["run"]), symlinks=False)
     names = [run.journal_path(rig, operation).name for rig, operation in head["order"]]
     journals = []
@@ -207,11 +209,12 @@ def _is_left_out(path: Path) -> bool:
     return (
         parts[2] in LEFT_OUT
         or (len(parts) == 3 and parts[2] in LEFT_OUT_FILES)
+        or path.name == Path(ARCHIVE).name
         or path.name.endswith(".facts.json")
     )
 
 
 def _shortened(file: Path) -> str:
-    head = json.loads(file.read_bytes())
-    kept = {name: value for name, value in head.items() if name not in SHORTENED}
+    head = read_fitting(file, {"run": str}, "make the export again")
+    kept = {name: value for name, value in (head or {}).items() if name not in SHORTENED}
     return json.dumps(kept, indent=1, sort_keys=True) + "\n"

@@ -15,7 +15,7 @@ from harness.model.row import is_covering
 from harness.qualify.counted import plain
 from harness.qualify.plan import Plan
 from harness.report.files import EVIDENCE, Damage, read_rows
-from harness.report.load import check_evidence
+from harness.report.load import check_evidence, whole_head
 from harness.run.ledger_entry import KILLED, record
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def merge_runs(plan: Plan, folders: Sequence[Path], ledger: Ledger) -> list[str]
 
 
 def _check(plan: Plan, run: Path, digests: set[str]) -> None:
-    head = RunDir(run).head()
+    head = whole_head(run)
     digest = (head.get("series") or {}).get("digest")
     if digest not in digests:
         raise CallerError(

@@ -11,10 +11,10 @@ from harness.base.errors import CallerError, one_of
 from harness.campaign.uncut_laws import longest_silence
 from harness.model.row import is_covering
 from harness.model.tap import Mark
-from harness.qualify.counted import operations_rows, plain, whole_head
+from harness.qualify.counted import operations_rows, plain
 from harness.report.files import EVIDENCE, Damage, Row, read_rows
 from harness.report.large_run import read_trace
-from harness.report.load import check_evidence
+from harness.report.load import check_evidence, whole_head
 from harness.report.vocabulary import is_violation
 
 if TYPE_CHECKING:

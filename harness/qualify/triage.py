@@ -11,7 +11,8 @@ from harness.evidence.ledger import Ledger
 from harness.evidence.ledger_runs import findings_known
 from harness.evidence.ledger_tested import home_of
 from harness.model.row import Row
-from harness.qualify.counted import operations_rows, plain, whole_head
+from harness.qualify.counted import operations_rows, plain
+from harness.report.load import whole_head
 from harness.run.launch import find_run
 from harness.run.ledger_entry import enter_abandoned
 

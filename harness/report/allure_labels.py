@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.base.visible import encodable
 from harness.model.outcome import Severity
 from harness.report.allure_identity import keep_history_ids
 from harness.report.verdict_text import replay_command
@@ -109,6 +110,7 @@ def attach_text(text: str, name: str) -> None:
 
 
 def _attach(body: str | bytes, name: str, kind: str, extension: str) -> None:
+    body = encodable(body) if isinstance(body, str) else body
     _allure().attach(body, name=name, attachment_type=kind, extension=extension)
 
 

@@ -23,6 +23,7 @@ NOT_OFFERED, NOT_RUN, DEVIATION = "not offered", "not run", "deviation"
 """Tags of cases that Allure itself only knows as skipped."""
 _NOISE = frozenset(("host", "framework", "language", "package", "parentSuite", "subSuite"))
 """Labels that say nothing of the key. One of them names this machine."""
+_THREAD = "thread"
 _NAMES = {"log": "log", "stdout": "what the case printed", "stderr": "what the case wrote to standard error"}
 _NAMED: Shape = {"name": str, "value?": (str, None)}
 _RESULT: Shape = {
@@ -53,7 +54,7 @@ def make_readable(
     :param cases: rows of results.jsonl: a case that has none was interrupted. None if that is not known.
     """
     finished = None if cases is None or summary["complete"] else {case_of(case["nodeid"]) for case in cases}
-    _keep_last(results)
+    alone = len(_keep_last(results) - {None}) < 2
     several = len(summary["rigs"]) > 1
     campaigns = {(row["rig"], row["operation"]): row for row in operations}
     used: set[str] = set()
@@ -75,7 +76,7 @@ def make_readable(
             details.pop("trace", None)
         _tell_apart(result)
         if result.get("status") == "passed":
-            _slim(result)
+            _slim(result, alone=alone)
         if campaign is not None:
             result["steps"] = campaign_steps(campaign, result, summary.get("bench"))
         for attached in result.get("attachments") or []:
@@ -89,10 +90,12 @@ def make_readable(
             path.unlink()
 
 
-def _keep_last(results: Path) -> None:
-    """Remove the results of cases that ran again, after the run was continued."""
+def _keep_last(results: Path) -> set[str | None]:
+    """Remove the results of cases that ran again, after the run was continued; return who ran the cases."""
+    threads = set()
     last: dict[str, tuple[int, Path]] = {}
     for path, result in _read(results, "*-result.json", _RESULT):
+        threads.add(_label(result, _THREAD))
         history, start = result.get("historyId"), result.get("start") or 0
         if history is None:
             continue
@@ -100,6 +103,7 @@ def _keep_last(results: Path) -> None:
             (_, older), (start, path) = sorted((last[history], (start, path)))
             older.unlink()
         last[history] = start, path
+    return threads
 
 
 def _tell_apart(result: Row) -> None:
@@ -111,10 +115,16 @@ def _tell_apart(result: Row) -> None:
                 one["excluded"] = True
 
 
-def _slim(result: Row) -> None:
-    """Take from a passed case what the run's own files say, and what is the same in every case."""
-    result.pop("attachments", None)
+def _slim(result: Row, *, alone: bool) -> None:
+    """Take from a passed case what other files or its full name say, and what is the same in every case.
+
+    :param alone: one thread has run all cases.
+    """
+    for name in ("attachments", "titlePath"):
+        result.pop(name, None)
     result["parameters"] = [one for one in result.get("parameters") or [] if not one.get("excluded")]
+    if alone:
+        result["labels"] = [one for one in result.get("labels") or [] if one["name"] != _THREAD]
 
 
 def _read(results: Path, pattern: str, shape: Shape) -> Iterator[tuple[Path, Row]]:

@@ -7,7 +7,7 @@ replaces a file in one step.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,28 +86,37 @@ def read_rows(path: Path, damage: Damage, check: Callable[[Row], str | None]) ->
 
     :param check: says what is wrong with a row; None if nothing is.
     """
-    bad: list[tuple[int, str]] = []
-    torn = False
     try:
         with path.open("rb") as lines:
-            for at, line in enumerate(lines, 1):
-                row, why = _parsed(line, check)
-                if row is not None:
-                    yield row
-                elif why and not line.endswith(b"\n"):
-                    torn = True
-                elif why:
-                    bad.append((at, why))
+            yield from rows_in(lines, path.name, damage, check)
     except FileNotFoundError:
         return
     except OSError as error:
         damage.add(path.name, f"unreadable ({_why(error)})")
-    if bad:
-        at, why = bad[0]
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        damage.add(path.name, f"line {at}{more} left out: {why}")
-    if torn:
-        damage.add(path.name, "the last line is half-written; it was left out")
+
+
+def rows_in(
+    lines: Iterable[bytes], name: str, damage: Damage, check: Callable[[Row], str | None]
+) -> Iterator[Row]:
+    """As `read_rows`, of lines with their ends; `name` is that of their file."""
+    bad: list[tuple[int, str]] = []
+    torn = False
+    try:
+        for at, line in enumerate(lines, 1):
+            row, why = _parsed(line, check)
+            if row is not None:
+                yield row
+            elif why and not line.endswith(b"\n"):
+                torn = True
+            elif why:
+                bad.append((at, why))
+    finally:
+        if bad:
+            at, why = bad[0]
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            damage.add(name, f"line {at}{more} left out: {why}")
+        if torn:
+            damage.add(name, "the last line is half-written; it was left out")
 
 
 def _parsed(line: bytes, check: Callable[[Row], str | None]) -> tuple[Row | None, str | None]:

@@ -6,15 +6,18 @@ Evidence is counted while it is read, and not kept: that of a long campaign is l
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.base.errors import Blame
-from harness.base.shape import Shape, misfit
+from harness.base.shape import DamagedFile, Shape, misfit
+from harness.evidence.case_archive import ARCHIVE, packed_cases
+from harness.evidence.rundir import RunDir
 from harness.model.outcome import Outcome
 from harness.model.row import is_covering, is_judged
 from harness.report import files, row_shapes
-from harness.report.files import Damage, Row, read_object, read_rows
+from harness.report.files import Damage, Row, read_object, read_rows, rows_in
 from harness.report.vocabulary import is_violation
 
 CASE_OUTCOMES = ("passed", "failed", "skipped", "not_offered", "error", "deviation")
@@ -81,7 +84,7 @@ def read_run(run_dir: Path) -> RunFiles:
     for row in read_rows(run_dir / files.OPERATIONS, damage, check_operation):
         operations[row["rig"], row["operation"]] = row  # a resumed campaign writes its line again
     cases = {}
-    for row in read_rows(run_dir / files.RESULTS, damage, check_case):
+    for row in read_cases(run_dir, damage):
         cases[row["nodeid"], row.get("rig")] = row
     finish = _fitting(run_dir / files.FINISH, row_shapes.FINISH, damage)
     return RunFiles(
@@ -94,9 +97,41 @@ def read_run(run_dir: Path) -> RunFiles:
     )
 
 
+def read_cases(run_dir: Path, damage: Damage) -> Iterator[Row]:
+    """Read the rows of a run's cases, packed or not."""
+    path = run_dir / files.RESULTS
+    if path.exists():
+        yield from read_rows(path, damage, check_case)
+        return
+    try:
+        lines = packed_cases(run_dir) or b""
+    except DamagedFile as error:
+        damage.add(ARCHIVE, f"unreadable ({error.found}); its cases were left out")
+        return
+    yield from rows_in(lines.splitlines(keepends=True), path.name, damage, check_case)
+
+
 def read_head(run_dir: Path, damage: Damage) -> Row:
     """Read run.json; empty if it is not there, or, with damage, if it is not whole."""
     return _fitting(run_dir / files.RUN, row_shapes.HEAD, damage) or {}
+
+
+def whole_head(folder: Path) -> Row:
+    """Return what a run was, as its run.json says.
+
+    :raises DamagedFile: something in it is not as a run writes it.
+    """
+    head = RunDir(folder).head()
+    if wrong := misfit(head, row_shapes.HEAD) or misfit(
+        head, {"run": str, "seed": int, "rigs": [{"key": str}]}
+    ):
+        raise DamagedFile(
+            f"the run in {folder}",
+            found=f"run.json is damaged: {wrong}",
+            expected="what a run writes",
+            mend="leave this run out",
+        )
+    return head
 
 
 def _fitting(path: Path, shape: Shape, damage: Damage) -> Row | None:

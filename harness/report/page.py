@@ -9,7 +9,7 @@ from harness.base.atomic_file import replace_file
 from harness.report import files, vocabulary
 from harness.report.causes import failures_of
 from harness.report.files import Damage, Row, read_object, read_rows
-from harness.report.load import check_case, check_operation, read_head
+from harness.report.load import check_operation, read_cases, read_head
 from harness.report.node_js import INSTALL_COMMAND
 from harness.report.page_facts import rigs_of, run_facts
 from harness.report.page_pictures import Picture, pictures_of
@@ -42,7 +42,7 @@ def write_page(run_dir: Path, why_no_allure: Sequence[str] = (), summary: Row | 
     """
     unread = Damage()
     summary = summary or read_object(run_dir / files.SUMMARY, unread) or build_summary(run_dir)
-    cases = list(read_rows(run_dir / files.RESULTS, unread, check_case))
+    cases = list(read_cases(run_dir, unread))
     operations = list(read_rows(run_dir / files.OPERATIONS, unread, check_operation))
     html = page(
         summary,

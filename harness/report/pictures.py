@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.evidence.repeats import restored
+from harness.model.row import BEYOND
 from harness.report import files
 from harness.report.cut_map import cut_map
 from harness.report.files import Damage, Row, read_rows
@@ -45,7 +46,10 @@ def draw(run_dir: Path, operation: Row, rows: list[Row], trace: Row | None) -> l
 
 
 def draw_run(run_dir: Path) -> list[Path]:
-    """Draw the pictures of every finished campaign of a run again, from its files."""
+    """Draw the pictures of every finished campaign of a run again, from its files.
+
+    A picture shows one trace: cuts from other homes, or with more after them, stand in the evidence only.
+    """
     unread = Damage()
     operations = list(read_rows(run_dir / files.OPERATIONS, unread, check_operation))
     rows = _by_operation(read_rows(run_dir / files.EVIDENCE, unread, check_evidence))
@@ -62,4 +66,6 @@ def _by_operation(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         found.setdefault((row["rig"], row["operation"]), []).append(row)
-    return {names: restored(of) for names, of in found.items()}
+    return {
+        names: [row for row in restored(of) if row.get("stream") not in BEYOND] for names, of in found.items()
+    }

@@ -11,7 +11,7 @@ from harness.report import files
 from harness.report.allure_page import generate
 from harness.report.files import Damage, Row, read_rows
 from harness.report.junit import write_junit
-from harness.report.load import check_case, check_operation, read_head
+from harness.report.load import check_operation, read_cases, read_head
 from harness.report.page import write_page
 
 
@@ -24,7 +24,7 @@ def write_report(
     :param runs_dir: the folder with the history of runs; by default the one that holds the run's folder.
     """
     unread = Damage()  # the summary names it
-    cases = list(read_rows(run_dir / files.RESULTS, unread, check_case))
+    cases = list(read_cases(run_dir, unread))
     operations = list({(row["rig"], row["operation"]): row for row in _operations(run_dir, unread)}.values())
     required = (read_head(run_dir, unread).get("asked") or {}).get("require")
     try:

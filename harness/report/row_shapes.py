@@ -89,6 +89,7 @@ OPERATION: Shape = {
         None,
     ),
     "timing?": ({"boot_ms?": _NUMBER}, None),
+    "spent?": ({"*": int}, None),
     "wear?": ([{"what": str, "used": int, "limit?": _COUNT, "estimated?": _FLAG}], None),
 }
 

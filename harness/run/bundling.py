@@ -19,6 +19,7 @@ from harness.bench.bench import load_bench
 from harness.bench.registry import discover
 from harness.evidence.abnormal import FOLDER, ROW, STATE, TEXTS, redacted
 from harness.evidence.bundle import BYTES_MAX, Manifest, bundle, read_bundle, write_files
+from harness.evidence.case_archive import CASES, case_lines
 from harness.evidence.ledger import state_dir
 from harness.field.redact import Redactor
 from harness.run.replay import Replayed, replay
@@ -29,7 +30,6 @@ KEPT = (
     "finish.json",
     "evidence.jsonl",
     "operations.jsonl",
-    "results.jsonl",
     "scenario.toml",
     "scenario.json",
 )
@@ -82,6 +82,8 @@ def make_bundle(run: Path, out: Path, *, embargo: bool = False) -> Bundled:
     if head is None or not (run / "finish.json").exists():
         raise CallerError(f"run {run}", found="no run that has ended", expected="a folder of reports/")
     files = {name: (run / name).read_bytes() for name in KEPT if (run / name).is_file()}
+    if cases := case_lines(run):
+        files[CASES] = cases
     for path in sorted([*(run / "logs").rglob("*"), *(run / FOLDER).rglob("*")]):
         if path.is_file() and not path.is_symlink():
             files[path.relative_to(run).as_posix()] = path.read_bytes()

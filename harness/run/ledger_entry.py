@@ -17,12 +17,16 @@ from typing import Any
 from harness.base.atomic_file import read_json, write_durably
 from harness.base.errors import KeyharnessError, RigError
 from harness.base.file_name import file_name
+from harness.base.shape import Shape, read_fitting
 from harness.evidence.ledger import state_dir
-from harness.evidence.rundir import RunDir
+from harness.evidence.rundir import BEGIN_ANEW, RunDir
 from harness.host.locks import Lock
+from harness.report.files import EVIDENCE, OPERATIONS, Damage, read_rows
+from harness.report.load import check_evidence, check_operation, whole_head
 
 KILLED = "killed"
 """The verdict of a run that was killed; if it is resumed and ends, it gets another."""
+_IDENTITY: Shape = {"identity": str, "kind": str, "model": str}
 
 
 def note_identity(run: RunDir, rig: str, identity: str, kind: str, model: str) -> None:
@@ -125,9 +129,11 @@ def record(path: Path, verdict: str) -> None:
     """
     from harness.evidence.ledger import Ledger
 
-    head = RunDir(path).head()
+    head = whole_head(path)
     keys = {rig["name"]: _key(path, head, rig) for rig in head["rigs"]}
-    campaigns, cuts = _rows(path / "operations.jsonl"), _rows(path / "evidence.jsonl")
+    unread = Damage()  # the summary names it
+    campaigns = list(read_rows(path / OPERATIONS, unread, check_operation))
+    cuts = list(read_rows(path / EVIDENCE, unread, check_evidence))
     campaigns += _cut_short(campaigns, cuts)
     # A twin does not wear: its cuts are counted, not listed.
     real = any(kind != "twin" for _, kind, _ in keys.values())
@@ -152,15 +158,8 @@ def _cut_short(
 
 
 def _key(path: Path, head: dict[str, Any], rig: dict[str, Any]) -> tuple[str, str, str]:
-    noted = read_json(path / "journal" / f"{rig['name']}.key.json")
+    noted = read_fitting(path / "journal" / f"{rig['name']}.key.json", _IDENTITY, BEGIN_ANEW)
     if noted is not None:
         return noted["identity"], noted["kind"], noted["model"]
-    kind = "twin" if head["evidence_kind"] == ["twin"] else rig.get("kind") or "twin"
+    kind = "twin" if head.get("evidence_kind") == ["twin"] else rig.get("kind") or "twin"
     return f"{kind}:{rig['key']}/{rig['name']}", kind, rig["key"]
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(text) for text in path.read_bytes().splitlines()]
-    except FileNotFoundError:
-        return []

@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.base.atomic_file import read_json
+from harness.base.atomic_file import parsed_lines, read_json
 from harness.base.errors import CallerError
 from harness.base.shape import DamagedFile, Shape, misfit, read_fitting, shape_of
 from harness.bench.bench import find_bench
 from harness.bench.registry import discover
+from harness.evidence.case_archive import CASES, packed_cases, unpack_cases
 from harness.evidence.journal import read_journal
 from harness.evidence.rundir import BEGIN_ANEW, HEAD, KEPT_BACK, LEFT_OUT, NOT_ASKED, RunDir
 from harness.model.row import Row
@@ -163,7 +164,8 @@ def _digest(file: Path) -> str | None:
 
 def take_up(path: Path) -> None:
     """Prepare a run's folder for writing again; done once, before pytest collects."""
-    read_journal(path / "results.jsonl")
+    unpack_cases(path)
+    read_journal(path / CASES)
     run = RunDir(path)
     run.make_folders()
     run.unpack()
@@ -176,7 +178,8 @@ def take_up(path: Path) -> None:
 
 def cases_done(path: Path) -> dict[str, Row]:
     """Return the finished cases by node id. A case that was skipped because of its rig is not finished."""
-    noted = (one.row for one in read_journal(path / "results.jsonl"))
+    held = None if (path / CASES).exists() else packed_cases(path)
+    noted = [one.row for one in read_journal(path / CASES)] if held is None else parsed_lines(held)
     rows = [{**dict.fromkeys(LEFT_OUT), **row} for row in noted if isinstance(row.get("nodeid"), str)]
     return {row["nodeid"]: row for row in rows if not str(row.get("reason") or "").startswith(KEPT_BACK)}
 
@@ -216,5 +219,5 @@ def _spent_s_of_first_version(path: Path) -> float:
         else (0.0, (path / "run.json").stat().st_mtime)
     )
     touched = [file.stat().st_mtime for file in (path / "journal").iterdir()]
-    touched += [file.stat().st_mtime for file in (path / "results.jsonl",) if file.exists()]
+    touched += [file.stat().st_mtime for file in (path / CASES,) if file.exists()]
     return before + max(0.0, max(touched, default=began) - began)

@@ -12,6 +12,7 @@ import harness
 from harness.base.errors import RigError
 from harness.campaign.rows import campaign_row, trace_row
 from harness.evidence.abnormal import TEXTS
+from harness.evidence.case_archive import pack_cases
 from harness.evidence.mutation_score import newest_score
 from harness.evidence.rundir import RunDir
 from harness.host.provenance import commit, host_facts
@@ -212,6 +213,9 @@ def finish(path: Path, *, complete: bool, interrupted: bool, display: Display | 
     """End a run: merge its journals, make its summary and its report. Return the exit code."""
     run = RunDir(path)
     run.finish(complete=complete, interrupted=interrupted, duration_s=run.worked_s)
+    if complete and not interrupted:
+        # Before the page, which links to what there is.
+        pack_cases(path)
     summary, code = make_report(path)
     if complete and not interrupted:
         run.pack()

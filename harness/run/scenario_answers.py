@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.errors import CallerError, one_of
+from harness.evidence.case_archive import case_lines
 from harness.field.scenario_file import Answer, Scenario
 from harness.run.launch import Launch
 from harness.run.wanted import Wanted
@@ -78,8 +79,7 @@ def hold(
     launch = Launch(Wanted(bench, rigs, (), seed), suites, reports, ["-k", expression(cases)])
     code = launch.run(["--color", "no", *shown], hidden=hidden)
     assert launch.path is not None, "it was started"
-    file = launch.path / "results.jsonl"
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    rows = [json.loads(line) for line in case_lines(launch.path).splitlines()]
     if rows:
         _require_cases(answers, [row["nodeid"] for row in rows])
     return [_held(answer, rows) for answer in answers], launch.path, code

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 
 import pytest
 
 from support.limits import HUNG_S
+from support.paths import ROOT
 
 LOUD = """
 import logging, warnings
@@ -47,3 +50,17 @@ def test_warnings_of_libraries_do_not_reach_the_user(cli):
     assert "acme-key 0.3" in done.stdout
     cli.env["PYTHONWARNINGS"] = "default"
     assert "this library is old" in cli("list").stderr, "who asks for them gets them"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_the_output_cannot_hold_is_escaped(cli, encoding):
+    """A terminal that knows only ASCII, and a bench whose name is no UTF-8."""
+    cli.env["PYTHONIOENCODING"] = f"{encoding}:strict"
+    bench = os.fsdecode(b"bench-\xff.toml")
+    shutil.copy(ROOT / "rigs" / "late-replay.toml", cli.cwd / bench)
+    done = cli("rigs", "--bench", bench)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nk3-mini" in done.stdout
+    done = cli("run", "--plan", "--bench", bench)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "bench-\\udcff.toml" in done.stdout

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event, select
@@ -14,6 +16,7 @@ from sqlalchemy import event, select
 from harness.base.errors import CallerError, RigError
 from harness.evidence.ledger import Ledger
 from harness.evidence.ledger_queries import history_of, keys_of, show_history
+from harness.evidence.ledger_runs import findings_known
 from harness.model.operation import Cost
 from harness.model.pin import PinReference
 from harness.safety.budget import BLOCK, Budget, BudgetExhausted, Grants, PinTries
@@ -117,6 +120,19 @@ def test_a_run_is_kept_by_key_and_taking_it_up_again_counts_nothing_twice(own_st
         assert [row["key"] for row in cuts] == ["uuid:1"] * 5, "a twin's cuts are counted, not listed"
         with pytest.raises(CallerError, match='key "uuid:3"'):
             history_of(ledger, "uuid:3")
+
+
+def test_what_is_no_utf8_is_escaped_and_a_folder_is_found_again(own_state):
+    """A disk that another system has written, or a run.json that something has damaged."""
+    folder, odd = Path(os.fsdecode(b"/runs/\xff\xfe")), "lab-\udcff\ud800.toml"
+    head = {**HEAD, "bench": odd, "rigs": [{"name": name} for name in KEYS]}
+    with Ledger() as ledger:
+        for _ in range(2):
+            ledger.note_run(head, "pass", KEYS, [], [], folder)
+        (run,) = ledger.rows(select(ledger.tables.runs))
+        assert run["bench"] == "lab-\\udcff\\ud800.toml"
+        assert {row["folder"] for row in ledger.rows(select(ledger.tables.tested))} == {str(folder)}
+        assert findings_known(ledger, ["\ud800"]) == []
 
 
 def test_two_writers_never_spend_more_than_was_granted(own_state):

@@ -237,7 +237,8 @@ def test_a_campaign_shows_steps_and_passed_ones_are_slim(made):
     first, second, *_ = made
     failed, passed = case_of(second, "fido2.get_assertion"), case_of(first, "fido2.get_assertion")
     assert [step["status"] for step in passed["steps"]] == ["passed"] * 3
-    assert "attachments" not in passed
+    assert not {"attachments", "titlePath"} & passed.keys()
+    assert not labelled(passed, "thread"), "one process has run all cases"
     assert [step["status"] for step in failed["steps"]] == ["passed", "passed", "failed", "failed", "failed"]
     assert failed["steps"][3]["name"].startswith('S1: Sign in, cut 3.2 ms after "request sent": ')
     assert failed["steps"][3]["statusDetails"]["message"].startswith("keyharness replay kh1:")

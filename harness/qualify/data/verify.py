@@ -169,6 +169,9 @@ class Check:
         except UNREADABLE as error:
             self.wrong.append(f"{where}/run.json: cannot be read: {reason(error)}")
             return 0, ""
+        if not is_head(head):
+            self.wrong.append(f"{where}/run.json: it is not the head of a run")
+            return 0, ""
         series = head.get("series") or {}
         if series.get("digest") != said["plan"]:
             self.wrong.append(f"{where}/run.json: it names another plan")
@@ -335,6 +338,18 @@ def is_export(folder: Path) -> bool:
     return lines[0] == TITLE.encode() and f"manifest {found}".encode() not in lines
 
 
+def is_head(value: Any) -> bool:
+    """Whether it says of a run what is needed to check its rows."""
+    if not isinstance(value, dict) or not isinstance(value.get("run"), str):
+        return False
+    order = value.get("order")
+    pairs = isinstance(order, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
+        for pair in order
+    )
+    return pairs and isinstance(value.get("series") or {}, dict)
+
+
 def may_be(path: str, *, shortened: bool) -> bool:
     """Return whether `keyharness export --redact` leaves a file out, or shortens it."""
     parts = path.split("/")
@@ -345,7 +360,7 @@ def may_be(path: str, *, shortened: bool) -> bool:
     if shortened:
         return parts[2:] == ["run.json"]
     is_file = len(parts) == 3 and parts[2] in LEFT_OUT_FILES
-    return parts[2] in LEFT_OUT or is_file or path.endswith(".facts.json")
+    return parts[2] in LEFT_OUT or is_file or path.endswith((".facts.json", "/journal/cases.zip"))
 
 
 def carried_by(line: bytes) -> str | None:
