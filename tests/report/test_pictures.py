@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -261,6 +262,18 @@ def test_pictures_of_a_run(tmp_path):
     assert sorted(drawn) == sorted((run_dir / "pictures").iterdir())
     op, rows, trace = one(made)
     assert pictures.draw(tmp_path / "again", op, rows, trace)[0].read_bytes() == drawn[4].read_bytes()
+
+
+def test_pictures_that_are_drawn_again_show_the_cuts_of_one_trace(tmp_path):
+    """As those that the run drew itself: cuts from another home, or with more after them, have other instants."""
+    made = sample.passing()
+    run_dir = made.write(tmp_path / "run")
+    first = {path.name: path.read_bytes() for path in pictures.draw_run(run_dir)}
+    evidence = run_dir / "evidence.jsonl"
+    rows = [json.loads(text) for text in evidence.read_text().splitlines()]
+    beside = [{**row, "stream": stream, "outcome": "lost"} for row in rows for stream in ("home", "next")]
+    evidence.write_text("".join(json.dumps(row) + "\n" for row in [*rows, *beside]))
+    assert {path.name: path.read_bytes() for path in pictures.draw_run(run_dir)} == first
 
 
 def test_a_sample_has_a_raster_only_if_it_found_something(tmp_path):
