@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -334,7 +335,8 @@ def find_bench(path: Path | None, plugins: Plugins) -> Path:
                 mend="name one with --bench",
             )
         return default
-    return path if path.exists() else plugins.bench_file(path.name) or path
+    # Path.exists() raises for a name that is too long; reading the file says so in words.
+    return path if os.path.exists(path) else plugins.bench_file(path.name) or path
 
 
 def key_name(given: str | None, plugins: Plugins) -> str:

@@ -47,6 +47,8 @@ def test_a_bad_bench_is_explained(cli, text, expected):
     "arguments, expected",
     [
         (["run", "--bench", "absent.toml"], ["absent.toml", "No such file"]),
+        (["run", "--bench", "a" * 300], ["bench aaa", "File name too long"]),
+        (["replay", f"kh1:nk3-mini/fido2.reset:{'9' * 5000}:op1.torn1:000000"], ["replay id"]),
         (["run", "endurence"], ['suite "endurence"', "endurance"]),
         (["run", "--rig", "nk3"], ['rig "nk3"', "nk3-mini"]),
         (["run", "--operation", "fido2.resett"], ['operation "fido2.resett"', "fido2.reset"]),

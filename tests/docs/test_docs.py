@@ -20,6 +20,7 @@ from harness.twin.rig import PROFILES
 from support import pages
 from support.installation import Environment, cloned, keyharness_with, ran
 from support.pages import PAGES, ROOT, Block, Shell
+from support.report.size import BYTES_WITHOUT_CASES, FILES
 
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 REFRESH = "PYTHONPATH=tests python -m support.pages writes today's output into the pages"
@@ -81,6 +82,10 @@ def test_its_commands_do_what_it_shows(page, environment, tmp_path, request):
         if shutil.which(program) is None:
             pytest.skip(f"no {program} here, which {page.name} uses")
     run(page, environment, tmp_path, long=request.config.getoption("markexpr") != "not long")
+    for head in tmp_path.rglob("run.json"):
+        left = [path.stat().st_size for path in head.parent.rglob("*") if path.is_file()]
+        assert sum(left) < BYTES_WITHOUT_CASES, head.parent
+        assert len(left) <= FILES, head.parent
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

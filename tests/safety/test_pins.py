@@ -57,6 +57,16 @@ def test_a_secret_file_that_others_can_read_is_refused(own_state, monkeypatch, m
     assert "24681357" not in str(error.value)
 
 
+def test_a_secret_file_that_is_no_text_is_named(own_state, monkeypatch):
+    secret = own_state / "pins"
+    secret.write_bytes(b"KEYHARNESS_PIN_MINI_2=2468\xff1357\n")
+    secret.chmod(0o600)
+    monkeypatch.setenv("KEYHARNESS_PINS", str(secret))
+    with pytest.raises(CallerError, match="UTF-8") as error:
+        pins.pin_for(rig(), "first", FIDO2_PIN)
+    assert "2468" not in str(error.value)
+
+
 def test_a_pin_that_is_asked_for_says_how_to_give_it(own_state):
     with pytest.raises(CallerError, match="PIN") as error:
         pins.required(rig(), FIDO2_PIN)
