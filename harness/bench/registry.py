@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -64,7 +65,8 @@ class Plugins:
 
     def bench_file(self, name: str) -> Path | None:
         """The bench file of that name in the first plugin that has one."""
-        return next((file for folder in self.benches if (file := folder / name).is_file()), None)
+        # Path.is_file() raises for a name that is too long.
+        return next((file for folder in self.benches if os.path.isfile(file := folder / name)), None)
 
     def scenario_files(self) -> dict[str, Path]:
         """The scenario files by their names without ".toml"; of two with one name the first."""

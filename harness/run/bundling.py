@@ -13,7 +13,7 @@ from typing import Any
 
 import tomlkit
 
-from harness.base.atomic_file import create_file, read_json
+from harness.base.atomic_file import create_file
 from harness.base.errors import CallerError
 from harness.bench.bench import load_bench
 from harness.bench.registry import discover
@@ -22,6 +22,7 @@ from harness.evidence.bundle import BYTES_MAX, Manifest, bundle, read_bundle, wr
 from harness.evidence.case_archive import CASES, case_lines
 from harness.evidence.ledger import state_dir
 from harness.field.redact import Redactor
+from harness.report.load import whole_head
 from harness.run.replay import Replayed, replay
 from harness.safety.pins import known_pins
 
@@ -78,21 +79,24 @@ def make_bundle(run: Path, out: Path, *, embargo: bool = False) -> Bundled:
     :param embargo: mark it, and write beside it what may be published.
     :raises CallerError: the run's bench is gone, the bundle would be too large, or there is a file of that name.
     """
-    head = read_json(run / "run.json")
-    if head is None or not (run / "finish.json").exists():
+    if not (run / "run.json").exists() or not (run / "finish.json").exists():
         raise CallerError(f"run {run}", found="no run that has ended", expected="a folder of reports/")
+    head = whole_head(run)
     files = {name: (run / name).read_bytes() for name in KEPT if (run / name).is_file()}
     if cases := case_lines(run):
         files[CASES] = cases
     for path in sorted([*(run / "logs").rglob("*"), *(run / FOLDER).rglob("*")]):
         if path.is_file() and not path.is_symlink():
             files[path.relative_to(run).as_posix()] = path.read_bytes()
-    bench, more = _bench(Path(str((head.get("asked") or {}).get("bench_file") or head["bench"])))
+    named = (head.get("asked") or {}).get("bench_file") or head.get("bench")
+    if not named:
+        raise CallerError(f"run {run}", found="no bench in its run.json", expected="what a run writes")
+    bench, more = _bench(Path(str(named)))
     files |= {BENCH: bench, **more, "run.json": _head(head)}
     files = _without_secrets(files)
     rows = [json.loads(body) for name, body in sorted(files.items()) if name.endswith(f"/{ROW}")]
     about = Manifest(
-        head["version"],
+        str(head.get("version")),
         run.name,
         head["seed"],
         embargo,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -155,6 +156,7 @@ class Launch:
         :param notify: a command that is told the path of the summary at the end.
         :param hidden: nothing is written to standard output.
         """
+        _require_folder(self._reports)
         for said in self.complaints():
             sys.stderr.write(f"warn: {said}\n")
         name = self._resume or new_run_name()
@@ -231,6 +233,25 @@ class Launch:
     def plan(self) -> Plan:
         """Find out what the run would do and cost; do nothing else."""
         return plan_of(self.session, [suite.name for suite in self.suites], self._reports)
+
+
+def _require_folder(reports: Path) -> None:
+    """Make the folder of all runs.
+
+    :raises CallerError: it cannot be made, or not written to.
+    """
+    try:
+        reports.mkdir(parents=True, exist_ok=True)
+        found = None if os.access(reports, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        found = error.strerror
+    if found is not None:
+        raise CallerError(
+            f"reports {reports}",
+            found=found,
+            expected="a folder that can be made and written to",
+            mend="name another with --reports",
+        )
 
 
 def _ended(command: Sequence[str], *, hidden: bool = False) -> int:

@@ -69,6 +69,15 @@ def test_a_wrong_option_is_explained(cli, arguments, expected):
     check(cli.inside(*arguments), expected)
 
 
+@pytest.mark.parametrize("reports", ["file", "file/reports", "/proc/reports"])
+def test_a_folder_of_reports_that_cannot_be_made_is_explained(cli, reports):
+    (cli.cwd / "file").write_text("not a folder")
+    check(
+        cli.inside("run", "--reports", reports, "--operation", "fido2.reset"),
+        [f"reports {reports}", "--reports"],
+    )
+
+
 def test_pytest_arguments_that_are_wrong_are_usage_too(cli):
     done = cli("run", "--", "--no-such-option")
     assert done.returncode == 4
