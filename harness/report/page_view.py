@@ -100,9 +100,11 @@ def operations_view(
     return [_operation(op, several, titles, pictures) for op in sorted(summary["operations"], key=_weakness)]
 
 
-def _weakness(op: Row) -> tuple[bool, int, float, str, str]:
+def _weakness(op: Row) -> tuple[bool, int, float, int, str, str]:
+    """Sort as `vocabulary.weakest` does: the page names that operation above the table."""
     below = (op.get("bound") or {}).get("below", 1.0)
-    return not op["violations"], PROOFS.index(op["proof"]), -below, op["operation"], op["rig"]
+    covering = op.get("covering_cuts") or 0
+    return not op["violations"], PROOFS.index(op["proof"]), -below, covering, op["operation"], op["rig"]
 
 
 def _operation(

@@ -176,9 +176,9 @@ def weakest(operations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None
 
     def weakness(op: Mapping[str, Any]) -> tuple[float, float, str]:
         bound = op.get("bound") or {}
-        return bound.get("below", 2.0), -(op.get("covering_cuts") or 0), str(op.get("operation"))
+        return -bound.get("below", 2.0), op.get("covering_cuts") or 0, str(op.get("operation"))
 
-    return max(sampled, key=weakness, default=None)
+    return min(sampled, key=weakness, default=None)
 
 
 def hottest(wear: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:

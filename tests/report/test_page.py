@@ -220,6 +220,27 @@ def test_a_browser_shows_it_without_a_request_and_prints_it(failing, tmp_path, w
     shutil.rmtree(tmp_path / "profile", ignore_errors=True)
 
 
+FRAME = """<iframe src="page.html" width="390" height="3000"></iframe>
+<script>addEventListener('message', told => document.title = told.data)</script>"""
+
+
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="no chromium to open the page with")
+def test_a_telephone_cuts_nothing_off(tmp_path):
+    """Cards of operations with a long name were wider than the screen. A frame may be narrower than a window."""
+    summary = build_summary(sample.hardware().write(tmp_path / "run"))
+    for op in summary["operations"]:
+        op["operation"] = "fido2.credential_management.update_user.over_and_over_again"
+    html = page(summary)
+    tell = "parent.postMessage(document.documentElement.scrollWidth <= innerWidth ? 'fits' : 'too wide', '*')"
+    digest = base64.b64encode(hashlib.sha256(tell.encode()).digest()).decode()
+    html = html.replace("script-src ", f"script-src &#39;sha256-{digest}&#39; ", 1)
+    (tmp_path / "page.html").write_text(html.replace("</body>", f"<script>{tell}</script></body>", 1))
+    (tmp_path / "frame.html").write_text(FRAME)
+    _, dom = chromium.opened(tmp_path / "frame.html", tmp_path)
+    assert "<title>fits</title>" in dom
+    shutil.rmtree(tmp_path / "profile", ignore_errors=True)
+
+
 @pytest.mark.parametrize(
     "tag",
     [
