@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.api import KeyFault, Look, PinReference, Refused, Rig, pin_try
 from harness_cards.client import OK, CardClient
-from harness_cards.tlv import NotTlv, fields, first, tlv
+from harness_cards.tlv import NotTlv, Objects, fields, first, tlv
 from harness_openpgp.algorithms import Algorithm, decode
 from harness_openpgp.slots import Slot
 
@@ -52,6 +52,16 @@ class OpenPgp(CardClient):
         """GET DATA."""
         return self.command(f"GET DATA {tag:04X}", 0xCA, tag >> 8, tag & 0xFF, le=_ALL)
 
+    def members(self, tag: int) -> Objects:
+        """The objects of a constructed one. Some cards answer it with its own tag and length, others without.
+
+        Without: ZeitControl's, Gnuk, opcard-rs. With: SmartPGP, canokey-core.
+
+        :raises NotTlv: it is none.
+        """
+        found = fields(self.get(tag))
+        return fields(found[tag]) if found.keys() == {tag} else found
+
     def put(self, tag: int, content: bytes) -> None:
         """PUT DATA."""
         self.command(f"PUT DATA {tag:04X}", 0xDA, tag >> 8, tag & 0xFF, content)
@@ -91,11 +101,10 @@ class OpenPgp(CardClient):
 
         :raises KeyFault: there is none.
         """
-        found = self.get(0x7A)
         try:
-            return int.from_bytes(fields(found)[0x93], "big")
-        except (NotTlv, KeyError):
-            raise KeyFault("DO 7A", found=found.hex(), expected="object 93") from None
+            return int.from_bytes(self.members(0x7A)[0x93], "big")
+        except NotTlv as error:
+            raise KeyFault("DO 7A", found=str(error), expected="object 93") from None
 
     def algorithm(self, slot: Slot) -> Algorithm:
         """The algorithm of a slot.
@@ -107,6 +116,15 @@ class OpenPgp(CardClient):
             return decode(found)
         except ValueError as error:
             raise KeyFault(f"DO {slot.attributes:02X}", found=found.hex(), expected=str(error)) from None
+
+    def algorithms(self) -> bytes:
+        """DO FA: attributes that each slot may have, under the tags C1 to C3; without the tag FA itself.
+
+        :raises NotTlv: it is none.
+        """
+        found = self.get(0xFA)
+        tag, inside, whole = first(found)
+        return inside if (tag, whole) == (0xFA, found) else found
 
     def certificate(self, slot: Slot) -> bytes:
         """The cardholder certificate of a slot, by SELECT DATA; the occurrence stays chosen."""

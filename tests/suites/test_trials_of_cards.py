@@ -281,3 +281,31 @@ def test_a_card_with_flags_and_without_what_they_mean_is_asked_for_touches(monke
     card = TrialCard("openpgp")
     case = "openpgp/test_use::test_with_the_flag_a_key_is_used_after_a_touch"
     assert card.asked(case, slot=Slot.SIGN) == "passed", card.said
+
+
+@pytest.mark.parametrize(
+    ("case", "parameters"),
+    [
+        (
+            "test_data::test_a_constructed_object_holds_what_the_simple_one_says",
+            {"outer": 0x65, "inner": 0x5B},
+        ),
+        (
+            "test_data::test_a_constructed_object_holds_what_the_simple_one_says",
+            {"outer": 0x6E, "inner": 0x4F},
+        ),
+        ("test_data::test_the_discretionary_objects_hold_what_the_simple_ones_say", {"inner": 0xC4}),
+        ("test_data::test_the_signature_counter_has_three_bytes", {}),
+        ("test_use::test_each_signature_counts_one", {}),
+        ("test_keys::test_another_algorithm_removes_the_key", {"slot": Slot.SIGN}),
+    ],
+)
+def test_a_card_that_answers_a_constructed_object_with_its_own_tag_passes(monkeypatch, case, parameters):
+    """SmartPGP and canokey-core do; other cards leave tag and length away."""
+    plain = "return _told(card, tag)"
+    whole = (
+        "return (lambda told: tlv(tag, told) if tag in (0x65, 0x6E, 0x7A, 0xFA) else told)(_told(card, tag))"
+    )
+    change(monkeypatch, openpgp_data.get, plain, whole)
+    card = TrialCard("openpgp")
+    assert card.asked(f"openpgp/{case}", **parameters) == "passed", card.said

@@ -73,7 +73,7 @@ def set_algorithm(card: OpenPgp, slot: Slot, algorithm: Algorithm) -> None:
     """Set an algorithm; skip if DO FA is there and does not list it. PW3 is verified."""
     require_version(card, (3, 0), "algorithms other than RSA")
     if card.offers(0xFA):
-        listed = [(tag, value) for tag, value, _ in objects(card.get(0xFA))]
+        listed = [(tag, value) for tag, value, _ in objects(card.algorithms())]
         forms = {algorithm.encoded(), algorithm.encoded(public=True)}
         require(any(tag == slot.attributes and value in forms for tag, value in listed), "this algorithm")
     status = card.exchange(0xDA, 0, slot.attributes, algorithm.encoded())[1]

@@ -62,7 +62,7 @@ def test_an_operational_card_says_so_in_its_historical_bytes(card):
     "outer, inner", [(0x65, 0x5B), (0x65, 0x5F2D), (0x65, 0x5F35), (0x6E, 0x4F), (0x6E, 0x5F52)]
 )
 def test_a_constructed_object_holds_what_the_simple_one_says(card, outer, inner):
-    assert fields(card.get(outer))[inner] == card.get(inner)
+    assert card.members(outer)[inner] == card.get(inner)
 
 
 @pytest.mark.reads
@@ -70,12 +70,12 @@ def test_a_constructed_object_holds_what_the_simple_one_says(card, outer, inner)
     "inner", [0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xCD], ids=lambda tag: f"{tag:X}"
 )
 def test_the_discretionary_objects_hold_what_the_simple_ones_say(card, inner):
-    assert fields(fields(card.get(0x6E))[0x73])[inner] == card.get(inner)
+    assert fields(card.members(0x6E)[0x73])[inner] == card.get(inner)
 
 
 @pytest.mark.reads
 def test_the_signature_counter_has_three_bytes(card):
-    assert len(fields(card.get(0x7A))[0x93]) == 3
+    assert len(card.members(0x7A)[0x93]) == 3
 
 
 @pytest.mark.reads
