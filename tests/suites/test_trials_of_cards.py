@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from harness_nitrokey_pro.twin import firmware_commands, otp_commands, pin_commands, slots
+from harness_nitrokey_pro.twin import (
+    firmware_commands,
+    otp_commands,
+    pin_commands,
+    safe_commands,
+    slots,
+    user_page,
+)
+from harness_openpgp.algorithms import rsa
 from harness_openpgp.slots import Slot
 from harness_openpgp.twin import card as openpgp_card
 from harness_openpgp.twin import data as openpgp_data
@@ -109,6 +117,52 @@ HSM = {
         "    if domain.dkek is not None:\n        card.require_login()\n    if any",
         {"p1": 0x03, "taken": 1},
     ),
+    "an AES key replaces another key": Wrong(
+        "schsm/test_keys::test_a_new_aes_key_replaces_no_key",
+        generate.generate_symmetric,
+        "require_free(card, p1)",
+        "pass",
+        {"place": 2},
+    ),
+    "a derived key is filed in domain 0": Wrong(
+        "schsm/test_keys::test_a_derived_key_stays_in_the_domain_of_the_one_that_it_comes_from",
+        use.derive,
+        "key.algorithms, key.domain",
+        "key.algorithms, 0",
+    ),
+    "a shared point loses the zeros that it begins with": Wrong(
+        "schsm/test_keys::test_a_shared_point_keeps_the_zeros_that_it_begins_with",
+        use._agree,
+        'b"\\x04" + x + _ord',
+        'b"\\x04" + x.lstrip(b"\\0") + _ord',
+    ),
+    "keys from 80 on are not listed": Wrong(
+        "schsm/test_keys::test_keys_of_high_numbers_are_listed_and_work",
+        elementary.enumerate_objects,
+        "for key_id in key_ids(card))",
+        "for key_id in key_ids(card) if key_id < 0x80)",
+        {"number": 0x80},
+    ),
+    "a blocked PIN can be changed": Wrong(
+        "schsm/test_pins::test_a_blocked_pin_cannot_be_changed",
+        pins.try_code,
+        "if before == 0:",
+        'before = before or defect == "pin-compared-first-change"\n    if before == 0:',
+    ),
+    "ending a transport PIN sets the usual options": Wrong(
+        "schsm/test_pins::test_a_transport_pin_ends_and_the_other_options_stay",
+        pins.change,
+        "transport=False)",
+        "transport=False, options=1)",
+    ),
+    "deleting a key deletes the data of its number": Wrong(
+        "schsm/test_files::test_data_of_the_number_of_a_deleted_key_stay",
+        elementary.delete,
+        "card.files.remove(key_file(key_id))",
+        "card.files.remove(key_file(key_id)); "
+        "[card.files.remove(ef_file(one << 8 | key_id)) for one in PREFIXES]",
+        {"fid": 0xCF09},
+    ),
 }
 OPENPGP = {
     "the signature counter stops": Wrong(
@@ -173,6 +227,20 @@ OPENPGP = {
         "algorithm=algorithm)\n    after",
         "algorithm=algorithm, touch=0)\n    after",
         {"slot": Slot.DECIPHER, "flag": 2},
+    ),
+    "one touch serves until the power goes": Wrong(
+        "openpgp/test_use::test_each_use_asks_for_a_touch_of_its_own",
+        openpgp_card.OpenPgpApplication.resume,
+        "    return self._finished(command)",
+        "    self._needs_touch = lambda command: False\n    return self._finished(command)",
+        {"slot": Slot.SIGN},
+    ),
+    "signatures of RSA are not counted": Wrong(
+        "openpgp/test_use::test_signatures_of_every_kind_of_key_count",
+        openpgp_use.sign,
+        "card.save(replace(state, counter=counter))",
+        "isinstance(secret, RsaPrivate) or card.save(replace(state, counter=counter))",
+        {"algorithm": rsa(2048)},
     ),
 }
 PRO = {
@@ -256,6 +324,43 @@ PRO = {
         "slot.digits) == code",
         "6) == code % 10**6",
         {"digits": 8},
+    ),
+    "the admin's temporary password makes codes": Wrong(
+        "pro/test_what_stays_apart::test_the_admins_temporary_password_makes_no_code",
+        otp_commands.code,
+        'not same(device.user_temporary, octets(values, "temporary")):',
+        'not (same(device.user_temporary, octets(values, "temporary")) or device.is_admin(values)):',
+    ),
+    "a refused code of the hidden slot counts": Wrong(
+        "pro/test_what_stays_apart::test_a_code_that_the_hidden_slot_refuses_is_not_counted",
+        otp_commands.code,
+        "if slot.number == HIDDEN:",
+        "if slot.number == HIDDEN and device.slots.use(HIDDEN):",
+    ),
+    "the old firmware password serves until the power goes": Wrong(
+        "pro/test_what_stays_apart::test_a_changed_firmware_password_is_in_force_at_once",
+        user_page.UserPage.opens_bootloader,
+        "return hashed(password, self.content[SALT:][:SALT_BYTES]) == self.content[HASH:][:KEY_BYTES]",
+        'page = self.__dict__.setdefault("at_first", self.content)\n'
+        "    return hashed(password, page[SALT:][:SALT_BYTES]) == page[HASH:][:KEY_BYTES]",
+    ),
+    "a new safe leaves the old one open": Wrong(
+        "pro/test_what_stays_apart::test_an_entry_that_was_written_after_a_new_safe_is_there",
+        safe_commands.new_aes_key,
+        "    device.safe.close()\n",
+        "",
+    ),
+    "a firmware password is written with the page of before": Wrong(
+        "pro/test_what_stays_apart::test_a_new_safe_stays_when_the_firmware_password_is_changed_in_the_same_boot",
+        user_page.UserPage.with_fields,
+        "content = self.content",
+        'content = self.__dict__.setdefault("at_first", self.content)',
+    ),
+    "a factory reset leaves copies of pages": Wrong(
+        "pro/test_reset::test_after_a_factory_reset_no_secret_of_a_slot_is_on_the_flash",
+        slots.Slots._write,
+        "    pages.commit(changes)",
+        "    pages.rewrite(127, next(iter(changes.values()))); pages.commit(changes)",
     ),
 }
 KEYS = {"nitrokey-hsm2": HSM, "openpgp": OPENPGP, "nitrokey-pro": PRO}

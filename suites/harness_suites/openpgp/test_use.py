@@ -56,6 +56,14 @@ def test_each_signature_counts_one(card, mine):
         assert card.counter() == before + count
 
 
+@pytest.mark.parametrize("algorithm", [rsa(2048), on_curve(EDDSA, ED25519)], ids=["rsa", "ed25519"])
+def test_signatures_of_every_kind_of_key_count(card, mine, algorithm):
+    made(card, mine, Slot.SIGN, algorithm)
+    before = card.counter()
+    card.sign(DIGEST_INFO + DIGEST)
+    assert card.counter() == before + 1
+
+
 def test_the_counter_lasts(card, mine, rig):
     before = card.counter()
     signature(card, mine)
@@ -371,6 +379,18 @@ def test_with_the_flag_and_without_a_touch_no_key_is_used(admin, mine, rig, slot
     with refused(NOT_TOUCHED):
         use(admin, mine, slot)
     assert admin.counter() == before
+
+
+@SLOTS
+@pytest.mark.waits(20)
+def test_each_use_asks_for_a_touch_of_its_own(admin, mine, rig, slot):
+    require_touch(admin, rig)
+    require(rig.touch.can_withhold, "a rig on which a key can wait for a touch in vain")
+    admin.put(slot.uif, b"\x01\x20")
+    with rig.touch.pressing():
+        assert use(admin, mine, slot)
+    with refused(NOT_TOUCHED):
+        use(admin, mine, slot)
 
 
 @pytest.mark.waits(20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.api import NOT_OFFERED, Refused
+from harness.api import NOT_OFFERED, Refused, glass_box
 from harness_nitrokey_pro.client import number
 from harness_nitrokey_pro.home import FACTORY_CONFIG, SLOT_NUMBERS
 from harness_nitrokey_pro.images import BOOTLOADER_SINCE, text
@@ -101,6 +101,24 @@ def test_a_reset_of_the_card_alone_leaves_the_slots_and_ends_the_safe(hid, pins,
         hid.new_safe(DEFAULT_PW3)
         hid.open_safe(DEFAULT_PW1)
         assert hid.entries() == {}
+
+
+def test_after_a_factory_reset_no_secret_of_a_slot_is_on_the_flash(admin, pins, rig):
+    """Who gets the key next could read it out of the chip, from pages and from copies of pages."""
+    glass = glass_box(rig)
+    if glass is None:
+        pytest.skip(f"{NOT_OFFERED}: a simulated key, whose flash can be read")
+    secrets = {place: f"the secret of slot {place:02X}".encode() for place in SLOT_NUMBERS}
+
+    def left() -> list[int]:
+        pages = b"".join(page for chip in glass.snapshot().chips.values() for page in chip.pages)
+        return [place for place, secret in secrets.items() if secret in pages]
+
+    for place, secret in secrets.items():
+        admin.write_slot(place, b"of before", secret, 30)
+    assert left() == list(secrets)
+    admin.factory_reset(pins.pw3)
+    assert left() == []
 
 
 def test_a_terminated_card_is_not_activated_by_the_hid_side(hid, pins, rig):

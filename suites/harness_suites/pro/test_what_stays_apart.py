@@ -11,7 +11,7 @@ from harness.api import Refused
 from harness_nitrokey_pro import client, reports
 from harness_nitrokey_pro.client import HIDDEN_SLOT, HOTP_SLOTS, TOTP_SLOTS
 from harness_nitrokey_pro.codes import hotp, totp
-from harness_nitrokey_pro.home import DAY, HOTP, TOTP, secret
+from harness_nitrokey_pro.home import DAY, HOTP, TOTP, secret, takes_firmware_password
 from harness_nitrokey_pro.reports import COMMANDS, Status
 from harness_openpgp.client import ADMIN, OTHER, OpenPgp
 from harness_suites.pro.common import again, refused
@@ -19,6 +19,7 @@ from harness_suites.pro.common import again, refused
 TEMPORARY = b"a temporary pass word 25."
 LONG_PIN = "1234567890123456789012345"
 FIRMWARE = b"twenty bytes of word"
+ENTRY = (b"a name", b"a login", b"a password")
 ALMOST = {TEMPORARY: TEMPORARY[:-1] + b"!", FIRMWARE: FIRMWARE[:-1] + b"!"}
 
 
@@ -156,6 +157,53 @@ def test_unblocking_asks_for_the_admin_pin_though_the_admin_is_logged_in(admin, 
         admin.unblock("99999999", LONG_PIN)
     assert admin.tries() == (3, 2)
     OpenPgp(rig).verify(pins.pw1, OTHER)
+
+
+def test_the_admins_temporary_password_makes_no_code(admin):
+    admin.set_config(pin_on=1)
+    with refused(Status.NOT_AUTHORIZED):
+        admin.code(HOTP, client.TEMPORARY)
+
+
+def test_a_code_that_the_hidden_slot_refuses_is_not_counted(hid, mine):
+    """Asked more often than the window is long: a verified boot would never be verified again."""
+    for _ in range(12):
+        with refused(Status.WRONG_SLOT):
+            hid.code(HIDDEN_SLOT)
+    slot = mine.slots[HIDDEN_SLOT]
+    assert hid.verify(hotp(slot.secret, mine.counters[HIDDEN_SLOT], slot.digits)) == 0
+
+
+def test_a_changed_firmware_password_is_in_force_at_once(updatable, mine):
+    updatable.change_firmware_password(mine.firmware_password, FIRMWARE)
+    with refused(Status.WRONG_PASSWORD):
+        updatable.change_firmware_password(mine.firmware_password, mine.firmware_password)
+    updatable.change_firmware_password(FIRMWARE, FIRMWARE)
+
+
+def test_an_entry_that_was_written_after_a_new_safe_is_there(safe, pins):
+    """The safe that was open before may take it or not, but what it takes it keeps under the new key."""
+    safe.new_safe(pins.pw3)
+    try:
+        safe.write_entry(1, *ENTRY)
+    except Refused:
+        safe.open_safe(pins.pw1)
+        safe.write_entry(1, *ENTRY)
+    found = again(safe)
+    found.open_safe(pins.pw1)
+    assert found.entries() == {1: ENTRY}
+
+
+def test_a_new_safe_stays_when_the_firmware_password_is_changed_in_the_same_boot(safe, updatable, mine, pins):
+    """Both stand on one page: a copy of it from before would bring the old safe's key back."""
+    assert takes_firmware_password(updatable, mine.firmware_password)
+    safe.new_safe(pins.pw3)
+    safe.open_safe(pins.pw1)
+    safe.write_entry(1, *ENTRY)
+    updatable.change_firmware_password(mine.firmware_password, FIRMWARE)
+    found = again(safe)
+    found.open_safe(pins.pw1)
+    assert found.entries() == {1: ENTRY}
 
 
 def test_a_time_that_was_refused_does_not_move_the_clock(hid, mine):

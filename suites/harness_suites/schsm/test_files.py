@@ -94,6 +94,15 @@ def test_every_kind_of_file_can_be_written_and_deleted(user, fid):
     assert user.objects() == before
 
 
+@pytest.mark.parametrize("fid", [0xC809, 0xC909, 0xCA09, 0xCD09, 0xCF09], ids="{:04X}".format)
+def test_data_of_the_number_of_a_deleted_key_stay(user, fid):
+    """Numbers of data objects and of certificates of authorities are their own."""
+    user.generate_aes(9)
+    user.update(fid, b"of somebody else")
+    user.delete(0xCC09)
+    assert user.read(fid) == b"of somebody else"
+
+
 @pytest.mark.parametrize("fid", [0xCC09, 0x3F00, 0x0001, 0xD009], ids="{:04X}".format)
 def test_other_files_cannot_be_written(user, fid):
     with refused(FORBIDDEN | NOT_FOUND | WRONG_DATA):

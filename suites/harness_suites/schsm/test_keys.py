@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from harness.api import NOT_OFFERED, Refused
-from harness_cards.curves import BY_NAME, CURVES, point_of, private_key, public_key, shared_x
+from harness_cards.curves import BY_NAME, CURVES, PrivateKey, point_of, private_key, public_key, shared_x
 from harness_cards.tlv import tlv
 from harness_schsm import cvc
 from harness_schsm.client import EC_SHA256, RSA_PKCS1_SHA256, ScHsm, ec_public, request_body, rsa_public
 from harness_schsm.cvc import EcPublic, RsaPublic
+from harness_schsm.home import share
 from harness_schsm.items import attested
 from harness_schsm.plugin import GENERIC
 from harness_suites.schsm.second import (
@@ -29,6 +30,7 @@ from harness_suites.schsm.second import (
     generate_on,
     refused,
     require_certificates,
+    require_known_model,
 )
 
 P256 = BY_NAME["secp256r1"]
@@ -309,6 +311,19 @@ def test_both_sides_agree_on_a_point(user, curve):
     assert x.to_bytes(curve.size, "big") == shared_x(host, public_key(curve, key.point))
 
 
+def test_a_shared_point_keeps_the_zeros_that_it_begins_with(user, mine):
+    """One of 256 does; a client takes the bytes from a fixed place."""
+    base = cvc.decode_authenticated(mine.requests[1]).request.key()
+    assert isinstance(base, EcPublic)
+    card = public_key(P256, base.point)
+    host = next(one for one in map(_host, range(3, 10_000)) if not shared_x(one, card)[0])
+    assert user.decipher(1, 0x80, point_of(host.public_key()))[:33] == b"\x04" + shared_x(host, card)
+
+
+def _host(number: int) -> PrivateKey:
+    return private_key(P256, number)
+
+
 def test_a_point_off_the_curve_is_refused(user):
     with refused(WRONG_DATA):
         user.decipher(1, 0x80, b"\x04" + bytes(63) + b"\x01")
@@ -342,6 +357,27 @@ def test_a_derived_key_replaces_no_key(user, mine, place):
         return
     key = cvc.decode_authenticated(mine.requests[1]).request.key()
     verify_ec(key, after, hashes.SHA256())
+
+
+def test_a_derived_key_stays_in_the_domain_of_the_one_that_it_comes_from(hsm, mine):
+    require_known_model(hsm, "the domain of a derived key")
+    hsm.initialize(mine.so_pin, mine.pin, more=tlv(0x97, b"\2"))
+    hsm.verify(mine.pin)
+    hsm.command("key domain", 0x52, 0x01, 1, b"\1", cla=0x80, le=256)
+    hsm.import_share(share(1), domain=1)
+    hsm.generate_ec(9, P256, more=tlv(0x92, b"\1"))
+    hsm.derive(9, 10, bytes(31) + b"\x01")
+    assert hsm.wrap(10)[:8].hex() == hsm.dkek(1).kcv
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_a_new_aes_key_replaces_no_key(user, place):
+    used = {1: (0x62, 0x80), 2: (0x68, RSA_PKCS1_SHA256), 3: (0x78, 0x18)}[place]
+    data = P256.point(5) if place == 1 else TEXT
+    before = user.command("use", used[0], place, used[1], data, cla=0x80, le=512)
+    with refused(TAKEN):
+        user.generate_aes(place)
+    assert user.command("use", used[0], place, used[1], data, cla=0x80, le=512) == before
 
 
 # AES
@@ -497,6 +533,13 @@ def test_a_deleted_key_is_gone_and_its_number_is_free(user):
         user.sign(1, EC_SHA256, TEXT)
     key = attested(user, user.generate_ec(1, P256))
     verify_ec(key, user.sign(1, EC_SHA256, TEXT), hashes.SHA256())
+
+
+@pytest.mark.parametrize("number", [0x7F, 0x80, 0xFE], ids=hex)
+def test_keys_of_high_numbers_are_listed_and_work(user, number):
+    key = attested(user, user.generate_ec(number, P256))
+    assert 0xCC00 | number in user.objects()
+    verify_ec(key, user.sign(number, EC_SHA256, TEXT), hashes.SHA256())
 
 
 def test_private_keys_cannot_be_read(user):

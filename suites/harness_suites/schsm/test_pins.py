@@ -48,6 +48,13 @@ def test_after_three_wrong_pins_the_right_one_is_refused_too(hsm, mine):
         hsm.verify(mine.pin)
 
 
+def test_a_blocked_pin_cannot_be_changed(hsm, mine):
+    block(hsm)
+    with refused(BLOCKED):
+        hsm.change(mine.pin, NEW)
+    assert hsm.state() == 0x6983
+
+
 def test_a_power_cycle_gives_no_try_back(hsm, mine, rig):
     with refused({"63C2"}):
         hsm.verify(WRONG)
@@ -241,6 +248,16 @@ def test_the_state_of_a_transport_pin_lasts_and_ends_for_good(hsm, mine, rig):
     assert hsm.state() == 0x6984
     hsm.change(mine.pin, NEW)
     assert again(rig).state() == 0x63C3
+
+
+def test_a_transport_pin_ends_and_the_other_options_stay(hsm, mine):
+    hsm.initialize(mine.so_pin, mine.pin, options=0x0022)
+    hsm.change(mine.pin, NEW)
+    block(hsm)
+    with refused(FORBIDDEN):
+        hsm.reset_retry(mine.so_pin, mine.pin)
+    hsm.reset_retry(mine.so_pin)
+    hsm.verify(NEW)
 
 
 def test_a_wrong_transport_pin_costs_a_try(hsm, mine):
