@@ -9,11 +9,15 @@ import pytest
 from harness.base.errors import KeyFault
 from harness.bench.registry import discover
 from harness.campaign.home import Home, go_home, go_to_home, missing
+from harness.campaign.recording import UncutFault
 from harness.campaign.walk import Campaign
 from harness.twin.model import TwinOptions
 from harness.twin.rig import TwinRig
 from harness_nitrokey_pro.home import HOTP
 from harness_nitrokey_pro.home import known as pro_known
+from harness_nitrokey_pro.twin.layout import SLOTS
+from harness_nitrokey_pro.twin.slots import Slots
+from harness_nitrokey_pro.twin.user_page import UserPage
 from harness_openpgp.home import known as card_known
 from harness_openpgp.twin import data, use
 from harness_openpgp.twin.state import Card
@@ -26,7 +30,7 @@ AGED = ("aged-8", "aged-16", "aged-32")
 HOMES = {
     "openpgp": {"coloured", *AGED, "same-boot"},
     "nitrokey-hsm2": {"coloured", *AGED, "same-boot"},
-    "nitrokey-pro": {"full", *AGED},
+    "nitrokey-pro": {"full", "coloured", *AGED, "same-boot"},
 }
 WRITES = {
     "openpgp": (
@@ -122,3 +126,40 @@ def test_a_card_that_forgets_restrictions_is_found_when_the_coloured_home_is_lai
     monkeypatch.setattr("harness_schsm.twin.generate.store", without)
     with pytest.raises(KeyFault, match="made for one algorithm alone"):
         at(rig, "coloured")
+
+
+def found_uncut_or_cut(rig: TwinRig, home: Home, operation: str) -> str:
+    """The items of the findings; or what is said of the operation that does not even pass uncut."""
+    try:
+        return " ".join(one.item for one in cut(rig, home, operation).findings)
+    except UncutFault as fault:
+        return str(fault)
+
+
+def test_a_page_that_is_written_as_it_was_in_this_boot_is_found_after_other_writes(monkeypatch):
+    """The user page holds the firmware password and the safe's key: a copy brings back what was there before."""
+    rig = rig_of("nitrokey-pro")
+    home = at(rig, "same-boot")
+    fields = UserPage.with_fields
+
+    def of_copy(page, changed):
+        copy = page.__dict__.setdefault("copy", page.content)
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(UserPage, "content", copy)
+            return fields(page, changed)
+
+    monkeypatch.setattr(UserPage, "with_fields", of_copy)
+    assert "pro.firmware_password" in found_uncut_or_cut(rig, home, "pro.new_safe")
+
+
+def test_a_slot_that_takes_the_configuration_of_the_maker_is_found_from_the_coloured_home(monkeypatch):
+    rig = rig_of("nitrokey-pro")
+    home = at(rig, "coloured")
+    changes = Slots._changes
+
+    def changed(slots, number, content):
+        made = changes(slots, number, content)
+        return {page: b"\xff" * 5 + new[5:] if page == SLOTS[0] else new for page, new in made.items()}
+
+    monkeypatch.setattr(Slots, "_changes", changed)
+    assert "pro.config" in found_uncut_or_cut(rig, home, "pro.erase_totp")
