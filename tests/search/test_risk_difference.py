@@ -14,6 +14,12 @@ def test_an_example_of_newcombe():
     assert (found.low, found.high) == (pytest.approx(0.0524, abs=1e-4), pytest.approx(0.3339, abs=1e-4))
 
 
+def test_an_example_of_pairs():
+    """1, 1, 7 and 12 pairs: Fagerland, Lydersen and Laake, Statistics in Medicine 33 (2014), 2850-2875, by Newcombe's."""
+    found = paired(1, 1, 7, 12, 0.95)
+    assert (found.low, found.high) == (pytest.approx(0.026, abs=5e-4), pytest.approx(0.507, abs=5e-4))
+
+
 def test_exact_tests():
     """Fisher's lady who tastes tea; McNemar's binomial: 2 (1 + 10) / 1024."""
     assert independent((1, 4), (3, 4), 0.95).p == pytest.approx(34 / 70)
