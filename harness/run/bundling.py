@@ -37,6 +37,8 @@ KEPT = (
 """The files of a run's folder that go into a bundle as they are."""
 TALK = (".log", ".txt")
 """Texts of kernels, clients and firmware: who somebody is can stand in them."""
+HERE = "<here>"
+"""Stands in a bundle's bench for a folder of the machine that made it."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,26 @@ def _bench(path: Path) -> tuple[bytes, dict[str, bytes]]:
                 raise CallerError(f"bench {path}", found=f"no file {file}", expected="the container it names")
             more[inside] = file.read_bytes()
             rig["firmware"] = inside
+        for name, value in rig.unwrap().items():
+            if (elsewhere := _elsewhere(value)) != value:
+                rig[name] = elsewhere
     return tomlkit.dumps(document).encode(), more
+
+
+def _elsewhere(value: object) -> object:
+    """A setting without the folders of this machine: they say nothing on another one, and who somebody is here."""
+    if isinstance(value, str):
+        return f"{HERE}/{Path(value).name}" if _is_own(value) else value
+    if isinstance(value, list):
+        return [_elsewhere(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _elsewhere(one) for name, one in value.items()}
+    return value
+
+
+def _is_own(value: str) -> bool:
+    """Whether a text is the path of a file or folder of this machine, and no device."""
+    return value.startswith("/") and not value.startswith("/dev/") and len(Path(value).parts) > 1
 
 
 def _head(head: Mapping[str, Any]) -> bytes:
@@ -224,7 +245,8 @@ def _require_simulated(path: Path, folder: Path) -> None:
                 f"bundle {path}: rig {entry.name!r}",
                 found=f"the driver {entry.driver}, which runs programs or switches power",
                 expected="simulated keys: a bench from elsewhere is not trusted with more",
-                mend=f"unzip it, read its {BENCH}, and name a bench of your own with --bench",
+                mend=f"unzip it, read its {BENCH}, write this machine's own folders in place of {HERE}, and name "
+                "the file with --bench",
             )
         if entry.firmware is not None and not _is_inside(folder / entry.firmware, folder):
             raise CallerError(

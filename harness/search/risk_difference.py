@@ -51,10 +51,10 @@ def paired(both: int, only_a: int, only_b: int, neither: int, confidence: float)
     of = both + only_a + only_b + neither
     a, b = both + only_a, both + only_b
     margins = a * (of - a) * b * (of - b)
-    together = both * neither - only_a * only_b
+    together = float(both * neither - only_a * only_b)
     if together > 0:
         # Method 10 counts what goes together for less, so that few pairs do not make the interval too narrow.
-        together = max(0, together - of / 2)
+        together = max(0.0, together - of / 2)
     phi = 0.0 if not margins else together / sqrt(margins)
     return _hybrid((a, of), (b, of), confidence, phi, mcnemar(only_a, only_b))
 

@@ -1,5 +1,6 @@
 """An export for an auditor: what it holds, and what its own verify.py says of one that was changed."""
 
+import ast
 import hashlib
 import json
 import shutil
@@ -313,6 +314,22 @@ def test_a_file_that_redacted_json_excuses_is_named(export):
     said = wrong(export)
     assert any(line.startswith("qualification.html: ") for line in said)
     assert any(line.startswith(f"runs/{run.name}/evidence.jsonl: ") for line in said)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"left_out": ["plan.json"]}', '{"runs/none": null}'])
+def test_a_list_of_what_was_left_out_is_added_to_a_whole_export(export, text):
+    (export / "redacted.json").write_text(text)
+    (said,) = wrong(export)
+    assert said.startswith("redacted.json: ")
+
+
+def test_an_older_python_says_so_and_finds_nothing_wrong(original):
+    script = original / "verify.py"
+    ast.parse(script.read_text(), feature_version=(3, 8))
+    old = "import sys, runpy; sys.version_info = (3, 9, 2); sys.argv = sys.argv[1:]; "
+    done = ran(sys.executable, "-c", old + "runpy.run_path(sys.argv[0], run_name='__main__')", script)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "verify.py: found Python 3.9, expected 3.11 or later\n"
 
 
 def test_a_signature_that_was_asked_for_and_is_not_there_is_wrong(export, key):

@@ -86,9 +86,13 @@ def test_its_bundle_holds_the_state_directory_and_starts_no_program_here(elsewhe
     manifest, files = read_bundle(elsewhere.cwd / "forgot.zip")
     assert manifest.replays
     assert any(name.startswith("abnormal/") and name.endswith("/state/directory.json") for name in files)
+    bench = files["bench.toml"].decode()
+    assert f'"<here>/{TINY.name}"' in bench
+    assert str(TINY.parent) not in bench
     refused = elsewhere("replay", "forgot.zip")
     assert refused.returncode == 4
     assert "the driver emulator, which runs programs" in refused.stderr
+    assert "write this machine's own folders in place of <here>" in refused.stderr
     assert "--bench" in refused.stderr
 
 

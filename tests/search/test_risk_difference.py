@@ -15,7 +15,7 @@ def test_an_example_of_newcombe():
 
 
 def test_an_example_of_pairs():
-    """1, 1, 7 and 12 pairs: Fagerland, Lydersen and Laake, Statistics in Medicine 33 (2014), 2850-2875, by Newcombe's."""
+    """1, 1, 7 and 12 pairs: Fagerland and others, Statistics in Medicine 33 (2014), 2850-2875."""
     found = paired(1, 1, 7, 12, 0.95)
     assert (found.low, found.high) == (pytest.approx(0.026, abs=5e-4), pytest.approx(0.507, abs=5e-4))
 

@@ -23,6 +23,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+PYTHON = (3, 11)
 NAMESPACE = "keyharness-audit"
 TITLE = "keyharness audit 1"
 UNLISTED = {"manifest.json", "head.txt", "head.txt.sig", "head.tsq", "head.tsr", "redacted.json"}
@@ -127,6 +128,10 @@ class Check:
                     shorter = len(data) < row["bytes"]
                     how = f"truncated, {len(data)} of {row['bytes']} bytes" if shorter else "changed"
                     self.wrong.append(f"{path}: {how}")
+        for path in sorted(set(self.redacted) - set(listed)):
+            self.wrong.append(f"redacted.json: it excuses {path}, which the manifest does not name")
+        if not self.redacted and (self.folder / "redacted.json").exists():
+            self.wrong.append("redacted.json: added, it excuses nothing")
         for file in sorted(self.folder.rglob("*")):
             path = str(file.relative_to(self.folder))
             is_signature = (
@@ -407,6 +412,11 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--ca", help="certificates that you trust for time stamps")
     options = parser.parse_args(arguments)
+    if sys.version_info < PYTHON:
+        # An older one reads this file, and may stumble over a row: nothing would be known of the export then.
+        has = ".".join(str(part) for part in sys.version_info[:2])
+        print(f"verify.py: found Python {has}, expected {PYTHON[0]}.{PYTHON[1]} or later", file=sys.stderr)
+        return 2
     try:
         check = Check(Path(options.folder))
         check.all()
