@@ -19,6 +19,7 @@ SHOWN_MAX = 200
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9.-]*$": "lower-case letters, digits, '.' and '-', not a sign first",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "letters, digits, '.', '_' and '-', at most 64, not a sign first",
+    r"^[^/\\]+$": "the name of a file beside this one, without a folder",
     r"^[0-9a-f]{64}$": "a SHA-256: 64 hexadecimal digits in lower case; `sha256sum FILE` shows it",
     r"^[0-9]+(\.[0-9]+)?[smh]$": "a time such as 8h, 30m or 45s",
 }

@@ -25,6 +25,7 @@ from harness.field.timeline import Timeline
 
 DAYS_OF_MONTH = 365.25 / 12
 MEND = "docs/field.md shows a case file"
+FILE = r"^[^/\\]+$"
 Disposition = Literal["open", "explained", "not-reproduced", "returned", "replaced", "closed"]
 
 
@@ -35,7 +36,7 @@ class _Table(BaseModel):
 class CaseFile(_Table):
     """A file that belongs to the case, by its hash; it is checked if it lies beside the case file."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=FILE)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -63,7 +64,7 @@ class Case(_Table):
     """
 
     id: str = Field(pattern=NAME)
-    product: str
+    product: str = Field(min_length=1)
     hardware: str = UNKNOWN
     firmware: str = UNKNOWN
     firmware_now: str = UNKNOWN

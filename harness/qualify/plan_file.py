@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from harness.base.errors import CallerError, one_of
 from harness.base.limited_file import read_limited_text
+from harness.base.versions import version_key
 from harness.base.wording import in_words, refuse_truth
 from harness.bench.bench import LoadedBench, load_bench
 from harness.bench.registry import Plugins
@@ -41,6 +42,9 @@ def load_plan(path: Path) -> Plan:
     _refuse_twice(shown, "operation", [one.name for one in plan.operation])
     _refuse_twice(shown, "requirement", [one.id for one in plan.requirement])
     _refuse_twice(shown, "exclude", [one.run for one in plan.exclude])
+    _refuse_twice(shown, "product.sample", [one.identity for one in plan.product.sample])
+    _refuse_twice(shown, "firmware.carried", [one.operation for one in plan.firmware.carried])
+    _refuse_idle(plan, shown)
     return plan
 
 
@@ -152,7 +156,12 @@ def _check_names(
 
 def _check_home(home: str | None, homes: list[str], place: str) -> None:
     if home is not None and home not in homes:
-        raise CallerError(place, found=f'"{home}"', expected=one_of(home, homes))
+        raise CallerError(
+            place,
+            found=f'"{home}"',
+            expected=one_of(home, homes),
+            mend="`keyharness list` shows the homes of each key",
+        )
 
 
 def _refuse_twice(shown: str, table: str, names: list[str]) -> None:
@@ -160,6 +169,34 @@ def _refuse_twice(shown: str, table: str, names: list[str]) -> None:
         if count > 1:
             raise CallerError(
                 f'{shown} · {table} "{name}"', found=f"{count} tables of that name", expected="one"
+            )
+
+
+def _refuse_idle(plan: Plan, shown: str) -> None:
+    """Refuse what reads as if it asked for something, and asks for nothing."""
+    for one in plan.operation:
+        if plan.goal.operations and one.name not in plan.goal.operations:
+            raise CallerError(
+                f'{shown} · operation "{one.name}"',
+                found="a goal for an operation that the plan does not ask for",
+                expected=one_of(one.name, plan.goal.operations),
+                mend="add it to goal.operations, or leave its goal out",
+            )
+    for carried in plan.firmware.carried:
+        if carried.plan == plan.id:
+            raise CallerError(
+                f"{shown} · firmware.carried {carried.operation}",
+                found=f"{carried.plan}, this plan",
+                expected="the id of an earlier plan, whose evidence is taken over",
+                mend=MEND,
+            )
+    for waiver in plan.waiver:
+        if version_key(waiver.until.version) <= version_key(waiver.firmware_from):
+            raise CallerError(
+                f"{shown} · waiver {waiver.id} · until.version",
+                found=f"{waiver.until.version}, with which it ends before firmware_from, {waiver.firmware_from}",
+                expected="a later version than firmware_from",
+                mend="a waiver that never holds is none: mend it, or leave it out",
             )
 
 

@@ -37,6 +37,8 @@ def shown(error: pytest.ExceptionInfo[CallerError]) -> str:
         (CASE + 'works = "new credentials"\n', "works", "a list in brackets"),
         (CASE + "reproduced = { k = 5, n = 3 }\n", "reproduced", "k not above n"),
         (CASE + '[[file]]\nname = "a"\nsha256 = "zz"\n', "file.1.sha256", "64 hexadecimal digits"),
+        (CASE + '[[file]]\nname = "../b"\nsha256 = ""\n', "file.1.name", "without a folder"),
+        ('id = "k-1"\nproduct = ""\n', "product", "a text that is not empty"),
     ],
 )
 def test_a_case_file_that_does_not_fit(tmp_path, text, place, expected):

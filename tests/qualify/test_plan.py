@@ -27,6 +27,7 @@ executor = "A"
 reviewer = "B"
 approver = "C"
 """
+CARRIED = 'carried = [{{ operation = "fido2.get_assertion", plan = "{}", reason = "r", by = "b" }}]'
 WAIVER = """
 [[waiver]]
 id = "W-1"
@@ -91,6 +92,19 @@ def refused(tmp_path):
         ("[goal]", '[decision]\nstop = "soon"\n[goal]', "decision.stop", "without quotation marks"),
         ('id = "Q-1"', f'id = "{"Q" * 300}"', "id", "at most 64"),
         ("schema = 1", "schema = ", "plan.toml", "mend that line"),
+        (
+            "[roles]",
+            '[[operation]]\nname = "fido2.client_pin.change"\n[roles]',
+            'operation "fido2.cl',
+            "fido2.get_assertion",
+        ),
+        (
+            'version = "1.8.3"',
+            'version = "1.8.3"\n' + CARRIED.format("Q-1"),
+            "firmware.carried fido2",
+            "this plan",
+        ),
+        ("[roles]", '[[product.sample]]\nidentity = "a"\n' * 2 + "[roles]", 'product.sample "a"', "2 tables"),
     ],
 )
 def test_each_mistake_has_its_place(refused, before, after, place, words):
@@ -113,6 +127,7 @@ def test_a_waiver_that_can_fit_no_version_is_refused(refused):
     assert "firmware_from, 3, is not above firmware_to, 2" in refused(
         PLAN + one.replace('firmware_from = "1"', 'firmware_from = "3"')
     )
+    assert "waiver W-1 · until.version" in refused(PLAN + one.replace('version = "2"', 'version = "0.9"'))
     assert "waiver number 1.ceiling number 2" in refused(PLAN + one.replace("[1, 10]", "[1]"))
     dated = refused(PLAN + one.replace("2999-01-01", '"2999"'))
     assert "a date such as" in dated
