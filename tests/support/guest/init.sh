@@ -24,7 +24,9 @@ $b mount -t devpts devpts /new/dev/pts
 for at in dev/shm run tmp; do $b mount -t tmpfs memory /new/$at; done
 $b ip link set lo up
 $b hostname lab
-lab() { $b chroot /new /usr/bin/env -i "PATH=$root/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+# The whole root, as on any host: in a mere chroot the kernel permits no namespace of a user's own (unshare(2), EPERM).
+cd /new && $b mount --move /new /
+lab() { $b chroot . /usr/bin/env -i "PATH=$root/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     HOME=/root TERM=dumb LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 "PYTHONPATH=$root/tests" "$@"; }
 lab mkdir -p /root /run/lock /run/udev
 lab /lib/systemd/systemd-udevd --daemon
