@@ -34,6 +34,8 @@ SKIP_UP_OFF = "fido.disable_skip_up_timeout"
 """The setting that changes only when a touch is asked for."""
 NO_APPLICATION = "keyharness"
 _CARD = "openpgp"
+OPENPGP_CLIENT = "opcard"
+"""The name of the OpenPGP application for the command that resets one (nitrokey-3-firmware, reset_client_id)."""
 OFF_SWITCHES = {_CARD: "opcard.disabled"}
 """Application -> the setting that switches it off (opcard-rs's name in nitrokey-3-firmware)."""
 
@@ -96,6 +98,12 @@ def _prepared(value: str) -> Callable[[Rig, Memory], None]:
 def _before_factory_reset(rig: Rig, memory: Memory) -> None:
     _prepared("true")(rig, memory)
     left_behind.note(rig, memory)
+
+
+def _before_card_reset(rig: Rig, memory: Memory) -> None:
+    """Switch one setting on that is none of the card's: the other that `_prepared` would switch on may be one."""
+    set_setting(rig, SKIP_UP_OFF, "true")
+    memory.part("admin", KnownSettings).values = read_settings(rig)
 
 
 def _change(value: str) -> Callable[[Rig, Memory], None]:
@@ -168,6 +176,29 @@ def _card_values(before: Memory) -> tuple[Mapping[str, Value], Mapping[str, Valu
     return kept_values(before), fresh_values(before)
 
 
+# The reset of one application
+
+
+def _reset_card(rig: Rig, memory: Memory) -> None:
+    with rig.touch.pressing(), unwrapped():
+        open_nk3(rig).admin.factory_reset_app(OPENPGP_CLIENT)
+    if _CARD in memory.parts:
+        from harness_openpgp.data_operations import forget as forget_card
+        from harness_openpgp.home import known
+
+        forget_card(known(memory))
+
+
+def _card_reset_worlds(before: Memory, after: Memory) -> list[World]:
+    """FIDO2 keeps everything, and each setting that is not the card's its value."""
+    was = before.part("admin", KnownSettings).values
+    becomes = {
+        name: "false" if name.startswith(f"{OPENPGP_CLIENT}.") else value for name, value in was.items()
+    }
+    card, new_card = _card_values(before)
+    return [old({SETTINGS.name: shown(was), **card}), new({SETTINGS.name: shown(becomes), **new_card})]
+
+
 def _lacks_both(rig: Rig) -> str | None:
     return lacks_settings(rig) or _lacks_reset(rig)
 
@@ -192,6 +223,17 @@ OPERATIONS = (
         act=_factory_reset,
         worlds=_reset_worlds,
         items=(SETTINGS, left_behind.FILES_OF_BEFORE),
+        acknowledged_old=Outcome.ROLLED_BACK,
+        cost=Cost(touches=1),
+        missing=_lacks_both,
+    ),
+    Operation(
+        name="admin.factory_reset.openpgp",
+        title="reset the OpenPGP card alone",
+        arrange=_before_card_reset,
+        act=_reset_card,
+        worlds=_card_reset_worlds,
+        items=(SETTINGS,),
         acknowledged_old=Outcome.ROLLED_BACK,
         cost=Cost(touches=1),
         missing=_lacks_both,
