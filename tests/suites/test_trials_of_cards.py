@@ -21,6 +21,7 @@ from harness_openpgp.twin import card as openpgp_card
 from harness_openpgp.twin import data as openpgp_data
 from harness_openpgp.twin import keys as openpgp_keys
 from harness_openpgp.twin import pins as openpgp_pins
+from harness_openpgp.twin import state as openpgp_state
 from harness_openpgp.twin import use as openpgp_use
 from harness_schsm.twin import domains, elementary, generate, pins, use
 from support.trial_card import TrialCard, change
@@ -227,6 +228,13 @@ OPENPGP = {
         "algorithm=algorithm)\n    after",
         "algorithm=algorithm, touch=0)\n    after",
         {"slot": Slot.DECIPHER, "flag": 2},
+    ),
+    "a new key clears the fingerprint of an authority": Wrong(
+        "openpgp/test_keys::test_the_fingerprint_of_an_authority_stays_with_a_new_key",
+        openpgp_state.KeySlot.emptied,
+        "fingerprint=EMPTY,",
+        "fingerprint=EMPTY, ca=EMPTY,",
+        {"slot": Slot.DECIPHER},
     ),
     "one touch serves until the power goes": Wrong(
         "openpgp/test_use::test_each_use_asks_for_a_touch_of_its_own",

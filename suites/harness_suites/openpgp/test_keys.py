@@ -183,6 +183,15 @@ def test_a_new_key_leaves_the_other_slots_alone(admin, mine, slot):
         assert works(admin, mine, other, mine.keys[other])
 
 
+@SLOTS
+def test_the_fingerprint_of_an_authority_stays_with_a_new_key(admin, slot):
+    """It is of who certified the owner, and no part of the key."""
+    admin.put(slot.ca_fingerprint, bytes(range(20)))
+    before = admin.get(0xC6)
+    admin.generate(slot)
+    assert admin.get(0xC6) == before
+
+
 @pytest.mark.parametrize("way", ["generate", "import"])
 def test_a_new_signature_key_begins_its_counter_again(admin, mine, way):
     for _ in range(3):
