@@ -26,7 +26,7 @@ from harness.campaign.recording import UncutFault
 from harness.campaign.result import Result
 from harness.campaign.worker_pool import Died
 from harness.model.judge import Breach
-from harness.model.operation import Operation
+from harness.model.operation import NextAction, Operation
 from harness.model.rig import Rig
 from harness.model.row import BEYOND, Judged, Row, is_covering
 from harness.search.plan import END
@@ -158,9 +158,27 @@ class Campaign(ImageObserver, CampaignBase):
         if not self._extras.actions:
             return
         every = [CutImage(cut, state, cut.label) for cut, state in self.prepared.trace.images(self._all)]
-        chosen = drawn(self, every, self._extras.actions, self.result.planned)
+        actions = [one for one in self._extras.actions if not self.glass.may_vary or self._lasts(one)]
+        chosen = drawn(self, every, actions, self.result.planned)
         by = [NextActionObserver(self, action) for action, _ in chosen]
         self._beside([target for _, target in chosen], "next", by)
+
+    def _lasts(self, action: NextAction) -> bool:
+        """Whether an action leaves what it must before and after the uncut operation.
+
+        A firmware that nobody knows may do it wrongly without any cut: then nothing that follows it is a cut's doing.
+        """
+        trace, observer = self.prepared.trace, NextActionObserver(self, action)
+        for state, at_us in ((trace.base, trace.start_us), (trace.final, trace.end_us)):
+            image = CutImage(Cut(0, END, 0.0, at_us), state, END)
+            found = self._inspected(image, observer)
+            if self.verdict(image, found).breaches or not observer.verdict(image, found).breaches:
+                continue
+            said = f"the owner's action {action.name} goes wrong without a cut, and is not tried after one"
+            if said not in self.rig.remark:
+                self.rig.remark = "; ".join(filter(None, (self.rig.remark, said)))
+            return False
+        return True
 
     def _leave_home(self) -> None:
         """Cut the operation from other homes as well.
@@ -340,9 +358,13 @@ class Campaign(ImageObserver, CampaignBase):
 
     def _judge_alone(self, image: CutImage, observer: ImageObserver) -> Row:
         """Observe and judge one image, for a replay; the row."""
+        return self._judged(image, self._inspected(image, observer), "replay", observer).row
+
+    def _inspected(self, image: CutImage, observer: ImageObserver) -> Inspection | Died:
+        """Observe one image in a process of its own."""
         found: list[Inspection | Died] = []
         self.pool(lambda _: observer.inspect(image), 1).run(1, lambda _, seen: found.append(seen))
-        return self._judged(image, found[0], "replay", observer).row
+        return found[0]
 
     def _breaches_found(self) -> list[Breach]:
         return [Breach(f.item, f.law, f.outcome, f.severity, f.text) for f in self.result.findings]

@@ -15,9 +15,28 @@ pytestmark = pytest.mark.skipif(no_recording() is not None, reason=str(no_record
 
 
 @pytest.mark.long
+def test_an_action_that_goes_wrong_without_a_cut_is_no_cuts_doing(tmp_path):
+    _, rows, streams = ran(tmp_path, "--fault", "count-back-at-enrolment")
+    assert "next" in streams
+    assert "enrol" not in {row["next"] for row in rows}
+
+
+@pytest.mark.long
 def test_a_run_lets_the_owner_go_on_after_cuts_of_a_recorded_firmware(tmp_path):
-    cli = Cli(tmp_path)
-    command = json.dumps([*TINY_COMMAND, "--udp", "{port}:{answer_port}"])
+    cli, rows, streams = ran(tmp_path)
+    assert streams.count("cover") == 4, "the sample that the bench asks for"
+    assert "nested" not in streams
+    after = [row for row in rows if row["stream"] == "next"]
+    assert {"enrol"} < {row["next"] for row in after}
+    again = cli("replay", after[0]["id"], "--bench", "tiny.toml")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "the owner's next action: " in again.stdout
+
+
+def ran(folder, *more):
+    """Run one operation of the tiny firmware: (the command, rows of evidence, their streams)."""
+    cli = Cli(folder)
+    command = json.dumps([*TINY_COMMAND, "--udp", "{port}:{answer_port}", *more])
     (cli.cwd / "tiny.toml").write_text(
         '[[rig]]\nname = "tiny"\nkey = "fido2"\ndriver = "emulator"\nexpendable = true\n'
         f'transport = "ctaphid-udp"\ncommand = {command}\nready_s = 20\nanswer_s = 10\n'
@@ -28,10 +47,8 @@ def test_a_run_lets_the_owner_go_on_after_cuts_of_a_recorded_firmware(tmp_path):
     (file,) = cli.cwd.glob("reports/*/evidence.jsonl")
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     streams = [row["stream"] for row in rows]
-    assert streams.count("cover") == 4, "the sample that the bench asks for"
-    assert "nested" not in streams
-    after = [row for row in rows if row["stream"] == "next"]
-    assert len({row["next"] for row in after}) > 1
-    again = cli("replay", after[0]["id"], "--bench", "tiny.toml")
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "the owner's next action: " in again.stdout
+    summary = json.loads(file.with_name("summary.json").read_text())
+    assert summary["evidence_kind"] == ["emulator-torn"]
+    assert summary["distinct_states_per_s"] > 0
+    assert "emulated run: vendor firmware build, modelled flash" in done.stdout
+    return cli, rows, streams

@@ -14,6 +14,7 @@ Nothing is imported that takes long: a campaign starts it hundreds of times. Fau
     garbage-when-dirty     it starts then, and what it says of credentials is cut short
     flood-when-dirty       it starts then, and answers an assertion with keepalives without an end
     count-back-when-dirty  it starts then with its counter at 0
+    count-back-at-enrolment  a user who is enrolled again sets the counter to 0
     unlucky-counter        the counter lives in RAM
     volatile               everything is forgotten at every start
     lazy                   a discoverable credential is written a second after it was acknowledged
@@ -203,6 +204,9 @@ class Tiny:
         return (self.flash.read("rk") or {"all": []})["all"]
 
     def store(self, rp: str, user: str, ident: str) -> None:
+        if self.fault == "count-back-at-enrolment" and any(one["user"] == user for one in self.stored()):
+            self.flash.remove("counter")
+            self.counter = 0
         rest = [one for one in self.stored() if (one["rp"], one["user"]) != (rp, user)]
         whole = [*rest, {"rp": rp, "user": user, "id": ident}]
         steps = {"both": [[*self.stored(), whole[-1]], whole], "neither": [rest, whole]}
