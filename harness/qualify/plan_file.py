@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from harness.base.errors import CallerError, one_of
 from harness.base.limited_file import read_limited_text
-from harness.base.versions import version_key
 from harness.base.wording import in_words, refuse_truth
 from harness.bench.bench import LoadedBench, load_bench
 from harness.bench.registry import Plugins
@@ -189,14 +188,6 @@ def _refuse_idle(plan: Plan, shown: str) -> None:
                 found=f"{carried.plan}, this plan",
                 expected="the id of an earlier plan, whose evidence is taken over",
                 mend=MEND,
-            )
-    for waiver in plan.waiver:
-        if version_key(waiver.until.version) <= version_key(waiver.firmware_from):
-            raise CallerError(
-                f"{shown} · waiver {waiver.id} · until.version",
-                found=f"{waiver.until.version}, with which it ends before firmware_from, {waiver.firmware_from}",
-                expected="a later version than firmware_from",
-                mend="a waiver that never holds is none: mend it, or leave it out",
             )
 
 
