@@ -202,10 +202,10 @@ def test_a_lower_version_is_never_installed(prepared):
         Cell(keys=True, so_blocked=True, user_blocked=False, newer=False, forced=0, helper=Helper.WORKING)
     )
     major, minor = seen(hsm).version
-    lower = (major, minor - 1) if minor else (major - 1, 0)
-    assert not Portal(lower).decide(seen(hsm), Helper.WORKING).why.is_allowed
-    with pytest.raises(Refused):
-        hsm.command("install anyway", 0xF4, 0x01, 0, bytes(lower), cla=0x80)
+    for lower in ((major, minor - 1) if minor else (major - 1, 0), (major - 1, minor + 1)):
+        assert not Portal(lower).decide(seen(hsm), Helper.WORKING).why.is_allowed
+        with pytest.raises(Refused):
+            hsm.command("install anyway", 0xF4, 0x01, 0, bytes(lower), cla=0x80)
 
 
 def test_the_sixth_forced_update_is_refused_and_the_device_is_dead_with_keys_on_it(prepared, mine):
