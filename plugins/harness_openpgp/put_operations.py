@@ -28,6 +28,7 @@ from harness_openpgp.items import (
     CURRENT,
     NEW,
     NOT_VERIFIED,
+    OF_ITS_KEY,
     PW1_TRY,
     data_value,
     operational,
@@ -109,13 +110,11 @@ def _description(name: str, title: str, tag: int, fingerprint: bytes | None, dat
     """
 
     def prints(memory: Memory, *, changed: bool) -> tuple[str, ...]:
-        found = []
-        for slot, key in known(memory).keys.items():
-            mine = key.fingerprint(DATE), DATE
-            if changed and slot is Slot.DECIPHER:
-                mine = fingerprint or mine[0], date
-            found.append(f"{mine[0].hex()} {mine[1].hex()}")
-        return tuple(found)
+        found = dict.fromkeys(Slot, OF_ITS_KEY)
+        if changed:
+            mine = known(memory).keys[Slot.DECIPHER].fingerprint(DATE)
+            found[Slot.DECIPHER] = f"{(fingerprint or mine).hex()} {date.hex()}"
+        return tuple(found.values())
 
     return Operation(
         name=f"openpgp.put_{name}",
