@@ -75,7 +75,7 @@ def test_words_that_are_not_seen_end_the_ceremony(cli):
         ('device = "B"', 'device = "C"', "step 5 · device"),
         ('key = "nitrokey-hsm2"', 'key = "nitrokey3-mini"', "a key with ceremonies"),
         ('title = "', "title = ", "mend that line"),
-        ("devices = [", "device = [", "Field required"),
+        ("devices = [", "device = [", 'expected  "devices"'),
     ],
 )
 def test_a_script_that_names_what_is_not_there_is_explained(cli, before, after, said):
