@@ -103,6 +103,8 @@ def _values(raw: object, place: tuple[str, ...]) -> Iterable[tuple[tuple[str, ..
 def expected_words(first: ErrorDetails) -> str:
     """Return what pydantic expected, in words for a person who does not know it."""
     kind, more = first["type"], first.get("ctx", {})
+    if kind == "missing":
+        return "a value; there is none"
     if kind == "path_type":
         return "a path in quotation marks"
     if kind not in get_args(ErrorType):

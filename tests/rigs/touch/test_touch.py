@@ -121,7 +121,7 @@ class TestRelay:
     def test_a_switch_that_is_none(self, host, clock):
         with pytest.raises(ValidationError, match=r"switch.driver: the name of a power driver"):
             touch("relay", host, clock, switch={"driver": "lcos"})
-        with pytest.raises(ValidationError, match=r"switch.port: Field required"):
+        with pytest.raises(ValidationError, match=r"switch.port: a value; there is none"):
             touch("relay", host, clock, switch={"driver": "lcus"})
 
 
