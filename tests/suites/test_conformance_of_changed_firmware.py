@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from harness_fido2.twin import (
     authenticator,
     clientpin,
     credentials,
+    credmgmt,
     crypto,
     getassertion,
     hid,
@@ -26,7 +28,8 @@ from harness_fido2.twin.status import Status, StatusError
 from harness_fido2.twin.verification import PRESENT, VERIFIED
 from harness_nitrokey3.twin import admin, card, settings
 from harness_suites.conformance import test_after_writes, test_client_pin
-from support.trial_key import TrialKey
+from harness_suites.conformance.ceremonies import LONG_NAMES
+from support.trial_key import TrialKey, changed_members
 
 Patch = pytest.MonkeyPatch
 Change = Callable[[Patch], None]
@@ -202,6 +205,51 @@ def blocks_in_the_wrong_order(patch: Patch) -> None:
     patch.setattr(admin.Admin, "_status", swapped)
 
 
+def many_bytes_stored_shorter(patch: Patch) -> None:
+    """The flash has room for 63 bytes of a name that is not ASCII; in RAM it stays whole."""
+    encode = credentials._encode
+
+    def shorter(epoch, credential):
+        user = {
+            name: value
+            if isinstance(value, bytes) or value.isascii()
+            else value.encode()[:63].decode(errors="ignore")
+            for name, value in credential.user.items()
+        }
+        return encode(epoch, replace(credential, user=user))
+
+    patch.setattr(credentials, "_encode", shorter)
+
+
+def names_cut(*, stored_only: bool = False, errors: str = "replace", size: int = 64) -> Change:
+    """Longer names are cut at a byte; what is left of a character becomes another one, or goes."""
+
+    def cut(user):
+        return {
+            name: value if isinstance(value, bytes) else value.encode()[:size].decode(errors=errors)
+            for name, value in user.items()
+        }
+
+    def change(patch: Patch) -> None:
+        if not stored_only:
+            for module in (makecredential, credmgmt):
+                patch.setattr(
+                    module,
+                    "names_of",
+                    lambda app, user: cut({n: user[n] for n in ("name", "displayName") if user.get(n)}),
+                )
+            return
+        whole, encode = makecredential.NAME_MAX * 4, credentials._encode
+        patch.setattr(makecredential, "NAME_MAX", whole)
+        patch.setattr(
+            credentials,
+            "_encode",
+            lambda epoch, made: encode(epoch, replace(made, user=cut(made.user))),
+        )
+
+    return change
+
+
 LAST = "test_client_pin::test_a_last_try_that_is_the_third_in_a_row_tells_that_the_pin_is_blocked_for_good"
 NEXT = "test_get_assertion::test_a_next_assertion_asks_for_no_touch_and_claims_what_the_first_did"
 SILENT = "test_get_assertion::test_a_next_assertion_after_a_silent_one_claims_no_presence"
@@ -217,6 +265,7 @@ LISTED = "test_admin::test_settings_are_listed_with_what_changing_them_takes"
 ROOM = "test_admin::test_there_is_room_in_both_file_systems"
 CHANNELS = "test_ctaphid::test_every_init_gives_another_channel"
 
+MANY_BYTES = "test_discoverable::test_the_longest_names_of_many_byte_characters_outlive_a_power_cycle"
 EARLIER = "test_after_writes::test_a_wrong_pin_stays_counted_whatever_an_earlier_token_is_used_for"
 BLOCK = "test_client_pin::test_what_needs_no_pin_does_not_lift_the_block"
 
@@ -237,6 +286,7 @@ ROWS: dict[str, tuple[Change, str]] = {
     "an array of the same length is not written": (same_length_not_written, SAME_LENGTH),
     "a setting that deletes data asks for no touch": (destructive_without_touch, LISTED),
     "the free blocks are told modulo 256": (free_blocks_wrap, ROOM),
+    "63 bytes are stored of a name that is not ASCII": (many_bytes_stored_shorter, MANY_BYTES),
     "channels are numbered by one byte": (one_byte_of_channels, CHANNELS),
 }
 
@@ -250,6 +300,66 @@ def test_a_case_fails_the_changed_firmware_alone(monkeypatch: Patch, row: tuple[
         change(patch)
         key = TrialKey(patch)
         assert key.asked(case) == "failed", key.said
+
+
+BEGINS = "test_discoverable::test_what_is_told_of_a_longer_name_is_its_beginning"
+NEW_NAME = "test_credential_management::test_what_is_told_of_a_longer_new_name_is_its_beginning"
+RP_NAME = "test_credential_management::test_what_is_told_of_the_name_of_an_rp_is_its_beginning"
+SAME_BOOT, NEXT_BOOT = "the same boot", "the next boot"
+CUTS = {
+    "half a character becomes another one": (names_cut(), SAME_BOOT),
+    "half a character becomes another one on the flash": (names_cut(stored_only=True), NEXT_BOOT),
+    "60 bytes are kept": (names_cut(errors="ignore", size=60), SAME_BOOT),
+    "60 bytes are stored": (names_cut(stored_only=True, errors="ignore", size=60), NEXT_BOOT),
+}
+
+
+@pytest.mark.parametrize("case", [BEGINS, NEW_NAME], ids=["made", "renamed"])
+@pytest.mark.parametrize(("change", "boot"), CUTS.values(), ids=CUTS)
+def test_a_name_that_is_cut_in_another_way_fails(
+    monkeypatch: Patch, case: str, change: Change, boot: str
+) -> None:
+    sound = TrialKey(monkeypatch)
+    assert sound.asked(case, boot=boot) == "passed", sound.said
+    with monkeypatch.context() as patch:
+        change(patch)
+        key = TrialKey(patch)
+        assert key.asked(case, boot=boot) == "failed", key.said
+
+
+def cut_inside(request: bytes, response: bytes) -> bytes | None:
+    """The response with the first 64 bytes of the name, the last three of which are part of a character."""
+    name = LONG_NAMES["name"].encode()
+    return response.replace(b"\x78\x3d" + name[:61], b"\x78\x40" + name[:64])
+
+
+@pytest.mark.parametrize("case", [BEGINS, NEW_NAME], ids=["made", "renamed"])
+def test_a_name_that_is_cut_inside_a_character_is_a_deviation(monkeypatch: Patch, case: str) -> None:
+    """WebAuthn leaves it to clients to mend such a name."""
+    key = TrialKey(monkeypatch, cut_inside)
+    assert key.asked(case, boot=SAME_BOOT) == "deviation", key.said
+    assert "is cut inside a character" in key.said
+
+
+LISTED_NAMES = {
+    "no name": ("passed", None),
+    "whole": ("passed", LONG_NAMES["name"]),
+    "cut at a character": ("passed", LONG_NAMES["name"][:16]),
+    "half a character is another one": ("failed", LONG_NAMES["name"][:16] + "\ufffd"),
+    "of another RP": ("failed", "Other"),
+}
+
+
+@pytest.mark.parametrize(("found", "name"), LISTED_NAMES.values(), ids=LISTED_NAMES)
+def test_the_name_of_an_rp_may_be_left_out_or_cut_at_a_character(
+    monkeypatch: Patch, found: str, name: str | None
+) -> None:
+    def tell(asked: dict[int, Any], members: dict[int, Any]) -> None:
+        if 3 in members and name:
+            members[3]["name"] = name
+
+    key = TrialKey(monkeypatch, changed_members(0x0A, tell))
+    assert key.asked(RP_NAME) == found, key.said
 
 
 @pytest.mark.parametrize("use", ["_log_in", "_register", "_use_u2f"])

@@ -20,6 +20,7 @@ from fido2.ctap import STATUS, CtapError
 from fido2.ctap2 import CredentialManagement, Ctap2
 from fido2.ctap2.pin import ClientPin, PinProtocolV1, PinProtocolV2
 
+from harness.api import deviates
 from harness_suites.conformance.device import ES256, HASH, RP, USER, Authenticator, not_offered
 
 ERR = CtapError.ERR
@@ -156,6 +157,32 @@ def room_for(what: str) -> Iterator[None]:
         if error.code != ERR.KEY_STORE_FULL:
             raise
         not_offered(f"room for {what}")
+
+
+LONG_NAMES = {"name": "a" + "🔑" * 16, "displayName": "鍵" * 22}
+"""Names of 65 and 66 bytes. The 64th byte is inside a character of both."""
+
+
+def begins_as_given(read: Callable[[], Mapping[str, Any]], given: Mapping[str, str]) -> None:
+    """Check that each name that the key tells is the given one, or the beginning of it.
+
+    At least 64 bytes are kept, less the beginning of a character (WebAuthn 2, 6.4.1). A cut inside a character is a
+    deviation: that section leaves it to clients, although many cannot decode the response.
+
+    :param read: return the entity that the key tells; raise UnicodeDecodeError where it is no UTF-8.
+    """
+    try:
+        told = read()
+    except UnicodeDecodeError as error:
+        shown = error.object.decode(errors="backslashreplace")
+        assert any(name.encode().startswith(error.object) for name in given.values()), f"a name {shown!r}"
+        deviates(f"a name is cut inside a character: {shown!r}, which is no UTF-8")
+        return
+    for name, whole in given.items():
+        kept = told.get(name) or ""
+        assert whole.startswith(kept), f"{name} {kept!r} is no beginning of {whole!r}"
+        least = whole.encode()[:64].decode(errors="ignore")
+        assert kept.startswith(least), f"{name} {kept!r} is shorter than 64 bytes of {whole!r}"
 
 
 def ident(credential: Any) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fido2 import cbor
 
-from harness_suites.conformance.ceremonies import check
+from harness_suites.conformance.ceremonies import LONG_NAMES, begins_as_given, check
 from harness_suites.conformance.device import (
     EDDSA,
     PIN,
@@ -419,6 +419,21 @@ def test_a_long_rp_id_is_listed_whole_or_truncated_by_the_rule(with_pin, rp_id):
     assert answer[AN_RP]["id"] in {truncated(rp_id, size) for size in range(32, len(rp_id) + 1)}
 
 
+@pytest.mark.case("CTAP 2.1, 6.8.3; WebAuthn 2, 6.4.1", needs=NEEDS)
+def test_what_is_told_of_the_name_of_an_rp_is_its_beginning(with_pin):
+    """The name need not be kept: the id alone is asked for."""
+    given = LONG_NAMES["name"]
+    resident(with_pin, 1, {**RP, "name": given})
+    with_pin.power_cycle()
+    manager = Manager(with_pin)
+
+    def read() -> dict[str, str]:
+        told: dict[str, str] = manager.ask(RPS)[AN_RP]
+        return {"name": told.get("name") or given}
+
+    begins_as_given(read, {"name": given})
+
+
 @pytest.mark.case("CTAP 2.1, 6.8.3; 6.8.5", needs=NEEDS)
 def test_an_rp_is_no_longer_listed_when_its_last_credential_is_deleted(with_pin):
     resident(with_pin, 1)
@@ -792,6 +807,20 @@ def test_a_renamed_user_keeps_the_new_names_over_a_power_cycle(with_pin):
     with_pin.power_cycle()
     (found,) = Manager(with_pin).credentials()
     assert found[A_USER] == new
+
+
+@pytest.mark.case("CTAP 2.1, 6.8.6; WebAuthn 2, 6.4.1", needs=NEEDS)
+@pytest.mark.parametrize("boot", ["the same boot", "the next boot"])
+def test_what_is_told_of_a_longer_new_name_is_its_beginning(with_pin, boot):
+    made = resident(with_pin)
+    long = {"id": user(1)["id"], **LONG_NAMES}
+    if unless_refused(lambda: Manager(with_pin).update(made, long), ERR.INVALID_LENGTH) is None:
+        # No section says whether a key may refuse what it need not keep.
+        not_offered("names of more than 64 bytes")
+    if boot == "the next boot":
+        with_pin.power_cycle()
+    manager = Manager(with_pin)
+    begins_as_given(lambda: manager.credentials()[0][A_USER], LONG_NAMES)
 
 
 @pytest.mark.case("CTAP 2.1, 6.8.6; 6.2", needs=NEEDS)

@@ -19,8 +19,10 @@ from harness_suites.conformance.ceremonies import (
     ERR,
     GA,
     GET,
+    LONG_NAMES,
     OTHER_RP,
     account,
+    begins_as_given,
     check,
     descriptor,
     get_all,
@@ -354,6 +356,31 @@ def test_the_longest_handle_names_and_rp_id_outlive_a_power_cycle(with_pin):
     for assertion, one, user in zip((first, with_pin.ctap.get_next_assertion()), made[::-1], users[::-1]):
         check(assertion, one)
         assert assertion.user == user
+
+
+@pytest.mark.case("WebAuthn 2, 5.4.1, 5.4.3 and 6.4.1: 64 bytes each", needs=("rk", "clientPin"))
+def test_the_longest_names_of_many_byte_characters_outlive_a_power_cycle(with_pin):
+    """A limit that is counted in characters, or a buffer that is shorter on the flash, shows only in the next boot."""
+    names = [("ö" * 32, "x" + "鍵" * 21), ("🔑" * 16, "鍵" * 21 + "x")]
+    users = [
+        {"id": account(number)["id"], "name": name, "displayName": shown}
+        for number, (name, shown) in enumerate(names)
+    ]
+    for user in users:
+        make_resident(with_pin, user)
+    with_pin.power_cycle()
+    assert [one.user for one in get_all(with_pin, uv=True)] == users[::-1]
+
+
+@pytest.mark.case("WebAuthn 2, 6.4.1: a name may be cut, after 64 bytes or more", needs=("rk", "clientPin"))
+@pytest.mark.parametrize("boot", ["the same boot", "the next boot"])
+def test_what_is_told_of_a_longer_name_is_its_beginning(with_pin, boot):
+    users = [{"id": account(number)["id"], **LONG_NAMES} for number in range(2)]
+    for user in users:
+        make_resident(with_pin, user)
+    if boot == "the next boot":
+        with_pin.power_cycle()
+    begins_as_given(lambda: get_all(with_pin, uv=True)[0].user, LONG_NAMES)
 
 
 @pytest.mark.case("CTAP 2.1, 6.2.2 step 12.2.1", needs=("rk", "clientPin"))
