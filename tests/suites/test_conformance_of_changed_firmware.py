@@ -393,6 +393,57 @@ def test_a_use_of_a_token_that_gives_a_try_back_fails(monkeypatch: Patch, use: s
     assert key.said.startswith("PIN tries in the same boot"), key.said
 
 
+def statuses(wrong: Callable[[list[int], int], int]) -> Change:
+    """Keepalives say another status: `wrong` gets what the message said before, and what it should say now."""
+
+    def change(patch: Patch) -> None:
+        keep = hid.HidFirmware._keepalive
+
+        def keepalive(self, message, status):
+            said = message.__dict__.setdefault("said", [])
+            keep(self, message, wrong(said, status))
+            said.append(status)
+
+        patch.setattr(hid.HidFirmware, "_keepalive", keepalive)
+
+    return change
+
+
+WAITS = "test_ctaphid::test_while_a_touch_is_waited_for_every_keepalive_says_so"
+RESETS = "test_reset::test_once_touched_a_reset_no_longer_asks_for_a_touch"
+UNTOUCHED = "test_ctaphid::test_what_ends_without_a_touch_never_says_that_it_waits_for_one"
+LATER_WORK = statuses(lambda said, status: 2 if len(said) >= 6 else status)
+STATUSES: dict[str, tuple[Change, str, dict[str, str]]] = {
+    "the second says that the key works": (
+        statuses(lambda said, status: 1 if said[-1:] == [2] else status),
+        WAITS,
+        {},
+    ),
+    "every third says that the key works": (
+        statuses(lambda said, status: 1 if len(said) % 3 == 2 else status),
+        WAITS,
+        {},
+    ),
+    "a long reset asks for a second touch": (LATER_WORK, RESETS, {}),
+    **{
+        f"{what} asks for a touch": (statuses(lambda said, status: 2), UNTOUCHED, {"what": what})
+        for what in ("a change of the PIN", "a rename", "a deletion")
+    },
+}
+
+
+@pytest.mark.parametrize(("change", "case", "asked"), STATUSES.values(), ids=STATUSES)
+def test_a_keepalive_of_another_status_fails(
+    monkeypatch: Patch, change: Change, case: str, asked: dict[str, str]
+) -> None:
+    sound = TrialKey(monkeypatch)
+    assert sound.asked(case, **asked) == "passed", sound.said
+    change(monkeypatch)
+    key = TrialKey(monkeypatch)
+    assert key.asked(case, **asked) == "failed", key.said
+    assert "keepalive" in key.said.lower(), key.said
+
+
 BY_CARD = "test_admin::test_without_a_touch_nothing_is_reset_over_the_card_interface"
 
 

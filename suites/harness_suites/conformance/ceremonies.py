@@ -19,6 +19,7 @@ from fido2.cose import CoseKey
 from fido2.ctap import STATUS, CtapError
 from fido2.ctap2 import CredentialManagement, Ctap2
 from fido2.ctap2.pin import ClientPin, PinProtocolV1, PinProtocolV2
+from fido2.webauthn import PublicKeyCredentialDescriptor, PublicKeyCredentialType
 
 from harness.api import deviates
 from harness_suites.conformance.device import ES256, HASH, RP, USER, Authenticator, not_offered
@@ -195,6 +196,11 @@ def ident(credential: Any) -> bytes:
 def descriptor(credential: Any, kind: str = "public-key") -> dict[str, Any]:
     """Return the descriptor of a credential, or of an id."""
     return {"type": kind, "id": credential if isinstance(credential, bytes) else ident(credential)}
+
+
+def named(credential: Any) -> PublicKeyCredentialDescriptor:
+    """Return the descriptor as the client's credential management takes it."""
+    return PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=ident(credential))
 
 
 def stranger(number: int = 0, size: int = 64) -> dict[str, Any]:

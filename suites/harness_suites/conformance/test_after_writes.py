@@ -16,11 +16,7 @@ import pytest
 from fido2.ctap1 import ApduError, Ctap1
 from fido2.ctap2 import Config, LargeBlobs
 from fido2.ctap2.pin import ClientPin
-from fido2.webauthn import (
-    PublicKeyCredentialDescriptor,
-    PublicKeyCredentialType,
-    PublicKeyCredentialUserEntity,
-)
+from fido2.webauthn import PublicKeyCredentialUserEntity
 
 from harness_suites.conformance.ceremonies import (
     ERR,
@@ -33,6 +29,7 @@ from harness_suites.conformance.ceremonies import (
     make_resident,
     make_without_pin,
     management,
+    named,
     option,
     room_for,
 )
@@ -86,10 +83,6 @@ def shown(authenticator: Authenticator, made: Any) -> dict[str, Any]:
         # Without the user (6) and the number of those listed (9), which the first one of a listing has.
         "listed": {key: value for key, value in listed.items() if key not in (6, 9)},
     }
-
-
-def named(made: Any) -> PublicKeyCredentialDescriptor:
-    return PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=ident(made))
 
 
 def rename(authenticator: Authenticator, made: Any, number: int) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
+from hashlib import sha256
+from unittest.mock import patch
 
 import pytest
 from fido2 import cbor
+from fido2.ctap import STATUS
 from fido2.hid import CAPABILITY, CTAPHID
+from fido2.webauthn import PublicKeyCredentialUserEntity
 
 from harness.api import NOT_OFFERED, deviates
+from harness_suites.conformance.ceremonies import GA, make_resident, management, named
 from harness_suites.conformance.device import ES256, HASH, RP, USER, not_offered
 from harness_suites.conformance.hidframes import (
     BROADCAST,
@@ -643,6 +649,58 @@ def test_once_touched_a_key_no_longer_asks_for_a_touch(blank, wire):
     assert message.data[0] == 0
     after = statuses[statuses.index(1) :] if 1 in statuses else []
     assert 2 not in after, f"keepalives {statuses}"
+
+
+@pytest.mark.case("CTAP 2.1, 11.2.9.1.7 (STATUS_UPNEEDED)", any_state=True, withheld=True)
+def test_while_a_touch_is_waited_for_every_keepalive_says_so(wire):
+    """Who reads another status takes the words "touch your key" away."""
+    channel = wire.allocate()
+    wait_for_touch(wire, channel)
+    said = [wire.message() for _ in range(10)]
+    cancel(wire, channel)
+    for message in said:
+        assert message.is_keepalive, f"{message}, before any touch"
+        assert message.data == b"\x02", f"{message}, while a touch is waited for"
+
+
+UNTOUCHED = {
+    "getInfo": lambda key, made: key.ctap.get_info(),
+    "a token": lambda key, made: key.token(GA, RP["id"]),
+    "a silent assertion": lambda key, made: key.get(
+        made, options={"up": False}, **key.auth(HASH, GA, RP["id"])
+    ),
+    "a change of the PIN": lambda key, made: key.client_pin().change_pin(key.pin, key.pin[::-1]),
+    "a list of accounts": lambda key, made: management(key).enumerate_creds(
+        sha256(RP["id"].encode()).digest()
+    ),
+    "a rename": lambda key, made: management(key).update_user_info(
+        named(made), PublicKeyCredentialUserEntity(id=USER["id"], name="new")
+    ),
+    "a deletion": lambda key, made: management(key).delete_cred(named(made)),
+}
+
+
+@pytest.mark.case("CTAP 2.1, 11.2.9.1.7 (STATUS_PROCESSING)", needs=("clientPin", "rk"), withheld=True)
+@pytest.mark.parametrize("what", UNTOUCHED)
+def test_what_ends_without_a_touch_never_says_that_it_waits_for_one(with_pin, what):
+    """Who reads that a touch is needed asks the user for one, and the key may take it for its next request."""
+    made = make_resident(with_pin)
+    with statuses_of(with_pin) as said:
+        UNTOUCHED[what](with_pin, made)
+    assert STATUS.UPNEEDED not in said, f"a keepalive asks for a touch, and {what} ends without one"
+
+
+@contextmanager
+def statuses_of(key):
+    """Note the statuses of the keepalives of each request."""
+    said: set[int] = set()
+    call = key.device.call
+
+    def noting(command, data=b"", event=None, on_keepalive=None):
+        return call(command, data, event, said.add)
+
+    with patch.object(key.device, "call", noting):
+        yield said
 
 
 # Optional commands

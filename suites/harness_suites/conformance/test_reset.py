@@ -139,6 +139,22 @@ def test_a_reset_says_that_it_waits_for_a_touch(world):
     assert wire.answer(channel).data == bytes((ERR.KEEPALIVE_CANCEL,))
 
 
+@pytest.mark.case("CTAP 2.1, 6.6 and 11.2.9.1.7", needs="clientPin", withheld=True)
+def test_once_touched_a_reset_no_longer_asks_for_a_touch(world):
+    """It is the longest work of many keys, and a touch of its second half would serve for what comes next."""
+    wire = Wire(world.key)
+    channel = wire.allocate()
+    said = []
+    wire.send(channel, CTAPHID.CBOR, RESET)
+    with world.key.touch(delay_us=0):
+        while (message := wire.message()).is_keepalive:
+            said.append(message.data[0])
+    assert message.data == b"\0"
+    assert 2 in said, f"keepalives {said}"
+    after = said[said.index(1, said.index(2)) :] if 1 in said[said.index(2) :] else []
+    assert 2 not in after, f"keepalives {said}"
+
+
 @pytest.mark.case("CTAP 2.1, 6.6 (NOT_ALLOWED)", needs="clientPin")
 def test_ten_seconds_after_power_up_it_is_too_late(world):
     world.key.rig.clock.wait_us(LATE_US)
