@@ -21,6 +21,7 @@ from harness_openpgp.twin import card as openpgp_card
 from harness_openpgp.twin import data as openpgp_data
 from harness_openpgp.twin import keys as openpgp_keys
 from harness_openpgp.twin import pins as openpgp_pins
+from harness_openpgp.twin import secrets as openpgp_secrets
 from harness_openpgp.twin import state as openpgp_state
 from harness_openpgp.twin import use as openpgp_use
 from harness_schsm.twin import domains, elementary, generate, pins, use
@@ -242,6 +243,64 @@ OPENPGP = {
         "    return self._finished(command)",
         "    self._needs_touch = lambda command: False\n    return self._finished(command)",
         {"slot": Slot.SIGN},
+    ),
+    "a new key keeps the date of the one before": Wrong(
+        "openpgp/test_keys::test_a_new_key_takes_no_date_over_without_the_fingerprint",
+        openpgp_state.KeySlot.emptied,
+        "fingerprint=EMPTY, date=bytes(DATE))",
+        "fingerprint=EMPTY)",
+        {"slot": Slot.DECIPHER, "way": "generate"},
+    ),
+    "an imported key keeps the date of the one before": Wrong(
+        "openpgp/test_keys::test_a_new_key_takes_no_date_over_without_the_fingerprint",
+        openpgp_keys._store,
+        "    full = replace(kept,",
+        "    kept = replace(kept, date=before.date) if origin == IMPORTED else kept\n    full = replace(kept,",
+        {"slot": Slot.SIGN, "way": "import"},
+    ),
+    "an RSA key is kept with the usual exponent": Wrong(
+        "openpgp/test_keys::test_an_imported_rsa_key_of_another_exponent_works_or_is_refused",
+        openpgp_secrets.sealed,
+        "3: secret.e}",
+        "3: 65537}",
+        {"slot": Slot.SIGN},
+    ),
+    "the usual exponent is shown of every RSA key": Wrong(
+        "openpgp/test_keys::test_an_imported_rsa_key_of_another_exponent_works_or_is_refused",
+        openpgp_keys._store,
+        "public=secrets.public_of(secret))",
+        "public=secrets.public_of(replace(secret, e=65537)))",
+        {"slot": Slot.DECIPHER},
+    ),
+    "a number loses the zeros that it begins with": Wrong(
+        "openpgp/test_keys::test_an_imported_number_may_begin_with_zeros",
+        openpgp_secrets.imported,
+        'int.from_bytes(private, "big")',
+        'int.from_bytes(private.lstrip(b"\\0").ljust(len(private), b"\\0"), "big")',
+        {"slot": Slot.SIGN, "name": "secp256r1", "form": "whole"},
+    ),
+    "a short number is filled up at its end": Wrong(
+        "openpgp/test_keys::test_an_imported_number_may_begin_with_zeros",
+        openpgp_secrets.imported,
+        'int.from_bytes(private, "big")',
+        'int.from_bytes(private.ljust(32, b"\\0"), "big")',
+        {"slot": Slot.DECIPHER, "name": "secp256r1", "form": "shortened, no public key"},
+    ),
+    "a KDF is set once": Wrong(
+        "openpgp/test_lifecycle::test_a_kdf_takes_the_place_of_the_one_before",
+        openpgp_data._put_file,
+        "    if len(data) > most:",
+        "    if tag == KDF and data != NO_KDF and card.files.read(name):\n        return\n    if len(data) > most:",
+        {"kind": "as long"},
+    ),
+    "a shorter KDF leaves the end of the one before": Wrong(
+        "openpgp/test_lifecycle::test_a_kdf_takes_the_place_of_the_one_before",
+        openpgp_data._put_file,
+        "    if len(data) > most:",
+        "    if tag == KDF:\n"
+        '        data += (card.files.read(name) or b"")[len(data) :]\n'
+        "    if len(data) > most:",
+        {"kind": "shorter"},
     ),
     "signatures of RSA are not counted": Wrong(
         "openpgp/test_use::test_signatures_of_every_kind_of_key_count",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from math import gcd
 
 import pytest
 
 from harness_cards.rsa import key_of
+from harness_cards.tlv import tlv
 from harness_openpgp.algorithms import (
     ECDH,
     ECDSA,
@@ -157,6 +159,55 @@ def test_an_import_may_bring_the_modulus(admin, mine):
     assert works(admin, mine, Slot.SIGN, PublicKey(rsa(2048), admin.public(Slot.SIGN)))
 
 
+@SLOTS
+def test_an_imported_rsa_key_of_another_exponent_works_or_is_refused(admin, mine, rig, slot):
+    """The attributes give the length of e, and the import gives e itself (specification 3.4, section 4.4.3.12)."""
+    set_algorithm_rsa(admin, slot, 2048)
+    key = key_of(2048, 7)
+    e = next(one for one in (17, 257, 65539, 65543) if gcd(one, (key.p - 1) * (key.q - 1)) == 1)
+    admin.verify(mine.pw3, ADMIN)
+    before = admin.public(slot)
+    take_or_refuse(admin, slot, {**rsa_parts(2048), 0x91: e.to_bytes(4, "big")}, before, "this exponent")
+    card = again(rig)
+    public = PublicKey(rsa(2048), card.public(slot))
+    assert [int.from_bytes(public.part(tag), "big") for tag in (0x81, 0x82)] == [key.n, e]
+    assert works(card, mine, slot, public)
+
+
+def take_or_refuse(card: OpenPgp, slot: Slot, parts: dict[int, bytes], before: bytes, what: str) -> None:
+    """Import a key, or skip if the card refuses that; the key before must be there then."""
+    status = card.exchange(0xDB, 0x3F, 0xFF, header(slot, parts))[1]
+    if status != 0x9000:
+        assert card.public(slot) == before, "a refused import changed the key"
+    require(status == 0x9000, f"an import with {what}")
+
+
+@pytest.mark.parametrize("slot", [Slot.SIGN, Slot.DECIPHER], ids=named)
+@pytest.mark.parametrize("name", ["secp256r1", "secp521r1", "brainpoolP256r1"])
+@pytest.mark.parametrize("form", ["whole", "shortened", "shortened, no public key"])
+def test_an_imported_number_may_begin_with_zeros(admin, mine, rig, slot, name, form):
+    """Some hosts send such a number without them: a card refuses that, or takes the number for what it is."""
+    algorithm = on_curve(ECDH if slot is Slot.DECIPHER else ECDSA, name)
+    curve = algorithm.curve
+    d = int.from_bytes(hashlib.sha512(b"begins with zeros").digest(), "big") >> 8 * (66 - curve.size)
+    number = d.to_bytes(curve.size, "big")
+    assert number[:2] == bytes(2)
+    set_algorithm(admin, slot, algorithm)
+    admin.verify(mine.pw3, ADMIN)
+    # The last byte of the attributes says whether the card wants the public key (specification 3.4, section 4.4.3.9).
+    wanted = admin.get(slot.attributes)[-1] == PUBLIC_WANTED
+    public = {0x99: curve.point(d)} if wanted and form != "shortened, no public key" else {}
+    if form == "whole":
+        admin.import_key(slot, {0x92: number, **public})
+    else:
+        parts = {0x92: number.lstrip(b"\0"), **public}
+        take_or_refuse(admin, slot, parts, admin.public(slot), f"a number that is {form}")
+    key = PublicKey(algorithm, tlv(0x86, curve.point(d)))
+    card = again(rig)
+    assert card.public(slot) == key.content
+    assert works(card, mine, slot, key)
+
+
 # What a new key changes
 
 
@@ -190,6 +241,29 @@ def test_the_fingerprint_of_an_authority_stays_with_a_new_key(admin, slot):
     before = admin.get(0xC6)
     admin.generate(slot)
     assert admin.get(0xC6) == before
+
+
+@SLOTS
+@pytest.mark.parametrize("way", ["generate", "import"])
+def test_a_new_key_takes_no_date_over_without_the_fingerprint(admin, rig, slot, way):
+    """The host writes both. Until then a card shows both of the key before, as opcard-rs does, or neither."""
+    dates = [bytes([0x5A, 1 + other.value, 0, 0]) for other in Slot]
+    for other in Slot:
+        admin.put(other.date, dates[other.value])
+    fingerprint = admin.get(0xC5)[20 * slot.value :][:20]
+    if way == "import":
+        made = host_key(slot)
+        set_algorithm(admin, slot, made.algorithm)
+        admin.import_key(slot, made.parts)
+    else:
+        admin.generate(slot)
+    before = fingerprint, dates[slot.value]
+    for boot in ("the same boot", "the next boot"):
+        card = admin if boot == "the same boot" else again(rig)
+        shown = [card.get(0xCD)[4 * other.value :][:4] for other in Slot]
+        found = card.get(0xC5)[20 * slot.value :][:20], shown.pop(slot.value)
+        assert found in (before, (bytes(20), bytes(4))), f"{boot}: {found[0].hex()} of {found[1].hex()}"
+        assert shown == [dates[other.value] for other in Slot if other is not slot], boot
 
 
 @pytest.mark.parametrize("way", ["generate", "import"])

@@ -220,6 +220,35 @@ def test_a_kdf_can_be_switched_off(admin, rig):
     assert again(rig).get(0xF9) == b"\x81\x01\x00"
 
 
+def other_kdf(salts: tuple[int, ...], size: int) -> bytes:
+    """A KDF of other salts and hashes than that of GnuPG. :param size: of its hash: 32 of SHA-256, 64 of SHA-512."""
+    hash_number = {32: "08", 64: "0A"}[size]
+    whole = bytes.fromhex(f"810103 8201{hash_number} 83040000C350")
+    whole += b"".join(bytes([tag, 8]) + bytes([tag]) * 8 for tag in salts)
+    return whole + b"".join(bytes([tag, size]) + bytes([tag]) * size for tag in (0x87, 0x88))
+
+
+KDFS = {
+    "as long": other_kdf((0x84, 0x85, 0x86), 32),
+    "shorter": other_kdf((0x84,), 32),
+    "longer": other_kdf((0x84, 0x85, 0x86), 64),
+}
+
+
+@pytest.mark.parametrize("kind", KDFS)
+def test_a_kdf_takes_the_place_of_the_one_before(admin, mine, rig, kind):
+    """A host that hashes with the salts of the one before sends wrong PINs, three times."""
+    with_kdf(admin)
+    status = admin.exchange(0xDA, 0x00, 0xF9, KDFS[kind])[1]
+    assert status == 0x9000 or f"{status:04X}" in WRONG_DATA
+    wanted = KDFS[kind] if status == 0x9000 else kdf_object()
+    assert admin.get(0xF9) == wanted
+    card = again(rig)
+    assert card.get(0xF9) == wanted
+    card.verify(mine.pw1, OTHER)
+    card.verify(mine.pw3, ADMIN)
+
+
 @pytest.mark.parametrize(
     "content", ["81", "810107", "81010382", "00" * 110], ids=["cut", "unknown", "half", "zeros"]
 )
