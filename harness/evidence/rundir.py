@@ -122,6 +122,8 @@ class RunDir:
             raise DamagedFile(str(path), found="no file", expected="the head of a run", mend=BEGIN_ANEW)
         for rig in head["rigs"]:
             rig.update(read_json(self._rig_file(rig["name"])) or {})
+        if said := {name: held for rig in head["rigs"] if (held := self._remarks(name := rig["name"]))}:
+            head["remarks"] = said
         return head
 
     def note_rig(self, info: RigInfo) -> None:
@@ -130,6 +132,23 @@ class RunDir:
         if not path.exists():
             body = {name: getattr(info, name) for name in ("firmware", "personality", "transport")}
             path.write_text(line(body), encoding="utf-8", errors=ESCAPED)
+
+    def note_remarks(self, rig: str, remark: str) -> None:
+        """Note what has to stand beside every verdict on a rig, at any time: what was noted before stays.
+
+        :param remark: as `Rig.remark`: sentences with "; " between them; empty if there are none.
+        """
+        before = self._remarks(rig)
+        said = [*before, *(one for one in remark.split("; ") if one and one not in before)]
+        if said != before:
+            replace_file(self._remarks_file(rig), line({"remarks": said}))
+
+    def _remarks(self, rig: str) -> list[str]:
+        said = (read_json(self._remarks_file(rig)) or {}).get("remarks")
+        return [str(one) for one in said] if isinstance(said, list) else []
+
+    def _remarks_file(self, rig: str) -> Path:
+        return self.path / "journal" / f"{rig}.remarks.json"
 
     def _rig_file(self, rig: str) -> Path:
         return self.path / "journal" / f"{rig}.rig.json"

@@ -40,6 +40,7 @@ HEAD: Shape = {
     ),
     "deviations?": (list, None),
     "notes?": ([str], None),
+    "remarks?": ({"*": [str]}, None),
     "untried_starts?": ({"*": [str]}, None),
     "untried_suites?": ({"*": [str]}, None),
     "host?": ({"*": (str, int, None)}, None),

@@ -221,10 +221,17 @@ def _notes(run: RunFiles) -> list[str]:
     without = left_out(run.cases, starts if run.operations else {}, suites) if starts is not None else None
     return [
         *(run.head.get("notes") or []),
+        *_remarks(run),
         *([without] if without else []),
         *_policies(run),
         *remarks(accepted, cases, today),
     ]
+
+
+def _remarks(run: RunFiles) -> list[str]:
+    """Say what was found out about each rig and has to stand beside every verdict on it."""
+    said = run.head.get("remarks") or {}
+    return [f"rig {rig}: {remark}" for rig, held in sorted(said.items()) for remark in held]
 
 
 def _policies(run: RunFiles) -> list[str]:

@@ -90,6 +90,7 @@ class Run:
         """Note which key is on a rig and how it describes itself, for the ledger and the report."""
         if glass_box(rig) is None:
             self.dir.note_rig(rig.info())
+        self.dir.note_remarks(rig.name, rig.remark)
         self.dir.note_facts(rig.name, lambda: rig_facts(rig, self.session.plugins.updates))
         if rig.identity is not None:
             note_identity(self.dir, rig.name, rig.identity, rig.evidence_kind, rig.key.name)

@@ -140,6 +140,8 @@ class RunCampaigns:
                 keep = abnormal.keeping(port_log.keeping(journal.keep), port_log.files)
                 yield keep, journal.kept
             finally:
+                # A campaign may find out about its rig what nobody knew before.
+                run.note_remarks(rig_name, rig.remark)
                 campaign = self.done.get((rig_name, operation))
                 # An operation whose share of the budget is 0 has no rows, and is named all the same.
                 if campaign is not None and (campaign.result.rows or campaign.result.complete):

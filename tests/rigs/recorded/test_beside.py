@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import pytest
 
+from harness.campaign.recording import VARIES
 from support.command import Cli
 from support.emulator.emulated import TINY_COMMAND
 from support.recorded import no_recording
@@ -16,9 +18,12 @@ pytestmark = pytest.mark.skipif(no_recording() is not None, reason=str(no_record
 
 @pytest.mark.long
 def test_an_action_that_goes_wrong_without_a_cut_is_no_cuts_doing(tmp_path):
-    _, rows, streams = ran(tmp_path, "--fault", "count-back-at-enrolment")
+    cli, rows, streams = ran(tmp_path, "--fault", "count-back-at-enrolment")
     assert "next" in streams
     assert "enrol" not in {row["next"] for row in rows}
+    (summary,) = cli.cwd.glob("reports/*/summary.json")
+    said = "rig tiny: the owner's action enrol goes wrong without a cut, and is not tried after one"
+    assert said in json.loads(summary.read_text())["notes"]
 
 
 @pytest.mark.long
@@ -51,4 +56,8 @@ def ran(folder, *more):
     assert summary["evidence_kind"] == ["emulator-torn"]
     assert summary["distinct_states_per_s"] > 0
     assert "emulated run: vendor firmware build, modelled flash" in done.stdout
+    # What a campaign finds out about its rig: it draws its credentials' names at random.
+    assert f"rig tiny: {VARIES}" in summary["notes"]
+    assert VARIES in " ".join(done.stdout.split())
+    assert f"<li>rig tiny: {html.escape(VARIES)}</li>" in file.with_name("index.html").read_text()
     return cli, rows, streams
