@@ -131,6 +131,7 @@ class RunDir:
         path = self._rig_file(info.name)
         if not path.exists():
             body = {name: getattr(info, name) for name in ("firmware", "personality", "transport")}
+            body |= {"flash": info.flash} if info.flash else {}
             path.write_text(line(body), encoding="utf-8", errors=ESCAPED)
 
     def note_remarks(self, rig: str, remark: str) -> None:

@@ -182,7 +182,10 @@ class Presence:
 
 @dataclass(frozen=True)
 class RigInfo:
-    """Description of a rig for reports."""
+    """Description of a rig for reports.
+
+    :ivar flash: what breaks, in a few words, where a vendor's firmware runs on something that we model; else None.
+    """
 
     name: str
     key: str
@@ -191,6 +194,7 @@ class RigInfo:
     personality: str | None
     transport: str
     expendable: bool
+    flash: str | None = None
 
 
 class PinGuard(Protocol):

@@ -88,7 +88,7 @@ def page(
         summary=summary,
         label=label,
         tone=tone,
-        kind=vocabulary.evidence_sentence(summary["evidence_kind"], vocabulary.keys_in(summary["rigs"])),
+        kind=vocabulary.evidence_sentence(summary["evidence_kind"], summary["rigs"]),
         proofs=proofs(summary),
         weakest=_weakest(summary),
         findings=findings_view(summary, shown),

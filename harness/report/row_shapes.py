@@ -11,6 +11,7 @@ _TEXT: Shape = (str, None)
 _COUNT: Shape = (int, None)
 _NUMBER: Shape = (float, None)
 _FLAG: Shape = (bool, None)
+_RIG_TEXTS = ("key", "title", "firmware", "personality", "transport", "flash")
 
 HEAD: Shape = {
     "asked?": (
@@ -32,7 +33,7 @@ HEAD: Shape = {
         [
             {
                 "name": str,
-                **{f"{name}?": _TEXT for name in ("key", "title", "firmware", "personality", "transport")},
+                **{f"{name}?": _TEXT for name in _RIG_TEXTS},
                 "expendable?": _FLAG,
             }
         ],

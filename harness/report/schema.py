@@ -57,6 +57,7 @@ class RigShape(Shape):
     personality: str | None
     transport: str | None
     expendable: bool | None
+    flash: str | None = None
     switch: SwitchShape | None
 
 

@@ -27,7 +27,7 @@ from harness.report.vocabulary import counted, is_violation
 
 SCHEMA = 1
 
-_RIG_FIELDS = ("name", "key", "firmware", "personality", "transport", "expendable")
+_RIG_FIELDS = ("name", "key", "firmware", "personality", "transport", "expendable", "flash")
 _OPERATION_FIELDS = (
     *(
         "rig",

@@ -48,8 +48,7 @@ def verdict_block(
     :param report: path of the report's page, shown last.
     """
     label, (word, tone) = verdict_label(summary), LABELS[summary["verdict"]]
-    keys = vocabulary.keys_in(summary["rigs"])
-    title = vocabulary.evidence_sentence(summary["evidence_kind"], keys)
+    title = vocabulary.evidence_sentence(summary["evidence_kind"], summary["rigs"])
     if summary["verdict"] == FAIL and not summary["complete"]:
         title += " · cut short"
     indent = " " * (6 + len(word) + 3)

@@ -125,11 +125,16 @@ def keys_in(rigs: Iterable[Mapping[str, Any]]) -> int:
     )
 
 
-def evidence_sentence(kinds: Sequence[str], keys: int) -> str:
-    """Say what kind of evidence a run is; with several kinds, each one."""
-    said = []
+def evidence_sentence(kinds: Sequence[str], rigs: Sequence[Mapping[str, Any]]) -> str:
+    """Say what kind of evidence a run is; with several kinds, each one.
+
+    :param rigs: those of a summary. They say what a modelled flash is: a real key has no file system of ours.
+    """
+    keys, said = keys_in(rigs), []
+    flash = "; ".join(dict.fromkeys(str(rig["flash"]) for rig in rigs if rig.get("flash")))
     for kind in kinds:
         text = EVIDENCE_KINDS.get(kind, f"{kind} run")
+        text += f" ({flash})" if flash and kind == "emulator-torn" else ""
         said.append(f"{text}: {counted(keys, 'key')} took part" if kind in COUNTED else text)
     return "; ".join(said) or "nothing says what kind of evidence this is"
 

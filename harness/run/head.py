@@ -39,6 +39,7 @@ def run_head(session: Session) -> dict[str, Any]:
                 "personality": info.personality,
                 "transport": info.transport,
                 "expendable": info.expendable,
+                **({"flash": info.flash} if info.flash else {}),
             }
             for info in infos
         ],

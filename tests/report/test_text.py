@@ -207,8 +207,17 @@ def test_a_window_is_not_excluded_where_something_was_found():
 
 
 def test_evidence_kinds_are_named():
-    assert evidence_sentence(["hardware", "twin"], 1).startswith("hardware run: 1 key took part; model run")
-    assert evidence_sentence([], 0) == "nothing says what kind of evidence this is"
+    rig = {"name": "a", "transport": "emulator, vpcd", "flash": "in a file"}
+    said = evidence_sentence(["hardware", "twin"], [rig])
+    assert said.startswith("hardware run: 1 key took part; model run")
+    assert "in a file" not in said
+    two = [rig, {**rig, "name": "b"}, {**rig, "name": "c", "flash": "behind its driver"}]
+    assert evidence_sentence(["emulator-torn"], two) == (
+        "emulated run: vendor firmware build, modelled flash (in a file; behind its driver): 3 keys took part"
+    )
+    older = [{"name": "a", "transport": "emulator, vpcd"}]
+    assert evidence_sentence(["emulator-torn"], older).endswith("modelled flash: 1 key took part")
+    assert evidence_sentence([], []) == "nothing says what kind of evidence this is"
 
 
 def show(stream, made, tmp_path, **how):

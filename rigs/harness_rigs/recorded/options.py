@@ -97,6 +97,17 @@ class FlashOptions(BaseModel):
         return "reordered" in self.faults and (self.kind == "files" or "faults" in self.model_fields_set)
 
     @property
+    def words(self) -> str:
+        """What the model breaks, for the headline of a run: which file system, or what kind of flash."""
+        torn = "torn" in self.faults
+        if self.kind == "files":
+            order = "reordered until fsync" if self.is_reordered else "ordered"
+            return f"files on a file system: {order}, {'torn at blocks' if torn else 'no write torn'}"
+        parts = ["behind its driver" if self.kind == "driver" else "in a file"]
+        parts += ["pages of one msync reordered"] if self.kind == "image" and self.is_reordered else []
+        return ", ".join(parts if torn else [*parts, "no write torn"])
+
+    @property
     def images(self) -> tuple[str, ...]:
         """The files that are flash."""
         return (DRIVER_FILE,) if self.kind == "driver" else tuple(self.files)

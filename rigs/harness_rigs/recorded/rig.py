@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
-from harness.api import RigRequest, Vault
+from harness.api import RigInfo, RigRequest, Vault
 from harness_rigs.emulator.folder import WorkingFolder
 from harness_rigs.emulator.rig import EmulatorRig
 from harness_rigs.recorded.flash_server import VARIABLE, FlashServer
@@ -44,6 +45,9 @@ class RecordedEmulatorRig(EmulatorRig):
     @property
     def vault(self) -> Vault:
         return self._recorder
+
+    def info(self) -> RigInfo:
+        return replace(super().info(), flash=self.flash.words)
 
     def fingerprint(self) -> str:
         # Where the flash is served differs from run to run; how it breaks is what a replay depends on.

@@ -55,7 +55,10 @@ def ran(folder, *more):
     summary = json.loads(file.with_name("summary.json").read_text())
     assert summary["evidence_kind"] == ["emulator-torn"]
     assert summary["distinct_states_per_s"] > 0
-    assert "emulated run: vendor firmware build, modelled flash" in done.stdout
+    kind = "emulated run: vendor firmware build, modelled flash"
+    model = "(files on a file system: ordered, torn at blocks): 1 key took part"
+    assert f"{kind} {model}" in " ".join(done.stdout.split())
+    assert f"{kind} {model}" in file.with_name("index.html").read_text()
     # What a campaign finds out about its rig: it draws its credentials' names at random.
     assert f"rig tiny: {VARIES}" in summary["notes"]
     assert VARIES in " ".join(done.stdout.split())
