@@ -36,12 +36,17 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler here
 
 
 def built(folder, flash, *more):
+    program, done = compiled(folder, flash, *more)
+    assert done.returncode == 0, done.stderr.decode()
+    return program
+
+
+def compiled(folder, flash, *more):
     program = folder / "tiny_card"
     flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{HERE}"]
     files = [HERE / "tiny_card.c", flash]
     done = subprocess.run([COMPILER, *flags, *more, "-o", program, *files], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return program
+    return program, done
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +163,18 @@ def test_a_flash_in_a_file_is_seen_as_erases_and_programs(start, on_a_file):
     assert sound.findings == []
     assert {op.kind for op in sound.trace.ops} == {"erase", "program"}
     (wrong,) = walked(start("in-place", on_a_file, **image), "card.update")
+    assert Outcome.TORN in {finding.outcome for finding in wrong.findings}
+
+
+@needs_compiler
+@pytest.mark.skipif(no_recording() is not None, reason=str(no_recording()))
+def test_a_firmware_that_loads_no_library_is_recorded_too(start, tmp_path):
+    program, done = compiled(tmp_path, ROOT / "tests" / "support" / "file_flash.c", "-static")
+    if done.returncode != 0:
+        pytest.skip(f"no static C library here: {done.stderr.decode(errors='replace').strip()[-200:]}")
+    rig = start("in-place", program, kind="image", files=["flash.bin"])
+    (wrong,) = walked(rig, "card.update")
+    assert {op.kind for op in wrong.trace.ops} == {"erase", "program"}
     assert Outcome.TORN in {finding.outcome for finding in wrong.findings}
 
 
