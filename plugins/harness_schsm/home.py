@@ -31,7 +31,7 @@ from harness_schsm.description import OURS
 CANARY_EC, CANARY_RSA, CANARY_AES, CANARY_DATA = 1, 2, 3, 1
 RSA_BITS = 2048
 P256 = BY_NAME["secp256r1"]
-NEVER_INITIALISED = 0x6A88
+NEVER_INITIALISED, BLOCKED = 0x6A88, 0x6983
 _DESCRIPTIONS = {KEY >> 8: PRKD, CERTIFICATE >> 8: PRKD, PROTECTED >> 8: DATA_INFO, DATA >> 8: DATA_INFO}
 """First byte of an object's file -> that of the file with its label."""
 
@@ -41,6 +41,7 @@ class HsmMemory:
     """What the host knows of the card.
 
     :ivar pin: the user PIN in force, as `so_pin` the SO-PIN.
+    :ivar so_tries: tries of the SO-PIN that the card has: nothing but INITIALIZE gives one back (H2).
     :ivar requests: key number -> the authenticated request of each asymmetric canary; its public key is in it.
     :ivar ciphertext: what the AES canary makes of `plaintext(3)`; empty if there is none.
     :ivar shares: the DKEK shares that were imported. :ivar due: those that are still to be imported.
@@ -56,6 +57,7 @@ class HsmMemory:
 
     pin: str = ""
     so_pin: str = ""
+    so_tries: int = SO_PIN.full
     requests: dict[int, bytes] = field(default_factory=dict)
     ciphertext: bytes = b""
     shares: tuple[bytes, ...] = ()
@@ -131,6 +133,8 @@ def prepare(rig: Rig, memory: Memory) -> None:
             client.change(in_force, mine.pin)
             client.verify(mine.pin)
         mine.so_pin = _first_so_pin(rig, client)
+        mine.so_tries = _so_tries(client)
+        _complete_dkek(client)
         for fid in client.objects():
             if fid not in OF_THE_DEVICE:
                 client.delete(fid)
@@ -151,6 +155,7 @@ def initialize(client: ScHsm, mine: HsmMemory, *, shares: int, options: int = 0x
 
 def forget(mine: HsmMemory) -> None:
     """Forget what was on the card: it was initialised."""
+    mine.so_tries = SO_PIN.full
     mine.requests.clear()
     mine.ciphertext = mine.content = b""
     mine.shares = mine.due = ()
@@ -169,6 +174,23 @@ def _first_so_pin(rig: Rig, client: ScHsm) -> str:
             continue
         break
     return first
+
+
+def _complete_dkek(client: ScHsm) -> None:
+    """Import the shares that an INITIALIZE has left to be imported."""
+    try:
+        found = client.dkek()
+    except Refused:
+        return
+    for number in range(found.total - found.outstanding, found.total):
+        client.import_share(share(number))
+
+
+def _so_tries(client: ScHsm) -> int:
+    status = client.state(SO)
+    if status & 0xFFF0 == 0x63C0:
+        return status & 0x0F
+    return 0 if status == BLOCKED else SO_PIN.full
 
 
 def _pin_in_force(rig: Rig, client: ScHsm) -> str:

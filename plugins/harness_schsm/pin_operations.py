@@ -88,8 +88,11 @@ def _wrong_change(rig: Rig, memory: Memory) -> None:
 
 
 def _wrong_so_change(rig: Rig, memory: Memory) -> None:
-    with suppress(Refused):
+    try:
         ScHsm(rig).change_so(pin_for(rig, "wrong", SO_PIN), pin_for(rig, "changed", SO_PIN))
+    except Refused:
+        # The first one is still in force: to try the other one first would cost a try that nothing gives back.
+        pin_for(rig, "first", SO_PIN)
 
 
 def _use_up(rig: Rig, memory: Memory) -> None:
@@ -127,7 +130,7 @@ def _user_tries(memory: Memory) -> int:
 
 
 def _so_tries(memory: Memory) -> int:
-    return SO_PIN.full
+    return known(memory).so_tries
 
 
 def _offer(

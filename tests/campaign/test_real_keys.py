@@ -22,6 +22,9 @@ QUICK = (
     ("nitrokey-hsm2", "schsm.unwrap.forced"),
     ("nitrokey-hsm2", "schsm.change_pin"),
     ("nitrokey-hsm2", "schsm.change_so_pin"),
+    ("nitrokey-hsm2", "schsm.reset_retry.wrong"),
+    ("nitrokey-hsm2", "schsm.initialize.wrong"),
+    ("nitrokey-hsm2", "schsm.change_so_pin.wrong"),
 )
 """Each of these failed a sound key."""
 
