@@ -182,8 +182,17 @@ class Budget:
         self._prepaid[what] += amount
 
     def refused(self, cost: Cost) -> str | None:
-        """What of an operation's cost nothing gives back and is not granted, in words; None if all of it is."""
+        """What of an operation's cost is not granted or kept, in words; None if it can be run.
+
+        Not granted: what nothing gives back. Kept: the last tries of a PIN, which none but its owner may use.
+        """
         self.know(cost.pins)
+        for reference, amount in cost.pins.items() if self._kind == "hardware" else ():
+            if amount > reference.full - (kept := self.grants.kept(reference)):
+                return (
+                    f"it uses {amount} of the {reference.full} tries of the {reference.name}, and {kept} are kept "
+                    f"(pin_tries_kept under [rig.budget] of rig {self._rig})"
+                )
         ungranted = {one.tries: amount for one, amount in cost.pins.items() if self.grants.tries_of(one) == 0}
         for what, amount in {**ungranted, **cost.irreversible}.items():
             if self._kind == "hardware" and amount > self.left(what):

@@ -340,6 +340,40 @@ def test_what_nothing_gives_back_is_not_offered_until_it_is_granted(own_state, g
         assert "0 of 1 are left" in priced.missing(None), "once is what was granted"
 
 
+BLOCKING = {
+    "fido2": {"fido2.client_pin.block", "fido2.client_pin.blocked"},
+    "openpgp": {"openpgp.reset_pw1.code", "openpgp.reset_pw1.admin"},
+    "nitrokey-pro": {"openpgp.reset_pw1.code", "openpgp.reset_pw1.admin", "pro.unblock"},
+    "nitrokey-hsm2": {
+        "schsm.verify.block",
+        "schsm.verify.blocked",
+        "schsm.reset_retry",
+        "schsm.reset_retry.forbidden",
+        "schsm.firmware_update.forced",
+    },
+}
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_what_blocks_a_pin_of_a_real_key_is_not_offered_whatever_is_granted(own_state, name):
+    from harness.bench.registry import discover
+    from harness.safety.budgeted_key import with_budget
+
+    key = discover().keys[name]
+    tries = {"SO-PIN": 15, "reset code": 3, "PUK": 3}
+    grants = Grants(tries=tries, one_way_settings=9, forced_updates=5)
+    with Ledger() as ledger:
+        real = Budget(ledger, "uuid:1", "hardware", "mine", grants)
+        refused = {op.name: why for op in key.operations.values() if (why := real.refused(op.cost))}
+        assert set(refused) == BLOCKING[name]
+        assert all("pin_tries_kept under [rig.budget] of rig mine" in why for why in refused.values())
+        one = next(iter(refused))
+        assert with_budget(key, real).operations[one].missing(None) == refused[one]
+        assert real.spent("pin_tries") == 0
+        twin = Budget(ledger, "twin:1", "twin", "mine", grants)
+        assert not [op.name for op in key.operations.values() if twin.refused(op.cost)]
+
+
 def test_a_pin_with_three_tries_can_be_tried_twice_and_none_is_made_up(budget):
     tries = PinTries(budget)
     tries.trying(PW1, 3)
