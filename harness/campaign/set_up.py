@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from harness.base.errors import (
+    Busy,
     HarnessFault,
     HostLate,
     KeyFault,
@@ -87,6 +88,13 @@ def _said(rig: Rig, what: str, error: Exception, tries: int) -> KeyharnessError:
     rig.power.off()
     if isinstance(error, KeyGone | OSError) and not isinstance(error, RigError):
         return _left(rig, what, error, tries)
+    if isinstance(error, Busy) and rig.evidence_kind == "hardware":
+        return RigError(
+            f'rig "{rig.name}": {what}',
+            found=f"{error.why}, which is what a key says while another program has it",
+            expected="a key that no other program uses",
+            mend="end what uses the key; if nothing does, it is the key: take another one",
+        )
     if isinstance(error, MalformedAnswer) or not isinstance(error, KeyharnessError):
         fault = rig.key.fault(error)
         if fault is None:

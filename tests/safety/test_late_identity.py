@@ -21,7 +21,7 @@ from support.substitute import READS
 
 INIT = 0x86
 ANSWERS = {"busy": (0xBF, 0x06), "keepalives": (0xBB, 0x01)}
-"""CTAPHID_ERROR, CHANNEL_BUSY; CTAPHID_"keepalives", PROCESSING (CTAP 2.1, sections 11.2.9.1.6 and 11.2.9.1.5)."""
+"""CTAPHID_ERROR, CHANNEL_BUSY; CTAPHID_KEEPALIVE, PROCESSING (CTAP 2.1, sections 11.2.9.1.6 and 11.2.9.1.5)."""
 
 
 class Late:
@@ -73,6 +73,7 @@ def claimed(own_state, monkeypatch):
             return False
 
     monkeypatch.setattr("fido2.hid.Event", Pause)
+    monkeypatch.setattr("harness_fido2.answers._NEVER_CANCELLED", Pause())
     policy = SimpleNamespace(identity=identity(rig), bootloader=None, budget=Grants())
     other.power.cycle()
     other.power.off()
@@ -114,5 +115,16 @@ def test_the_right_key_that_is_busy_for_longer_stops_the_run_and_is_no_other_key
     with pytest.raises(RigError, match="the key cannot be asked who it is") as stopped:
         go_home(claimed)
     assert not isinstance(stopped.value, AnotherKey)
+    assert late.writes == []
+    assert quarantined("rig mine") is None
+
+
+def test_a_proved_key_that_another_program_keeps_busy_is_not_at_fault(claimed):
+    claimed.power.on()
+    claimed.wait_until_up()
+    claimed.transports.prove()
+    late = Late(claimed.board, "busy", 3_600)
+    with pytest.raises(RigError, match="busy"):
+        go_home(claimed)
     assert late.writes == []
     assert quarantined("rig mine") is None
