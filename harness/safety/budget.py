@@ -188,9 +188,10 @@ class Budget:
         """
         self.know(cost.pins)
         for reference, amount in cost.pins.items() if self._kind == "hardware" else ():
-            if amount > reference.full - (kept := self.grants.kept(reference)):
+            may_be_used = max(0, reference.full - self.grants.kept(reference))
+            if amount > may_be_used:
                 return (
-                    f"it uses {amount} of the {reference.full} tries of the {reference.name}, and {kept} are kept "
+                    f"it uses {amount} of {reference.full} tries ({reference.name}), {may_be_used} may be used "
                     f"(pin_tries_kept under [rig.budget] of rig {self._rig})"
                 )
         ungranted = {one.tries: amount for one, amount in cost.pins.items() if self.grants.tries_of(one) == 0}

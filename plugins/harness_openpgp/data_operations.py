@@ -165,7 +165,10 @@ def _kdf_worlds(before: Memory, after: Memory) -> Worlds:
 
 
 def _lacks_kdf(rig: Rig) -> str | None:
-    return None if OpenPgp(rig).offers(0xF9) else "a KDF"
+    if not OpenPgp(rig).offers(0xF9):
+        return "a KDF"
+    # The home state is laid down with PINs as a person types them: none of those is right any more.
+    return None if rig.vault is not None else "a rig that puts the card's state back: no home undoes a KDF"
 
 
 # Life cycle

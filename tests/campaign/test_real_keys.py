@@ -47,3 +47,11 @@ def test_a_sound_key_fails_none(own_state, key, name):
     rig = plugged(key, 1)
     for _ in range(2):
         assert findings(rig, name, 2) == []
+
+
+def test_a_kdf_which_no_home_undoes_is_not_set_up(own_state):
+    rig = plugged("openpgp", 1)
+    rig.power.on()
+    home = go_home(rig)
+    assert "no home undoes a KDF" in missing(rig, home, rig.key.operations["openpgp.set_kdf"])
+    assert findings(rig, "openpgp.verify_admin", 1) == [], "no try of PW3 was lost"
