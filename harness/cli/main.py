@@ -56,6 +56,7 @@ def root(
 
 def main(argv: list[str] | None = None) -> None:
     """Run a command; errors of caller and rig become one message and an exit code, never a traceback."""
+    _open_standard_files()
     # A name on this host may hold what the output cannot: it is escaped, and the rest is shown.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -65,6 +66,20 @@ def main(argv: list[str] | None = None) -> None:
         run_commands.PYTEST_ARGS[:] = arguments[at + 1 :]
         arguments = arguments[:at]
     raise SystemExit(_flushed(_guarded(firmware_commands.completed(arguments))))
+
+
+def _open_standard_files() -> None:
+    """Open what the caller has closed, as in `keyharness list >&-`: what is written there goes nowhere.
+
+    Else the next file that is opened gets the number of standard output, and a child process writes into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _flushed(code: int) -> int:

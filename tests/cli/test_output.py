@@ -64,3 +64,20 @@ def test_what_the_output_cannot_hold_is_escaped(cli, encoding):
     done = cli("run", "--plan", "--operation", "fido2.client_pin.wrong", "--bench", bench)
     assert (done.returncode, done.stderr) == (0, "")
     assert "bench-\\udcff.toml" in done.stdout
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_standard_file_that_is_closed_is_no_fault(cli, closed):
+    script = f'exec "$@" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *cli.command, "list", "--rig", "nk3-mini"],
+        cwd=cli.cwd,
+        env=cli.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=HUNG_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("nk3-mini" in done.stdout) == (" >&-" not in f" {closed}")
