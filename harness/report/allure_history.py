@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 
 from harness.base.atomic_file import replace_file
@@ -19,6 +20,8 @@ from harness.report.files import Row
 
 RUNS_MAX = 50
 SHOWN_MAX = 20
+SHOWN_RESULTS_MAX = 5000
+"""Results of earlier runs on a page: each of them has a hundred bytes there. The last run is shown whatever it has."""
 
 
 def entry_name(run: str) -> str:
@@ -27,12 +30,19 @@ def entry_name(run: str) -> str:
 
 
 def lay_out(runs_dir: Path, run: str, started: str | None, copy: Path) -> None:
-    """Write the history before a run to `copy`, for Allure to read and to add to."""
+    """Write the history before a run to `copy`, for Allure to read and to add to: as much as its page may show."""
     before = started_ms(started)
     entries = [entry for entry in _entries(runs_dir / files.HISTORY) if entry["name"] != entry_name(run)]
     if before is not None:
         entries = [entry for entry in entries if entry["timestamp"] < before]
-    copy.write_text("".join(_line(entry) for entry in entries[-SHOWN_MAX:]), encoding="utf-8")
+    copy.write_text("".join(_line(entry) for entry in _shown(entries)), encoding="utf-8")
+
+
+def _shown(entries: list[Row]) -> list[Row]:
+    """Return the newest runs, whole, so that no case of a run looks new that was in it."""
+    results = accumulate(len(entry["testResults"]) for entry in reversed(entries))
+    fitting = sum(1 for so_far in results if so_far <= SHOWN_RESULTS_MAX)
+    return entries[-min(max(fitting, 1), SHOWN_MAX) :]
 
 
 def take_in(runs_dir: Path, run: str, started: str | None, copy: Path) -> None:

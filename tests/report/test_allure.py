@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.evidence.case_archive import ARCHIVE, pack_cases
 from harness.report import allure, allure_archive, allure_history, allure_readable, files, pictures
@@ -26,7 +30,7 @@ from harness.report.summary import conclude
 from support.paths import ABSENT, SUPPORT
 from support.report import chromium, sample
 from support.report.results import allure_results
-from support.report.size import BYTES_OF_CASES, CASES
+from support.report.size import BYTES_OF_CASES, BYTES_OF_HISTORY, CASES
 
 NOWHERE = {
     "PATH": str(ABSENT),
@@ -475,13 +479,63 @@ def test_a_run_that_goes_on_has_its_results_again(tmp_path):
     assert names == {"changed", "b"}
 
 
+ROOM = 20
+
+
+@given(st.lists(st.integers(0, 2 * ROOM), max_size=30))
+def test_a_page_shows_whole_runs_and_a_bounded_number_of_results(sizes):
+    """The newest ones; the last run is shown whatever it has."""
+    entries = [
+        entry(str(n), n) | {"testResults": dict.fromkeys(map(str, range(size)))}
+        for n, size in enumerate(sizes)
+    ]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(allure_history, "SHOWN_RESULTS_MAX", ROOM)
+        write_history(Path(folder) / files.HISTORY, *entries)
+        allure_history.lay_out(Path(folder), "now", None, Path(folder) / "copy")
+        shown = [json.loads(line) for line in (Path(folder) / "copy").read_text().splitlines()]
+    number = len(shown)
+    assert shown == entries[len(entries) - number :]
+    assert min(1, len(sizes)) <= number <= allure_history.SHOWN_MAX
+    assert number <= 1 or sum(sizes[-number:]) <= ROOM
+    if number < min(len(sizes), allure_history.SHOWN_MAX):
+        assert sum(sizes[-number - 1 :]) > ROOM, "one more has no room"
+
+
+@needs_allure
 @pytest.mark.long
-def test_as_many_cases_as_the_default_run_has_leave_a_small_report(tmp_path):
-    """The default run has as many."""
+def test_earlier_runs_add_a_bounded_size_to_the_page(tmp_path):
+    """More than are shown, with other results of the same cases."""
+    cases, runs = 700, 20
+    run_dir = with_cases(tmp_path, cases)
+    reported(run_dir)
+    alone = (run_dir / files.ALLURE_PAGE).stat().st_size
+    history = tmp_path / files.HISTORY
+    (own,) = [json.loads(line) for line in history.read_text().splitlines()]
+    assert len(own["testResults"]) >= cases
+
+    def earlier(n: int) -> dict:
+        def again(result: dict) -> dict:
+            told = {"id": hashlib.md5(f"{n}{result['id']}".encode()).hexdigest(), "duration": 3 * n}
+            return result | told | {at: result[at] - 86_400_000 * n - 7 * n for at in ("start", "stop")}
+
+        results = {key: again(result) for key, result in own["testResults"].items()}
+        at = own["timestamp"] - 86_400_000 * n
+        return own | {"uuid": f"u{n}", "name": f"Keyharness e{n}", "timestamp": at, "testResults": results}
+
+    write_history(history, *(earlier(n) for n in range(runs, 0, -1)))
+    reported(run_dir)
+    added = (run_dir / files.ALLURE_PAGE).stat().st_size - alone
+    assert BYTES_OF_HISTORY / 10 < added < BYTES_OF_HISTORY
+    assert len(history.read_text().splitlines()) == runs + 1
+
+
+def with_cases(tmp_path: Path, number: int) -> Path:
+    """Lay down a run with so many cases and their results, as long as those of the default run."""
     made = sample.passing()
     rows = [
         {**made.results[0], "nodeid": f"conformance/test_many.py::test_number_{n % 300}[nk3-mini-{n}]"}
-        for n in range(CASES)
+        for n in range(number)
     ]
     made.results += rows
     run_dir = made.write(tmp_path / "run")
@@ -515,6 +569,13 @@ def test_as_many_cases_as_the_default_run_has_leave_a_small_report(tmp_path):
         (results / f"{n}-container.json").write_text(
             '{"uuid": "c", "befores": [{"name": "rig", "status": "passed"}]}'
         )
+    return run_dir
+
+
+@pytest.mark.long
+def test_as_many_cases_as_the_default_run_has_leave_a_small_report(tmp_path):
+    """The default run has as many."""
+    run_dir = with_cases(tmp_path, CASES)
     pack_cases(run_dir)
     reported(run_dir)
     left = {
