@@ -15,7 +15,7 @@ class NoObject(NotTlv, KeyError):
 
 
 class Objects(dict[int, bytes]):
-    """Tag -> value. To ask for a tag that is not there is a NoObject, which tells of whoever sent the bytes."""
+    """The objects of an answer, by tag. A tag that is not there raises NoObject: the fault of what sent the bytes."""
 
     def __missing__(self, tag: int) -> NoReturn:
         raise NoObject(f"no object {tag:02X}, but {', '.join(f'{one:02X}' for one in self) or 'none'}")

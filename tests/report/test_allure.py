@@ -531,7 +531,7 @@ def test_earlier_runs_add_a_bounded_size_to_the_page(tmp_path):
 
 
 def with_cases(tmp_path: Path, number: int) -> Path:
-    """Lay down a run with so many cases and their results, as long as those of the default run."""
+    """Write a run with a number of cases, each as long as a case of the default run."""
     made = sample.passing()
     rows = [
         {**made.results[0], "nodeid": f"conformance/test_many.py::test_number_{n % 300}[nk3-mini-{n}]"}

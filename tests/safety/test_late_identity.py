@@ -25,7 +25,7 @@ ANSWERS = {"busy": (0xBF, 0x06), "keepalives": (0xBB, 0x01)}
 
 
 class Late:
-    """What a board answers until so many seconds after each boot; only channels are given out at once.
+    """Answer late after each boot, by a number of seconds; only channels are given out at once.
 
     :ivar asked: (seconds since that boot, CTAPHID's command, the first byte that it carries) of each request.
     """

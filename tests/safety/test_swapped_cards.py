@@ -25,7 +25,7 @@ STATUS = 0x00
 """A Nitrokey Pro's GET_STATUS, the second byte of a report."""
 KEYS = "openpgp", "nitrokey-hsm2", "nitrokey-pro", "nitrokey3-mini", "nitrokey3-mini-openpgp"
 TRIED = 6
-"""Of the 40 power-ups of a campaign so many, and the last three: a cut, its look, and the second replug."""
+"""Power-ups that are tried of the 40 of a campaign, besides the last three: a cut, its look, the second replug."""
 
 
 def first(rig):

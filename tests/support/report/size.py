@@ -10,7 +10,7 @@ BYTES_WITHOUT_CASES = 9_000_000
 """Of these what operations leave: evidence, pictures, traces, journals, our page."""
 CASES = 4400
 BYTES_OF_CASES = 5_300_000
-"""What so many cases leave: Allure's archive and page, junit.xml, the packed lines."""
+"""Limit in bytes for the files of the cases: Allure's archive and page, junit.xml, the packed lines."""
 BYTES_OF_HISTORY = 600_000
 """What results of earlier runs add to Allure's page, as many as it shows."""
 assert BYTES_WITHOUT_CASES + BYTES_OF_CASES + BYTES_OF_HISTORY < BYTES
